@@ -1,4 +1,4 @@
-"""Data for the wings above: datasets, clips, fused surfaces, trajectories."""
+"""Datasets, clips, fused surfaces and trajectories."""
 
 from typing import NoReturn
 

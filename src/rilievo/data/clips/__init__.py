@@ -1,1 +1,1 @@
-"""Clips: frames in order, with intrinsics and poses where they are known."""
+"""Clips: frames in order, with intrinsics and poses."""

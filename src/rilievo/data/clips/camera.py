@@ -1,7 +1,4 @@
-"""Camera of a sequence: given by the user, read from a file beside it, or assumed.
-
-Calibration of the camera of a clip, and frames without lens distortion.
-"""
+"""Camera of a sequence, and frames without lens distortion."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +21,11 @@ from rilievo.types import Camera, CameraSource
 
 @frozen
 class FrameCalibration:
-    """Calibration of a camera of frames.
+    """Calibration of frames.
 
     Attributes:
-        shape: (height, width) of the frames that K is for; None where it is not known.
-        lens: Distortion; None where there is none. Its centre and focal lengths are those of K.
+        shape: (height, width) that K is for, if known.
+        lens: Distortion, with the centre and focal lengths of K.
     """
 
     K: Matrix
@@ -37,7 +34,7 @@ class FrameCalibration:
 
 
 def read_calibration(path: Path) -> FrameCalibration:
-    """Read the calibration file of a pinhole, or of a lens with Brown's distortion."""
+    """Read a pinhole, or a lens with Brown's distortion."""
     record = read_lens(path)
     if record.name not in ("pinhole", "opencv") or record.is_plain:
         raise InputError(
@@ -55,11 +52,7 @@ def read_calibration(path: Path) -> FrameCalibration:
 
 @frozen
 class Straightening:
-    """Map from the pixels of an undistorted frame to the frame as it was taken.
-
-    Attributes:
-        valid: Pixels of the undistorted frame that lie inside the one that was taken.
-    """
+    """Map from an undistorted frame to the original; ``valid`` pixels lie inside that."""
 
     x: Field
     y: Field
@@ -67,10 +60,9 @@ class Straightening:
 
 
 def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straightening:
-    """Compute the map that undistorts frames of a size, with the same K before and after.
+    """Compute the map that undistorts frames and keeps K.
 
-    A polynomial that turns back far from the middle would show parts of the frame twice; pixels
-    beyond its turning point are not valid.
+    Pixels beyond the turning point of the polynomial, which would appear twice, are not valid.
     """
     height, width = shape
     column, row = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
@@ -85,21 +77,21 @@ def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straigh
 
 
 def straight(pixels: Pixels, how: Straightening) -> Pixels:
-    """Undistort a frame with bilinear interpolation; black where nothing was seen."""
+    """Undistort a frame; black where nothing was seen."""
     with needing("frames of a distorting lens", "train"):
         import cv2
     return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)
 
 
 def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h new_w"]:
-    """Resize a mask; pixels of the result have no invalid pixel under them."""
+    """Resize a mask; results have no invalid pixel under them."""
     height, width = size
     levels = Image.fromarray(valid.astype(np.uint8) * 255)
     return np.asarray(levels.resize((width, height), Image.Resampling.BOX)) == 255
 
 
 def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
-    """Whether the radial part still grows at each radius, all the way from the middle."""
+    """Whether the radial part grows from the middle to each radius."""
     steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
     radii, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
     falls = np.flatnonzero(np.diff(radii) <= 0)
@@ -107,22 +99,17 @@ def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
 
 
 _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
-"""Range of fields of view that such training works with [degrees]."""
+"""Plausible fields of view [degrees]."""
 _ENDLESS = 1e9
-"""Limit to which a principal point is clipped in messages [px]."""
 _MIDDLE = 0.2
-"""Largest distance of a principal point from the middle of the frame, as a share of its side; a
-larger one belongs to frames of another size."""
+"""Largest distance of a principal point from the middle, as a share of the side; else K is of
+another size."""
 _SAME_ASPECT = 0.02
 
 
 @frozen
 class SequenceCamera:
-    """Camera of a sequence at the size of its files.
-
-    Attributes:
-        lens: Distortion to remove from the frames; None where they have none.
-    """
+    """Camera of a sequence at the size of its files."""
 
     camera: Camera
     lens: Distorted | None = None
@@ -130,7 +117,7 @@ class SequenceCamera:
 
 
 def said_camera(data: VideoData) -> FrameCalibration | None:
-    """Return the camera that the user gives, in numbers or by a file; None without."""
+    """Camera of the user, in numbers or by a file."""
     options = [
         f"{{{name}}}"
         for name, option in (
@@ -165,7 +152,7 @@ def choose_camera(
     beside: FrameCalibration | None = None,
     exif: Camera | None = None,
 ) -> SequenceCamera:
-    """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess."""
+    """Choose the camera: the user's, else that of the file, EXIF or a guess."""
     user_camera = said_camera(data)
     if user_camera is not None:
         chosen = _fitted(user_camera, shape, name)
@@ -193,7 +180,7 @@ def choose_camera(
 
 
 def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
-    """Note on one camera for several folders or videos, or in place of a folder's own."""
+    """Note on one camera for several folders or in place of a folder's own."""
     if own is not None:
         return (
             f"{printable(name)}: has a camera file beside it, which the camera that is given "
@@ -212,7 +199,6 @@ def _joined(first: str | None, second: str) -> str | None:
 
 
 def _fitted(calibration: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
-    """Scale intrinsics to the size of the frames, and refuse those of other frames."""
     K, note = calibration.K, None
     if calibration.shape is not None and calibration.shape != shape:
         ratio = (shape[1] / shape[0]) / (calibration.shape[1] / calibration.shape[0])

@@ -1,4 +1,4 @@
-"""Reads the frames of one clip one after the other, without lens distortion."""
+"""Frames of one clip, without lens distortion."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,14 +20,12 @@ from rilievo.types import CameraSource
 
 
 class ClipReader:
-    """Reader of the frames of a video, a folder of frames, or a sequence of KITTI odometry.
-
-    Frames are decoded lazily, and none is kept.
+    """Lazy reader of a video, a folder of frames, or a sequence of KITTI odometry.
 
     Attributes:
-        clip: Clip as it is on disk.
-        count: Number of frames; for a video an estimate until ``walk`` has finished, 0 without one.
-        fault: Problem found in a video, set after ``walk`` has finished; None if there was none.
+        clip: Clip on disk.
+        count: Number of frames; for a video an estimate, or 0, until ``walk`` has finished.
+        fault: Problem of a video, set after ``walk``.
     """
 
     def __init__(
@@ -38,10 +36,7 @@ class ClipReader:
         *,
         beside: FrameCalibration | None = None,
     ) -> None:
-        """Find the frames, poses and camera of a clip.
-
-        The camera is ``beside`` where nothing better than a guess is known.
-        """
+        """Find frames, poses and camera; ``beside`` goes before a guess."""
         data = _data(place, poses, camera or ClipCamera())
         clips = list_sequences(data)
         if len(clips) > 1:
@@ -58,7 +53,7 @@ class ClipReader:
         self.fault: str | None = None
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        """Yield every ``stride``-th frame at a size (height, width), without lens distortion."""
+        """Yield every ``stride``-th frame, without lens distortion."""
         if self.clip.video is not None:
             yield from self._of_video(self.clip.video, size, stride)
             return
@@ -76,10 +71,7 @@ class ClipReader:
             )
 
     def true_poses(self) -> Transforms | None:
-        """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
-
-        For a video they are known only after ``walk`` has finished.
-        """
+        """``world_T_cam`` of all frames, NaN where unknown; for a video only after ``walk``."""
         if self.clip.poses_file is None:
             return self.clip.poses
         names = tuple(Path(f"{index:06d}") for index in range(self.count))
@@ -117,7 +109,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
 
 
 def _seconds_of(file: Path, number: int) -> float:
-    """Time from a file name with a decimal point, as in TUM; else the frame number."""
+    """Time from a name with a decimal point, as in TUM; else the number."""
     numbers = numbers_of(file.stem) if "." in file.stem else None
     return (
         numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)

@@ -1,4 +1,4 @@
-"""Options that describe footage: its files, camera, poses, stride."""
+"""Options that describe footage."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -21,21 +21,21 @@ class SourceKind(StrEnum):
 
 @frozen
 class ClipCamera(TrustOptions):
-    """Camera of a clip as the user gives it; at most one of the three."""
+    """Camera of a clip by the user; at most one of the three."""
 
     camera: Annotated[tuple[float, float, float, float] | None, option(metavar="FX,FY,CX,CY")] = (
         None
     )
     """Intrinsics [px] at the clip's own size."""
     camera_file: Annotated[Path | None, option(metavar="FILE")] = None
-    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
+    """File of intrinsics and distortion: YAML, JSON, or K as text."""
     fov: Annotated[float | None, option(metavar="DEGREES")] = None
-    """Horizontal field of view [degrees], where nothing better is known."""
+    """Horizontal field of view [degrees], if nothing better is known."""
 
 
 @frozen
 class VideoData:
-    """Frames that a run trains on."""
+    """Frames of a training run."""
 
     GROUP: ClassVar[str] = "Footage"
     GROUPS: ClassVar[Groups] = {
@@ -43,9 +43,9 @@ class VideoData:
     }
 
     roots: Annotated[tuple[str, ...], option(positional=True, metavar="VIDEO|FOLDER")]
-    """Videos, folders of frames or folders of these; for a named dataset, its one folder."""
+    """Videos, folders of frames or folders of these; for a named dataset, its folder."""
     kind: Annotated[SourceKind, option(first=True)] = SourceKind.FRAMES
-    """Layout of the frames on disk."""
+    """Layout of frames on disk."""
     split: str | None = None
     """List of targets, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
     camera: Annotated[
@@ -53,37 +53,37 @@ class VideoData:
     ] = None
     """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
     camera_file: Annotated[str | None, option(first=True, metavar="FILE")] = None
-    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
+    """File of intrinsics and distortion: YAML, JSON, or K as text."""
     fov: Annotated[float | None, option(first=True, metavar="DEGREES")] = None
-    """Horizontal field of view, where nothing better is known."""
+    """Horizontal field of view, if nothing better is known."""
     published_camera: Annotated[bool, option(hidden=True)] = False
-    """Give all frames the one K of the published program: fx is 0.58 of the width, fy 1.92 of the
-    height, and the principal point half of each."""
+    """K of the published program: fx is 0.58 of the width, fy 1.92 of the height, the principal
+    point half of each."""
     learn_camera: bool = False
     """Refine the focal lengths while training."""
     poses: Annotated[str | None, option(first=True, metavar="FILE|auto")] = None
     """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
     scored against them."""
     follow_poses: Annotated[bool, option(hidden=True)] = False
-    """Use known motion in place of the pose network's; depth is in metres then."""
+    """Use known motion, in place of the pose network; depth is then in metres."""
     stereo: bool = False
-    """Use the other camera of the stereo pair as a source too."""
+    """Use the other camera of the pair as a source too."""
     baseline: Annotated[float | None, option(hidden=True)] = None
-    """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
+    """Distance between both cameras, in the depth's unit; by default the calibration's [m]. The
     published program uses 0.1 for KITTI's 0.54 m."""
     temporal: Annotated[bool, option(hidden=True)] = True
-    """Whether neighbours in time are sources; without them, stereo alone."""
+    """Use neighbours in time; without them, stereo alone."""
     stride: int | None = None
-    """Frames between neighbours; by default chosen from the measured motion."""
+    """Frames between neighbours; by default from the measured motion."""
     parallax: Annotated[float, option(hidden=True)] = 2.0
-    """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
-    Motion by geometry allows for more than a pose network: 4 with preset clip."""
+    """Median parallax for which the stride is chosen [px at a width of 640]. Motion by geometry
+    allows more: 4 with preset clip."""
     least_motion: Annotated[float, option(hidden=True)] = 1.0
-    """Median motion [px at the training size] below which a frame is skipped as static."""
+    """Median motion [px at the training size] below which a frame is skipped."""
     held_out: float = 0.05
-    """Share of the targets held out for validation, of every sequence; 0.1 with preset clip."""
+    """Share of targets of every sequence for validation; 0.1 with preset clip."""
     held_out_stretches: Annotated[int, option(hidden=True)] = 1
-    """Stretches that are held out of every sequence: 1 for its end, the default; 2 for its middle
-    and its end, a few frames apart from those that are trained on, as with preset clip."""
+    """Stretches held out of every sequence: 1 for its end; 2 for its middle too, a few frames apart
+    from training, as with preset clip."""
     limit: Annotated[int | None, option(hidden=True)] = None
-    """Number of training targets to use, from the first; by default all."""
+    """Number of first training targets; by default all."""

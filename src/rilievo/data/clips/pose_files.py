@@ -1,13 +1,8 @@
-"""Poses from the files of trackers, or of reconstructions.
+"""Poses of frames from files.
 
-Files of KITTI (12 numbers a line, one line a frame), TUM (by time), COLMAP (``images.txt`` and
-``cameras.txt``, or both as ``.bin``, by name) and ``transforms.json`` (by name: nerfstudio,
-instant-ngp, recorders of ARKit) are read. Poses are ``world_T_cam`` of OpenCV's camera axes; a
-``transforms.json`` has those of OpenGL, with y up and z backwards.
-
-Known poses of the frames of a sequence.
-
-Supported formats are those of ``pose_files.py``, and 7-Scenes' (a 4x4 matrix beside each frame).
+Formats are KITTI (12 numbers a line), TUM (by time), COLMAP (text or binary, by name),
+``transforms.json`` (by name) and 7-Scenes (4x4 a frame). Poses are ``world_T_cam`` with OpenCV's
+axes; ``transforms.json`` has OpenGL's.
 """
 
 import math
@@ -36,22 +31,16 @@ _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
 _COLMAP = ("images.txt", "images.bin")
 _SQUARE = 0.01
-"""Largest deviation of a rotation from orthonormality: files have four digits and more."""
+"""Largest deviation from orthonormality, for four digits."""
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
 _MOST_PIXELS = 1e9
-"""Bound of sizes and focal lengths in pixels; JSON can hold numbers beyond any integer."""
+"""Bound of sizes; JSON can hold numbers beyond any integer."""
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
 @frozen
 class PoseFile:
-    """Poses of a file, as it orders them: one of three is there.
-
-    Attributes:
-        by_line: Pose of each frame of the clip.
-        by_time: Poses by time.
-        by_name: Poses by name of the frame.
-    """
+    """Poses of a file by line, time or name; one of three is there."""
 
     path: Path
     by_line: Transforms | None = None
@@ -61,7 +50,7 @@ class PoseFile:
     notes: tuple[str, ...] = ()
 
     def of(self, frames: Sequence[ClipFrame], count: int) -> Transforms:
-        """Find ``world_T_cam`` of some frames, NaN where the file has none.
+        """Find ``world_T_cam`` of frames, NaN where missing.
 
         Raises:
             InputError: If the file does not belong to this clip.
@@ -88,7 +77,7 @@ class PoseFile:
         return poses
 
     def _named(self, frames: Sequence[ClipFrame], count: int) -> list[Transform | None]:
-        """Look frames up by their names without endings, else by the number in them."""
+        """Find frames by stem, else by number."""
         assert self.by_name is not None, "a file of poses has one kind of them"
         stems = {stem_of(name): pose for name, pose in self.by_name.items()}
         transforms = [stems.get(stem_of(frame.name)) for frame in frames]
@@ -102,7 +91,7 @@ class PoseFile:
 
 
 def read_poses(path: Path) -> PoseFile:
-    """Read a file of poses, told by its name and content."""
+    """Read poses, by the file's name and content."""
     if path.is_dir():
         return read_poses(_in_folder(path))
     if path.suffix.lower() == ".json":
@@ -128,7 +117,7 @@ def read_poses(path: Path) -> PoseFile:
 
 
 def read_kitti_poses(path: Path) -> Transforms:
-    """Read a pose from each line: the upper three rows of a matrix, row by row."""
+    """Read a pose from each line, row by row."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         numbers = numbers_of(line.text)
@@ -145,7 +134,7 @@ def read_kitti_poses(path: Path) -> Transforms:
 
 
 def check_rotations(poses: Transforms, path: Path) -> None:
-    """Check that poses are rigid motions."""
+    """Check that poses are rigid."""
     # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
     is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)
     R = np.where(is_bounded & np.isfinite(poses).all(axis=(1, 2), keepdims=True), poses, 0)
@@ -243,7 +232,7 @@ def _matrix(frame: Any, path: Path, number: int) -> Transform:
 
 
 def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
-    """Camera of a transforms.json; the centre of its first pixel is (0.5, 0.5)."""
+    """Camera of transforms.json, whose first pixel has its centre at (0.5, 0.5)."""
     numbers = {
         name: float(value)
         for name, value in entries.items()
@@ -263,10 +252,9 @@ def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
 
 
 def stem_of(name: str) -> str:
-    """Take from a file's name the part that a frame shares with its depth and its pose.
+    """Common name of a frame, its depth and pose.
 
-    Folders and endings go, other points stay: ``1305031102.175304`` of
-    ``1305031102.175304.depth.png``.
+    It is ``1305031102.175304`` of ``1305031102.175304.depth.png``.
     """
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
@@ -283,12 +271,7 @@ _BESIDE = ("poses.txt", "groundtruth.txt")
 def asked_poses(
     source: str | None, homes: Sequence[Path], files: Sequence[Path]
 ) -> Transforms | None:
-    """Return the poses of a sequence; poses that were not requested still serve to score motion.
-
-    Returns:
-        Poses ``world_T_cam`` [m], NaN for frames without one; None where none were requested and
-        none that fit the frames are there.
-    """
+    """Poses of a sequence ``world_T_cam`` [m]; by default those beside it, to score motion."""
     if source is not None and source != AUTO:
         return poses_in(Path(source), files)
     try:
@@ -306,7 +289,7 @@ def asked_poses(
 
 
 def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | None:
-    """Read the poses beside a sequence, NaN for frames without one; None where there are none."""
+    """Read poses beside a sequence, if any; NaN where missing."""
     matrices = [file.with_name(f"{file.name.split('.')[0]}.pose.txt") for file in files]
     if any(path.is_file() for path in matrices):
         return np.stack([_matrix_in(path) for path in matrices])
@@ -318,7 +301,7 @@ def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | N
 
 
 def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
-    """Read ``world_T_cam`` of each frame from a file of ``read_poses``; NaN where it has none."""
+    """Read ``world_T_cam`` of frames; NaN where missing."""
     frames = []
     for index, file in enumerate(files):
         numbers = numbers_of(file.stem)
@@ -328,7 +311,7 @@ def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
 
 
 def _matrix_in(path: Path) -> Transform:
-    """Read a pose of 7-Scenes; NaN where it is missing, or the tracker was lost."""
+    """Pose of 7-Scenes; NaN if missing or lost."""
     if not path.is_file():
         return np.full((4, 4), np.nan)
     rows = [numbers_of(line.text) for line in text_lines(path)]

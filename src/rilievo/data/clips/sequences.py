@@ -1,4 +1,4 @@
-"""Clips: frames in the order of time with a camera and poses, read at the training size."""
+"""Clips with camera and poses, read at the training size."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from rilievo.shapes import Matrix, Pixels, Transform, Transforms, UInt8
 from rilievo.types import Photo
 
 PYRAMID_SCALES = 3
-"""Number of times that the size of a frame is halved."""
+"""Number of halvings."""
 
 
 @frozen
@@ -27,9 +27,8 @@ class OtherEye:
     """Second camera of a stereo pair.
 
     Attributes:
-        sequence: Id of the sequence of its frames, which have the same numbers at the same time.
-        shift: x of a point in the other camera's frame minus x in this one's [m]; negative where
-            this is the left camera.
+        sequence: Id of its sequence, with the same numbers.
+        shift: x of a point in the other camera minus x in this [m]; negative in the left.
     """
 
     sequence: str
@@ -38,10 +37,10 @@ class OtherEye:
 
 @frozen
 class ListedTargets:
-    """Frames that a list names as targets, by number.
+    """Numbers of target frames of a list.
 
     Attributes:
-        held_out: Numbers of the targets to validate with; None where the list has none.
+        held_out: Targets of validation, if the list has any.
     """
 
     training: tuple[int, ...]
@@ -49,29 +48,27 @@ class ListedTargets:
 
 
 SOURCE_ALONE = ListedTargets(training=())
-"""List for the other camera of a stereo pair, whose frames are sources only: if both cameras had
-targets, frames would be seen in training and held out."""
+"""List of the other camera, whose frames are sources only: else frames would be in training and
+held out."""
 
 
 @frozen
 class Clip:
-    """Frames of one camera, in the order of time, with their camera and poses.
+    """Frames of one camera in time, with poses.
 
     Attributes:
-        id: Id, unique in the run.
-        files: Files of the frames; empty for a video.
-        numbers: Number of each frame in time: neighbours differ by one, and a gap is a missing
-            frame.
-        video: File of a video; None for a sequence of files.
-        shape: (height, width) of the frames as they are stored.
-        poses: ``world_T_cam`` [m] of each frame, NaN where unknown; None where there are none.
-        poses_file: File of the poses of a video, whose frames are counted later.
-        listed: Targets that a list names; None where every frame may be one.
-        other_eye: Other camera of a stereo pair; None without.
-        measured: Whether static frames and cuts are found by measuring motion.
-        stride: Frames between neighbours, for datasets with a fixed stride; None where measured
-            motion sets it.
-        hood: Share of the height at the bottom that shows the car itself.
+        id: Unique in the run.
+        files: Frames; empty for a video.
+        numbers: Number of each frame; a gap is a missing frame.
+        video: File of a video.
+        shape: (height, width) as stored.
+        poses: ``world_T_cam`` [m], NaN where unknown.
+        poses_file: Poses of a video, whose frames are counted later.
+        listed: Targets of a list; None where all may be.
+        other_eye: Other camera of a stereo pair.
+        measured: Measure motion to find static frames and cuts.
+        stride: Fixed frames between neighbours; None for measured motion.
+        hood: Share of the height that shows the car.
     """
 
     id: str
@@ -89,16 +86,12 @@ class Clip:
     hood: float = 0.0
 
     def K_at(self, size: tuple[int, int]) -> Matrix:
-        """Intrinsics of the frames at a size (height, width) [px].
-
-        Frames are pinholes, as lens distortion is removed when they are read; so motion between
-        them and fusing take K.
-        """
+        """Intrinsics at a size [px]; frames are pinholes, since distortion is removed."""
         camera = self.camera.camera.resized(size=self.shape, new_size=size)
         return camera.needs_pinhole("a clip")
 
     def motion(self, source: int, target: int) -> Transform | None:
-        """``source_T_target`` [m] of two frames; None where a pose is unknown."""
+        """``source_T_target`` [m]; None where unknown."""
         if self.poses is None:
             return None
         world_T_source, world_T_target = self.poses[source], self.poses[target]
@@ -112,9 +105,9 @@ class ClipFrame:
     """One frame, or the reason why it cannot be used.
 
     Attributes:
-        index: Index among all frames of the clip.
-        name: Name of the file; the frame number for a video.
-        seconds: Time of the frame [s]; the frame number where no time is known.
+        index: Index in the clip.
+        name: Name of the file; the number for a video.
+        seconds: Time [s]; the number where unknown.
     """
 
     index: int
@@ -125,7 +118,7 @@ class ClipFrame:
 
 
 def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
-    """Read the first readable frame, which gives the size and the camera of a sequence."""
+    """Read the first readable frame, which gives size and camera."""
     problem = "there is none"
     for file in files:
         try:
@@ -137,13 +130,13 @@ def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
 
 
 class OddSizeError(InputError):
-    """Frames of one sequence differ in size, which skipping frames does not fix."""
+    """Frames of different size, which skipping does not fix."""
 
 
 def read_frame(
     sequence: Clip, index: int, size: tuple[int, int], how: Straightening | None
 ) -> Pixels:
-    """Read one frame of a sequence of files at the training size."""
+    """Read a frame at the training size."""
     path = sequence.files[index]
     image = _upright(path)
     if (image.height, image.width) != sequence.shape:
@@ -160,7 +153,7 @@ def read_frame(
 def frame_or_reason(
     sequence: Clip, index: int, size: tuple[int, int], how: Straightening | None
 ) -> Pixels | str:
-    """Read one frame, or return one line on why it cannot be read."""
+    """Read a frame, or return a line on why not."""
     try:
         return read_frame(sequence, index, size, how)
     except OddSizeError:
@@ -170,7 +163,7 @@ def frame_or_reason(
 
 
 def how_straight(sequence: Clip) -> Straightening | None:
-    """Return the map that undistorts the frames of a sequence; None without distortion."""
+    """Map that undistorts a sequence, if needed."""
     lens = sequence.camera.lens
     if lens is None:
         return None
@@ -182,7 +175,7 @@ def at_size(
     size: tuple[int, int],
     how: Straightening | None,
 ) -> Pixels:
-    """Resize a decoded frame to the training size: Lanczos over bytes, as published."""
+    """Resize a frame: Lanczos over bytes, as published."""
     if how is not None:
         frame = straight(np.asarray(frame), how)
     image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
@@ -190,7 +183,7 @@ def at_size(
 
 
 def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
-    """Resize a frame to half, a quarter and an eighth of its size, each from the one before."""
+    """Resize a frame to a half, a quarter and an eighth, each from the one before."""
     image = Image.fromarray(frame)
     smaller: list[np.ndarray] = []
     for _ in range(PYRAMID_SCALES):
@@ -201,11 +194,7 @@ def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
 
 
 def _upright(path: Path) -> Image.Image:
-    """Read a photograph as upright RGB.
-
-    RGB without a colour profile or rotation, as most frames are, is taken as Pillow decodes it,
-    which takes half of the time of the general case.
-    """
+    """Upright RGB; without profile or rotation, Pillow alone takes half the time."""
     name = printable(path)
     size_bytes = check_regular(path)
     try:

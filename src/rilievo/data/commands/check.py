@@ -37,15 +37,15 @@ class _Arguments:
     root: Annotated[Path | None, option(positional=True)] = None
     """Folder of the download."""
     split: str | None = None
-    """Split to read; by default the one that papers score."""
+    """Split to read; by default the one of papers."""
     variant: str | None = None
     """Variant of the ground truth; 'rilievo datasets NAME' lists them."""
     list: Annotated[Path | None, option(metavar="FILE")] = None
-    """List of ids, one a line, to use in place of the split's."""
+    """List of ids, one a line, in place of the split's."""
     limit: Annotated[int | None, option(metavar="N")] = None
-    """Number of images to read, evenly spread; by default all."""
+    """Number of images, evenly spread; by default all."""
     sheet: Annotated[Path | None, option(metavar="FILE.jpg")] = None
-    """Contact sheet to write, with 24 photographs evenly spread, true depth and normals."""
+    """Contact sheet of 24 photographs with true depth and normals."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -53,7 +53,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read a download and report what it contains; returns 1 if something is missing or damaged."""
+    """Report what a download contains; return 1 if something is missing or damaged."""
     request = parse(
         _Arguments,
         arguments,
@@ -147,7 +147,6 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _reading_lines(reading: NumberReading) -> Iterator[str]:
-    """Reading of the numbers of true depth, and the source of each fact."""
     if reading.line is not None:
         yield f"          {reading.line}"
     others = [f"{fact.name} {fact}" for fact in reading.facts if fact.name != "scale"]

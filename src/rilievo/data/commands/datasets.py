@@ -16,11 +16,11 @@ _LONGEST_LICENCE = 20
 @frozen(slots=False)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
-    """Dataset whose card to show; without it, all datasets are listed."""
+    """Dataset whose card to show; by default all are listed."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List the datasets, or show the card of one."""
+    """List the datasets, or show a card."""
     request = parse(
         _Arguments,
         arguments,
@@ -64,7 +64,7 @@ def _size(card: DatasetCard) -> str:
 
 
 def _licence(card: DatasetCard, *, is_short: bool = False) -> str:
-    """Licence of a dataset; in the width of a table its identifier, or a reference to the card."""
+    """Licence; in a table its identifier or a reference to the card."""
     is_long = is_short and len(card.licence) > _LONGEST_LICENCE
     licence = "see its card" if is_long else card.licence
     return licence + ("" if card.commercial else " (NON-COMMERCIAL)")

@@ -15,7 +15,7 @@ from rilievo.messages import for_terminal
 from rilievo.schema import option
 
 _EVERY = 10.0
-"""Seconds between lines of progress where there is no terminal."""
+"""Seconds between lines without a terminal."""
 
 
 @frozen(slots=False)
@@ -28,7 +28,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuse the frames of a clip into one surface."""
+    """Fuse a clip into one surface."""
     request = parse(
         _Arguments,
         arguments,
@@ -66,7 +66,7 @@ def _lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[st
 
 
 class _Meter:
-    """Progress of each step, with the time left: on one line of a terminal, else in few lines."""
+    """Progress and time left."""
 
     def __enter__(self) -> "_Meter":
         self._is_shown = sys.stderr is not None and sys.stderr.isatty()
@@ -74,7 +74,6 @@ class _Meter:
         return self
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Show how far a step is."""
         now = time.perf_counter()
         is_new = what != self._step
         if is_new:

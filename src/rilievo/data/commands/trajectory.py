@@ -24,18 +24,18 @@ class _Arguments:
     """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
     model: str = SMALL
     """Folder of a run of 'rilievo train video' or of an official checkpoint with pose files, whose
-    networks predict motion, or any model of 'rilievo models' with metric or up-to-scale depth, from
+    networks predict motion; or any model of 'rilievo models' with metric or up-to-scale depth, from
     which motion follows by geometry."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
         "rilievo-trajectory"
     )
     """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
-    text file: of KITTI's format where it is called poses.txt, else of TUM's."""
+    text file, of KITTI's format if called poses.txt, else TUM's."""
     options: Annotated[TrajectoryOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a camera's trajectory, and its error; returns 1 when it is mirrored."""
+    """Write a trajectory and its error; return 1 when it is mirrored."""
     request = parse(
         _Arguments,
         arguments,

@@ -1,4 +1,4 @@
-"""Datasets with ground truth, read from the files as their authors publish them."""
+"""Datasets with ground truth, read as their authors publish them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +42,6 @@ __all__ = [
 
 
 def _offered(thing: object, name: str) -> str:
-    """``module:Class`` of a loader from an installed package."""
     return f"{_checked(thing, name).__module__}:{_checked(thing, name).__qualname__}"
 
 
@@ -56,11 +55,10 @@ DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
 
 
 def find_dataset(name: str) -> type[Dataset]:
-    """Find the loader class of a dataset; its ``card`` describes the dataset.
+    """Find the loader class of a dataset.
 
     Args:
-        name: Name in ``DATASETS``, name from an installed package, or ``package.module:Class`` of
-            a custom loader.
+        name: Name in ``DATASETS`` or of an installed package, or ``package.module:Class``.
 
     Raises:
         OptionError: If there is no such loader.
@@ -77,18 +75,18 @@ def open_dataset(
     variant: str | None = None,
     list_file: str | Path | None = None,
 ) -> Dataset:
-    """Open a dataset on disk. Its files are found now and read lazily.
+    """Open a dataset on disk; files are read lazily.
 
     Args:
-        name: Name in ``DATASETS``, or ``package.module:Class`` of a custom loader.
-        root: Folder of the unpacked download; not needed for a dataset that is generated.
-        split: Name of the split; by default the one that papers score.
-        variant: Variant of ground truth or crop; by default the card's first.
-        list_file: The user's own list of ids, in place of the split's.
+        name: As in ``find_dataset``.
+        root: Folder of the download, unless generated.
+        split: Split; by default the one of papers.
+        variant: Variant; by default the card's first.
+        list_file: List of ids in place of the split's.
 
     Raises:
         OptionError: If there is no such dataset, split or variant, or a root is missing.
-        InputError: If the root does not hold this dataset.
+        InputError: If the root does not hold it.
     """
     loader = find_dataset(name)
     card = loader.card

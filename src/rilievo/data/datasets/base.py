@@ -1,8 +1,7 @@
-"""The base class of datasets: a list of ids, each an image with its ground truth, read lazily.
+"""Base class of datasets: ids of images with ground truth, read lazily.
 
-A loader finds its files at construction and reports missing ones then; pixels are read one image
-at a time. Image and truth are read separately, because scoring needs no colours. Loaders hold only
-paths, so that they can be sent to other processes.
+Files are found at construction. Image and truth are apart, because scoring needs no colours.
+Loaders hold only paths, so other processes can have them.
 """
 
 import tomllib
@@ -28,21 +27,18 @@ class DatasetCard:
     """Description of a dataset.
 
     Attributes:
-        name: Name in ``DATASETS``.
-        title: Name that its authors use, with the year.
-        summary: One line: contents, sensor and range.
-        homepage: Address of the download page.
+        title: Authors' name, with the year.
+        summary: Contents, sensor and range in one line.
         licence: SPDX identifier, or the authors' words.
-        commercial: Whether the licence allows commercial use.
-        gigabytes: Size of the download [GB]; None where the user decides.
-        layout: Tree of the unpacked download with the contents of each file, several lines.
-        splits: Names of the official splits, the one that papers score first.
-        counts: Number of images of each split in the papers; empty where the user decides.
-        variants: Choices of ground truth or crop, the default first.
-        normals: Source of true normals; None where there are none.
-        extra: Extra of rilievo that is needed for reading it; None for the core.
-        needs_root: Whether the dataset lies on disk; False for a generated one.
-        caveats: Limitations of the ground truth, one line each.
+        gigabytes: Size of the download [GB].
+        layout: Tree of the download.
+        splits: Official splits, that of papers first.
+        counts: Images of each split in the papers.
+        variants: Choices of truth or crop, the default first.
+        normals: Source of true normals, if any.
+        extra: Extra of rilievo for reading, if any.
+        needs_root: False for a generated dataset.
+        caveats: Limitations of the truth, a line each.
     """
 
     name: str
@@ -63,7 +59,7 @@ class DatasetCard:
 
 
 def own_card(name: str) -> DatasetCard:
-    """Card of one of rilievo's own datasets, from ``cards.toml``."""
+    """Card in ``cards.toml``."""
     table = dict(_own_cards()[name])
     for key in table.keys() & {"splits", "variants", "caveats"}:
         table[key] = tuple(table[key])
@@ -80,11 +76,8 @@ class Request:
     """Request for a part of a dataset.
 
     Attributes:
-        root: Folder (or file) of the unpacked download.
-        split: One of the card's splits.
-        variant: One of the card's variants.
-        list_file: The user's own list, one image per line, in place of the split's; the form of a
-            line depends on the dataset.
+        root: Folder (or file) of the download.
+        list_file: List of images in place of the split's, in a form of the dataset.
     """
 
     root: Path
@@ -95,27 +88,21 @@ class Request:
 
 @frozen
 class Absent:
-    """An entry of the split that cannot be read, such as one with a missing file.
-
-    Attributes:
-        id: Id of the entry.
-        reason: Error message, such as the missing file and the place where it was expected.
-    """
+    """Entry that cannot be read, with the reason."""
 
     id: str
     reason: str
 
 
 class Dataset(ForeignNames, ABC):
-    """Images with ground truth; made by ``rilievo.data.datasets.open_dataset``.
+    """Images with ground truth, from ``open_dataset``.
+
+    A loader sets ``card``, ``ids`` and ``absent``, and reads in ``image`` and ``truth``.
 
     Attributes:
-        request: The request that opened the dataset.
-        ids: Unique ids of all entries whose files exist, in the split's order.
-        absent: Entries of the split without their files. No entry is silently left out.
-
-    A loader sets ``card``, and ``ids`` and ``absent`` in ``__init__``, and reads in ``image`` and
-    ``truth``. Its ids are relative paths without suffix, such as ``kitchen/0001``.
+        request: Request that opened it.
+        ids: Unique relative paths without suffix, in the split's order.
+        absent: Entries without files; none is silently left out.
     """
 
     card: ClassVar[DatasetCard]
@@ -128,70 +115,63 @@ class Dataset(ForeignNames, ABC):
         """Find the files.
 
         Raises:
-            InputError: If the root does not hold this dataset; the message says what was expected
-                and what was found.
+            InputError: If the root does not hold this dataset.
         """
 
     @abstractmethod
     def image(self, id: str) -> Pixels:
-        """The photograph, RGB.
+        """Read the photograph.
 
         Raises:
             InputError: If its file is broken.
         """
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
-        """Camera of an image (height, width) that models see in perspective views; mostly None."""
+        """Camera of a lens that models see in perspective views, if any."""
         return None
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Splits of this download: the card's, or those that the user declares."""
+        """Splits of this download."""
         return self.card.splits
 
     @property
     def camera_advice(self) -> str:
-        """Advice on giving intrinsics to images without them; empty where there is none."""
+        """Advice on giving intrinsics, if any."""
         return ""
 
     @property
     def listed(self) -> tuple[str, ...] | None:
-        """Ids of all entries of the split in its order, including absent ones.
-
-        None where some are absent and the loader does not record their position.
-        """
+        """Ids of the split with absent ones; None if their position is unknown."""
         return None if self.absent else self.ids
 
     def photo_file(self, id: str) -> Path | None:
-        """The file that holds ``image(id)`` unchanged; None where there is no such file.
-
-        Files with an EXIF orientation count, since viewers turn them upright as rilievo does.
-        """
+        """File that holds ``image(id)`` unchanged, if any; EXIF orientation is allowed."""
         return None
 
     @property
     def first_missing(self) -> str:
-        """Note on the first entry that is not here, to follow a message; empty where all are."""
+        """Note on the first absent entry, if any."""
         return f"; the first that is missing: {self.absent[0].reason}" if self.absent else ""
 
     @abstractmethod
     def truth(self, id: str) -> Truth:
-        """Ground truth at the photograph's size.
+        """Read the truth at the photograph's size.
 
         Raises:
             InputError: If a file is broken.
         """
 
     def scene(self, id: str) -> str | None:
-        """Scene or sequence of an image, as of its truth; None where none is stated."""
+        """Scene or sequence, if stated."""
         return self.truth(id).scene
 
     def reading(self, id: str) -> NumberReading | None:
-        """Facts about how true depth is read, of data that nobody declared; None of others."""
+        """Facts about numbers that nobody declared; otherwise None."""
         return None
 
     def sample(self, id: str) -> Sample:
-        """Photograph and ground truth.
+        """Photograph and truth.
 
         Raises:
             InputError: If a file is broken, or the two differ in size.
@@ -211,10 +191,10 @@ class Dataset(ForeignNames, ABC):
 
 
 def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
-    """Check that ids are unique and safe as file names, and return them as a tuple.
+    """Check that ids are unique and safe as file names.
 
     Raises:
-        InputError: If an id is repeated or unsafe.
+        InputError: If an id is not.
     """
     unique_ids: set[str] = set()
     for id in ids:
@@ -228,10 +208,10 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def check_request(request: Request, card: DatasetCard) -> None:
-    """Refuse an unknown split or variant, and a root that does not exist.
+    """Refuse an unknown split or variant, or a missing root.
 
     Raises:
-        OptionError: If the split or the variant is unknown.
+        OptionError: If the split or variant is unknown.
         MissingFileError: If the root does not exist.
     """
     for what, choice, choices in (
@@ -250,7 +230,7 @@ def check_request(request: Request, card: DatasetCard) -> None:
 
 
 def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
-    """Choose up to ``most`` of the ids, evenly spread, in their order."""
+    """Choose up to ``most`` ids, evenly spread."""
     if most is None or most >= len(ids):
         return tuple(ids)
     places = np.linspace(0, len(ids) - 1, most).round()

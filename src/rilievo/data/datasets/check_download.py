@@ -1,4 +1,4 @@
-"""Checks a download: reads every image, counts splits and warns of implausible ground truth."""
+"""Check of a download: images, splits, and implausible truth."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,6 @@ from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 Progress = Callable[[int, int], None]
 _MOST_READ = 24
-"""Images whose numbers are looked at for how they are read."""
 _WIDTH = 240
 _LINE = 14
 _GAP = 6
@@ -39,13 +38,7 @@ _COLUMNS = 2
 
 @frozen
 class SplitCount:
-    """Counts of one split, without reading its images.
-
-    Attributes:
-        official: Number of images that papers score; None where the user decides.
-        absent: Number of images in the list that are not on disk.
-        problem: Reason why the split cannot be opened; None where it can.
-    """
+    """Counts of a split: official images, absent ones, and why it cannot be opened."""
 
     split: str
     official: int | None = None
@@ -56,16 +49,15 @@ class SplitCount:
 
 @frozen
 class ImageFacts:
-    """Statistics of one image that could be read.
+    """Statistics of one image.
 
     Attributes:
         size: (height, width) [px].
-        camera: Intrinsics; None where they are not known.
-        depth_share: Share of the pixels with true depth; None without any depth map.
-        near: Least true depth [m]; None where no pixel has depth.
-        median: Median of the true depth [m]; None likewise.
-        far: Largest true depth [m]; None likewise.
-        normals_share: Share of the pixels with true normals; None without any.
+        depth_share: Share of pixels with depth; None without a map.
+        near: Least depth [m].
+        median: Median depth [m].
+        far: Largest depth [m].
+        normals_share: Share of pixels with normals; None without any.
     """
 
     id: str
@@ -83,12 +75,12 @@ class Check:
     """Results of reading a split.
 
     Attributes:
-        listed: Number of entries of the split that was read.
-        read: Number of images that were read; fewer with a limit.
+        listed: Number of entries.
+        read: Number of images read.
         absent: Entries without files.
-        broken: Entries whose files cannot be read, with the reason.
-        warnings: Warnings, one line each.
-        reading: Reading of true depth; without facts of declared data.
+        broken: Unreadable entries.
+        warnings: Warnings, a line each.
+        reading: Reading of undeclared depth.
     """
 
     card: DatasetCard
@@ -106,19 +98,19 @@ class Check:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every listed image was found and no image read was broken."""
+        """Whether nothing is absent or broken."""
         return not (self.absent or self.broken) and self.listed > 0
 
 
 def check_dataset(
     dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
 ) -> Check:
-    """Read every image of a dataset with its ground truth.
+    """Read images of a dataset with their truth.
 
     Args:
         dataset: Opened dataset.
-        limit: Number of images to read, evenly spread; None for all.
-        show: Callback with the number of images read so far and their total.
+        limit: Number of images, evenly spread.
+        show: Callback with the number read and the total.
     """
     ids = spread(dataset.ids, limit)
     images: list[ImageFacts] = []
@@ -148,10 +140,7 @@ def check_dataset(
 
 
 def read_facts(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
-    """Facts and doubts of a few images together, and the range of their depth.
-
-    Facts that differ between images are all there; a doubt says in how many images it arises.
-    """
+    """Facts, doubts and range of a few images."""
     facts: dict[NumberFact, None] = {}
     count: Counter[str] = Counter()
     first: dict[str, str] = {}
@@ -217,7 +206,7 @@ def _facts(sample: Sample) -> ImageFacts:
 
 
 def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
-    """Count every split; splits that cannot be opened are reported, not raised."""
+    """Counts of splits, or why they cannot be opened."""
     counts = []
     for split in dataset.splits:
         official = dataset.card.counts.get(split)
@@ -261,7 +250,7 @@ def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
-    """Minority sizes with their counts, where at least 90 % of the images share one size."""
+    """Other sizes with counts, where 90 % share one."""
     counts = Counter(facts.size for facts in images)
     if counts and counts.most_common(1)[0][1] >= 0.9 * len(images):
         for (height, width), count in counts.most_common()[1:]:
@@ -269,13 +258,7 @@ def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
 
 
 def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> None:
-    """Write photograph, true depth (near is red, grey without) and normals of some images.
-
-    Args:
-        dataset: Opened dataset.
-        ids: Ids of the images to show; for an image that cannot be read its error is shown.
-        path: Picture file to write; the suffix gives its format, such as ``sheet.jpg``.
-    """
+    """Write photographs, depth (near is red) and normals, or the error of an image."""
     tiles = [_tile(dataset, id) for id in ids]
     width = max((tile.width for tile in tiles), default=_WIDTH) + _GAP
     height = max((tile.height for tile in tiles), default=_LINE) + _GAP
@@ -291,7 +274,6 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
 
 
 def _tile(dataset: Dataset, id: str) -> Image.Image:
-    """Pictures of one image side by side, under its id; or the reason why it cannot be read."""
     try:
         label, pictures = id, _pictures(dataset.sample(id))
     except RilievoError as error:

@@ -1,4 +1,4 @@
-"""Cameras and images of COLMAP's models, text or binary (COLMAP documentation, "Output Format")."""
+"""Cameras and images of COLMAP (documentation, "Output Format")."""
 
 import math
 from collections.abc import Iterator
@@ -23,19 +23,14 @@ from rilievo.io.lens_files import camera_of, pinhole_K
 from rilievo.shapes import Matrix, Transform
 
 _FARTHEST = 1e9
-"""Larger than any camera position, in any unit."""
 
 
 @frozen
 class ColmapCamera:
-    """One camera.
+    """One camera; only pinholes have no distortion.
 
     Attributes:
-        model: COLMAP's name of the model; all but the pinholes are distorted.
-        width: Width of the image [px].
-        height: Height of the image [px].
-        K: Intrinsics [px] without distortion. The origin is the centre of the first pixel;
-            COLMAP's own is its corner.
+        K: Intrinsics [px] from the centre of the first pixel; COLMAP counts from its corner.
     """
 
     model: str
@@ -46,12 +41,7 @@ class ColmapCamera:
 
 @frozen
 class ColmapImage:
-    """One image.
-
-    Attributes:
-        camera_id: Id of the camera in ``cameras.txt`` or ``cameras.bin``.
-        world_T_cam: Pose: transforms points from the camera frame to the world.
-    """
+    """One image with pose ``world_T_cam``."""
 
     name: str
     camera_id: int
@@ -59,13 +49,13 @@ class ColmapImage:
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """Read the cameras of ``cameras.txt`` or ``cameras.bin``, by id."""
+    """Read cameras by id."""
     rows = binary_cameras(path) if path.suffix == ".bin" else _text_cameras(path)
     return {row.id: _camera(row, path) for row in rows}
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
-    """Read the images of ``images.txt`` or ``images.bin``; their points are skipped."""
+    """Read images without points."""
     rows = binary_images(path) if path.suffix == ".bin" else _text_images(path)
     for row in rows:
         q, t = np.array(row.pose[:4]), np.array(row.pose[4:])

@@ -1,9 +1,4 @@
-"""Helpers for loaders: names in folders, lines of text, stored depth maps.
-
-Files of a dataset by patterns of paths, with ``{id}`` for the id of an image.
-
-Stored normals of various axes in rilievo's convention.
-"""
+"""Helpers of loaders: folders, lines, depth maps and normals."""
 
 import os
 import re
@@ -25,24 +20,18 @@ Entry = TypeVar("Entry")
 _LONGEST_LINE = 4 * 2**20
 """Characters of a line; COLMAP writes all points of an image into one."""
 _SHOWN = 6
-"""Names of a folder that messages show."""
 
 
 @frozen
 class Line:
-    """One line of a text file.
-
-    Attributes:
-        number: Line number, from 1.
-        text: Text without surrounding white space; never empty.
-    """
+    """Line of a text file, numbered from 1, without outer white space."""
 
     number: int
     text: str
 
 
 def text_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a text file that are neither empty nor comments ("#")."""
+    """Yield lines that are neither empty nor comments ("#")."""
     check_regular(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -61,18 +50,12 @@ def text_lines(path: Path) -> Iterator[Line]:
 
 
 def scene_of(id: str, root: Path, *, names: int = 1) -> str:
-    """Scene of an id: its leading folders, or the root's own name where it has none.
-
-    Args:
-        id: Id of an image, such as ``chess/seq-01/frame-000000``.
-        root: Root of the dataset.
-        names: Number of trailing parts of the id that belong to the image, not the scene.
-    """
+    """Scene of an id: its folders without the last ``names`` parts, or the root's name."""
     return "/".join(id.split("/")[:-names]) or root.absolute().name
 
 
 def numbers_of(text: str) -> tuple[float, ...] | None:
-    """Numbers of a line, separated by white space; None where it holds anything else."""
+    """Numbers of a line; None for anything else."""
     try:
         return tuple(float(word) for word in text.split())
     except ValueError:
@@ -80,7 +63,7 @@ def numbers_of(text: str) -> tuple[float, ...] | None:
 
 
 def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
-    """Read the stored integers of a depth map, a grey PNG or PGM."""
+    """Read integers of a grey PNG or PGM."""
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
@@ -91,7 +74,7 @@ def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder, without links to nothing; empty where there is no such folder."""
+    """Names in a folder, without dangling links."""
     try:
         with os.scandir(folder) as entries:
             return frozenset(
@@ -104,7 +87,7 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def found_in(folder: Path) -> str:
-    """Contents of a folder for error messages: its first names, and the number of others."""
+    """Contents of a folder for messages."""
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
@@ -115,12 +98,7 @@ def found_in(folder: Path) -> str:
 
 
 def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk like ``os.walk``, but raise for unreadable folders, which it would take for empty.
-
-    Args:
-        top: Folder to start from; one that does not exist yields nothing.
-        links: Whether to follow links to folders; the caller must avoid cycles.
-    """
+    """``os.walk`` that raises for unreadable folders; the caller avoids cycles of links."""
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
@@ -130,7 +108,7 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
 
 
 def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
-    """Look up the entry of one image."""
+    """Find the entry of an image."""
     if id not in entries:
         raise InputError(f"{root}: has no image '{id}' in this split")
     return entries[id]
@@ -142,17 +120,14 @@ _LENGTHS = (0.7, 1.3)
 
 
 class NormalAxes(StrEnum):
-    """Axis convention of stored normals."""
+    """Axes of stored normals."""
 
     OPENCV = "opencv"
-    """x right, y down, z forward, pointing towards the camera: a wall seen head-on is (0, 0, -1).
-    This is rilievo's own convention."""
+    """Ours: x right, y down, z forward; a wall is (0, 0, -1)."""
     OPENGL = "opengl"
-    """x right, y up, z towards the viewer: a wall seen head-on is (0, 0, 1) (Hypersim,
-    Marigold)."""
+    """x right, y up, z towards the viewer; a wall is (0, 0, 1) (Hypersim, Marigold)."""
     DSINE = "dsine"
-    """x right, y down, z forward, pointing away from the camera: a wall seen head-on is (0, 0, 1),
-    and a surface that faces right has a negative x (DSINE, GeoNet as DSINE publishes it)."""
+    """x right, y down, z forward, away from the camera; a wall is (0, 0, 1) (DSINE's GeoNet)."""
 
 
 _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
@@ -165,10 +140,9 @@ _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
 def normals_of_stored(
     stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
 ) -> tuple[Vectors, Mask]:
-    """Convert stored normals to unit normals in rilievo's axes, and a mask of valid pixels.
+    """Convert stored normals to unit normals in our axes.
 
-    Integers are colours: 0 is -1, and the largest number of their type is 1. Pixels without
-    roughly unit length (black, grey, white, zero, NaN) are holes.
+    Integers are colours: 0 is -1, the largest is 1. Pixels far from unit length are holes.
     """
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")
@@ -188,12 +162,11 @@ def normals_of_stored(
 
 
 def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
-    """Find every file below a folder that matches a pattern; returns them by id, sorted.
+    """Find files of a pattern, by sorted id.
 
     Args:
-        folder: Folder to search.
-        pattern: Path with ``{id}``, which matches any text and may include subfolders; ``*``
-            matches any text without "/". Hidden files never match; links are followed.
+        folder: Folder to search; links are followed, hidden files not.
+        pattern: Path with ``{id}`` for any text; ``*`` is any text without "/".
     """
     fits = _expression(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
@@ -218,7 +191,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
 
 
 def _leads_back(place: str, name: str) -> bool:
-    """Whether a folder is a link to one of its ancestors, which would be an endless cycle."""
+    """Whether a folder is a link to its ancestor."""
     path = os.path.join(place, name)
     if not os.path.islink(path):
         return False
@@ -227,7 +200,7 @@ def _leads_back(place: str, name: str) -> bool:
 
 
 def expected_path(folder: Path, pattern: str, id: str) -> Path:
-    """Path where the file of an id would be."""
+    """Path of the file of an id."""
     return folder / PurePosixPath(pattern.replace("{id}", id))
 
 

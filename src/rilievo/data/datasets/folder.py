@@ -1,4 +1,4 @@
-"""The user's own folder: photographs with depth, normals or both, described by a small YAML."""
+"""The user's folder of photographs, depth and normals, described by YAML."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -57,8 +57,6 @@ _PARTS = ("depth", "normals", "valid")
 
 @frozen
 class _Files:
-    """Files of one image; None for parts that the folder lacks."""
-
     image: Path
     depth: Path | None
     normals: Path | None
@@ -66,7 +64,7 @@ class _Files:
 
 
 class Folder(PhotoFiles[_Files]):
-    """Photographs and ground truth from the user's own folder."""
+    """Photographs and truth of the user's folder."""
 
     card = own_card("folder")
 
@@ -83,19 +81,19 @@ class Folder(PhotoFiles[_Files]):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """``all``, and the splits that the YAML declares."""
+        """``all``, and those of the YAML."""
         return tuple(split for split in SPLITS if split == "all" or split in self._layout.splits)
 
     @property
     def camera_advice(self) -> str:
-        """The line of YAML that declares a camera."""
+        """YAML line of a camera."""
         return (
             f"; where the camera is known, say so in {FILE_NAME}, such as 'camera: {{fx: 525, "
             "cx: 319.5, cy: 239.5}'"
         )
 
     def truth(self, id: str) -> Truth:
-        """Depth and normals, as far as the folder has them."""
+        """Read depth and normals, if any."""
         files, layout = self._entry(id), self._layout
         depth = depth_valid = normals = normals_valid = sky = camera = None
         is_metric = True
@@ -144,7 +142,7 @@ class Folder(PhotoFiles[_Files]):
         )
 
     def reading(self, id: str) -> NumberReading | None:
-        """Facts about how the depth of an image is read, with their sources, and doubts."""
+        """Facts and doubts about an image's depth."""
         files, layout = self._entry(id), self._layout.depth
         if files.depth is None or layout is None:
             return None
@@ -165,18 +163,17 @@ class Folder(PhotoFiles[_Files]):
         )
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
-        """Camera of an image (height, width) whose lens is no pinhole; else None."""
+        """Camera of a lens that is no pinhole."""
         camera = self._camera(id, shape)
         return None if camera is None or isinstance(camera.lens, Pinhole) else camera
 
     def scene(self, id: str) -> str | None:
-        """Scene of an image, by the folders of its id."""
+        """Scene by the id's folders."""
         names = self._layout.scene
         # "." names the scene where the whole folder is one clip.
         return None if names is None else "/".join(id.split("/")[:-1][:names]) or "."
 
     def _asked(self, layout: FolderLayout, described: Path) -> tuple[str, ...] | None:
-        """Ids of the list file or split; None for all images."""
         listing = self.request.list_file
         if listing is None and self.request.split != "all":
             if self.request.split not in layout.splits:
@@ -191,7 +188,7 @@ class Folder(PhotoFiles[_Files]):
         return checked_ids([line.text for line in text_lines(listing)], printable(listing))
 
     def _find(self, ids: tuple[str, ...] | None) -> None:
-        """Find every image of the split with its other files; images that lack one are absent."""
+        """Find images with all files; others are absent."""
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
             raise InputError(
@@ -244,7 +241,6 @@ class Folder(PhotoFiles[_Files]):
 
 
 def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
-    """Add default layouts for depth and normals that are not described but whose folders exist."""
     depth, normals = layout.depth, layout.normals
     if depth is None and (folder / "depth").is_dir():
         depth = DepthLayout()
@@ -265,7 +261,6 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
 def _facts(
     numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path
 ) -> Iterator[NumberFact]:
-    """The five facts about the numbers of an image's depth."""
     statement, stored = numbers.statement, numbers.stored
     kind = _kind(layout, statement, path)
     yield scale_fact(
@@ -333,13 +328,13 @@ def depth_of_stored(
     camera: Camera | None,
     path: Path,
 ) -> tuple[Field, Mask]:
-    """Convert the numbers of a file to depth [m], zero where unknown, and a mask of known pixels.
+    """Convert numbers to depth [m], zero where unknown.
 
     Args:
-        numbers: Numbers of the file, and what it states about them.
+        numbers: Numbers and facts of a file.
         layout: Description of the numbers.
-        camera: Camera at this size; required for distance, and a pinhole for disparity.
-        path: Path for error messages.
+        camera: Camera, for distance; a pinhole, for disparity.
+        path: Path for errors.
     """
     stored, statement = numbers.stored, numbers.statement
     kind = _kind(layout, statement, path)
@@ -376,12 +371,11 @@ def depth_of_stored(
 
 
 def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mask:
-    """Mask of pixels whose stored numbers mean that there is no surface."""
+    """Mask of numbers without surface."""
     return np.isin(stored, layout.sky)
 
 
 def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:
-    """Quantity of the numbers: what the file states, else what the layout says, else depth."""
     stated = statement.kind
     if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         raise InputError(
@@ -401,7 +395,7 @@ def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredK
 def _scale(
     stored: np.ndarray, layout: DepthLayout, statement: DepthStatement, kind: StoredKind, path: Path
 ) -> float:
-    """Factor of stored numbers: the layout's, or the guess for numbers that nothing describes."""
+    """Factor by the layout, or a guess."""
     if statement.is_coded:
         if (layout.scale, layout.offset) not in ((None, 0.0), (statement.scale, statement.offset)):
             raise InputError(

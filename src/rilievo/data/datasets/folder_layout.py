@@ -1,4 +1,4 @@
-"""Layout of the user's own folder: the keys of ``rilievo.yaml`` and their defaults."""
+"""Keys of ``rilievo.yaml`` and their defaults."""
 
 import json
 import os
@@ -25,14 +25,14 @@ SPLITS = ("all", "train", "valid", "test")
 
 
 class StoredKind(StrEnum):
-    """Quantity that a depth file holds, after scaling."""
+    """Quantity of a depth file, scaled."""
 
     DEPTH = "depth"
-    """Depth along the optical axis [m]."""
+    """Depth along the axis [m]."""
     DISTANCE = "distance"
-    """Distance along the pixel's ray [m]; needs a camera."""
+    """Distance along the ray [m]; needs a camera."""
     DISPARITY = "disparity"
-    """Disparity between two rectified views [px]; needs a camera and the baseline."""
+    """Disparity [px]; needs a camera and the baseline."""
 
 
 @frozen
@@ -40,20 +40,18 @@ class DepthLayout:
     """Layout of depth files.
 
     Attributes:
-        file: Pattern of the files relative to the folder, with ``{id}``.
-        kind: Quantity of the scaled numbers; by default what the file states, else depth.
-        scale: Factor for stored numbers; by default what the file states, else 0.001 for integers,
-            which are then millimetres, and 1 for floats. Disparity is not scaled by default.
-        offset: Offset added after scaling.
-        invalid: Stored numbers that mean "unknown". NaN, infinity and numbers that give no
-            positive depth are always unknown.
-        sky: Stored numbers that mean "no surface".
-        array: Name of the array of an npz file, or of the channel of an EXR file.
-        min_depth: Least valid depth [m]; nearer depth is unknown.
-        max_depth: Largest valid depth [m]; farther depth is unknown.
-        baseline: Distance between the two views of a disparity [m].
-        crop: Place of the files in the photograph [px]: top, left, height and width. Outside it
-            nothing is known.
+        file: Relative pattern with ``{id}``.
+        kind: Quantity; by default as the file states, else depth.
+        scale: Factor; by default as the file states, else 0.001 for integers and 1 for floats and
+            disparity.
+        offset: Added after scaling.
+        invalid: Further unknown numbers besides NaN, infinity and depth that is not positive.
+        sky: Numbers of "no surface".
+        array: Array of npz or channel of EXR.
+        min_depth: Least valid depth [m].
+        max_depth: Largest valid depth [m].
+        baseline: Distance of the two views [m].
+        crop: Place in the photograph [px]: top, left, height and width.
     """
 
     file: str = "depth/{id}.*"
@@ -74,9 +72,9 @@ class NormalsLayout:
     """Layout of files of normals.
 
     Attributes:
-        file: Pattern of the files relative to the folder, with ``{id}``.
-        axes: Axis convention of the stored normals.
-        array: Name of the array of an npz file.
+        file: Relative pattern with ``{id}``.
+        axes: Axes of stored normals.
+        array: Array of npz.
     """
 
     file: str = "normals/{id}.*"
@@ -86,18 +84,17 @@ class NormalsLayout:
 
 @frozen
 class CameraLayout:
-    """Intrinsics: one set for all images, or one file per image.
+    """Intrinsics of all images, or a file each.
 
     Attributes:
-        fx: Focal length along x [px].
-        fy: Focal length along y [px]; by default fx.
-        cx: Column of the principal point [px]; the centre of the first pixel is 0.
-        cy: Row of the principal point [px].
-        width: Width of the image that these numbers are for [px]; by default each image's own.
+        fx: Focal length [px].
+        fy: By default fx.
+        cx: Column of the principal point [px]; the first pixel's centre is 0.
+        cy: Row [px].
+        width: Width of the image that these are for [px]; by default each image's.
         height: Height of that image [px].
-        file: Pattern with ``{id}``, or one file: four numbers (fx fy cx cy), the nine of K, npy, or
-            the file of a calibration program.
-        lens: Lens in words, as ``--projection`` has it, in place of the numbers.
+        file: Pattern or file of fx fy cx cy, K, npy, or a calibration program.
+        lens: Lens as of ``--projection``.
     """
 
     fx: float | None = None
@@ -112,20 +109,15 @@ class CameraLayout:
 
 @frozen
 class FolderLayout:
-    """Layout of the user's own folder. Every key is optional.
+    """Layout of the user's folder; every key is optional.
 
     Attributes:
-        folder: Folder of the files, by default that of the YAML; ``${NAME}`` is replaced from the
-            environment.
-        image: Pattern of the photographs, with ``{id}``, which may include subfolders.
-        depth: Depth files.
-        normals: Files of normals.
-        valid: Pattern of masks; nonzero pixels are valid, for depth and normals.
-        camera: Intrinsics.
-        scene: Number of leading folders of an id that name its scene or sequence: 1 for ids such
-            as ``scene0707_00/000123``, 0 where all images are frames of one clip. By default
-            images count as independent.
-        splits: Text file of ids, one per line, by name of the split.
+        folder: By default that of the YAML; ``${NAME}`` is from the environment.
+        image: Pattern of photographs with ``{id}``, which may include subfolders.
+        valid: Pattern of masks of depth and normals; nonzero is valid.
+        scene: Folders of an id that name its scene; 0 for one clip. By default images are
+            independent.
+        splits: Text file of ids by split.
     """
 
     folder: str | None = None
@@ -139,7 +131,7 @@ class FolderLayout:
 
 
 def read_layout(path: Path) -> FolderLayout:
-    """Read and check the layout that a YAML file describes."""
+    """Read and check a YAML."""
     shown = printable(path)
     data = _parsed(path)
     if data is None:
@@ -163,7 +155,7 @@ def read_layout(path: Path) -> FolderLayout:
 
 
 def described_folder(path: Path, layout: FolderLayout) -> Path:
-    """Folder of the files of a layout that was read from ``path``."""
+    """Folder of a layout from ``path``."""
     named = os.path.expanduser(os.path.expandvars(layout.folder or "."))
     unset = re.search(r"\$\{?\w+\}?", named)
     if unset:
@@ -187,7 +179,6 @@ def _parsed(path: Path) -> Any:
 
 
 def _check(layout: FolderLayout, shown: str) -> None:
-    """Refuse invalid values and conflicting keys."""
     depth, camera = layout.depth, layout.camera
     normals = layout.normals
     patterns = (

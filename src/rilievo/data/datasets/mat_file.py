@@ -1,4 +1,4 @@
-"""Reads MATLAB files: version 7.3 (HDF5) in slices, older versions whole, by SciPy."""
+"""MATLAB files: version 7.3 (HDF5) in slices, older ones whole, by SciPy."""
 
 import atexit
 import os
@@ -21,11 +21,11 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # MATLAB writes a header of 512 bytes before the HDF5 part; other programs write none.
 _SIGNATURE_OFFSETS = (0, 512)
 _LARGEST = 2**31
-"""Most bytes to read at once, since a few compressed bytes can unpack to any number of zeros."""
+"""Most bytes at once, since zeros compress without limit."""
 _MOST_RATIO = 64
-"""Greatest ratio of memory to the size of an older file, which may be compressed a thousandfold."""
+"""Greatest ratio of an older file, which may be compressed a thousandfold."""
 _SMALL_BYTES = 2**29
-"""Memory that any older file may take."""
+"""Memory of any older file."""
 _CHILD = """
 import pickle, sys
 from scipy.io import loadmat
@@ -51,10 +51,9 @@ while True:
 
 
 class MatSlices:
-    """A file of version 7.3, read in slices along the first stored axis.
+    """File of version 7.3, read along the first stored axis.
 
-    The file is opened at the first read in each process. So the object can be pickled, and a
-    forked process does not share the file position of its parent.
+    Each process opens it, so that forks share no position.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +68,7 @@ class MatSlices:
         self.path, self._file, self._process = path, None, 0
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the arrays at the top level, by name; HDF5 has MATLAB's axes in reverse."""
+        """Shapes of arrays by name, with MATLAB's axes in reverse."""
         with self._one_line_errors("its list of arrays cannot be read"):
             # h5py returns names that are not UTF-8 as bytes.
             shapes = {
@@ -78,17 +77,17 @@ class MatSlices:
         return {name: tuple(shape) for name, shape in shapes.items() if shape is not None}
 
     def slice(self, name: str, index: int) -> np.ndarray:
-        """Read entry ``index`` along the first stored axis, with the other axes as stored."""
+        """Read entry ``index`` of the first stored axis."""
         with self._one_line_errors(f"'{name}' cannot be read at {index}"):
             return np.asarray(self._array(name, parts=True)[index])
 
     def whole(self, name: str) -> np.ndarray:
-        """Read a whole array, with its axes as stored."""
+        """Read a whole array as stored."""
         with self._one_line_errors(f"'{name}' cannot be read"):
             return np.asarray(self._array(name))
 
     def text(self, name: str, index: int) -> str | None:
-        """Read entry ``index`` of a cell array of texts; None where there is no such array."""
+        """Read entry ``index`` of a cell array of texts, if any."""
         file = self._opened()
         if name not in file:
             return None
@@ -108,13 +107,13 @@ class MatSlices:
             ) from error
 
     def close(self) -> None:
-        """Close the file; the next read opens it again."""
+        """Close the file until the next read."""
         if self._file is not None and self._process == os.getpid():
             self._file.close()
         self._file = None
 
     def _array(self, name: str, *, parts: bool = False) -> Any:
-        """Find a dataset that is stored in this file; external links could expose other files."""
+        """Dataset of this file; external links could expose others."""
         file = self._opened()
         link, array = file.get(name, getlink=True), file[name]
         if not hasattr(array, "is_virtual"):
@@ -133,7 +132,7 @@ class MatSlices:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file is HDF5, as MATLAB files of version 7.3 are."""
+    """Whether a file is HDF5."""
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -144,7 +143,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Read these variables, or all, of a MATLAB file (version 5 to 7.3), axes as in MATLAB."""
+    """Read variables of version 5 to 7.3, axes as in MATLAB."""
     if is_hdf5(path):
         slices = MatSlices(path)
         try:
@@ -162,7 +161,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
 
 
 class _Scipy:
-    """SciPy's reader in a process of its own, since some damaged files crash it."""
+    """SciPy in a process, since damaged files crash it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -171,7 +170,6 @@ class _Scipy:
         atexit.register(self._close)
 
     def load(self, path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Read these variables, or all, of a file, axes as in MATLAB."""
         size = check_regular(path)
         most = min(_LARGEST, max(_SMALL_BYTES, _MOST_RATIO * size)) + size
         with self._lock:

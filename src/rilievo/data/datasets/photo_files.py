@@ -1,4 +1,4 @@
-"""Datasets that are lists of files: a record of files for each image, declared or made by code."""
+"""Datasets that are lists of files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -31,26 +31,21 @@ def _paths(entry: Any) -> Iterator[Path]:
 
 
 class FileList(Dataset, Generic[Entry]):
-    """A dataset with a record of files for each image, which ``_keep`` or ``_choose`` sets."""
+    """Dataset with a record of files for each image."""
 
     _files: Mapping[str, Entry]
     _order: tuple[str, ...]
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list, in its order."""
+        """Ids of the whole list."""
         return self._order
 
     def _entry(self, id: str) -> Entry:
-        """Look up the files of one image."""
         return find_entry(self._files, id, self.request.root)
 
     def _keep(self, entries: Mapping[str, Entry | Absent]) -> None:
-        """Set the ids of entries whose files exist; the others are absent.
-
-        Args:
-            entries: Files of every id, in the split's order.
-        """
+        """Set ids of entries with files; others are absent."""
         # With a cache, since folders may have a hundred thousand files.
         names = cache(names_in)
         present: dict[str, Entry] = {}
@@ -68,12 +63,7 @@ class FileList(Dataset, Generic[Entry]):
         self.ids, self.absent = tuple(present), tuple(absent)
 
     def _choose(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
-        """Keep the images of the split, or of the user's list.
-
-        Args:
-            entries: Records with paths in some fields, by id, in the split's order.
-            list_file: File with one id per line, which replaces the split's list.
-        """
+        """Keep the images of the split, or of a list of ids."""
         wanted_ids, where = tuple(entries), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
@@ -85,8 +75,6 @@ class FileList(Dataset, Generic[Entry]):
 
 @runtime_checkable
 class _HasImage(Protocol):
-    """The files of one entry, with that of its photograph."""
-
     @property
     def image(self) -> Path: ...
 
@@ -95,48 +83,41 @@ Files = TypeVar("Files", bound=_HasImage)
 
 
 class PhotoFiles(FileList[Files]):
-    """A dataset whose photographs are files: the field ``image`` of its records."""
+    """Dataset whose photographs are files in ``image``."""
 
     def image(self, id: str) -> Pixels:
-        """The photograph, upright, RGB."""
+        """Read the upright photograph."""
         return read_photo(self._entry(id).image, own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path | None:
-        """The photograph's own file."""
+        """File of the photograph."""
         return self._entry(id).image
 
 
 class MaskedValues(NamedTuple):
-    """True depth [m], or true normals, of one image.
-
-    Attributes:
-        values: Depth, read only where ``valid``; or unit normals, camera frame, towards the camera,
-            zero where not ``valid``.
-    """
+    """Depth [m], or unit normals of the camera frame, where ``valid``."""
 
     values: Float32[np.ndarray, "*c h w"]
     valid: Mask
 
 
 def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
-    """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
+    """Wrap metres; only positive finite values are valid."""
     values = np.ascontiguousarray(values, dtype=np.float32)
     return MaskedValues(values, np.isfinite(values) & (values > 0))
 
 
 @frozen
 class DepthFiles:
-    """Files of one photograph with true depth; an image without one of them is absent.
+    """Files of one photograph with depth.
 
     Attributes:
         read: Function that reads ``depth``.
-        masks: Masks whose nonzero pixels have depth; depth is 0 elsewhere.
-        camera: Intrinsics, their file, or a function that gives them for a depth map of some
-            (height, width); None where they are not known.
-        needs: Further files without which the image is absent.
-        pose: Pose ``world_T_cam``, or a function that reads it; None where it is not known.
-        scene: Scene or sequence of the image.
-        cut: Function that cuts the image out of the photograph; None where it is all of it.
+        masks: Masks whose nonzero pixels have depth.
+        camera: Intrinsics, their file, or a function of (height, width).
+        needs: Files without which the image is absent.
+        pose: ``world_T_cam``, or a function.
+        cut: Function that cuts out the image.
     """
 
     image: Path
@@ -151,7 +132,7 @@ class DepthFiles:
 
 
 def where_present(read: Callable[[Path], Part], path: Path, *_: object) -> Part | None:
-    """The camera or pose that a file says; None where there is no such file."""
+    """Camera or pose of a file, if it exists."""
     return read(path) if path.is_file() else None
 
 
@@ -162,12 +143,7 @@ def file_camera(path: Path) -> Camera:
 
 @frozen
 class DepthPatterns:
-    """Places of the files of an image: paths in which ``{id}`` is its id.
-
-    Attributes:
-        read: Function that reads depth.
-        camera: Pattern of the file of K, or the camera of all images.
-    """
+    """Paths with ``{id}`` of an image's files."""
 
     image: str
     depth: str
@@ -193,23 +169,23 @@ class DepthPatterns:
 
 
 class DepthSet(PhotoFiles[DepthFiles]):
-    """A dataset of photographs with files of true depth."""
+    """Dataset of photographs with files of depth."""
 
     def image(self, id: str) -> Pixels:
-        """The photograph, upright, RGB, or what is cut out of it."""
+        """Read the upright photograph, or its cut."""
         cut, image = self._entry(id).cut, super().image(id)
         return image if cut is None else cut(image)
 
     def photo_file(self, id: str) -> Path | None:
-        """The photograph's own file, where all of it is the image."""
+        """File of the photograph, unless cut."""
         return super().photo_file(id) if self._entry(id).cut is None else None
 
     def scene(self, id: str) -> str | None:
-        """Scene or sequence of an image."""
+        """Scene or sequence."""
         return self._entry(id).scene
 
     def truth(self, id: str) -> Truth:
-        """Depth, with the camera and the pose where they are known."""
+        """Read depth, camera and pose."""
         files = self._entry(id)
         depth, valid = files.read(files.depth)
         for path in files.masks:
@@ -233,12 +209,7 @@ class DepthSet(PhotoFiles[DepthFiles]):
 
 
 def read_steps(path: Path, *, steps: float) -> MaskedValues:
-    """Read depth of 16 bits; 0 is unknown.
-
-    Args:
-        path: PNG or PGM of one channel.
-        steps: Stored number of a metre.
-    """
+    """Read 16-bit depth, 0 unknown; ``steps`` is the number of a metre."""
     stored = read_counts(path)
     # A quotient in 64 bits, rounded to 32, is that of 32 bits.
     return MaskedValues((stored / steps).astype(np.float32), stored != 0)

@@ -1,4 +1,4 @@
-"""Pickles of arrays, read without running what else they name."""
+"""Pickles of arrays, without running anything else."""
 
 import gzip
 import io
@@ -27,10 +27,9 @@ _ALLOWED = {
 
 
 _MOST_RATIO = 32
-"""Greatest ratio of bytes unpacked to packed. That of arrays of real numbers is below ten, that of
-gzip 1032."""
+"""Greatest ratio of gzip; real numbers are below ten, zeros 1032."""
 _SMALL_BYTES = 2**26
-"""Bytes that any file may unpack to, such as one of masks."""
+"""Bytes of any file, such as masks."""
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -41,12 +40,12 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_gzip_pickle(path: Path) -> Any:
-    """Read a gzip-compressed pickle of arrays and plain containers of them."""
+    """Read a compressed pickle of arrays and containers."""
     return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"), _MOST_RATIO)
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of arrays and plain containers of them."""
+    """Read a pickle of arrays and containers."""
     return _read(path, "pickle", lambda: path.open("rb"), 1)
 
 

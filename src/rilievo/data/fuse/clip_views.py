@@ -1,4 +1,4 @@
-"""Views of a clip, with the choice of neighbours of each."""
+"""Views of a clip and their neighbours."""
 
 from collections.abc import Sequence
 
@@ -10,34 +10,31 @@ from rilievo.geometry.transforms import invert, transform
 from rilievo.shapes import Field, Float64, Mask, Matrix, Pixels, Transform
 
 PARALLAX = 0.05
-"""Parallax that neighbours should have [share of the width]: enough to measure depth by, and not so
-much that surfaces look different."""
+"""Ideal parallax of neighbours [share of the width]."""
 LEAST_PARALLAX = 0.004
-"""Parallax under which a neighbour says nothing about depth [share of the width]."""
+"""Parallax below which a neighbour has no say [share of the width]."""
 SWEPT = 4
-"""Number of neighbours whose pictures a view is compared with."""
+"""Neighbours whose pictures are compared."""
 COMPARED = 8
-"""Number of neighbours whose depth a view's is compared with."""
+"""Neighbours whose depth is compared."""
 AGREEING = 3
-"""Number of those that must agree on a point."""
+"""Those that must agree on a point."""
 _WINDOW = 40
-"""Most views before and after a view that may be its neighbours."""
+"""Views before and after that may be neighbours."""
 _OVERLAP = 0.4
-"""Least share of a view that its neighbour sees."""
+"""Least share that a neighbour sees."""
 _GRID = 12
 
 
 @frozen
 class ClipView:
-    """One frame, all at one small size.
+    """One frame at a small size.
 
     Attributes:
-        name: Name of the frame in messages.
-        pixels: RGB.
-        depth: Depth z along the optical axis, in the unit of the pose once the views agree.
+        name: Name in messages.
+        depth: Depth z, in the unit of the pose once views agree.
         valid: Pixels whose depth counts.
-        K: Intrinsics at this size [px].
-        world_T_cam: Pose.
+        K: Intrinsics [px].
     """
 
     name: str
@@ -49,7 +46,7 @@ class ClipView:
 
 
 def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
-    """Numbers of the views that see most of a view from a fitting distance, the best first."""
+    """Views that see most from a fitting distance, the best first."""
     candidates: list[tuple[float, int]] = []
     for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
         if other == index:
@@ -61,7 +58,7 @@ def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
 
 
 def _parallax(view: ClipView, other: ClipView) -> float:
-    """Median displacement due to the distance of two views; 0 where they overlap too little."""
+    """Median displacement by the distance of views; 0 for small overlap."""
     at = np.ix_(
         *(
             np.linspace(0, side - 1, _GRID + 2).round().astype(int)[1:-1]
@@ -89,6 +86,6 @@ def inside_view(
     z: Float64[np.ndarray, "h w"],
     shape: tuple[int, ...],
 ) -> Mask:
-    """Mask of the points that lie in front of a view of this shape, and inside it."""
+    """Mask of points in front of a view and inside it."""
     height, width = shape
     return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)

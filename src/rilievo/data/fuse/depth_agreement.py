@@ -1,23 +1,14 @@
-"""Depth of many views brought to agree: one scale for all, one a view, and a smooth correction.
+"""Depth of many views brought to agree: one scale, one a view, and a smooth correction.
 
-A network sees one frame at a time: each has its own scale, and errors that vary slowly over the
-picture. Neighbouring views measure both. First one factor for the whole clip takes depth to the
-unit of the poses. Then each view is swept (``sweep``) around its depth at half its size, and again
-at its size: peaks give log factors, which are smoothed with their clearness as weights. Where
-nothing is clear, as on a blank wall, the factor of the surroundings or of the view stands.
+A network's scale and slow errors differ between frames, and neighbours measure both. A factor takes
+the clip to the unit of the poses. Then each view is swept (``sweep``) at half and full size; peaks
+give log factors, smoothed by clearness.
 
-Views that do not look more alike under the smooth factors keep one each, or none. The pictures
-decide, since depth that is too flat agrees better with itself; unless views then disagree more than
-twice as much, as where poses are wrong. In the end what is left of their differences is levelled
-out (``depth_levelling.py``).
+Pictures decide between smooth factors, one a view, or none, since flat depth agrees better with
+itself; but corrections that double the disagreement are refused, as with wrong poses.
 
-Depth of views levelled out with that of their neighbours.
-
-After each view has been corrected by itself, what is left differs from view to view by chance: the
-same wall stands at another depth in each. Every pixel moves towards the depth that its neighbours
-have of its point, some rounds long. Pictures say more of depth in some places than in others, so
-the views are weighed by the clearness of their peaks; and a neighbour that differs too much sees
-something else, or something that moved, and counts for nothing.
+In the end views are levelled out: each pixel moves towards its neighbours' depth, weighed by
+clearness; those that differ too much see something else.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,13 +33,13 @@ from rilievo.shapes import Field, Float32, Int64, Values
 
 _ROUNDS = 4
 _BLUR = 4.0
-"""Sigma [px] by which factors are smoothed."""
+"""Sigma of smoothing [px]."""
 _SELF = 2.0
-"""Weight of a view's own depth, of that of one neighbour."""
+"""Weight of own depth, relative to a neighbour."""
 _UNCLEAR = 0.03
-"""Weight of a pixel whose picture says nothing of depth; clear ones have up to 1."""
+"""Weight of pixels without clear depth; clear ones have 1."""
 _ELSEWHERE = 0.125
-"""Difference of log depth at which a neighbour counts half, and beyond which hardly."""
+"""Difference of log depth at which a neighbour counts half."""
 
 
 def levelled(
@@ -56,12 +47,12 @@ def levelled(
     clear: Sequence[Field],
     around: Sequence[Sequence[int]],
 ) -> list[ClipView]:
-    """Level the depth of views out, which is in the unit of their poses.
+    """Level out depth in the unit of the poses.
 
     Args:
         views: Views in the order of time.
-        clear: Clearness of the depth of each pixel by the pictures, 0 to 1.
-        around: Numbers of the neighbours of each view.
+        clear: Clearness of depth, 0 to 1.
+        around: Neighbours of each view.
     """
     weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
     for _ in range(_ROUNDS):
@@ -77,7 +68,6 @@ def _moved(
     own: Field,
     others: Sequence[tuple[ClipView, Field]],
 ) -> ClipView:
-    """One view, nearer to the depth of its neighbours."""
     total, weight = np.zeros_like(own), own * np.float32(_SELF)
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
     for other, its in others:
@@ -98,38 +88,37 @@ def _moved(
 
 _COARSE = np.linspace(-0.45, 0.45, 41)
 _FINE = np.linspace(-0.1, 0.1, 17)
-"""Log factors that are tried."""
+"""Tried log factors."""
 _CLIP = np.arange(-80, 81) * 0.1
-"""Log factors from depth to the unit of the poses, around that of a distance of twenty steps."""
+"""Log factors to the unit of poses, around a distance of twenty steps."""
 _CLEAR = 0.15
 _TRIED = 12
 _ROWS = 56
-"""Approximate shorter side [px] of the reduced views by which the factor of a clip is found."""
+"""Shorter side of reduced views [px]."""
 _BIN, _AROUND = 0.05, 0.4
-"""Width of the bins in which votes for the factor are counted, and how far from the fullest of them
-votes count."""
+"""Width of bins of votes, and of the range around the fullest."""
 _LEAST_VOTES = 0.01
-"""Mean clearness of all pixels under which nothing is known."""
+"""Mean clearness under which nothing is known."""
 _PULL = 1e-2
-"""Weight of the surroundings' factor, of a clear peak's."""
+"""Weight of the surroundings, relative to a clear peak."""
 _FEWEST = 0.02
-"""Share of a view that must be clear for its own scale to be taken."""
+"""Share of clear pixels for a scale of its own."""
 _MOST_APART = 2.0
-"""Disagreement with corrections, of that without, beyond which they are refused: 1.6 times in the
-kitchen of 7-Scenes, where they help, and 6 and 20 times with cameras turned by 1 and 3 degrees."""
+"""Ratio of disagreement at which corrections are refused: 1.6 in the kitchen of 7-Scenes, where
+they help, 6 and 20 for cameras turned by 1 and 3 degrees."""
 Report = Callable[[int, int], None]
 TOLERANCE = 0.025
-"""Relative difference of depth up to which two views agree on a point."""
+"""Relative difference up to which views agree."""
 
 
 @frozen
 class ViewAgreement:
-    """Agreement of a view's depth with that of its neighbours.
+    """Agreement of a view with its neighbours.
 
     Attributes:
-        agreeing: Number of neighbours that agree on each pixel's point.
-        seeing: Number of neighbours in whose picture it lies.
-        apart: Median relative difference of depth where they see the same; NaN where none does.
+        agreeing: Number of neighbours that agree on a pixel.
+        seeing: Number that see it.
+        apart: Median relative difference of depth; NaN without overlap.
     """
 
     agreeing: Int64[np.ndarray, "h w"]
@@ -140,10 +129,7 @@ class ViewAgreement:
 def agreement(
     view: ClipView, others: Sequence[ClipView], tolerance: float = TOLERANCE
 ) -> ViewAgreement:
-    """Compare the depth of a view with that of others, in the unit of the poses.
-
-    Two agree on a point up to the relative difference ``tolerance``.
-    """
+    """Compare depth of views in the unit of the poses."""
     agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
     differences: list[np.ndarray] = [np.zeros(0)]
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
@@ -166,7 +152,7 @@ def agreement(
 
 
 class DepthCorrection(StrEnum):
-    """Correction of the depth of views, beside the one factor for all."""
+    """Correction of views beside the common factor."""
 
     NONE = "none"
     SMOOTH = "a smooth factor"
@@ -177,15 +163,13 @@ class AgreedViews:
     """Views whose depth agrees.
 
     Attributes:
-        views: Views with depth in the unit of the poses; pixels on which too few views agree do
-            not count.
-        scale: Factor from the depth of the views to the unit of the poses.
-        scales: Further factor of each view: the median of its correction.
-        before: Median relative difference of depth between neighbours with the one scale alone.
-        after: The same at the end.
-        doubt: The same before it was levelled out, with or without the corrections by pictures,
-            whichever is less. Large where poses, the field of view or the depth are wrong.
-        correction: Correction that was made.
+        views: Views in the unit of the poses; pixels with too few agreeing views do not count.
+        scale: Factor from depth to that unit.
+        scales: Median correction of each view.
+        before: Median relative difference between neighbours with one scale.
+        after: That at the end.
+        doubt: The smaller one, with or without corrections, before levelling; large for wrong
+            poses, field of view or depth.
     """
 
     views: tuple[ClipView, ...]
@@ -198,14 +182,12 @@ class AgreedViews:
 
 
 def clip_scale(views: Sequence[ClipView]) -> float | None:
-    """Find the factor from the depth of all views to the unit of their poses.
+    """Find the factor from depth to the unit of the poses.
 
-    Each pixel of some views votes for the factor under which a later view looks like it, with its
-    clearness as weight: pixels without texture or parallax have no say.
+    Pixels vote for the factor under which a later view looks alike, weighed by clearness.
 
     Returns:
-        The median vote around the factor with the most votes; None where there are hardly any, as
-        of a camera that stands still or only turns.
+        Median vote around the fullest bin; None for hardly any, as of a still or turning camera.
     """
     places = np.stack([view.world_T_cam[:3, 3] for view in views])
     medians = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
@@ -235,7 +217,6 @@ def clip_scale(views: Sequence[ClipView]) -> float | None:
 def _votes(
     views: Sequence[ClipView], index: int, step: int, middle: float
 ) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """Log factor of each valid pixel by one later view, and its weight."""
     if index + step >= len(views):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     factor = max(1, min(views[index].depth.shape) // _ROWS)
@@ -255,10 +236,7 @@ def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarr
 def agreed(
     views: Sequence[ClipView], scale: float, report: Report = lambda done, total: None
 ) -> AgreedViews:
-    """Bring the depth of views, in the order of time, to agree with their neighbours.
-
-    ``scale`` takes it to the unit of their poses, see ``clip_scale``.
-    """
+    """Bring depth of views to agree, in time order; ``scale`` is that of ``clip_scale``."""
     scaled = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
     around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
     corrections = []
@@ -306,12 +284,11 @@ def _compared(
 
 
 def _trusted(view: ViewAgreement) -> np.ndarray:
-    """Pixels on which enough neighbours agree: all of them where few see a point."""
+    """Pixels on which enough neighbours agree, or all where few see them."""
     return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
 
 
 def _apart(agreements: Sequence[ViewAgreement]) -> float:
-    """Median over the views of their median difference; NaN where nothing is compared."""
     differences = [
         view_agreement.apart for view_agreement in agreements if np.isfinite(view_agreement.apart)
     ]
@@ -320,8 +297,6 @@ def _apart(agreements: Sequence[ViewAgreement]) -> float:
 
 @frozen
 class _Found:
-    """Correction of one view, as its neighbours show it."""
-
     logs: Field
     clear: Field
 
@@ -360,10 +335,10 @@ def _field(
     *,
     towards: float | None = None,
 ) -> _Field:
-    """Smooth log factors of a view at the size of ``view``.
+    """Smooth log factors of a view.
 
-    Scores are blurred by ``blur`` [px], and factors by twice as much. Where nothing is clear, the
-    factor is ``towards``, or the median of the clear ones if None.
+    Scores are blurred by ``blur`` [px], factors twice. Unclear places get ``towards``, or the
+    median.
     """
     cv2 = opencv()
 

@@ -1,4 +1,4 @@
-"""Depth of the frames of a clip, by a model or from files."""
+"""Depth of frames by a model or from files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +20,7 @@ from rilievo.prediction.readback import read_prediction
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
 
 DepthOf = Callable[[ClipFrame, Camera, tuple[int, int]], DepthMap | str]
-"""Function from a good frame, its camera and a size to its depth at that size, or to one line on
-why it has none."""
+"""Function from a frame, camera and size to depth, or a line on why it has none."""
 _SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
 
 
@@ -103,7 +102,7 @@ class _FileDepth:
 
 
 def _resized(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
-    """Take the nearest pixel's depth: a mean over an edge lies on no surface."""
+    """Nearest depth, since a mean lies on no surface."""
     if depth.shape == size:
         return depth
     cv2 = opencv()

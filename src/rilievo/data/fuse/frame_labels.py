@@ -1,11 +1,7 @@
-"""Labels of frames: depth of the fused surface as each frame sees it, weighed by agreement.
+"""Labels of frames: depth of the fused surface, weighed by agreement.
 
-A folder of labels has an npz file for each frame, and ``labels.json``, by which it is known.
-
-Depth of a mesh as a camera sees it.
-
-Triangles are drawn into a buffer of inverse depth, which is linear over the picture of a plane, so
-that a pixel's depth is exact on its triangle; the nearest triangle of a pixel is seen.
+A folder has an npz file a frame, and ``labels.json``. Triangles are drawn into inverse depth, which
+is linear over a plane, so depth is exact.
 """
 
 import hashlib
@@ -32,9 +28,9 @@ from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.shapes import Field, Float64, Int64, Matrix, Transform
 
 _AT_ONCE = 1 << 20
-"""Pixels that are tried at once against triangles; bounds memory to about 100 MB."""
+"""Pixels at once, for some 100 MB."""
 _EDGE = 1e-6
-"""Share of a triangle by which its edges are widened, so that neighbours leave no gap."""
+"""Widening of a triangle against gaps."""
 
 
 def seen_depth(
@@ -43,7 +39,7 @@ def seen_depth(
     world_T_cam: Transform,
     shape: tuple[int, int],
 ) -> Field:
-    """Depth z of the nearest triangle at each pixel's centre; 0 where there is none.
+    """Depth z of the nearest triangle; 0 where there is none.
 
     Triangles that reach behind the camera are left out.
     """
@@ -67,7 +63,7 @@ def seen_depth(
 def _parts(
     chosen: Int64[np.ndarray, "n"], pixels: Int64[np.ndarray, "n"]
 ) -> Iterator[Int64[np.ndarray, "m"]]:
-    """Split triangles so that those of a part have few pixels together."""
+    """Groups of triangles with few pixels."""
     part = np.cumsum(pixels) // _AT_ONCE
     cuts = np.flatnonzero(np.diff(part)) + 1
     yield from (triangles for triangles in np.split(chosen, cuts) if len(triangles))
@@ -80,7 +76,6 @@ def _draw(
     sides: Int64[np.ndarray, "n 2"],
     width: int,
 ) -> None:
-    """Draw triangles, whose pixels lie in boxes, into the buffer of inverse depth."""
     counts = sides.prod(axis=1)
     which = np.repeat(np.arange(len(counts)), counts)
     place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -105,15 +100,15 @@ _MADE_BY = "rilievo fuse CLIP --teach FOLDER"
 
 @frozen
 class LabelsRecord:
-    """Contents of ``labels.json`` in a folder of labels.
+    """Contents of ``labels.json``.
 
     Attributes:
-        unit: Unit of depth, that of the surface.
-        size: (height, width) of the labels.
-        camera: fx, fy, cx, cy at that size [px].
-        names: Names of the frames, without ending, which are those of the files too.
-        weight: Mean weight of all pixels.
-        digest: SHA-256 of all depth and weights.
+        unit: Unit of the surface.
+        size: (height, width) of labels.
+        camera: fx, fy, cx, cy [px].
+        names: Frames without ending.
+        weight: Mean weight.
+        digest: SHA-256 of depth and weights.
     """
 
     format: str = FORMAT
@@ -131,8 +126,8 @@ class FrameLabel:
     """Label of one frame.
 
     Attributes:
-        depth: Depth in the unit of the surface; 0 where the surface is not seen.
-        weight: Share of the frames that agree on it, in [0, 1]; 0 where none does.
+        depth: Depth of the surface; 0 where not seen.
+        weight: Share of frames that agree; 0 where none does.
     """
 
     depth: Field
@@ -142,10 +137,9 @@ class FrameLabel:
 def label_of(
     mesh: TriangleMesh, views: Sequence[ClipView], index: int, *, tolerance: float = TOLERANCE
 ) -> FrameLabel:
-    """Render the surface into a view, and count the views whose depth agrees with it.
+    """Render the surface into a view, and count agreeing views.
 
-    The view itself and the neighbours that see a point are counted; fewer than three weigh as if
-    the missing ones did not agree.
+    The view counts too; missing ones of three weigh as disagreement.
     """
     view = views[index]
     height, width = view.depth.shape
@@ -161,14 +155,14 @@ def label_of(
 
 
 def labels_of(mesh: TriangleMesh, views: AgreedViews) -> Iterator[FrameLabel]:
-    """Yield the label of each view that a surface was fused from."""
+    """Yield the label of each view of a surface."""
     apart = views.after if math.isfinite(views.after) else 0.0
     for index in range(len(views.views)):
         yield label_of(mesh, views.views, index, tolerance=max(TOLERANCE, apart))
 
 
 def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but labels, and older labels without ``overwrite``.
+    """Refuse a folder with foreign files, or labels without ``overwrite``.
 
     Raises:
         OutputError: If something is in the way.
@@ -200,7 +194,7 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
 def write_labels(
     folder: Path, views: Sequence[ClipView], labels: Iterator[FrameLabel], *, clip: str, unit: str
 ) -> LabelsRecord:
-    """Write the labels of views into a folder, which appears when all are there."""
+    """Write labels into a folder, which appears when complete."""
     digest, weights = hashlib.sha256(), []
     K = views[0].K
     make_folder(folder.parent)
@@ -228,10 +222,10 @@ def write_labels(
 
 
 def read_labels_record(folder: Path) -> LabelsRecord:
-    """Read what a folder of labels holds.
+    """Read the record of a folder.
 
     Raises:
-        InputError: If it is no such folder, or its record is damaged.
+        InputError: If there is none, or it is damaged.
     """
     path = folder / RECORD
     if not path.is_file():
@@ -261,7 +255,7 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
     """Read the label of a frame.
 
     Raises:
-        InputError: If its file is missing or damaged, or has numbers that no label has.
+        InputError: If it is missing, damaged or impossible.
     """
     path = folder / f"{Path(name).name}.npz"
     depth, weight = (read_map(path, name=key) for key in ("depth", "weight"))

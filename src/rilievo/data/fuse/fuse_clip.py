@@ -1,7 +1,4 @@
-"""A clip fused into one surface file.
-
-Record of a fused clip.
-"""
+"""A clip fused into one surface file."""
 
 import json
 import math
@@ -40,20 +37,17 @@ class FuseRecord:
     """Contents of the JSON beside a fused surface.
 
     Attributes:
-        depth: Name of the model, or of the folder of depth.
-        poses: Name of the file of the poses; "estimated" where there was none.
-        unit: Unit of the surface: "metre", "that of the poses" or "arbitrary".
-        axes: Axes of the surface.
+        depth: Model, or folder of depth.
+        poses: File of the poses, or "estimated".
+        unit: "metre", "that of the poses" or "arbitrary".
         left_out: Number of frames read but not fused.
         blocks: Number of blocks of 8 x 8 x 8 voxels.
         volume_bytes: Memory of the volume.
-        scale: Factor from the depth of all frames to the unit of the surface.
-        scales: Further factor of each fused frame.
-        correction: Correction of the depth of frames beside the one factor.
-        disagreement_before: Median relative difference of depth between neighbouring frames with
-            one scale; None where it is unknown.
+        scale: Factor from depth to the unit of the surface.
+        scales: Further factor of each frame.
+        disagreement_before: Median relative difference between neighbours with one scale.
         disagreement: The same as fused.
-        labels: Mean weight of the labels that were written; None without.
+        labels: Mean weight of labels, if written.
     """
 
     format: str = FORMAT
@@ -82,19 +76,18 @@ class FuseRecord:
 
 _SUFFIXES = (".glb", ".ply")
 _MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9
-"""Limit of the volume's memory with automatic voxels, which grow to fit, and with given ones."""
+"""Most memory with automatic voxels, which grow to fit, and given ones."""
 _DOUBTFUL = 0.06
-"""Median disagreement of frames from which something is wrong with camera or poses."""
+"""Disagreement that points to a wrong camera or poses."""
 _SAME_UNIT = 0.08
-"""Log factor between metric depth and poses up to which both are in metres: a sweep of small
-pictures is no more exact than depth that is measured."""
+"""Log factor up to which depth and poses are both in metres."""
 _WORLD_AXES = "those of the poses"
 _CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
 _ESTIMATED = "estimated"
 
 
 def _silent(what: str, done: int, total: int | None) -> None:
-    """Report no progress."""
+    """Report nothing."""
 
 
 @answered
@@ -104,22 +97,22 @@ def fuse_clip(
     options: FuseOptions | None = None,
     report: Report = _silent,
 ) -> FuseRecord:
-    """Fuse the frames of a clip into one coloured surface, and write it with a JSON beside it.
+    """Fuse a clip into one coloured surface, with a JSON beside it.
 
     Args:
-        clip: A video or a folder of frames.
-        output: File to write, ``.glb`` or ``.ply``.
+        clip: Video or folder of frames.
+        output: ``.glb`` or ``.ply``.
         options: Options of fusing.
-        report: Called with the step, the number of frames done, and their total if it is known.
+        report: Called with the step, the frames done, and their total if known.
 
     Returns:
-        The content of the JSON.
+        Content of the JSON.
 
     Raises:
-        InputError: If the clip, its depth or its poses cannot be used, or no surface is left.
+        InputError: If the clip, its depth or poses cannot be used, or no surface is left.
         OptionError: If options contradict each other.
         ModelError: If there is no such model.
-        OutputError: If a file is in the way, or cannot be written.
+        OutputError: If a file cannot be written.
         MissingExtraError: If OpenCV or scikit-image is not installed.
     """
     clip, output, options = Path(clip), Path(output), options or FuseOptions()
@@ -166,7 +159,6 @@ class _Done:
 
 
 def _check_output(output: Path, options: FuseOptions) -> None:
-    """Refuse a file of another kind, one that is in the way, and a folder."""
     if output.suffix.lower() not in _SUFFIXES:
         raise OptionError(
             f"{printable(output)}: a surface is written as {' or '.join(_SUFFIXES)}, such as "
@@ -200,7 +192,6 @@ def _check_packages() -> None:
 
 
 def _agreed(collected: Collected, report: Report) -> AgreedViews:
-    """Bring depth to the unit of the poses, and to agree."""
     scale = 1.0 if collected.is_scaled else clip_scale(collected.views)
     if scale is None:
         if collected.kind is not DepthKind.METRIC:
@@ -283,7 +274,7 @@ def _notes(done: _Done) -> list[str]:
 def _taught(
     folder: Path, agreed: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
 ) -> float:
-    """Write the labels of the frames; returns their mean weight."""
+    """Write labels; return their mean weight."""
 
     def each() -> Iterator[FrameLabel]:
         for index, label in enumerate(labels_of(surface.mesh, agreed)):
@@ -294,7 +285,7 @@ def _taught(
 
 
 def _write(output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord) -> None:
-    """Write the surface, then the JSON that says it is whole."""
+    """Write the surface, then its JSON."""
     about = json.loads(to_json(record))
     make_folder(output.parent)
     remove(_record_path(output))

@@ -15,28 +15,26 @@ class FuseOptions(ClipCamera):
     """Options of fusing a clip."""
 
     model: str = ""
-    """Model that gives depth: a name that 'rilievo models' lists, a file or a folder."""
+    """Model of depth: a name that 'rilievo models' lists, a file or a folder."""
     depth: Path | None = None
-    """Folder of depth files, one a frame, in place of a model: those of 'rilievo predict', or
-    16-bit PNG, TIFF and npy."""
+    """Folder of depth files, one a frame, instead of a model: those of 'rilievo predict', or 16-bit
+    PNG, TIFF and npy."""
     depth_unit: float = 0.001
     """Metres of one count of whole-number depth files."""
     poses: Path | None = None
-    """Poses of the frames: a KITTI or TUM file, COLMAP's images.txt, images.bin or their folder,
-    transforms.json, or 'auto' for a file beside the frames; by default the camera's motion is
-    estimated."""
+    """Poses: a KITTI or TUM file, COLMAP's images.txt, images.bin or their folder, transforms.json,
+    or 'auto' for a file beside the frames; by default motion is estimated."""
     frames: int = 240
-    """Largest number of frames that are fused, evenly spread over the clip."""
+    """Most frames to fuse, evenly spread."""
     side: int = 320
     """Longer side [px] at which frames are fused."""
     voxel: float | None = None
-    """Side of a voxel in the unit of the result; by default 1/128 of the median depth, or more to
-    fit into 1 GB."""
+    """Side of a voxel; by default 1/128 of the median depth, or more to fit into 1 GB."""
     farthest: float | None = None
-    """Depth beyond which nothing is fused; by default three times the median depth."""
+    """Largest depth to fuse; by default three times the median."""
     teach: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Folder for labels too, for 'rilievo train video --labels': depth of the surface in each
-    frame, weighed by how many frames agree."""
+    """Folder of labels for 'rilievo train video --labels': depth of the surface in each frame,
+    weighed by agreement."""
     overwrite: bool = False
     """Replace the result of an earlier run."""
 

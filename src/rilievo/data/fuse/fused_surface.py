@@ -1,4 +1,4 @@
-"""Fusion of views that agree, into a surface that stands upright."""
+"""Fusion of views into an upright surface."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,23 +14,19 @@ from rilievo.messages import Note
 from rilievo.shapes import Field, Matrix, Transform
 
 _VOXELS_DEEP = 128
-"""Voxels to the median depth, where nobody says their size."""
+"""Default voxels to the median depth."""
 _FARTHEST = 3.0
-"""Depth that is fused at most, of the median depth."""
+"""Largest depth, relative to the median."""
 _SPECKS = 2e-4
-"""Share of all triangles up to which a loose patch is left out."""
+"""Share of triangles up to which a patch is left out."""
 _GROWTH = 1.5
 _SNAP = 0.96
-"""Cosine of the angle to an axis of the world up to which the axis is taken as up (16 degrees)."""
+"""Cosine to a world axis that counts as up (16 degrees)."""
 
 
 @frozen
 class FusedSurface:
-    """A mesh and how it came to be.
-
-    Attributes:
-        mesh: Mesh in the world of the poses.
-    """
+    """Mesh in the world of the poses, and its origin."""
 
     mesh: TriangleMesh
     voxel: float
@@ -47,12 +43,13 @@ def fuse_views(
     most_bytes: int = 1 << 30,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> FusedSurface:
-    """Fuse views, whose depth is in the unit of their poses, into one surface.
+    """Fuse views with depth in the unit of their poses.
 
-    A voxel's side is 1/128 of the median depth by default, and more where ``most_bytes`` are not
-    enough. Nothing is fused beyond ``farthest``, by default three times the median depth.
+    By default a voxel is 1/128 of the median depth, or more for ``most_bytes``, and ``farthest``
+    three times the median.
 
-    Raises ``InputError`` if no surface is left, or memory is not enough for the voxels asked for.
+    Raises:
+        InputError: If no surface is left, or memory is not enough.
     """
     valid_depths = [view.depth[view.valid] for view in views if view.valid.any()]
     if not valid_depths:
@@ -95,16 +92,16 @@ def _filled(
 
 
 def _weights(view: ClipView) -> Field:
-    """Weight of each pixel: errors of depth grow with depth, so near views count more."""
+    """Weights: errors grow with depth."""
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)
     return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))
 
 
 def gltf_R_world(poses: Sequence[Transform]) -> Matrix:
-    """Rotation from the world of the poses to glTF's axes: y up, first camera looking along -z.
+    """Rotation to glTF's axes: y up, the first camera along -z.
 
-    Up is the mean of the cameras' up, or an axis of the world that is near it.
+    Up is the mean of cameras, or a world axis near it.
     """
     up = -np.mean([pose[:3, 1] for pose in poses], axis=0)
     if np.linalg.norm(up) < 1e-3:

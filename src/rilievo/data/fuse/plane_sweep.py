@@ -1,7 +1,6 @@
-"""Plane sweep around known depth: which multiples of it make neighbouring views look alike.
+"""Plane sweep around known depth: factors under which neighbours look alike.
 
-For each factor, the neighbours' pictures are warped to the view (Collins, 1996), and compared with
-it by normalised correlation of small windows, which does not depend on exposure.
+Neighbours are warped to the view (Collins, 1996) and compared by normalised correlation.
 """
 
 from collections.abc import Sequence
@@ -17,28 +16,24 @@ from rilievo.geometry.transforms import invert
 from rilievo.shapes import Field, Float32, Matrix, Transform, Values
 
 WINDOW = 7
-"""Side of the compared windows [px]."""
+"""Side of windows [px]."""
 _FAINTEST = 4.0
-"""Variance of grey levels under which a window is flat, so that noise does not correlate."""
+"""Variance below which a window is flat."""
 _UNSEEN = -0.2
-"""Correlation where a neighbour does not see a point: less than chance, as it says nothing."""
+"""Correlation of unseen points, less than chance."""
 _OUTSIDE = -1e4
 
 
 @frozen
 class Grey:
-    """A view's picture for comparison.
-
-    Attributes:
-        values: Grey levels, 0 to 255.
-    """
+    """Grey levels of a view, 0 to 255."""
 
     values: Field
     K: Matrix
     world_T_cam: Transform
 
     def reduced(self, factor: int) -> "Grey":
-        """The same picture, smaller by a whole factor."""
+        """Picture reduced by a whole factor."""
         size = self.values.shape
         height, width = max(1, size[0] // factor), max(1, size[1] // factor)
         cv2 = opencv()
@@ -55,7 +50,7 @@ def opencv() -> ModuleType:
 
 
 def grey_of(view: ClipView) -> Grey:
-    """Take the grey picture of a view."""
+    """Grey picture of a view."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return Grey(
         values=view.pixels.astype(np.float32) @ weights, K=view.K, world_T_cam=view.world_T_cam
@@ -70,10 +65,9 @@ def correlations(
     *,
     best: int = 2,
 ) -> Float32[np.ndarray, "n h w"]:
-    """Compute how well the neighbours agree with a view at multiples of its depth.
+    """Mean correlation, in [-1, 1], at multiples of a view's depth.
 
-    Only the ``best`` neighbours that agree most count for a pixel: a point may be hidden in the
-    others. The result is their mean correlation, in [-1, 1], for each of the log factors ``logs``.
+    The ``best`` neighbours count at each pixel, since others may be hidden.
     """
     scores = np.stack([_correlation(view, neighbour, depth, logs) for neighbour in neighbours])
     count = min(best, len(neighbours))
@@ -114,16 +108,15 @@ def _correlation(
 
 
 def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
-    """Mean and variance of the window around each pixel."""
+    """Mean and variance of windows."""
     mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
     return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
 
 
 def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
-    """Find the log factor of the highest score of each pixel, and how clear it is.
+    """Log factor of the highest score (by a parabola), and its clearness in [0, 1].
 
-    The peak is that of the parabola through the highest score and its neighbours. Its clearness, in
-    [0, 1], is the score times its lead over the pixel's median score; zero at the ends of the row.
+    Clearness is the score times its lead over the median; zero at the ends.
     """
     highest = scores.argmax(axis=0)
     inner = highest.clip(1, len(logs) - 2)

@@ -1,4 +1,4 @@
-"""Views of a clip, collected frame by frame: pictures and depth at a small size, and poses."""
+"""Views of a clip, frame by frame."""
 
 import math
 from collections.abc import Callable
@@ -22,10 +22,9 @@ from rilievo.shapes import Transforms
 from rilievo.types import DepthKind
 
 Report = Callable[[str, int, int | None], None]
-"""Function called with what is done, the number of frames done, and their total if it is known."""
+"""Function called with the step, the frames done, and their total if known."""
 _FEWEST = 3
 _NAMED = 5
-"""Most frames that notes name; further ones are counted."""
 
 
 @frozen
@@ -33,8 +32,8 @@ class Collected:
     """Views of a clip.
 
     Attributes:
-        is_scaled: Whether their depth is in the unit of the poses, as the poses come from it.
-        left_out: Number of frames that were read and have no view.
+        is_scaled: Whether poses come from depth, so that units agree.
+        left_out: Number of frames read without a view.
     """
 
     views: tuple[ClipView, ...]
@@ -45,7 +44,7 @@ class Collected:
 
 
 def small_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    """(height, width) of a frame whose longer side is at most ``side``."""
+    """(height, width) with a longer side of at most ``side``."""
     share = min(1.0, side / max(shape))
     return max(16, round(share * shape[0])), max(16, round(share * shape[1]))
 
@@ -57,7 +56,7 @@ def collect(
     options: FuseOptions,
     report: Report,
 ) -> Collected:
-    """Read the frames of a clip, their depth and their poses."""
+    """Read frames with depth and poses."""
     beside = footage.true_poses() if poses is None and options.poses is not None else None
     track = poses is None and beside is None
     clip = _read(footage, depth_of, options, report, track=track)
@@ -165,7 +164,7 @@ def _posed(
 
 
 def _tracked(frame: _Read) -> tuple[list[ClipView], list[str]]:
-    """Views of the longest part of a clip without a cut, with poses and scales from geometry."""
+    """Views of the longest part without a cut, by geometry."""
     if not frame.views or frame.tracker is None:
         return [], []
     motion = frame.tracker.motion()

@@ -1,17 +1,10 @@
-"""A truncated signed distance function in sparse blocks of voxels (Curless and Levoy, 1996).
+"""Truncated signed distance in sparse blocks of voxels (Curless and Levoy, 1996).
 
-Space is divided into voxels, and these into blocks of 8 x 8 x 8, of which only those near a seen
-surface exist (Niessner et al., 2013). Each voxel holds the weighted mean, over the views that saw
-it, of its distance in front of the surface, truncated to [-1, 1], and of the colour. A voxel far
-behind the surface of a view is hidden there and learns nothing from it; one in front is empty
-space, so a view also removes what others have wrongly put there.
+Blocks of 8 x 8 x 8 exist near surfaces (Niessner et al., 2013). A voxel has the weighted mean of
+distance in [-1, 1], along the optical axis (KinectFusion, Newcombe et al., 2011), and colour.
+Voxels far behind a surface learn nothing; those in front are empty, which removes errors.
 
-Distances are those along the optical axis, as in KinectFusion (Newcombe et al., 2011).
-
-Triangle mesh of a volume.
-
-It is drawn by marching cubes (Lorensen and Cline, 1987; those of Lewiner et al., 2003, from
-scikit-image), on one part of space after the other, so that memory does not grow with the volume.
+Meshes are made by marching cubes (Lewiner et al., 2003), part by part to save memory.
 """
 
 import itertools
@@ -29,28 +22,28 @@ from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.shapes import Bool, Field, Float32, Int32, Int64
 
 SIDE = 8
-"""Voxels along the side of a block."""
+"""Voxels along a block."""
 VOXELS = SIDE**3
 VOXEL_BYTES = 14
-"""Bytes of a voxel: distance and weight in 32 bits, three colours in 16."""
+"""Bytes: distance and weight in 32 bits, three colours in 16."""
 TRUNCATION = 4.0
-"""Distance at which the function is truncated [voxels]."""
+"""Truncation [voxels]."""
 _AT_ONCE = 512
-"""Blocks that are updated together; bounds the memory of the update to about 20 MB."""
+"""Blocks of an update, for some 20 MB."""
 _FIRST = 256
 _REACH = 1 << 20
-"""Blocks from the origin to the end of space along each axis."""
+"""Blocks from the origin to the end of space."""
 
 
 class Volume:
-    """A signed distance function and colours, fused from views one after the other.
+    """Signed distances and colours, fused view by view.
 
     Attributes:
         voxel: Side of a voxel, in the unit of the poses.
     """
 
     def __init__(self, voxel: float, *, most_bytes: int = 1 << 30) -> None:
-        """Begin with empty space; ``most_bytes`` limits memory."""
+        """Make an empty space of at most ``most_bytes``."""
         self.voxel, self._most_bytes = voxel, most_bytes
         self._most_blocks = most_bytes // (VOXELS * VOXEL_BYTES)
         self._slots: dict[int, int] = {}
@@ -70,7 +63,7 @@ class Volume:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all voxels held."""
+        """Bytes of voxels."""
         return sum(array.nbytes for array in (self._distance, self._weight, self._colour))
 
     @property
@@ -79,23 +72,24 @@ class Volume:
         return self._places[: self.count]
 
     def block(self, place: tuple[int, int, int]) -> int | None:
-        """Number of the block at a position; None where there is none."""
+        """Number of a block, if it exists."""
         return self._slots.get(int(_keys(np.array([place], np.int32))[0]))
 
     def distance_of(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
-        """Truncated distances of a block, NaN where no view saw."""
+        """Distances, NaN where unseen."""
         valid = self._weight[block] > 0
         values = np.where(valid, self._distance[block], np.float32(np.nan))
         return values.reshape(SIDE, SIDE, SIDE)
 
     def colour_of(self, block: int) -> Float32[np.ndarray, "8 8 8 3"]:
-        """Colours of a block, 0 to 255."""
+        """Colours, 0 to 255."""
         return self._colour[block].astype(np.float32).reshape(SIDE, SIDE, SIDE, 3)
 
     def add(self, view: ClipView, weights: Field | None = None) -> None:
-        """Fuse one view with depth and pose in the unit of the voxels; weights are 1 by default.
+        """Fuse one view with depth and pose in the unit of voxels.
 
-        Raises ``InputError`` if its surface needs more blocks than memory is left for.
+        Raises:
+            InputError: If memory is not enough.
         """
         if not view.valid.any():
             return
@@ -105,7 +99,7 @@ class Volume:
             self._update(block_numbers[first : first + _AT_ONCE], view, weights)
 
     def _touched(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
-        """Positions of the blocks within the truncation of a view's surface."""
+        """Blocks within truncation of a view's surface."""
         depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
         reach = TRUNCATION * self.voxel
         side = SIDE * self.voxel
@@ -155,7 +149,7 @@ class Volume:
         self._colour = np.concatenate([self._colour, np.zeros((more, VOXELS, 3), np.float16)])
 
     def _in_front(self, view: ClipView) -> Int64[np.ndarray, "m"]:
-        """Numbers of the blocks that may have voxels in the view, not far behind its surface."""
+        """Blocks in the view and not far behind its surface."""
         side = SIDE * self.voxel
         radius = math.sqrt(3) / 2 * side
         centres = (self.places.astype(np.float64) + 0.5) * side
@@ -179,7 +173,7 @@ class Volume:
         view: ClipView,
         weights: Field | None,
     ) -> None:
-        """Take the running means of some blocks one view further."""
+        """Update running means of blocks by a view."""
         cam_T_world = invert(view.world_T_cam)
         R, t = cam_T_world[:3, :3], cam_T_world[:3, 3]
         corners = self._places[blocks] * (SIDE * self.voxel)
@@ -212,7 +206,7 @@ class Volume:
 def _pixels_of(
     points: Float32[np.ndarray, "m k 3"], view: ClipView
 ) -> tuple[Int64[np.ndarray, "m k"], Bool[np.ndarray, "m k"]]:
-    """Number of the pixel that sees each point of the camera's frame, and which are seen at all."""
+    """Pixel of each point, and which points are seen."""
     height, width = view.depth.shape
     K = view.K.astype(np.float32)
     z = np.maximum(points[..., 2], np.float32(1e-6))
@@ -224,7 +218,6 @@ def _pixels_of(
 
 
 def _keys(places: Int32[np.ndarray, "n 3"]) -> Int64[np.ndarray, "n"]:
-    """One number for each position."""
     x, y, z = (places.astype(np.int64) + _REACH).T
     return (x << 42) | (y << 21) | z
 
@@ -235,17 +228,16 @@ def _unique(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
 
 
 _PART = 8
-"""Blocks along the side of a part of space that is meshed at once."""
+"""Blocks along a part that is meshed at once."""
 _STEEPEST = 3.5
-"""Largest change of distance within a cell, in voxels along its diagonal: more is no surface, but
-the border between what a view saw in front and what another saw behind."""
+"""Largest change of distance along a cell's diagonal; beyond it lies a border of views."""
 _SAME = 1 << 8
-"""Steps of a voxel within which corners of two parts are the same."""
+"""Steps of a voxel within which corners of parts are equal."""
 
 
 @frozen
 class _Piece:
-    """The surface of one part: vertices in voxels from the origin, colours, triangles."""
+    """Surface of a part; vertices count in voxels."""
 
     points: Float32[np.ndarray, "n 3"]
     colours: Float32[np.ndarray, "n 3"]
@@ -253,9 +245,10 @@ class _Piece:
 
 
 def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
-    """Extract the surface of a volume, without loose patches of up to a share ``specks`` of it.
+    """Extract the surface, without patches of up to a share ``specks``.
 
-    Raises ``InputError`` if no surface is left.
+    Raises:
+        InputError: If no surface is left.
     """
     joined = _joined(list(_pieces(volume)))
     triangles = _without_specks(joined.triangles, len(joined.points), specks)
@@ -275,7 +268,7 @@ def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
 
 
 def _pieces(volume: Volume) -> Iterator[_Piece]:
-    """Mesh the parts of space in which there are blocks, also those that only end in one."""
+    """Mesh parts with blocks, also those that end in one."""
     corners = np.array(list(itertools.product((0, -1), repeat=3)), np.int32)
     places = volume.places[:, None, :] + corners
     parts = np.unique(np.floor_divide(places.reshape(-1, 3), _PART), axis=0)
@@ -314,7 +307,7 @@ def _piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
 
 
 def _cells(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
-    """Cells of eight known corners through which a surface goes, marked at their last corner."""
+    """Known cells with a surface, marked at the last corner."""
     low = high = distance
     for axis in range(3):
         one, other = (
@@ -333,7 +326,6 @@ def _cells(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
 def _at(
     field: Float32[np.ndarray, "n n n 3"], points: Float32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "m 3"]:
-    """Interpolate along the edge of the grid on which each point lies."""
     below = np.floor(points).astype(np.int64)
     above = np.ceil(points).astype(np.int64)
     share = (points - below).sum(axis=1, keepdims=True).astype(np.float32)
@@ -341,7 +333,6 @@ def _at(
 
 
 def _joined(pieces: list[_Piece]) -> _Piece:
-    """Make one mesh of all pieces, with vertices of the same place merged."""
     if not pieces:
         empty = np.zeros((0, 3), np.float32)
         return _Piece(points=empty, colours=empty, triangles=np.zeros((0, 3), np.int32))
@@ -364,7 +355,6 @@ def _joined(pieces: list[_Piece]) -> _Piece:
 def _without_specks(
     triangles: Int32[np.ndarray, "m 3"], points: int, share: float
 ) -> Int32[np.ndarray, "k 3"]:
-    """Leave out patches that hang together with nothing else and are small."""
     if not share or not len(triangles):
         return triangles
     with needing("fusing a surface", "fuse"):
@@ -381,7 +371,6 @@ def _without_specks(
 def _normals(
     points: Float32[np.ndarray, "n 3"], triangles: Int32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "n 3"]:
-    """Means of the normals of the triangles around each vertex, weighted by area."""
     a, b, c = (points[triangles[:, k]].astype(np.float64) for k in range(3))
     across = np.cross(b - a, c - a)
     total = np.stack(

@@ -1,1 +1,1 @@
-"""Camera trajectories: motion estimated between frames, chained, written and scored."""
+"""Camera trajectories: estimated, written and scored."""

@@ -1,4 +1,4 @@
-"""Chains motions between frames into a trajectory."""
+"""Motions chained into a trajectory."""
 
 import numpy as np
 
@@ -14,11 +14,9 @@ from rilievo.shapes import Bool, Int64, Transform, Transforms
 
 
 class Chain:
-    """A trajectory that grows by one frame at a time; the first usable frame defines the world.
+    """Trajectory that grows frame by frame; the first usable frame is the world.
 
-    Poses of unusable frames are interpolated between the usable frames around them, with straight
-    translation and constant rotation speed. Unusable frames before the first usable one take its
-    pose; those after the last usable one take the pose of that.
+    Poses of unusable frames are interpolated, or those of the nearest usable frame at the ends.
     """
 
     def __init__(self) -> None:
@@ -27,7 +25,7 @@ class Chain:
         self._missing = 0
 
     def begin_or_move(self, later_T_earlier: Transform | None) -> None:
-        """Add a usable frame with its motion since the last one, None for the first."""
+        """Add a usable frame with its motion, None for the first."""
         if later_T_earlier is None:
             self._poses = [np.eye(4) for _ in range(self._missing + 1)]
         else:
@@ -44,7 +42,7 @@ class Chain:
 
     @property
     def poses(self) -> Transforms:
-        """``world_T_cam`` of all frames, with rotations re-orthonormalised."""
+        """``world_T_cam``, re-orthonormalised."""
         path = [*self._poses, *self._poses[-1:] * self._missing]
         poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
         # Products of thousands of float32s drift, so each is replaced by the nearest rotation.
@@ -54,24 +52,24 @@ class Chain:
 
     @property
     def estimated(self) -> Bool[np.ndarray, "n"]:
-        """Mask of the usable frames."""
+        """Mask of usable frames."""
         return np.array(self._estimated + [False] * self._missing, dtype=bool)
 
 
 def part_of_motion(motion: Transform, share: float) -> Transform:
-    """The first ``share`` of a motion with straight translation and constant rotation speed."""
+    """First ``share`` of a motion, straight and of constant rotation speed."""
     turn = axis_angle_from_rotation(motion[:3, :3])
     return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
 
 
 @frozen
 class Walk:
-    """Results of reading a clip to its end.
+    """Results of a whole clip.
 
     Attributes:
-        frames: Frames without their pixels.
-        parts: Number of the unbroken part of the path that each frame belongs to.
-        notes: Notes for the user on what the motion is worth.
+        frames: Frames without pixels.
+        parts: Unbroken part of each frame.
+        notes: Notes on the motion's worth.
     """
 
     chain: Chain

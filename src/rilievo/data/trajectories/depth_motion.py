@@ -1,7 +1,4 @@
-"""Camera motion along a clip by the depth of any model.
-
-Camera motion along a clip by trained networks, from each frame to the next.
-"""
+"""Camera motion along a clip by a model's depth, or by trained networks."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,13 +20,13 @@ from rilievo.plugins import load_service
 from rilievo.shapes import Field, Int64, Pixels, Transform
 
 _AREA = 640 * 480
-"""Most pixels of a frame in which corners are tracked."""
+"""Most pixels for tracking."""
 _LOST = 0.1
-"""Share of frames of unknown motion from which a note says so."""
+"""Share of unknown motion from which there is a note."""
 
 
 def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
-    """Estimate the motion along a clip."""
+    """Estimate motion along a clip."""
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
@@ -64,7 +61,6 @@ def _depth(model: Model, pixels: Pixels) -> Field:
 
 
 def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
-    """The poses of the usable frames, with those of broken frames between them."""
     chain, poses = Chain(), iter(motion.cam_T_world)
     before = None
     for frame in frames:
@@ -78,13 +74,12 @@ def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
 
 
 def _parts(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
-    """Number of the part of each frame; a broken one belongs to that of the frame before."""
+    """Part of each frame; a broken one belongs to the part before."""
     usable = np.cumsum([frame.problem is None for frame in frames])
     return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
 
 
 def _notes(frames: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
-    """Notes on footage that geometry cannot follow."""
     if camera is not None:
         yield camera
     usable = [frame.name for frame in frames if frame.problem is None]
@@ -109,10 +104,10 @@ def _notes(frames: list[ClipFrame], motion: ClipMotion, camera: str | None) -> I
 
 @runtime_checkable
 class MotionNetworks(Protocol):
-    """Networks that estimate the motion between two frames.
+    """Networks that estimate motion between two frames.
 
     Attributes:
-        size: (height, width) of the frames [px].
+        size: (height, width) [px].
         metric: Whether translation is in metres.
     """
 
@@ -120,12 +115,12 @@ class MotionNetworks(Protocol):
     metric: bool
 
     def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
-        """Return the transform from the earlier camera's frame to the later camera's frame."""
+        """Transform from the earlier to the later camera."""
         ...
 
 
 def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
-    """Load the networks of a folder that predict motion; None where there are none."""
+    """Load a folder's networks of motion, if any."""
     if not load_service("predicts-motion")(model):
         return None
     with needing("estimating a trajectory", "train"):
@@ -134,7 +129,7 @@ def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
 
 
 def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) -> Walk:
-    """Estimate the motion along a clip."""
+    """Estimate motion along a clip."""
     chain, before = Chain(), None
     clip_frames: list[ClipFrame] = []
     for frame in frames.walk(networks.size, stride):

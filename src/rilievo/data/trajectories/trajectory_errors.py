@@ -1,12 +1,7 @@
-"""Errors of a camera's whole trajectory, after fitting what an estimate cannot determine.
+"""Errors of a trajectory ``world_T_cam`` after a fit, and of relative motion.
 
-Poses are ``world_T_cam``, one a frame. Depth and motion learned from video alone have no scale, and
-every trajectory has a world frame of its own, so a similarity is fitted first; ``Freedom`` selects
-its free parameters.
-
-Relative pose errors: errors of the motion between two frames of a trajectory.
-
-Unlike errors of absolute position, they do not grow with earlier errors.
+Trajectories have worlds, and often scales, of their own; ``Freedom`` selects what is fitted.
+Relative errors do not grow with earlier ones.
 """
 
 import itertools
@@ -30,36 +25,33 @@ from rilievo.shapes import (
 )
 
 TruePoses = Float[np.ndarray, "m 4 4"]
-"""True poses of as many frames as ``AnyPoses``, which is checked."""
+"""True poses of as many frames, which is checked."""
 
 AnyPoses = Float[np.ndarray, "n 4 4"]
-"""Poses of an estimate, of any precision."""
+"""Poses of an estimate."""
 
 _LEAST = 1e-12
 
 
 class Freedom(StrEnum):
-    """Parameters that are fitted before an estimate is compared with the ground truth."""
+    """Parameters of a fit."""
 
     ORIGIN = "origin"
-    """The first pose, position and orientation, and nothing else; for estimates in metres."""
+    """The first pose; for estimates in metres."""
     SCALE = "scale"
     """The first pose, and a scale by least squares."""
     RIGID = "rigid"
-    """Rotation and translation by least squares (SE(3))."""
+    """SE(3) by least squares."""
     SIMILARITY = "similarity"
-    """Rotation, translation and scale by least squares (Sim(3))."""
+    """Sim(3) by least squares."""
 
 
 @frozen
 class Similarity:
-    """The map p ↦ s R p + t from an estimate's world frame to the true one.
+    """Map p ↦ s R p + t from the estimate's world to the true one.
 
     Attributes:
-        scale: Scale s; 1 if the estimate does not move; negative if the best scale reverses the
-            trajectory.
-        R: Rotation R.
-        t: Translation t, in the unit of the ground truth.
+        scale: Scale s; 1 without motion, negative for a reversed path.
     """
 
     scale: float
@@ -67,7 +59,7 @@ class Similarity:
     t: Vector
 
     def apply(self, poses: AnyPoses) -> Transforms:
-        """Transform poses to the true world frame; rotations stay rotations."""
+        """Transform poses; rotations stay rotations."""
         moved = np.array(poses, dtype=np.float64)
         moved[:, :3, :3] = self.R @ moved[:, :3, :3]
         moved[:, :3, 3] = self.scale * moved[:, :3, 3] @ self.R.T + self.t
@@ -75,10 +67,7 @@ class Similarity:
 
 
 def fit_similarity(estimate: AnyPoses, true: TruePoses, freedom: Freedom) -> Similarity:
-    """Fit an estimated trajectory to the true one, with the parameters that ``freedom`` allows.
-
-    If rotation is free, this is the least-squares solution of Umeyama ("Least-squares estimation of
-    transformation parameters between two point patterns", TPAMI 1991) for the positions.
+    """Fit an estimate to the truth (Umeyama, TPAMI 1991).
 
     Raises:
         InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
@@ -101,11 +90,9 @@ def position_rmse(
     true: TruePoses,
     freedom: Freedom = Freedom.SIMILARITY,
 ) -> float:
-    """Absolute trajectory error: sqrt(mean ‖p̂ - p‖²) over all positions, after the fit.
+    """Absolute trajectory error: sqrt(mean ‖p̂ - p‖²) after the fit (Sturm et al., IROS 2012).
 
-    Sturm et al., "A benchmark for the evaluation of RGB-D SLAM systems", IROS 2012. In the unit of
-    the ground truth. Papers on odometry with depth networks use ATE for another quantity: see
-    ``snippet_errors``.
+    "ATE" is also another quantity: ``snippet_errors``.
 
     Raises:
         InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
@@ -118,24 +105,19 @@ def position_rmse(
 def snippet_errors(
     estimate: AnyPoses, true: TruePoses, *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
-    """Error of the positions of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N.
+    """Error of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N (Zhou et al., CVPR 2017).
 
-    Zhou et al. (CVPR 2017) describe its mean and deviation over all snippets of five frames.
-    Positions are relative to the snippet's first camera, and each snippet has a scale s of its own,
-    by least squares. This is not an RMSE: the root is divided by N, not the sum, so it is sqrt(N)
-    times smaller. Monodepth2's program computes something else: ``monodepth2_snippet_errors``.
+    Positions are relative to the first camera, and each snippet has its own scale s. N is outside
+    the root, so it is sqrt(N) times less than an RMSE. Monodepth2 differs:
+    ``monodepth2_snippet_errors``.
 
     Args:
-        estimate: ``world_T_cam`` in a world frame and scale of its own.
-        true: ``world_T_cam`` [m], NaN where unknown; snippets with such a frame are left out.
-        length: Number N of frames of a snippet.
-
-    Returns:
-        Errors in the unit of the ground truth, one for each snippet in order; empty if there are
-        none.
+        estimate: ``world_T_cam`` of any scale.
+        true: ``world_T_cam`` [m]; snippets with NaN are left out.
+        length: Frames N of a snippet.
 
     Raises:
-        InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
+        InputError: If lengths differ, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
     return _errors_of_snippets(estimate, true, length, len(true) - length + 1, _seen_from_first)
@@ -146,24 +128,17 @@ def monodepth2_snippet_errors(
 ) -> Float64[np.ndarray, "k"]:
     """Error of each snippet as Monodepth2's program reports it, also called "ATE".
 
-    As ``snippet_errors``, but of points that are not positions: each motion maps points of a frame
-    to the next one, and these matrices, inverse to the steps of the camera, are multiplied in
-    forward order; the translations of the products are compared, for both trajectories alike. And
-    every frame but the last begins a snippet: the last ones are shorter, three of them for N = 5.
-    Papers in the tradition of Monodepth2 print this number. Single snippets differ by up to 90 %
-    from ``snippet_errors``, means by up to 2 %.
+    Motions of points, inverse to the camera's steps, are multiplied in forward order, and
+    translations of the products compared. Every frame but the last begins a snippet, so last ones
+    are shorter. Means differ by up to 2 % from ``snippet_errors``, single snippets by 90 %.
 
     Args:
-        estimate: ``world_T_cam`` in a world frame and scale of its own.
-        true: ``world_T_cam`` [m], NaN where unknown; snippets with such a frame are left out.
-        length: Number N of frames of a snippet.
-
-    Returns:
-        Errors in the unit of the ground truth, one for each snippet in order; empty if there are
-        none.
+        estimate: ``world_T_cam`` of any scale.
+        true: ``world_T_cam`` [m]; snippets with NaN are left out.
+        length: Frames N of a snippet.
 
     Raises:
-        InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
+        InputError: If lengths differ, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
     return _errors_of_snippets(estimate, true, length, len(true) - 1, _forward_products)
@@ -176,7 +151,6 @@ def _errors_of_snippets(
     count: int,
     points_of: Callable[[AnyPoses], Points],
 ) -> Float64[np.ndarray, "k"]:
-    """Errors of ``count`` snippets, by the points that follow from the poses of each."""
     if length < 2:
         raise OptionError(f"a snippet has two frames or more, got {length}")
     check_same_length(estimate, true)
@@ -190,7 +164,7 @@ def _errors_of_snippets(
 
 
 def _forward_products(poses: AnyPoses) -> Points:
-    """The origin and translations of M₁, M₁ M₂, ...; Mₖ maps points of frame k-1 to frame k."""
+    """Origin and translations of M₁, M₁ M₂, ...; Mₖ maps points of frame k-1 to frame k."""
     product, points = np.eye(4), [np.zeros(3)]
     for before, after in itertools.pairwise(poses.astype(np.float64)):
         product = product @ np.linalg.solve(after, before)
@@ -204,7 +178,7 @@ def known_poses(poses: AnyPoses) -> Bool[np.ndarray, "n"]:
 
 
 def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse trajectories of different lengths, and estimates that are not finite.
+    """Refuse different lengths, and estimates that are not finite.
 
     Raises:
         InputError: If they are refused.
@@ -216,7 +190,7 @@ def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
 
 
 def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse trajectories to which no similarity can be fitted.
+    """Refuse trajectories without a similarity.
 
     Raises:
         InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
@@ -236,13 +210,13 @@ def _scaled_gap(p: Points, q: Points) -> float:
 
 
 def _seen_from_first(poses: AnyPoses) -> Points:
-    """Positions in the first camera's frame: R₀ᵀ (p - p₀)."""
+    """Positions in the first camera: R₀ᵀ (p - p₀)."""
     positions = poses[:, :3, 3].astype(np.float64)
     return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)
 
 
 def _least_squares_scale(p: Points, q: Points) -> float:
-    """Scale s that minimises Σ ‖s p - q‖²; 1 if p does not move, when all scales are equal."""
+    """Scale s that minimises Σ ‖s p - q‖²; 1 if p does not move."""
     square = float(np.sum(p * p))
     return float(np.sum(p * q)) / square if square > _LEAST**2 else 1.0
 
@@ -261,19 +235,19 @@ def _umeyama(p: Points, q: Points, *, scaled: bool) -> Similarity:
 
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
-"""Lengths of the segments that KITTI's benchmark measures [m]."""
+"""Lengths of KITTI's segments [m]."""
 
 _EVERY = 10
-"""Frames between the starts of segments in KITTI's benchmark."""
+"""Frames between their starts."""
 
 
 @frozen
 class MotionErrors:
-    """Errors of several motions, one entry each.
+    """Errors of motions.
 
     Attributes:
-        translation: Errors of position, in the unit of the ground truth.
-        rotation: Angles between the estimated and the true rotation [degrees].
+        translation: Errors of position, in the unit of truth.
+        rotation: Angles [degrees].
     """
 
     translation: Float64[np.ndarray, "m"]
@@ -282,11 +256,11 @@ class MotionErrors:
 
 @frozen
 class LengthErrors:
-    """Errors of segments of a trajectory, by KITTI's protocol.
+    """Errors by KITTI's protocol.
 
     Attributes:
-        parts: Number of segments; the means are over all of them, whatever their length.
-        translation: Mean error of position, as a share of the segment's length (0.01 is 1 %).
+        parts: Number of segments of all lengths.
+        translation: Mean error of position, as a share of length.
         rotation: Mean error of rotation [degrees per metre].
     """
 
@@ -296,18 +270,17 @@ class LengthErrors:
 
 
 def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray, "k"]:
-    """Angles between the estimated and the true direction of motion from frame to frame [degrees].
+    """Angles between estimated and true directions of motion [degrees].
 
-    Directions are those of the later camera in the frame of the earlier one, so that they are free
-    of scale and of earlier errors. Pairs that truly moved less than a tenth of the median are left
-    out, since their direction is noise; so are pairs that the estimate does not move at all.
+    Directions are free of scale and earlier errors. Pairs below a tenth of the median true motion
+    are noise, and left out like pairs without estimated motion.
 
     Args:
         estimate: ``world_T_cam``.
-        true: NaN where unknown: pairs with such a frame are left out.
+        true: Pairs with NaN are left out.
 
     Raises:
-        InputError: If the paths differ in length.
+        InputError: If lengths differ.
     """
     check_same_length(estimate, true)
     has_pose = known_poses(true)
@@ -325,17 +298,16 @@ def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray,
 
 
 def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
-    """Relative pose errors of all pairs of neighbouring frames (Sturm et al. 2012).
+    """Relative pose errors of neighbouring frames (Sturm et al. 2012).
 
-    The error is the motion that remains after the true one is removed from the estimated one. Scale
-    the estimate first (``fit_similarity``): both numbers depend on its scale.
+    Scale the estimate first (``fit_similarity``).
 
     Args:
         estimate: ``world_T_cam``.
-        true: ``world_T_cam``, NaN where unknown; pairs with such a frame are left out.
+        true: ``world_T_cam``; pairs with NaN are left out.
 
     Raises:
-        InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
+        InputError: If lengths differ, or a pose of the estimate is not finite.
     """
     check_same_length(estimate, true)
     has_pose = known_poses(true)
@@ -348,20 +320,19 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
 
 
 def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
-    """Translation and rotation errors over segments of 100 to 800 m (Geiger et al., CVPR 2012).
+    """Errors over segments of 100 to 800 m (Geiger et al., CVPR 2012).
 
-    A segment begins at every tenth frame, and ends with the first frame whose distance along the
-    true trajectory exceeds the length. Scale the estimate first if it has no scale.
+    Segments begin at every tenth frame and end where the true path exceeds the length.
 
     Args:
-        estimate: ``world_T_cam``, in the unit of the ground truth.
+        estimate: ``world_T_cam`` in the unit of truth: scale it first.
         true: ``world_T_cam`` [m], all known.
 
     Returns:
-        Mean errors; None if the trajectory is shorter than all lengths.
+        Mean errors; None for a path shorter than all lengths.
 
     Raises:
-        InputError: If the trajectories differ in length, or a pose is not finite.
+        InputError: If lengths differ, or a pose is not finite.
     """
     check_same_length(estimate, true)
     if not known_poses(true).all():
@@ -385,18 +356,17 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
 
 
 def path_length(poses: AnyPoses) -> float:
-    """Length of a trajectory, in the poses' unit."""
+    """Length in the unit of poses."""
     return float(_way(poses)[-1])
 
 
 def _way(poses: AnyPoses) -> Values:
-    """Length of the trajectory up to each frame."""
     steps = np.linalg.norm(np.diff(poses[:, :3, 3].astype(np.float64), axis=0), axis=1)
     return np.concatenate(([0.0], np.cumsum(steps)))
 
 
 def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
-    """Estimated motion from one frame to another, followed by the inverse of the true one."""
+    """Estimated motion, then the inverse of the true one."""
     left, right = (
         np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
         for path in (estimate, true)
@@ -405,6 +375,6 @@ def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Tran
 
 
 def _degrees(R: Matrix) -> float:
-    """Angle of a rotation; exact near zero, where an arc cosine is not."""
+    """Angle of a rotation; exact near zero, unlike an arc cosine."""
     sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
     return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))

@@ -13,16 +13,15 @@ _TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
 
 
 def check_can_draw() -> None:
-    """Check before any work that pictures can be drawn."""
+    """Check that pictures can be drawn."""
     with needing("a picture of a trajectory", "evaluate"):
         import matplotlib  # noqa: F401
 
 
 def write_picture(path: Path, trajectory: Trajectory) -> None:
-    """Draw truth and estimate from above, x to the right and z upwards, at equal scales.
+    """Draw truth and estimate from above (``.png`` or ``.svg``), x to the right and z upwards.
 
-    The estimate is aligned to the truth at its first pose; if it is not metric, one scale is fitted
-    too. The suffix of the file gives its format: ``.png`` or ``.svg``.
+    The first poses are aligned, and one scale is fitted unless metric.
     """
     check_can_draw()
     import matplotlib

@@ -1,7 +1,4 @@
-"""Records of an estimated trajectory, from its options to its scores.
-
-Writes trajectories as text: KITTI's format, or TUM's.
-"""
+"""Records of an estimated trajectory, and its texts in KITTI's and TUM's formats."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -20,26 +17,26 @@ FORMAT = "rilievo-trajectory/1"
 
 
 class TrajectoryFile(StrEnum):
-    """Names of the files written for a trajectory."""
+    """Names of files."""
 
     KITTI = "poses.txt"
-    """One line per frame: the twelve numbers of the upper rows of ``world_T_cam``."""
+    """Upper rows of ``world_T_cam``, a line a frame."""
     TUM = "trajectory.txt"
-    """One line per frame: seconds, tx ty tz, and the unit quaternion qx qy qz qw."""
+    """Seconds, tx ty tz and qx qy qz qw, a line a frame."""
     PICTURE = "trajectory.png"
-    """Picture of the trajectory from above."""
+    """Picture from above."""
     SCORES = "trajectory.json"
     """``TrajectoryRecord`` as JSON."""
 
 
 @frozen
 class TrajectoryOptions(ClipCamera):
-    """Options for estimating a trajectory."""
+    """Options of a trajectory."""
 
     poses: Path | None = None
     """True poses to score by, in KITTI's or TUM's format; by default those beside the frames."""
     stride: int = 1
-    """Use every Nth frame, about the stride that the networks were trained with."""
+    """Use every Nth frame, about the stride of the networks' training."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -50,36 +47,29 @@ class TrajectoryOptions(ClipCamera):
 
 @frozen
 class TrajectoryScores:
-    """Errors of a trajectory; lengths are in the truth's unit, usually metres.
+    """Errors of a trajectory; lengths are in the unit of truth.
 
     Attributes:
-        frames: Number of frames with a true pose, over which all errors are computed.
-        pieces: Number of unbroken parts of the path; each is fitted by itself.
+        frames: Number of frames with a true pose, over which all are computed.
+        pieces: Number of unbroken parts, each fitted by itself.
         path_length: Length of the true path.
-        scale: True length of one unit of the estimate, by least squares from the first pose; of the
+        scale: True length of a unit of the estimate, by least squares from the first pose; of the
             longest part.
         snippets: Number of snippets of five frames.
-        snippet_mean: Mean of ``snippet_errors``, the ATE of positions; None where there is no
-            snippet.
-        snippet_deviation: Standard deviation of ``snippet_errors``.
-        monodepth2_snippets: Number of snippets of five frames or fewer, as in Monodepth2's code.
-        monodepth2_mean: Mean of ``monodepth2_snippet_errors``, the ATE that its code reports.
-        monodepth2_deviation: Standard deviation of ``monodepth2_snippet_errors``.
-        rmse_origin: ``position_rmse`` with the first pose aligned; None where the estimate is not
-            metric.
-        rmse_scale: ``position_rmse`` with the first pose aligned and one scale fitted.
-        rmse_rigid: ``position_rmse`` with SE(3) fitted; None where the estimate is not metric.
-        rmse_similarity: ``position_rmse`` with Sim(3) fitted.
-        frame_translation: Mean translation error of motions between neighbours, after ``scale``;
-            None where no two neighbours have true poses.
-        frame_rotation: Mean rotation error of these motions [degrees].
-        parts: Number of sub-paths of 100 to 800 m, by KITTI's protocol; 0 where the path is
-            shorter.
-        part_translation: Mean error at the sub-paths' ends [share of their length], after
-            ``scale`` where the estimate is not metric.
-        part_rotation: Mean rotation error over the sub-paths [degrees per metre].
-        direction: Median angle between estimated and true directions of motion, between frames
-            that are a tenth of the median true step apart or more [degrees].
+        snippet_mean: Mean of ``snippet_errors``, the ATE of positions.
+        monodepth2_snippets: Number of snippets of up to five frames.
+        monodepth2_mean: Mean of ``monodepth2_snippet_errors``.
+        rmse_origin: ``position_rmse`` with the first pose aligned; metric estimates only.
+        rmse_scale: That with one scale too.
+        rmse_rigid: That with SE(3); metric estimates only.
+        rmse_similarity: That with Sim(3).
+        frame_translation: Mean error of motions between neighbours, after ``scale``.
+        frame_rotation: Mean error of their rotation [degrees].
+        parts: Number of segments of 100 to 800 m (KITTI).
+        part_translation: Mean error at their ends [share of length], after ``scale`` unless metric.
+        part_rotation: Mean error [degrees per metre].
+        direction: Median angle between directions of motion [degrees], between frames at least a
+            tenth of the median step apart.
     """
 
     frames: int
@@ -105,7 +95,7 @@ class TrajectoryScores:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the estimate is reversed, such as forwards where the camera went backwards."""
+        """Whether the estimate is reversed."""
         return self.scale < 0
 
 
@@ -124,14 +114,14 @@ class TrajectoryRecord:
 
 @frozen
 class Trajectory:
-    """An estimated trajectory; the world frame is the camera of the first usable frame.
+    """Estimated trajectory; the world is the camera of the first usable frame.
 
     Attributes:
-        seconds: Times of the frames [s]; frame numbers where no time is known.
-        poses: ``world_T_cam``, in the unit of the network's depth: metres where that is metric.
-        estimated: Mask of usable frames; poses of broken frames are interpolated.
-        true: True poses relative to the first known one, NaN where unknown; None if none is known.
-        parts: Number of the unbroken part of the path that each frame belongs to; None for one.
+        seconds: Times [s]; numbers where unknown.
+        poses: ``world_T_cam``, in the unit of the network's depth.
+        estimated: Mask of usable frames; others are interpolated.
+        true: True poses relative to the first known one, NaN where unknown.
+        parts: Unbroken part of each frame; None for one.
     """
 
     names: tuple[str, ...]
@@ -145,12 +135,12 @@ class Trajectory:
 
 
 def write_kitti(path: Path, poses: Transforms) -> None:
-    """Write one line per frame: the upper three rows of ``world_T_cam``, row by row."""
+    """Write the upper rows of ``world_T_cam``, a line a frame."""
     _write(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
 
 
 def write_tum(path: Path, seconds: Values, poses: Transforms) -> None:
-    """Write one line per frame: seconds tx ty tz qx qy qz qw."""
+    """Write seconds tx ty tz qx qy qz qw, a line a frame."""
     _write(path, _tum_lines(seconds, poses))
 
 

@@ -1,7 +1,4 @@
-"""The trajectory of a camera, from a clip to files.
-
-Errors of an estimated trajectory, over all its unbroken parts.
-"""
+"""The trajectory of a camera, from a clip to files and errors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,12 +47,12 @@ from rilievo.models import load_model
 from rilievo.shapes import Float64, Transforms, Values
 
 _LEAST_FRAMES = 5
-"""Frames of a part below which it is not scored where there are others: it has no snippet."""
+"""Least frames of a scored part, which has a snippet."""
 
 
 @frozen
 class _PartErrors:
-    """Errors of one unbroken part of a path, after a fit of its own."""
+    """Errors of one part after its own fit."""
 
     frames: int
     path_length: float
@@ -69,13 +66,12 @@ class _PartErrors:
 
 
 def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
-    """Compute all errors of a trajectory, over usable frames with a true pose.
+    """Errors over usable frames with a true pose.
 
-    Parts between cuts have no common scale and direction: each is fitted by itself, and squared
-    errors are averaged over all frames.
+    Parts between cuts are fitted by themselves; squared errors are averaged over frames.
 
     Returns:
-        The errors; None where fewer than two frames count, or the true camera never moved.
+        None where fewer than two frames count, or the true camera never moved.
     """
     if trajectory.true is None:
         return None
@@ -115,7 +111,7 @@ def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors
 
 
 def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
-    """Errors over all parts; the scale is that of the part of the most frames."""
+    """Errors over parts; the scale is that of the longest."""
     frames = np.array([part.frames for part in parts])
     snippets, monodepth2_snippets, directions, translations, rotations = (
         np.concatenate(arrays)
@@ -172,31 +168,27 @@ def _over(statistic: Callable[[Values], np.floating], errors: Values) -> float |
 
 
 _NAMED = 5
-"""Most broken frames that notes name; further ones are counted."""
 
 
 def estimate_trajectory(
     model: str | Path, clip: Path, options: TrajectoryOptions | None = None
 ) -> Trajectory:
-    """Estimate the motion between frames of a clip, and chain it into a trajectory.
+    """Estimate the motion between frames of a clip, and chain it.
 
-    Networks that predict motion are asked for it. With any other model, motion follows from its
-    depth and from tracked corners. Frames are read one after the other and not kept. Broken frames
-    are skipped: motion is then estimated directly from the frame before to the frame after.
+    Motion is that of trained networks, or follows from depth and tracked corners. Broken frames are
+    skipped.
 
     Args:
-        model: Folder of a run of ``rilievo train video`` or of an official checkpoint with its pose
-            files, or any other model that ``load_model`` takes, whose depth is metric or up to
-            scale.
-        clip: A video, a folder of frames, or a sequence of KITTI odometry.
+        model: Run of ``rilievo train video``, official checkpoint with pose files, or any model of
+            metric or up-to-scale depth.
+        clip: Video, folder of frames, or sequence of KITTI odometry.
         options: Options of the estimate.
 
     Raises:
-        InputError: If the clip cannot be read or has fewer than two usable frames, or true poses
-            do not match it.
+        InputError: If the clip has fewer than two usable frames, or true poses do not match.
         ModelError: If the model is unknown, or its depth has an unknown shift.
         OptionError: If an option is out of range.
-        MissingExtraError: If a package that is needed is not installed.
+        MissingExtraError: If a package is not installed.
     """
     options = options or TrajectoryOptions()
     frames = ClipReader(clip, options.poses, options)
@@ -221,19 +213,18 @@ def estimate_trajectory(
 def write_trajectory(
     model: str | Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
 ) -> TrajectoryRecord:
-    """Estimate a trajectory and write it: poses in KITTI's and TUM's formats, a picture, errors.
+    """Estimate a trajectory and write poses, a picture and errors.
 
     Args:
-        model: Model, see ``estimate_trajectory``.
-        clip: Clip, see ``estimate_trajectory``.
-        output: Folder to write to, created if it does not exist; existing files are replaced. A
-            name that ends in ``.txt`` is a single file: of TUM's format, or of KITTI's where it
-            is called ``poses.txt``.
+        model: As in ``estimate_trajectory``.
+        clip: As in ``estimate_trajectory``.
+        output: Folder, whose files are replaced; or a ``.txt`` file of TUM's format, or KITTI's if
+            ``poses.txt``.
         options: Options of the estimate.
 
     Raises:
         OutputError: If a file cannot be written.
-        MissingExtraError: If a package that is needed is not installed.
+        MissingExtraError: If a package is not installed.
         RilievoError: If ``estimate_trajectory`` raises it.
     """
     with needing("estimating a trajectory", "train"):
@@ -283,7 +274,7 @@ def _counted(chain: Chain) -> str:
 def _seen_from_first(
     poses: Transforms | None, indices: list[int]
 ) -> Float64[np.ndarray, "m 4 4"] | None:
-    """True poses of the used frames, relative to the first known one."""
+    """True poses relative to the first known one."""
     if poses is None:
         return None
     used = poses[indices]

@@ -1,1 +1,1 @@
-"""Motion of a camera between frames, by geometry alone."""
+"""Camera motion by geometry alone."""

@@ -1,9 +1,7 @@
-"""Bundle adjustment along a clip, in windows of frames that overlap.
+"""Bundle adjustment in overlapping windows of a clip.
 
-Every window is adjusted by itself, so that an error in one does not spoil the next, and memory and
-time a frame do not grow with the clip. Its unit is that of the depth that a model gives its frames;
-units of neighbours are brought together by the frames that they share, and a weak pull to their own
-keeps the path from drifting.
+Errors of a window do not spoil the next, and memory does not grow with the clip. Shared frames
+bring units of neighbours together; a weak pull keeps the path from drifting.
 """
 
 import itertools
@@ -20,17 +18,17 @@ from rilievo.geometry.transforms import invert
 from rilievo.shapes import Float64, Matrix, Positions, Transforms, Values
 
 WINDOW = 40
-"""Number of frames in a window."""
+"""Frames in a window."""
 STEP = 20
-"""Number of frames from one window to the next; those that two share are taken half from each."""
+"""Frames between windows; shared ones are taken half from each."""
 _AGREE = 0.5
-"""Share of the sightings that a window has to explain; otherwise the guess stays."""
+"""Share of sightings that a window explains, or the guess stays."""
 _SEEN = 3
-"""Smallest number of frames in which a point is seen that counts."""
+"""Least sightings of a point."""
 _JUDGES = 12
-"""Smallest number of points that say the factor of a frame's depth."""
+"""Least points for a factor of depth."""
 _FEWEST = 30
-"""Smallest number of such points for a block to be adjusted."""
+"""Least points of a block."""
 
 
 @frozen
@@ -39,9 +37,9 @@ class PointDepths:
 
     Attributes:
         places: Positions (x, y) [px].
-        depth: Depth of each, in the unit of the poses.
-        given: Depth of each by a model, in its unit; NaN where it was not asked.
-        doubt: Standard error of its logarithm, poses taken as known.
+        depth: Depth in the unit of the poses.
+        given: Depth by a model, in its unit; NaN where unknown.
+        doubt: Standard error of log depth for known poses.
     """
 
     places: Positions
@@ -51,22 +49,17 @@ class PointDepths:
 
     @classmethod
     def none(cls) -> "PointDepths":
-        """Return the points of a frame in which none was followed."""
+        """Points of a frame without any."""
         return cls(places=np.zeros((0, 2)), depth=np.zeros(0), given=np.zeros(0), doubt=np.zeros(0))
 
     def times(self, factor: float) -> "PointDepths":
-        """Return the points in a unit in which depth is ``factor`` times larger."""
+        """Points in a unit in which depth is ``factor`` times larger."""
         return replace(self, depth=self.depth * factor)
 
 
 @frozen
 class AdjustedPart:
-    """Result of a bundle adjustment of one unbroken part of a clip.
-
-    Attributes:
-        log_factors: Log factor by which the depth of each frame agrees with the unit of the poses.
-        points: Depth of points in each frame.
-    """
+    """Result of one unbroken part; ``log_factors`` take depth to the unit of the poses."""
 
     cam_T_world: Transforms
     log_factors: Values
@@ -84,9 +77,9 @@ def adjust_part(
 
     Args:
         tracker: Points followed through the clip.
-        first: Index of the first frame of the part.
-        cam_T_world: First guess of the poses.
-        log_factors: First guess of the log factors of depth.
+        first: Index of its first frame.
+        cam_T_world: Guess of the poses.
+        log_factors: Guess of the log factors of depth.
         K: Intrinsics [px].
     """
     count = len(cam_T_world)
@@ -117,7 +110,7 @@ def adjust_part(
 
 @frozen
 class _Window:
-    """Frames of a window in the part, with what was found for them in the window's own unit."""
+    """Frames and results of a window, in its own unit."""
 
     span: slice
     cam_T_world: Transforms
@@ -133,7 +126,7 @@ def _adjusted(
     log_factors: Values,
     K: Matrix,
 ) -> _Window:
-    """Adjust one window; the guess stays where points are few or hardly agree."""
+    """Adjust a window; the guess stays where few points agree."""
     poses, factors = cam_T_world[span], log_factors[span]
     count = len(poses)
     guess = _Window(
@@ -156,7 +149,7 @@ def _adjusted(
 
 
 def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
-    """Log factors of the windows' units, by the depth of the frames that neighbours share."""
+    """Log factors of windows, by the depth of shared frames."""
     steps = [np.nan]
     for before, after in itertools.pairwise(windows):
         shared = before.span.stop - after.span.start
@@ -170,7 +163,7 @@ def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
 
 
 def _depth_ratios(one: PointDepths, other: PointDepths) -> Values:
-    """Log ratios of the depths of the points that two windows found in the same frame."""
+    """Log ratios of depth of common points."""
     _, here, there = np.intersect1d(
         one.places @ [1, 1j], other.places @ [1, 1j], return_indices=True
     )
@@ -178,7 +171,7 @@ def _depth_ratios(one: PointDepths, other: PointDepths) -> Values:
 
 
 def views_of(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
-    """Arrange sightings of points in frames from ``first`` on; None where too few points count."""
+    """Sightings in frames from ``first`` on; None if too few points count."""
     if not len(sightings.frame):
         return None
     often = np.bincount(sightings.point - sightings.point.min()) >= _SEEN
@@ -202,7 +195,6 @@ def views_of(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
 
 
 def _spans(count: int) -> list[tuple[int, int]]:
-    """Begin and end of each window; the last one is whole where the part is long enough."""
     spans = [(0, min(count, WINDOW))]
     while spans[-1][1] < count:
         end = min(count, spans[-1][1] + STEP)
@@ -215,7 +207,7 @@ def _start(
     cam_T_world: Transforms,
     log_factors: Values,
 ) -> State:
-    """State with points at the depth that the model gives them, or the median of the others."""
+    """State with points at the model's depth, or the median of others."""
     own = np.log(views.first_depth) + log_factors[views.begins]
     finite = np.isfinite(own)
     middle = float(np.median(own[finite])) if finite.any() else 0.0
@@ -227,7 +219,7 @@ def _start(
 
 
 def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
-    """Log factors of depth by the points of each frame; between them where it has too few."""
+    """Log factors by points, interpolated where there are too few."""
     medians = np.full(len(points), np.nan)
     for frame, point in enumerate(points):
         ratios = np.log(point.depth / point.given)
@@ -241,7 +233,6 @@ def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
 
 
 def _points_in(frame: int, views: PointViews, adjustment: Adjusted) -> PointDepths:
-    """Depth of the points that a frame sees or begins, where the sightings agree on it."""
     often = np.bincount(views.point, adjustment.agrees, len(views.begins))
     total = np.bincount(views.point, minlength=len(views.begins))
     sure = (often >= _SEEN - 1) & (often > total / 2)

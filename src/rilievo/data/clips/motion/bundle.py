@@ -1,13 +1,9 @@
-"""Bundle adjustment of some frames: poses, factors of depth, points.
+"""Bundle adjustment of poses, factors of depth, and points (Triggs et al., 1999).
 
-A point lies on the ray of the first frame that saw it, at a depth that is found; its other
-sightings should be where the cameras see it (Triggs et al., "Bundle adjustment: a modern
-synthesis", 1999). Weak pulls keep what the pictures do not tell: the depth of a point towards what
-a model says of its first frame, times a factor that each frame has of its own, and those factors
-towards 1. Robust weights tell mistaken points apart gradually (graduated non-convexity, Blake and
-Zisserman 1987); steps are Levenberg's and Marquardt's, points eliminated first (Schur complement).
-
-Residuals of a bundle adjustment with their normal equations.
+A point lies on the ray of its first frame, at an unknown depth. Weak pulls keep the depth near the
+model's, times a factor a frame, and the factors near 1. Robust weights exclude outliers gradually
+(graduated non-convexity, Blake and Zisserman 1987). Steps are Levenberg-Marquardt with the Schur
+complement.
 """
 
 from dataclasses import replace
@@ -19,33 +15,33 @@ from rilievo.geometry.transforms import cross_matrix, rigid, rotation_from_axis_
 from rilievo.shapes import Bool, Float64, Int64, Matrix
 
 _PIXEL = 0.3
-"""Standard deviation of a tracked position in the next frame [px]."""
+"""Standard deviation of tracking into the next frame [px]."""
 _SLIDES = 0.2
-"""Growth of its variance with every further frame, as a share of the first."""
+"""Growth of its variance a frame, as a share."""
 _DEPTH = 0.3
-"""Standard deviation of a point's log depth in a model's answer, apart from the frame's factor."""
+"""Standard deviation of a model's log depth, without the frame's factor."""
 _FACTOR = 0.25
-"""Standard deviation of a frame's log factor of depth."""
+"""Standard deviation of a log factor."""
 _ODD = 3.0
-"""Error of a model's depth, in standard deviations, from which it counts as mistaken."""
+"""Standard deviations from which a model's depth is mistaken."""
 _NEAREST = 1e-3
 _BEHIND = 1e3
-"""Error, in standard deviations, of a point that would be behind the camera."""
+"""Error of a point behind the camera."""
 
 
 @frozen
 class PointViews:
-    """Sightings of points, without those in the frames in which they begin.
+    """Sightings of points after their first frames.
 
     Attributes:
         frame: Frame of each sighting.
         point: Point of each sighting.
-        place: Position of each sighting (x, y) [px].
-        depth: Depth of the pixel by a model; NaN where it is unknown.
-        begins: Frame in which each point begins.
-        first: Position of each point there (x, y) [px].
-        first_depth: Depth of the pixel there by a model; NaN where it is unknown.
-        K: Intrinsics of all frames [px].
+        place: Position (x, y) [px].
+        depth: Depth by a model; NaN where unknown.
+        begins: First frame of each point.
+        first: Position there (x, y) [px].
+        first_depth: Depth there by a model; NaN where unknown.
+        K: Intrinsics [px].
     """
 
     frame: Int64[np.ndarray, "sightings"]
@@ -59,19 +55,14 @@ class PointViews:
 
     @property
     def deviation(self) -> Float64[np.ndarray, "sightings"]:
-        """Standard deviation of each position [px]."""
+        """Standard deviation of positions [px]."""
         frames = self.frame - self.begins[self.point]
         return _PIXEL * np.sqrt(1 + _SLIDES * frames)
 
 
 @frozen
 class State:
-    """Unknowns of a bundle adjustment.
-
-    Attributes:
-        log_factors: Log factor of the depth that a model gives each frame.
-        log_depths: Log depth of each point in the frame in which it begins.
-    """
+    """Unknowns of a bundle adjustment: poses, log factors of frames, log depths of points."""
 
     cam_T_world: Float64[np.ndarray, "frames 4 4"]
     log_factors: Float64[np.ndarray, "frames"]
@@ -80,15 +71,15 @@ class State:
 
 @frozen
 class Residuals:
-    """Errors of a state in standard deviations, with points in the cameras that see them.
+    """Errors of a state in standard deviations.
 
     Attributes:
         places: Error of each sighting (x, y).
-        depths: Error of each point's depth by a model; 0 where that is unknown.
+        depths: Error of a model's depth; 0 where unknown.
         factors: Error of each frame's factor.
-        ray: Point in the camera of the frame in which it begins, one for each sighting.
+        ray: Point of a sighting, in the camera of its first frame.
         R: Rotation from there to the camera of the sighting.
-        seen: Point in the camera of the sighting.
+        seen: Point in that camera.
     """
 
     places: Float64[np.ndarray, "sightings 2"]
@@ -100,11 +91,11 @@ class Residuals:
 
     @property
     def squared(self) -> Float64[np.ndarray, "sightings"]:
-        """Squared error of each sighting."""
+        """Squared error of sightings."""
         return (self.places**2).sum(axis=1)
 
     def cost(self, slack: float) -> float:
-        """Robust cost (Cauchy), in which errors far above ``slack`` hardly count."""
+        """Robust cost (Cauchy): errors far above ``slack`` hardly count."""
         places = slack**2 * np.log1p(self.squared / slack**2).sum()
         depths = _ODD**2 * np.log1p(self.depths**2 / _ODD**2).sum()
         return float(places + depths + (self.factors**2).sum())
@@ -114,18 +105,17 @@ class Residuals:
 class Equations:
     """Normal equations of small changes.
 
-    Unknowns beside points are (turn, translation) of each frame, then the log factors of all
-    frames. The points' own part of the matrix is diagonal.
+    Unknowns are (turn, translation) of each frame, then log factors; points, which are diagonal,
+    are apart.
 
     Attributes:
-        matrix: Matrix of the unknowns beside points.
         across: Matrix of those with the points.
         points: Diagonal of the points.
-        right: Right side of the unknowns beside points.
+        right: Right side without points.
         right_points: Right side of the points.
-        seen_points: Share of ``points`` that comes from sightings.
-        cost: Robust cost of the state.
-        slack: Error from which sightings hardly counted, in standard deviations.
+        seen_points: Part of ``points`` from sightings.
+        cost: Robust cost.
+        slack: Standard deviations from which sightings hardly count.
     """
 
     matrix: Float64[np.ndarray, "u u"]
@@ -163,7 +153,7 @@ def residuals(views: PointViews, state: State) -> Residuals:
 
 
 def equations(views: PointViews, state: State, slack: float) -> Equations:
-    """Compute the normal equations at a state, with Cauchy's weights for errors above ``slack``."""
+    """Compute the normal equations, with Cauchy's weights above ``slack``."""
     errors = residuals(views, state)
     parts = _derivatives(views, errors)
     weight = 1 / (1 + errors.squared / slack**2)
@@ -216,12 +206,12 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
 
 @frozen
 class _Derivatives:
-    """Derivatives of predicted positions, in standard deviations.
+    """Derivatives of positions, in standard deviations.
 
     Attributes:
-        pose: Derivative by (turn, translation) of the frame of the sighting.
-        begin: Derivative by those of the frame in which the point begins.
-        deeper: Derivative by the point's log depth.
+        pose: By (turn, translation) of the sighting's frame.
+        begin: By those of the point's first frame.
+        deeper: By the point's log depth.
     """
 
     pose: Float64[np.ndarray, "sightings 2 6"]
@@ -248,20 +238,19 @@ def _derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
 def _summed(
     places: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
 ) -> Float64[np.ndarray, "_"]:
-    """Sums of the values that go to the same place."""
     return np.bincount(places.ravel(), values.ravel(), size)
 
 
 OUTLIER = 3.0
-"""Error, in standard deviations, from which a sighting counts as mistaken."""
+"""Standard deviations from which a sighting is mistaken."""
 _SLACK = 16.0
-"""Factor of ``OUTLIER`` in the first round; it is halved in every round."""
+"""Factor of ``OUTLIER`` in the first round, halved in each."""
 _ROUNDS = 30
 _DONE = 1e-5
-"""Relative change of the cost at which rounds end."""
+"""Relative change of the cost at the end."""
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-7, 1e6
 _LARGEST_STEP = 1.0
-"""Largest change of a point's log depth in one round."""
+"""Largest change of log depth in a round."""
 
 
 @frozen
@@ -269,8 +258,8 @@ class Adjusted:
     """Result of a bundle adjustment.
 
     Attributes:
-        agrees: Whether each sighting of ``PointViews`` is explained by the state.
-        doubt: Standard error of each point's log depth, poses taken as known.
+        agrees: Whether the state explains each sighting.
+        doubt: Standard error of log depths for known poses.
     """
 
     state: State
@@ -279,10 +268,7 @@ class Adjusted:
 
 
 def adjust(views: PointViews, start: State) -> Adjusted:
-    """Find the state that explains the sightings best, from one that is near it.
-
-    The pose of the first frame and its factor of depth stay.
-    """
+    """Find the state that explains sightings best; the first frame stays."""
     state, damping, slack = start, _DAMPING, _SLACK
     for _ in range(_ROUNDS):
         system = equations(views, state, OUTLIER * max(1.0, slack))
@@ -305,7 +291,7 @@ def adjust(views: PointViews, start: State) -> Adjusted:
 def _improved(
     views: PointViews, state: State, equations: Equations, damping: float
 ) -> tuple[State | None, float, float]:
-    """The state after one step that lowers the cost, with its cost and the next damping."""
+    """State after a step that lowers the cost, the cost, and the next damping."""
     active = _active(len(state.cam_T_world))
     while damping < _MOST_DAMPING:
         changed = _moved(state, *_step(equations, active, damping))
@@ -317,23 +303,20 @@ def _improved(
 
 
 def _active(frames: int) -> Int64[np.ndarray, "a"]:
-    """Numbers of the unknowns beside points that may change; see ``Equations``."""
     return np.concatenate([np.arange(6, 6 * frames), np.arange(6 * frames + 1, 7 * frames)])
 
 
 def _step(
     equations: Equations, active: Int64[np.ndarray, "a"], damping: float
 ) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
-    """Changes of all unknowns: those beside points first, then the points' log depths."""
+    """Changes of unknowns: those without points, then log depths."""
     points = equations.points * (1 + damping) + 1e-9
     across = equations.across[active]
     shares = across / points
     matrix = equations.matrix[np.ix_(active, active)] - shares @ across.T
     matrix[np.diag_indices_from(matrix)] += damping * equations.matrix[active, active] + 1e-9
     step = np.zeros(len(equations.right))
-    step[active] = np.linalg.solve(
-        matrix, equations.right[active] - shares @ equations.right_points
-    )
+    step[active] = np.linalg.solve(matrix, equations.right[active] - shares @ equations.right_points)
     deeper = (equations.right_points - across.T @ step[active]) / points
     return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
 

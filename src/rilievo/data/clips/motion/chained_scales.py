@@ -1,4 +1,4 @@
-"""Scales of depth along a row of maps or of windows."""
+"""Scales of depth along a row of maps or windows."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,18 @@ import numpy as np
 from rilievo.shapes import Values
 
 LINK = 0.05
-"""Standard deviation of a measured log ratio between the scales of two neighbours."""
+"""Standard deviation of a log ratio between neighbours."""
 OWN = 0.25
-"""Standard deviation of the log scale that depth comes with."""
+"""Standard deviation of a log scale of its own."""
 
 
 def chained_log_scales(steps: Sequence[float]) -> Values:
-    """Log factors of depth maps in a row, from the measured ratios between neighbours.
+    """Log factors of depth maps in a row, from ratios between neighbours.
 
-    Least squares: neighbours agree with the ratio, and each factor is pulled weakly towards 1, so
-    that errors of the ratios do not add up along the clip. The normal matrix has three diagonals
-    and is solved by elimination.
+    Least squares with a weak pull towards 1, so that errors do not add up.
 
     Args:
-        steps: Log ratio of each map's factor to that of the map before; NaN where it is unknown,
-            and for the first.
+        steps: Log ratio of each factor to the one before; NaN where unknown, and for the first.
     """
     own, link = 1 / OWN**2, 1 / LINK**2
     count = len(steps)

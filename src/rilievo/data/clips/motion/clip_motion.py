@@ -1,10 +1,8 @@
 """Camera motion along a clip, by tracked corners with depth.
 
-Every frame is compared with the last key frame, so that slow motion adds up and its noise does
-not. A frame becomes a key frame once the picture has moved far enough. Depth of each key frame has
-a scale of its own: neighbouring key frames must agree on the depth of their common corners, and a
-weak pull towards the scale that the depth came with keeps the chain from drifting away. This chain
-is where a bundle adjustment over windows of frames begins.
+Frames are compared with the last key frame, so that noise of slow motion does not add up. Depth of
+each key frame has its own scale: neighbours agree on common corners, and a weak pull prevents
+drift. A bundle adjustment begins there.
 """
 
 import itertools
@@ -35,13 +33,13 @@ from rilievo.geometry.transforms import invert, rigid
 from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 
 _MOVED = 0.06
-"""Median displacement [share of the width] from which a frame becomes a key frame."""
+"""Median displacement of a key frame [share of the width]."""
 _LOST = 0.5
-"""Share of the corners found again under which a frame becomes a key frame."""
+"""Share of corners below which a frame becomes a key frame."""
 _FEWEST = 12
-"""Smallest number of corners that a ratio of scales is measured with."""
+"""Least corners of a ratio of scales."""
 DepthSource = Callable[[], FrameDepth]
-"""Function that computes the depth of a frame when it is needed."""
+"""Function that computes depth when it is needed."""
 
 
 @frozen
@@ -49,10 +47,9 @@ class FrameMotion:
     """Motion of one frame since its key frame.
 
     Attributes:
-        key: Index of the key frame; the frame's own index where a part of the clip begins.
-        pair: Motion ``frame_T_key`` in the unit of the key frame's depth, with its quality.
-        ratio: Depth of the key frame, moved to this frame, over this frame's own depth: the median
-            over common corners. 1 where too few are seen, or this frame's depth was not needed.
+        key: Index of the key frame; the frame's own where a part begins.
+        pair: Motion ``frame_T_key`` in the unit of the key frame's depth.
+        ratio: Median depth of the key frame, moved to this frame, over its own; 1 where unknown.
     """
 
     key: int
@@ -65,13 +62,12 @@ class ClipMotion:
     """Motion of a camera along a clip.
 
     Attributes:
-        cam_T_world: Transform from the world to each frame's camera. The world is the camera of
-            the first frame. A new part of the clip begins at the last pose of the part before.
-        scales: Factor by which the depth of each frame agrees with the unit of ``cam_T_world``.
-        parts: Number of the part that each frame belongs to, from 0. A new part begins where no
-            common corners are found, such as at a cut: its poses have no relation to those before.
-        frames: Motion of each frame since its key frame, with its quality.
-        points: Depth of followed points in each frame, in the unit of ``cam_T_world``.
+        cam_T_world: Poses; the world is the first camera. A new part begins at the last pose
+            before.
+        scales: Factors from each frame's depth to the unit of ``cam_T_world``.
+        parts: Part of each frame, from 0. After a cut, poses have no relation to those before.
+        frames: Motion of each frame since its key frame.
+        points: Followed points, in the unit of ``cam_T_world``.
     """
 
     cam_T_world: Transforms
@@ -82,12 +78,12 @@ class ClipMotion:
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Indices of the frames at which a new part begins, without the first."""
+        """Frames at which a new part begins, without the first."""
         return tuple(int(index) + 1 for index in np.flatnonzero(np.diff(self.parts)))
 
 
 class _Seen:
-    """A frame that later frames may be compared with; its depth is computed when it is needed."""
+    """Frame for comparison, with lazy depth."""
 
     def __init__(
         self,
@@ -99,30 +95,20 @@ class _Seen:
 
     @property
     def has_depth(self) -> bool:
-        """Whether depth is there already."""
         return isinstance(self._depth, np.ndarray)
 
     @property
     def depth(self) -> FrameDepth:
-        """Depth of the frame."""
         if not isinstance(self._depth, np.ndarray):
             self._depth = self._depth()
         return self._depth
 
 
 class ClipTracker:
-    """Estimates the motion of a clip frame by frame; two frames are kept in memory.
-
-    The places of followed points are kept too, some 20 kB a frame.
-    """
+    """Estimates motion frame by frame; two frames stay in memory, and 20 kB of points a frame."""
 
     def __init__(self, K: Float[np.ndarray, "3 3"], following: Tracking = FOLLOWING) -> None:
-        """Make a tracker of a clip without frames.
-
-        Args:
-            K: Intrinsics of the frames [px].
-            following: Settings of the search for points that are followed.
-        """
+        """Make a tracker with intrinsics [px] and settings."""
         self._K = K.astype(np.float64)
         self._key: _Seen | None = None
         self._last: _Seen | None = None
@@ -134,12 +120,7 @@ class ClipTracker:
         frame: Pixels,
         depth: FrameDepth | DepthSource,
     ) -> FrameMotion:
-        """Add the next frame and its depth, and return its motion.
-
-        Args:
-            frame: RGB pixels.
-            depth: Depth, or a function that computes it, which is called where it is needed.
-        """
+        """Add the next frame and its depth, which may be a function, and return its motion."""
         now = _Seen(len(self._frames), grey(frame), depth)
         motion = self._found(now)
         self._points.add(
@@ -150,7 +131,7 @@ class ClipTracker:
         return motion
 
     def motion(self) -> ClipMotion:
-        """Return the motion of all frames so far."""
+        """Motion of all frames so far."""
         chain = self._chain()
         poses, scales = chain.cam_T_world.copy(), chain.scales.copy()
         points: list[PointDepths] = []
@@ -170,7 +151,6 @@ class ClipTracker:
         return replace(chain, cam_T_world=poses, scales=scales, points=tuple(points))
 
     def _chain(self) -> ClipMotion:
-        """The motion by pairs of frames alone."""
         count = len(self._frames)
         keys = sorted({frame.key for frame in self._frames})
         logs = dict(zip(keys, _log_scales(self._frames, keys).tolist(), strict=True))
@@ -198,10 +178,7 @@ class ClipTracker:
         )
 
     def _found(self, now: _Seen) -> FrameMotion:
-        """Compare a frame with the key frame, or with the last frame where that fails.
-
-        A new part begins only where features cannot be matched either.
-        """
+        """Compare a frame with the key frame, else the last; a new part begins if both fail."""
         for track, key in itertools.product((track_corners, track_matched), self._earlier):
             tracks = track(key.grey, now.grey, TRACKING)
             pair = motion_of_tracks(tracks, key.depth, self._K)
@@ -217,7 +194,7 @@ class ClipTracker:
 
     @property
     def _earlier(self) -> tuple[_Seen, ...]:
-        """Frames to compare the next one with, the best first."""
+        """Frames for comparison, the best first."""
         if self._key is None or self._last is None:
             return ()
         return (self._key,) if self._key is self._last else (self._key, self._last)
@@ -230,7 +207,7 @@ def _is_far(tracks: Tracks, width: int) -> bool:
 def _ratio(
     key: _Seen, now: _Seen, tracks: Tracks, pair: PairMotion, K: Float[np.ndarray, "3 3"]
 ) -> float:
-    """Depth of the key frame's corners as seen from now, over the depth of now."""
+    """Depth of the key frame's corners as seen from now, over that of now."""
     z, own = depth_at(key.depth, tracks.start), depth_at(now.depth, tracks.end)
     moved = (rays_at(tracks.start, K) * z[:, None]) @ pair.source_T_target[2, :3]
     ratios = (moved + pair.source_T_target[2, 3]) / own
@@ -239,6 +216,6 @@ def _ratio(
 
 
 def _log_scales(frames: Sequence[FrameMotion], keys: Sequence[int]) -> Float64[np.ndarray, "k"]:
-    """Log scales of key frames, each of which was compared with the one before."""
+    """Log scales of key frames."""
     steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
     return chained_log_scales(steps)

@@ -1,4 +1,4 @@
-"""Check of a clip's focal length by corners tracked between its frames."""
+"""Check of a focal length by tracked corners."""
 
 import math
 from collections.abc import Sequence
@@ -12,30 +12,29 @@ from rilievo.shapes import Float
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 _BETTER = 0.15
-"""Share by which another focal length has to fit better."""
+"""Share by which another focal length fits better."""
 _AGREE = 0.8
-"""Share of the pairs that it has to fit better."""
+"""Share of pairs in which it does."""
 _TURNING = 0.4
-"""Share of the pairs that count: those that turn most."""
+"""Share of pairs that count, which turn most."""
 _LEAST_TURN = math.radians(0.5)
 _FEWEST = 5
 
 
 class CornerPair(NamedTuple):
-    """Corners tracked from one frame to another, and the depth of the first."""
+    """Tracked corners of two frames, and depth of the first."""
 
     tracks: Tracks
     depth: FrameDepth
 
 
 def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:
-    """Factor of the focal lengths with which corners fit clearly better; None where there is none.
+    """Factor of a focal length that fits clearly better, if any.
 
-    The check is coarse: it tells a focal length that is wrong by a third or more, and only from
-    pairs between which the camera turns.
+    The check finds errors of a third or more, from pairs that turn by some degrees.
 
     Args:
-        pairs: Pairs of frames, some degrees of turn apart at best.
+        pairs: Pairs of frames.
         K: Intrinsics to check [px].
 
     Raises:
@@ -54,7 +53,7 @@ def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]
 
 
 class _PairErrors(NamedTuple):
-    """Errors of one pair, by factor, and the turn between its frames [rad]."""
+    """Errors of one pair by factor, and its turn [rad]."""
 
     errors: list[float]
     turn: float

@@ -1,12 +1,8 @@
-"""Motion of a camera between two frames, by tracked corners with depth.
+"""Camera motion between two frames, by tracked corners with uncertain depth.
 
-Pose of a camera from corners whose depth is uncertain, by robust least squares.
-
-The start is a pose from points (P-n-P with RANSAC, Lepetit et al. 2009), or a camera that stands
-still. In the refinement the depth of every corner may be wrong by its own factor: with a relative
-error s of depth, an image error has the covariance σ² 1 + s² j jᵀ, where j is the displacement in
-the image due to a change of log depth. Errors along the epipolar line therefore count less the
-larger the parallax is, so that direction comes from the corners and length from their depth.
+Robust least squares begin at a pose from points (P-n-P with RANSAC, Lepetit et al. 2009) or a
+camera that stands still. With a relative error s of depth, an image error has the covariance σ² 1 +
+s² j jᵀ, where j is its change by log depth. So direction comes from corners, length from depth.
 """
 
 import math
@@ -21,19 +17,19 @@ from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, rotatio
 from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values, Vector
 
 PIXEL = 0.2
-"""Standard deviation of a tracked position [px]."""
+"""Standard deviation of tracking [px]."""
 _DEPTH = 0.3
-"""Standard deviation of a corner's log depth, apart from the frame's scale."""
+"""Standard deviation of log depth, without the frame's scale."""
 OUTLIER = 3.0
-"""Error, in standard deviations, from which a corner counts as moved by itself or mistracked."""
+"""Standard deviations from which a corner is mistaken."""
 _ROUNDS, _STEP_DONE = 20, 1e-6
 _SLACK = 16.0
-"""Factor of ``OUTLIER`` in the first round; it is halved in every round."""
+"""Factor of ``OUTLIER`` in the first round, halved in each."""
 NEAREST = 1e-6
 
 
 class Corners(NamedTuple):
-    """Points of the target camera with median depth 1, and their positions in the source [px]."""
+    """Target points with median depth 1, and source positions [px]."""
 
     points: Points
     ends: Positions
@@ -41,7 +37,7 @@ class Corners(NamedTuple):
 
 
 class PoseFit(NamedTuple):
-    """Refined motion, its robust cost, and the normal matrix of (rotation, translation)."""
+    """Motion, robust cost, and normal matrix of (rotation, translation)."""
 
     R: Matrix
     t: Vector
@@ -54,8 +50,8 @@ class Errors(NamedTuple):
 
     Attributes:
         moved: Points in the source camera.
-        error: Position seen minus position predicted [px].
-        along: Displacement [px] due to a change of log depth by 1.
+        error: Observed minus predicted position [px].
+        along: Displacement [px] by log depth.
         inverse: Inverse covariances of ``error``.
         squared: Squared errors in standard deviations.
     """
@@ -68,7 +64,7 @@ class Errors(NamedTuple):
 
 
 def fit_pose(corners: Corners) -> PoseFit:
-    """Fit the motion that takes points of the target camera to the source.
+    """Fit the motion from target to source.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -77,14 +73,14 @@ def fit_pose(corners: Corners) -> PoseFit:
 
 
 def across_lines(errors: Errors) -> Positions:
-    """Errors without their part along the epipolar line, which a change of depth explains."""
+    """Errors across the epipolar line, which depth cannot explain."""
     length = np.maximum((errors.along**2).sum(axis=1, keepdims=True), 1e-12)
     along = (errors.error * errors.along).sum(axis=1, keepdims=True) / length
     return errors.error - along * errors.along
 
 
 def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
-    """A camera that stands still, and a pose from points, where one is found."""
+    """A camera that stands still, and a pose from points if any."""
     try:
         import cv2
     except ImportError as missing:
@@ -108,11 +104,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
-    """Gauss-Newton with Cauchy's weights; covariances follow the motion from step to step.
-
-    The weights tell outliers apart only gradually, since the start may be far off (graduated
-    non-convexity, Blake and Zisserman 1987).
-    """
+    """Gauss-Newton with Cauchy's weights, which exclude outliers gradually."""
     R, t = start
     for number in range(_ROUNDS):
         slack = max(1.0, _SLACK / 2**number)
@@ -127,7 +119,7 @@ def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
 
 
 def image_errors(corners: Corners, R: Matrix, t: Vector) -> Errors:
-    """Compute the image errors of corners under the motion p ↦ R p + t."""
+    """Compute errors under the motion p ↦ R p + t."""
     K = corners.K
     turned = corners.points @ R.T
     moved = turned + t
@@ -148,7 +140,6 @@ def image_errors(corners: Corners, R: Matrix, t: Vector) -> Errors:
 def _normal(
     corners: Corners, R: np.ndarray, t: np.ndarray, slack: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Normal matrix, right side and robust cost for small changes (turn, translation) of a pose."""
     errors = image_errors(corners, R, t)
     weight = 1 / (1 + errors.squared / (slack * OUTLIER) ** 2)
     x, y = errors.moved[:, 0], errors.moved[:, 1]
@@ -173,25 +164,24 @@ def _normal(
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
 _FEWEST = 20
-"""Smallest number of corners that a motion is estimated from."""
+"""Least corners of a motion."""
 _BROADEST = 30.0
-"""Standard error of the direction [degrees] from which the direction counts as unknown."""
+"""Standard error of an unknown direction [degrees]."""
 _PARALLAX = 1.0
-"""Smallest parallax [px] of a corner that is triangulated: a fifth of its depth is uncertain."""
+"""Least parallax of a triangulated corner [px], for a fifth of uncertainty in depth."""
 _GOOD_PARALLAX = 2.0
-"""Smallest parallax [px] of a corner that depth is judged by."""
+"""Least parallax of a corner that judges depth [px]."""
 _FEWEST_JUDGES = 10
-"""Smallest number of triangulated corners that depth is compared with."""
 
 
 @frozen
 class Triangulated:
-    """Corners of the first frame whose depth follows from their displacement and the motion.
+    """Corners with depth by their motion.
 
     Attributes:
         places: Positions (x, y) in the first frame [px].
-        depth: Depth, in the unit of the motion.
-        parallax: Displacement that the rotation does not explain [px].
+        depth: Depth in the unit of the motion.
+        parallax: Displacement without rotation [px].
     """
 
     places: Positions
@@ -204,18 +194,18 @@ class PairMotion:
     """Motion between two frames, with its quality.
 
     Attributes:
-        source_T_target: Transform from points of the first (target) camera to the second
-            (source) camera, in the unit of the given depth.
-        tracked: Number of corners with known depth that were found in both frames.
+        source_T_target: From the first (target) camera to the second (source), in the unit of
+            depth.
+        tracked: Number of corners with depth in both frames.
         inliers: Number of those that the motion explains.
-        error: Median error of the inliers across their epipolar lines [px].
-        parallax: Median displacement of the inliers that the rotation does not explain [px].
-        direction_error: Standard error of the translation's direction [degrees], at most 90. It
-            follows from the spread of the corners, not from errors of depth that they share.
-        corners: Corners that are triangulated with this motion.
-        depth_error: AbsRel of the given depth, scaled by the median, at those of the corners with
-            enough parallax, each error at most 1. NaN where they are too few.
-        judges: Number of the corners that ``depth_error`` is the mean over.
+        error: Median error of inliers across epipolar lines [px].
+        parallax: Median displacement of inliers without rotation [px].
+        direction_error: Standard error of the translation's direction [degrees], at most 90,
+            without common errors of depth.
+        corners: Triangulated corners.
+        depth_error: AbsRel of depth, scaled by the median, at corners with enough parallax; each at
+            most 1, NaN for too few.
+        judges: Number of those corners.
     """
 
     source_T_target: Transform
@@ -230,12 +220,12 @@ class PairMotion:
 
     @property
     def known(self) -> bool:
-        """Whether enough corners agree on a motion."""
+        """Whether enough corners agree."""
         return self.inliers >= _FEWEST and self.inliers >= 0.3 * self.tracked
 
     @property
     def travels(self) -> bool:
-        """Whether the camera moved far enough for the direction of its translation to be known."""
+        """Whether the direction of translation is known."""
         return self.known and self.direction_error < _BROADEST
 
 
@@ -250,17 +240,16 @@ UNKNOWN = PairMotion(
     depth_error=math.nan,
     judges=0,
 )
-"""Result where too few corners are found in both frames."""
+"""Result of too few corners."""
 
 
 def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> PairMotion:
-    """Estimate ``source_T_target`` from corners that were tracked from target to source.
+    """Estimate ``source_T_target`` from corners tracked from target to source.
 
     Args:
         tracks: Corners of the target, found again in the source.
-        depth: Depth of the target, in any unit; values that are not finite or not above 0 are
-            unknown.
-        K: Intrinsics of both frames [px].
+        depth: Depth of the target in any unit; not finite or not positive is unknown.
+        K: Intrinsics [px].
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -270,10 +259,10 @@ def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 
 
 
 class CornerMisfit(NamedTuple):
-    """Misfit of tracked corners to the best motion, for comparing cameras.
+    """Misfit of corners, for comparing cameras.
 
     Attributes:
-        across: Median error of all corners across their epipolar lines [px].
+        across: Median error across epipolar lines [px].
         turn: Angle of the rotation [rad].
     """
 
@@ -282,7 +271,7 @@ class CornerMisfit(NamedTuple):
 
 
 def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> CornerMisfit | None:
-    """Compute the misfit of corners under intrinsics; None where too few have depth.
+    """Misfit of corners under intrinsics; None where too few have depth.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -299,7 +288,7 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
 def _fitted(
     tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]
 ) -> tuple[Corners, PoseFit, float] | None:
-    """Corners in the unit of their median depth, the best motion, and that unit."""
+    """Corners in the unit of median depth, the motion, and that unit."""
     z = depth_at(depth, tracks.start)
     valid = np.isfinite(z)
     if valid.sum() < _FEWEST:
@@ -340,10 +329,9 @@ def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
 
 
 def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
-    """Triangulate all corners, in the unit of ``corners``; NaN off their epipolar lines.
+    """Triangulate corners; NaN off epipolar lines.
 
-    The direction of the translation hardly depends on the given depth, see ``fit_pose``, so that
-    depth that is wrong cannot excuse itself by motion.
+    Wrong depth hardly changes the direction, so it cannot excuse itself.
     """
     directions = (corners.points / corners.points[:, 2:]) @ fit.R.T
     ends = rays_at(corners.ends, corners.K)
@@ -364,10 +352,7 @@ def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
 
 
 def depth_errors(ratio: Values, parallax: Values) -> Float64[np.ndarray, "m"]:
-    """Relative differences of two depths by their ratio, up to a factor, at most 1 each.
-
-    Corners with little parallax do not count; there is none where too few are left.
-    """
+    """Relative differences of two depths up to a factor, at most 1, at corners with parallax."""
     judged = ratio[np.isfinite(ratio) & (parallax > _GOOD_PARALLAX)]
     if len(judged) < _FEWEST_JUDGES:
         return np.zeros(0)

@@ -1,10 +1,7 @@
-"""Corners of a grey frame, found again in another frame; depth and rays between pixels.
+"""Corners tracked between frames, and points followed through a clip.
 
-Corners are tracked forward and back (Lucas and Kanade with a pyramid, Bouguet 2001), and those that
-return to their start count. Where the motion is too large for that, matched features say where
-tracking begins.
-
-Points followed through a clip from frame to frame, for as long as they can be trusted.
+Corners are tracked forward and back (Lucas-Kanade with a pyramid, Bouguet 2001); those that return
+count. For large motion, matched features begin the tracking.
 """
 
 import itertools
@@ -31,37 +28,35 @@ from rilievo.shapes import (
 )
 
 FrameDepth = Float[np.ndarray, "h w"]
-"""Depth of a frame, of any precision."""
+"""Depth of a frame."""
 
 GreyFrame = UInt8[np.ndarray, "h w"]
-"""A frame without colours."""
+"""Frame without colours."""
 
 
 _GREY = (77, 150, 29)
-"""Weights of red, green and blue, of 256 (ITU-R BT.601)."""
+"""RGB weights of 256 (ITU-R BT.601)."""
 _FEATURES, _DISTINCT = 1000, 0.8
-"""Number of features, and the largest distance of a match as a share of that of the next best."""
+"""Number of features, and the largest ratio of a match's distance to the next best."""
 _MATCHES = 16
-"""Smallest number of matches that agree on a homography. Frames of different scenes have at most 15
-(449 of 450 pairs of 7-Scenes, TUM, NYU, KITTI and Kodak; two frames of NYU agree in half of their
-corners, perhaps of one place), those of 7-Scenes a second apart 60 or more."""
+"""Least matches of a homography: different scenes have at most 15 (449 of 450 pairs of 7-Scenes,
+TUM, NYU, KITTI and Kodak), frames of 7-Scenes a second apart 60."""
 _AGREES = 1 / 80
-"""Largest error of a match that agrees, as a share of the width."""
+"""Largest error of a match, as a share of the width."""
 _GUIDED: Mapping[str, Any] = {"winSize": (21, 21), "maxLevel": 2}
 
 
 @frozen
 class Tracking:
-    """Settings of the search for corners and of their tracking.
+    """Settings of corners and tracking.
 
     Attributes:
-        corners: Largest number of corners.
-        quality: Smallest strength of a corner, as a share of the strongest.
-        apart: Smallest distance between two corners [px].
-        window: (width, height) of the compared patches [px].
-        levels: Number of halvings of the frames.
-        comes_back: Largest distance of a corner from its start after tracking forward and back
-            [px].
+        corners: Most corners.
+        quality: Least strength, as a share of the strongest.
+        apart: Least distance of corners [px].
+        window: (width, height) of patches [px].
+        levels: Number of halvings.
+        comes_back: Largest distance from the start after forward and back [px].
     """
 
     corners: int = 300
@@ -74,12 +69,12 @@ class Tracking:
 
 @frozen
 class Tracks:
-    """Corners that were found again.
+    """Tracked corners.
 
     Attributes:
         start: Position (x, y) in the first frame [px].
-        way: Displacement to the second frame [px].
-        share: Share of the tracked corners that were found again, in [0, 1].
+        way: Displacement to the second [px].
+        share: Share of corners that returned.
     """
 
     start: Positions
@@ -97,7 +92,7 @@ def track_corners(
     second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
-    """Track corners of the first frame to the second and back, and keep those that return.
+    """Track corners to the second frame and back, and keep those that return.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -109,10 +104,7 @@ def track_corners(
 
 
 def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Positions]:
-    """Track corners of the first frame from frame to frame, each time forward and back.
-
-    Returns:
-        Positions (x, y) [px] in every frame; NaN from the frame on in which a corner is lost.
+    """Track corners from frame to frame; return (x, y) [px], NaN after a loss.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -129,7 +121,7 @@ def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Posi
 def new_corners(
     frame: GreyFrame, positions: Positions, tracking: Tracking
 ) -> Float64[np.ndarray, "m 2"]:
-    """Find corners (x, y) [px] that are not beside known ones, together as many as are asked.
+    """Find corners (x, y) [px] apart from known ones.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -151,10 +143,7 @@ def follow(
     places: Positions,
     tracking: Tracking,
 ) -> tuple[Positions, Bool[np.ndarray, "n"]]:
-    """Track positions to another frame and back.
-
-    Returns:
-        Positions (x, y) in the second frame [px], and which of them came back.
+    """Track positions to another frame; return (x, y) [px] and which came back.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -178,11 +167,10 @@ def track_matched(
     second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
-    """Track corners over a motion that is too large for ``track_corners``.
+    """Track corners over large motion, in 50 ms for 640x480.
 
-    Features are matched by their descriptors (ORB: Rublee et al., ICCV 2011), and the homography
-    that most matches agree on says where the tracking of a corner begins. Takes 50 ms for frames of
-    640x480. Nothing is tracked where too few matches agree, as between different scenes.
+    A homography of matched features (ORB: Rublee et al., ICCV 2011) begins the tracking. Too few
+    matches, as between scenes, track nothing.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -205,7 +193,7 @@ def track_matched(
 
 
 def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
-    """Homography that matched features agree on; None where too few do."""
+    """Homography of matched features; None for too few."""
     cv2 = _cv2()
     detector = cv2.ORB_create(_FEATURES)
     (here, one), (there, other) = (
@@ -228,7 +216,7 @@ def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
 
 
 def _cv2() -> Any:
-    """The module, whose stubs lack some of its functions and defaults."""
+    """Module whose stubs lack functions and defaults."""
     try:
         import cv2
     except ImportError as missing:
@@ -237,12 +225,12 @@ def _cv2() -> Any:
 
 
 def grey(frame: Pixels) -> GreyFrame:
-    """Brightness of an RGB frame."""
+    """Brightness of RGB."""
     return ((frame.astype(np.uint16) @ np.array(_GREY, np.uint16)) >> 8).astype(np.uint8)
 
 
 def depth_at(depth: FrameDepth, places: Positions) -> Values:
-    """Depth at positions (x, y) [px], linear between pixels; NaN outside and where unknown."""
+    """Linear depth at positions (x, y) [px]; NaN where unknown."""
     height, width = depth.shape
     x, y = places[:, 0], places[:, 1]
     inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
@@ -264,27 +252,24 @@ def rays_at(places: Positions, K: Float[np.ndarray, "3 3"]) -> Points:
 
 
 MOST_FRAMES = 15
-"""Number of frames through which a point is followed. Over more of them points slide: the path of
-KITTI's drive 00 over 150 frames was off by .3 % with 15, and by 1.1 % with 30.
-"""
+"""Frames through which a point is followed. Points slide: the path of KITTI's drive 00 was off by
+.3 % with 15, 1.1 % with 30."""
 FOLLOWING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
-"""Settings for frames of some 640 px and more. Corners farther apart than those of a pair: with
-4 px in place of 8 the path through a rendered room was off by 1.2 % in place of .2 %."""
+"""Settings for frames of 640 px and more. Nearer corners are worse: 4 px made the path through a
+room wrong by 1.2 % instead of .2 %."""
 _FEW = 0.7
-"""Share of the largest number of points below which new ones begin, for which depth is asked."""
+"""Share of points below which new ones begin."""
 
 
 @frozen
 class Sightings:
-    """Positions of followed points, one entry for each frame in which a point was seen.
-
-    Entries are in the order of frames.
+    """Positions of points, in the order of frames.
 
     Attributes:
         frame: Index of the frame.
         point: Number of the point.
         place: Position (x, y) [px].
-        depth: Depth that a model gives the pixel, in its unit; NaN where it was not asked.
+        depth: Depth by a model; NaN where unknown.
     """
 
     frame: Int64[np.ndarray, "n"]
@@ -293,7 +278,7 @@ class Sightings:
     depth: Values
 
     def where(self, chosen: Bool[np.ndarray, "n"]) -> "Sightings":
-        """Return some of the entries."""
+        """Select entries."""
         return Sightings(
             frame=self.frame[chosen],
             point=self.point[chosen],
@@ -304,11 +289,7 @@ class Sightings:
 
 @dataclass(slots=True)
 class PointTracker:
-    """Follows points through the frames of a clip; the last frame alone is kept in memory.
-
-    Attributes:
-        tracking: Settings of the search for points.
-    """
+    """Follows points through a clip; the last frame stays in memory."""
 
     tracking: Tracking = FOLLOWING
     _last: GreyFrame | None = None
@@ -327,13 +308,12 @@ class PointTracker:
         has_depth: bool,
         cut: bool,
     ) -> None:
-        """Follow the points to the next frame; begin new ones where few are left.
+        """Follow points to the next frame; begin new ones where few are left.
 
         Args:
             frame: Grey frame.
-            depth: Function that returns the depth of the frame. It is called where points begin,
-                or where that costs nothing.
-            has_depth: Whether depth costs nothing, as it is there already.
+            depth: Function for depth, called where points begin or ``has_depth``.
+            has_depth: Whether depth costs nothing.
             cut: Whether the frame has nothing to do with the one before.
 
         Raises:
@@ -360,7 +340,7 @@ class PointTracker:
         )
 
     def sightings(self, first: int, last: int) -> Sightings:
-        """Return the sightings in the frames from ``first`` to before ``last``."""
+        """Sightings from frame ``first`` to before ``last``."""
         frames = self._seen[first:last]
         return Sightings(
             frame=np.concatenate([sighting.frame for sighting in frames]),

@@ -1,4 +1,4 @@
-"""Sources of sequences of frames, one module per layout on disk."""
+"""Sources of sequences, one module per layout."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -18,7 +18,7 @@ _SOURCES: Mapping[SourceKind, str] = {
 
 
 def list_sequences(data: VideoData) -> list[Clip]:
-    """List the sequences that a run learns from, in a fixed order."""
+    """List the sequences of a run, in a fixed order."""
     _check(data)
     module = import_module(f"{__name__}.{_SOURCES[data.kind]}")
     source: Callable[[VideoData], list[Clip]] = module.sequences

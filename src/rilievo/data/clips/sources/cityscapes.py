@@ -1,7 +1,6 @@
-"""Cityscapes sequences: ``leftImg8bit_sequence`` with the calibrations of ``camera``.
+"""Cityscapes: ``leftImg8bit_sequence`` with ``camera`` (Cordts et al., CVPR 2016).
 
-Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016. The
-car's own bonnet fills the lowest quarter and is not learned from.
+The car fills the lowest quarter, which is left out.
 """
 
 import itertools
@@ -39,7 +38,7 @@ class _Snippet:
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List one sequence for each snippet (and camera) of the split, ``train`` by default."""
+    """List a sequence for each snippet (and camera) of the split, ``train`` by default."""
     root, split = Path(data.roots[0]), data.split or "train"
     if split not in _SPLITS:
         raise OptionError(f"cityscapes has the splits {', '.join(_SPLITS)}, got '{split}'")
@@ -105,7 +104,7 @@ def _calibration(entries: Mapping[str, float]) -> FrameCalibration:
 
 
 def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
-    """Read the calibration of the annotated frame of a snippet, the only one that has one."""
+    """Calibration of the annotated frame, the only one."""
     names = names_in(folder)
     candidates: Sequence[str] = [snippet.file(number, "camera.json") for number in snippet.numbers]
     path = folder / next((name for name in candidates if name in names), candidates[-1])

@@ -1,7 +1,4 @@
-"""KITTI raw: drives of both colour cameras, all drives or those of a list.
-
-Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
-"""
+"""KITTI raw: drives of both colour cameras (Geiger et al., IJRR 2013)."""
 
 from pathlib import Path
 
@@ -28,11 +25,10 @@ from rilievo.io.files.limits import printable
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List one sequence for each camera of each drive.
+    """List a sequence for each camera of each drive.
 
-    Without a list, every drive that is there is used: its left camera, and the right one with
-    ``stereo``; static frames are then found by measuring motion. With a list, exactly its frames
-    are targets, and neighbours are found by number.
+    Without a list, all drives are used (the right camera with ``stereo``), and motion is measured.
+    With a list, its frames are targets, with neighbours by number.
     """
     root = Path(data.roots[0])
     if data.poses is not None:
@@ -103,7 +99,7 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | N
 
 
 def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> FrameCalibration | None:
-    """Read the calibration of the date; if its file is missing, take one by the frames' size."""
+    """Calibration of the date, or one by the frames' size."""
     if (drive.parent / CAMERA_FILE).is_file():
         calibration = read_camera(drive.parent, camera)
         return FrameCalibration(K=calibration.camera.K, shape=calibration.shape)

@@ -1,8 +1,4 @@
-"""KITTI odometry: ``sequences/NN/image_2`` and ``image_3``, with poses of 00 to 10.
-
-Geiger, Lenz and Urtasun, "Are we ready for autonomous driving? The KITTI vision benchmark suite",
-CVPR 2012.
-"""
+"""KITTI odometry: ``image_2`` and ``image_3`` (Geiger et al., CVPR 2012)."""
 
 from pathlib import Path
 
@@ -30,7 +26,7 @@ _MATRICES = {"l": "P2", "r": "P3"}
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List one sequence for each camera of the named sequences: "00,01", a list's, or all."""
+    """List a sequence for each camera of named sequences: "00,01", a list's, or all."""
     root = Path(data.roots[0])
     folder = root / "sequences" if (root / "sequences").is_dir() else root
     there = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())
@@ -104,7 +100,7 @@ def _sequence(
 
 
 def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
-    """Read P2 and P3, by side."""
+    """P2 and P3, by side."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, _, rest = line.text.partition(":")
@@ -130,7 +126,7 @@ def _poses(
     numbers: tuple[int, ...],
     data: VideoData,
 ) -> Transforms | None:
-    """Read the poses of this camera; the files have those of camera 0, which looks the same way."""
+    """Poses of this camera; files have those of camera 0, of the same direction."""
     path = root / "poses" / f"{folder.name}.txt"
     if data.poses not in (None, AUTO):
         path = Path(data.poses)

@@ -1,8 +1,7 @@
-"""Footage of any kind: videos, folders of frames, and folders of these.
+"""Videos, folders of frames, and folders of these.
 
-A folder may have its frames directly, or in a subfolder that is called ``rgb``, ``images``,
-``color`` and so on, beside others with depth. Images of depth, normals or masks among the frames
-are recognised by their names and left out.
+Frames lie in a folder or its ``rgb``, ``images``, ``color`` and so on; images of depth, normals or
+masks are left out by name.
 """
 
 import os
@@ -37,13 +36,11 @@ _CAMERA_FILES = (
 )
 _DEEPEST = 6
 FEWEST = 3
-"""Number of photographs that make a folder a clip, even if it has clips inside."""
+"""Photographs that make a folder a clip, even with clips inside."""
 
 
 @frozen
 class _Place:
-    """Video, or folder with frames."""
-
     id: str
     home: Path
     files: tuple[Path, ...] = ()
@@ -51,7 +48,7 @@ class _Place:
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List the sequences of all roots, in their order, those of a folder in natural order."""
+    """List the sequences of all roots, in natural order."""
     clips: list[Clip] = []
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
@@ -101,7 +98,6 @@ def _visible(folder: Path) -> list[str]:
 
 
 def _photos(folder: Path) -> tuple[Path, ...]:
-    """List the frames of a folder in natural order, without depth, masks and the like."""
     names = [name for name in _visible(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
     colours = [name for name in names if ".color." in name.lower()]
     frames = colours or [name for name in names if not _OTHER.search(Path(name).stem.lower())]
@@ -140,7 +136,7 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> Clip:
 
 
 def _of_its_own(video: Path) -> FrameCalibration | None:
-    """Read the calibration file that has a video's name, if there is one."""
+    """Calibration file with a video's name, if any."""
     for suffix in (".yaml", ".yml", ".json", ".xml", ".npz"):
         if video.with_suffix(suffix).is_file():
             return read_calibration(video.with_suffix(suffix))
@@ -148,7 +144,7 @@ def _of_its_own(video: Path) -> FrameCalibration | None:
 
 
 def _calibration(place: _Place) -> FrameCalibration | None:
-    """Read the calibration beside the frames, or take the one known of their dataset."""
+    """Calibration beside frames, or of their dataset."""
     for folder in dict.fromkeys((place.home, place.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():

@@ -1,4 +1,4 @@
-"""Lists of frames to train on, by number."""
+"""Lists of training frames by number."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,16 +10,12 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import is_whole, printable
 
 OTHER_SIDE: Mapping[str, str] = {"l": "r", "r": "l"}
-"""Side of the other camera of a stereo pair."""
+"""Side of the other camera."""
 
 
 @frozen
 class ListedFrame:
-    """One line of a list.
-
-    Attributes:
-        side: "l" or "r".
-    """
+    """One line of a list; ``side`` is "l" or "r"."""
 
     folder: str
     number: int
@@ -27,7 +23,7 @@ class ListedFrame:
 
 
 def _training_list(root: Path, split: str) -> Path:
-    """Find a split's list: a file, a folder with ``train_files.txt``, or a name at the root."""
+    """List of a split: a file, a folder with ``train_files.txt``, or a name."""
     path = Path(split)
     places = (path, root / "splits" / split, root / split)
     candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
@@ -43,7 +39,7 @@ def _training_list(root: Path, split: str) -> Path:
 
 
 def read_frames(path: Path) -> list[ListedFrame]:
-    """Read the frames of a list, one ``folder frame side`` a line; without a side, the left one."""
+    """Read ``folder frame side`` a line; the left is the default side."""
     frames: list[ListedFrame] = []
     for line in text_lines(path):
         words = line.text.split()
@@ -63,11 +59,11 @@ def read_frames(path: Path) -> list[ListedFrame]:
 
 @frozen
 class ListedSequences:
-    """Sequences that the lists of a split name.
+    """Sequences of the lists of a split.
 
     Attributes:
-        path: List of the frames to train on.
-        targets: Targets of each sequence, by its folder and side.
+        path: List of training frames.
+        targets: Targets by folder and side.
     """
 
     path: Path
@@ -75,9 +71,9 @@ class ListedSequences:
 
 
 def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences:
-    """Read the lists of a split; with ``stereo``, the other side of each sequence is there too.
+    """Read the lists of a split, with both sides for ``stereo``.
 
-    A list whose name begins with "train" goes with the one beside it that begins with "val".
+    A "train" list goes with the "val" list beside it.
     """
     path = _training_list(root, split)
     training, held_out = _numbers(path), None
@@ -98,7 +94,6 @@ def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences
 
 
 def _numbers(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Numbers of the frames of a list, by folder and side."""
     groups: dict[tuple[str, str], list[int]] = {}
     for frame in read_frames(path):
         groups.setdefault((frame.folder, frame.side), []).append(frame.number)
@@ -106,7 +101,7 @@ def _numbers(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
 
 
 def numbered_files(folder: Path) -> dict[int, Path]:
-    """List the frames of a folder by number: PNG as published, or else JPEG converted from it."""
+    """List frames by number: published PNG, or else JPEG."""
     files: dict[int, Path] = {}
     # PNG comes after JPEG, so that it replaces the JPEG made from it.
     for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):

@@ -1,4 +1,4 @@
-"""DA-2K: pairs of points in photographs of eight scenarios, of which one is nearer."""
+"""DA-2K: pairs of points in photographs, one nearer."""
 
 import json
 from collections.abc import Mapping
@@ -22,15 +22,13 @@ ANNOTATIONS = "annotations.json"
 
 @frozen
 class _Entry:
-    """A photograph and its pairs of points."""
-
     image: Path
     nearer: Int64[np.ndarray, "n 2"]
     farther: Int64[np.ndarray, "n 2"]
 
 
 class Da2k(PhotoFiles[_Entry]):
-    """Photographs with pairs of points; a split is a scenario, or all of them."""
+    """Photographs with pairs; a split is a scenario, or all."""
 
     card = own_card("da2k")
 
@@ -49,7 +47,7 @@ class Da2k(PhotoFiles[_Entry]):
         self._choose(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
-        """Pairs of points."""
+        """Read the pairs of points."""
         entry = self._entry(id)
         height, width, _ = self.image(id).shape
         for points in (entry.nearer, entry.farther):
@@ -73,7 +71,6 @@ def _annotations(path: Path) -> Mapping[str, Any]:
 
 
 def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
-    """The pairs of one photograph, the nearer point first."""
     nearer, farther = [], []
     try:
         for pair in pairs:

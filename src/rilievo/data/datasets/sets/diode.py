@@ -1,4 +1,4 @@
-"""DIODE: indoor and outdoor laser scans from one sensor."""
+"""DIODE: indoor and outdoor laser scans."""
 
 import itertools
 import re
@@ -40,7 +40,7 @@ _FILES = DepthPatterns(
 
 
 class Diode(DepthSet):
-    """Validation or training split of DIODE: indoors, outdoors or both."""
+    """Split of DIODE, indoors, outdoors or both."""
 
     card = own_card("diode")
 
@@ -64,7 +64,7 @@ class Diode(DepthSet):
         self._choose(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
-        """Depth where the mask is 1, and normals in the variant ``normals``."""
+        """Read depth in the mask, and ``normals`` in that variant."""
         truth = super().truth(id)
         for path in self._entry(id).needs:
             assert truth.depth is not None, "every image has depth"
@@ -75,7 +75,6 @@ class Diode(DepthSet):
 
 
 def _stems(folder: Path, place: str) -> list[str]:
-    """Stems of every photograph and every depth map below ``place``, sorted."""
     stems = set()
     for where, _, names in walk(folder / place):
         for name in names:
@@ -86,7 +85,7 @@ def _stems(folder: Path, place: str) -> list[str]:
 
 
 def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
-    """Stored normals with the signs of x, y and z that agree best with normals of the depth."""
+    """Normals with the signs that agree best with depth."""
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
         raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")

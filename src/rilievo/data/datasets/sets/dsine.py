@@ -1,8 +1,7 @@
-"""Normals of DSINE's evaluation zip: ScanNet, iBims-1, Sintel, OASIS and NYUv2 in one layout.
+"""DSINE's evaluation zip: ScanNet, iBims-1, Sintel, OASIS and NYUv2.
 
-Normals point away from the camera there; those of ScanNet and NYUv2 are colours, those of iBims-1
-and Sintel numbers, those of OASIS a part of the picture, pickled. Read in DSINE's
-``data/datasets``.
+Normals point away from the camera: colours in ScanNet and NYUv2, numbers in iBims-1 and Sintel, a
+pickled part in OASIS (DSINE's ``data/datasets``).
 """
 
 from collections.abc import Callable, Mapping
@@ -28,8 +27,6 @@ _WITH_SCENES = frozenset({"scannet", "sintel"})
 
 @frozen
 class _Entry:
-    """Files of one image."""
-
     image: Path
     normals: Path
     intrinsics: Path
@@ -37,8 +34,6 @@ class _Entry:
 
 @frozen
 class _Form:
-    """Form in which one of the sets stores its normals."""
-
     suffix: str
     read: Callable[[Path, tuple[int, int]], tuple[np.ndarray, np.ndarray]]
 
@@ -65,7 +60,7 @@ class Dsine(PhotoFiles[_Entry]):
         self._choose(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
-        """Normals towards the camera, and the camera."""
+        """Read normals and camera."""
         entry = self._entry(id)
         height, width, _ = self.image(id).shape
         away, valid = self._form.read(entry.normals, (height, width))
@@ -87,7 +82,7 @@ class Dsine(PhotoFiles[_Entry]):
 
 
 def _folder(request: Request) -> Path:
-    """The folder of the set: below the zip's own folder, below the root, or the root."""
+    """Folder of a set, in the zip's folder or the root."""
     root, split = request.root, request.split
     for folder in (root / _FOLDER / split, root / split):
         if folder.is_dir():
@@ -101,7 +96,6 @@ def _folder(request: Request) -> Path:
 
 
 def _images(folder: Path) -> list[tuple[str, str, Path]]:
-    """Id, stem and path of every photograph, sorted."""
     images = []
     for here, _, names in walk(folder):
         for name in names:
@@ -128,7 +122,7 @@ def _floats(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w
 
 
 def _part(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    """Normals of a box of the picture; x and y are turned around."""
+    """Normals of a box; x and y are turned around."""
     content = read_pickle(path)
     try:
         top, bottom, left, right = (

@@ -1,4 +1,4 @@
-"""ETH3D: high-resolution photographs with depth from laser scans."""
+"""ETH3D: photographs with depth from laser scans."""
 
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ _DEPTHS = Path("ground_truth_depth", "dslr_images")
 
 
 class Eth3d(DepthSet):
-    """ETH3D high-resolution multi-view, training set: the part with public depth."""
+    """High-resolution multi-view training set."""
 
     card = own_card("eth3d")
 
@@ -38,7 +38,7 @@ class Eth3d(DepthSet):
         self._choose(views, request.list_file)
 
     def image(self, id: str) -> Pixels:
-        """The photograph without EXIF rotation, as depth and K are for the sensor's orientation."""
+        """Read the photograph without EXIF rotation, like depth and K."""
         path = self._entry(id).image
         size_bytes, name = check_regular(path), printable(path)
         try:
@@ -49,18 +49,16 @@ class Eth3d(DepthSet):
             raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
     def photo_file(self, id: str) -> Path | None:
-        """None, as viewers turn the files upright."""
+        """No file, as viewers rotate them."""
         return None
 
 
 def _scene_folders(root: Path) -> list[Path]:
-    """Scene folders: the root itself, its subfolders, or those of the archive's folder."""
     places = [root, *root.glob("*/"), *root.glob("multi_view_training_dslr_jpg/*/")]
     return sorted(place for place in places if (place / _CALIBRATION).is_dir())
 
 
 def _views(scene: Path) -> dict[str, DepthFiles]:
-    """Files and calibration of every photograph that the calibration lists, by id."""
     calibration = scene / _CALIBRATION
     cameras = read_cameras(calibration / "cameras.txt")
     depths = _depth_folder(scene)
@@ -87,7 +85,7 @@ def _views(scene: Path) -> dict[str, DepthFiles]:
 
 
 def _depth_folder(scene: Path) -> Path:
-    """Folder of depth: beside the images, or in the folder of the depth archive."""
+    """Depth beside images, or in its archive's folder."""
     beside = scene / _DEPTHS
     apart = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
     return apart if not names_in(beside) and names_in(apart) else beside

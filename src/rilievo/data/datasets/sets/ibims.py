@@ -1,4 +1,4 @@
-"""iBims-1: a hundred rooms with depth from a laser scanner, and masks of invalid measurements."""
+"""iBims-1: a hundred rooms with laser depth and masks."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _FILES = DepthPatterns(
 
 
 class Ibims(DepthSet):
-    """The core set of iBims-1, as pictures."""
+    """Core set as pictures."""
 
     card = own_card("ibims")
 
@@ -45,7 +45,7 @@ class Ibims(DepthSet):
 
 
 def _listed(folder: Path, there: list[str]) -> tuple[str, ...]:
-    """Names from the list in or beside the folder; without a list, the names that exist."""
+    """Names of the list, or existing ones."""
     for place in (folder, folder.parent):
         if (place / "imagelist.txt").is_file():
             lines = text_lines(place / "imagelist.txt")

@@ -1,7 +1,4 @@
-"""Calibration of KITTI's cameras, with that of its laser.
-
-Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
-"""
+"""Calibration of KITTI's cameras and laser (Geiger et al., IJRR 2013)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,17 +15,16 @@ from rilievo.types import Camera
 
 CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
 _LARGEST = 1e9
-"""Larger than any focal length [px] or distance [m]."""
 
 
 @frozen
 class KittiCamera:
-    """One rectified camera of one date.
+    """Rectified camera of one date.
 
     Attributes:
-        shape: (height, width) of the rectified pictures [px], from ``S_rect``.
-        P: ``P_rect``: projects points [m] of the rectified frame of camera 0 to pixels.
-        R: ``R_rect_00``: rotates camera 0's frame to its rectified frame.
+        shape: (height, width) [px], ``S_rect``.
+        P: ``P_rect``: from rectified camera 0 [m] to pixels.
+        R: ``R_rect_00``: from camera 0 to rectified.
     """
 
     shape: tuple[int, int]
@@ -37,7 +33,7 @@ class KittiCamera:
 
     @property
     def camera(self) -> Camera:
-        """Intrinsics of the rectified pictures."""
+        """Intrinsics of rectified pictures."""
         return Camera(K=self.P[:, :3])
 
 
@@ -53,10 +49,7 @@ _DATES: Mapping[str, tuple[int, int, float, float, float]] = {
 
 
 def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
-    """Intrinsics of a colour picture by its size, which is unique to each of the five dates.
-
-    None where the size belongs to no date: the picture was then cropped or resized.
-    """
+    """Intrinsics by size, unique to each of five dates; None for other sizes."""
     for height, width, focal, cx, cy in _DATES.values():
         if shape == (height, width):
             return Camera(K=pinhole_K(focal, focal, cx, cy))
@@ -64,7 +57,7 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
 
 
 def read_camera(day: Path, camera: str) -> KittiCamera:
-    """Read ``calib_cam_to_cam.txt`` of a date."""
+    """Read ``calib_cam_to_cam.txt``."""
     path = day / CAMERA_FILE
     entries = _entries(path)
     number = camera[-2:]
@@ -79,20 +72,20 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
 
 
 def read_laser(day: Path) -> Transform:
-    """Read ``cam_T_laser`` of a date: maps laser points [m] to unrectified camera 0."""
+    """Read ``cam_T_laser`` to unrectified camera 0."""
     path = day / LASER_FILE
     entries = _entries(path)
     return rigid(_array(entries, "R", (3, 3), path), _array(entries, "T", (3,), path))
 
 
 def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
-    """Projection of homogeneous laser points [m] to (u z, v z, z) in the camera's pictures."""
+    """Projection of homogeneous laser points [m] to (u z, v z, z)."""
     rectified = rigid(camera.R, np.zeros(3))
     return camera.P @ rectified @ read_laser(day)
 
 
 def _entries(path: Path) -> dict[str, tuple[float, ...]]:
-    """Lines of the form ``name: numbers``; other lines, such as dates, are skipped."""
+    """Lines ``name: numbers``."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, colon, rest = line.text.partition(":")

@@ -1,7 +1,4 @@
-"""KITTI's annotated depth: eleven accumulated laser scans, checked against stereo.
-
-Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs", 3DV 2017.
-"""
+"""KITTI's annotated depth: eleven accumulated scans, checked by stereo (Uhrig et al., 3DV 2017)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -30,11 +27,11 @@ _DATE = re.compile(r"\d{4}_\d\d_\d\d")
 
 
 Pairs = list[tuple[str, DepthFiles]]
-"""Files of images, with their ids."""
+"""Files of images with ids."""
 
 
 def listed_files(request: Request) -> Pairs:
-    """Files of the frames of a list, in its order, from any part of the download."""
+    """Files of a list, from any part of the download."""
     annotated, raw = annotated_folder(request.root), raw_folder(request.root)
     frames = listed_frames(request, KittiDepth.card.counts)
     names = cache(names_in)
@@ -42,7 +39,7 @@ def listed_files(request: Request) -> Pairs:
 
 
 def annotated_files(request: Request) -> Pairs:
-    """Files of every depth map in the part that the split names, for both cameras."""
+    """Files of every map of the split, for both cameras."""
     if request.list_file is not None:
         return listed_files(request)
     part = annotated_folder(request.root) / request.split
@@ -65,7 +62,7 @@ def annotated_files(request: Request) -> Pairs:
 
 
 def paired_files(request: Request) -> Pairs:
-    """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``."""
+    """Files of ``rgb`` and ``depth`` with equal names."""
     if request.list_file is not None:
         raise OptionError(
             f"split '{request.split}' of kitti-depth takes no list file; "
@@ -95,7 +92,7 @@ def paired_files(request: Request) -> Pairs:
 
 
 def annotated_folder(root: Path) -> Path:
-    """Folder with ``train`` and ``val``, or with the drives themselves."""
+    """Folder with ``train`` and ``val``, or drives."""
     for folder in _root_and_below(root):
         for part in _PARTS:
             drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
@@ -125,7 +122,7 @@ def _root_and_below(root: Path) -> Iterator[Path]:
 
 
 def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
-    """File of a frame's depth; if there is none, the expected file in ``val``."""
+    """Depth of a frame, expected in ``val``."""
     below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
     places = [annotated / part / below for part in _PARTS]
     return next((path for path in places if path.is_file()), places[0])
@@ -154,7 +151,7 @@ _SPLITS: Mapping[str, Callable[[Request], Pairs]] = {
 
 
 class KittiDepth(DepthSet):
-    """KITTI annotated depth; ``kitti_raw`` has the single scans that older papers score with."""
+    """Annotated depth; older papers score with scans of ``kitti_raw``."""
 
     card = own_card("kitti-depth")
 
@@ -166,7 +163,7 @@ class KittiDepth(DepthSet):
 
 
 def camera_of_day(day: Path, side: str) -> Camera | None:
-    """Camera by the calibration of a date; None where its file is missing."""
+    """Camera of a date, if calibrated."""
     return read_camera(day, side).camera if (day / CAMERA_FILE).is_file() else None
 
 

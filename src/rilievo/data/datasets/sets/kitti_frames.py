@@ -1,7 +1,4 @@
-"""Frames of KITTI by the lists that papers score.
-
-Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
-"""
+"""Frames of KITTI by lists of papers (Geiger et al., IJRR 2013)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,13 +10,13 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 
 Names = Callable[[Path], frozenset[str]]
-"""Function that lists the names in a folder: ``names_in``, possibly cached."""
+"""Function that lists a folder, possibly cached."""
 
 CAMERAS: Mapping[str, str] = {"l": "image_02", "r": "image_03"}
-"""Folder of the left and the right colour camera, by side."""
+"""Folder of a colour camera by side."""
 
 DRIVE_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync")
-"""Folder name of a synchronised and rectified drive."""
+"""Folder of a rectified drive."""
 
 _PLACE = r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>(?P=date)_drive_\d{4}_sync)"
 _SIDED = re.compile(rf"{_PLACE}\s+(?P<index>\d{{1,10}})(\s+(?P<side>[lr]))?")
@@ -48,12 +45,12 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
 
 @frozen
 class KittiFrame:
-    """One picture of one camera of one drive.
+    """Picture of a drive.
 
     Attributes:
-        drive: Name of the drive, such as ``2011_09_26_drive_0002_sync``.
+        drive: Such as ``2011_09_26_drive_0002_sync``.
         camera: ``image_02`` (left) or ``image_03`` (right).
-        index: Frame number as ten digits, as in the file names.
+        index: Ten digits.
     """
 
     drive: str
@@ -62,17 +59,17 @@ class KittiFrame:
 
     @property
     def date(self) -> str:
-        """Date of the drive: the folder above it, which holds its calibration."""
+        """Folder above the drive, with calibration."""
         return self.drive[:10]
 
     @property
     def id(self) -> str:
-        """Path of the picture relative to the root, without its suffix."""
+        """Relative path without suffix."""
         return f"{self.date}/{self.drive}/{self.camera}/data/{self.index}"
 
 
 def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
-    """File of a picture in KITTI raw: PNG as published, or JPEG after a common conversion."""
+    """Published PNG, or converted JPEG."""
     folder = raw / frame.date / frame.drive / frame.camera / "data"
     jpg = f"{frame.index}.jpg"
     png = f"{frame.index}.png"
@@ -81,12 +78,12 @@ def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
 
 
 def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFrame]:
-    """Frames of a list: the user's own, of any length, or the split's if it is under the root.
+    """Frames of the user's list, or the split's below the root.
 
     Args:
-        request: The request; without a list of the user's its split is ``eigen`` (all images of
-            Eigen et al. 2014) or ``eigen_benchmark`` (those with annotated depth).
-        counts: Number of images of each split.
+        request: Its split is ``eigen`` (Eigen et al. 2014) or ``eigen_benchmark`` (with annotated
+            depth).
+        counts: Images of each split.
     """
     root, split = request.root, request.split
     if request.list_file is not None:
@@ -108,7 +105,6 @@ def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFram
 
 
 def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
-    """Read the frames of a list file."""
     frames: list[KittiFrame] = []
     for line in text_lines(path):
         parts = _PICTURED.fullmatch(line.text)

@@ -1,4 +1,4 @@
-"""KITTI raw: pictures from a car's cameras, with single laser scans as true depth."""
+"""KITTI raw: pictures from a car, with laser scans."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
@@ -36,10 +36,7 @@ _BYTES_A_POINT = 16
 
 
 def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
-    """Read the points [m] of one turn of the laser: x forward, y left, z up.
-
-    The file holds four little-endian float32 per point; the fourth, the reflectance, is dropped.
-    """
+    """Read points [m]: x forward, y left, z up; reflectance is dropped."""
     size = check_regular(path)
     if size % _BYTES_A_POINT:
         raise InputError(
@@ -66,19 +63,17 @@ def project_monodepth2(
     *,
     forward: bool = False,
 ) -> Float64[np.ndarray, "h w"]:
-    """Project to a depth map [m], 0 where no point falls, by the rule of papers since 2017.
+    """Project to depth [m], 0 for none, by the rule since SfMLearner (2017).
 
-    Points with x < 0 are left out. Coordinates are rounded and reduced by 1, a relic of MATLAB. Of
-    several points in a pixel the nearest counts. This is the evaluation of SfMLearner (Zhou et al.
-    2017), Monodepth (Godard et al. 2017) and Monodepth2 (Godard et al. 2019).
+    Points with x < 0 are left out; coordinates are rounded and reduced by 1, a relic of MATLAB; the
+    nearest point counts.
 
     Args:
-        points: Points of one scan.
-        image_from_laser: Projection of points to (u z, v z, z).
+        points: Points of a scan.
+        image_from_laser: Projection to (u z, v z, z).
         shape: (height, width) of the picture.
-        forward: Store the laser's x [m] instead of the camera's z: ``vel_depth`` in those
-            programs, used for Monodepth2's file of true depths. The laser is 0.27 m behind the
-            camera.
+        forward: Store the laser's x [m] for z (``vel_depth``), as Monodepth2's true depths; the
+            laser is 0.27 m behind.
     """
     height, width = shape
     points = points[points[:, 0] >= 0]
@@ -106,14 +101,9 @@ def project_nearest(
     image_from_laser: Float64[np.ndarray, "3 4"],
     shape: tuple[int, int],
 ) -> Float64[np.ndarray, "h w"]:
-    """Project to a depth map [m], 0 where no point falls: z of the nearest point in each pixel.
+    """Project to depth z [m] of the nearest point, 0 for none.
 
-    Points behind the camera are left out; pixels extend half a pixel from their centres.
-
-    Args:
-        points: Points of one scan.
-        image_from_laser: Projection of points to (u z, v z, z).
-        shape: (height, width) of the picture.
+    Pixels extend half a pixel from their centres.
     """
     height, width = shape
     x, y, z = image_from_laser @ np.c_[points, np.ones(len(points), points.dtype)].T
@@ -137,7 +127,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 
 class KittiRaw(DepthSet):
-    """KITTI raw, synchronised and rectified; ``kitti_depth`` has denser depth made from it."""
+    """Rectified KITTI raw; ``kitti_depth`` has denser depth."""
 
     card = own_card("kitti-raw")
 
@@ -163,7 +153,6 @@ class KittiRaw(DepthSet):
 
 
 def _depth(scan: Path, *, day: Path, side: str, rule: str) -> MaskedValues:
-    """Depth of a scan, projected by a rule."""
     camera, points = read_camera(day, side), read_velodyne(scan)
     depth = PROJECTIONS[rule](points, image_from_laser(day, camera), camera.shape)
     return MaskedValues(depth.astype(np.float32), depth > 0)
@@ -174,7 +163,6 @@ def _camera(_: tuple[int, int], *, day: Path, side: str) -> Camera:
 
 
 def _frames(request: Request) -> list[KittiFrame]:
-    """Frames of the split, in its order."""
     root = request.root
     drives = list(_drives(root))
     if not drives:
@@ -194,7 +182,6 @@ def _frames(request: Request) -> list[KittiFrame]:
 
 
 def _drives(root: Path) -> Iterator[Path]:
-    """Folders of drives, each in the folder of its date, sorted."""
     for day in sorted(names_in(root)):
         for drive in sorted(names_in(root / day)):
             name_parts = DRIVE_NAME.fullmatch(drive)

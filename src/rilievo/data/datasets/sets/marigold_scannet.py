@@ -1,4 +1,4 @@
-"""ScanNet as Marigold prepared it: 800 frames, listed as photograph and depth."""
+"""ScanNet as Marigold prepared it: 800 frames."""
 
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ LIST = "scannet_val_sampled_list_800_1.txt"
 
 
 class MarigoldScannet(DepthSet):
-    """Frames of ScanNet's validation set, in the order of Marigold's list."""
+    """Validation frames in Marigold's order."""
 
     card = own_card("marigold-scannet")
 

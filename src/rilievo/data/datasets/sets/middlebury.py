@@ -1,4 +1,4 @@
-"""Middlebury Stereo 2014: still lifes with disparity from structured light."""
+"""Middlebury Stereo 2014: disparity from structured light."""
 
 import re
 from functools import partial
@@ -17,7 +17,6 @@ from rilievo.shapes import Matrix
 from rilievo.types import Camera
 
 _LONGEST = 1e6
-"""Larger than any baseline [m], offset [px] or focal length [px]."""
 
 
 @frozen
@@ -25,9 +24,8 @@ class _Calibration:
     """Calibration of the left camera.
 
     Attributes:
-        K: Intrinsics of the image [px].
-        baseline: Distance between the cameras [m].
-        doffs: Offset added to disparities, since the principal points differ [px].
+        baseline: Distance between cameras [m].
+        doffs: Offset of disparities between principal points [px].
     """
 
     K: Matrix
@@ -36,7 +34,7 @@ class _Calibration:
 
 
 class Middlebury(DepthSet):
-    """Middlebury 2014: the left image of every scene."""
+    """Left image of every scene."""
 
     card = own_card("middlebury")
 
@@ -52,7 +50,7 @@ class Middlebury(DepthSet):
 
 
 def _depth(path: Path, *, calibration: Path) -> MaskedValues:
-    """Depth of the left camera: f · baseline / (disparity + doffs)."""
+    """Depth: f · baseline / (disparity + doffs)."""
     camera = _read_calibration(calibration)
     # A signalling NaN in the file counts as unknown too.
     with np.errstate(invalid="ignore"):

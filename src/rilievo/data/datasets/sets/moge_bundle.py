@@ -1,13 +1,8 @@
-"""MoGe's bundle of evaluation sets: ten datasets in one layout, as papers of 2025 and 2026 score.
+"""MoGe's bundle: ten evaluation sets, and the view in which it scores an image.
 
-Images are shown in the view of ``rilievo.data.datasets.sets.moge_bundle``, and depth beyond a
-thousand times the nearest percentile does not count, as in MoGe's program.
-
-The view in which MoGe scores an image: principal point in the middle, a size for each set.
-
-The picture is turned about the camera's centre until its middle looks along the axis, and cut to
-the largest view of the set's proportions. Photographs are shrunk first and then interpolated;
-distances keep the nearest measured one. Read in MoGe's ``moge/test/dataloader.py``.
+A picture is turned until its middle looks along the axis, and cut to the set's proportions.
+Photographs are shrunk, then interpolated; distances keep the nearest. Depth beyond a thousand times
+the first percentile does not count (MoGe's ``moge/test/dataloader.py``).
 """
 
 import json
@@ -48,19 +43,19 @@ from rilievo.shapes import (
 from rilievo.types import Camera, Truth
 
 _LARGEST = 16384
-"""Pixels of a side that no image of the bundle has once it is as fine as its view."""
+"""Largest side of a shrunk image."""
 
 
 @frozen
 class CentredView:
-    """View of an image that is scored in its place.
+    """View of an image.
 
     Attributes:
         shape: (height, width) of the view.
         raw_K: Intrinsics of the image, in shares of its sides.
-        K: Intrinsics of the view, in shares of its sides.
-        shrunk: (height, width) of the image once its pixels are as large as the view's.
-        source: Column and row [px] in the shrunk image of each pixel of the view.
+        K: Intrinsics of the view, in shares.
+        shrunk: (height, width) with pixels as large as the view's.
+        source: Column and row [px] there of each pixel.
     """
 
     shape: tuple[int, int]
@@ -71,7 +66,7 @@ class CentredView:
 
     @property
     def K_px(self) -> Matrix:
-        """Intrinsics of the view [px], the top-left pixel's centre at (0, 0)."""
+        """Intrinsics [px]."""
         height, width = self.shape
         K = self.K * np.array([[width], [height], [1.0]])
         K[:2, 2] -= 0.5
@@ -79,13 +74,7 @@ class CentredView:
 
 
 def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredView:
-    """The view of an image.
-
-    Args:
-        K: Intrinsics of the image, in shares of its sides.
-        raw: (height, width) of the image.
-        shape: (height, width) of the view.
-    """
+    """View of an image with K in shares of sides."""
     # As the bundle's program reads them.
     K = K.astype(np.float32).astype(np.float64)
     height, width = shape
@@ -104,14 +93,14 @@ def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredV
 
 
 def _turn(direction: Vector) -> Matrix:
-    """The smallest rotation that takes a direction in front of the camera to its axis."""
+    """Smallest rotation of a direction to the axis."""
     x, y, z = direction / np.linalg.norm(direction)
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])
     return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
 def _extent(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
-    """Width and height of the view at depth 1: of these proportions, and inside the image."""
+    """Largest width and height at depth 1 inside the image."""
     across, down = abs(1 / K[0, 0]), abs(1 / K[1, 1])
     square = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 0, 1.0]])
     corners = square @ (np.linalg.inv(K).T @ turn.T)
@@ -128,10 +117,7 @@ def _extent(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
 
 
 def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> Pixels:
-    """The photograph as the view shows it; black where it does not reach.
-
-    Interpolated exactly, as OpenCV 5 does; OpenCV 4 places pixels to a thirty-second.
-    """
+    """Photograph in the view, black outside, interpolated exactly like OpenCV 5."""
     height, width = view.shrunk
     resized = Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS)
     padded = np.pad(np.asarray(resized), ((1, 1), (1, 1), (0, 0))).astype(np.float64)
@@ -148,7 +134,7 @@ def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> Pixels:
 def view_depth(
     view: CentredView, depth: Float32[np.ndarray, "a b"], valid: Bool[np.ndarray, "a b"]
 ) -> tuple[Field, Mask]:
-    """Depth as the view sees it, and where it is known."""
+    """Depth in the view, and where it is known."""
     chosen = nearest_places(valid, view.shrunk)
     height, width = view.shrunk
     depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.places].astype(np.float64)
@@ -159,7 +145,7 @@ def view_depth(
 
 
 def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[np.ndarray, "h w"]:
-    """Whole numbers, such as those of objects, as the view sees them; 0 where there are none."""
+    """Whole numbers in the view, or 0."""
     height, width = view.shrunk
     rows = np.minimum(
         (np.arange(height) * (numbers.shape[0] / height)).astype(np.int64), numbers.shape[0] - 1
@@ -174,7 +160,7 @@ def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[n
 def _nearest(
     view: CentredView, maps: Float64[np.ndarray, "k a b"]
 ) -> tuple[Float64[np.ndarray, "k h w"], Mask]:
-    """Maps of the shrunk image at the nearest pixel, 0 beyond its edge; and what lies inside."""
+    """Nearest pixels of maps, 0 outside."""
     height, width = view.shrunk
     column, row = (np.rint(coordinates).astype(np.int64) for coordinates in view.source)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -183,12 +169,12 @@ def _nearest(
 
 
 def _ray_lengths(K: Matrix, height: int, width: int) -> Float64[np.ndarray, "{height} {width}"]:
-    """Distance of a point at depth 1 from the camera, for each pixel."""
+    """Distance of points at depth 1."""
     return np.linalg.norm(_at_pixels(np.linalg.inv(K), height, width), axis=0)
 
 
 def _at_pixels(matrix: Matrix, height: int, width: int) -> Float64[np.ndarray, "3 h w"]:
-    """Products of a matrix with (u, v, 1) of all pixels, in shares of width and height."""
+    """Products of a matrix with (u, v, 1), in shares."""
     u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     grid = np.stack([*np.meshgrid(u, v), np.ones((height, width))])
     return np.einsum("ij,jhw->ihw", matrix, grid)
@@ -197,22 +183,21 @@ def _at_pixels(matrix: Matrix, height: int, width: int) -> Float64[np.ndarray, "
 INDEX = ".index.txt"
 
 MOST_RANGE = 1000.0
-"""Times the depth that one pixel in a hundred is nearer than: what is farther does not count."""
+"""Largest depth, relative to the first percentile."""
 
 MOST_OBJECTS, LEAST_OBJECT = 100, 1000
-"""Objects of an image that are compared by themselves, and pixels that one of them needs."""
+"""Most objects of an image, and pixels of one."""
 
 NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
 
 
 @frozen
 class BundleSet:
-    """One of the sets, as MoGe's configuration has it.
+    """One set, as in MoGe's configuration.
 
     Attributes:
-        shape: (height, width) in which it is scored.
-        is_metric: Whether its depth is in metres.
-        has_objects: Whether its objects are compared by themselves.
+        shape: (height, width) of scoring.
+        has_objects: Whether objects are compared.
     """
 
     shape: tuple[int, int]
@@ -236,15 +221,13 @@ SETS: Mapping[str, BundleSet] = {
 
 @frozen
 class _Entry:
-    """Files of one image."""
-
     image: Path
     depth: Path
     meta: Path
 
 
 class MogeBundle(FileList[_Entry]):
-    """Folders of an image, its depth, camera and objects; the split is the set."""
+    """Folders of an image, depth, camera and objects; the split is the set."""
 
     card = own_card("moge-bundle")
 
@@ -270,13 +253,13 @@ class MogeBundle(FileList[_Entry]):
         self._choose(entries, request.list_file)
 
     def image(self, id: str) -> Pixels:
-        """The photograph in its view."""
+        """Read the photograph in its view."""
         entry = self._entry(id)
         photo = read_photo(entry.image, own_depth=False).pixels
         return view_photo(self._view(entry, (photo.shape[0], photo.shape[1])), photo)
 
     def truth(self, id: str) -> Truth:
-        """Depth, camera and objects in the view."""
+        """Read depth, camera and objects in the view."""
         entry = self._entry(id)
         stored = read_log_depth(entry.depth)
         view = self._view(entry, (stored.shape[0], stored.shape[1]))
@@ -303,7 +286,7 @@ class MogeBundle(FileList[_Entry]):
             ) from error
 
     def _objects(self, entry: _Entry, view: CentredView) -> Int64[np.ndarray, "h w"] | None:
-        """Objects by their size in the view, the largest is 1; 0 for none."""
+        """Objects by size, the largest is 1."""
         path = entry.meta.with_name("segmentation.png")
         if not (self._set.has_objects and path.is_file()):
             return None
@@ -326,21 +309,16 @@ class MogeBundle(FileList[_Entry]):
 
 @frozen
 class Segmentation:
-    """Objects of an image.
-
-    Attributes:
-        labels: Name of an object to its number; numbers without a name are none.
-    """
+    """Objects of an image by name."""
 
     mask: UInt[np.ndarray, "h w"]
     labels: Mapping[str, int]
 
 
 def read_log_depth(path: Path) -> Field:
-    """Depth of a 16-bit PNG that holds its logarithm; NaN where unknown, infinite for sky.
+    """Read depth of a logarithmic PNG; NaN where unknown, infinite for sky.
 
-    Numbers from 1 to 65534 run from the text ``near`` of the file to ``far``, evenly in the
-    logarithm; a text ``unit``, which older files have, is a factor.
+    Numbers 1 to 65534 run from ``near`` to ``far``; older files have a factor ``unit``.
     """
     stored, statement = _sixteen_bits(path), statement_of(path)
     if statement.logarithm is None:
@@ -352,7 +330,7 @@ def read_log_depth(path: Path) -> Field:
 
 
 def read_segmentation(path: Path) -> Segmentation:
-    """Objects of a PNG whose text ``labels`` names them."""
+    """Read objects of a PNG with ``labels``."""
     stored = read_map(path)
     if stored.dtype.kind != "u":
         raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
@@ -367,7 +345,7 @@ def read_segmentation(path: Path) -> Segmentation:
 
 
 def read_intrinsics(path: Path) -> Matrix:
-    """Intrinsics of ``meta.json`` in shares of the image's sides, its centre at (0.5, 0.5)."""
+    """Read ``meta.json`` in shares of sides, the centre at (0.5, 0.5)."""
     try:
         meta = parse_json(read_text(path))
         rows = meta["intrinsics"] if isinstance(meta, dict) else None
@@ -394,7 +372,6 @@ def _sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
 
 
 def _texts(path: Path) -> Mapping[str, str]:
-    """Text fields of a PNG."""
     check_regular(path)
     with (
         one_line_errors(printable(path), "PNG file"),

@@ -1,11 +1,7 @@
-"""NAVI: scanned objects with manual poses in photographs (Jampani et al., NeurIPS 2023).
+"""NAVI: scanned objects with manual poses (Jampani et al., NeurIPS 2023), and Probe3D's crop.
 
-The 512 x 512 crop around the object of a photograph, sampled as Probe3D does.
-
-Every step selects whole pixels, so together they are one selection of rows and one of columns:
-resize to 1024 pixels on the shorter side, resize to 512, crop the centre square, crop the square
-around the object, resize that to 512 (El Banani et al., CVPR 2024; ``resize_navi`` and ``NAVI`` in
-its code).
+All steps select whole pixels: resize to a shorter side of 1024, to 512, crop the centre square,
+then the object's, and resize to 512 (El Banani et al., CVPR 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +31,13 @@ Grid = tuple[Int[np.ndarray, "rows 1"], Int[np.ndarray, "1 columns"]]
 
 @frozen
 class ObjectCrop:
-    """Crop around the object of a photograph.
+    """Crop around an object.
 
     Attributes:
         size: (height, width) of the photograph.
-        kept: (height, width) of Probe3D's copy on disk, whose shorter side is 1024.
-        half: (height, width) of that copy resized to a shorter side of 512.
-        top: First row of the square, at the size ``half``.
+        kept: (height, width) of Probe3D's copy.
+        half: (height, width) with a shorter side of 512.
+        top: First row of the square, at ``half``.
     """
 
     size: tuple[int, int]
@@ -52,23 +48,23 @@ class ObjectCrop:
     side: int
 
     def map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
-        """Crop a map of the photograph's size."""
+        """Crop a map."""
         part = whole[self._kept_pixels()]
         return part[self._chosen()]
 
     def picture(self, pixels: Pixels) -> UInt8[np.ndarray, "512 512 3"]:
-        """Crop the photograph: bilinear to the copy on disk, nearest neighbour from there."""
+        """Crop the photograph: bilinear to the copy, then nearest."""
         height, width = self.kept
         copy = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(copy)[self._chosen()]
 
     def nearest(self, whole: Float64[np.ndarray, "h w"]) -> float:
-        """Least depth of the object in the copy on disk, also outside the crop."""
+        """Least depth in the copy, also outside the crop."""
         depths = whole[self._kept_pixels()]
         return float(depths[depths > 0].min())
 
     def K(self, K: Matrix) -> Matrix:
-        """Convert K of the photograph to K of the crop."""
+        """K of the crop."""
         half = resize_K(K, size=self.size, new_size=self.half)
         square = crop_K(half, top=self.top, left=self.left)
         return resize_K(square, size=(self.side, self.side), new_size=(_SIDE, _SIDE))
@@ -77,14 +73,13 @@ class ObjectCrop:
         return _grid(_centres, self.kept, self.size)
 
     def _chosen(self) -> Grid:
-        """Rows and columns of the copy on disk that make the crop."""
         inside = _corners(_SIDE, self.side)
         rows, columns = _grid(_corners, self.half, self.kept)
         return rows[self.top + inside], columns[:, self.left + inside]
 
 
 def object_crop(mask: Mask) -> ObjectCrop | None:
-    """Find the crop around the object's pixels; None if the centre square has none of them."""
+    """Crop around the object, if the centre square has any."""
     size = (mask.shape[0], mask.shape[1])
     factor = float(_KEPT) / min(size)
     copy_size = (int(size[0] * factor), int(size[1] * factor))
@@ -109,7 +104,7 @@ def object_crop(mask: Mask) -> ObjectCrop | None:
 def _square(
     rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]
 ) -> tuple[tuple[int, int], int]:
-    """First pixel and side of the square around pixels, without their last row and column."""
+    """Square around pixels, without their last row and column."""
     first = np.array([rows.min(), columns.min()])
     box = np.array([rows.max(), columns.max()]) - first
     side = max(int(box.max()), 1)
@@ -121,26 +116,26 @@ def _square(
 
 
 def _halved(side: int, shorter: int) -> int:
-    """Length of a side after a resize of the shorter one to 512; torchvision rounds down."""
+    """Side after a resize to 512, rounded down as in torchvision."""
     return _SIDE if side == shorter else int(_SIDE * side / shorter)
 
 
 def _grid(
     choose: Callable[[int, int], np.ndarray], new: tuple[int, int], old: tuple[int, int]
 ) -> Grid:
-    """Rows and columns of an image of size ``old`` that give one of size ``new``."""
+    """Rows and columns of a resize."""
     rows, columns = choose(new[0], old[0]), choose(new[1], old[1])
     return rows[:, None], columns[None, :]
 
 
 def _centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """Nearest pixels by pixel centres, taken from Pillow itself because of its rounding."""
+    """Nearest pixels by centres, from Pillow for its rounding."""
     indices = Image.fromarray(np.arange(old, dtype=np.int32)[None])
     return np.asarray(indices.resize((new, 1), Image.Resampling.NEAREST))[0]
 
 
 def _corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """Nearest pixels by pixel corners, as in PyTorch's "nearest" and OpenCV."""
+    """Nearest pixels by corners, as in PyTorch and OpenCV."""
     return np.minimum((np.arange(new) * (old / new)).astype(np.int64), old - 1)
 
 
@@ -151,13 +146,7 @@ _WILD = "wild_set"
 
 @frozen
 class _Split:
-    """Scenes of each object that belong to a split.
-
-    Attributes:
-        first: Start of the range of these scenes, as a share in [0, 1].
-        last: End of the range, as a share in [0, 1].
-        posed_twice: Whether the object must have both multiview scenes and a wild set (Probe3D).
-    """
+    """Share of scenes from ``first`` to ``last``; Probe3D needs objects posed twice."""
 
     kind: str
     first: float = 0.0
@@ -187,13 +176,7 @@ class _AnnotatedCamera:
 
 @frozen
 class _Annotation:
-    """Fields of an image in ``annotations.json`` that the loader needs.
-
-    Attributes:
-        filename: Name of the file in ``images/``.
-        image_size: (height, width) of the upright photograph [px].
-        camera: Camera, with the focal length [px] at that size.
-    """
+    """Fields of ``annotations.json``; focal lengths are at ``image_size``."""
 
     filename: str
     image_size: tuple[int, int]
@@ -213,7 +196,7 @@ class _View:
 
 
 class Navi(FileList[_View]):
-    """NAVI, versions 1.0 and 1.5."""
+    """NAVI 1.0 and 1.5."""
 
     card = own_card("navi")
 
@@ -232,7 +215,7 @@ class Navi(FileList[_View]):
         self.absent += tuple(unlisted)
 
     def image(self, id: str) -> Pixels:
-        """The photograph, upright; for variants ``-crop`` the crop around the object."""
+        """Read the upright photograph, or its crop."""
         view = self._entry(id)
         pixels = read_photo(view.image, own_depth=False).pixels
         if not self.request.variant.endswith("-crop"):
@@ -243,11 +226,11 @@ class Navi(FileList[_View]):
         return _cropped(depth, view).picture(pixels)
 
     def photo_file(self, id: str) -> Path | None:
-        """The photograph's own file; None for variants ``-crop``."""
+        """File of the photograph, unless cropped."""
         return None if self.request.variant.endswith("-crop") else self._entry(id).image
 
     def truth(self, id: str) -> Truth:
-        """Depth of the object [m], or relative depth, and K; normals in ``normals-crop``."""
+        """Read depth [m] or relative depth, K, and normals in ``normals-crop``."""
         view = self._entry(id)
         whole = _read_depth(view)
         nearest = whole[whole > 0].min(initial=np.inf)
@@ -275,7 +258,6 @@ class Navi(FileList[_View]):
 
 
 def _scenes(root: Path, split: _Split) -> list[Path]:
-    """Folders of the scenes of a split, object by object."""
     objects = (
         sorted(object_folder for object_folder in root.iterdir() if object_folder.is_dir())
         if root.is_dir()
@@ -328,7 +310,7 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
 
 
 def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[Absent]:
-    """Photographs that the annotations do not list, without Probe3D's smaller copies."""
+    """Photographs without annotation, except Probe3D's copies."""
     listed = {view.image.name for view in views.values()}
     return [
         Absent(
@@ -341,7 +323,6 @@ def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[A
 
 
 def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
-    """Depth of the object [m]; 0 where there is none."""
     stored = read_map(view.depth)
     if stored.dtype != np.uint16:
         raise InputError(f"{view.depth}: is {stored.dtype}, expected 16 bits of disparity")
@@ -349,7 +330,7 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
 
 
 def _K(view: _View, size: tuple[int, ...]) -> Matrix:
-    """K at the size of the depth map, with the principal point at the centre."""
+    """K of the depth map, centred."""
     shape = view.annotation.image_size
     if min(shape) < 1:
         raise InputError(f"{view.depth}: the annotations say that its picture is {shape} pixels")
@@ -375,6 +356,6 @@ def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
 def _relative(
     depth: Float64[np.ndarray, "h w"], valid: Mask, nearest: float
 ) -> Float64[np.ndarray, "h w"]:
-    """Relative depth of Probe3D: 0.01 at the nearest point, 1 at the farthest, 0 if unknown."""
+    """Probe3D's depth: 0.01 nearest, 1 farthest, 0 unknown."""
     spread = max(0.01, depth.max() - nearest)
     return np.where(valid, (depth - nearest) / spread * 0.99 + 0.01, 0.0)

@@ -1,10 +1,10 @@
-"""Rendered scenes: frames that ``python -m lab.scenes --files`` of a checkout writes."""
+"""Rendered scenes of ``python -m lab.scenes --files``."""
 
 from rilievo.data.datasets.base import own_card
 from rilievo.data.datasets.folder import Folder
 
 
 class Rendered(Folder):
-    """Frames of randomly generated scenes, with exact ground truth."""
+    """Generated scenes with exact truth."""
 
     card = own_card("synthetic")

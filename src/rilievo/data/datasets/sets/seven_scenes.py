@@ -1,8 +1,4 @@
-"""7-Scenes: small rooms from a hand-held Kinect, with camera poses from KinectFusion.
-
-Shotton, Glocker, Zach, Izadi, Criminisi and Fitzgibbon, "Scene Coordinate Regression Forests for
-Camera Relocalization in RGB-D Images", CVPR 2013.
-"""
+"""7-Scenes: rooms from a Kinect, with poses (Shotton et al., CVPR 2013)."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -39,7 +35,7 @@ _SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
 
 
 class SevenScenes(DepthSet):
-    """7-Scenes: all scenes, a single one, or a bare folder of frames."""
+    """All scenes, one, or a folder of frames."""
 
     card = own_card("seven-scenes")
 
@@ -61,10 +57,9 @@ def _depth(path: Path, *, registered: bool) -> MaskedValues:
 
 
 def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
-    """Resample depth to the colour camera: each of its rays reads the nearest depth pixel.
+    """Resample depth to the colour camera, at the nearest pixel.
 
-    Both cameras are assumed to share their centre and axis, so that z is unchanged. The colour
-    camera has the wider view; pixels outside the depth camera's view are 0, unknown.
+    Cameras share centre and axis, so z stays; outside the narrower view depth is 0.
     """
     (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
     height, width = _SHAPE
@@ -77,7 +72,6 @@ def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 6
 
 
 def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
-    """Ids of the list or split, and listed sequences that are missing."""
     sequences = list(_sequences(request))
     if request.list_file is not None:
         return [line.text for line in text_lines(request.list_file)], []
@@ -94,7 +88,6 @@ def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
 
 
 def _sequences(request: Request) -> Iterator[str]:
-    """Sequences of the split, relative to the root."""
     root = request.root
     if _stems(root):
         if request.split != "all" and request.list_file is None:
@@ -135,7 +128,6 @@ def _has_sequences(folder: Path) -> bool:
 
 
 def _stems(folder: Path) -> list[str]:
-    """Names of the frames of a folder that have a picture or a depth map, sorted."""
     frame_matches = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
     return sorted({frame_match[1] for frame_match in frame_matches if frame_match is not None})
 
@@ -157,7 +149,6 @@ def _frame(request: Request, id: str, names: Callable[[Path], frozenset[str]]) -
 
 
 def _read_pose(path: Path) -> Transform:
-    """Pose of a frame."""
     words = " ".join(line.text for line in text_lines(path))
     numbers = numbers_of(words)
     if numbers is not None and len(numbers) == 16:

@@ -1,4 +1,4 @@
-"""SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree with four sensors."""
+"""SUN RGB-D (Song et al. 2015): the original tree of four sensors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -36,43 +36,37 @@ _SPLIT_PLACES = ("", "traintestSUNRGBD", "SUNRGBDtoolbox/traintestSUNRGBD")
 _DEEPEST = 9
 _PARENTS = 8
 _VOTES = 15
-"""Files of a tree that are read to see how it stores depth."""
 
 
 def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
-    """Whether millimetres are rotated left by three bits, as published; else they are plain.
+    """Whether millimetres are rotated left by three bits, as published.
 
-    In rotated files the three low bits are the three high bits of the millimetres, which are zero
-    for depth below 8.192 m. In plain millimetres they are all zero in one pixel of eight. So if any
-    is set in more than half of the nonzero pixels, the file was decoded after download, or shows a
-    place that is mostly farther away.
+    Then the low bits are zero below 8.192 m; in plain millimetres, in one pixel of eight. If they
+    are set in most nonzero pixels, the file was decoded, or is mostly far.
     """
     held = stored[stored > 0]
     return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
 
 
 def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
-    """Decode to depth [m], zero where unknown; ((v >> 3) | (v << 13)) / 1000 if rotated."""
+    """Decode to depth [m]; ((v >> 3) | (v << 13)) / 1000 if rotated."""
     if rotated:
         stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
     return stored.astype(np.float32) / np.float32(1000)
 
 
 class _Storage:
-    """Rule by which a tree stores millimetres: as most of its files do, since one may be far."""
+    """Rule of most files of a tree, since one may be far."""
 
     def __init__(self, frames: Mapping[str, Path], folder: str) -> None:
-        """Take the frames of the tree, and the name of their folder of depth; nothing is read."""
         self._frames, self._folder = frames, folder
 
     def depth(self, path: Path) -> MaskedValues:
-        """Depth [m] of a file as stored, without a cap."""
         stored = read_counts(path)
         return MaskedValues(metres_of(stored, rotated=self.is_rotated), stored > 0)
 
     @cached_property
     def is_rotated(self) -> bool:
-        """Whether most of some files, evenly spread, are rotated."""
         votes = []
         for id in spread(sorted(self._frames), _VOTES):
             folder = self._frames[id] / self._folder
@@ -84,18 +78,12 @@ class _Storage:
 
 @frozen
 class _Tree:
-    """Contents of the root: folders of frames by id, and files of the official split."""
-
     frames: Mapping[str, Path]
     splits: Sequence[Path]
 
 
 class SunRgbd(DepthSet):
-    """Frames of the original tree, or of a part of it, with ids such as ``kv1/NYUdata/NYU0001``.
-
-    If the path does not name the sensor, as with a single frame's folder, ids are relative to the
-    root. Ids are sorted, whatever the order of the split.
-    """
+    """Frames of the tree or a part, by sorted ids such as ``kv1/NYUdata/NYU0001``."""
 
     card = own_card("sunrgbd")
 
@@ -131,7 +119,7 @@ def _tree(root: Path) -> _Tree:
 
 
 def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[Path]:
-    """Find folders of frames; files of the official split found on the way join ``splits``."""
+    """Folders of frames; files of the split join ``splits``."""
     names = names_in(folder)
     if "image" in names and names & set(_DEPTH_FOLDERS.values()):
         yield folder
@@ -146,20 +134,20 @@ def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[P
 
 
 def _id(folder: Path, root: Path) -> str:
-    """Id of a frame: its path from the sensor on if it names one, else relative to the root."""
+    """Path from the sensor, or the root."""
     if (sensor_id := _from_sensor(folder.absolute().parts)) is not None:
         return sensor_id
     return folder.name if folder == root else folder.relative_to(root).as_posix()
 
 
 def scene_in(id: str) -> str | None:
-    """Recording of a frame of SUN3D; None for other sources, which are single photographs."""
+    """Recording of SUN3D; other sources are single photographs."""
     _, separator, rest = id.partition("sun3ddata/")
     return rest.split("/")[0] if separator else None
 
 
 def _from_sensor(parts: Sequence[str]) -> str | None:
-    """Part of a path from the sensor's name on; folders above the tree are ignored."""
+    """Part of a path from the sensor on."""
     tops = [place + 1 for place, part in enumerate(parts) if part == "SUNRGBD"]
     parts = parts[tops[-1] :] if tops else parts
     places = [place for place, part in enumerate(parts) if part in _SENSORS]
@@ -167,7 +155,6 @@ def _from_sensor(parts: Sequence[str]) -> str | None:
 
 
 def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
-    """Sorted ids of the split or of the user's list, including those whose folders are missing."""
     if request.list_file is not None:
         return _listed(request.list_file, tree)
     if request.split == "all":

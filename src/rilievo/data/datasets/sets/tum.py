@@ -1,8 +1,4 @@
-"""TUM RGB-D: rooms from a hand-held Kinect, with camera poses from motion capture.
-
-Sturm, Engelhard, Endres, Burgard and Cremers, "A Benchmark for the Evaluation of RGB-D SLAM
-Systems", IROS 2012.
-"""
+"""TUM RGB-D: rooms from a Kinect, with poses of motion capture (Sturm et al., IROS 2012)."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +25,7 @@ from rilievo.shapes import Transform, Transforms, Values
 from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
-"""Largest time between associated records [s], exclusive, as in the benchmark's own tools."""
+"""Time between associated records [s], exclusive, as in the benchmark."""
 
 _FREIBURG = re.compile(r"(?:freiburg|fr)([123])")
 _HEAD_CHARACTERS = 500
@@ -46,12 +42,7 @@ _STEPS_A_METRE = 5000
 
 @frozen
 class Stamped:
-    """A picture with its time.
-
-    Attributes:
-        seconds: Time since 1970 [s].
-        file: Path of the picture, as in the list.
-    """
+    """Picture with its time since 1970 [s]."""
 
     seconds: float
     file: str
@@ -59,18 +50,13 @@ class Stamped:
 
 @frozen
 class TimedPoses:
-    """Trajectory of the colour camera.
-
-    Attributes:
-        seconds: Times since 1970 [s], ascending.
-        poses: ``world_T_cam`` [m] at these times.
-    """
+    """Trajectory of the colour camera: ``world_T_cam`` [m] by time since 1970 [s]."""
 
     seconds: Values
     poses: Transforms
 
     def at(self, seconds: float) -> Transform | None:
-        """The pose nearest in time; None where none is within ``MAX_SECONDS``."""
+        """Nearest pose within ``MAX_SECONDS``, if any."""
         if not len(self.seconds):
             return None
         apart = np.abs(self.seconds - seconds)
@@ -84,14 +70,14 @@ def read_stamped(path: Path) -> list[Stamped]:
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
-    """Read colour and depth of each line of a list, as ``associate.py`` prints it."""
+    """Read colour and depth of ``associate.py``."""
     for line in text_lines(path):
         words = line.text.split()
         yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> TimedPoses:
-    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw."""
+    """Read ``groundtruth.txt``: seconds, tx ty tz [m], qx qy qz qw."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         row = numbers_of(line.text)
@@ -108,13 +94,9 @@ def read_trajectory(path: Path) -> TimedPoses:
 
 
 def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | None]:
-    """Associate each colour picture with a depth picture by their times [s].
+    """Index of the depth picture for each colour picture by times [s].
 
-    Pairs less than ``MAX_SECONDS`` apart are matched greedily, the nearest first, and each picture
-    is used at most once, as in the benchmark's tool.
-
-    Returns:
-        The index of the depth picture for each colour picture; None where there is none.
+    Pairs within ``MAX_SECONDS`` are matched greedily, nearest first, each once.
     """
     order = np.argsort(depth, kind="stable")
     times = np.asarray(depth, np.float64)[order]
@@ -135,10 +117,7 @@ def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | Non
 
 
 def camera_of(folder: Path) -> Camera:
-    """Intrinsics of a sequence, by the room named in its list or folder.
-
-    A sequence that names no room gets nominal intrinsics of a Kinect, marked as assumed.
-    """
+    """Intrinsics by the room's name, else a Kinect's, marked as assumed."""
     listing = folder / "rgb.txt"
     head = ""
     if listing.is_file():
@@ -164,14 +143,12 @@ def _odd_line(line: Line, path: Path, expected: str) -> InputError:
 
 @frozen
 class _Recording:
-    """Properties of a whole sequence."""
-
     camera: Camera
     trajectory: TimedPoses | None
 
 
 class Tum(DepthSet):
-    """TUM RGB-D: one sequence, or a folder of sequences."""
+    """Sequence, or folder of sequences."""
 
     card = own_card("tum")
 
@@ -183,7 +160,6 @@ class Tum(DepthSet):
 
 
 def _frames(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
-    """Frames of the colour pictures, sequence by sequence, or of the user's list."""
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
     if not folders:
@@ -208,7 +184,6 @@ def _frames(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
 
 
 def _sequences(root: Path) -> list[Path]:
-    """Subfolders of the root that are sequences, relative to it."""
     return [Path(name) for name in sorted(names_in(root)) if (root / name / "rgb.txt").is_file()]
 
 

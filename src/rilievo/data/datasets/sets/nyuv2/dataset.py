@@ -1,4 +1,4 @@
-"""NYU Depth V2 (Silberman et al. 2012), in all common layouts."""
+"""NYU Depth V2 (Silberman et al. 2012)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,11 +43,10 @@ _DEPTH = {"raw": "rawDepths", "filled": "depths"}
 
 
 class NYUv2(Dataset):
-    """NYU Depth V2; the layout on disk is detected.
+    """NYU Depth V2 in any layout.
 
-    Variants ``raw`` and ``filled`` give depth, ``normals`` gives true normals with depth where
-    there is some, and ``depth_normals`` gives normals computed from depth. Variants that a layout
-    lacks are refused.
+    Variants are ``raw`` and ``filled`` depth, true ``normals`` with depth if any, and
+    ``depth_normals`` from depth.
     """
 
     card = own_card("nyuv2")
@@ -68,7 +67,7 @@ class NYUv2(Dataset):
         self.ids, self.absent = checked_ids(listing.ids, where), listing.absent
 
     def image(self, id: str) -> Pixels:
-        """The photograph, RGB."""
+        """Read the photograph."""
         return self._layout.image(id)
 
     def scene(self, id: str) -> str | None:
@@ -76,7 +75,7 @@ class NYUv2(Dataset):
         return self._layout.scene(id)
 
     def truth(self, id: str) -> Truth:
-        """Depth [m], normals, or both, depending on the variant."""
+        """Read depth [m] and normals of the variant."""
         variant = self.request.variant
         held = "filled" if "filled" in self._layout.variants else "raw"
         if variant == "depth_normals" and "raw" in self._layout.variants:
@@ -163,10 +162,9 @@ _LAYOUTS: tuple[Callable[[Path], NyuLayout | None], ...] = (
 
 
 class LabelledMat(NyuLayout):
-    """The labelled images in one MATLAB file of version 7.3; an id is the index from 0.
+    """Labelled images in one MATLAB 7.3 file; ids are indices from 0.
 
-    HDF5 holds MATLAB's axes in reverse order: images (N, 3, width, height), depth (N, width,
-    height). Each picture is read on its own and transposed.
+    HDF5 has MATLAB's axes in reverse: (N, 3, width, height).
     """
 
     what = "the labelled set as published (nyu_depth_v2_labeled.mat)"
@@ -180,7 +178,7 @@ class LabelledMat(NyuLayout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split by the official list, or of the user's own."""
+        """Images of the official list, or the user's."""
         if list_file is not None:
             names = {f"{index:04d}": f"{index:04d}" for index in range(self._count)}
             return listed(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
@@ -197,19 +195,19 @@ class LabelledMat(NyuLayout):
         return Listing(ids=ids)
 
     def image(self, id: str) -> Pixels:
-        """The photograph: one image of the array, transposed."""
+        """Read one image, transposed."""
         return np.ascontiguousarray(self._file.slice("images", int(id)).transpose(2, 1, 0))
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Depth from ``rawDepths`` with holes, or from ``depths`` without."""
+        """Read ``rawDepths`` with holes, or ``depths``."""
         return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """True normals from a file beside this one."""
+        """Read true normals beside the file."""
         return None if self._normals is None else self._normals(int(id))
 
     def scene(self, id: str) -> str | None:
-        """Scene from the file's ``scenes``, such as ``kitchen_0004``."""
+        """Scene, such as ``kitchen_0004``."""
         return self._file.text("scenes", int(id))
 
     def _checked_count(self) -> int:

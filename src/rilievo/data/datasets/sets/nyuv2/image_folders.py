@@ -1,4 +1,4 @@
-"""NYU Depth V2 as folders: the "sync" export, and labelled images by number."""
+"""NYU Depth V2 as folders: "sync", or labelled images by number."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,18 +32,17 @@ _STEPS_PER_METRE = 25.5
 
 
 class SyncFolders(PairedLayout):
-    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png``, 16 bits, millimetres.
+    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS).
 
-    The export is by Lee et al. (2019, BTS), and most later programs read it. Raw recordings have
-    one folder per scene; the labelled set has ``train`` and ``test`` with one folder per kind of
-    room. Depth is raw. An id is the path without prefix and suffix, such as ``test/kitchen/00045``.
+    Raw recordings have a folder a scene; the labelled set has ``train`` and ``test``. Ids are such
+    as ``test/kitchen/00045``.
     """
 
     what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
     variants = ("raw", "depth_normals")
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, by the folders ``test`` and ``train`` in their paths, or of a list."""
+        """Images of a split by folders, or of a list."""
         pairs, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
             return listed(
@@ -70,19 +69,18 @@ class SyncFolders(PairedLayout):
         )
 
     def scene(self, id: str) -> str | None:
-        """Recording of the image, if a folder names it."""
+        """Recording, if a folder names it."""
         return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Depth from millimetres; 0 is a hole."""
+        """Read millimetres; 0 is a hole."""
         return read_steps(self._pair(id).truth, steps=_MILLIMETRES)
 
 
 class LabelledImages(PairedLayout):
-    """The labelled images by number in folders ``rgb`` and ``depth``, as in many mirrors.
+    """Labelled images by number in ``rgb`` and ``depth``.
 
-    Depth of 16 bits is in millimetres, with 0 for a hole. Depth of 8 bits is in-painted, in steps
-    of 3.9 cm: metres = (v + 0.5) / 25.5. The first depth map shows whether holes are filled.
+    16 bits are millimetres with holes; 8 bits are in-painted: metres = (v + 0.5) / 25.5.
     """
 
     def __init__(self, root: Path, pairs: Pairs, normals: NormalsOf | None) -> None:
@@ -101,7 +99,7 @@ class LabelledImages(PairedLayout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, by ``test.txt`` or ``train.txt`` if they exist, else by number."""
+        """Images of ``test.txt`` or ``train.txt``, else by number."""
         images, absent = self._pairs.found, self._pairs.absent
         if list_file is None and split != "all":
             list_file = self.root / f"{split}.txt"
@@ -119,7 +117,7 @@ class LabelledImages(PairedLayout):
         return Listing(ids=tuple(images), absent=tuple(absent.values()))
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Depth from millimetres, or from steps of 3.9 cm."""
+        """Read millimetres, or steps of 3.9 cm."""
         path = self._pair(id).truth
         if not self._is_8_bit:
             return read_steps(path, steps=_MILLIMETRES)
@@ -128,13 +126,13 @@ class LabelledImages(PairedLayout):
         return MaskedValues(values=metres, valid=steps > 0)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """True normals from a file beside the folders."""
+        """Read true normals beside the folders."""
         if self._normals is None:
             return None
         return self._normals(int(id) - (self._first or 0))
 
     def _first_number(self) -> int | None:
-        """Number of the first image, 0 or 1; None where names do not show it."""
+        """First number, 0 or 1, if known."""
         numbers = {int(id) for id in self._pairs.found if id.isdecimal()}
         if 0 in numbers:
             return 0
@@ -161,11 +159,7 @@ class LabelledImages(PairedLayout):
 
 
 def _by_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Images by every form in which a line of a list may name them.
-
-    Lists name files relative to ``test`` or ``sync``, for example. Ambiguous forms are left out,
-    so that a longer form must be given.
-    """
+    """Images by every unambiguous form of a list's line."""
     entries: dict[str, Entry] = {}
     twice: set[str] = set()
     for id, image in images.items():

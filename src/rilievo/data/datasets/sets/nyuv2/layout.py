@@ -1,4 +1,4 @@
-"""Layouts of NYU Depth V2 on disk: their base class, and pairs of files found by name."""
+"""Layouts of NYU Depth V2, and pairs of files by name."""
 
 import re
 from abc import ABC, abstractmethod
@@ -22,9 +22,9 @@ _DEPTH_FOLDERS = ("depth", "depths")
 _DEEPEST = 3
 _RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
 SIZE = (480, 640)
-"""(height, width) of every image as recorded [px]."""
+"""(height, width) as recorded [px]."""
 K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
-"""Intrinsics of the colour camera at ``SIZE`` [px], to which depth is registered."""
+"""Intrinsics at ``SIZE`` [px], also of depth."""
 LABELLED = 1449
 """Number of labelled images."""
 
@@ -39,19 +39,14 @@ class Pair:
 
 @frozen
 class Pairs:
-    """Files of all images.
-
-    Attributes:
-        found: Complete pairs by id, sorted.
-        absent: Images without a partner, by id.
-    """
+    """Complete pairs by id, and images without a partner."""
 
     found: Mapping[str, Pair]
     absent: Mapping[str, Absent]
 
 
 def find_pairs(root: Path) -> Pairs | None:
-    """Pair photographs and depth in two folders, by stem; None without two such folders."""
+    """Pairs of two folders by stem, if any."""
     photos = next((root / name for name in _PHOTO_FOLDERS if (root / name).is_dir()), None)
     depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
     if photos is None or depths is None:
@@ -60,7 +55,7 @@ def find_pairs(root: Path) -> Pairs | None:
 
 
 def find_sync(root: Path) -> Pairs | None:
-    """Pair photographs and depth side by side in folders of scenes; None if there are none."""
+    """Pairs in folders of scenes, if any."""
     photos: dict[str, Path] = {}
     depths: dict[str, Path] = {}
     for path in _files(root, _DEEPEST):
@@ -76,7 +71,7 @@ def find_sync(root: Path) -> Pairs | None:
 
 
 def carries_sync_names(pairs: Pairs) -> bool:
-    """Whether the depth files have names of the "sync" export."""
+    """Whether depth has names of "sync"."""
     return any(pair.truth.name.startswith("sync_depth_") for pair in pairs.found.values())
 
 
@@ -113,7 +108,7 @@ def _by_id(folder: Path, root: Path) -> dict[str, Path]:
 
 
 def _stem(name: str) -> str | None:
-    """Name of a picture without suffix and the export's prefixes; None for other files."""
+    """Name without suffix and prefixes; None for other files."""
     path = Path(name)
     if path.suffix.lower() not in PHOTO_SUFFIXES:
         return None
@@ -138,7 +133,7 @@ class Listing:
 
 
 class NyuLayout(ABC):
-    """A layout of NYU Depth V2 on disk."""
+    """Layout on disk."""
 
     root: Path
     what: str
@@ -146,33 +141,33 @@ class NyuLayout(ABC):
 
     @abstractmethod
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, or of the user's list."""
+        """Images of a split or list."""
 
     @abstractmethod
     def image(self, id: str) -> Pixels:
-        """The photograph."""
+        """Read the photograph."""
 
     @abstractmethod
     def depth(self, id: str, variant: str) -> MaskedValues | None:
-        """True depth; None where the layout holds none."""
+        """Read true depth, if any."""
 
     def normals(self, id: str) -> MaskedValues | None:
-        """True normals from files; None where the layout holds none."""
+        """Read true normals, if any."""
         return None
 
     def scene(self, id: str) -> str | None:
-        """Recording of the image; None where the layout does not give it."""
+        """Recording, if known."""
         return None
 
 
 class PairedLayout(NyuLayout):
-    """A layout in which every photograph has one file with its truth."""
+    """Layout of a file of truth a photograph."""
 
     def __init__(self, root: Path, pairs: Pairs) -> None:
         self.root, self._pairs = root, pairs
 
     def image(self, id: str) -> Pixels:
-        """The photograph."""
+        """Read the photograph."""
         return read_photo(self._pair(id).photo, own_depth=False).pixels
 
     def _pair(self, id: str) -> Pair:
@@ -180,20 +175,20 @@ class PairedLayout(NyuLayout):
 
 
 def recorded_scene(id: str) -> str | None:
-    """Recording named by a folder of the id: ``kitchen_0045a``, but not plain ``kitchen``."""
+    """Recording in the id: ``kitchen_0045a``, not ``kitchen``."""
     return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
 def listed(
     list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], what: str
 ) -> Listing:
-    """Read the user's own list, one image per line; only the first word of a line is used.
+    """Read a list of images by the first word of a line.
 
     Args:
-        list_file: File of the list; lists of pairs of files are accepted too.
-        ids: Ids of images, by each form in which a line may name them.
-        absent: Likewise for images with missing files.
-        what: Description of valid lines, for error messages.
+        list_file: List; also of pairs of files.
+        ids: Ids by every form.
+        absent: Images without files, by every form.
+        what: Valid lines, for errors.
     """
     listed_ids: list[str] = []
     missing: list[Absent] = []
@@ -209,7 +204,7 @@ def listed(
 
 
 def official_indices(split: str) -> tuple[int, ...]:
-    """Indices of the labelled images in a split, from 0, in order."""
+    """Sorted indices of labelled images of a split, from 0."""
     if split == "all":
         return tuple(range(LABELLED))
     test = _listed_test()

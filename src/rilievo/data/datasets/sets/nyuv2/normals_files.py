@@ -1,11 +1,8 @@
-"""Reads true normals of NYU's labelled images, or of GeoNet's training set.
+"""True normals of NYU's labelled images, or of GeoNet's training set.
 
-All files have x right, y down, z forward, with normals that point *away* from the camera: a wall
-seen head-on is (0, 0, 1). Bae and Davison (2024) document this for the evaluation files of DSINE.
-GeoNet (Qi et al. 2018) fits n·p = 1 to points in front of the camera and compares with its own
-files unchanged. Probe3D (El Banani et al. 2024) trains on GeoNet's and scores on Ladicky's
-(Ladicky, Zeisl and Pollefeys 2014) without a change of frame. So normals are negated here, and a
-file whose normals then do not face the camera is refused rather than scored.
+All files have x right, y down, z forward, *away* from the camera (Bae and Davison 2024; GeoNet, Qi
+et al. 2018; Ladicky et al. 2014, scored by Probe3D). They are negated, and refused if they then do
+not face the camera.
 """
 
 import threading
@@ -37,14 +34,14 @@ _UNPACKING = threading.Lock()
 
 
 NormalsOf = Callable[[int], MaskedValues]
-"""Function that reads the normals of the labelled image of an index, from 0."""
+"""Function that reads normals of an index, from 0."""
 # GeoNet's files hold the image minus twice its mean.
 _GEONET_SHIFT = 2 * np.array([122.175, 116.169, 103.508], np.float32)
 _ROUNDING = 2.0
 
 
 def find_normals(folder: Path) -> NormalsOf | None:
-    """Find the file of normals in a folder or in the subfolder of its download; else None."""
+    """File of normals in a folder or its subfolder, if any."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
             return partial(_ladicky, place / "all_normals.pklz")
@@ -57,10 +54,9 @@ def find_normals(folder: Path) -> NormalsOf | None:
 
 
 def _ladicky(path: Path, index: int) -> MaskedValues:
-    """Normals of ``all_normals.pklz`` of the FAIR self-supervision benchmark, with its masks.
+    """Normals of ``all_normals.pklz`` with masks (FAIR), unpacked once a process.
 
-    It is a single array of all 1449 images, which is unpacked whole, once per process. Its own
-    names count images from 1.
+    Its names count from 1.
     """
     # Without the lock, every prefetching thread would unpack the file.
     with _UNPACKING:
@@ -73,15 +69,13 @@ def _ladicky(path: Path, index: int) -> MaskedValues:
 
 
 def _geonet(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
-    """Normals of ``norm_gt_l.mat`` of GeoNet's evaluation, stored as (N, 3, width, height)."""
+    """Normals of ``norm_gt_l.mat`` (N, 3, width, height)."""
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
     return inward(normals, mask, stored.path)
 
 
 class _Unpacked(NamedTuple):
-    """Contents of the pickle; ``places`` are those of the images in it."""
-
     normals: np.ndarray
     masks: np.ndarray | None
     places: dict[int, int]
@@ -117,13 +111,7 @@ def inward(
     mask: Mask | None,
     path: Path,
 ) -> MaskedValues:
-    """Negate and normalise normals that point away from the camera.
-
-    Args:
-        outward: Normals with x right, y down, z forward; zero where there is none.
-        mask: Valid pixels; None for all pixels with a normal.
-        path: Path for error messages.
-    """
+    """Negate and normalise outward normals (x right, y down, z forward)."""
     if mask is not None and mask.shape != outward.shape[1:]:
         raise InputError(f"{path}: has normals of {outward.shape[1:]} and a mask of {mask.shape}")
     length = np.sqrt(np.square(outward, dtype=np.float32).sum(axis=0))
@@ -154,11 +142,10 @@ def _check_facing(
 
 
 class GeoNetFolder(NyuLayout):
-    """GeoNet's training files: one .mat per image with ``img``, ``depth``, ``norm`` and ``mask``.
+    """GeoNet's training files: .mat with ``img``, ``depth``, ``norm`` and ``mask``.
 
-    Qi et al. (2018): 481 x 641 pixels, of which the last row and column are dropped; normals point
-    away from the camera; the image is stored minus twice its mean. The images are frames of the raw
-    recordings, and GeoNet has no list that splits them.
+    Images are 481 x 641, whose last row and column are dropped, and stored minus twice their mean
+    (Qi et al. 2018). There is no split.
     """
 
     what = "the training files of GeoNet (.mat with img, depth, norm)"
@@ -168,7 +155,7 @@ class GeoNetFolder(NyuLayout):
         self.root, self._files = root, files
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """All images: the files have no test split."""
+        """All images."""
         if list_file is not None:
             words = {f"{id}{end}": id for id in self._files for end in ("", ".mat")}
             return listed(list_file, words, {}, "ids are the files' names")
@@ -180,7 +167,7 @@ class GeoNetFolder(NyuLayout):
         return Listing(ids=tuple(self._files))
 
     def image(self, id: str) -> Pixels:
-        """The photograph, RGB, with the mean added back."""
+        """Read the photograph with its mean."""
         path = find_entry(self._files, id, self.root)
         shifted = _cut(path, "img", read_mat(path, "img")["img"], axes=3)
         values = np.rint(shifted.astype(np.float32) + _GEONET_SHIFT)
@@ -193,12 +180,12 @@ class GeoNetFolder(NyuLayout):
         return np.clip(values, 0, 255).astype(np.uint8)
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Depth [m]; zero where unknown."""
+        """Read depth [m]; zero is unknown."""
         path = find_entry(self._files, id, self.root)
         return of_metres(_cut(path, "depth", read_mat(path, "depth")["depth"], axes=2))
 
     def normals(self, id: str) -> MaskedValues:
-        """True normals within the file's mask, if it has one."""
+        """Read normals within the mask."""
         path = find_entry(self._files, id, self.root)
         arrays = read_mat(path)
         if "norm" not in arrays:
@@ -211,7 +198,7 @@ class GeoNetFolder(NyuLayout):
 
 
 def find_geonet(root: Path) -> dict[str, Path] | None:
-    """Find GeoNet's files, by stem; None where there are none."""
+    """GeoNet's files by stem, if any."""
     names = sorted(name for name in names_in(root) if name.endswith(".mat"))
     if not names or not {"img", "norm"} <= set(read_mat(root / names[0])):
         return None

@@ -1,1 +1,1 @@
-"""Sets of videos with true depth, as papers on video depth score them."""
+"""Videos with true depth, as papers score them."""

@@ -1,7 +1,7 @@
-"""Sets of videos as their authors offer them.
+"""Sets of videos of their authors.
 
-The videos of each set are those that DepthCrafter lists (Hu et al., CVPR 2025), their frames those
-that the extraction scripts of Video Depth Anything (Chen et al., CVPR 2025) take.
+Videos are those of DepthCrafter (Hu et al., CVPR 2025), frames those of Video Depth Anything (Chen
+et al., CVPR 2025).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,25 +16,18 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 
 USUAL = "default"
-"""Variant with the frames that papers score."""
+"""Variant of papers."""
 _LEVELS = 2
-"""Folders between the root and the part of a set that is sought."""
 
 Frames: TypeAlias = Iterator[tuple[str, DepthFiles]]
-"""Frames with their ids, in order."""
+"""Frames with ids."""
 Videos: TypeAlias = Callable[[str, slice], Frames]
-"""Function that gives the frames of a video, those of a range."""
+"""Function for a range of a video's frames."""
 
 
 @frozen
 class Download:
-    """One set.
-
-    Attributes:
-        videos: Names of the videos.
-        open: Finds the parts of the set below a folder, for one variant.
-        variants: Variants besides the usual one.
-    """
+    """One set; ``open`` finds its parts for a variant."""
 
     videos: tuple[str, ...]
     open: Callable[[Path, str], Videos]
@@ -44,12 +37,12 @@ class Download:
 def downloaded_frames(
     download: Download, root: Path, variant: str, taken: slice
 ) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
-    """Frames by id, and the videos that are not there.
+    """Frames by id, and missing videos.
 
     Args:
         download: The set.
-        root: Folder of the download, or one above it.
-        variant: One of the set's variants.
+        root: Folder of the download, or above.
+        variant: Variant of the set.
         taken: Frames of each video.
 
     Raises:
@@ -72,10 +65,10 @@ def downloaded_frames(
 
 
 def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Path:
-    """The root, or the first folder up to two levels below it, that holds a part of a set.
+    """First folder, up to two levels deep, that holds a part.
 
     Raises:
-        InputError: If there is none; the message says what was ``expected``.
+        InputError: If there is none.
     """
     for folder in _down(root):
         if is_it(folder):
@@ -84,17 +77,16 @@ def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Pa
 
 
 def folder_of_videos(root: Path, videos: Sequence[str], expected: str) -> Path:
-    """The first such folder that holds any of the videos."""
+    """First folder that holds any of the videos."""
     return folder_below(root, expected, lambda folder: not names_in(folder).isdisjoint(videos))
 
 
 def stems(folder: Path, suffix: str) -> list[str]:
-    """Names of the files of one kind in a folder, without their suffix, sorted."""
+    """Sorted names of a suffix."""
     return sorted(name[: -len(suffix)] for name in names_in(folder) if name.endswith(suffix))
 
 
 def _down(root: Path) -> Iterator[Path]:
-    """The root, the folders in it, and those in them."""
     level = [root]
     yield root
     for _ in range(_LEVELS):

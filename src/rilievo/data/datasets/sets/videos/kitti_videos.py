@@ -1,4 +1,4 @@
-"""Drives of KITTI with annotated depth, as downloaded."""
+"""Drives of KITTI with annotated depth."""
 
 from functools import cache, partial
 from pathlib import Path
@@ -18,7 +18,7 @@ _STEPS_A_METRE = 256.0
 
 
 def even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The picture without its last row or column, where their number is odd."""
+    """Picture without an odd last row or column."""
     height, width = image.shape[:2]
     return image[: height - height % 2, : width - width % 2]
 

@@ -1,7 +1,7 @@
 """Videos of RGB-D cameras.
 
-Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019) is read as downloaded, ScanNet's test scenes (Dai
-et al., CVPR 2017) as its SensReader exports them.
+Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019), and ScanNet (Dai et al., CVPR 2017) as SensReader
+exports it.
 """
 
 import re
@@ -28,8 +28,8 @@ from rilievo.shapes import Pixels, Transform, UInt8
 from rilievo.types import Camera
 
 ASSOCIATED = "associated"
-"""Variant with the depth map nearest in time, less than 20 ms away; the usual one has that of the
-same place in the folder, as the authors of Video Depth Anything pair them."""
+"""Variant with depth nearest in time, within 20 ms; else it is of the same place in the folder, as
+in Video Depth Anything."""
 _SECONDS = re.compile(r"\d{1,12}\.\d{1,9}")
 _BONN = (
     "rgbd_bonn_balloon2",
@@ -57,7 +57,6 @@ def _open_bonn(root: Path, variant: str) -> Videos:
 
 
 def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]]:
-    """Times of photographs and of their depth maps."""
     colours, depths = _times(folder / "rgb"), _times(folder / "depth")
     if variant != ASSOCIATED:
         return zip(colours[taken], depths[taken], strict=False)
@@ -67,19 +66,19 @@ def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]
 
 
 def _times(folder: Path) -> list[str]:
-    """Names of the pictures of a folder, which are seconds, in order."""
+    """Names in seconds, in order."""
     return sorted(filter(_SECONDS.fullmatch, stems(folder, ".png")), key=float)
 
 
 BONN = Download(videos=_BONN, open=_open_bonn, variants=(ASSOCIATED,))
 
 INSIDE = slice(8, -8), slice(11, -11)
-"""Rows and columns inside the margins, where colour is black; of depth as of photographs."""
+"""Rows and columns inside black margins."""
 _SCANNET = tuple(f"scene{number:04}_00" for number in range(707, 807))
 
 
 def without_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The picture without its margins."""
+    """Picture without margins."""
     return image[INSIDE]
 
 
@@ -105,18 +104,16 @@ def _open_scannet(root: Path, _: str) -> Videos:
 
 
 def _camera(path: Path) -> Camera:
-    """Camera of the depth maps."""
     return camera_of(_matrix(path)[:3, :3], path)
 
 
 def _pose(path: Path) -> Transform | None:
-    """Pose of a frame; it is infinite where tracking was lost."""
+    """Pose; infinite where tracking was lost."""
     pose = _matrix(path)
     return pose if np.isfinite(pose).all() else None
 
 
 def _matrix(path: Path) -> Transform:
-    """Matrix of a text file."""
     numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
     if numbers is None or len(numbers) != 16:
         raise InputError(f"{printable(path)}: expected the 16 numbers of a 4x4 matrix")

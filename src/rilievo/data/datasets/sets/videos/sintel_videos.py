@@ -1,8 +1,7 @@
-"""Videos of MPI Sintel, as downloaded (Butler et al., ECCV 2012).
+"""Videos of MPI Sintel (Butler et al., ECCV 2012).
 
-Files besides the pictures begin with the float 202021.25 and are little-endian: depth (.dpt) goes
-on with width and height and its rows, a camera (.cam) with the nine numbers of K and the twelve of
-the transform from the world.
+Little-endian files begin with 202021.25: .dpt has width, height and rows; .cam has K and the
+transform from the world.
 """
 
 from functools import partial
@@ -30,7 +29,7 @@ _TAG = np.float32(202021.25).astype("<f4").tobytes()
 _CAMERA_BYTES = 4 + 8 * (9 + 12)
 _HEAD_BYTES = 12
 FINAL = "final"
-"""Variant with the final pass: motion blur, haze and defocus."""
+"""Variant of the final pass: blur and haze."""
 _NAMES = (
     "alley_1",
     "alley_2",
@@ -117,7 +116,7 @@ def read_dpt(path: Path) -> Field:
 
 
 def read_cam(path: Path) -> tuple[Camera, Transform]:
-    """Read the intrinsics, and the pose ``world_T_cam``."""
+    """Read intrinsics and ``world_T_cam``."""
     content = _content(path, "a camera (.cam)")
     if len(content) != _CAMERA_BYTES:
         raise InputError(

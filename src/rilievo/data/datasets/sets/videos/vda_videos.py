@@ -1,9 +1,7 @@
-"""Videos of four sets as papers on video depth score them: Sintel, KITTI, Bonn, ScanNet.
+"""Sintel, KITTI, Bonn and ScanNet as papers score videos.
 
-Frames, caps and cuts are those of Video Depth Anything (Chen et al., CVPR 2025). The sets are read
-as their authors offer them, or as its own scripts extract and list them.
-
-Lists of frames that the extraction scripts of Video Depth Anything write, in JSON.
+Frames, caps and cuts are those of Video Depth Anything (Chen et al., CVPR 2025), from downloads or
+its extracted lists.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,11 +27,11 @@ _MOST_STEPS = 1e300
 
 
 def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
-    """Frames by id: the photograph's path below the list's folder, without its suffix.
+    """Frames of a JSON list by id.
 
     Args:
         path: The list.
-        key: Name of the set in it.
+        key: Name of the set.
         most: Most frames of a video.
     """
     entries: dict[str, DepthFiles] = {}
@@ -48,7 +46,6 @@ def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
 
 
 def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
-    """Name and frames of each video of a list."""
     try:
         content = parse_json(read_text(path))
     except NotThisRecord as error:
@@ -78,7 +75,6 @@ def _entry(path: Path, scene: str, frame: Any) -> DepthFiles:
 
 
 def _file(path: Path, scene: str, name: object) -> Path:
-    """A file below the list's folder."""
     relative = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
     if not name or relative is None or relative.is_absolute() or ".." in relative.parts:
         raise InputError(
@@ -96,9 +92,8 @@ class VideoSet:
     """One set at one length.
 
     Attributes:
-        download: The set as it is downloaded.
-        taken: Frames of each video of the download; a list has as many of each.
-        part: Rows and columns of the depth that are scored.
+        taken: Frames of each video.
+        part: Rows and columns that are scored.
     """
 
     download: Download
@@ -115,11 +110,11 @@ SETS: Mapping[str, VideoSet] = {
     "scannet": VideoSet(download=SCANNET, taken=slice(0, 270, 3), part=INSIDE),
     "scannet-500": VideoSet(download=SCANNET, taken=slice(500), part=INSIDE),
 }
-"""Sets by the name of their folder, and the length where papers score two."""
+"""Sets by folder, and length where there are two."""
 
 
 class VdaVideos(DepthSet):
-    """Frames of videos, video by video; the split is the set and the length."""
+    """Frames video by video; the split is set and length."""
 
     card = own_card("vda-videos")
 
@@ -132,7 +127,7 @@ class VdaVideos(DepthSet):
             self.absent = (*absent, *self.absent)
 
     def truth(self, id: str) -> Truth:
-        """Depth of the part that is scored, with the camera and the pose where they are known."""
+        """Read depth of the scored part, camera and pose."""
         truth, part = super().truth(id), self._set.part
         assert truth.depth is not None, "every frame has depth"
         assert truth.depth_valid is not None, "the same"
@@ -145,7 +140,6 @@ class VdaVideos(DepthSet):
 
 
 def _frames(request: Request, chosen: VideoSet) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
-    """Frames of the authors' list if there is one, else of the download."""
     root, (name, _, length) = request.root, request.split.partition("-")
     listing = f"{name}_video_{length}.json" if length else f"{name}_video.json"
     own = root / name
