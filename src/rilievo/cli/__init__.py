@@ -1,4 +1,4 @@
-"""The command ``rilievo``. Each subcommand is one file, imported only when it is called."""
+"""The command ``rilievo``, with a module for each subcommand."""
 
 import errno
 import gc
@@ -16,13 +16,12 @@ from rilievo.messages import flag, for_terminal, keyword, speak
 from rilievo.version import VERSION
 
 Main = Callable[..., int]
-"""Function from the arguments of a command to its exit code."""
 
 USAGE_ERROR = 2
-"""Exit code for wrong use, and for any ``RilievoError``; 1 means that some inputs failed."""
+"""Exit code of any ``RilievoError``."""
 
 STOPPED = 130
-"""Exit code when the user stopped the command: 128 + SIGINT, as in shells."""
+"""Exit code after Ctrl-C: 128 + SIGINT."""
 
 # A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
 # beside this one, or in a wing, which is then named in ``rilievo.wings``.
@@ -52,16 +51,15 @@ COMMANDS: Mapping[str, str] = {
     "example": "write a program for Blender, COLMAP or ROS 2",
     "completion": "print a script that completes commands in bash, zsh or fish",
 }
-"""Summaries of the commands, in the order of ``rilievo --help``."""
+"""Summaries of the commands, in order."""
 
 
 COMMANDS_OF_HOUSE = (
     *("predict", "measure", "surface", "markers", "models", "verify", "example", "completion"),
 )
-"""Commands that stand beside this file; all others are those of wings and of other packages."""
+"""Commands of this folder."""
 
 _FILES: Mapping[str, str] = {"surface": "surface"}
-"""Files of commands whose name another file of the house has."""
 
 
 def run() -> int:
@@ -86,7 +84,7 @@ def run() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+    """Run a command line; returns the exit code."""
     speak(flag)
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -107,7 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _starved(error: BaseException) -> str:
-    """Message where the system lacks what every program needs; empty for other errors."""
     text = str(error)
     if os.strerror(errno.EMFILE) in text:
         return "the system opens no more files for this process: raise its limit (ulimit -n 1024)"
@@ -144,7 +141,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def find_command(name: str) -> Main | None:
-    """Load a command of the house, of a wing, or of an installed package; None if there is none."""
+    """Load the function of a command."""
     with _no_collections():
         if name in COMMANDS_OF_HOUSE:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
@@ -155,10 +152,7 @@ def find_command(name: str) -> Main | None:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Pause garbage collection, and exclude what exists afterwards from later collections.
-
-    Imported modules are not garbage, and scanning them takes 12 ms now and 10 ms once more.
-    """
+    """Pause garbage collection; each scan of imported modules takes 10 ms."""
     at_work = gc.isenabled()
     gc.disable()
     try:

@@ -11,7 +11,6 @@ from rilievo.frozen import frozen
 from rilievo.schema import option, options_of
 
 Run = Callable[[Sequence[str]], int]
-"""Function that runs the command line."""
 
 
 @frozen(slots=False)
@@ -21,13 +20,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int:
-    """Print a script for the shell that completes commands and options.
-
-    Args:
-        arguments: Arguments of the command.
-        commands: Summaries of all commands.
-        run: Function that runs a command line, which prints the help of each command.
-    """
+    """Print a script for a shell's completion."""
     request = parse(
         _Arguments,
         arguments,
@@ -45,7 +38,6 @@ def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int
 
 
 def _flags(name: str, run: Run) -> list[str]:
-    """Flags of a command."""
     # Of the kinds of training, the one with the most options.
     words = [name, "video", "--help"] if name == "train" else [name, "--help"]
     try:

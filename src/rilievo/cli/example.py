@@ -21,7 +21,7 @@ EXAMPLES: Mapping[str, str] = {
     "notebook": "first_look.ipynb",
     "ros2": "ros2_depth_node.py",
 }
-"""Files by the names of the examples; pyproject.toml puts them into the wheel."""
+"""Files of the examples, which pyproject.toml puts into the wheel."""
 
 
 @frozen(slots=False)
@@ -35,7 +35,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write an example program for another tool, or list them all."""
+    """Write an example program, or list them."""
     request = parse(
         _Arguments,
         arguments,
@@ -68,7 +68,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _source(name: str) -> Path:
-    """File of an example: in the package, or in the checkout that the package stands in."""
     package = Path(rilievo.__file__).parent
     places = [folder / "examples" / EXAMPLES[name] for folder in (package, package.parents[1])]
     file = next((place for place in places if place.is_file()), None)
@@ -78,7 +77,6 @@ def _source(name: str) -> Path:
 
 
 def _summary(source: Path) -> str:
-    """First sentence of an example."""
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".ipynb":
         text = "".join(json.loads(text)["cells"][0]["source"]).lstrip("# ")

@@ -1,4 +1,4 @@
-"""The text of ``rilievo COMMAND --help``."""
+"""Text of ``rilievo COMMAND --help``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,10 +6,9 @@ from rilievo.schema import OptionField, options_of
 from rilievo.terminal import bold, dim, help_width, wrapped
 
 MOST_FIRST = 25
-"""Most options that the help of a command shows without ``--all``."""
+"""Most options without ``--all``."""
 
 _INDENT = 26
-"""Column at which the descriptions of options begin."""
 
 
 def help_of(
@@ -20,15 +19,14 @@ def help_of(
     examples: Sequence[str],
     everything: bool = False,
 ) -> str:
-    """Format the help of a command to the width of the terminal, or of COLUMNS, or to 80.
+    """Format the help of a command to the width of the terminal.
 
     Args:
-        command: Record of the command's options. Its ``OTHER_DEFAULTS``, if any, are ends of the
-            descriptions of defaults, by the paths of options.
-        prog: The command, such as ``rilievo predict``.
+        command: Record of the options, perhaps with ``OTHER_DEFAULTS``, ends of descriptions.
+        prog: Command, such as ``rilievo predict``.
         description: Description in one sentence.
         examples: Example command lines.
-        everything: Whether all options are shown, where the command has many.
+        everything: Whether all of many options are shown.
     """
     others: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
     width = help_width()
@@ -100,7 +98,6 @@ def _entry(head: str, text: str, width: int) -> Iterator[str]:
 
 
 def _examples(examples: Sequence[str], width: int) -> Iterator[str]:
-    """Command lines that are pasted as they stand: further lines follow a backslash."""
     for example in examples:
         line = f"  {example}"
         yield line if len(line) <= width else wrapped(line, width - 2, 8).replace("\n", " \\\n")

@@ -28,7 +28,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a page of markers, which give metres to every photograph that shows it."""
+    """Write a page of markers."""
     request = parse(
         _Arguments,
         arguments,

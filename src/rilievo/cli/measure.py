@@ -79,7 +79,7 @@ class _Arguments(TrustOptions):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure a distance, length, height, area or angle in one photograph, with its range."""
+    """Measure in one photograph."""
     request = parse(
         _Arguments,
         arguments,
@@ -151,7 +151,6 @@ def _predicted(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
 
 
 def _measure_regions(arguments: _Arguments) -> int:
-    """Print the things in boxes and masks: lines of one photograph, a table of several."""
     source = Path(arguments.photo)
     is_one = not (source.is_dir() or is_video(source))
     if arguments.sizes.facts and not is_one:
@@ -190,7 +189,6 @@ def _measure_regions(arguments: _Arguments) -> int:
 
 @contextmanager
 def _told(name: str) -> Iterator[None]:
-    """Tell the notes on a photograph on standard error, also where it cannot be predicted."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

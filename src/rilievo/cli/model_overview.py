@@ -1,4 +1,4 @@
-"""Overview of models: those on this machine first, then what one download gives."""
+"""Overview of models."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,6 @@ _DOWNLOADS: Mapping[str, str] = {
     "moge-2/small": "metres, nothing to know",
     "moge-2/large": "the best here",
 }
-"""Recommended models; the others are older, larger, slower or narrower."""
 
 _DEPTH: Mapping[DepthKind | None, str] = {
     DepthKind.METRIC: "metres",
@@ -36,7 +35,7 @@ _MARK = " *"
 
 
 def overview() -> str:
-    """Text of ``rilievo models``: what is here, what one download gives, and the words for both."""
+    """Text of ``rilievo models``."""
     here = [
         *_EMBEDDED,
         *(name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)),
@@ -83,7 +82,6 @@ def _words() -> str:
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> str:
-    """Columns without a header."""
     return table(("",) * len(rows[0]), rows)
 
 
@@ -99,7 +97,7 @@ def _gives(card: ModelCard) -> str:
 
 
 def _error(card: ModelCard) -> str | None:
-    """Published AbsRel on NYUv2; None where none is known."""
+    """Published AbsRel on NYUv2."""
     hit = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
     return None if hit is None else hit[1]
 

@@ -58,7 +58,7 @@ class _FetchArguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List the models, show the card of one, or download one."""
+    """List models, show a card, or download one."""
     if arguments and arguments[0] in _ACTIONS:
         return _fetch(arguments[0], arguments[1:])
     request = parse(
@@ -91,7 +91,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _card_of(name: str) -> ModelCard:
-    """Card of a model by its name, or of one that lies in a file or folder and says what it is."""
     if name in MODELS.own or not Path(name).exists():
         return find_card(name)
     return replace(load_model(name).card, name=name, source=name)
@@ -140,7 +139,6 @@ def _file_of(entry: CatalogueEntry, *, fetch: bool) -> Path:
 
 
 def _listing() -> str:
-    """Table of all models."""
     header = ("name", "gives", "depth", "size", "licence", "extra", "speed")
     rows = [
         (
@@ -169,7 +167,6 @@ def _gives(card: ModelCard) -> str:
 
 
 def _facts(card: ModelCard) -> dict[str, object]:
-    """All facts of a card, for JSON."""
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
     return {**facts, "note": card.note}
 

@@ -1,4 +1,4 @@
-"""Parse command lines by the schema of options."""
+"""Parser of command lines."""
 
 import argparse
 import re
@@ -16,15 +16,10 @@ from rilievo.schema import OptionField, build, options_of
 T = TypeVar("T")
 _NUMBER = re.compile(r"-\.?\d")
 _parsed: list[type] = []
-"""Record of the options of the command that runs."""
 
 
 class Helped(SystemExit):
-    """End of a command that has shown its help.
-
-    Attributes:
-        record: Record of the command's options.
-    """
+    """End of a command that has shown its help."""
 
     def __init__(self, record: type) -> None:
         super().__init__(0)
@@ -39,14 +34,7 @@ def parse(
     description: str,
     examples: Sequence[str] = (),
 ) -> T:
-    """Parse the arguments of a command.
-
-    Args:
-        into: Record of the command's options.
-        arguments: Words after the command's name.
-        prog: The command, such as ``rilievo predict``.
-        description: Description in one sentence, for ``--help``.
-        examples: Example command lines, for ``--help``.
+    """Parse the arguments of a command into a record.
 
     Raises:
         OptionError: If they are not understood, or a record refuses them.
@@ -71,7 +59,7 @@ def parse(
 
 
 def read_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
-    """Read the values that are written on a command line, by the paths of their options.
+    """Values of a command line, by the paths of their options.
 
     Raises:
         OptionError: If a word is not understood, or one is missing.
@@ -80,7 +68,7 @@ def read_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]
 
 
 def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
-    """Fields of one record of a command that its arguments set, such as ``losses.ssim``."""
+    """Fields of one record that the arguments set."""
     written = read_words(into, arguments, "")
     paths = [one.path for one in options_of(into) if one.flag and one.path in written]
     within = f"{record}."
@@ -88,7 +76,7 @@ def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset
 
 
 def flag_in(into: type, arguments: Sequence[str], path: str) -> str:
-    """Flag by which arguments set the option with a path, as they spell it."""
+    """Flag of an option, as the arguments spell it."""
     (one,) = [one for one in options_of(into) if one.path == path]
     words = [word.partition("=")[0] for word in arguments]
     return next((flag for flag in one.every_flag if flag in words), one.label)
@@ -96,23 +84,19 @@ def flag_in(into: type, arguments: Sequence[str], path: str) -> str:
 
 @frozen(slots=False)
 class _CommandLine:
-    """Command line of a program with options."""
-
     prog: str
     options: Sequence[OptionField]
 
     @cached_property
     def of_flag(self) -> Mapping[str, OptionField]:
-        """Options by their flags."""
         return {flag: one for one in self.options for flag in one.every_flag}
 
     def refusal(self, text: str) -> OptionError:
-        """Refusal that names the help."""
         end = "" if text.endswith("?") else ";"
         return OptionError(f"{text}{end} '{self.prog} --help' lists the options")
 
     def read(self, words: list[str]) -> Mapping[str, Any]:
-        """Values of the options that are written, by paths."""
+        """Values by paths."""
         end = words.index("--") if "--" in words else len(words)
         try:
             flagged, others = self.parser().parse_known_args([*self.spelled(words[:end])])
@@ -136,7 +120,7 @@ class _CommandLine:
         }
 
     def parser(self) -> argparse.ArgumentParser:
-        """Parser of flags; words without one are left over."""
+        """Parser of flags."""
         parser = argparse.ArgumentParser(
             add_help=False,
             allow_abbrev=False,
@@ -161,7 +145,7 @@ class _CommandLine:
         return parser
 
     def spelled(self, words: list[str]) -> Iterator[str]:
-        """Words with one spelling of each flag; values that begin with a sign are joined."""
+        """Words with one spelling of each flag."""
         while words:
             flag, sign, value = words.pop(0).partition("=")
             if flag.startswith("--"):
@@ -175,7 +159,7 @@ class _CommandLine:
             yield f"{flag}{sign}{value}"
 
     def arguments(self, words: list[str]) -> Mapping[str, Any]:
-        """Words without a flag, by the arguments that they are; the last one may take many."""
+        """Values of words without a flag."""
         texts: dict[str, Any] = {}
         for one in self.options:
             if not one.flag and one.takes_many:
@@ -187,10 +171,7 @@ class _CommandLine:
         return texts
 
     def value(self, one: OptionField, texts: list[Any]) -> Any:
-        """Value of an option: of its words, or as its switch has it.
-
-        Words of a list add up; any other option has one.
-        """
+        """Value of an option."""
         if one.flag and (not texts or any(text in ([], "--") for text in texts)):
             # argparse drops the word "--", with which no value begins.
             raise self.refusal(f"{one.label} is given without {one.metavar}")
@@ -204,7 +185,6 @@ class _CommandLine:
         return self.read_word(one, ",".join(texts))
 
     def read_word(self, one: OptionField, text: str) -> Any:
-        """Value of a word."""
         if one.inner is Path and not text:  # an empty variable of the shell
             raise self.refusal(f"{one.label} is given without {one.metavar}")
         try:
@@ -218,7 +198,7 @@ class _CommandLine:
         return value if one.takes_many else one.check(value)
 
     def unknown(self, flag: str) -> OptionError:
-        """Refusal of a flag; it names those that are spelt like it."""
+        """Refusal of a flag."""
         # Imported on demand: most command lines are understood.
         from difflib import get_close_matches
 
@@ -241,7 +221,7 @@ class _CommandLine:
 
 
 def label(name: str, value: str = "") -> str:
-    """Flag of an option, or the name of an argument, of the command that runs."""
+    """Flag of an option, or name of an argument."""
     options = [one for into in _parsed for one in options_of(into)]
     labels = {one.name: one.label for one in options}
     labels |= {one.flag[2:].replace("-", "_"): one.label for one in options}
@@ -249,5 +229,5 @@ def label(name: str, value: str = "") -> str:
 
 
 def in_flags(message: object) -> str:
-    """Words of a note or an error, with options as the command line has them."""
+    """Message with options as flags."""
     return worded(message, label)

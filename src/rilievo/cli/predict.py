@@ -26,7 +26,6 @@ from rilievo.predicting.run import predict_files
 from rilievo.schema import Door, Groups, Switch, option, options_of
 
 _OF_LIVE = {"live", "quiet", "offline"}
-"""Options of the command itself that apply to --live."""
 
 
 @frozen(slots=False)
@@ -56,7 +55,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Predict photographs and videos, and write the results; returns 1 when some inputs failed."""
+    """Predict photographs and videos; returns 1 when some inputs failed."""
     # Pillow warns of corrupt metadata that does not affect the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     request = parse(
@@ -104,7 +103,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _live(arguments: _Arguments, source: str) -> int:
-    """Show a camera, stream or video until it ends or the user stops it."""
     from rilievo.models.base import PaidModel
     from rilievo.options.photo_options import PhotoOptions
     from rilievo.predicting.videos.stream import predicted_frames
@@ -148,7 +146,6 @@ def _live(arguments: _Arguments, source: str) -> int:
 
 @contextmanager
 def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Inputs with ``-`` replaced by a temporary file that exists as long as the context."""
     if "-" not in inputs:
         yield inputs
         return
@@ -167,5 +164,4 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _is_address(name: str | Path) -> bool:
-    """Whether an input or the output is at a URL."""
     return ":/" in str(name)[2:]

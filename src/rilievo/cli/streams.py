@@ -1,4 +1,4 @@
-"""Standard output and standard error, which may be closed, full or unable to write; tables."""
+"""Standard streams, which may be closed or full."""
 
 import codecs
 import os
@@ -14,24 +14,17 @@ from rilievo.messages import for_terminal
 from rilievo.terminal import bold, dim, fitted, width_of, wrapped
 
 NOBODY_READS = 141
-"""Exit code when the reader of standard output has left: 128 + SIGPIPE, as in shells."""
+"""Exit code without a reader: 128 + SIGPIPE."""
 
 _LISTED = 5
-"""Faults of one sort that are printed."""
 _PLAIN: Mapping[str, str] = {
     **{"→": "->", "←": "<-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "±": "+-", "×": "x"},
     **{"−": "-", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "‖": "||", "°": "deg", "⁄": "/"},
 }
-"""Spellings of characters for consoles that lack them."""
 
 
 def open_streams() -> None:
-    """Make the standard streams writable, whatever the start of the program left of them.
-
-    Python sets those that were closed to None, which few libraries expect; and the next opened file
-    would get the number of the closed stream, with everything that C libraries print there. Those
-    of a console that lacks a character, such as one of Windows, write another in its place.
-    """
+    """Make the standard streams writable: otherwise the next file gets a closed stream's number."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
@@ -45,10 +38,6 @@ def open_streams() -> None:
 
 
 def _nearest(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Write a character that the encoding lacks as plain text: an arrow as ->, e for an accent.
-
-    A byte of a file's name that is no character is written as it is.
-    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter, end = error.object[error.start], error.start + 1
@@ -65,7 +54,7 @@ def _nearest(error: UnicodeError) -> tuple[str | bytes, int]:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Handle failures of standard output in the block, which may exit as ``--help`` does."""
+    """Handle failures of standard output in the block."""
     try:
         try:
             yield
@@ -84,12 +73,12 @@ def printing() -> Iterator[None]:
 
 
 def say(text: str, *, flush: bool = False) -> None:
-    """Print text for people, wrapped to the width of a terminal."""
+    """Print text, wrapped to the width of a terminal."""
     print(fitted(text, sys.stdout), flush=flush)
 
 
 def complain(text: str) -> None:
-    """Print a message to standard error; if that fails too, the error is ignored."""
+    """Print a message to standard error."""
     try:
         print(_with_hint(fitted(text, sys.stderr)), file=sys.stderr, flush=True)
     except OSError:
@@ -97,7 +86,6 @@ def complain(text: str) -> None:
 
 
 def _with_hint(message: str) -> str:
-    """Message whose remedy, the words after the last semicolon, is dim; a tip is dim as a whole."""
     if message.startswith("tip: "):
         return dim(message, sys.stderr)
     fact, semicolon, hint = message.rpartition(";")
@@ -105,19 +93,11 @@ def _with_hint(message: str) -> str:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Discard buffered output, which the interpreter would otherwise fail to write at exit.
-
-    https://docs.python.org/3/library/signal.html#note-on-sigpipe
-    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format columns with a rule under the header, which may be of empty texts.
-
-    Columns are as wide as their widest cell. Where a terminal is narrower, cells are wrapped at
-    words, and where their longest words do not fit either, each row is a list.
-    """
+    """Format columns with a rule under the header, wrapped on narrow terminals."""
     natural = _widths((header, *rows), len)
     least = _widths((header, *rows), _least)
     width = width_of(sys.stdout) or sum(natural) + _GAP * len(natural)
@@ -134,7 +114,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 _GAP, _SHORT = 2, 8
-"""Blanks between columns, and most letters of cells that stay on one line, such as 12 MB."""
 
 
 def _least(cell: str) -> int:
@@ -148,7 +127,6 @@ def _widths(rows: Sequence[Sequence[str]], measure: Callable[[str], int]) -> lis
 def _cells(
     row: Sequence[str], widths: Sequence[int], style: Callable[[str], str] = str
 ) -> Iterator[str]:
-    """Lines of a row whose cells are wrapped to widths; the first cell has a style."""
     parts = [
         [cell] if len(cell) <= width else wrapped(cell, width, 0).split("\n")
         for cell, width in zip(row, widths, strict=True)
@@ -160,14 +138,13 @@ def _cells(
 
 
 def _listed(header: Sequence[str], row: Sequence[str], width: int) -> str:
-    """First cell of a row, and below it the others with their heads."""
     facts = [f"{head} {cell}".strip() for head, cell in zip(header[1:], row[1:], strict=True)]
     facts = [fact for fact, cell in zip(facts, row[1:], strict=True) if cell]
     return f"{bold(row[0])}\n{wrapped('  ' + '; '.join(facts), width, 2)}"
 
 
 def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[str]:
-    """Lines about the images and the predictions that cannot be shown, the first few of each."""
+    """First few faults, a line each."""
     for what, lines in (
         ("images that cannot be shown", images),
         ("predictions that cannot be shown", predictions),
@@ -180,5 +157,5 @@ def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[s
 
 
 def amount(count: int, noun: str) -> str:
-    """A number of things: 1 run, 2 runs."""
+    """Number with its noun: 1 run, 2 runs."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

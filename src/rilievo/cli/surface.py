@@ -42,7 +42,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the surface of a photograph of a depth map at hand."""
+    """Make the surface of a depth map."""
     request = parse(
         _Arguments,
         arguments,

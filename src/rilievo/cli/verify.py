@@ -24,7 +24,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare files with their recorded size and SHA-256; returns 1 when one is changed."""
+    """Compare files with their records; returns 1 when one is changed."""
     request = parse(
         _Arguments,
         arguments,
