@@ -1,1 +1,1 @@
-"""Options: what a user may ask for, one frozen record a subject, from which every door is made."""
+"""Options: one frozen record a subject, for every door."""

@@ -1,4 +1,4 @@
-"""Options of the camera, and the forms in which users name one: numbers, K, a lens, a file."""
+"""Options of the camera."""
 
 import math
 import os
@@ -40,14 +40,14 @@ CameraLike = (
     | str
     | Path
 )
-"""Intrinsics; a focal length, (fx, fy, cx, cy) or a matrix K [px]; a text or a file of these."""
+"""Intrinsics, focal length or K [px], or a text or file of these."""
 
 Named = Camera | SpelledLens | Millimetres | float
-"""A camera, a lens in words, or a focal length whose centre is the photograph's middle."""
+"""Camera, lens in words, or focal length."""
 
 
 def read_camera(camera: CameraLike | None) -> Named | None:
-    """Read a camera in any form that ``rilievo.predict`` takes.
+    """Read a camera in any form.
 
     Raises:
         OptionError: If it is in none of them.
@@ -66,18 +66,18 @@ def read_camera(camera: CameraLike | None) -> Named | None:
 
 
 def parse_camera(text: str) -> Named:
-    """Read the camera of ``--camera``: numbers with commas, millimetres, a lens, or a file."""
+    """Read the camera of ``--camera``."""
     is_text = is_lens(text) or _is_numeric(text) or _in_millimetres(text) is not None
     return parse_numbers(text) if is_text else _of_file(Path(text))
 
 
 def is_lens(text: str) -> bool:
-    """Whether a text begins as that of a lens does; a file of that name comes first."""
+    """Whether a text is a lens and no file."""
     return text.partition(":")[0] in LENSES and not os.path.exists(text)
 
 
 def parse_numbers(text: str) -> Named:
-    """Read a camera of numbers, in millimetres, or a lens in words, as requests name one."""
+    """Read a camera of a request."""
     if is_lens(text):
         return spelled(text, "camera")
     try:
@@ -90,7 +90,6 @@ def parse_numbers(text: str) -> Named:
 
 
 def _in_millimetres(text: str) -> Millimetres | None:
-    """A focal length in millimetres, such as 24mm or 18mm/23.5mm; None of other texts."""
     match = re.fullmatch(_MILLIMETRES, text, re.IGNORECASE)
     if match is None or not (match[2] or match[4]):
         return None
@@ -105,7 +104,7 @@ def _refusal(why: str) -> OptionError:
 
 
 def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
-    """Make the camera of a photograph of a size (height, width)."""
+    """Camera of a photograph of a size (height, width)."""
     if isinstance(camera, Camera):
         return camera
     if isinstance(camera, SpelledLens):
@@ -116,7 +115,7 @@ def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
 
 
 def text_of(camera: Named) -> str:
-    """Write a camera as ``--camera`` reads it."""
+    """Text of a camera, as ``--camera`` reads it."""
     if isinstance(camera, SpelledLens | Millimetres):
         return str(camera)
     if not isinstance(camera, Camera):
@@ -128,7 +127,6 @@ def text_of(camera: Named) -> str:
 
 
 def _is_numeric(text: str) -> bool:
-    """Whether a text is meant as numbers, well formed or not, and not as a file."""
     try:
         float(text.split(",")[0])
     except ValueError:
@@ -167,7 +165,7 @@ def _of_file(path: Path) -> Named:
 
 @frozen(slots=False)
 class GivenCamera(Record):
-    """Camera that the user names, or how an unknown one is found."""
+    """Camera that the user names, or way to find one."""
 
     GROUP: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -231,12 +229,11 @@ class GivenCamera(Record):
 
     @cached_property
     def given_camera(self) -> Named | None:
-        """Camera of ``camera`` or ``projection``; None if neither is given."""
+        """Camera of ``camera`` or ``projection``."""
         return read_camera(self.camera) if self.projection is None else spelled(self.projection)
 
 
 def _is_text_of_numbers(camera: object) -> bool:
-    """Whether a camera is a text of numbers already, which is recorded as it was given."""
     return isinstance(camera, str) and (
         is_lens(camera) or bool(re.match(r"[\s\d.,eE+-]+$", camera))
     )

@@ -1,4 +1,4 @@
-"""Options of running networks: device, engine, precision, threads, batches."""
+"""Options of running networks."""
 
 from typing import Annotated, ClassVar
 
@@ -40,7 +40,7 @@ class Engine(Record):
 
 @frozen(slots=False)
 class Speed(Engine):
-    """Engine of a run's networks, and photographs that go through it together."""
+    """Engine and batches of a run."""
 
     GROUP: ClassVar[str] = "Speed"
 

@@ -1,18 +1,18 @@
-"""Keywords of Python, for type checkers: ``keywords.pyi`` has them, written from the records."""
+"""Keywords for type checkers, in ``keywords.pyi``."""
 
 from typing import TypedDict
 
 
 class PhotoKeywords(TypedDict, total=False):
-    """Options of ``model.predict`` besides the photograph."""
+    """Options of ``model.predict``."""
 
 
 class LoadKeywords(TypedDict, total=False):
-    """Options of ``rilievo.load_model`` besides the model."""
+    """Options of ``rilievo.load_model``."""
 
 
 class ImageKeywords(PhotoKeywords, total=False):
-    """Options of ``rilievo.predict`` besides the photograph and the model."""
+    """Options of ``rilievo.predict``."""
 
 
 class PredictKeywords(TypedDict, total=False):

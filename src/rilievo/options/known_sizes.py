@@ -1,4 +1,4 @@
-"""Options of sizes that the user knows, which make depth metric."""
+"""Options of known sizes."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,7 +14,7 @@ from rilievo.frozen import frozen
 from rilievo.schema import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
-"""A known point, length or rectangle, or the numbers of the first two."""
+"""Known fact, or its numbers."""
 
 _KNOWN = (
     "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, metres) or "
@@ -24,10 +24,7 @@ _KNOWN = (
 
 @frozen(slots=False)
 class KnownSizes(Record):
-    """Sizes that the user knows: points, lengths, rectangles, markers, sparse depth, a height.
-
-    ``known`` may hold records and numbers too, and ``sparse`` an array, where Python gives them.
-    """
+    """Sizes that the user knows."""
 
     GROUP: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -153,7 +150,7 @@ class KnownSizes(Record):
 
     @cached_property
     def table(self) -> Path | None:
-        """Table that ``known`` names; None if it names none."""
+        """Table that ``known`` names."""
         texts = [fact for fact in self.known if isinstance(fact, str)]
         tables = [text for text in texts if text.lower().endswith(".csv")]
         others = (*self.known, *self.known_length, *self.known_rectangle)
@@ -167,7 +164,7 @@ class KnownSizes(Record):
 
     @cached_property
     def facts(self) -> tuple[Known, ...]:
-        """Known points, lengths and rectangles; empty if ``known`` names a table."""
+        """Known points, lengths and rectangles."""
         if self.table is not None:
             return ()
         rectangles = map(_rectangle, self.known_rectangle)
@@ -175,12 +172,12 @@ class KnownSizes(Record):
 
     @property
     def makes_metric(self) -> bool:
-        """Whether a known size makes every kind of depth metric."""
+        """Whether a known size makes depth metric."""
         return bool(self.known or self.facts or self.markers) or self.sparse is not None
 
     @property
     def reads_own_depth(self) -> bool:
-        """Whether the depth that a photograph's file holds may give metres."""
+        """Whether the file's own depth map may give metres."""
         return bool(self.own_depth) and not self.makes_metric and self.camera_height is None
 
 

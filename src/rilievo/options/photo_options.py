@@ -1,4 +1,4 @@
-"""Options of one photograph, whichever the door: camera, known sizes, anchoring, refinements."""
+"""Options of one photograph."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ Alpha = Literal["mask", "keep"]
 
 
 class ReadingArguments(TypedDict):
-    """Arguments of ``rilievo.read_photo`` that ``Refine`` holds."""
+    """Arguments of ``rilievo.read_photo``."""
 
     alpha: Alpha
     stretch: bool
@@ -54,13 +54,13 @@ class Mirroring(Record):
 
     @property
     def mirrors(self) -> bool:
-        """Whether confidence is agreement with the mirror image."""
+        """Whether confidence comes from the mirror image."""
         return self.confidence == "mirror"
 
 
 @frozen(slots=False)
 class Refine(Mirroring):
-    """Refinements of a network's answer, all of which the model's settings in results state."""
+    """Refinements of a network's answer."""
 
     GROUP: ClassVar[str] = "Detail"
 
@@ -96,14 +96,13 @@ class Refine(Mirroring):
 
 
 UNREFINED = Refine(trim=Switch.OFF)
-"""The network's answer as it is, only resized."""
 
 Anchor = Literal["auto", "off"]
 
 
 @frozen(slots=False)
 class AnchorUse(Record):
-    """Use of the embedded model for surfaces and sizes of affine depth."""
+    """Use of the embedded model for affine depth."""
 
     GROUP: ClassVar[str] = "Camera and metres"
 
@@ -120,12 +119,11 @@ class AnchorUse(Record):
 
 
 FLAT = option(name="")
-"""Flags of a record without its name before them."""
 
 
 @frozen(slots=False, init=False)
 class PhotoOptions:
-    """Options of one photograph: the records on it, whose fields users write flat.
+    """Options of one photograph, which users write flat.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -144,7 +142,7 @@ class PhotoOptions:
     refine: Annotated[Refine, FLAT]
 
     def __init__(self, **options: Any) -> None:
-        """Take options by the names of the flags, or whole records by the names of attributes."""
+        """Take options, or whole records."""
         flat = [name for kind in self.RECORDS.values() for name in names_of(kind)]
         refuse_unknown(type(self).__name__, [*options], (*self.RECORDS, *flat))
         for name, kind in self.RECORDS.items():

@@ -1,4 +1,4 @@
-"""Options of saving: where results go, and which outputs are made."""
+"""Options of saving."""
 
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,7 @@ ALL = "all"
 
 @frozen(slots=False)
 class Saving(SaveOptions):
-    """Files that a run writes, and how they look.
-
-    Those options that outputs name in ``OUTPUTS`` are recorded with each file that they concern.
-    """
+    """Files that a run writes, and how they look."""
 
     GROUPS: ClassVar[Groups] = {
         SaveOptions.GROUP: ("output", "save", "overwrite", "resume", *WRITING)
@@ -69,7 +66,7 @@ class Saving(SaveOptions):
 
     @cached_property
     def formats(self) -> tuple[str, ...]:
-        """Names in ``OUTPUTS``, in the table's order, each once; all of rilievo's for ``all``."""
+        """Names in ``OUTPUTS``, in its order."""
         names = split_names(self.save)
         if not names:
             hint = f"; known: {', '.join(OUTPUTS)}, all"
@@ -88,5 +85,5 @@ class Saving(SaveOptions):
 
     @property
     def asks_for_all(self) -> bool:
-        """Whether outputs that cannot be made are left out instead of refused."""
+        """Whether outputs that cannot be made are left out."""
         return ALL in split_names(self.save)

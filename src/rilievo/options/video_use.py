@@ -1,4 +1,4 @@
-"""Options of videos, which folders of frames may be too."""
+"""Options of videos and folders of frames."""
 
 from typing import Annotated, ClassVar
 
@@ -8,7 +8,7 @@ from rilievo.schema import Door, Record, option
 
 @frozen(slots=False)
 class VideoUse(Record):
-    """Treatment of videos; the JSON of a video records it, that of a photograph does not."""
+    """Treatment of videos."""
 
     GROUP: ClassVar[str] = "Video"
 
