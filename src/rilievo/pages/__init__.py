@@ -1,1 +1,1 @@
-"""Every page of HTML, from one template engine, one style sheet and one script."""
+"""Pages of HTML."""

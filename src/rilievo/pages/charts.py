@@ -1,4 +1,4 @@
-"""Charts: SVG that takes its colours and its font from the page around it."""
+"""Charts in the page's colours and font."""
 
 import io
 import re
@@ -28,19 +28,17 @@ _VARIABLES = {
 _STANDING_FOR = {f"#0a0b{place:02x}": name for place, name in enumerate(_VARIABLES, start=1)}
 INK, MUTED, LINE, ACCENT, SECOND, FAINT, *_MORE = _STANDING_FOR
 SERIES = (ACCENT, SECOND, *_MORE)
-"""Colours of several things in one chart."""
 
 _LONGEST_NAME = 28
 
 
 @frozen
 class Chart:
-    """A drawing for a page.
+    """Drawing for a page.
 
     Attributes:
         svg: Inline, without names of its own.
-        words: Description, for screen readers.
-        caption: Caption below the chart.
+        words: Description for screen readers.
     """
 
     svg: str
@@ -49,7 +47,7 @@ class Chart:
 
     @property
     def file(self) -> str:
-        """Content of an SVG file, in light colours."""
+        """SVG file in light colours."""
         text = self.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         for variable, colour in _VARIABLES.items():
             text = text.replace(f"var({variable})", colour)
@@ -58,10 +56,9 @@ class Chart:
 
 @frozen
 class Mark:
-    """A value with its interval.
+    """Value with its interval.
 
     Attributes:
-        low: Lower end of its interval; None without one.
         hollow: Whether it is of others.
     """
 
@@ -73,12 +70,7 @@ class Mark:
 
 
 class Canvas:
-    """A figure under way.
-
-    Attributes:
-        axes: Axes of its plots, from top to bottom.
-        svg: SVG text, available after the block of ``drawing``.
-    """
+    """Axes of a drawing, and its SVG after the block."""
 
     def __init__(self, axes: tuple[Any, ...]) -> None:
         self.axes = axes
@@ -89,13 +81,7 @@ class Canvas:
 def drawing(
     *, width: float = 4.6, height: float = 2.6, ratios: tuple[float, ...] = (1.0,)
 ) -> Iterator[Canvas]:
-    """Give axes to draw on, one above the other; what they became is in ``svg`` afterwards.
-
-    Args:
-        width: [inch]
-        height: [inch]
-        ratios: Heights of the plots against one another.
-    """
+    """Give axes to draw on; sizes are in inches."""
     with needing("a chart", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
@@ -142,7 +128,6 @@ def _dress(axes: Any) -> None:
 
 
 def _for_page(svg: str) -> str:
-    """The drawing alone: it scales with the page, and shares no names with other drawings."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -160,7 +145,7 @@ def _for_page(svg: str) -> str:
 
 
 def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
-    """Values with their intervals, the first on top."""
+    """Values with their intervals."""
     with drawing(height=0.9 + 0.27 * len(marks)) as canvas:
         [axes] = canvas.axes
         for place, mark in enumerate(marks[::-1]):
@@ -177,6 +162,6 @@ def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
 
 
 def short(name: str) -> str:
-    """A name that fits beside an axis."""
+    """Name that fits beside an axis."""
     line = printable(name)
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

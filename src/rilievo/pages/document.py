@@ -1,8 +1,4 @@
-"""Pages of HTML that hold all that they need: style, script, charts and pictures.
-
-Jinja is a dependency of the core: it is 0.3 MB of pure Python, and escapes all text by itself,
-loops and inherits, which ``string.Template`` does not.
-"""
+"""Self-contained pages of HTML."""
 
 import base64
 import hashlib
@@ -46,12 +42,12 @@ _FOLDER = Path(__file__).parent
 
 
 def markdown_text(text: str) -> str:
-    """Escape text so that Markdown prints it as it is."""
+    """Escape text for Markdown."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
 def latex_text(text: str) -> str:
-    """Escape text so that LaTeX prints it as it is."""
+    """Escape text for LaTeX."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
@@ -61,19 +57,13 @@ def latex_command(text: str, name: str) -> str:
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Fill a template and write it.
-
-    Args:
-        path: The file.
-        template: Name of a template.
-        content: Variables of the template; all text in them is escaped.
-    """
+    """Write a filled template."""
     with replacing(path) as part:
         write_pieces(part, pieces(template, **content))
 
 
 def write_pieces(path: Path, texts: Iterable[str]) -> None:
-    """Write texts one after the other; names of files in them may be no Unicode."""
+    """Write texts, whose names of files may be no Unicode."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(texts)
 
@@ -87,13 +77,13 @@ def pieces(
     beside: bool = False,
     **content: Any,
 ) -> Iterator[str]:
-    """Yield a page piece by piece, so that what it shows is drawn while it is written.
+    """Yield a page in pieces, which browsers draw as they come.
 
     Args:
         template: Name of a template.
-        scripts: Texts of its scripts, in order; None for the one that all pages share.
-        own_style: Rules of this page alone, after the shared style sheet.
-        inline_styles: Whether elements may have styles of their own, as charts do.
+        scripts: Texts of scripts; None for the shared one.
+        own_style: Rules after the shared style sheet.
+        inline_styles: Whether elements may have styles of their own.
         beside: Whether pictures may stand in files beside the page.
         content: Variables of the template.
     """
@@ -111,24 +101,23 @@ def pieces(
 
 
 def text_of(template: str, **content: Any) -> str:
-    """Fill a template of Markdown or LaTeX, whose text is escaped by its filters."""
+    """Fill a template of Markdown or LaTeX."""
     return _environment().get_template(template).render(**content).strip() + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a table in one go."""
+    """Write text atomically."""
     with replacing(path) as part:
         write_pieces(part, [text])
 
 
 def asset(name: str) -> str:
-    """Text of a script, style or licence that pages embed."""
+    """Text of a script, style or licence."""
     return (_FOLDER / name).read_text("utf-8")
 
 
 @cache
 def _environment() -> "Environment":
-    """Jinja with our templates, and what all of them name."""
     # Imported here: predictions are made without it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -147,7 +136,6 @@ def _environment() -> "Environment":
 
 @cache
 def _colours() -> str:
-    """Colour maps as variables of the style."""
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
     ramps = (
         f"--{name}-ramp: linear-gradient(to right, {', '.join(colours_of(colour_map))});"
@@ -157,6 +145,5 @@ def _colours() -> str:
 
 
 def _digest(text: str) -> str:
-    """Hash by which the page's policy allows a script or a style."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

@@ -1,4 +1,4 @@
-"""Figures for papers: rows of pictures with one legend for each palette, text as text."""
+"""Figures for papers: rows of pictures with legends."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,15 +38,7 @@ def check_figure(path: Path) -> None:
 
 
 def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
-    """Draw one row an image; columns are the pictures, under their titles.
-
-    Photographs and maps are embedded as they are; all text is text in the font of the file, so that
-    an editor can change it.
-
-    Args:
-        rows: Pictures of each image; a picture that an image lacks leaves its place empty.
-        path: Ends in ``.pdf``, ``.svg`` or ``.png`` (300 dots an inch).
-    """
+    """Draw one row an image, as PDF, SVG or PNG (300 dots an inch)."""
     check_figure(path)
     with needing("a figure for a paper", "evaluate"):
         import matplotlib
@@ -79,13 +71,11 @@ def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
 
 
 def _text(figure: Any, x: float, y: float, words: str, **how: Any) -> None:
-    """Text at a place [inch] from the lower left."""
     width, height = figure.get_size_inches()
     figure.text(x / width, y / height, words, parse_math=False, **how)
 
 
 def _axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
-    """Bare axes at a place [inch] from the lower left."""
     width, height = figure.get_size_inches()
     left, bottom, wide, tall = box
     axes = figure.add_axes((left / width, bottom / height, wide / width, tall / height))
@@ -108,7 +98,6 @@ def _picture(
 
 
 def _legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
-    """One bar for each palette that the pictures use, side by side."""
     legends = {
         panel.legend.ramp: panel.legend for row in rows for panel in row if panel.legend is not None
     }

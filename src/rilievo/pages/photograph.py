@@ -1,8 +1,6 @@
-"""A single-file page that shows a whole prediction, without server or network.
+"""Single-file page of a prediction.
 
-It opens from disk in any browser with WebGL 2. The surface is drawn by OGL (public domain), because
-every page carries the library: bundled for the same few classes, it has a ninth of the size of
-three.js.
+OGL (public domain) draws the surface, in a ninth of the size of three.js.
 """
 
 import base64
@@ -42,7 +40,7 @@ from rilievo.shapes import UInt8
 from rilievo.types import CameraSource, DepthKind, Photo, Prediction
 
 MOST_POINTS = 250_000
-"""Most points of a surface on a page, so that telephones turn it smoothly."""
+"""Most points of a surface, for telephones."""
 
 _SOURCES = {
     CameraSource.GIVEN: "given",
@@ -58,18 +56,17 @@ _SOURCES = {
     CameraSource.ASSUMED: "assumed, and may be far off",
 }
 _PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024
-"""Longer sides of pictures [px]; one who stands in a panorama sees a small part of it at once."""
+"""Longer sides of pictures [px]."""
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 
 
 @frozen
 class Picture:
-    """One picture.
+    """Picture.
 
     Attributes:
-        title: Title above the picture.
-        words: Description of the picture, for screen readers.
-        id: Name by which scripts find it.
+        words: Description for screen readers.
+        id: Name for scripts.
     """
 
     title: str
@@ -79,12 +76,12 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """Address that holds the whole picture."""
+        """Data URL."""
         return uri(self.jpeg)
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the page; depth of an affine kind has pictures but no surface."""
+    """Write the page; affine depth has no surface."""
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
     relief, missing = _relief(job)
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
@@ -120,14 +117,13 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def _in_own_size(job: WriteJob) -> str | None:
-    """Address of a mesh in metres beside the page; None where there is none."""
     depth, file = job.prediction.depth_or_none, job.beside.get("usdz")
     is_metric = depth is not None and depth.kind is DepthKind.METRIC
     return quote(os.fsencode(file)) if file and is_metric else None
 
 
 def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
-    """Texts of the scripts of a page with a stage, in loading order."""
+    """Texts of the scripts of a page with a stage."""
     names = ("slider", "stage", "marks", "share", "page")
     surface = SURFACE_SCRIPTS if has_surface else ()
     return (
@@ -137,7 +133,7 @@ def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
 
 
 def saved_page() -> str:
-    """The page of a result for browsers to fill, which write one of what they show."""
+    """Page that browsers fill."""
     ramp = f"linear-gradient(to right, {', '.join(colours_of(DEPTH_COLOURS))})"
     page = pieces(
         "saved.html",
@@ -169,7 +165,6 @@ def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> S
 
 
 def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
-    """The surface, or the reason why there is none."""
     prediction, options, photo = job.prediction, job.options, job.prediction.photo
     depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None:
@@ -199,7 +194,7 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
 
 
 def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Picture]:
-    """Photograph, depth, normals and confidence, as far as the prediction has them."""
+    """Photograph, depth, normals and confidence."""
     if prediction.photo is not None:
         camera = prediction.camera
         is_inside = camera is not None and isinstance(camera.lens, Equirectangular)
@@ -227,7 +222,7 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
 
 
 def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
-    """The photograph, at most as wide or high as ``side``, which is also the surface's texture."""
+    """Photograph, at most ``side`` large, for surfaces too."""
     image = reduced(photo, min(side, options.texture_side))
     jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
     return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)

@@ -1,4 +1,4 @@
-"""Small pictures for pages and figures: photographs, depth, normals and errors in colours."""
+"""Small pictures of photographs, depth, normals and errors."""
 
 import base64
 import math
@@ -42,9 +42,9 @@ class Legend:
     """Meaning of the colours of a picture.
 
     Attributes:
-        ramp: Name of the colours on pages: ``depth``, ``signed`` or ``angle``.
-        marks: Labels at even distances, the first at the left end.
-        has_sky: Whether the picture has a colour of the sky besides.
+        ramp: Name of the colours: ``depth``, ``signed`` or ``angle``.
+        marks: Labels at even distances, from the left.
+        has_sky: Whether the sky has a colour.
     """
 
     ramp: str
@@ -54,13 +54,12 @@ class Legend:
 
 @frozen
 class Panel:
-    """One picture of an image.
+    """Picture of an image.
 
     Attributes:
-        title: Title above the picture; pictures to compare are chosen by it.
-        words: Description of the picture, for screen readers.
+        title: Title, by which readers choose pictures.
+        words: Description for screen readers.
         legend: None where its colours are no numbers.
-        model: Name of the model that it belongs to; None for photograph and ground truth.
     """
 
     title: str
@@ -70,18 +69,18 @@ class Panel:
     model: str | None = None
 
     def jpeg(self) -> bytes:
-        """Encode the picture; its colours stand for numbers, so none are averaged."""
+        """Encode the picture without mixing colours."""
         return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
 
     @property
     def uri(self) -> str:
-        """Address that holds the whole picture."""
+        """Data URL."""
         return uri(self.jpeg())
 
 
 @frozen
 class Answer:
-    """Depth, normals and sky that a model gives for an image; None for what it does not give."""
+    """Prediction of a model for an image."""
 
     depth: DepthMap | None = None
     normals: Vectors | None = None
@@ -90,12 +89,11 @@ class Answer:
 
 @frozen
 class Item:
-    """One image on a page.
+    """Image on a page.
 
     Attributes:
         label: Reason why it is shown, in a word.
-        numbers: Numbers of the image, by their names.
-        fault: Reason why it cannot be shown; None if it can.
+        fault: Reason why it cannot be shown.
     """
 
     name: str
@@ -109,24 +107,19 @@ class Item:
 
 @frozen
 class Shrunk:
-    """Numbers of a map in blocks of pixels.
-
-    Attributes:
-        values: Mean of the valid pixels of each block; 0 without one.
-        valid: Blocks that have one, so that sparse truth stays to be seen.
-    """
+    """Mean of the valid pixels of each block, and blocks with any."""
 
     values: Float32[np.ndarray, "c h w"]
     valid: Mask
 
 
 def uri(jpeg: bytes) -> str:
-    """Address that holds a whole JPEG file."""
+    """Data URL of a JPEG file."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
-    """Average a map over square blocks; values are read only where ``valid``."""
+    """Average the valid pixels of a map over blocks."""
     factor = _shrinkage(valid.shape[1])
     rows, columns = (np.arange(0, side, factor) for side in valid.shape)
     numbers = np.where(valid, values, np.float32(0))
@@ -137,18 +130,17 @@ def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
 
 
 def _shrinkage(width: int) -> int:
-    """Pixels a block, along each side, so that a picture is at most ``WIDTH`` wide."""
     return max(1, math.ceil(width / WIDTH))
 
 
 def photo_panel(pixels: Pixels, title: str = PHOTOGRAPH) -> Panel:
-    """A photograph, of the size that ``shrink`` gives its maps."""
+    """Photograph, as small as maps of ``shrink``."""
     small = Image.fromarray(pixels).reduce(_shrinkage(pixels.shape[1]))
     return Panel(title=title, words=title, pixels=np.asarray(small))
 
 
 def error_end(medians: list[float]) -> float:
-    """Relative error that gets the last colour, the same in all maps of one page."""
+    """Relative error with the last colour."""
     if not medians:
         return _USUAL_END
     return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])
@@ -162,17 +154,7 @@ def compared_panels(
     depth: bool = True,
     normals: bool = True,
 ) -> Iterator[Panel]:
-    """Truth and answers of an image, each answer with maps of its errors where the truth is known.
-
-    Depths in metres share their colours, which reach from the nearest to the farthest of all.
-
-    Args:
-        truth: Ground truth of the image.
-        answers: Answers of models, by name.
-        end: Relative error with the last colour.
-        depth: Whether true depth is shown at all.
-        normals: Whether true normals are.
-    """
+    """Truth and answers of an image, with errors up to ``end``; depths in metres share colours."""
     true = _true_depth(truth)
     limits = _common_range(true, answers.values())
     if depth and true is not None:
@@ -187,7 +169,6 @@ def compared_panels(
 
 
 def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRange | None:
-    """Range of true depth and of all answers in metres; None where nothing is to be compared."""
     if true is None:
         return None
     truth = colour_range(_small(true))
@@ -233,7 +214,7 @@ def depth_panel(
     *,
     sky: Mask | None = None,
 ) -> Panel:
-    """Depth in colours: near is red, and the legend has metres where depth has, and the sky."""
+    """Depth in colours: near is red."""
     if sky is not None and not sky.any():
         sky = None
     small, part = _small(up_to_sky(depth, sky)), _small_sky(sky)
@@ -252,7 +233,6 @@ def depth_panel(
 
 
 def _true_depth(truth: Truth | None) -> DepthMap | None:
-    """True depth, where any pixel has it."""
     if truth is None or truth.depth is None or truth.depth_valid is None:
         return None
     if not truth.depth_valid.any():
@@ -266,7 +246,6 @@ def _small(depth: DepthMap) -> DepthMap:
 
 
 def _small_sky(sky: Mask | None) -> Mask | None:
-    """Blocks that are sky for the most part."""
     if sky is None:
         return None
     return shrink(sky[None].astype(np.float32), np.ones(sky.shape, bool)).values[0] > 0.5
@@ -331,7 +310,6 @@ def _numbers(
     limits: ColourRange,
     colour_map: str,
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Draw numbers in colours, at the size of the page; the first colour is of the smallest."""
     small = shrink(values[None], valid)
     # Numbers without a place in space, which are drawn as they are.
     numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)

@@ -1,7 +1,4 @@
-"""The record of a table with one writer for each format: Markdown, CSV, LaTeX, terminals.
-
-``templates/table.html`` writes the same record on pages.
-"""
+"""Tables with a writer for each format."""
 
 import csv
 import io
@@ -14,10 +11,9 @@ from rilievo.io.files.limits import printable
 from rilievo.pages.document import latex_command, latex_text, markdown_text
 
 NOTHING = "–"
-"""Text in the cell of a missing number."""
 
 Content: TypeAlias = "Entry | str | int | float | None"
-"""Content of a cell; bare numbers are for CSV, which has them in full."""
+"""Content of a cell."""
 
 # What a spreadsheet takes for the start of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -25,14 +21,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @frozen
 class Entry:
-    """A cell: its text, with marks.
+    """Cell with marks.
 
     Attributes:
-        interval: Interval behind the text in Markdown, and below it in LaTeX and on a page.
-        minor: More lines in small print, on pages alone.
-        link: Address of a page on which there is more, on pages alone.
+        interval: Interval behind or below the text.
+        minor: Small print, on pages alone.
+        link: Address of a page with more.
         source: Number of the source that published the row.
-        is_best: Whether it is printed in bold.
         is_marked: Whether an asterisk follows.
     """
 
@@ -47,11 +42,11 @@ class Entry:
 
 @frozen
 class Head:
-    """The heading of a column.
+    """Heading of a column.
 
     Attributes:
-        group: Heading of this and the neighbouring columns of the same group.
-        is_text: Whether the column has words, which stand at the left.
+        group: Heading of neighbouring columns.
+        is_text: Whether the column has words.
     """
 
     text: str
@@ -69,13 +64,11 @@ class Table:
     """Rows of cells below headings.
 
     Attributes:
-        title: Heading above it; on a page, its name for screen readers.
+        title: Heading; on a page, for screen readers.
         lead: Paragraphs below the title.
         caption: Caption in LaTeX.
-        rows: The first cell of each is its name.
-        parted: Number of rows above a rule; None for no rule.
-        sources: Sources of published rows, numbered from 1.
-        is_sortable: Whether a page's reader may sort it.
+        parted: Number of rows above a rule.
+        sources: Sources of published rows.
     """
 
     heads: tuple[Head, ...]
@@ -96,7 +89,7 @@ class Table:
 
     @property
     def entries(self) -> tuple[tuple[Entry, ...], ...]:
-        """The rows, whose cells all have a text."""
+        """Rows of full cells."""
         return tuple(tuple(map(_entry, row)) for row in self.rows)
 
     @property
@@ -106,17 +99,17 @@ class Table:
 
     @property
     def plain_rows(self) -> list[list[str]]:
-        """Rows in a terminal, where the best number has an exclamation mark."""
+        """Rows in a terminal, with marks of the best."""
         return [[_plain(entry) for entry in row] for row in self.entries]
 
 
 def heads(*texts: str, words: Sequence[str] = ()) -> tuple[Head, ...]:
-    """Headings of columns of numbers, but for those in ``words``."""
+    """Headings of numbers, or of ``words``."""
     return tuple(Head(text=text, is_text=text in words) for text in texts)
 
 
 def markdown(table: Table, *below: Table) -> str:
-    """Tables one below the other, then the notes and sources of the first."""
+    """Tables, then notes and sources of the first."""
     blocks = [f"# {_md(table.title)}"] if table.title else []
     blocks += map(_md, table.lead)
     blocks += ["\n".join(_markdown_lines(item)) for item in (table, *below) if item.rows]
@@ -126,7 +119,7 @@ def markdown(table: Table, *below: Table) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Lines of CSV; no text in them is a formula."""
+    """Lines of CSV."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([head.full for head in table.heads])
@@ -135,7 +128,7 @@ def comma_separated(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A table for ``booktabs``, with its notes below it."""
+    """Table for ``booktabs``."""
     columns = "".join("l" if _is_left(table, place) else "r" for place in range(len(table.heads)))
     lines = [r"% Needs \usepackage{booktabs}.", r"\begin{table}", r"\centering"]
     lines += [latex_command(_tex(table.caption), "caption")] if table.caption else []
@@ -157,7 +150,6 @@ def latex(table: Table) -> str:
 
 
 def _cell_text(text: str) -> str:
-    """The text on one line, as a spreadsheet may have it: never a formula."""
     line = printable(text) if text else ""
     return f"'{line}" if text.startswith(_FORMULA) else line
 
@@ -195,7 +187,6 @@ def _markdown_cell(entry: Entry) -> str:
 
 
 def _grouped_heads(table: Table) -> list[str]:
-    """A line of headings of several columns each, with rules below them."""
     if not any(head.group for head in table.heads):
         return []
     cells, rules, place = [], [], 1

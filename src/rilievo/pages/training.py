@@ -1,4 +1,4 @@
-"""Page of a training run: curves, pictures before and after, configuration, from its folder."""
+"""Page of a training run."""
 
 import csv
 import json
@@ -25,11 +25,10 @@ PAGE = "page.html"
 
 _STEP = "step"
 _PASSED_OVER = frozenset({_STEP, "epoch", "images", "seconds", "set", "frames", "progress"})
-"""Columns of logs that are no curves."""
 _MOST_POINTS = 600
 _MOST_PICTURES = 6
 _LONGEST = 60
-"""Characters of a column's name that charts show: drawing costs time by the character."""
+"""Longest name in charts, whose drawing takes time."""
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -44,18 +43,16 @@ def write_training_page(
     notes: Sequence[str] = (),
     more: Sequence[Chart] = (),
 ) -> Path:
-    """Write ``page.html`` into the folder of a run, and return its path.
-
-    It is made of the tables, pictures and JSON files of the folder, whatever was trained.
+    """Write ``page.html`` into the folder of a run.
 
     Args:
         run: Folder of the run.
-        kind: Kind of training, for the heading.
+        kind: Kind of training.
         verdict: Result, in a sentence.
         counts: Numbers of steps, images and the like.
         doubts: Reasons to think that nothing was learned.
         notes: Notes on data and weights.
-        more: Charts of this kind of training alone.
+        more: Charts of this kind of training.
     """
     tables = {path.stem: list(_rows(path)) for path in sorted(run.glob("*.csv"))}
     held_out = [*_charts(tables.pop("validation", [])), *more]
@@ -81,13 +78,12 @@ def write_training_page(
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    """Rows of a table, up to the first that cannot be read: a page must not end a run."""
+    """Rows up to an unreadable one: a page must not end a run."""
     with suppress(InputError, csv.Error):
         yield from csv.DictReader(StringIO(read_text(path)))
 
 
 def _charts(rows: Rows) -> Iterator[Chart]:
-    """One curve a column of numbers, all losses in one chart; a line for each set of images."""
     if not rows or _STEP not in rows[0]:
         return
     # Cells beyond the header's have no name.
@@ -106,7 +102,7 @@ def _charts(rows: Rows) -> Iterator[Chart]:
 
 
 def _series(rows: Rows, name: str) -> dict[int, float]:
-    """Values by step; a step that was done again after a kill counts as it was done last."""
+    """Values by step; repeated steps count once."""
     curve: dict[int, float] = {}
     for row in rows:
         try:
@@ -117,7 +113,7 @@ def _series(rows: Rows, name: str) -> dict[int, float]:
 
 
 def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
-    """A chart; none without two points that differ."""
+    """Chart, unless no two points differ."""
     label = label[:_LONGEST]
     lines = {
         name.replace("_", " ")[:_LONGEST]: line for name, line in lines.items() if len(line) > 1
@@ -140,10 +136,7 @@ def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart
 
 
 def _pictures(folder: Path) -> Iterator[Item]:
-    """Depth of one frame at several steps, the first and the last among them.
-
-    A picture that cannot be read is skipped: it must not end a run that is done.
-    """
+    """Depth of one frame at several steps."""
     steps = {
         int(hit[1]): path
         for path in folder.glob("step-*.png")
@@ -185,13 +178,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _differences(value: Any) -> list[dict[str, Any]]:
-    """Settings that differ from the preset; what a broken record has in their place is left out."""
     rows = value if isinstance(value, list) else []
     return [row for row in rows if isinstance(row, dict) and "field" in row]
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Names with dots, and values as text; what is nested in lists stays JSON."""
     if isinstance(value, dict):
         for key, child in value.items():
             yield from _flat(child, f"{name}.{key}" if name else key)

@@ -1,8 +1,6 @@
-"""A surface for pages: its scripts, and its encoding by depths and flags of missing triangles.
+"""Encoding of a surface for pages, by depths and flags of missing triangles.
 
-Points follow from depth and K, so neither points nor texture coordinates nor indices are stored.
-The logarithm of depth takes 16 bits, which gives the same relative precision near and far: 0.004 %
-over a range of 1 to 100. Differences along the rows, with high and low bytes apart, compress well.
+The logarithm of depth takes 16 bits: a relative precision of 0.004 % from 1 to 100.
 """
 
 import zlib
@@ -35,31 +33,26 @@ SURFACE_SCRIPTS = (
     "sheet.js",
     "lines.js",
 )
-"""Scripts of a surface, in loading order."""
 _LAST_CODE = 65535
 
 
 @frozen
 class ReliefForm:
-    """Parameters with which the page's script decodes the points.
+    """Parameters with which scripts decode the points.
 
     Attributes:
         rows: Number of rows of the lattice.
-        columns: Number of columns of the lattice.
+        columns: Number of its columns.
         first_row: Row of the photograph at the lattice's first row [px].
-        first_column: Column of the photograph at the lattice's first column [px].
-        step: Distance between two rows, or two columns, of the lattice [px].
-        width: Width of the photograph [px].
-        height: Height of the photograph [px].
-        lens: "pinhole", or "equirectangular" of a panorama.
-        fx: Focal length fx of K, or a panorama's pixels per radian across [px].
-        fy: The same down.
-        cx: Principal point cx of K, or the column on the camera's axis [px].
-        cy: The same, as a row.
+        first_column: Column at its first column [px].
+        step: Spacing of the lattice [px].
+        lens: "pinhole" or "equirectangular".
+        fx: Focal length of K, or a panorama's pixels per radian.
+        cx: Principal point of K, or the column on the camera's axis.
         nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
-        spacing: Difference in the logarithm between neighbouring codes.
+        spacing: Difference in the logarithm between codes.
         jump: Limit of the surface, as ``Cut.jump``.
-        edge: Least step of 1/depth behind which far surfaces go on behind near ones.
+        edge: Least step of 1/depth behind which far surfaces continue.
     """
 
     rows: int
@@ -82,16 +75,12 @@ class ReliefForm:
 
 @frozen
 class Relief:
-    """An encoded surface.
+    """Encoded surface.
 
     Attributes:
-        form: Parameters for decoding.
         data: zlib stream. First the differences of codes along each row, modulo 65536: high bytes,
-            then low bytes. Then one byte for every cell of four neighbours: 1 if the cell is split
-            from the top left to the bottom right, plus 2 and 4 if its left and right triangle
-            exist.
-        points: Number of points that belong to a triangle.
-        triangles: Number of triangles.
+            then low bytes. Then a byte for every cell: 1 if it is split from the top left to the
+            bottom right, plus 2 and 4 if its left and right triangle exist.
     """
 
     form: ReliefForm
@@ -111,19 +100,17 @@ def pack_relief(
     normals: Vectors | None = None,
     pieces: float = 0.0,
 ) -> Relief | None:
-    """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh`` with a backing.
-
-    None if it is empty.
+    """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
 
     Args:
         depth: Depth along the rays, in any positive unit.
-        camera: Camera of this depth map, or its K [px]: a pinhole or a panorama.
-        valid: Pixels that have depth.
-        hollow: Pixels that show nothing: no hole is closed there.
-        step: Step between the pixels that become points; 1 uses every pixel.
-        cut: Thresholds at which the surface is cut.
-        normals: Normals of the same size, which tell steep surfaces from edges.
-        pieces: Largest share of a floating piece that is laid back, as in ``mesh``.
+        camera: Camera of the depth map, or its K [px].
+        valid: Pixels with depth.
+        hollow: Pixels that show nothing, where no hole is closed.
+        step: Step between points.
+        cut: Thresholds of cuts.
+        normals: Normals, which tell steep surfaces from edges.
+        pieces: Largest share of a floating piece that is laid back.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
@@ -161,10 +148,10 @@ def pack_relief(
 
 
 def lens_of(camera: Camera) -> tuple[str, Sequence[float]]:
-    """Name of a lens that pages draw surfaces of, and its fx, fy, cx, cy.
+    """Name of a lens on pages, and its fx, fy, cx, cy.
 
     Raises:
-        InputError: If it is neither a pinhole nor a panorama.
+        InputError: If pages draw no such lens.
     """
     if isinstance(camera.lens, Equirectangular):
         return camera.lens.name, camera.lens.numbers
@@ -204,7 +191,7 @@ def _form(
 
 
 def _differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
-    """Differences to the left neighbour, modulo 65536; the first column is relative to 0."""
+    """Differences to the left neighbour, modulo 65536."""
     steps = codes.copy()
     steps[:, 1:] -= codes[:, :-1]
     return (steps >> 8).astype(np.uint8).tobytes() + (steps & 255).astype(np.uint8).tobytes()
