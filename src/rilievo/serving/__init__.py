@@ -1,1 +1,1 @@
-"""Depth over HTTP: the server, the app in front of it, and the network in the browser's tab."""
+"""Depth over HTTP and in browsers."""

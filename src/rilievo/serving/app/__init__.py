@@ -1,1 +1,1 @@
-"""``rilievo app``: the page of ``rilievo page`` in front of ``rilievo serve``."""
+"""``rilievo app``: ``rilievo serve`` with a page."""

@@ -1,4 +1,4 @@
-"""Options of ``rilievo app``: those of ``rilievo serve``, and limits of videos and results."""
+"""Options of ``rilievo app``."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -50,7 +50,7 @@ class AppOptions(ServerOptions):
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Names of models that visitors may choose, the first one selected."""
+        """Models that visitors may choose."""
         text = ("all" if self.is_private else "") if self.offer is None else self.offer
         names = [name.strip() for name in text.split(",") if name.strip()]
         if "all" in names:
@@ -59,7 +59,6 @@ class AppOptions(ServerOptions):
 
 
 def _available() -> Iterator[str]:
-    """Names of the free models of depth that need nothing but a download."""
     paid = {card.name for card in replicate_cards.listed_cards()}
     for card in MODELS.values():
         if card.kind is not None and card.name not in paid and _can_load(card):

@@ -1,9 +1,6 @@
-"""Photographs of visitors: predicted once, kept at an address, written as files when asked for.
+"""Photographs of visitors: predicted once, written as files on demand.
 
-The network's answer to a visitor's photograph, of which files are made without another run.
-
-The file is the server's own. Numbers are exact, since rounding them would make files differ from
-those of another run, and not compressed: packing them cost as much as the rest of an answer.
+The network's answer is stored exactly, so that files agree with those of another run.
 """
 
 import asyncio
@@ -81,12 +78,10 @@ PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
 )
 
 _MOST_EXAMPLES = 32
-"""Results of examples that visitors share: of 7 photographs, with each of a few models."""
 
 _ROUND = "looks like a panorama and was taken as one; Settings, Lens: ordinary takes it otherwise"
 
 Left = Callable[[], Awaitable[object]]
-"""Function that gives what ends when the visitor leaves."""
 
 EXAMPLES = files("rilievo.serving.browser") / "examples"
 
@@ -101,7 +96,7 @@ class PhotoResults:
     async def predict(
         self, upload: Upload, client: str, params: PredictAsked, left: Left
     ) -> StoredResult:
-        """Predict a photograph, and keep the result; the entry must be released."""
+        """Predict a photograph; the result must be released."""
         service, name = self._service, upload.name
         job = await service.job(upload, client)
 
@@ -123,11 +118,7 @@ class PhotoResults:
     async def example(
         self, name: str, client: str, request: PredictAsked, left: Left
     ) -> StoredResult:
-        """The result of a photograph of ours; it must be released.
-
-        With usual parameters all visitors share it. With others it is the visitor's own, like that
-        of any photograph, so that nobody takes places and memory in the name of all.
-        """
+        """Result of an example, shared if its parameters are usual; it must be released."""
         if name not in example_names():
             raise Refusal(404, "there is no such example")
         if request != PredictAsked(model=request.model):
@@ -149,14 +140,13 @@ class PhotoResults:
         return _has_ended(ended) and ended.result() in self._store
 
     async def _shared(self, name: str, request: PredictAsked) -> str:
-        """Predict an example for all visitors; gives its id."""
         never = asyncio.get_running_loop().create_future()
         entry = await self.predict(_example(name), "", request, lambda: never)
         self._store.release(entry)
         return entry.id
 
     def photo(self, entry: StoredResult) -> Upload:
-        """The photograph of a result, to be predicted again."""
+        """Photograph of a result."""
         return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
 
     async def files(
@@ -168,18 +158,7 @@ class PhotoResults:
         left: Left,
         name: str | None = None,
     ) -> tuple[Prediction, Written]:
-        """Write files of a result, which must be removed.
-
-        The network runs again only if it is to answer otherwise.
-
-        Args:
-            entry: The result, which must stay pinned meanwhile.
-            client: Visitor whose share of the disk the files take.
-            more: Parameters that replace those of the result, such as known lengths.
-            outputs: Names of outputs.
-            left: Gives what ends when the visitor leaves.
-            name: Name of the files; by default that of the photograph.
-        """
+        """Write files of a pinned result, which must be removed; ``more`` replaces parameters."""
         service, path = self._service, entry.path
         before = PredictAsked.model_validate_json((path / ASKED).read_bytes())
         arguments = before.model_copy(update=more.model_dump(exclude_unset=True))
@@ -234,19 +213,16 @@ class PhotoResults:
 
 
 def _network_of(request: PredictAsked) -> tuple[Variant, GivenCamera]:
-    """Parameters that the network answers by."""
     return request.variant(request.model), request.options.view
 
 
 def _looks_round(request: PredictAsked, prediction: Prediction) -> bool:
-    """Whether a photograph whose lens nobody named looks like a panorama."""
     photo, view = prediction.photo, request.options.view
     is_named = (view.camera, view.projection, view.fov) != (None, None, None)
     return photo is not None and not is_named and panorama_note(photo) is not None
 
 
 def _has_ended(ended: "asyncio.Future[str]") -> bool:
-    """Whether it ended well; an error that nobody waits for any more is looked at."""
     return not ended.cancelled() and ended.exception() is None
 
 
@@ -273,7 +249,7 @@ def zip_of_results(
     outputs: tuple[str, ...],
     seconds: float | int,
 ) -> TimedResponse:
-    """The answer that sends a zip of files of results, which are pinned until it is sent."""
+    """Response with a zip of files of pinned results."""
 
     async def release() -> None:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""Routes of the page: its own files, results at their addresses, videos, and files to download."""
+"""Routes of the page, its results, videos and files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -32,7 +32,6 @@ from rilievo.serving.server.work.file_responses import file_answer
 from rilievo.serving.server.work.service import Service
 
 MOST_AT_ONCE = 100
-"""Results of one address, and of one zip."""
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
@@ -47,7 +46,7 @@ _OWN = ("name", "again", "example")
 
 @frozen
 class Site:
-    """All that the routes share."""
+    """State that the routes share."""
 
     page: Path
     service: Service
@@ -58,7 +57,7 @@ class Site:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Delete old results now and then; at the end, stop the work on videos."""
+        """Delete old results now and then; at the end, stop videos."""
         sweeping = asyncio.create_task(self._sweep())
         try:
             yield
@@ -72,7 +71,7 @@ class Site:
             self.store.sweep()
 
     def routes(self) -> list[BaseRoute]:
-        """Routes of the page; the last one takes all addresses that are left."""
+        """Routes of the page; the last one takes all others."""
         table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]], str], ...] = (
             ("GET", "/", self._index, "The page."),
             (
@@ -276,7 +275,6 @@ class Site:
     def _file(
         self, entry: StoredResult, path: Path, kind: str | None, disposition: str = "inline"
     ) -> Response:
-        """A file of a result, which is pinned until it is sent."""
         entry.pins += 1
         return _Pinned(
             path,
@@ -289,7 +287,6 @@ class Site:
 
 
 def _ids(request: Request) -> list[str]:
-    """Ids of the results that a request names."""
     ids = [id for id in request.query_params.get("ids", "").split(",") if id]
     if not ids:
         raise Refusal(400, "no result is named: 'ids' names them, with commas between")
@@ -299,7 +296,6 @@ def _ids(request: Request) -> list[str]:
 
 
 def _query(request: Request) -> list[tuple[str, str]]:
-    """Parameters of a prediction, without those of the page itself."""
     return [pair for pair in request.query_params.multi_items() if pair[0] not in _OWN]
 
 
@@ -308,8 +304,6 @@ def _on(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
 
 
 class _Page(StaticFiles):
-    """Files of the page, sent within a time limit; browsers ask each time if they have changed."""
-
     def __init__(self, folder: Path, seconds: float | int) -> None:
         super().__init__(directory=folder)
         self._seconds = seconds
@@ -324,8 +318,6 @@ class _Page(StaticFiles):
 
 
 class _Timed(FileResponse):
-    """A file that is sent within a time limit."""
-
     chunk_size = 2**20  # each chunk is read by a thread, which costs as much as the reading
 
     def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
@@ -337,8 +329,6 @@ class _Timed(FileResponse):
 
 
 class _Pinned(_Timed):
-    """A file that is not deleted until it is sent."""
-
     def __init__(self, path: Path, *, release: Callable[[], None], **more: Any) -> None:
         super().__init__(path, **more)
         self._release = release
@@ -351,7 +341,6 @@ class _Pinned(_Timed):
 
 
 async def _within(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
-    """Send within a time; a connection whose answer is not complete is closed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await sending

@@ -1,4 +1,4 @@
-"""The app: ``rilievo serve`` with a page in front, and results that have an address."""
+"""Server of ``rilievo app``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
 
 
 def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
-    """Prepare what the routes of the page need."""
+    """State for the routes of the page."""
     from rilievo.serving.app.app_photographs import PhotoResults
     from rilievo.serving.app.app_routes import Site
     from rilievo.serving.app.app_videos import Videos

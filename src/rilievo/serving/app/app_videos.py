@@ -1,4 +1,4 @@
-"""Videos of visitors: one after the other, with progress, within limits of time and disk."""
+"""Videos of visitors: one at a time, within limits."""
 
 import asyncio
 import threading
@@ -23,16 +23,14 @@ from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.work.service import Service
 
 SOURCE, MADE = "source", "made"
-"""Folders of a result: with the video, and with the files that were made of it."""
 
 _FRAME_SHARE = 3
 _SPARE_FRAMES = 30
 _LISTENED_SECONDS = 300.0
-"""Time after which nobody waits for a video any more."""
 
 
 class _Stopped(Exception):
-    """The work was stopped, or nobody asks about it any more."""
+    """Work was stopped, or nobody waits for it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,11 +39,9 @@ class VideoWork:
 
     Attributes:
         state: waiting, working, done, failed or stopped.
-        share: Finished share, 0 to 1; None where the length of the video is unknown.
-        frames: Frames processed so far; every frame counts twice.
-        left: Remaining time [s]; None where unknown.
-        error: Message for the visitor, where it failed.
-        files: Names of the files that are ready.
+        share: Finished share; None for videos of unknown length.
+        frames: Number of processed frames; every frame counts twice.
+        left: Remaining time [s].
     """
 
     state: str = "waiting"
@@ -57,7 +53,7 @@ class VideoWork:
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def facts(self) -> Mapping[str, object]:
-        """All of it, for JSON."""
+        """Facts for JSON."""
         return {
             attribute.name: getattr(self, attribute.name)
             for attribute in fields(self)
@@ -75,14 +71,14 @@ class Videos:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Stop all work, and wait for its end."""
+        """Stop all work."""
         self._turns.close()
         for work in self._work.values():
             work.stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def find(self, entry: StoredResult) -> VideoWork | None:
-        """The work on a video; None where a result is of a photograph."""
+        """Work on a video; None for a photograph."""
         return self._work.get(entry.id)
 
     async def begin(
@@ -172,7 +168,6 @@ class Videos:
     def _reporter(
         self, entry: StoredResult, work: VideoWork, most_bytes: int
     ) -> Callable[[int, int | None], None]:
-        """Function that is called with the frames that are done; it ends work above a limit."""
         start, limits = time.monotonic(), self._options.limits
 
         def report(done: int, total: int | None) -> None:
@@ -207,7 +202,7 @@ def _copied(upload: Upload, entry: StoredResult) -> Path:
 
 
 async def open_within(path: Path, service: Service, limits: AppOptions) -> FrameSource:
-    """Open a video that is within the limits."""
+    """Open a video within the limits."""
     source = await service.opened(path)
     try:
         check_within(source, path.name, limits)
@@ -218,7 +213,7 @@ async def open_within(path: Path, service: Service, limits: AppOptions) -> Frame
 
 
 def check_within(reader: FrameSource, name: str, options: AppOptions) -> None:
-    """Refuse a video that is above the limits."""
+    """Refuse a video above the limits."""
     check_size(name, reader.size, max_pixels=options.max_pixels // _FRAME_SHARE)
     frames = reader.frame_estimate
     most = options.limits.video_frames
@@ -229,7 +224,7 @@ def check_within(reader: FrameSource, name: str, options: AppOptions) -> None:
 
 
 def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
-    """Bytes that the files of a video take at most; work that needs more is ended."""
+    """Most bytes of a video's files; more ends the work."""
     height, width = source.size
     frames = (source.frame_estimate or 0) + _SPARE_FRAMES
     forms = (OUTPUTS[name].video for name in outputs)
@@ -238,7 +233,7 @@ def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
 
 
 def kept_bytes(source: FrameSource, model: Model) -> int:
-    """Bytes of the temporary file in which a video's answers of the network are kept."""
+    """Bytes of the network's answers."""
     first = next(iter(source), None)
     if first is None:
         return 0  # which is told where the video is predicted

@@ -1,7 +1,4 @@
-"""Results that have an address: a folder for each, bounded in bytes, deleted when nobody uses them.
-
-Everything here runs in the thread of the event loop.
-"""
+"""Results at addresses, bounded in bytes; all in the event loop's thread."""
 
 import re
 import secrets
@@ -23,19 +20,16 @@ _MOST_GROUPS = 4096
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class StoredResult:
-    """One result.
+    """Result with an address.
 
     Attributes:
-        id: 128 random bits, the address of the result.
-        path: Folder with its files.
-        name: Name of the photograph or video.
+        id: 128 random bits: its address.
         client: Visitor whose share of the disk it takes.
-        size: Bytes that are reserved for it.
+        size: Reserved bytes.
         used: Time of its last use, of ``time.monotonic``.
-        pins: Users that need its files now; they are not deleted meanwhile.
-        is_removed: Whether it has no address any more.
-        key: 128 random bits, by which whoever made it changes its marks.
-        marks: Lines and view of its maker, as the fragment of the page's address.
+        pins: Number of users that need its files.
+        key: 128 random bits, by which its maker changes ``marks``.
+        marks: Lines and view, as the fragment of an address.
     """
 
     id: str
@@ -51,7 +45,7 @@ class StoredResult:
 
 
 class ResultStore:
-    """Results by address. The oldest of whoever has most make room for new ones."""
+    """Results by address; the oldest of whoever has most make room."""
 
     def __init__(self, folder: Path, *, most_bytes: int, minutes: float | int) -> None:
         self.folder, self.minutes = folder, minutes
@@ -62,7 +56,7 @@ class ResultStore:
 
     @property
     def size(self) -> int:
-        """Bytes that are reserved."""
+        """Reserved bytes."""
         return self._disk.taken
 
     def begin(self, name: str, client: str, size: int) -> StoredResult:
@@ -77,7 +71,7 @@ class ResultStore:
         return entry
 
     def find(self, id: str) -> StoredResult:
-        """The result at an address, which counts as used now."""
+        """Result at an address, used now."""
         entry = self._entries.get(id)
         if entry is None and _ID.fullmatch(id) is None:
             raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
@@ -91,7 +85,7 @@ class ResultStore:
         return entry
 
     def join(self, ids: Sequence[str]) -> str:
-        """Give results that are shown together an address of their own; the oldest makes room."""
+        """Address of several results."""
         id = secrets.token_urlsafe(16)
         self._groups[id] = [self.find(member).id for member in ids]
         if len(self._groups) > _MOST_GROUPS:
@@ -99,11 +93,11 @@ class ResultStore:
         return id
 
     def group(self, id: str) -> Sequence[str] | None:
-        """Results that are shown together at an address; None where it is of one result."""
+        """Results at such an address."""
         return self._groups.get(id)
 
     def mark(self, id: str, key: str, marks: str) -> None:
-        """Keep marks with a result; nobody but its maker may."""
+        """Keep marks with a result, for its maker."""
         entry = self.find(id)
         if not secrets.compare_digest(entry.key.encode(), key.encode()):
             raise Refusal(403, "only who made a result changes its marks: 'key' of an answer")
@@ -113,7 +107,7 @@ class ResultStore:
 
     @contextmanager
     def pinned(self, id: str) -> Iterator[StoredResult]:
-        """A result whose files are not deleted while the context lasts."""
+        """Result that is pinned in the context."""
         entry = self.find(id)
         entry.pins += 1
         try:
@@ -129,7 +123,7 @@ class ResultStore:
             self._delete(entry)
 
     def resize(self, entry: StoredResult, size: int) -> None:
-        """Reserve more for a result that is in use, or give back what it does not take."""
+        """Change the reserved bytes of a pinned result."""
         self._reserve(entry.client, size - entry.size)
         entry.size = size
 
@@ -137,13 +131,13 @@ class ResultStore:
         return id in self._entries
 
     def remove(self, entry: StoredResult) -> None:
-        """Take the address away, and delete the files once nobody needs them."""
+        """Take the address away; files stay while they are pinned."""
         entry.is_removed = True
         self._entries.pop(entry.id, None)
         self._delete(entry)
 
     def sweep(self) -> None:
-        """Delete results that nobody has used for long."""
+        """Delete results without recent use."""
         oldest = time.monotonic() - 60 * self.minutes
         for entry in list(self._entries.values()):
             if entry.used < oldest and not entry.pins:
@@ -167,7 +161,6 @@ class ResultStore:
                 self.remove(oldest)
 
     def _oldest(self, client: str) -> StoredResult | None:
-        """The result of a visitor that was not used for longest; None where all are in use."""
         own = [
             entry for entry in self._entries.values() if entry.client == client and not entry.pins
         ]

@@ -1,17 +1,8 @@
-"""The file of a result that the page shows: facts, depth, normals and the photograph.
-
-Affine depth is shown as the page shows surfaces: anchored, where it can be.
+"""File of a result for the page.
 
 Four bytes with the length of a JSON (little-endian), the JSON, the packed lattice, and the
-photograph as JPEG. The lattice has depth as float32 (NaN: no depth, infinite: transparent), normals
-as int8 where there are some, and the sky (1: no surface) where the model tells, all of every so
-many-th pixel (``packed_lattice``); downloaded files have all pixels.
-
-Depth, normals and sky of a lattice, packed without loss for the page.
-
-Neighbours differ little, so second differences are packed: of the bits of float32, whose order as
-integers is that of the numbers, and of normals in int8. 768×768 points take 1.3 MB instead of 4.7,
-in 9 ms of CPU time.
+photograph as JPEG. The lattice has every n-th pixel: depth as float32 (NaN: no depth, infinite:
+transparent), normals as int8, and the sky (1: no surface). Affine depth is anchored.
 """
 
 import json
@@ -49,7 +40,7 @@ def packed_lattice(
     normals: Shaped[np.ndarray, "3 h w"] | None,
     sky: Mask | None,
 ) -> bytes:
-    """Compress fields of a lattice (zlib).
+    """Compress fields of a lattice (zlib): second differences, which pack 4.7 MB to 1.3 MB.
 
     Args:
         depth: Depth, float32.
@@ -58,8 +49,7 @@ def packed_lattice(
 
     Returns:
         Four planes of the bytes of depth's differences, least significant first, sign in the lowest
-        bit; three planes of the normals' differences; the sky as one bit a point. Fields that are
-        None are left out.
+        bit; three planes of the normals' differences; the sky as one bit a point.
     """
     differences = _second_differences(depth.astype("<f4").view("<u4")).view("<i4")
     folded = (differences << 1) ^ (differences >> 31)
@@ -72,7 +62,6 @@ def packed_lattice(
 
 
 def _second_differences(values: np.ndarray) -> np.ndarray:
-    """Differences of unsigned numbers along rows and then between rows, modulo their size."""
     along = values.copy()
     along[:, 1:] -= values[:, :-1]
     both = along.copy()
@@ -81,19 +70,14 @@ def _second_differences(values: np.ndarray) -> np.ndarray:
 
 
 _SIDE = 768
-"""Most points along the longer side."""
 _PHOTO_SIDE, _PANORAMA_SIDE = 1600, 4096
-"""Longer side of the photograph [px]; one who stands in a panorama sees a small part of it."""
+"""Longer sides of the photograph [px]."""
 _THUMBNAIL_SIDE = 192
 _QUALITY = 88
 
 
 def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -> bytes:
-    """The file of a prediction, which is of a model's inference.
-
-    Normals and sky of a photograph with more points than the page shows are made at the page's
-    size: those of 12 megapixels take most of the time of an answer.
-    """
+    """File of a prediction, with normals and sky at the page's size, as 12 megapixels are slow."""
     prediction = own.anchored if can_be_anchored(own) else own
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"
@@ -140,7 +124,6 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
 
 
 def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
-    """Lens of the surface; None where the page draws none."""
     if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
         return None
     name, numbers = lens_of(camera)
@@ -149,14 +132,13 @@ def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
 
 
 def _terms(prediction: Prediction) -> Any:
-    """Terms of measuring, whose ranges follow the model's confidence; None without a surface."""
     if prediction.camera is None or not prediction.depth.is_depth:
         return None
     return json.loads(to_json(terms_of(prediction, floor=False)))  # the page finds the floor
 
 
 def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
-    """Finish an inference for the photograph with every so many-th of its pixels."""
+    """Finish an inference for every n-th pixel."""
     pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
     camera = photo.camera or inference.camera
     if camera is not None:
@@ -169,14 +151,14 @@ def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Pred
 
 
 def thumbnail(prediction: Prediction) -> bytes:
-    """A small JPEG of the photograph."""
+    """Small JPEG of the photograph."""
     photo = prediction.photo
     assert photo is not None, "made by a model"
     return jpeg(photo.pixels, _THUMBNAIL_SIDE)
 
 
 def jpeg(pixels: np.ndarray, side: int) -> bytes:
-    """A JPEG whose longer side is at most ``side``."""
+    """JPEG of at most ``side`` pixels."""
     image = Image.fromarray(pixels)
     image = image.reduce(max(1, max(image.size) // side))  # by a whole number, which is quick
     image.thumbnail((side, side), Image.Resampling.BOX)

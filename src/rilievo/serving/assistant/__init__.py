@@ -1,1 +1,1 @@
-"""Tools for assistants, over the Model Context Protocol (MCP)."""
+"""Tools for assistants (MCP)."""

@@ -1,4 +1,4 @@
-"""The options of ``rilievo mcp``: folders, model, calls that wait."""
+"""Options of ``rilievo mcp``."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar

@@ -1,4 +1,4 @@
-"""Files that an assistant may name: those below the folders that the user named."""
+"""Files that an assistant may name."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,18 +21,10 @@ _VISITED = 2000
 
 
 class NamedFolders:
-    """Folders below which photographs are read and surfaces are written.
-
-    Every path is resolved, symbolic links and ``..`` included, before it is compared.
-    """
+    """Folders that the user named; paths are resolved, with links, before they are compared."""
 
     def __init__(self, folders: Sequence[Path], output: Path | None = None) -> None:
-        """Resolve the folders.
-
-        Args:
-            folders: The folders.
-            output: Folder for what is written, inside one of them; by default ``rilievo-output``
-                in the one that holds the photograph.
+        """Resolve the folders; ``output`` is inside one, by default ``rilievo-output``.
 
         Raises:
             OptionError: If a folder does not exist, or the one for output is outside of all.
@@ -55,7 +47,7 @@ class NamedFolders:
             )
 
     def photograph(self, text: str) -> Path:
-        """Path of the photograph that a text names: relative to a folder, absolute, or a file URI.
+        """Path of a relative or absolute path or a file URI.
 
         Raises:
             InputError: If it is outside of the folders, or no regular file.
@@ -79,7 +71,7 @@ class NamedFolders:
         raise MissingFileError(f"no photo {name} in {self._names}; {self._known(None)}")
 
     def target(self, photograph: Path) -> Path:
-        """Path without suffix of what is written about a photograph, in a folder that may be new.
+        """Path without suffix for results of a photograph.
 
         Raises:
             InputError: If a link leads out of the folders.
@@ -98,7 +90,6 @@ class NamedFolders:
         return ", ".join(map(printable, self.folders))
 
     def _candidates(self, text: str, name: str) -> Iterator[Path]:
-        """Places that a text may mean."""
         if text.startswith("file:"):
             text = url2pathname(unquote(urlsplit(text).path))
         elif "://" in text:
@@ -111,7 +102,6 @@ class NamedFolders:
         yield from ([path] if path.is_absolute() else [folder / path for folder in self.folders])
 
     def _home_of(self, path: Path) -> Path | None:
-        """The named folder that holds a path, whose links are resolved; None if none does."""
         try:
             resolved = path.resolve()
         except (OSError, RuntimeError, ValueError):  # a circle of links, a name no system takes
@@ -119,7 +109,6 @@ class NamedFolders:
         return next((folder for folder in self.folders if resolved.is_relative_to(folder)), None)
 
     def _known(self, folder: Path | None) -> str:
-        """Photographs of one folder or of all, for messages."""
         places = self.folders if folder is None else (folder,)
         names = [name for place in places for name in islice(_photographs(place), _LISTED + 1)]
         if not names:
@@ -129,14 +118,14 @@ class NamedFolders:
 
 
 def quoted(name: str) -> str:
-    """Name of a file as assistants read it: others may have given it, so it is marked as a name."""
+    """Name of a file, marked as a name, since others may have chosen it."""
     escaped = shortened(name, _LONGEST).replace("'", "\\'")
     return f"'{escaped}'"
 
 
 @contextmanager
 def calling(photograph: Path) -> Iterator[None]:
-    """Call a photograph by its quoted name in errors of its readers."""
+    """Call a photograph by its quoted name in errors."""
     try:
         yield
     except InputError as error:
@@ -146,7 +135,6 @@ def calling(photograph: Path) -> Iterator[None]:
 
 
 def _photographs(folder: Path) -> Iterator[str]:
-    """Names of photographs in a folder, without those below it."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in islice(entries, _VISITED))

@@ -1,4 +1,4 @@
-"""Photographs that an assistant asks about: their predictions, with the facts stated about them."""
+"""Photographs that an assistant asks about, with facts about them."""
 
 import hashlib
 import warnings
@@ -26,22 +26,20 @@ from rilievo.serving.server.server_options import ServerOptions
 from rilievo.types import DepthKind, Photo
 
 METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
-"""Units of lengths: metres; the height of the camera above the floor; none that means anything."""
+"""Units of lengths."""
 _MOST_BYTES = 400_000_000
-"""Memory of answers that are kept: one of a 12-megapixel photograph takes some 200 MB."""
+"""Memory of answers: 12 megapixels take some 200 MB."""
 _MOST_PHOTOGRAPHS = 1000
-"""Photographs whose facts are kept, the latest."""
 _MOST_PASTED_BYTES = 200_000_000
-"""Memory of pictures that were pasted, the latest."""
 MOST_LETTERS = ServerOptions().max_bytes
-"""Letters of a pasted picture, as many as a request has bytes."""
+"""Letters of a pasted picture."""
 _LONGEST_PATH = 4000
 
 Loading = Callable[[], Model]
 
 
 class PhotographStamp(NamedTuple):
-    """Identity of a photograph: facts about a file that has changed since are forgotten."""
+    """Identity of a photograph: facts about a changed file are forgotten."""
 
     path: Path
     changed: int
@@ -53,13 +51,7 @@ _Question = tuple[PhotographStamp, StatedFacts]
 
 @frozen
 class Seen:
-    """A photograph with what is known of it.
-
-    Attributes:
-        stamp: The file.
-        facts: Facts that were stated about it.
-        prediction: Prediction, in metres if a size is known.
-    """
+    """Photograph with its facts and prediction."""
 
     stamp: PhotographStamp
     facts: StatedFacts
@@ -72,7 +64,7 @@ class Seen:
 
     @property
     def other_notes(self) -> tuple[str, ...]:
-        """Notes but the source of metres, which has a sentence of its own."""
+        """Notes without the source of metres."""
         return tuple(note for note in self.notes if not note.startswith("metres from"))
 
     @property
@@ -82,10 +74,9 @@ class Seen:
 
 
 class Photographs:
-    """Predictions of photographs below named folders, one at a time."""
+    """Predictions of photographs, one at a time."""
 
     def __init__(self, folders: NamedFolders, load: Loading = load_model) -> None:
-        """Prepare; the model is loaded when the first photograph is asked about."""
         self.folders, self._load = folders, load
         self._model: Model | None = None
         self._check: Callable[[], None] = _go_on
@@ -96,11 +87,7 @@ class Photographs:
 
     @contextmanager
     def answering(self, check: Callable[[], None]) -> Iterator[None]:
-        """Answer one call.
-
-        Args:
-            check: Function that is called between steps, and raises once nobody waits.
-        """
+        """Answer one call; ``check`` raises once nobody waits."""
         self._check = check
         try:
             yield
@@ -109,9 +96,7 @@ class Photographs:
             self._seen.trim()
 
     def named(self, photo: str) -> str:
-        """The name of a photograph: the text, unless it is a picture itself.
-
-        A picture is kept for later calls once it was decoded, so that no other text takes its room.
+        """Name of a photograph: the text, unless it is a picture, which is kept once decoded.
 
         Raises:
             OptionError: If it is a picture that cannot be decoded.
@@ -124,17 +109,15 @@ class Photographs:
         return name
 
     def keeps(self, name: str) -> bool:
-        """Whether later calls may name a pasted picture."""
+        """Whether later calls may name a picture."""
         return name in self._pasted
 
     def _content(self, name: str) -> bytes | None:
-        """Bytes of a pasted picture, that of this call included."""
         if self._arrival is not None and self._arrival[0] == name:
             return self._arrival[1]
         return self._pasted.get(name)
 
     def _keep(self, name: str) -> None:
-        """Keep the picture of this call, which was decoded, in place of the oldest ones."""
         if self._arrival is None or self._arrival[0] != name:
             return
         self._pasted[name] = self._arrival[1]
@@ -143,10 +126,10 @@ class Photographs:
             self._pasted.popitem(last=False)
 
     def see(self, photo: str) -> Seen:
-        """Predict the photograph that a text names, with the facts stated about it.
+        """Predict a photograph with the facts about it.
 
         Raises:
-            RilievoError: If it cannot be read, or the facts about it contradict each other.
+            RilievoError: If it cannot be read, or its facts contradict each other.
         """
         stamp = self._stamp(photo)
         return self._predicted(stamp, self._facts.get(stamp, StatedFacts()))
@@ -154,12 +137,7 @@ class Photographs:
     def state(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
     ) -> Seen:
-        """Change what is known of a photograph, and predict it; a refused change is not kept.
-
-        Args:
-            photo: Text that names the photograph.
-            change: Function from the facts so far and the size (height, width) to the new facts.
-        """
+        """Change the facts about a photograph, from its size (height, width), and predict it."""
         stamp = self._stamp(photo)
         before = self._facts.get(stamp, StatedFacts())
         shape = self._shape(stamp, before)
@@ -183,7 +161,7 @@ class Photographs:
             self._facts.popitem(last=False)
 
     def _needs_more(self, facts: StatedFacts) -> bool:
-        """Whether a first fact cannot be used alone, as depth of the model also has a shift."""
+        """Whether a first fact cannot be used alone, as affine depth also has a shift."""
         kind = None if self._model is None else self._model.kind
         return kind is not None and not kind.is_depth and len(facts.known) == 1
 
@@ -227,7 +205,7 @@ class Photographs:
 
 
 def _go_on() -> None:
-    """Check of a call that somebody waits for."""
+    """Check of a call without a client."""
 
 
 def _copied(answer: Seen) -> Seen:
@@ -249,17 +227,17 @@ def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model
 
 
 def in_camera_heights(prediction: Prediction) -> Prediction:
-    """Prediction whose "metres" are heights of the camera above the floor.
+    """Prediction in heights of the camera above the floor.
 
     Raises:
-        CalibrationError: If the depth is of an affine kind, or no floor is visible.
+        CalibrationError: If the depth is affine, or no floor is visible.
     """
     answer, _ = in_metres(prediction, Metres(camera_height=1.0), markers=None, own=None)
     return answer
 
 
 def in_a_unit(photograph: Seen) -> tuple[Prediction, str]:
-    """The prediction in metres; else in heights of the camera; else as it is."""
+    """Prediction in metres, camera heights, or as it is."""
     if photograph.is_metric:
         return photograph.prediction, METRES
     with suppress(CalibrationError):
@@ -268,10 +246,10 @@ def in_a_unit(photograph: Seen) -> tuple[Prediction, str]:
 
 
 def refuse_unknown_unit(photograph: Seen) -> Prediction:
-    """The prediction in heights of the camera, for a photograph without metres.
+    """Prediction in heights of the camera, without metres.
 
     Raises:
-        CalibrationError: If no floor is visible, in words about what to state.
+        CalibrationError: If no floor is visible, with what to state.
     """
     try:
         return in_camera_heights(photograph.prediction)

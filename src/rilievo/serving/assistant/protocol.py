@@ -1,9 +1,4 @@
-"""The tools as a server of the Model Context Protocol.
-
-The table of tools.
-
-Transport of the tools: the standard streams of the process that a client starts.
-"""
+"""Tools as a server of the Model Context Protocol."""
 
 import asyncio
 import base64
@@ -53,7 +48,7 @@ from rilievo.serving.server.decoding.messages import bounds
 from rilievo.version import VERSION
 
 TOOLS: tuple[AnyTool, ...] = (DESCRIBE, MEASURE, REGIONS, KNOWN, DEPTH, SURFACE)
-"""Tools in the order in which an assistant reads them."""
+"""Tools in the order of their list."""
 
 
 _INSTRUCTIONS = (
@@ -67,12 +62,12 @@ _INSTRUCTIONS = (
 )
 
 _MOST_WAITING = 2000
-"""Calls that may wait for their turn: one takes some kB, and half of them may be of one client."""
+"""Calls that may wait, some kB each."""
 _CLIENT = "assistant"
 
 
 class Assistant:
-    """Calls of tools, one at a time; one that is cancelled before its turn never begins."""
+    """Calls of tools, one at a time."""
 
     def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
@@ -110,7 +105,7 @@ class Assistant:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether a call has not ended, though perhaps nobody waits for it."""
+        """Whether a call has not ended, though perhaps nobody waits."""
         return self._jobs.at_work > 0
 
     def _worked(
@@ -123,7 +118,6 @@ class Assistant:
             give_back()
 
     def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
-        """Answer a call, in a thread; whatever goes wrong is one line."""
         named = photo = ""
         try:
             if name not in self._tools:
@@ -179,11 +173,6 @@ def _described(tool: AnyTool) -> Tool:
 
 
 def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
-    """Arguments of a call, checked.
-
-    Raises:
-        OptionError: If one is unknown, missing or out of range, in one line.
-    """
     fields = tool.asked.model_fields
     for name in arguments:
         if name not in fields:
@@ -205,13 +194,7 @@ def _refused(line: str) -> CallToolResult:
 
 
 def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
-    """Answer an assistant until it leaves.
-
-    Args:
-        options: Folders and model.
-        at_terminal: Function that is called if somebody at a terminal, and no client, writes to
-            standard input.
-    """
+    """Answer an assistant until it leaves; a person at a terminal calls ``at_terminal``."""
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))
     assistant = Assistant(photographs)

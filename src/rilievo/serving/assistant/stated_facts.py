@@ -1,7 +1,4 @@
-"""Facts that were stated about one photograph: lengths, distances, the camera.
-
-Points as assistants name them: fractions of the picture, or pixels of the original.
-"""
+"""Facts about a photograph, and points as assistants name them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,8 +9,7 @@ from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 
-_SAME = 1.0
-"""Most pixels between two facts about one place, of which the later one holds."""
+_SAME = 1.0  # pixels between facts about one place
 _FLAGS: Mapping[type[Known], str] = {
     KnownPoint: "--known",
     KnownLength: "--known-length",
@@ -23,14 +19,12 @@ _FLAGS: Mapping[type[Known], str] = {
 
 @frozen(slots=False)
 class StatedFacts:
-    """Facts about one photograph, in the order in which they were stated.
+    """Facts about one photograph, in order.
 
     Attributes:
-        known: Known lengths, distances and rectangles.
-        words: The same in words, such as "door: 2 m".
+        words: Words for ``known``, such as "door: 2 m".
         camera_height: Height of the camera above the floor [m].
         fov: Horizontal field of view [degrees].
-        projection: Lens in words, such as "equirect".
     """
 
     known: tuple[Known, ...] = ()
@@ -40,7 +34,7 @@ class StatedFacts:
     projection: str | None = None
 
     def with_fact(self, fact: Known, words: str) -> "StatedFacts":
-        """Add a fact, in place of one about the same points."""
+        """Add a fact, instead of one about the same points."""
         pairs = [
             pair for pair in zip(self.known, self.words, strict=True) if not _same(pair[0], fact)
         ]
@@ -60,7 +54,7 @@ class StatedFacts:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The same as options of the command line."""
+        """Facts as options of the command line."""
         flags = []
         for fact in self.known:
             flags += [_FLAGS[type(fact)], str(fact)]
@@ -83,12 +77,12 @@ def pixels_of(
     """Column and row [px] of points; the centre of the top-left pixel is (0, 0).
 
     Args:
-        points: Points [x, y], x to the right and y down.
-        unit: "fraction": 0 to 1 of width and height, borders of the picture; or "pixel".
-        shape: Size (height, width) of the upright photograph.
+        points: Points [x, y].
+        unit: "fraction" of width and height from the borders, or "pixel".
+        shape: Size (height, width).
 
     Raises:
-        OptionError: If a point is outside of the picture, or not of this unit.
+        OptionError: If a point is outside, or not of this unit.
     """
     height, width = shape
     pixels = []
@@ -114,6 +108,6 @@ def pixels_of(
 
 
 def as_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
-    """Fractions of width and height of a pixel, rounded to a thousandth."""
+    """Fractions of width and height."""
     height, width = shape
     return round((pixel[0] + 0.5) / width, 3), round((pixel[1] + 0.5) / height, 3)

@@ -1,4 +1,4 @@
-"""Words that the tools share: ranges, sources of metres, notes."""
+"""Words that the tools share."""
 
 import math
 from collections.abc import Iterable
@@ -10,16 +10,15 @@ from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Seen
 
 SHARE = "eight in ten"
-"""Share of ranges that contain the truth, in words."""
+"""Share of ranges that contain the truth."""
 _FACTS = ("fov", "projection", "camera_height")
-"""Options that are arguments of the tool ``known`` by their own names."""
 _STATE_ONE = (
     "Metres are not known: state one length or distance in this photograph with the tool 'known'."
 )
 
 
 def measured_text(measured: Measurement, unit: str) -> str:
-    """Quantity, value, range and share: "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
+    """Text such as "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
     if measured.low == measured.high:
         name, _, _ = str(measured).partition(": ")
         return f"{name}: {measured.value:g} {unit}, as it was stated"
@@ -30,7 +29,7 @@ def measured_text(measured: Measurement, unit: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number with three significant digits."""
+    """Number with three significant digits."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -57,13 +56,13 @@ def source_of_sizes(photograph: Seen, unit: str) -> str:
 
 
 def expected_share(prediction: Prediction, unit: str) -> float | None:
-    """Relative error that depth stays below in eight of ten pixels; None if nothing is known."""
+    """Relative error of eight in ten pixels."""
     calibration = prediction.calibration
     return None if unit == UNKNOWN or calibration is None else calibration.expected_error
 
 
 def argument(name: str, value: str = "") -> str:
-    """Option as the tools have it: an argument of the tool ``known``; "" of what none has."""
+    """Argument of the tool ``known`` for an option."""
     if name in ("known", "known_length", "known_rectangle"):
         return "the tool 'known'" if value else "known"
     if name not in _FACTS or not value:
@@ -72,7 +71,7 @@ def argument(name: str, value: str = "") -> str:
 
 
 def paragraph(lines: Iterable[str]) -> str:
-    """Lines of an answer, empty ones left out."""
+    """Join the lines of an answer."""
     return "\n".join(filter(None, lines))
 
 

@@ -1,1 +1,1 @@
-"""A folder that any static host serves: photographs become depth in the visitor's browser."""
+"""Page for static hosts that predicts in the browser."""

@@ -1,7 +1,4 @@
-"""The page of the folder: its settings, and what fills its template.
-
-Parts of the page that a server behind it adds.
-"""
+"""HTML of the page, with its settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -25,42 +22,41 @@ EXAMPLES: Mapping[str, str] = {
     "coffee": "A cup of coffee",
     "bear": "A bear",
 }
-"""Photographs to try, by the name of their file; the first is shown when the page opens."""
+"""Photographs to try, by their files; the page opens with the first."""
 
 FILES: Mapping[str, str] = {name: row.label or name for name, row in OUTPUTS.own.items()}
-"""Files to download, by the names of outputs."""
 
 SIZES: Mapping[str, UsualSize] = {
     **{name: row.usual_size for name, row in OUTPUTS.own.items() if row.usual_size is not None},
     "side": UsualSize(0, 3.2, 99),
     "anaglyph": UsualSize(0, 1.6, 99),
 }
-"""Usual sizes of files, by the names of outputs and of layouts of stereo pictures."""
+"""Usual sizes of outputs and stereo layouts."""
 
 DOWNLOADS: Mapping[str, str] = {
     **{name: FILES[name] for name, row in OUTPUTS.own.items() if row.in_browser},
     "side": "Stereo, side by side",
     "anaglyph": "Stereo, red and cyan",
 }
-"""Files that scripts make, by the names of outputs and of layouts of stereo pictures."""
+"""Files that scripts make, likewise."""
 
 SURFACES = frozenset(name for name, row in OUTPUTS.own.items() if Need.CAMERA in row.needs)
-"""Outputs that are made where there is a surface."""
+"""Outputs of surfaces."""
 
 CHOICES: Mapping[str, str] = {
     "": "as it looks",
     **{row.choice: row.label for row in LENSES.values() if row.choice},
 }
-"""Lenses that visitors name, as the option ``projection`` spells them."""
+"""Lenses, as the option ``projection`` spells them."""
 
 VIDEOS: Mapping[str, str] = {
     name: row.video.words for name, row in OUTPUTS.own.items() if row.video and row.video.words
 }
-"""Outputs of a video, the first unless others are chosen."""
+"""Outputs of a video, the usual one first."""
 
 
 GENERATOR = "rilievo page"
-"""Mark by which an older page is known."""
+"""Mark of our pages, also older ones."""
 
 # WebAssembly is compiled from bytes, for which browsers ask leave.
 POLICY = (
@@ -73,18 +69,13 @@ POLICY = (
 
 @frozen
 class PageModel:
-    """A network that visitors can choose.
+    """Network that visitors can choose.
 
     Attributes:
-        name: Name that it has in rilievo.
         file: Address of its ONNX file beside the page.
-        sha256: Hash of the file.
-        licence: Licence of the network.
-        megabytes: Size of the file.
         kind: Kind of its depth; affine depth is anchored to the first network's.
         commercial: Whether its licence allows commercial use; None if unknown.
-        note: Note of its card.
-        graph: Way in which it is fed and read; None if its file says so, or the scripts know.
+        graph: Input and output, if neither its file nor the scripts know them.
     """
 
     name: str
@@ -103,11 +94,11 @@ class AppSettings:
     """Facts of the server behind the page.
 
     Attributes:
-        base: Path of the page on its host, which addresses of results begin with.
-        models: Models of the server, as ``/v1/models`` lists them.
-        keep_minutes: Minutes without use after which a result is deleted.
-        max_bytes: Size of the largest file that it takes.
-        embeds: Whether other pages may embed its results.
+        base: Path of the page on its host.
+        models: Models, as ``/v1/models`` lists them.
+        keep_minutes: Minutes without use that a result stays.
+        max_bytes: Size of the largest file.
+        embeds: Whether other pages may embed results.
     """
 
     base: str
@@ -119,7 +110,7 @@ class AppSettings:
 
 @frozen
 class MisfitTerms:
-    """Parameters by which the page widens the ranges of depth that it anchors.
+    """Parameters by which the page widens the ranges of anchored depth.
 
     Attributes:
         misfit: Weight of the logarithm of the residual.
@@ -137,14 +128,10 @@ class PageSettings:
     """Settings that the scripts read from the page.
 
     Attributes:
-        version: Version of rilievo.
         models: Networks; the first is used until another is chosen.
-        colours: RGB of the colour map, 256 times three bytes in hexadecimal.
-        examples: Photographs to try, by the name of their file without suffix; the first is shown
-            when the page opens.
-        terms: Terms of measuring, by the kind of depth and by whether the camera is known.
-        misfit: Error that the fit of anchored depth adds to them.
-        app: The server behind the page; None where there is none.
+        colours: Colour map: 256 times RGB in hexadecimal.
+        terms: Terms of measuring, by the kind of depth and whether the camera is known.
+        misfit: Error of the fit of anchored depth.
     """
 
     version: str = VERSION
@@ -157,7 +144,7 @@ class PageSettings:
 
 
 def document(settings: PageSettings) -> str:
-    """The whole page as HTML."""
+    """HTML of the page."""
     return text_of(
         "browser.html",
         settings=settings,

@@ -1,4 +1,4 @@
-"""``rilievo page``: a folder with a page, its scripts, the runtime and the networks."""
+"""Folder of ``rilievo page``."""
 
 import hashlib
 import json
@@ -43,23 +43,22 @@ from rilievo.version import VERSION
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE_FOLDER = "examples"
 FIRST = "first.html"
-"""Page of the first example, which the scripts show before a network is there."""
+"""Page of the first example, without a network."""
 SAVED = "page-to-save.html"
-"""Page that a browser fills with a result, once somebody wants to have one."""
+"""Page that browsers fill with a result."""
 USUAL = ("rilievo/small",)
-"""Networks of every page; the first is there when the page opens, and answers first."""
+"""Networks of every page, the quickest first."""
 
 BETTER = "rilievo/base"
-"""Network that pages without a server offer besides, with its size and time told before."""
+"""Better network of pages without a server."""
 
 _PUBLISHED = ("moge-2", "depth-pro")
-"""Published graphs that the page feeds and reads as their rows of the table say."""
+"""Published graphs that the page runs."""
 
 _RUNTIMES: Mapping[str, Sequence[str]] = {
     "cpu": ("worker.js", "ort.mjs", "ort.wasm.gz"),
     "gpu": ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz"),
 }
-"""Files that run the networks; a browser fetches those of one device."""
 _BUILT = ("app.js", *chain.from_iterable(_RUNTIMES.values()))
 _MANIFEST = {
     "name": "rilievo: depth and surface of a photograph",
@@ -85,15 +84,13 @@ _NAMES = {
 }
 _HERE = files("rilievo.serving.browser")
 _UNIT_FIT = Anchoring(model="", rank_correlation=1.0, residual=1.0)
-"""A fit that adds nothing to the ranges: the page adds its own."""
 
 
 @frozen
 class WrittenPage:
-    """The folder that was written.
+    """Folder that was written.
 
     Attributes:
-        folder: Path of the folder.
         models: Names and licences of its networks.
         bytes: Size of all its files.
     """
@@ -106,17 +103,15 @@ class WrittenPage:
 def write_page(
     output: str | Path, models: Sequence[str | Path] = (), app: AppSettings | None = None
 ) -> WrittenPage:
-    """Write a folder in which depth of photographs is predicted by the visitor's browser.
+    """Write a page that predicts depth in the visitor's browser; an older one is replaced.
 
     Args:
-        output: The folder; an older page of ours there is replaced.
-        models: Networks besides ``USUAL`` and ``BETTER``: ONNX files that say what they are, or
-            names of such or of published networks. Those of affine depth answer after the first of
-            ``USUAL``, to which they are anchored.
-        app: Facts of the server behind the page, if there is one.
+        output: Folder.
+        models: Further networks: ONNX files that say what they are, or names.
+        app: Facts of the server behind the page.
 
     Raises:
-        OptionError: If a model is not one ONNX file with depth, or two files say the same name.
+        OptionError: If a model is not one ONNX file with depth, or two have one name.
         ModelError: If a model is not found or cannot be read.
         OutputError: If something else is in the way, or cannot be written.
     """
@@ -135,8 +130,6 @@ def write_page(
 
 @frozen
 class _Network:
-    """A network of the page, and the file that holds it."""
-
     name: str
     kind: DepthKind | None
     licence: str
@@ -185,16 +178,10 @@ def _network(name: str | Path) -> _Network:
 
 
 def _runs_as_published(model: Model) -> bool:
-    """Whether the page feeds and reads a graph by code of its own."""
     return isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED
 
 
 def _files_here(name: str | Path) -> Sequence[Path]:
-    """Files of a model of the catalogue, which are here already; none for other models.
-
-    Raises:
-        ModelError: If they have to be downloaded first.
-    """
     entry = table.ENTRIES.get(str(name))
     if entry is None:
         return []
@@ -257,7 +244,6 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
 
 
 def _file_name(model: str) -> str:
-    """A name that every host and every address takes, and no two models share."""
     safe = "".join(
         character if character.isascii() and character.isalnum() else "-" for character in model
     )
@@ -274,7 +260,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
-    """The script by which the page works offline; its version is a hash of all files."""
+    """Script by which the page works offline; its version is a hash of all files."""
     digest = hashlib.sha256(VERSION.encode())
     every = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in every:
@@ -290,7 +276,6 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
 
 
 def _terms() -> Mapping[str, Mapping[str, Terms]]:
-    """Terms of measuring that a page cannot know before it sees a photograph."""
     sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
     sorts = {
         "up_to_scale": (DepthKind.UP_TO_SCALE, None),
@@ -315,11 +300,6 @@ def _seen(kind: DepthKind, source: CameraSource, fit: Anchoring | None) -> Predi
 
 
 def _check_ours(folder: Path) -> None:
-    """Refuse to replace a folder that holds anything but an older page.
-
-    Raises:
-        OutputError: If it does.
-    """
     if not folder.is_dir():
         return
     there = {path.name for path in folder.iterdir()}

@@ -1,7 +1,4 @@
-"""Published graphs that the page runs, as its scripts need to know them.
-
-Their files say nothing of themselves, so the page says how photographs go in and what comes out.
-"""
+"""Published graphs, as the page's scripts run them."""
 
 from collections.abc import Sequence
 
@@ -18,20 +15,17 @@ _READING = "depth"
 
 @frozen
 class PageGraph:
-    """A graph from one normalised picture to one map of depth.
+    """Graph from one normalised picture to one map of depth.
 
     Attributes:
-        kind: Kind of the depth.
         rule: Rule of the network's size, with its parameters beside it.
         resampling: Filter for resizing.
         padding: Reflected border; see ``Preparation``.
         fill: Multiple to which the network pads its input.
         rescale: Factor for pixels of 0..255, before mean and deviation.
-        mean: Mean of red, green, blue.
-        std: Standard deviation of red, green, blue.
         input: Name of the input; empty for the only one.
         back: Rule by which the answer is resized to the photograph.
-        depth: Names that files give the output, the first found is taken.
+        depth: Names of the output, in order of preference.
     """
 
     kind: DepthKind
@@ -52,7 +46,7 @@ class PageGraph:
 
 
 def page_graph(card: ModelCard) -> PageGraph | None:
-    """Graph of a model of the catalogue; None if the page runs it otherwise, or not at all."""
+    """Graph of a model that the page can run."""
     entry = table.ENTRIES.get(card.name)
     if entry is None or card.kind is None:
         return None
@@ -81,7 +75,6 @@ def page_graph(card: ModelCard) -> PageGraph | None:
 
 
 def _is_plain(facts: GraphFacts, entry: CatalogueEntry) -> bool:
-    """Whether one picture goes in and one map comes out, in one file."""
     is_special = facts.turned or facts.views or facts.sky or facts.settings
     return (
         facts.feeding is Feeding.PICTURE

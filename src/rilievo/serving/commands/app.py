@@ -11,7 +11,7 @@ from rilievo.serving.server.decoding.messages import bounds
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the app page until it is stopped."""
+    """Serve the page."""
     options = parse(
         AppOptions,
         arguments,

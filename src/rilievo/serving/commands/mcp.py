@@ -13,7 +13,7 @@ _OF_SERVERS = ("http", "host", "port", "root-path", "proxies", "token-file", "ho
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Answer an assistant's questions about photographs, until it leaves."""
+    """Answer an assistant."""
     for word in arguments:
         option = word.partition("=")[0].replace("_", "-")
         if option.startswith("--") and option[2:] in _OF_SERVERS:

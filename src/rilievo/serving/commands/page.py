@@ -22,7 +22,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a folder that any static host serves and in which browsers predict depth."""
+    """Write the page."""
     request = parse(
         _Arguments,
         arguments,

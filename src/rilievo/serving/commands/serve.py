@@ -10,7 +10,7 @@ from rilievo.serving.server.server_options import ServeOptions
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve depth, normals, surfaces and measurements over HTTP until stopped."""
+    """Serve depth over HTTP until stopped."""
     options = parse(
         ServeOptions,
         arguments,

@@ -1,1 +1,1 @@
-"""Parts that all listeners share: address, guard, connections, refusals, the way to stop."""
+"""Parts that all listeners share."""

@@ -1,9 +1,4 @@
-"""Open connections of each address, which are bounded, so that no address holds all of them.
-
-Streams that are open, bounded over all clients and for each of them.
-
-Name of the client that sends requests, for limits on what one client takes.
-"""
+"""Bounds on open connections and streams."""
 
 import ipaddress
 from collections import Counter
@@ -19,12 +14,6 @@ class OpenStreams:
     """Counts of open streams by client."""
 
     def __init__(self, most: int, *, most_of_one: int) -> None:
-        """Begin without any.
-
-        Args:
-            most: Most streams of all clients.
-            most_of_one: Most streams of one client.
-        """
         self._most, self._most_of_one = most, most_of_one
         self._counts: Counter[str] = Counter()
 
@@ -34,10 +23,10 @@ class OpenStreams:
 
     @contextmanager
     def counted(self, client: str) -> Iterator[None]:
-        """Count a stream of a client for as long as the context lasts.
+        """Count a stream of a client in the context.
 
         Raises:
-            Refusal: If there are as many as there may be.
+            Refusal: If there are too many.
         """
         if self.total() >= self._most:
             raise busy(f"{self.total()} streams are open already", _AGAIN_SECONDS)
@@ -54,7 +43,7 @@ class OpenStreams:
 
 
 def client_name(address: str) -> str:
-    """Name of one client: its address, or the network of 64 bits of an IPv6 address."""
+    """Address of a client, or its IPv6 network of 64 bits."""
     try:
         host = ipaddress.ip_address(address)
     except ValueError:
@@ -65,26 +54,17 @@ def client_name(address: str) -> str:
 
 
 class Connections:
-    """Counts of open connections by client, an address or a network of 64 bits of IPv6."""
+    """Counts of open connections by client."""
 
     def __init__(self, most: int, proxies: str = "") -> None:
-        """Begin without connections.
-
-        Args:
-            most: Most connections of one client.
-            proxies: Addresses or networks with commas between, or "*" for all, that are not
-                counted, as they connect for many clients.
-        """
+        """Begin without connections; those of ``proxies`` are not counted."""
         self._most, self._open = most, Counter[str]()
         names = [name.strip() for name in proxies.split(",") if name.strip()]
         self._counts_none = "*" in names
         self._proxies = [network for network in map(_network, names) if network is not None]
 
     def take(self, address: str) -> str | None:
-        """Count a connection; gives the client that it counts for, or None if it has too many.
-
-        A connection that is not counted is of the client "".
-        """
+        """Count a connection; returns its client ("" for a proxy), or None if that has too many."""
         if self._is_proxy(address):
             return ""
         client = client_name(address)
@@ -94,7 +74,7 @@ class Connections:
         return client
 
     def give_back(self, client: str) -> None:
-        """Count a connection of a client no more."""
+        """Uncount a connection."""
         if not client:
             return
         self._open[client] -= 1
@@ -102,7 +82,7 @@ class Connections:
             del self._open[client]
 
     def total(self) -> int:
-        """Number of connections that are counted."""
+        """Number of counted connections."""
         return self._open.total()
 
     def _is_proxy(self, address: str) -> bool:

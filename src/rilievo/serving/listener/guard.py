@@ -1,4 +1,4 @@
-"""Checks of the head of every request: its host, its origin, its token."""
+"""Checks of a request's host, origin and token."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
 
 OPEN_ROUTES = frozenset({"/healthz"})
-"""Routes that need no token, as those who ask for them have none."""
+"""Routes that need no token."""
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
@@ -41,11 +41,11 @@ class Guard:
         """Guard an application.
 
         Args:
-            app: The application.
-            tokens: Secrets of which requests must send one; none lets everybody in.
-            hosts: Names of the server, besides its addresses and this machine's name.
-            observe: Function that is called with route, status and seconds of each request.
-            origins: Origins of other hosts whose pages may call the server, or ``*`` for all.
+            app: Application.
+            tokens: Secrets of which requests must send one, if there are any.
+            hosts: Further names of the server.
+            observe: Function of route, status and seconds of each request.
+            origins: Other origins whose pages may call, or ``*``.
         """
         self._app, self._observe = app, observe
         self._digests = [_digest(token.encode()) for token in tokens]
@@ -82,7 +82,6 @@ class Guard:
         await (self._cors or self._answer)(scope, body, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of a client that may ask, if it has a token."""
         if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(scope):
             line = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
             refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})
@@ -104,7 +103,6 @@ class Guard:
             )
 
     def _may_call(self, headers: Headers) -> bool:
-        """Whether the page that sends a request is of an origin that the options name."""
         return not self._origins.isdisjoint((headers.get("origin", "").lower(), "*"))
 
     def _is_known(self, scope: Scope) -> bool:
@@ -134,7 +132,6 @@ class Guard:
         return socket.gethostname().lower()
 
     def _watched(self, scope: Scope, send: Send) -> Send:
-        """The sender, with the headers of every answer, and told when the answer ends."""
         start, status = time.monotonic(), 0
 
         async def watched(message: Message) -> None:
@@ -152,7 +149,7 @@ class Guard:
 
 
 def route_of(scope: Scope) -> str:
-    """Path of a request inside of the server, wherever a proxy offers it."""
+    """Path inside of the server, without a proxy's."""
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 

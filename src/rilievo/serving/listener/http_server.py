@@ -1,7 +1,4 @@
-"""The HTTP server of every listener: uvicorn with bounds on connections, and an end.
-
-HTTP of one connection, with a time limit on heads of requests; an address has few of them.
-"""
+"""HTTP server of every listener."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +16,7 @@ from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, problem_
 from rilievo.serving.listener.stopping import GRACE, StoppableServer
 
 HEAD_SECONDS = 10.0
-"""Time in which the head of a request must come, and a closing connection must end."""
+"""Time for the head of a request, and for closing a connection."""
 
 _TOO_MANY = problem_of(
     Refusal(429, "too many connections from this address: close some, or use them again")
@@ -33,12 +30,12 @@ _FOR_PAGES = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: 
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol with a time limit on heads of requests, and few connections an address."""
+    """uvicorn's protocol with limits on heads and on connections of an address."""
 
     counted = Connections(1_000_000)
-    """Connections of the server's clients, replaced by ``counting``."""
+    """Connections of the server, set by ``counting``."""
     for_pages = b""
-    """Headers that let pages of other origins read a refusal, replaced by ``counting``."""
+    """Headers for pages of other origins, set by ``counting``."""
     _counts_for = ""
     _is_refused = False
     _limit: asyncio.TimerHandle | None = None
@@ -63,7 +60,7 @@ class ImpatientProtocol(H11Protocol):
         self._look_at_end()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a head that is complete ends the waiting."""
+        """Take bytes; a complete head ends the waiting."""
         if self._is_refused:
             return
         super().data_received(data)
@@ -83,7 +80,7 @@ class ImpatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Hand the connection to a stream, which is counted as such."""
+        """Hand the connection to a stream."""
         self._give_back()
         super().handle_websocket_upgrade(event)
 
@@ -100,7 +97,6 @@ class ImpatientProtocol(H11Protocol):
             self._limit = None
 
     def _look_at_end(self) -> None:
-        """Cut a connection that has been closing since the last look."""
         if self._was_closing:
             self.transport.abort()
             return
@@ -114,7 +110,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 def counting(connections: Connections, *, for_pages: bool) -> type[ImpatientProtocol]:
-    """The protocol of one server, which counts its connections here."""
+    """Protocol of one server, with its connections."""
     members = {"counted": connections, "for_pages": _FOR_PAGES if for_pages else b""}
     return type("Counting", (ImpatientProtocol,), members)
 
@@ -132,15 +128,15 @@ def http_server(
     folder: Path | None = None,
     abandon: Callable[[], None] = lambda: None,
 ) -> StoppableServer:
-    """Prepare the server of an application.
+    """Make the server of an application.
 
     Args:
-        app: The application, within its guard.
+        app: Application within its guard.
         options: Address of the server, and its proxies.
         connections: Most open connections of one address.
-        frame_bytes: Largest message over a WebSocket; 0 for a server without any.
+        frame_bytes: Largest message over a WebSocket; 0 for none.
         folder: Folder with all files of the server.
-        abandon: Function that ends what other processes do for the server.
+        abandon: Function that ends other processes of the server.
     """
     config = uvicorn.Config(
         app,

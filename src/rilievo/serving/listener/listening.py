@@ -1,7 +1,4 @@
-"""The listening socket of a server, with its address in words.
-
-The options of servers for their address: host, port, names.
-"""
+"""Listening sockets, and the options of their address."""
 
 import errno
 import ipaddress
@@ -45,7 +42,7 @@ class AddressOptions(Record):
 
     @property
     def is_private(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """Whether this machine alone reaches the server."""
         if self.host == "localhost":
             return True
         try:
@@ -60,7 +57,7 @@ class AddressOptions(Record):
 
     @property
     def calling_origins(self) -> tuple[str, ...]:
-        """Origins of other hosts whose pages may call the server; none by default."""
+        """Other origins whose pages may call."""
         return ()
 
 
@@ -70,7 +67,7 @@ def listed(text: str) -> list[str]:
 
 
 def listed_origins(name: str, text: str) -> tuple[str, ...]:
-    """Origins of the list with commas that an option gives, as browsers spell them."""
+    """Origins as browsers spell them."""
     origins = [origin.lower().rstrip("/") for origin in listed(text)]
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
@@ -86,14 +83,14 @@ def listed_origins(name: str, text: str) -> tuple[str, ...]:
 
 
 HTTP_LISTENERS = ("serve", "app", "predict --live")
-"""Commands that listen at an address; each is asked by ``tests/serving/test_listeners.py``."""
+"""Commands that listen at an address."""
 STREAM_LISTENERS = ("mcp",)
-"""Commands that answer over standard input and output."""
+"""Commands on standard input and output."""
 
 
 @contextmanager
 def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
-    """Socket of a command in ``HTTP_LISTENERS`` that listens at the address of the options."""
+    """Socket of a command in ``HTTP_LISTENERS``."""
     assert command in HTTP_LISTENERS, "each listener has a row, by which it is tested"
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
@@ -121,7 +118,7 @@ def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
 
 
 def address_of(options: AddressOptions, port: int) -> str:
-    """Address under which this machine reaches a server."""
+    """Address of a server for this machine."""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}{options.root_path}/"

@@ -1,7 +1,4 @@
-"""Refusals of requests: a status, one line, and no path or traceback of the server.
-
-Response that tells of a refusal as a problem of RFC 9457, also to a client still sending.
-"""
+"""Refusals of requests: a status, one line, and no path or traceback of the server."""
 
 import asyncio
 import os
@@ -36,7 +33,6 @@ from rilievo.messages import filled, one_line, parameter
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
-"""Causes of a model that cannot be downloaded."""
 _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
     (MissingExtraError, 501),
     (OptionError, 400),
@@ -50,12 +46,10 @@ _traced: set[tuple[str, str]] = set()
 
 
 class Refusal(Exception):
-    """An answer in place of a result.
+    """Answer in place of a result.
 
     Attributes:
-        status: Status of the answer.
         line: Line for the client.
-        headers: Headers of the answer.
         facts: Parameter at fault (``option``), its value, what is expected, a hint.
     """
 
@@ -72,27 +66,22 @@ class Refusal(Exception):
 
 
 class GivenUp(Exception):
-    """Nobody waits for the result any more: the client left, or its time is over."""
+    """Nobody waits for the result any more."""
 
 
 def busy(line: str, seconds: float | int) -> Refusal:
-    """The refusal of a request that may come again later."""
+    """Refusal of a request that may come again."""
     again = max(1, round(seconds))
     return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
 
 
 def stopping() -> Refusal:
-    """The refusal of a request that the server does not come to any more."""
+    """Refusal while the server stops."""
     return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
 
 
 def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refusal:
-    """The refusal that tells a client of an error, whatever it is.
-
-    Args:
-        error: The error.
-        shown: Clients' names of models by the server's paths; other files are told by their name.
-    """
+    """Refusal for an error; ``shown`` has clients' names of models by paths."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
@@ -121,7 +110,6 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
 
 
 def _facts(error: RilievoError, cleared: Callable[[str], str]) -> dict[str, Any]:
-    """Facts of an error as members of the answer, those that it has."""
     value = error.value
     # A client may write a whole number that no float holds.
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
@@ -140,10 +128,7 @@ def _shown(path: str, shown: Mapping[str, str]) -> str:
 
 
 def trace(error: Exception) -> None:
-    """Write an error down for the operator; one that was written before is not written again.
-
-    Clients cannot make the log grow: every place in the code is told of once.
-    """
+    """Log an error for the operator, each place once, so that clients cannot fill the log."""
     key = (type(error).__name__, _place(error.__traceback__))
     if key in _traced or len(_traced) >= _MOST_TRACES:
         return
@@ -153,7 +138,6 @@ def trace(error: Exception) -> None:
 
 
 def _place(frames: TracebackType | None) -> str:
-    """The innermost file and line."""
     place = ""
     while frames is not None:
         place = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
@@ -164,11 +148,10 @@ def _place(frames: TracebackType | None) -> str:
 _DRAINED_BYTES = 64 * 2**20
 _DRAINED_SECONDS = 5.0
 PROBLEM = "application/problem+json"
-"""Media type of refusals."""
 
 
 class Problem(BaseModel):
-    """Refusal as RFC 9457 has it; ``option``, where one is at fault, and what follows may lack."""
+    """Refusal as RFC 9457 has it."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -193,7 +176,7 @@ class Problem(BaseModel):
 
 
 def problem_of(refusal: Refusal) -> bytes:
-    """The body of the answer that tells of a refusal."""
+    """Body of the answer."""
     problem = Problem(
         title=HTTPStatus(refusal.status).phrase,
         status=refusal.status,
@@ -205,13 +188,13 @@ def problem_of(refusal: Refusal) -> bytes:
 
 
 class Body:
-    """Messages that a client sends, as ASGI's ``receive``."""
+    """ASGI's ``receive`` that knows the body's end."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self.is_over = receive, False
 
     async def __call__(self) -> Message:
-        """The next message."""
+        """Next message."""
         message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
             self.is_over = True
@@ -219,10 +202,9 @@ class Body:
 
 
 class RefusalResponse(Response):
-    """The answer that tells of a refusal.
+    """Response with a refusal, after which the rest of the request is read for a while.
 
-    What the client is still sending is read for a while and dropped, so that it comes to read the
-    answer; a connection that is closed meanwhile would be reset.
+    Closing the connection at once would reset it before the client reads.
     """
 
     media_type = PROBLEM

@@ -1,9 +1,6 @@
-"""The end of the server: within seconds of a signal, whatever its threads and children do.
+"""End of the server within seconds of a signal, though threads in decoders cannot be stopped.
 
-A thread cannot be stopped, and one that is in a decoder or a network may take minutes. Requests
-have a few seconds to end; then what is left is abandoned, without a file left behind.
-
-Signals that end a listener, and the exit codes of its process.
+Requests have a few seconds; then the rest is abandoned, without files left.
 """
 
 import os
@@ -23,43 +20,33 @@ import uvicorn
 from rilievo.interruptions import follows
 
 EXIT_CODES: Mapping[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 128 + signal.SIGINT}
-"""Exit codes by signals: SIGTERM is how services are ended, and clients end what they started."""
+"""Exit codes by signals; services end by SIGTERM."""
 LAST_SECONDS = 6.5
-"""Seconds after a signal at which the process of a listener ends by force."""
+"""Seconds from a signal to an end by force."""
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
+    """Let SIGTERM end the process with exit code 0."""
     with _handled([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
         yield
 
 
 @contextmanager
 def ended_at_once() -> Iterator[None]:
-    """Let signals end the process though a thread waits for standard input.
-
-    Files are whole at any moment, as they get their names at the end.
-    """
+    """Let signals end the process while a thread reads standard input; files are never partial."""
     with _handled([*EXIT_CODES], lambda number, frame: end_at_once(number)):
         yield
 
 
 def end_at_once(number: int = signal.SIGTERM) -> None:
-    """End the process as a signal does, whatever its threads do."""
+    """End the process as a signal does."""
     os._exit(EXIT_CODES[number])
 
 
 @contextmanager
 def ended_in_time(exit_code: int) -> Iterator[None]:
-    """Let a signal do what it does, and end the process by force some seconds later.
-
-    Code of others may lose the exception of a signal, and a thread may wait for ever. The watch
-    begins before the signal, as no thread can be started at any place where one comes.
-
-    Args:
-        exit_code: Exit code of a process that is ended by force.
-    """
+    """End the process by force some seconds after a signal, whose exception other code may lose."""
     signalled, over = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -100,15 +87,12 @@ def _handled(
 
 
 GRACE = 5
-"""Seconds that requests have to end when the server is stopped; containers are killed after 10."""
+"""Seconds that requests have to end; containers have 10."""
 _REMOVING_SECONDS = 1.0
 
 
 class StoppableServer(uvicorn.Server):
-    """uvicorn's server, which ends a few seconds after SIGTERM or Ctrl-C in any case.
-
-    SIGTERM is how a service is stopped, so the exit code is 0 then.
-    """
+    """uvicorn's server, which ends seconds after a signal in any case."""
 
     def __init__(
         self,
@@ -116,13 +100,6 @@ class StoppableServer(uvicorn.Server):
         folder: Path | None,
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare the server.
-
-        Args:
-            config: uvicorn's settings.
-            folder: Folder with all files of the server; None if it has no files.
-            abandon: Function that ends what other processes do for the server.
-        """
         super().__init__(config)
         self._folder, self._abandon = folder, abandon
         self._is_interrupted = False
@@ -138,7 +115,7 @@ class StoppableServer(uvicorn.Server):
             raise KeyboardInterrupt
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End connections, those that are to end at once without a last byte."""
+        """End connections."""
         if self.force_exit:
             for connection in [*self.server_state.connections]:
                 connection.transport.abort()
@@ -156,7 +133,7 @@ class StoppableServer(uvicorn.Server):
             timer.start()
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Stop, from another thread; what is left after ``GRACE``, or at once, is cancelled."""
+        """Stop, from another thread; the rest is cancelled after ``GRACE``, or at once."""
         self.force_exit, self.should_exit = at_once, True
 
     def _end(self, code: int) -> None:
@@ -169,7 +146,6 @@ class StoppableServer(uvicorn.Server):
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder in which threads may still be writing."""
     end = time.monotonic() + _REMOVING_SECONDS
     while folder.exists() and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""The page of ``rilievo predict --live``: pictures of depth as they are made."""
+"""Page of ``rilievo predict --live``."""

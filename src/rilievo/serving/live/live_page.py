@@ -1,11 +1,4 @@
-"""Live depth of a camera, stream or video, on a page served to this machine.
-
-Routes of the live page: the page and its pictures, below a path that nobody can guess.
-
-The pictures are motion JPEG (multipart/x-mixed-replace), which every browser has shown for decades.
-
-The latest picture, made in one thread and read in the loop of a server.
-"""
+"""Live depth as motion JPEG, on a page below a secret path."""
 
 import asyncio
 import secrets
@@ -42,7 +35,7 @@ from rilievo.shapes import Pixels
 
 
 class NewestPicture:
-    """The latest picture, for any number of readers, who pass over those that they are late for."""
+    """Latest picture for readers, who skip older ones."""
 
     def __init__(self) -> None:
         """Begin before the first picture."""
@@ -53,7 +46,7 @@ class NewestPicture:
         self._change = asyncio.Event()
 
     def put(self, jpeg: bytes) -> None:
-        """Set the next picture; called in the thread that makes them."""
+        """Set the next picture, from another thread."""
         self.number += 1
         self._picture = (self.number, jpeg)
         self._tell()
@@ -64,7 +57,7 @@ class NewestPicture:
         self._tell()
 
     async def after(self, number: int) -> tuple[int, bytes] | None:
-        """Wait for a picture newer than this number; None at the end."""
+        """Wait for a newer picture; None at the end."""
         self._loop = asyncio.get_running_loop()
         # From here on a picture wakes this task, also one that comes before it waits.
         while self._picture[0] <= number:
@@ -86,7 +79,6 @@ class NewestPicture:
 
 MOST_READERS = 16
 _SEND_SECONDS = 20.0
-"""Time in which a reader takes a picture."""
 _BOUNDARY = "frame"
 _POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _PAGE = """<!doctype html><meta charset="utf-8"><title>rilievo live</title>
@@ -97,7 +89,7 @@ img{max-width:100%;max-height:100vh}</style>
 
 
 def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
-    """The live page below a secret path, as an ASGI application within the guard of servers."""
+    """ASGI application of the page."""
     # All readers are of this machine, and so one client.
     readers = OpenStreams(MOST_READERS, most_of_one=MOST_READERS)
 
@@ -124,8 +116,6 @@ def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
 
 
 class _Pictures(StreamingResponse):
-    """Pictures as they come, until the reader leaves, or does not take one in time."""
-
     def __init__(self, newest: NewestPicture, opened: ExitStack) -> None:
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         super().__init__(_parts(newest), media_type=kind)
@@ -164,17 +154,13 @@ def _no_such_address(request: Request, error: Exception) -> Response:
     return RefusalResponse(Refusal(error.status_code, line, error.headers))
 
 
-_CALM = 0.9
-"""Weight of the previous colour range in each frame, so that colours do not flicker."""
+_CALM = 0.9  # weight of the previous colour range
 _SECRET_BYTES = 16
 _CONNECTIONS = 4 * MOST_READERS
 
 
 class LivePage:
-    """Web server, reachable from this machine only, that shows predictions as they are made.
-
-    Other users of this machine do not know its address, and pages of the web cannot read it.
-    """
+    """Server of live predictions for this user alone."""
 
     def __init__(self) -> None:
         """Start to serve on any free port."""
@@ -191,7 +177,6 @@ class LivePage:
         self._begin = self._end = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Let a signal end the page, and the process some seconds later in any case."""
         self._opened.enter_context(ended_in_time(0))
         return self
 
@@ -201,13 +186,12 @@ class LivePage:
         error: BaseException | None,
         place: TracebackType | None,
     ) -> bool:
-        """Close the page; Ctrl-C is how users end a camera, and no error."""
         self.close(at_once=error is not None)
         return take(error)
 
     @property
     def count(self) -> int:
-        """Number of predictions that were shown."""
+        """Number of shown predictions."""
         return self._newest.number
 
     @property
@@ -228,12 +212,7 @@ class LivePage:
             self._end = time.monotonic()
 
     def close(self, *, at_once: bool = False) -> None:
-        """Stop the server.
-
-        Args:
-            at_once: Whether to cut readers off. Otherwise they have some seconds to take what was
-                shown.
-        """
+        """Stop the server; readers have some seconds, unless ``at_once``."""
         self._newest.end()
         self._server.stop(at_once=at_once)
         self._thread.join(GRACE + 1)

@@ -1,1 +1,1 @@
-"""``rilievo serve``: depth, normals, surfaces and measurements over HTTP."""
+"""``rilievo serve``."""

@@ -1,4 +1,4 @@
-"""Endpoints: functions that answer a request, with what all of them need."""
+"""Endpoints: functions that answer a request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,12 +11,11 @@ from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse, 
 from rilievo.serving.server.work.service import Service
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]
-_CLIENT_LEFT = 499
-"""Status that nobody reads, for the counters."""
+_CLIENT_LEFT = 499  # for the counters: nobody reads it
 
 
 def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint, whose errors are answers."""
+    """Endpoint whose errors are answers."""
 
     async def answered(request: Request) -> Response:
         try:
@@ -32,7 +31,7 @@ def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Await
 
 
 def client_of(request: Request) -> str:
-    """Name of the client that sent a request."""
+    """Name of the client of a request."""
     return client_name("" if request.client is None else request.client.host)
 
 

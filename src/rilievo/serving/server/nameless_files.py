@@ -1,8 +1,4 @@
-"""Files without a name, by which processes pass pixels to each other.
-
-Both sides map such a file into memory: the pixels are not copied on the way, and nothing is left
-over if a process dies.
-"""
+"""Files without a name: shared memory of processes."""
 
 import mmap
 import os
@@ -17,14 +13,14 @@ import numpy as np
 
 
 def close(files: Sequence[int]) -> None:
-    """Close files."""
+    """Close it."""
     for file in files:
         with suppress(OSError):
             os.close(file)
 
 
 def file_of(*parts: "bytes | np.ndarray") -> int:
-    """A file without a name that holds these bytes and arrays one after the other."""
+    """Nameless file of bytes and arrays."""
     file = _nameless()
     try:
         for part in parts:
@@ -38,7 +34,6 @@ def file_of(*parts: "bytes | np.ndarray") -> int:
 
 
 def _bytes_of(part: "bytes | np.ndarray") -> Any:
-    """Bytes, or the memory of an array, byte by byte."""
     return part if isinstance(part, bytes) else part.reshape(-1).view(np.uint8)
 
 
@@ -50,7 +45,7 @@ def _nameless() -> int:
 
 
 def content_of(file: int) -> bytes:
-    """All bytes of a file."""
+    """Content of a file."""
     size, content, at = os.fstat(file).st_size, bytearray(), 0
     while at < size and (piece := os.pread(file, size - at, at)):
         content += piece
@@ -59,9 +54,7 @@ def content_of(file: int) -> bytes:
 
 
 def arrays_of(file: int, *forms: tuple[Sequence[int], type[np.generic]]) -> list[np.ndarray]:
-    """Arrays of these shapes and types that lie in a file one after the other; it may be closed.
-
-    They share the file's memory, and changing them changes nothing for anybody else.
+    """Arrays in the private memory of a file.
 
     Raises:
         ValueError: If they do not fill the file, or it could still shrink.

@@ -1,4 +1,4 @@
-"""The OpenAPI document: parameters from their classes, answers in words."""
+"""OpenAPI document of the server."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ _PREDICTED = (
 
 
 def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
-    """The document of the whole server; ``root_path`` is where a proxy offers it."""
+    """Document of the server below a proxy's ``root_path``."""
     kinds = {kind: {} for kind in media_types()}
     paths = {
         "/v1/predict": {
@@ -111,7 +111,6 @@ def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
 def _work(
     name: str, parameters: type[BaseModel], words: str, kinds: _Json, *required: str
 ) -> _Json:
-    """A route that works on an image, which is its body or a field of a form."""
     operation = _plain(name, words, *required)
     operation["responses"]["200"]["content"] |= kinds
     image = {"type": "string", "format": "binary", "description": _IMAGE}
@@ -146,7 +145,6 @@ def _parameters(parameters: type[BaseModel]) -> list[_Json]:
 
 
 def _schemas(record: type[BaseModel]) -> dict[str, _Json]:
-    """Schemas of the parameters, which are left out where Python has None: no text is null."""
     schemas: dict[str, _Json] = record.model_json_schema()["properties"]
     for schema in schemas.values():
         kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]

@@ -1,4 +1,4 @@
-"""Counts and times for Prometheus, in a registry of the server's own."""
+"""Counts and times for Prometheus."""
 
 from collections.abc import Callable
 
@@ -50,13 +50,13 @@ class Metrics:
         self._batches.observe(count)
 
     def frame(self, outcome: str) -> None:
-        """Count a frame of a stream: answered, passed_over or refused."""
+        """Count a frame: answered, passed_over or refused."""
         self._frames.labels(outcome).inc()
 
     def watch(self, name: str, words: str, value: Callable[[], float]) -> None:
-        """Show a number that is asked for at every scrape."""
+        """Show a number at every scrape."""
         Gauge(f"rilievo_{name}", words, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """Metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,7 +1,4 @@
-"""Routes of the server as an application.
-
-Page for those who open the server's address in a browser: how to call it.
-"""
+"""Routes of the server."""
 
 import asyncio
 import ipaddress
@@ -62,12 +59,7 @@ _PHOTO = "--data-binary @photo.jpg"
 
 
 def guide_page(root: str, *, needs_token: bool) -> str:
-    """Make the page.
-
-    Args:
-        root: Address of the server as the client writes it, with a slash at its end.
-        needs_token: Whether requests need a token.
-    """
+    """Page about how to call the server at an address."""
     curl = "curl -H 'Authorization: Bearer TOKEN'" if needs_token else "curl"
     lines = (
         f"{curl} {_PHOTO} '{root}v1/predict?at=320,240'",
@@ -83,21 +75,21 @@ _WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
 @runtime_checkable
 class Extension(Protocol):
-    """Further routes, and what runs beside them."""
+    """Further routes with their work."""
 
     def routes(self) -> Sequence[BaseRoute]:
-        """The routes, which come after those of the server."""
+        """Routes after those of the server."""
         ...
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Context for as long as requests are answered."""
+        """Context while requests are answered."""
         ...
 
 
 def application(
     service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
 ) -> ASGIApp:
-    """The server as an ASGI application."""
+    """ASGI application of the server."""
 
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
@@ -228,7 +220,7 @@ async def _health(service: Service, request: Request) -> Response:
 
 
 def _metrics(*, for_all: bool) -> Endpoint:
-    """The counters, for this machine alone unless ``for_all``, as where a token was asked for."""
+    """Counters, for this machine alone unless ``for_all``."""
 
     async def metrics(service: Service, request: Request) -> Response:
         if not (for_all or _is_loopback(request)):
@@ -246,7 +238,6 @@ def _guide(*, needs_token: bool) -> Endpoint:
 
 
 def _openapi() -> Endpoint:
-    """The description of all addresses, which is made once, as making it holds up the others."""
     content = b""
 
     async def openapi(service: Service, request: Request) -> Response:
@@ -259,7 +250,6 @@ def _openapi() -> Endpoint:
 
 
 def _is_loopback(request: Request) -> bool:
-    """Whether this machine asks; of a request that a proxy passes on, whether its client does."""
     try:
         host = ipaddress.ip_address("" if request.client is None else request.client.host)
     except ValueError:
@@ -270,7 +260,7 @@ def _is_loopback(request: Request) -> bool:
 async def _uploaded(
     service: Service, request: Request, client: str, outputs: Sequence[str] = ()
 ) -> Upload:
-    """Read the body, unless its request could not wait for a place anyway."""
+    """Read the body, unless its request could not wait."""
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
     service.turns(is_heavy=service.is_heavy(size, outputs)).check()

@@ -1,4 +1,4 @@
-"""The server: made, run by uvicorn, and tidied up at the end."""
+"""The server under uvicorn."""
 
 import logging
 import warnings
@@ -63,7 +63,6 @@ def _serve(
 
 
 def _keep_quiet() -> None:
-    """Keep what clients send wrongly out of the log, as its size would be in their hands."""
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -1,9 +1,4 @@
-"""The options that ``rilievo serve`` and ``rilievo app`` share: address, models, limits.
-
-Limits of servers that are no options: what no operator has a reason to change.
-
-The options of ``rilievo serve``: those of every server, and tokens.
-"""
+"""Options and limits of servers."""
 
 import os
 from dataclasses import field
@@ -26,19 +21,16 @@ class ServerLimits:
     """Numbers that keep one client from holding a server.
 
     Attributes:
-        connections: Open connections of one address; those of proxies are not counted.
-        queue: Requests that wait; more are refused with status 429.
-        uploads: Bodies that arrive at the same time; one client has at most a quarter. The slowest
-            one gives its place to a newcomer.
-        upload_seconds: Time in which a request arrives completely.
+        connections: Open connections of one address, unless a proxy's.
+        queue: Waiting requests.
+        uploads: Arriving bodies; one client has at most a quarter.
+        upload_seconds: Time in which a request arrives.
         download_seconds: Time in which a client takes an answer.
         streams: Open WebSocket streams; one client has at most half.
-        batch: Photographs of one size that go through the network together; one on a processor.
-        batch_seconds: Time that the network waits for other photographs of a batch.
-        workers: Threads that decode photographs, and as many that write results.
+        batch: Photographs in one run of the network; one on a processor.
+        batch_seconds: Time that the network waits for a batch.
+        workers: Threads for decoding, and as many for writing.
         disk_megabytes: Disk space for requests and answers; one client has at most half.
-        video_frames: Frames of a video.
-        video_seconds: Time after which work on a video stops.
         result_megabytes: Disk space for results; one visitor has at most half.
     """
 
@@ -81,15 +73,14 @@ class ServerOptions(AddressOptions, EngineOptions):
     """Seconds after which a request is given up, its wait in the queue included."""
 
     limits: Annotated[ServerLimits, option(hidden=True)] = field(default_factory=ServerLimits)
-    """Limits that no flag sets."""
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens of which requests must send one; none, as a page cannot send one."""
+        """Tokens of requests; none, as a page cannot send one."""
         return ()
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Names of models that requests may name, the default one first."""
+        """Models that requests may name, the default first."""
         return tuple(dict.fromkeys((self.model, *listed(self.offer or ""))))
 
     @property
@@ -104,7 +95,6 @@ class ServerOptions(AddressOptions, EngineOptions):
 
 
 TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
-"""Environment variable with a token, for containers."""
 
 _SHORTEST_TOKEN = 16
 
@@ -133,12 +123,12 @@ class ServeOptions(ServerOptions):
 
     @property
     def calling_origins(self) -> tuple[str, ...]:
-        """Origins of other hosts whose pages may call the server, or ``*`` for all."""
+        """Other origins whose pages may call, or ``*``."""
         is_for_all = listed(self.origins) == ["*"]
         return ("*",) if is_for_all else listed_origins("origins", self.origins)
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens of the file and of the environment; none lets everybody in."""
+        """Tokens; without any, everybody may call."""
         tokens = [os.environ[TOKEN_VARIABLE]] if os.environ.get(TOKEN_VARIABLE) else []
         if self.token_file is not None:
             lines = [line.strip() for line in read_text(self.token_file).splitlines()]

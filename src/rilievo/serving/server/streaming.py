@@ -1,8 +1,4 @@
-"""Streams of frames over a WebSocket: a robot sends JPEGs and gets depth.
-
-For every frame that is answered come two messages: JSON with its number, then the bytes of its
-depth; for one that cannot be answered JSON with an ``error`` alone.
-"""
+"""Frames over a WebSocket, answered by JSON and depth, or JSON with an ``error``."""
 
 import asyncio
 import json
@@ -46,7 +42,7 @@ class FrameDepth:
 def answer_frame(
     model: Model, inference: Inference, photo: Photo, options: PredictOptions
 ) -> FrameDepth:
-    """Bring an answer to the frame's size, as the bytes of an npy file."""
+    """Depth of a frame as an npy file."""
     prediction = finish(model, inference, photo, options)
     depth = prediction.depth_or_none
     if depth is None:
@@ -65,12 +61,10 @@ class _Frame:
     number: int
     content: bytes
     passed_over: int
-    """Frames before it that were skipped, since the one that was answered last."""
+    """Number of frames that were skipped before it."""
 
 
 class _Frames:
-    """Frames between the task that receives them and the one that answers them."""
-
     def __init__(self, *, newest: bool) -> None:
         self._newest = newest
         self._change = asyncio.Condition()
@@ -78,7 +72,7 @@ class _Frames:
         self._count, self._over = 0, False
 
     async def put(self, content: bytes) -> int:
-        """Add a frame; returns how many were skipped for it."""
+        """Add a frame; returns the number of skipped ones."""
         async with self._change:
             if not self._newest:
                 await self._change.wait_for(lambda: self._frame is None or self._over)
@@ -103,7 +97,7 @@ class _Frames:
 
 
 async def stream(websocket: WebSocket, service: Service) -> None:
-    """Answer the frames of one client until it leaves, or sends none for a minute."""
+    """Answer frames until the client leaves, or is silent for a minute."""
     try:
         arguments = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
         _ = arguments.options
@@ -133,7 +127,7 @@ class _Stream:
         self._variant = request.variant(service.offered.named(model))
 
     async def run(self) -> None:
-        """Receive in one task and answer in another, until either ends."""
+        """Receive and answer until either ends."""
         receiving = asyncio.create_task(self._receive())
         try:
             while (frame := await self._frames.take()) is not None:
@@ -150,7 +144,7 @@ class _Stream:
                 await self._socket.close(code, why)
 
     async def _receive(self) -> tuple[int, str]:
-        """Put frames where they are answered; returns why the stream ends."""
+        """Take frames; returns why the stream ends."""
         try:
             while True:
                 async with asyncio.timeout(_IDLE_SECONDS):
@@ -192,7 +186,6 @@ class _Stream:
             raise WebSocketDisconnect from None
 
     async def _predicted(self, content: bytes) -> FrameDepth:
-        """The answer to a frame, which takes its turn among requests."""
         service, variant, options = self._service, self._variant, self._options
 
         async def work(job: ImageJob) -> FrameDepth:

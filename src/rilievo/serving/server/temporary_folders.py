@@ -1,7 +1,4 @@
-"""Temporary files: a folder for the server, one in it for each request, and their bytes bounded.
-
-The folder of a server that was killed is removed at the next start: nobody holds its lock.
-"""
+"""Temporary files of requests; the next start removes those of a killed server."""
 
 import os
 import secrets
@@ -23,30 +20,30 @@ from rilievo.serving.listener.request_refusals import Refusal, busy
 PREFIX = "rilievo-serve-"
 _LOCK = "lock"
 _YOUNG = 60.0
-"""Seconds in which a folder without a lock is one that another server is just making."""
+"""Age below which a folder may not be locked yet [s]."""
 
 
 class RequestFolder:
-    """Folder of one request, and its share of the disk; removed once."""
+    """Folder of one request, with its bytes."""
 
     def __init__(self, path: Path, disk: "Disk", client: str) -> None:
         self.path, self._disk, self._client = path, disk, client
         self._reserved = 0
 
     def reserve(self, count: int) -> None:
-        """Take the bytes that are going to be written, or correct an estimate."""
+        """Reserve bytes, or correct an estimate."""
         self._disk.take(self._client, count - self._reserved)
         self._reserved = count
 
     def remove(self) -> None:
-        """Remove the files, then give the bytes back."""
+        """Remove the files and release the bytes."""
         shutil.rmtree(self.path, ignore_errors=True)
         reserved, self._reserved = self._reserved, 0
         self._disk.take(self._client, -reserved)
 
 
 class Disk:
-    """Bytes that requests and results take at the same time, of all clients and of each."""
+    """Bytes of requests and results, by clients."""
 
     def __init__(self, most: int) -> None:
         self._most, self._lock = most, threading.Lock()
@@ -54,19 +51,19 @@ class Disk:
 
     @property
     def taken(self) -> int:
-        """Bytes that are reserved."""
+        """Reserved bytes."""
         with self._lock:
             return sum(self._taken.values())
 
     def blamed(self, client: str, count: int) -> str:
-        """The client who leaves no room for bytes: who asks, if it has too many, or has most."""
+        """Client that leaves no room: the one that asks, or who has most."""
         with self._lock:
             if self._taken.get(client, 0) + count > self._most // 2:
                 return client
             return max(self._taken, key=lambda client: self._taken[client], default=client)
 
     def take(self, client: str, count: int) -> None:
-        """Reserve bytes; a negative number gives them back."""
+        """Reserve bytes, or release negative ones."""
         with self._lock:
             own, all_of_them = self._taken.get(client, 0), sum(self._taken.values())
             if count > 0:
@@ -85,7 +82,7 @@ class Disk:
 
 
 class Folders:
-    """Folders of requests, inside of one of the server."""
+    """Folders of requests."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self.path, self.disk = path, disk
@@ -97,7 +94,7 @@ class Folders:
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """Make a folder for as long as the context lasts, and remove those of servers that are gone."""
+    """Make a folder for the context; remove those of dead servers."""
     place = Path(tempfile.gettempdir())
     sweep(place)
     # Named before it is made: an interruption while it is made leaves nothing.
@@ -114,7 +111,7 @@ def own_folder() -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove the folders of servers that were killed, and say which."""
+    """Remove the folders of killed servers."""
     try:
         entries = [folder for folder in os.scandir(parent) if folder.name.startswith(PREFIX)]
     except OSError as error:
@@ -129,7 +126,6 @@ def sweep(parent: Path) -> list[Path]:
 
 
 def _is_left(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder of this user whose server is gone."""
     facts = entry.stat(follow_symlinks=False)
     if not stat.S_ISDIR(facts.st_mode):
         return False

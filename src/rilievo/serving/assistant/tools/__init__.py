@@ -1,1 +1,1 @@
-"""Tools that an assistant calls, one file each."""
+"""Tools of assistants, one file each."""

@@ -1,4 +1,4 @@
-"""Tool ``depth``: a picture of depth with its facts."""
+"""Tool ``depth``."""
 
 from io import BytesIO
 from typing import Annotated
@@ -156,7 +156,6 @@ def _camera_text(answer: DepthTold) -> str:
 
 
 def _picture(picture: Image.Image) -> bytes:
-    """PNG of a size that assistants take."""
     picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
     stream = BytesIO()
     picture.save(stream, "PNG")

@@ -1,4 +1,4 @@
-"""Tool ``describe``: depth of a photograph on a grid, with its floor."""
+"""Tool ``describe``."""
 
 import math
 from itertools import pairwise
@@ -25,8 +25,7 @@ from rilievo.serving.assistant.wording import (
 
 _IN = {METRES: "in metres", HEIGHTS: "in heights of the camera", UNKNOWN: "without a unit"}
 _EXTREMES = 0.01, 0.99
-_LEAST_SHARE = 0.05
-"""Share of a cell that has depth; cells with less, such as of sky, have none."""
+_LEAST_SHARE = 0.05  # of a cell with depth
 
 
 class DescribeAsked(ToolArguments):
@@ -95,7 +94,7 @@ class DescribeTold(Told):
 
 
 def describe(photographs: Photographs, request: DescribeAsked) -> ToolAnswer[DescribeTold]:
-    """Describe near and far on a grid, the floor and the camera above it."""
+    """Describe near and far, and the floor."""
     photograph = photographs.see(request.photo)
     prediction, unit = in_a_unit(photograph)
     depth = prediction.depth.depth()
@@ -144,7 +143,6 @@ def _spans(length: int, count: int) -> list[tuple[int, int]]:
 
 
 def _place(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceTold:
-    """The pixel whose depth is nearest to a quantile."""
     level = float(np.quantile(depth[valid], share))
     off = np.where(valid, np.abs(depth - level), np.inf)
     v, u = np.unravel_index(int(off.argmin()), depth.shape)
@@ -163,7 +161,6 @@ def _floor(prediction: Prediction) -> FloorTold | None:
 
 
 def _pitch(floor: Floor) -> float:
-    """Angle of the optical axis below the horizon [degrees]."""
     return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
 
 

@@ -1,4 +1,4 @@
-"""Tool ``known``: sizes that the user knows, by which later answers are in metres."""
+"""Tool ``known``."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -47,7 +47,6 @@ _LENSES = "; ".join(
     for row in LENSES.values()
     for text, words in row.guide.items()
 )
-"""Spellings of all lenses, with words for each."""
 
 
 class KnownAsked(ToolArguments):
@@ -95,7 +94,7 @@ class KnownTold(Told):
 
 
 def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold]:
-    """State a fact, and predict with it; one that cannot be used is refused and forgotten."""
+    """State a fact; one that cannot be used is forgotten."""
     _check(request)
 
     def change(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
@@ -162,7 +161,6 @@ def _check(request: KnownAsked) -> None:
 
 
 def _fact(request: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
-    """The fact, read from its text as the command line reads it, with words."""
     points = pixels_of(request.points, request.unit, shape)
     if len(points) == 4:
         assert request.thing is not None, "checked"

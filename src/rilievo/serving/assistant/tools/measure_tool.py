@@ -1,4 +1,4 @@
-"""Tool ``measure``: distances, lengths, heights, areas, angles, each with its range."""
+"""Tool ``measure``."""
 
 import shlex
 from typing import Annotated, Literal
@@ -92,7 +92,7 @@ class MeasureTold(Told):
 
 
 def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer[MeasureTold]:
-    """Measure in metres; without a known size, in heights of the camera."""
+    """Measure in metres, else in camera heights."""
     least, most = _COUNTS[arguments.what]
     if not least <= len(arguments.points) <= most:
         raise OptionError(

@@ -1,4 +1,4 @@
-"""Tool ``regions``: distances and sizes of things in boxes, each with its range."""
+"""Tool ``regions``."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -54,7 +54,7 @@ class RegionsTold(Told):
 
 
 def regions(photographs: Photographs, request: RegionsAsked) -> ToolAnswer[RegionsTold]:
-    """Measure in metres; without a known size, in heights of the camera."""
+    """Measure in metres, else in camera heights."""
     photograph = photographs.see(request.photo)
     prediction, unit = photograph.prediction, METRES
     if not photograph.is_metric:

@@ -1,4 +1,4 @@
-"""Tool ``surface``: a surface in a file, for viewers of 3-D models or the browser."""
+"""Tool ``surface``."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,6 @@ from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer
 from rilievo.serving.assistant.wording import notes_text, paragraph, source_of_sizes
 
 _OUTPUTS = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
-"""Outputs by the names that assistants have for them."""
 _FORMS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is not None}
 _MOST_NAMES = 1000
 
@@ -46,7 +45,7 @@ class SurfaceTold(Told):
 
 
 def surface(photographs: Photographs, request: SurfaceAsked) -> ToolAnswer[SurfaceTold]:
-    """Write the surface; a file of another surface is kept, and the new one numbered."""
+    """Write the surface under a free name."""
     photograph = photographs.see(request.photo)
     target = photographs.folders.target(photograph.stamp.path)
     path = _saved(photograph.prediction, target, _OUTPUTS[request.format])
@@ -68,7 +67,6 @@ def surface(photographs: Photographs, request: SurfaceAsked) -> ToolAnswer[Surfa
 
 
 def _saved(prediction: Prediction, target: Path, output: str) -> Path:
-    """Save under the first name that is free, or taken by the same prediction."""
     for number in range(1, _MOST_NAMES):
         stem = target if number == 1 else target.with_name(f"{target.name}-{number}")
         path = stem.with_name(stem.name + OUTPUTS[output].suffix)
@@ -93,7 +91,6 @@ _ASKED = create_model(
         ),
     ),
 )
-"""Arguments with the formats of the table."""
 
 SURFACE = AssistantTool(
     name="surface",

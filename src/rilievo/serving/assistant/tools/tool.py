@@ -1,4 +1,4 @@
-"""Tool of an assistant: its name, its texts, its schemas, the function that answers."""
+"""Parts of an assistant's tool."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ def _list_of_text(value: Any) -> object:
 
 
 ListOrText = BeforeValidator(_list_of_text)
-"""Acceptance of a list as a text of JSON, as some clients send it."""
+"""List, or its JSON as a text."""
 Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
 Unit = Annotated[
     Literal["fraction", "pixel"],
@@ -51,13 +51,7 @@ class Told(BaseModel):
 
 @frozen
 class ToolAnswer(Generic[SomeTold]):
-    """Answer of a tool.
-
-    Attributes:
-        text: Text for the assistant.
-        told: The same as numbers.
-        pictures: Pictures as PNG files.
-    """
+    """Text, numbers, and pictures as PNG files."""
 
     text: str
     told: SomeTold
@@ -66,16 +60,13 @@ class ToolAnswer(Generic[SomeTold]):
 
 @frozen
 class AssistantTool(Generic[SomeAsked, SomeTold]):
-    """A tool.
+    """Tool of an assistant.
 
     Attributes:
-        name: Name by which it is called.
         title: Name for people.
-        description: Description for the assistant.
         asked: Class of its arguments.
         told: Class of its structured answer.
-        answer: Function that answers.
-        only_reads: Whether it changes nothing: no file, no fact.
+        only_reads: Whether it changes no file and no fact.
     """
 
     name: str

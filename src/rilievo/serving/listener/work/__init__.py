@@ -1,1 +1,1 @@
-"""Turns of clients, jobs that can be given up, memory."""
+"""Work of listeners."""

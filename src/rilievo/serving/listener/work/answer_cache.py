@@ -1,4 +1,4 @@
-"""Answers that are kept for the next question, as many as fit into a number of bytes."""
+"""Cache of answers, bounded in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,25 +15,19 @@ SomeAnswer = TypeVar("SomeAnswer")
 class _Entry(Generic[SomeAnswer]):
     answer: SomeAnswer
     fresh: SomeAnswer
-    """Copy of which nothing was read that is computed late."""
+    """Copy without its late parts."""
 
 
 class AnswerCache(Generic[Key, SomeAnswer]):
-    """Answers by their questions; those that were used longest ago leave first."""
+    """Answers by questions; the least recently used leave first."""
 
     def __init__(self, most_bytes: int, copied: Callable[[SomeAnswer], SomeAnswer]) -> None:
-        """Begin without any.
-
-        Args:
-            most_bytes: Bytes of all arrays of the answers.
-            copied: Function that copies an answer, without parts that are computed when they are
-                read and were not read yet.
-        """
+        """Begin empty; ``copied`` copies an answer without computing its late parts."""
         self._most_bytes, self._copied = most_bytes, copied
         self._entries: OrderedDict[Key, _Entry[SomeAnswer]] = OrderedDict()
 
     def get(self, key: Key) -> SomeAnswer | None:
-        """The answer to a question; None if it is not kept."""
+        """Answer to a question."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -41,12 +35,12 @@ class AnswerCache(Generic[Key, SomeAnswer]):
         return entry.answer
 
     def put(self, key: Key, answer: SomeAnswer) -> None:
-        """Keep an answer of which nothing was read yet."""
+        """Keep an answer without its late parts."""
         self._entries[key] = _Entry(answer, self._copied(answer))
         self._entries.move_to_end(key)
 
     def trim(self) -> None:
-        """Drop what takes too much, after answers were used: parts computed late take most."""
+        """Drop the oldest, also after late parts were computed."""
         while len(self._entries) > 1 and self.bytes > self._most_bytes:
             self._entries.popitem(last=False)
         if self.bytes > self._most_bytes:
@@ -57,14 +51,13 @@ class AnswerCache(Generic[Key, SomeAnswer]):
 
     @property
     def bytes(self) -> int:
-        """Bytes of all arrays, those that several answers share once."""
+        """Bytes of all arrays, shared ones once."""
         arrays = _memories([*self._entries.values()])
         sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
         return sum(sizes.values())
 
 
 def _memories(record: object) -> Iterator[np.ndarray]:
-    """Arrays of a record that own their memory; nothing is computed for it."""
     if isinstance(record, np.ndarray):
         while isinstance(record.base, np.ndarray):
             record = record.base

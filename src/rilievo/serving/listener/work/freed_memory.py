@@ -1,4 +1,4 @@
-"""Memory that threads have freed: others use it again, or the system gets it back."""
+"""Memory that threads have freed."""
 
 import ctypes
 import sys
@@ -10,10 +10,7 @@ _ARENAS = 2
 
 
 def share_arenas() -> None:
-    """Let all threads take memory from the same few places, so that one uses what another freed.
-
-    It is called before there are threads.
-    """
+    """Let threads share freed memory, before they start."""
     _call("mallopt", _ARENA_MAX, _ARENAS)
 
 

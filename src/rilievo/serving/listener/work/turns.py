@@ -1,7 +1,4 @@
-"""Places at work in a limited number; requests wait for them, in turn by client.
-
-Jobs: the work of requests, which is given up when its time is over or its client leaves.
-"""
+"""Places at work, and jobs that are given up when nobody waits."""
 
 import asyncio
 import math
@@ -13,12 +10,11 @@ from typing import TypeVar
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy, stopping
 
-_MEMORY = 0.2
-"""Weight of the newest duration in the mean one."""
+_MEMORY = 0.2  # weight of the newest duration in the mean
 
 
 class Place:
-    """One place at work; it is given back once."""
+    """Place at work."""
 
     def __init__(self, give_back: Callable[["Place"], None], client: str) -> None:
         self.client, self.start = client, time.monotonic()
@@ -32,16 +28,10 @@ class Place:
 
 
 class Turns:
-    """Places at work, for which clients wait in turn, however many requests each of them has."""
+    """Places, for which clients wait in turn."""
 
     def __init__(self, most: int, *, waiting: int, spare: int = 0) -> None:
-        """Begin with all places free.
-
-        Args:
-            most: Number of places.
-            waiting: Most requests that may wait.
-            spare: Places that one client alone never gets, so that others need not wait.
-        """
+        """Begin with all places free; one client never gets the ``spare`` ones."""
         self._most, self._most_waiting = most, waiting
         self._most_of_one = max(1, most - spare)
         self._at_work: dict[str, int] = {}
@@ -50,21 +40,21 @@ class Turns:
 
     @property
     def working(self) -> int:
-        """Places that are taken."""
+        """Number of taken places."""
         return sum(self._at_work.values())
 
     @property
     def waiting(self) -> int:
-        """Requests that wait."""
+        """Number of waiting requests."""
         return sum(len(queue) for queue in self._waiting.values())
 
     @property
     def seconds_to_wait(self) -> float:
-        """Estimate of the time until a new request gets a place [s]."""
+        """Estimated wait [s]."""
         return (self.waiting + 1) * self._seconds / self._most
 
     def check(self) -> None:
-        """Refuse a request, before its body is read, that could not wait."""
+        """Refuse a request that could not wait."""
         if self.waiting >= self._most_waiting:
             raise busy(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
 
@@ -110,7 +100,6 @@ class Turns:
         self._serve_next()
 
     def _serve_next(self) -> None:
-        """Give free places to clients in turn."""
         while (client := next(filter(self._may_work, self._waiting), None)) is not None:
             queue = self._waiting.pop(client)
             future = queue.popleft()
@@ -133,14 +122,12 @@ AnyJob = TypeVar("AnyJob", bound="RequestJob")
 
 @dataclass(slots=True, kw_only=True)
 class RequestJob:
-    """One request at work.
+    """Request at work.
 
     Attributes:
-        client: Name of the client that asks.
         is_heavy: Whether its work takes seconds.
         has_place: Whether its work has begun.
-        is_given_up: Whether nobody waits for it any more; the next step does not begin then.
-        until: Time at which the request is given up, of ``time.monotonic``.
+        until: Time at which it is given up, of ``time.monotonic``.
     """
 
     client: str
@@ -155,29 +142,29 @@ class RequestJob:
             raise GivenUp
 
     def close(self) -> None:
-        """Release what the request holds; called when the work ends."""
+        """Release what the request holds."""
 
 
 class Jobs:
-    """Work of requests that goes on, also where nobody waits for it any more."""
+    """Work of requests, which ends also if nobody waits."""
 
     def __init__(self, time_limit: float | int) -> None:
         self._time_limit = time_limit
         self._tasks: set[asyncio.Task[object]] = set()
         self.begun = 0
-        """Number of requests whose work has begun so far."""
+        """Number of begun requests."""
 
     @property
     def at_work(self) -> int:
-        """Number of requests whose work has not ended."""
+        """Number of requests at work."""
         return len(self._tasks)
 
     def deadline(self, begun: float) -> float:
-        """Time at which a request that began at another is given up, of ``time.monotonic``."""
+        """Time of ``time.monotonic`` at which a request is given up."""
         return begun + self._time_limit
 
     async def in_time(self, until: float, work: Awaitable[T]) -> T:
-        """The result of work that is given up at a time, of ``time.monotonic``."""
+        """Result of work before a deadline."""
         limit = asyncio.timeout_at(until)
         try:
             async with limit:
@@ -188,7 +175,7 @@ class Jobs:
             raise
 
     def too_late(self, seconds: float = 0.0) -> Refusal:
-        """The refusal of a request whose time is over, with the time after which to try again."""
+        """Refusal after the deadline."""
         return Refusal(
             503,
             f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
@@ -208,10 +195,7 @@ class Jobs:
         *,
         unused: Callable[[T], None] = lambda result: None,
     ) -> T:
-        """Do the work of a request once there is a place for it.
-
-        The place is taken until the work has really ended: a thread cannot be stopped.
-        """
+        """Do the work of a request in a place, which it holds until it ends."""
         task, leaving = self._started(turns, job, work), asyncio.ensure_future(left)
         try:
             await asyncio.wait(
@@ -254,6 +238,5 @@ async def _placed(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[
 
 
 def _tidy(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:
-    """Take note of how work ended that nobody waits for."""
     if not task.cancelled() and task.exception() is None:
         unused(task.result())

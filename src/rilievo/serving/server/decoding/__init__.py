@@ -1,1 +1,1 @@
-"""Decoding of visitors' files in processes of their own."""
+"""Decoding of visitors' files in other processes."""

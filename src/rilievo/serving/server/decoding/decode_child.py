@@ -1,9 +1,8 @@
-"""Decoding processes: one that waits with all modules loaded, and those it forks, which decode.
+"""Decoding processes: one that waits with all modules loaded, and its forks, which decode.
 
-They have limits of CPU time and memory, no files but those of their work, and none of the server's
-environment. Where the kernel filters system calls, they cannot open files, connect, or start
-processes, so every module that a decoder needs is loaded before. The one that waits never decodes,
-has one thread, and so can always fork and kill. All end when the server does.
+They have limits of CPU time and memory, cannot open files where the kernel filters calls, and none
+of the server's environment. The waiting one has one thread, so that it can fork. All end with the
+server.
 """
 
 import ctypes
@@ -41,11 +40,9 @@ from rilievo.types import Camera, OwnDepth, Photo
 
 _MOST_OPEN = 64
 _IDLE_SECONDS = 10.0
-"""Time without work after which a process gives back the memory of its last photographs."""
+"""Idle time after which a process gives back memory."""
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
-"""Encodings of texts in metadata that are modules of their own."""
 _PACKAGES = (cameras, photographs)
-"""Packages some of whose modules are imported where they are used."""
 _LOADED = (
     *(
         f"{package.__name__}.{module.name}"
@@ -62,11 +59,10 @@ _LOADED = (
     "xml.etree.ElementTree",
     *(f"encodings.{name}" for name in _ENCODINGS),
 )
-"""Modules that are loaded before they are needed, as far as they are installed."""
 
 
 def main(descriptor: int) -> None:
-    """Fork and kill processes as the server asks, until it ends."""
+    """Fork and kill processes as the server asks."""
     for name in _LOADED:
         with suppress(ImportError, MissingExtraError):
             import_module(name)
@@ -104,7 +100,6 @@ def _fork(server: socket.socket, children: set[int]) -> None:
 
 
 def _kill(pid: int, children: set[int]) -> int:
-    """End a process; returns how it had ended, as ``os.waitstatus_to_exitcode`` says it."""
     if pid not in children:
         return 0
     children.discard(pid)
@@ -126,8 +121,6 @@ def _work_and_end(server: socket.socket) -> None:
 
 
 class _Work:
-    """Work of one process, message by message."""
-
     def __init__(self, server: socket.socket) -> None:
         self._server = server
         self._ways: dict[str, Callable[[Message, list[int]], None]] = {
@@ -140,7 +133,7 @@ class _Work:
         self._iterators: list[Iterator[Frame]] = []
 
     def run(self) -> None:
-        """Do what is asked until the server ends."""
+        """Answer messages until the server ends."""
         limit_files()
         before = address_space()
         if syscall_filter.is_available():
@@ -161,7 +154,6 @@ class _Work:
                 close(files)
 
     def _message(self) -> tuple[Message, list[int]] | None:
-        """The next message; memory that is free goes back to the system if it takes long."""
         work = select.poll()
         work.register(self._server, select.POLLIN)
         if not work.poll(1000 * _IDLE_SECONDS):
@@ -230,7 +222,7 @@ def _release_memory() -> None:
 
 
 def facts_of(photo: Photo) -> Message:
-    """All of a photograph but its arrays."""
+    """Facts of a photograph, without its arrays."""
     own, camera = photo.own_depth, photo.camera
     return {
         "shape": photo.pixels.shape,
@@ -257,7 +249,7 @@ def _depth_facts(own: OwnDepth) -> Message:
 
 
 def limit_files() -> None:
-    """Limit what a process may open, for good."""
+    """Limit the number of open files."""
     if sys.platform == "linux":
         import resource
 
@@ -266,7 +258,7 @@ def limit_files() -> None:
 
 
 def limit(*, cpu_seconds: int, most_bytes: int) -> None:
-    """Limit the CPU time of the work that follows, and all memory of this process."""
+    """Limit CPU time of the next work, and memory."""
     if sys.platform == "linux":
         import resource
 
@@ -278,7 +270,7 @@ def limit(*, cpu_seconds: int, most_bytes: int) -> None:
 
 
 def address_space() -> int:
-    """Bytes of memory of this process, taken or reserved; 0 where the system does not say."""
+    """Bytes of address space; 0 if unknown."""
     if sys.platform != "linux":
         return 0
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])

@@ -1,8 +1,6 @@
-"""Decoding of what strangers send, in processes that can be killed.
+"""Decoding of strangers' files in processes that can be killed; a crash is a refusal.
 
-No file can so hold a thread of the server: a process that takes too much time is ended, and one
-that crashes is a refusal. Pixels come back in shared memory. Where the system cannot pass open
-files to processes (Windows), threads decode, and only their header limits photographs.
+On Windows threads decode, and the header alone limits a photograph.
 """
 
 import atexit
@@ -38,7 +36,7 @@ from rilievo.serving.server.nameless_files import arrays_of, close
 from rilievo.types import Camera, CameraSource, OwnDepth, Photo
 
 _BYTES_PER_PIXEL = 48
-"""Memory that decoders may take for a pixel: 16 bits, four channels, coefficients, copies."""
+"""Memory for a pixel: 16 bits, four channels, coefficients, copies."""
 _SPARE_BYTES = 512 * 2**20
 _VIDEO_BYTES = 4 * 2**30
 _START_SECONDS = 60.0
@@ -50,7 +48,7 @@ _PROGRAM = (
     "from rilievo.serving.server.decoding.decode_child import main; main({file})"
 )
 _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
-"""Variables of the environment that decoding needs; the others may be secrets."""
+"""Environment of decoding; other variables may be secrets."""
 _SETTINGS = {
     # One thread, as it forks.
     "OPENBLAS_NUM_THREADS": "1",
@@ -59,37 +57,34 @@ _SETTINGS = {
     # a third of the time of decoding. 32 MB is the most that glibc takes.
     "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**27}",
 }
-"""Further variables."""
 
 
 @runtime_checkable
 class ImageFile(Protocol):
-    """A photograph's file: an upload, or a file on disk."""
+    """File of a photograph."""
 
     @property
     def name(self) -> str:
         """Name in messages."""
 
     def read(self) -> bytes:
-        """The content."""
+        """Content of the file."""
 
     def shared(self) -> int:
-        """The content in a file that another process may read; it must be closed."""
+        """Open file with the content; it must be closed."""
 
 
 class DecodeDefect(RuntimeError):
-    """A defect of ours in a decoding process, with its traceback."""
+    """Our defect in a decoding process."""
 
 
 @dataclass(eq=False, slots=True)
 class _Child:
-    """A process that decodes one file at a time."""
-
     pid: int
     channel: socket.socket
 
     def is_alive(self) -> bool:
-        """Whether it waits for work, and was not ended by somebody else meanwhile."""
+        """Whether it still waits for work."""
         try:
             self.channel.settimeout(0)
             return bool(self.channel.recv(1, socket.MSG_PEEK))
@@ -100,20 +95,16 @@ class _Child:
 
 
 class _Starter:
-    """The process that forks others. It is started again if it was killed."""
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
     def start(self) -> None:
-        """Start it, if it does not run."""
         with self._lock:
             self._started()
 
     def fork(self) -> _Child:
-        """A new process."""
         reply, files = self._ask({"do": "fork"})
         return _Child(reply["pid"], socket.socket(fileno=files[0]))
 
@@ -123,7 +114,7 @@ class _Starter:
         return self._ask({"do": "kill", "pid": child.pid})[0]["status"]
 
     def end(self) -> None:
-        """End it, and with it all processes that it forked."""
+        """End it with all its forks."""
         channel, process = self._channel, self._process
         self._channel = self._process = None
         if channel is not None and process is not None:
@@ -167,29 +158,23 @@ class _Starter:
 
 
 def start() -> None:
-    """Start the process that forks those that decode, before the first file comes."""
+    """Start the forking process."""
     if can_pass():
         _starter().start()
 
 
 @cache
 def _starter() -> _Starter:
-    """The process of this server that forks others."""
     starter = _Starter()
     atexit.register(starter.end)
     return starter
 
 
 class Decoders:
-    """Processes that decode for a server; its threads wait for them."""
+    """Decoding processes of a server."""
 
     def __init__(self, *, max_pixels: int, idle: int) -> None:
-        """Begin without a process.
-
-        Args:
-            max_pixels: Largest photograph.
-            idle: Processes that wait for work; there may be more at work.
-        """
+        """Begin without a process; ``kept`` ones wait for work later."""
         self._max_pixels, self._most_idle = max_pixels, idle
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
@@ -202,31 +187,27 @@ class Decoders:
                 self._keep(child)
 
     def close(self) -> None:
-        """End the processes that wait for work; those at work end with it."""
+        """End waiting processes; others end after their work."""
         self._is_closed = True
         while (child := self._waiting()) is not None:
             _starter().kill(child)
 
     @staticmethod
     def abandon() -> None:
-        """End all processes of this server, also those at work."""
+        """End all processes."""
         if can_pass():
             _starter().end()
 
     @property
     def waiting(self) -> list[int]:
-        """Numbers of the processes that wait for work."""
+        """Numbers of waiting processes."""
         return [child.pid for child in self._idle]
 
     def size(self, upload: ImageFile, *, until: float) -> tuple[int, int]:
-        """Size (height, width) that the header of a photograph announces.
-
-        Args:
-            upload: The photograph.
-            until: Time, of ``time.monotonic``, at which a process is killed.
+        """Size (height, width) in a photograph's header, before a time of ``time.monotonic``.
 
         Raises:
-            InputError: If it is not a photograph, or its header takes too long or too much memory.
+            InputError: If it is not a photograph, or takes too long or too much memory.
         """
         if not can_pass():
             return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
@@ -247,8 +228,8 @@ class Decoders:
         """Read a photograph as ``read_photo`` does.
 
         Args:
-            upload: The photograph.
-            own_depth: Whether to read the depth map that the file holds.
+            upload: Photograph.
+            own_depth: Whether to read the file's depth map.
             reading: Further arguments of ``read_photo``.
             cpu_seconds: CPU time that it may take.
             until: Time, of ``time.monotonic``, at which a process is killed.
@@ -274,7 +255,7 @@ class Decoders:
             close(files)
 
     def video(self, path: Path) -> FrameSource:
-        """Open a video, which must be closed; its frames are decoded in a process of its own."""
+        """Open a video in its own process."""
         return ForeignVideo(self, path) if can_pass() else open_video(path)
 
     def _of_file(
@@ -298,7 +279,7 @@ class Decoders:
         return reply
 
     def take(self) -> _Child:
-        """A process, which is kept again or ended."""
+        """Process for the block."""
         while (child := self._waiting()) is not None:
             if child.is_alive():
                 return child
@@ -306,13 +287,13 @@ class Decoders:
         return _starter().fork()
 
     def end(self, child: _Child) -> int:
-        """End a process; returns how it had ended, negative for a signal."""
+        """End a process; returns its exit status."""
         return _starter().kill(child)
 
     def asked(
         self, child: _Child, message: Message, files: list[int], until: float
     ) -> tuple[Message, list[int]]:
-        """Ask a process; if it fails, it is ended."""
+        """Answer of a process; one that fails is ended."""
         name = str(message["name"])
         try:
             child.channel.settimeout(max(0.001, until - time.monotonic()))
@@ -350,7 +331,6 @@ class Decoders:
 
 
 def _is_over(status: int) -> bool:
-    """Whether a process was ended by its limit of CPU time."""
     return sys.platform != "win32" and status == -signal.SIGXCPU
 
 
@@ -365,7 +345,7 @@ def _failed(name: str) -> InputError:
 
 
 def photo_of(message: Message, files: list[int], max_pixels: int) -> Photo:
-    """The photograph that a process describes, as ``facts_of`` there.
+    """Photograph from the facts of a process.
 
     Raises:
         LookupError: If a fact is missing. TypeError, ValueError: If one cannot be.
@@ -413,12 +393,11 @@ def _depth_of(message: Message, metres: np.ndarray | None) -> OwnDepth:
 
 
 class ForeignVideo(FrameSource):
-    """A video that another process decodes, frame by frame."""
+    """Video that another process decodes."""
 
     has_alpha = False
 
     def __init__(self, decoders: Decoders, path: Path) -> None:
-        """Open a video file and decode its first frame."""
         check_regular(path)
         self.path, self.fault = path, None
         self._decoders = decoders

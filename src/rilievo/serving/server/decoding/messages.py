@@ -1,7 +1,4 @@
-"""Messages between the server and its decoding processes: JSON with nameless files.
-
-Nothing is unpickled, as a decoder that a hostile file has taken over could send anything.
-"""
+"""Messages to decoding processes: JSON with open files, never a pickle."""
 
 import json
 import os
@@ -21,7 +18,7 @@ Message = dict[str, Any]
 
 
 class NamedImage(BytesIO):
-    """Bytes of an image file that errors call by a name."""
+    """Image file in memory with a name."""
 
     def __init__(self, content: bytes, name: str) -> None:
         super().__init__(content)
@@ -29,12 +26,12 @@ class NamedImage(BytesIO):
 
 
 def can_pass() -> bool:
-    """Whether this system passes open files to processes and forks them."""
+    """Whether this system can fork and pass open files."""
     return hasattr(socket, "send_fds") and hasattr(os, "fork")
 
 
 def bounds() -> str:
-    """Bounds of decoding on this system, in one line."""
+    """Bounds of decoding, in one line."""
     if not can_pass():
         return "files are decoded in threads, with the rights of this process"
     if syscall_filter.is_available():
@@ -46,14 +43,14 @@ def bounds() -> str:
 
 
 def send(channel: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()) -> None:
-    """Send a message, and open files with it."""
+    """Send a message with open files."""
     body = json.dumps(message).encode()
     socket.send_fds(channel, [len(body).to_bytes(_LENGTH_BYTES, "little")], files)
     channel.sendall(body)
 
 
 def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
-    """The next message and its files, which must be closed; None where the other side has ended.
+    """Next message and its files; None at the end.
 
     Raises:
         ValueError: If it is not a message.

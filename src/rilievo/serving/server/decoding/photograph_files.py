@@ -1,4 +1,4 @@
-"""Photographs on disk, decoded in processes as those of visitors are."""
+"""Photographs of this machine, decoded in other processes."""
 
 import os
 import time
@@ -17,26 +17,20 @@ from rilievo.types import Photo
 
 _CPU_SECONDS = 60
 _SECONDS = 300.0
-"""Time that the decoding of a photograph may take."""
 
 
 @dataclass(frozen=True)
 class _DiskFile:
-    """A file on disk."""
-
     path: Path
 
     @property
     def name(self) -> str:
-        """Name in messages."""
         return printable(self.path)
 
     def read(self) -> bytes:
-        """The content."""
         return self.path.read_bytes()
 
     def shared(self) -> int:
-        """The file, open for reading."""
         try:
             return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -45,28 +39,24 @@ class _DiskFile:
 
 @dataclass(frozen=True)
 class _PastedFile:
-    """A file that a message held."""
-
     name: str
     content: bytes
 
     def read(self) -> bytes:
-        """The content."""
         return self.content
 
     def shared(self) -> int:
-        """The content in a file that another process may read."""
         return file_of(self.content)
 
 
 def read_photo(path: Path) -> Photo:
-    """Read a photograph as ``rilievo.read_photo`` does, in a process that can do nothing else."""
+    """Read a photograph in a restricted process."""
     check_regular(path)
     return _decoded(_DiskFile(path), MAX_PIXELS)
 
 
 def read_pasted(name: str, content: bytes) -> Photo:
-    """Read a photograph that a message held, within the bounds of requests."""
+    """Read a photograph of a message."""
     return _decoded(_PastedFile(name, content), ServerOptions().max_pixels)
 
 

@@ -1,12 +1,10 @@
 """Filter of system calls for decoding processes, on Linux (seccomp-bpf).
 
-A decoder that a hostile file has taken over can compute, use memory and answer over the sockets and
-files that the process already has. It cannot open a file, connect, start a process or a program,
-or signal another process. Calls that are not listed fail with EPERM, which libraries take as they
-take a missing file. Threads are allowed, as decoders of video start some.
+A decoder that a hostile file has taken over can compute and answer over its open files, but not
+open files, connect, start programs, or signal processes. Other calls fail with EPERM, which
+libraries take for a missing file.
 
-The program is classic BPF (Linux, Documentation/userspace-api/seccomp_filter.rst): the number of a
-call is compared with each row of the table. The kernel keeps the answers, so a call costs nothing.
+The program is classic BPF (Linux, Documentation/userspace-api/seccomp_filter.rst).
 """
 
 import ctypes
@@ -23,9 +21,9 @@ class _Machine(NamedTuple):
     """Numbers of one architecture.
 
     Attributes:
-        audit: Name in the data of a call (``AUDIT_ARCH_*``).
+        audit: Value of ``AUDIT_ARCH_*``.
         column: Column of ``_CALLS``.
-        seccomp: Number of the call ``seccomp``.
+        seccomp: Number of that call.
     """
 
     audit: int
@@ -98,8 +96,7 @@ _CALLS: Mapping[str, tuple[int, ...]] = {
     "uname": (63, 160),
     "getrandom": (318, 278),
 }
-"""Calls that are allowed with any arguments, by their number on x86_64 and on aarch64; one number
-where aarch64 has no such call."""
+"""Numbers of allowed calls on x86_64 and aarch64."""
 _CLONE, _CLONE3, _FCNTL, _NEWFSTATAT, _PRLIMIT, _TGKILL = (
     (56, 220),
     (435, 435),
@@ -110,37 +107,35 @@ _CLONE, _CLONE3, _FCNTL, _NEWFSTATAT, _PRLIMIT, _TGKILL = (
 )
 _CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000
 _LOCKS, _OF_LINUX = 5, 1024
-"""Commands of ``fcntl`` from the first of POSIX's locks on, and those that Linux adds; those
-between them can send signals."""
+"""Bounds of the commands of ``fcntl`` that can send signals."""
 _X32 = 0x40000000
-"""Bit of numbers of calls that x86_64 has besides its own."""
+"""Bit of the x32 calls of x86_64."""
 
 _LOAD, _EQUAL, _AT_LEAST, _SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-"""Codes of BPF: load a word; jump if equal, at least, or if a bit is set; return."""
+"""Codes of BPF: load; jump if equal, at least, or a bit is set; return."""
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-"""Places in ``struct seccomp_data``. Of an argument the lower word comes first on both machines."""
+"""Offsets in ``struct seccomp_data``."""
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 
 _NO_NEW_PRIVILEGES = 38
 _SET_FILTER, _IS_AVAILABLE, _WITHOUT_SLOWER_SPECULATION = 1, 2, 4
 
 _Instruction = tuple[int, int, int, int]
-"""Code, places to jump over if true and if false, operand."""
 
 
 def program(name: str, process: int) -> Sequence[_Instruction]:
-    """BPF program of an architecture, for a process of this number."""
+    """BPF program for a process on an architecture."""
     return [*_program(_MACHINES[name], process)]
 
 
 def is_available() -> bool:
-    """Whether this kernel filters system calls, and their numbers are known."""
+    """Whether this kernel filters calls with known numbers."""
     action = struct.pack("=I", _FAIL)
     return _machine() is not None and not _seccomp(_IS_AVAILABLE, 0, action)
 
 
 def install() -> None:
-    """Filter the calls of this process, which has one thread, for good.
+    """Filter the calls of this single-threaded process, for good.
 
     Raises:
         OSError: If the kernel refuses it.
@@ -170,7 +165,6 @@ def _libc() -> ctypes.CDLL:
 
 
 def _seccomp(operation: int, flags: int, argument: bytes) -> int:
-    """The system call; 0 if it succeeds."""
     machine = _machine()
     assert machine is not None, "a machine that is known"
     numbers = (ctypes.c_long(number) for number in (machine.seccomp, operation, flags))
@@ -209,7 +203,6 @@ def _program(machine: _Machine, process: int) -> Iterator[_Instruction]:
 
 
 def _with_argument(call: int, argument: int, test: int, operand: int) -> Iterator[_Instruction]:
-    """Allow a call whose argument passes a test."""
     yield _EQUAL, 0, 4, call
     yield _LOAD, 0, 0, _ARGUMENTS + 8 * argument
     yield test, 0, 1, operand

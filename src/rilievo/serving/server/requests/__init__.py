@@ -1,1 +1,1 @@
-"""Requests as they come: bodies, parameters, limits and refusals."""
+"""Bodies, parameters and limits of requests."""

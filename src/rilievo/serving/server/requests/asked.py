@@ -1,10 +1,4 @@
-"""Parameters of predictions, measurements and streams, as requests give them.
-
-They are the options of ``rilievo predict`` and ``rilievo measure`` by the same names, with the same
-checks. No parameter names a file of the server.
-
-Variant of a model: the refinements of its answer that a request asks for.
-"""
+"""Parameters of requests: options of ``rilievo predict``, none of which names a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
@@ -42,16 +36,15 @@ from rilievo.serving.server.requests.parameters import (
 
 @frozen
 class Variant:
-    """A model and the refinements that a request asks for."""
+    """Model with the refinements of a request."""
 
     name: str
     refine: Refine = field(default_factory=Refine)
     vanishing_points: bool = False
     depth_alone: bool = False
-    """Whether nobody asks for normals and confidence."""
 
     def refined(self, model: Model) -> Model:
-        """The model with these refinements."""
+        """Refine a model."""
         model = refined(model, self.refine, vanishing_points=self.vanishing_points)
         return model.depth_alone() if self.depth_alone else model
 
@@ -62,7 +55,6 @@ Point = tuple[float, float]
 _OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), AnchorUse(), Refine())
 Record = TypeVar("Record", bound=BaseModel)
 _MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
-"""Names that clients try, which are not spelt like the parameters they mean."""
 
 
 class _FromRecords(BaseModel):
@@ -73,7 +65,7 @@ class _FromRecords(BaseModel):
 
     @cached_property
     def options(self) -> PredictOptions:
-        """The same as options of ``rilievo predict``, checked by its rules."""
+        """Options of ``rilievo predict``."""
         kinds = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
         names = (name for kind in kinds for name in names_of(kind, Door.HTTP))
         settings: dict[str, Any] = {
@@ -99,7 +91,7 @@ class _FromRecords(BaseModel):
         return options
 
     def variant(self, name: str) -> Variant:
-        """The model and its refinements."""
+        """Model and its refinements."""
         options = self.options
         return Variant(
             name=name,
@@ -109,19 +101,19 @@ class _FromRecords(BaseModel):
 
 
 class Asked(_FromRecords):
-    """Parameters that every request about a photograph may have."""
+    """Parameters of requests about a photograph."""
 
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point; repeat it for several."""
 
     @property
     def metres(self) -> Metres:
-        """Sizes that are known, markers left out."""
+        """Known sizes without markers."""
         sizes = self.options.sizes
         return Metres(known=sizes.facts, camera_height=sizes.camera_height)
 
     def points(self) -> list[Point]:
-        """The points of ``at``."""
+        """Points of ``at``."""
         return read_points(self.at)
 
 
@@ -166,7 +158,7 @@ class MeasureAsked(_MeasureParameters):
     """Measure in the plane of the known rectangle, in which the points lie, without the network."""
 
     def regions(self) -> list[Region]:
-        """The boxes that are asked for."""
+        """Boxes of the request."""
         if self.box and (self.at or self.distance or self.height or self.angle):
             raise OptionError("box stands alone: ask for points by themselves")
         if self.box and self.in_plane:
@@ -174,7 +166,7 @@ class MeasureAsked(_MeasureParameters):
         return [region_of(text) for text in self.box]
 
     def quantity(self) -> tuple[str, list[Point]]:
-        """The quantity that is asked for, and its points."""
+        """Quantity to measure, and its points."""
         return asked_quantity(self.at, angle=self.angle, distance=self.distance, height=self.height)
 
 
@@ -207,7 +199,7 @@ class VideoAsked(_FromRecords):
 def read_asked(
     into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> Record:
-    """Read parameters of an address and of a form; lists add up, any other is given once."""
+    """Read parameters of an address and a form; lists add up."""
     values: dict[str, list[str]] = {}
     pairs = [*query, *((name, value) for name, texts in form.items() for value in texts)]
     for name, value in pairs:
@@ -218,11 +210,7 @@ def read_asked(
 
 
 def output_names(save: str) -> tuple[str, ...]:
-    """Outputs of a list with commas, each once; ``json`` may be one of them, or ``all``.
-
-    Only rilievo's own outputs count: what installed packages add is imported by its name, and
-    requests do not choose what is imported.
-    """
+    """Outputs of a list, none of which is imported by its name."""
     names = split_names(save)
     choices = ("json", *OUTPUTS.own, "all")
     if not names:

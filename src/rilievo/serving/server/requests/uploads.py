@@ -1,7 +1,4 @@
-"""Bodies of requests: read within limits of size, time and number, then taken apart.
-
-Bodies of JSON: an image as base64 or a data URL, and parameters as in a form.
-"""
+"""Bodies of requests, within limits of size, time and number."""
 
 import asyncio
 import binascii
@@ -29,17 +26,14 @@ from rilievo.serving.server.temporary_folders import Disk
 _MOST_VALUES = 1000
 _LONGEST_VALUE = 2000
 _MOST_COMMAS = 20_000
-"""Commas of a body: base64 has none, and a list of small numbers takes many times its bytes."""
+"""Commas of a body: small numbers take many times their bytes."""
 
 _LARGE = 2**20
-"""Bytes above which a body is ASCII without escapes: one wide character takes four times all."""
+"""Bytes above which a body is plain ASCII: one wide character makes it four times as large."""
 
 
 def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
-    """The content of the image and the parameters of a body.
-
-    Numbers stay the texts that they are, so that each is checked like one of a form.
-    """
+    """Image and parameters of a JSON; numbers stay texts."""
     body.seek(0)
     text = body.read()
     if text.count(b",") > _MOST_COMMAS:
@@ -72,14 +66,14 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
 
 
 def refuse_json(body: IO[bytes]) -> None:
-    """Refuse JSON of another content type; no image begins with a brace."""
+    """Refuse JSON of another content type."""
     body.seek(0)
     if body.read(64).lstrip().startswith(b"{"):
         raise Refusal(400, "the body looks like JSON: send it as Content-Type: application/json")
 
 
 def decoded_image(image: str, option: str) -> bytes:
-    """The content of an image that an option has as base64 or a data URL.
+    """Content of an image in base64 or a data URL.
 
     Raises:
         OptionError: If it is neither.
@@ -135,26 +129,20 @@ def _constant(name: str) -> NoReturn:
 
 Fields = Mapping[str, list[str]]
 
-_IN_MEMORY = 2**20
-"""Bytes of a body above which it lies on the disk, in a file without a name: a server that is
-killed leaves nothing of it."""
+_IN_MEMORY = 2**20  # larger bodies lie on the disk
 _CHUNK = 2**18
 _CREDIT = 4_000
-"""Bytes that count for every body from its beginning: its rate says little at first."""
+"""Bytes that count for every body, whose rate says little at first."""
 _LEAST_AGE = 1e-6
 _DECODED_AT_ONCE = 2
-"""Bodies of JSON in memory at a time: each takes four times its bytes."""
+"""Bodies of JSON in memory: each takes four times its bytes."""
 _MOST_FIELDS = 1000
 _LONGEST_FIELD = 2000
 _LONGEST_NAME = 60
 
 
 class Upload:
-    """An image file that a request brought, and the parameters of its form.
-
-    Attributes:
-        begun: Time at which its request began to arrive, of ``time.monotonic``.
-    """
+    """Image file and parameters of a request."""
 
     def __init__(
         self,
@@ -170,19 +158,19 @@ class Upload:
         self.size = file.tell()
 
     def read(self) -> bytes:
-        """The content of the image file."""
+        """Content of the image file."""
         self._file.seek(0)
         return self._file.read()
 
     def shared(self) -> int:
-        """The content in a file that another process may read; it must be closed."""
+        """Open file with the content; it must be closed."""
         if self.size > _IN_MEMORY and not isinstance(self._file, BytesIO):
             self._file.flush()
             return os.dup(self._file.fileno())
         return file_of(self.read())
 
     def copy_to(self, path: Path) -> None:
-        """Write the content of the file to another one."""
+        """Copy the file."""
         self._file.seek(0)
         with path.open("wb") as target:
             shutil.copyfileobj(self._file, target)
@@ -195,8 +183,6 @@ class Upload:
 
 
 class _Arrival:
-    """A body that arrives."""
-
     def __init__(self, client: str) -> None:
         self.client, self.begun, self.count = client, time.monotonic(), 0
         self.is_displaced = False
@@ -207,32 +193,21 @@ class _Arrival:
         self._limit = limit
 
     def bytes_per_second(self, now: float) -> float:
-        """Rate since it began, with the credit: of bodies without bytes, the oldest has least."""
+        """Rate with the credit."""
         return (self.count + _CREDIT) / max(now - self.begun, _LEAST_AGE)
 
     def displace(self) -> None:
-        """End it, as a newcomer takes its place."""
+        """End it for a newcomer."""
         self.is_displaced = True
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0.0)
 
 
 class Uploads:
-    """Reader of bodies, with bounds on how many arrive at the same time.
-
-    Where all places are taken, the slowest body gives its place to a newcomer, which is refused
-    only where its own client has too many.
-    """
+    """Reader of bodies; the slowest gives its place to a newcomer."""
 
     def __init__(self, disk: Disk, *, most: int, max_bytes: int, seconds: float | int) -> None:
-        """Begin without any.
-
-        Args:
-            disk: Bounds the bytes of all bodies that have not been worked on.
-            most: Bodies that may arrive at the same time; one client has at most a quarter.
-            max_bytes: Largest size of one body.
-            seconds: Time in which it must be complete.
-        """
+        """Begin without any; one client has at most a quarter of ``most``."""
         self._disk, self._most = disk, most
         self._max_bytes, self._seconds = max_bytes, seconds
         self._arrivals: list[_Arrival] = []
@@ -240,11 +215,11 @@ class Uploads:
 
     @property
     def arriving(self) -> int:
-        """Bodies that arrive now."""
+        """Number of bodies that arrive now."""
         return len(self._arrivals)
 
     async def read(self, request: Request, client: str) -> Upload:
-        """Read the body of a request; the upload must be closed."""
+        """Read a body; the upload must be closed."""
         begun = time.monotonic()
         upload = await self._read(request, client)
         upload.begun = begun
@@ -317,7 +292,6 @@ class Uploads:
                 self._arrivals.remove(arrival)
 
     def _make_place(self) -> None:
-        """End the slowest body where all places are taken."""
         if self.arriving < self._most:
             return
         now = time.monotonic()
@@ -332,8 +306,6 @@ class Uploads:
 
 
 class _Held:
-    """Bytes of one body in the disk's account."""
-
     def __init__(self, disk: Disk, client: str) -> None:
         self._disk, self._client, self._count = disk, client, 0
 
@@ -347,7 +319,7 @@ class _Held:
 
 
 def safe_stem(name: str | None) -> str:
-    """A name for files made of an upload: letters, digits, '-', '_' and '.', never hidden."""
+    """Stem of files of an upload: letters, digits, '-', '_' and '.', never hidden."""
     stem = PurePosixPath((name or "").replace("\\", "/")).stem
     safe_name = re.sub(r"[^A-Za-z0-9_.-]", "-", stem)
     return safe_name.strip("-.")[:_LONGEST_NAME].strip("-.") or "image"

@@ -1,1 +1,1 @@
-"""Work for requests: turns, networks, results and files."""
+"""Work of requests."""

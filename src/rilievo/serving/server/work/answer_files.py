@@ -1,8 +1,4 @@
-"""Outputs of a prediction as answers: one file as it is, several packed into a zip on the way.
-
-The files are those of ``rilievo predict``. They lie in a folder of the request alone, which is
-removed when the answer is sent.
-"""
+"""Outputs as answers: one file, or a zip that is made on the way."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,15 +16,13 @@ from rilievo.serving.server.temporary_folders import RequestFolder
 JSON = "json"
 
 ZIP = "application/zip"
-"""Media type of several files."""
 _LEAST = 200_000
-"""Bytes that are reserved for any file."""
 _CHUNK = 2**18
 
 
 @frozen
 class Written:
-    """Files that are ready to be sent, and removed afterwards."""
+    """Files to send and remove."""
 
     name: str
     media_type: str
@@ -37,7 +31,7 @@ class Written:
     folder: RequestFolder
 
     def chunks(self) -> Iterator[bytes]:
-        """The content of the files, in pieces."""
+        """Content of the files, in pieces."""
         return _packed(self.paths) if self.size is None else read_chunks(self.paths[0])
 
     def remove(self) -> None:
@@ -46,14 +40,14 @@ class Written:
 
 
 def at_most(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Files that outputs may stand for, without JSON; ``all`` may be fewer."""
+    """Outputs, at most; ``all`` may be fewer."""
     if "all" in outputs:
         return tuple(OUTPUTS.own)
     return tuple(name for name in outputs if name != JSON)
 
 
 def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
-    """Bytes that outputs take at most on the disk."""
+    """Most bytes of outputs."""
     points = min(pixels, options.surface_points)
     rows = [OUTPUTS[name] for name in names]
     sizes = (row.most_bytes_a_pixel * pixels + row.most_bytes_a_point * points for row in rows)
@@ -61,12 +55,12 @@ def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> 
 
 
 def media_types() -> tuple[str, ...]:
-    """Media types of all answers that are files."""
+    """Media types of files."""
     return tuple(dict.fromkeys((*(row.media_type for row in OUTPUTS.own.values()), ZIP)))
 
 
 def are_heavy(outputs: Sequence[str]) -> bool:
-    """Whether some outputs take seconds rather than a fraction of one."""
+    """Whether some outputs take seconds."""
     return any(OUTPUTS[name].is_heavy for name in at_most(outputs))
 
 
@@ -77,7 +71,7 @@ def write(
     folder: RequestFolder,
     stem: str,
 ) -> Written:
-    """Write outputs into the folder of a request, which has reserved room for them."""
+    """Write outputs into a request's folder."""
     names = at_most(outputs)
     if "all" in outputs:
         names = tuple(name for name in names if can_give(prediction, name))
@@ -95,7 +89,7 @@ def write(
 
 
 def can_give(prediction: Prediction, name: str) -> bool:
-    """Whether a prediction has the parts of an output, and its package is installed."""
+    """Whether a prediction can have an output."""
     try:
         check_parts(prediction, [name])
     except (OptionError, InputError):
@@ -104,14 +98,14 @@ def can_give(prediction: Prediction, name: str) -> bool:
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """The content of a file, in pieces."""
+    """Content of a file, in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
 class Pipe(RawIOBase):
-    """File to which a zip is written; its pieces are taken out as they come."""
+    """File whose pieces are taken out as they come."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +128,7 @@ class Pipe(RawIOBase):
 
 
 def zipped(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterator[bytes]:
-    """Add files to a zip that is written to a pipe, and take its pieces out."""
+    """Add files to a zip, in pieces."""
     for path in paths:
         facts = zipfile.ZipInfo.from_file(path, path.name)
         with packed.open(facts, "w") as entry:
@@ -144,7 +138,7 @@ def zipped(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterat
 
 
 def _packed(paths: Sequence[Path]) -> Iterator[bytes]:
-    """A zip of files, piece by piece: it is never on the disk."""
+    """Zip in pieces, never on the disk."""
     pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore

@@ -1,4 +1,4 @@
-"""Responses that send the files of a prediction within a time."""
+"""Responses with files of a prediction."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ _LONGEST_NOTES = 1000
 
 
 def file_answer(prediction: Prediction, written: Written, seconds: float | int) -> Response:
-    """The answer that sends the outputs of a prediction."""
+    """Response with the outputs of a prediction."""
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
     depth = prediction.depth_or_none
     if depth is not None:
@@ -36,7 +36,7 @@ def file_answer(prediction: Prediction, written: Written, seconds: float | int) 
 
 
 class TimedResponse(StreamingResponse):
-    """Pieces sent within a time; what they are made of is removed at the end, however it comes."""
+    """Pieces within a time; their source is removed."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class TimedResponse(StreamingResponse):
         self._seconds, self._tidy = seconds, tidy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them, until the client leaves."""
+        """Send them."""
         pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
         try:
             async with asyncio.timeout(self._seconds), aclosing(pieces):

@@ -1,4 +1,4 @@
-"""Loaded models, and photographs of several requests in one run of a network."""
+"""Loaded models, and batches of several requests."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -19,7 +19,7 @@ from rilievo.serving.server.requests.asked import Variant
 from rilievo.types import Photo
 
 _MOST_LOADED = 3
-"""Models that stay in memory; the one that was not used for longest goes first."""
+"""Models in memory; the least recently used leaves first."""
 
 
 @dataclass(slots=True)
@@ -55,12 +55,9 @@ class _InTurn(WrappedModel):
 
 
 class Networks:
-    """Models by name, and as many runs at a time as a model has callers.
+    """Models by name, with as many runs at a time as callers, to share cores.
 
-    More would take the cores from each other. Models with one caller are run one after the other.
-    Photographs of one size that wait for one model go through it together, but on a processor one
-    by one: there a batch takes as long as its photographs do, more memory, and answers the first
-    with the last.
+    Processors run photographs one by one, as batches save no time there.
     """
 
     def __init__(
@@ -84,7 +81,7 @@ class Networks:
         self._is_closed = False
         self._grown: set[str] = set()
         self.coming = 0
-        """Photographs that are being decoded, and will be asked for soon."""
+        """Photographs in decoders."""
 
     @property
     def waiting(self) -> int:
@@ -96,21 +93,18 @@ class Networks:
         self._loaded[name] = self._load(name)
 
     async def model(self, variant: Variant) -> Model:
-        """A model with its refinements, loaded where it is not yet."""
+        """Load a model with its refinements, once."""
         return variant.refined(await self._plain(variant.name))
 
     async def for_video(self, variant: Variant) -> Model:
-        """A model whose batches wait for their turn, so that photographs go in between.
-
-        It is used in a thread that is not the event loop's.
-        """
+        """Model for other threads, whose batches let photographs go in between."""
         model = await self._plain(variant.name)
         return variant.refined(_InTurn(model, self._pool_of(model)))
 
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
     ) -> Inference:
-        """One photograph's answer, at the network's resolution."""
+        """Inference at the network's resolution."""
         if self._is_closed:
             raise stopping()
         model = await self.model(variant)
@@ -125,7 +119,7 @@ class Networks:
         return await future
 
     async def give_back(self) -> None:
-        """Release the memory that batches of several photographs took, by a run of one."""
+        """Release the memory of batches, by a run of one."""
         loaded = [self._loaded[name] for name in self._grown if name in self._loaded]
         grown = [network for network in loaded if network.settings.get("engine") == ONNX_ENGINES[0]]
         self._grown.clear()
@@ -170,7 +164,6 @@ class Networks:
         return model
 
     def _pool_of(self, model: Model) -> ThreadPoolExecutor:
-        """Threads that run the models that have as many callers."""
         callers = model.callers
         if callers not in self._pools:
             self._pools[callers] = ThreadPoolExecutor(callers, "network")
@@ -188,7 +181,6 @@ class Networks:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _next_batch(self) -> list[_Waiting]:
-        """The oldest photograph that waits and others like it; empty where nobody waits."""
         self._drop_given_up()
         if not self._waiting:
             self._arrival.clear()
@@ -217,7 +209,6 @@ class Networks:
         self._waiting = deque(request for request in self._waiting if not request.future.done())
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
-        """Run the network; if it fails for a batch, for each photograph by itself."""
         self._observe(len(batch))
         loop, model = asyncio.get_running_loop(), batch[0].model
         photos = [request.photo for request in batch]

@@ -1,4 +1,4 @@
-"""Models that requests may name, by the names that clients see."""
+"""Models by the names that clients see."""
 
 import os
 from collections.abc import Mapping
@@ -24,8 +24,7 @@ class OfferedModels:
     """Models of a server.
 
     Attributes:
-        names: The server's name of each model, which may be a path, by its name for clients; the
-            default one is first.
+        names: Server's names, which may be paths, by clients' names; the default is first.
         options: Device, engine and precision.
     """
 
@@ -33,7 +32,7 @@ class OfferedModels:
     options: ServerOptions
 
     def named(self, name: str) -> str:
-        """The server's name of a model that a request names; the default one where it is empty."""
+        """Server's name of a model; "" is the default."""
         if not name:
             return next(iter(self.names.values()))
         if name not in self.names:
@@ -43,22 +42,18 @@ class OfferedModels:
         return self.names[name]
 
     def for_video(self, name: str) -> str:
-        """The model of frames: what a request names, or else the default, or the faster embedded.
-
-        A server whose default is the embedded model of photographs answers frames by that of
-        videos.
-        """
+        """Model of frames; the default may be another than for photographs."""
         if not name and self.named("") == DEFAULT_MODEL and FAST_MODEL in self.names:
             return FAST_MODEL
         return name
 
     def shown(self, name: str) -> str:
-        """The clients' name of a model that a request names, or of the default one."""
+        """Clients' name of a model."""
         return name or next(iter(self.names))
 
     @property
     def shown_by_path(self) -> Mapping[str, str]:
-        """Clients' names of models by the server's paths."""
+        """Clients' names by the server's paths."""
         pairs = [(shown, name) for shown, name in self.names.items() if shown != name]
         return {path: shown for shown, name in pairs for path in (name, os.path.abspath(name))}
 
@@ -79,7 +74,7 @@ class OfferedModels:
 
 
 def offered_models(options: ServerOptions) -> OfferedModels:
-    """The models that a server offers."""
+    """Models that a server offers."""
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
     default, *others = options.offered
@@ -119,7 +114,6 @@ def _card_facts(card: ModelCard | None) -> dict[str, object]:
 
 
 def _is_here(card: ModelCard) -> bool | None:
-    """Whether the weights are on this machine; None where only their loader knows."""
     entry = table.ENTRIES.get(card.name)
     if entry is not None:
         return is_downloaded(entry)

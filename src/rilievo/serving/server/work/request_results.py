@@ -1,7 +1,4 @@
-"""Predictions of requests, in metres where a size is known.
-
-Jobs of requests that bring an image.
-"""
+"""Predictions of requests, in metres where a size is known."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +23,7 @@ from rilievo.types import Photo
 
 
 def check_image(upload: Upload, request: Asked) -> None:
-    """Refuse a request without an image, or one for markers where they cannot be found."""
+    """Refuse a request without an image or a package."""
     if request.options.sizes.markers is not None:
         with needing("", "markers", option="markers"):
             import cv2  # noqa: F401
@@ -43,10 +40,7 @@ def finish(
     shown: str,
     outputs: Sequence[str] | None = None,
 ) -> Prediction:
-    """Bring an answer to the photograph's size; its model has the name that visitors know.
-
-    Options that none of the outputs shows, if it is known which are made, are noted.
-    """
+    """Resize an answer to the photograph, and note unused options."""
     prediction = finished(model, inference, photo, request.options)
     if outputs is not None:
         names = at_most(outputs)
@@ -63,7 +57,7 @@ def notes_of(prediction: Prediction) -> list[str]:
 
 
 def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
-    """The JSON of a prediction."""
+    """JSON of a prediction."""
     facts: dict[str, object] = json.loads(to_json(describe(prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
         facts.pop(name, None)
@@ -82,16 +76,16 @@ def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
 
 @dataclass(slots=True, kw_only=True)
 class ImageJob(RequestJob):
-    """One request at work on an image.
+    """Request at work on an image.
 
     Attributes:
-        upload: Image and form; closed when the work ends, if not before.
-        inference: Answer of the network; one that is known already is not asked for again.
+        upload: Image and form.
+        inference: Answer of the network, if known already.
     """
 
     upload: Upload
     inference: Inference | None = None
 
     def close(self) -> None:
-        """Remove the image."""
+        """Close it."""
         self.upload.close()

@@ -1,4 +1,4 @@
-"""Work of the server: requests go in turn through decoding, a network, writing of results."""
+"""Work of the server: decoding, network and writing, in turn."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -39,27 +39,23 @@ from rilievo.serving.server.work.request_results import (
 from rilievo.types import Photo
 
 _HEAVY_BYTES = 4_000_000
-"""Size of an image file above which its request takes a heavy place."""
 _HEAVY_PIXELS = 4_000_000
-"""Pixels of a photograph above which the thread for heavy ones finishes it."""
 _HEAVY_PLACES = 2
-"""One at work, and one that is read or inferred meanwhile; each may take a gigabyte of memory."""
+"""One at work, one read meanwhile; each may take a gigabyte."""
 _LIGHT_CPU_SECONDS = 5
 _HEAVY_CPU_SECONDS = 20
-"""Time that the decoding of a photograph may take."""
 _TIDY_SECONDS = 1.0
 _TIDY_REQUESTS = 50
 _SPARE = 2
 """Places that one client alone never gets."""
 
-_OPENED = 2
-"""Videos that are opened at the same time."""
+_OPENED = 2  # videos that are opened at the same time
 
 T = TypeVar("T")
 
 
 class Service:
-    """All that requests share."""
+    """State that requests share."""
 
     def __init__(
         self, options: ServerOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
@@ -79,7 +75,7 @@ class Service:
         self.heavy = Turns(_HEAVY_PLACES, waiting=limits.queue, spare=1)
         # Those that read keep the network busy while others write. They wait for processes that
         # decode, of which no client alone gets the last one.
-        self.decoders = Decoders(max_pixels=options.max_pixels, idle=workers + 2)
+        self.decoders = Decoders(max_pixels=options.max_pixels, kept=workers + 2)
         self._decoding = Turns(workers + 1, waiting=4 * limits.queue, spare=1)
         self._readers = ThreadPoolExecutor(workers + 1, "read")
         self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
@@ -97,7 +93,7 @@ class Service:
         self._watch()
 
     async def tidy(self) -> None:
-        """Hand memory back after every so many requests, and when all are done, until cancelled."""
+        """Hand memory back between requests."""
         baseline = 0
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
@@ -122,14 +118,11 @@ class Service:
         await asyncio.to_thread(self.decoders.close)
 
     def refusal_of(self, error: Exception) -> Refusal:
-        """The refusal that tells a client of an error, without a path of the server."""
+        """Refusal without a path of the server."""
         return refusal_of(error, self.offered.shown_by_path)
 
     async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
-        """The work of a request, heavy also where few bytes hold many pixels.
-
-        It is given up a time limit after the request began to arrive.
-        """
+        """Work of a request with its deadline."""
         until = self.jobs.deadline(upload.begun)
         job = ImageJob(
             upload=upload, client=client, is_heavy=self.is_heavy(upload.size, outputs), until=until
@@ -145,11 +138,11 @@ class Service:
         return job
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
-        """Whether a request takes seconds: surfaces, and image files of this many bytes."""
+        """Whether a request takes seconds."""
         return size > _HEAVY_BYTES or are_heavy(outputs)
 
     def turns(self, *, is_heavy: bool) -> Turns:
-        """The places for which a request waits."""
+        """Places that a request waits for."""
         return self.heavy if is_heavy else self.light
 
     async def predict(
@@ -160,14 +153,7 @@ class Service:
         outputs: Sequence[str] | None = None,
         on_size: Callable[[int], None] = lambda pixels: None,
     ) -> Prediction:
-        """Predict the image of a request.
-
-        Args:
-            job: The request.
-            params: Parameters of the request.
-            outputs: Outputs that are made; None if that is not known yet.
-            on_size: Function that is called with the number of pixels.
-        """
+        """Predict the image; ``on_size`` gets its number of pixels."""
         variant = params.variant(self.offered.named(params.model))
         photo = await self._decoded(job, params)
         pixels = photo.shape[0] * photo.shape[1]
@@ -198,7 +184,7 @@ class Service:
     async def files(
         self, job: ImageJob, parameters: PredictAsked, outputs: Sequence[str]
     ) -> tuple[Prediction, Written]:
-        """Predict the image of a request, and write outputs; they must be removed."""
+        """Predict the image, and write outputs, which must be removed."""
         names, saving, stem = at_most(outputs), parameters.saving, job.upload.name
         folder = self.folders.make(job.client)
 
@@ -217,13 +203,7 @@ class Service:
         return prediction, written
 
     async def photo(self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments) -> Photo:
-        """Read the photograph of a request; networks wait a moment for it to fill a batch.
-
-        Args:
-            job: The request.
-            own_depth: Whether to read the depth map that the file holds.
-            reading: Further arguments of ``read_photo``.
-        """
+        """Read the photograph, which a batch may wait for."""
 
         def work() -> Photo:
             job.check()
@@ -255,11 +235,11 @@ class Service:
         return await self._in_thread(self._openers, lambda: self.decoders.video(path))
 
     async def in_worker(self, work: Callable[[], T]) -> T:
-        """Work of a thread, which takes a fraction of a second."""
+        """Run short work in a thread."""
         return await self._in_thread(self._workers, work)
 
     async def in_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
-        """Work of a request, in the threads that do its kind of work."""
+        """Run work of a request in the threads of its kind."""
         return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
 
     async def _decoded(self, job: ImageJob, parameters: Asked) -> Photo:
