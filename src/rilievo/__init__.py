@@ -66,7 +66,6 @@ _HOMES = {
 __all__ = ["__version__", *sorted([*_HOMES, *_FUNCTIONS])]  # pyright: ignore[reportUnsupportedDunderAll]
 
 _OF_METHODS = {"save_surface": "prediction.surface_files"}
-"""Functions that are public as methods of classes below them."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Types of the arguments of public functions, checked against their signatures."""
+"""Checks of arguments against signatures."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -15,10 +15,7 @@ _WORDS = {str: "a text", Path: "a path", Iterable: "a list"}
 def check_arguments(
     call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
-    """Check arguments whose types are texts, paths, lists and classes of rilievo.
-
-    Other types, such as functions and arrays, are left to the call, and so is a wrong number of
-    arguments.
+    """Check arguments that are texts, paths, lists or classes of rilievo.
 
     Raises:
         OptionError: If an argument is of another type.
@@ -43,7 +40,6 @@ def _in_words(kind: type) -> str:
 
 @cache
 def _kinds(call: Callable[..., Any]) -> Mapping[str, tuple[type, ...]]:
-    """Classes that the parameters take; without those of other types."""
     try:
         hints = get_type_hints(call)
     except NameError:  # a type that only type checkers import
@@ -59,7 +55,6 @@ def _kinds(call: Callable[..., Any]) -> Mapping[str, tuple[type, ...]]:
 
 
 def _class_of(kind: Any) -> type | None:
-    """Class with which values of a type are compared; None for types that are not compared."""
     origin = get_origin(kind)
     if origin is not None:
         is_list = isinstance(origin, type) and issubclass(origin, Iterable)

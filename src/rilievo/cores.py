@@ -4,5 +4,5 @@ import os
 
 
 def cores() -> int:
-    """Number of cores of this machine that the process may use."""
+    """Cores that the process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

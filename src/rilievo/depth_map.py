@@ -1,4 +1,4 @@
-"""Depth maps, parts of the records in ``rilievo.types``, which has the conventions."""
+"""Depth maps; ``rilievo.types`` has the conventions."""
 
 import math
 from dataclasses import field
@@ -15,38 +15,34 @@ from rilievo.shapes import Field, Mask
 
 
 class DepthKind(StrEnum):
-    """Kind of the values of a depth map, which determines what is unknown about their scale."""
+    """Kind of the values of a depth map."""
 
     METRIC = "metric"
     """Depth in metres."""
     UP_TO_SCALE = "up_to_scale"
-    """Depth times one unknown positive factor: proportions are estimated, sizes are unknown."""
+    """Depth times an unknown positive factor."""
     AFFINE = "affine"
     """Depth times an unknown positive factor, plus an unknown shift."""
     AFFINE_INVERSE = "affine_inverse"
-    """Inverse depth times an unknown positive factor, plus an unknown shift: large is near."""
+    """Inverse depth times an unknown positive factor, plus an unknown shift."""
 
     @property
     def is_depth(self) -> bool:
-        """Whether values of this kind are depth itself, in metres or up to one factor."""
+        """Whether the values are depth, in metres or up to one factor."""
         return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
 
 
 @frozen
 class DepthMap(ForeignNames):
-    """The depth of one image, with the kind of its values.
+    """Depth of one image, with the kind of its values.
 
     It is not an array, so that values that are not metres are never scored or unprojected by
-    mistake. Two functions convert it to metres: ``rilievo.align`` (with ground truth) and
-    ``rilievo.calibrate`` (with known distances).
+    mistake.
 
     Attributes:
-        values: Values of the given kind; NaN where not ``valid``.
-        kind: Kind of the values.
-        valid: Mask of pixels that have depth. There, all values are finite, and those of ``METRIC``
-            and ``UP_TO_SCALE`` positive.
-        is_distance: Whether depth is the distance along the ray, as that of fisheyes and panoramas;
-            else it is z, along the optical axis.
+        values: Values of the kind; NaN where not ``valid``.
+        valid: Mask of pixels with depth, which is finite, and positive unless the kind is affine.
+        is_distance: Whether depth is along the ray (fisheyes, panoramas), not z.
 
     Raises:
         InputError: If a value breaks these rules.
@@ -61,14 +57,13 @@ class DepthMap(ForeignNames):
     __hash__ = no_hash
 
     def __repr__(self) -> str:
-        """Describe in one line."""
         height, width = self.shape
         along = " along the ray" if self.is_distance else ""
         return f"DepthMap({width}x{height}, {self.kind} {self.span}{along})"
 
     @property
     def span(self) -> str:
-        """Least and largest valid value, in words."""
+        """Least and largest valid value."""
         inside = self.values[self.valid]
         unit = " m" if self.kind is DepthKind.METRIC else ""
         return f"{inside.min():.3g} to {inside.max():.3g}{unit}" if inside.size else "nowhere"
@@ -110,7 +105,7 @@ class DepthMap(ForeignNames):
     __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __array__
 
     def __getitem__(self, pixel: tuple[int, int]) -> float:
-        """Value at one pixel, ``depth[row, column]``; NaN where it is not valid."""
+        """Value at ``depth[row, column]``; NaN where not valid."""
         try:
             row, column = map(index, pixel)
         except (TypeError, ValueError):
@@ -127,16 +122,14 @@ class DepthMap(ForeignNames):
 
     @property
     def is_depth(self) -> bool:
-        """Whether the values are depth itself, in metres or up to one factor."""
+        """Whether the values are depth, in metres or up to one factor."""
         return self.kind.is_depth
 
     def depth(self) -> Field:
-        """Depth, in metres or up to one factor; NaN where not ``valid``.
-
-        It is along the axis, or along the ray where ``is_distance`` says so.
+        """Depth in metres or up to one factor; NaN where not ``valid``.
 
         Raises:
-            InputError: If the kind is affine, whose values are not depth before calibration.
+            InputError: If the kind is affine.
         """
         if not self.is_depth:
             raise InputError(
@@ -154,13 +147,11 @@ class OwnDepth:
     """Depth map of a photograph's own file.
 
     Attributes:
-        source: Format in the file: "GDepth", "Dynamic Depth", "Apple" or "HEIF", or "two views" and
-            the distance between them.
-        metres: Depth [m], upright, resized to the whole photograph; 0 where there is none. None if
-            it is not used.
-        along_ray: Whether ``metres`` are distances from the camera instead of depth along its axis.
-        unused: Reason why there are no metres; None if there are.
-        broken: Whether the reason is that the file is damaged or contradicts itself.
+        source: "GDepth", "Dynamic Depth", "Apple", "HEIF", or "two views" with their distance.
+        metres: Depth [m] of the photograph's size; 0 where there is none. None if unused.
+        along_ray: Whether ``metres`` are distances from the camera.
+        unused: Reason why there are no metres.
+        broken: Whether the file is damaged or contradicts itself.
     """
 
     source: str
@@ -174,5 +165,5 @@ class OwnDepth:
 
     @property
     def is_matched(self) -> bool:
-        """Whether it was matched between two views, and not measured by the device."""
+        """Whether it comes from two views."""
         return self.source.startswith("two views")

@@ -1,11 +1,7 @@
-"""Errors that users can fix: one line each, with what was found, what was expected, what to do.
+"""Errors that users can fix, in one line: what was found, what was expected, what to do.
 
-The command line prints a ``RilievoError`` without a traceback and exits with 2; any other exception
-is a bug of ours and keeps its traceback.
-
-Errors also derive from the matching built-in: a bad value is a ``ValueError``, a missing file a
-``FileNotFoundError``, a refused write an ``OSError``. So code that converts a library's
-``ValueError`` or ``OSError`` to one of these has to let a ``RilievoError`` pass first.
+They also derive from built-ins (``ValueError``, ``OSError`` ...), so code that converts a library's
+errors lets a ``RilievoError`` pass first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,13 +16,12 @@ _FACTS = ("message", "path", "option", "value", "expected", "problem", "without"
 
 
 class RilievoError(Exception, Message):
-    """Base class of all errors that a user of rilievo can cause and fix.
+    """Error that a user can fix, with the fields of ``messages.Message``.
 
-    Its text has the names of Python; doors word it by ``worded``. Messages quote names and values
-    from files, so they are reduced to one printable line. ``messages.Message`` has the fields.
+    The command line prints it without a traceback and exits with 2.
 
     Args:
-        message: Whole message, in which braces are no names of options; fields are for all others.
+        message: Whole message, in which braces are no names of options.
     """
 
     def __init__(
@@ -52,29 +47,23 @@ class RilievoError(Exception, Message):
 
 
 class InputError(RilievoError, ValueError):
-    """A file or array cannot be used; work on other inputs continues."""
+    """A file or array cannot be used."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder does not exist.
-
-    It has only a message: ``errno`` and ``filename`` are None.
-    """
+    """A file or folder does not exist."""
 
 
 class InputTypeError(InputError, TypeError):
-    """An argument is of a type that cannot be used."""
+    """An argument is of a wrong type."""
 
 
 class OutputError(RilievoError, OSError):
-    """A result cannot be written where it was asked for.
-
-    It has its message alone: ``errno`` and ``filename`` are None.
-    """
+    """A result cannot be written."""
 
 
 class OptionError(RilievoError, ValueError):
-    """Options are out of range or do not go together."""
+    """Options are out of range or contradict each other."""
 
 
 class UntrustedCodeError(OptionError):
@@ -82,11 +71,11 @@ class UntrustedCodeError(OptionError):
 
 
 class ModelError(RilievoError, ValueError):
-    """A model is unknown, its file is broken, or it cannot do what was asked."""
+    """A model is unknown or broken, or cannot do what was asked."""
 
 
 class UnknownCameraError(ModelError):
-    """A model needs the focal length, and neither the photograph nor the user states it."""
+    """A model needs a focal length that nobody states."""
 
 
 class MissingExtraError(RilievoError, ImportError):
@@ -109,7 +98,7 @@ class MissingExtraError(RilievoError, ImportError):
 
 
 class MissingPackageError(RilievoError, ImportError):
-    """A package for the conversion of a result is not installed."""
+    """A package that converts a result is not installed."""
 
     def __init__(self, what: str, package: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install {package}")
@@ -120,33 +109,24 @@ class MissingPackageError(RilievoError, ImportError):
 
 
 class NoDepthError(RilievoError, AttributeError):
-    """A prediction has no depth, because its model predicts normals only."""
+    """A prediction has normals only."""
 
 
 class NoGroundTruthError(RilievoError, ValueError):
-    """An image has no pixel with ground truth, so it has no score."""
+    """An image has no pixel with ground truth."""
 
 
 class CalibrationError(RilievoError, ValueError):
-    """Known distances do not determine the scale (and shift) of a depth map."""
+    """Known distances do not determine the scale of depth."""
 
 
 class UndeterminedError(CalibrationError):
-    """Known distances determine one number of affine depth, but not both."""
+    """Known distances determine one of two numbers of affine depth."""
 
 
 @contextmanager
 def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
-    """Turn failed imports in the block into errors that name the extra with the package.
-
-    Args:
-        what: Subject that needs it, such as "a chart"; "" for an option.
-        extra: Name of the extra.
-        option: Name of the option's field.
-
-    Raises:
-        MissingExtraError: If a package is not installed.
-    """
+    """Turn failed imports in the block into a ``MissingExtraError``."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -156,7 +136,7 @@ def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """End of an error message: the nearest known names, or all of them if none is near."""
+    """End of a message: the nearest names, or all."""
     from difflib import get_close_matches
 
     names = list(map(str, names))  # members of a StrEnum would show their class
@@ -169,7 +149,7 @@ def suggest(name: str, names: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first informative line of a library's message, shortened."""
+    """First informative line of a library's message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # OpenVINO begins with a position in its own source.
     lines = [line for line in lines if not line.startswith("Exception from")] or lines

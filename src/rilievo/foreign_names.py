@@ -1,8 +1,4 @@
-"""Table of names of other libraries that users try first, with what to write here instead.
-
-It answers errors alone: no name of another library works because it stands here. Names that are
-not in the table are answered by the rules of ``rilievo.foreign_words``.
-"""
+"""Names of other libraries that users try first, with the code to write instead, for errors."""
 
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
@@ -22,12 +18,10 @@ class ForeignName(NamedTuple):
     """Names of another library, on one of our things.
 
     Attributes:
-        library: Library that they come from.
-        thing: Thing that is asked for them: "rilievo", a class, "Prediction[]" for keys,
-            "predict" for its keywords, "keyword" for those of other calls, or "command".
-        names: The names, with spaces between.
+        thing: "rilievo", a class, "Prediction[]" for keys, "predict" for its keywords, "keyword"
+            for others, or "command".
+        names: Names, with spaces between.
         code: Code of rilievo for the same task.
-        note: Words after the code.
     """
 
     library: str
@@ -38,22 +32,13 @@ class ForeignName(NamedTuple):
 
 
 def find_foreign(thing: str, name: str) -> ForeignName | None:
-    """Find the row of a name on one of our things; None for names that nobody is known to try."""
+    """Row of a name; None for names that nobody is known to try."""
     rows = (row for row in FOREIGN_NAMES if row.thing == thing and name in row.names.split(" "))
     return next(rows, None)
 
 
 def instead(thing: str, name: str, names: Sequence[str] = ()) -> str:
-    """End of a message that says what to write in place of a name that there is not.
-
-    Args:
-        thing: Thing that lacks it, as in ``ForeignName``.
-        name: Name that is missing.
-        names: Names that the thing has, of a command or a keyword.
-
-    Returns:
-        Words after a semicolon; "" for private names, which programs look for.
-    """
+    """End of a message about a missing name; "" for private names."""
     row = find_foreign(thing, name)
     if row is not None:
         return f"; write {row.code}{row.note}"
@@ -80,11 +65,10 @@ _THINGS = (
     *("PointCloud", "Model", "Measurement", "Dataset", "Sample", "Evaluation", "OpenTable"),
     *("ModelCard", "DepthPipeline"),
 )
-"""Things that people ask for names of other libraries."""
 
 
 def refuse(kind: type, name: str, what: str) -> NoReturn:
-    """Refuse a name that a class lacks, with what to write instead.
+    """Refuse a name that a class lacks.
 
     Raises:
         AttributeError: Always.
@@ -96,7 +80,7 @@ def refuse(kind: type, name: str, what: str) -> NoReturn:
 
 
 def refuse_of_module(module: str, name: str) -> NoReturn:
-    """Refuse a name that a subpackage lacks, as ``rilievo`` does its own.
+    """Refuse a name that a subpackage lacks.
 
     Raises:
         AttributeError: Always.
@@ -109,7 +93,7 @@ def refuse_of_module(module: str, name: str) -> NoReturn:
 
 
 def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Answer keywords that a public function lacks, and arguments of other types than its own."""
+    """Answer wrong keywords and arguments of a public function."""
 
     @wraps(call)
     def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -129,7 +113,7 @@ def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Res
 
 
 class PublicClass(ABCMeta):
-    """Class whose missing names are answered too, such as ``Camera.from_fov``."""
+    """Class with answers to missing names, such as ``Camera.from_fov``."""
 
     __getattr__: Any
 
@@ -146,15 +130,12 @@ if not TYPE_CHECKING:
 
 
 class ForeignNames(metaclass=PublicClass):
-    """Mixin of classes whose missing attributes are answered by the table and the rules.
-
-    It only raises: no attribute is found by it.
-    """
+    """Mixin with answers to missing attributes."""
 
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        """Enter a public class by its name; of two makes of one class the last is the class."""
+        """Enter a public class by its name, instead of older makes."""
         super().__init_subclass__()
         if cls.__name__ in _THINGS and cls.__module__.startswith("rilievo."):
             KINDS[cls.__name__] = cls

@@ -1,8 +1,4 @@
-"""Answers to names that rilievo does not have: the nearest of its own, by letters, stem or subject.
-
-It is imported when a name is missing. ``rilievo.foreign_names`` has the exact names of other
-libraries; here are rules for all others.
-"""
+"""Rules that answer a missing name with the nearest of ours."""
 
 import re
 import sys
@@ -18,26 +14,20 @@ from rilievo.public_kinds import KINDS
 
 PACKAGE = "rilievo"
 PAGE = "docs/python.md has all names"
-_SLIP, _ALIKE = 0.88, 0.76
-"""Similarity of letters of a slip, and of a name that is perhaps meant."""
+_SLIP, _ALIKE = 0.88, 0.76  # similarity of letters: a slip, perhaps meant
 _WORD = re.compile(r"[A-Z]+(?![a-z0-9])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _COMMON = ("depth", "image", "map", "model", "data", "photo")
-"""Words that say little of what a name is for."""
 _ENDINGS = ("", "s", "er", "ed", "ing")
-"""Endings of a form of a short stem."""
-_PREFIX = 5
-"""Least length of a stem that may begin a longer word."""
+_PREFIX = 5  # least length of a stem that begins a longer word
 
 
 class Subject(NamedTuple):
     """Subject that other libraries have names for.
 
     Attributes:
-        stems: Words and beginnings of words, with spaces between; words that are one name have
-            hyphens, in any order.
-        code: Code of rilievo, in which PREDICTION stands for the prediction at hand, and CALL for
-            the call that makes one.
-        command: Command line for the same.
+        stems: Words and beginnings of words, with spaces between; those of one name have hyphens.
+        code: Code with PREDICTION for the prediction at hand, CALL for the call that makes one.
+        command: Command line.
     """
 
     stems: str
@@ -299,21 +289,10 @@ SUBJECTS_OF: Mapping[str, tuple[Subject, ...]] = {
         ),
     }.items()
 }
-"""Subjects of things that are no prediction and hold none."""
 
 
 def nearest(thing: str, name: str, names: Sequence[str] = ()) -> str:
-    """Find what to write in place of a name that there is not; the page if nothing is near.
-
-    Args:
-        thing: Name of the class that lacks it; "rilievo", "predict" for a keyword of it, "keyword"
-            for one of another call, or "command".
-        name: Name that is missing.
-        names: Names of its own that the thing has, of a keyword or a command.
-
-    Returns:
-        Words after a semicolon; "" if no command is near.
-    """
+    """Code to write in place of a missing name, else the documentation, after a semicolon."""
     if thing == PACKAGE:
         # Entered as they are imported.
         for kind in ("Prediction", "Photo"):
@@ -363,19 +342,15 @@ def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
 
 _VALUES = "prediction.depth.values"
 _MAPS = ("Prediction", "DepthMap")
-"""Things that are arrays elsewhere."""
 _HOLDERS = ("Camera", "Photo", "Dataset", "Sample", "Evaluation", "ModelCard")
-"""Things whose own names go before those of a prediction."""
 _OF_SURFACES = ("mesh.save(path)", "cloud.save(path)", "mesh.normals", "cloud.normals")
 _CONVERTED: Mapping[str, str] = {
     "Mesh": "prediction.to_trimesh().{0} if trimesh has it",
     "PointCloud": "prediction.to_open3d().{0} if Open3D has it",
 }
-"""Code by which a surface is that of a library which has many more methods."""
 
 
 _MAKING = ("from", "create", "make", "build", "load", "read", "open")
-"""First words of functions that make something."""
 MADE: Mapping[str, str] = {
     "Camera": 'rilievo.predict("photo.jpg", camera=K).camera',
     "Prediction": 'rilievo.predict("photo.jpg")',
@@ -386,18 +361,15 @@ MADE: Mapping[str, str] = {
     "Model": 'rilievo.load_model("rilievo/base")',
     "Dataset": 'rilievo.open_dataset("folder", "data/")',
 }
-"""Code that makes one of ours."""
 
 
 _OF_TENSORS = (
     *("unsqueeze", "permute", "clone", "float", "half", "double", "long", "view", "contiguous"),
     *("numel", "dim", "cuda", "requires_grad", "grad", "expand", "amax", "amin", "masked_fill"),
 )
-"""Names of tensors of torch that NumPy's arrays do not have."""
 
 
 def _of_arrays(name: str, *, anything: bool) -> str:
-    """Code of what a depth map would do if it were an array; "" of what only some arrays do."""
     values = _VALUES
     if name in ("min", "max", "mean", "std", "sum", "var", "argmin", "argmax"):
         return f"{values}[prediction.depth.valid].{name}()"
@@ -409,7 +381,6 @@ def _of_arrays(name: str, *, anything: bool) -> str:
 
 
 def _with_word_of(name: str, own: Mapping[str, str]) -> str:
-    """The only name of its own that has a word of a name."""
     words = {*_words(name)}
     same = [one for one in own if words & {*_words(one)}]
     return same[0] if len(same) == 1 else ""
@@ -420,10 +391,7 @@ def _words(name: str) -> list[str]:
 
 
 def find_subject(name: str, subjects: Sequence[Subject] = SUBJECTS) -> Subject | None:
-    """Find the subject of a name: the one whose stems match most of its words.
-
-    Words that are in the names of everything here count little: an ``RGBDImage`` is of RGB-D.
-    """
+    """Subject whose stems match most words of a name."""
     words = _words(name)
     best, most = None, (0, 0.0)
     for subject in subjects:
@@ -437,18 +405,15 @@ def find_subject(name: str, subjects: Sequence[Subject] = SUBJECTS) -> Subject |
 
 
 def _begins(word: str, stem: str) -> bool:
-    """Whether a word is a form of a stem; short stems are whole words."""
     forms = (stem + ending for ending in _ENDINGS)
     return word in forms or (len(stem) >= _PREFIX and word.startswith(stem))
 
 
 def _plain(name: str) -> str:
-    """Letters of a name, of American or British spelling."""
     return name.lower().replace("_", "").replace("-", "").replace("color", "colour").rstrip("s")
 
 
 def _last_name(code: str) -> str:
-    """Name of what code ends with, such as ``save`` of a call."""
     return code.partition("(")[0].rpartition(".")[2]
 
 
@@ -474,20 +439,16 @@ _PLACES: Mapping[str, str] = {
     "Mesh": "PREDICTION.mesh()",
     "PointCloud": "PREDICTION.points()",
 }
-"""Places of things that a prediction holds, by their classes."""
 
 
 _OF_PREDICTIONS = ("Prediction", *_PLACES, "Measurement")
-"""Things at hand of somebody who has a prediction."""
 
 
 def _at_hand(thing: str) -> str:
-    """Code of the prediction that somebody has in hand who asks a thing."""
     return "prediction" if thing in _OF_PREDICTIONS else _call(thing)
 
 
 def _call(thing: str) -> str:
-    """Code of the call that makes a prediction."""
     if thing == "DepthPipeline":
         return 'estimate("photo.jpg")["depth"]'
     return 'model("photo.jpg")' if thing == "Model" else 'rilievo.predict("photo.jpg")'
@@ -495,7 +456,6 @@ def _call(thing: str) -> str:
 
 @cache
 def _names_of(thing: str) -> Mapping[str, str]:
-    """Code of the public names that a thing has, by the names."""
     if thing == "rilievo":
         package: Any = sys.modules[PACKAGE]
         return {name: _module_code(name) for name in package.__all__ if name[0] != "_"}
@@ -508,7 +468,6 @@ def _names_of(thing: str) -> Mapping[str, str]:
 
 @cache
 def _names_elsewhere(thing: str) -> Mapping[str, str]:
-    """Code of the names of what a prediction holds, and of the module, by the names."""
     names: dict[str, str] = {}
     for other, place in _PLACES.items():
         if other != thing and other in KINDS:
@@ -519,7 +478,6 @@ def _names_elsewhere(thing: str) -> Mapping[str, str]:
 
 
 def _members(kind: type) -> Iterator[tuple[str, str]]:
-    """Public names of a class, each with its call."""
     fields = getattr(kind, "__dataclass_fields__", {})
     for name in dict.fromkeys([*fields, *dir(kind)]):
         if not name.startswith("_"):
@@ -534,11 +492,9 @@ def _module_code(name: str) -> str:
 
 
 _FUNCTIONS = ("predict", "load_model", "read_photo", "read_prediction", "stream", "predict_files")
-"""Functions of the module that are cheap to import, so that their arguments can be shown."""
 
 
 def _arguments(call: Any, skip: int = 0) -> str:
-    """Arguments that a call does not go without."""
     if isclass(call):
         return "(...)"
     plain = [*signature(call).parameters.values()][skip:]

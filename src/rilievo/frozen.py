@@ -1,4 +1,4 @@
-"""Decorator of records: classes with named values that do not change."""
+"""Decorator of records."""
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
@@ -18,11 +18,10 @@ def frozen(
 def frozen(
     record: Any = None, /, *, slots: bool = True, kw_only: bool = True, init: bool = True
 ) -> Any:
-    """Make a class a dataclass that is frozen and has slots, with keywords for all its fields.
+    """Make a class a frozen dataclass with slots and keywords.
 
     ``dataclass(frozen=True)`` compiles six functions for each record, a quarter of the time of
-    ``import rilievo.predict``. Here ``__init__`` is compiled at its first use, and, where a record
-    inherits from another, ``__setattr__`` and ``__delattr__``; all records share the others.
+    ``import rilievo.predict``; here they are shared, or compiled at their first use.
 
     >>> @frozen
     ... class Size:
@@ -30,13 +29,6 @@ def frozen(
     ...     width: int
     >>> Size(height=480, width=640)
     Size(height=480, width=640)
-
-    Args:
-        record: The class.
-        slots: Whether it has slots; it has none where values are cached, or where records inherit
-            from several.
-        kw_only: Whether fields are given by keywords alone.
-        init: Whether ``__init__`` is made; not where the class has its own.
     """
     if record is None:
         return lambda record: _made(record, slots=slots, kw_only=kw_only, init=init)
@@ -68,12 +60,6 @@ def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
 
 
 class _Init:
-    """``__init__`` of a record, compiled when it is first looked up.
-
-    Compiling takes most of the time of making a record, and most records that a process imports
-    are never used in it.
-    """
-
     def __init__(self, record: Any, *, frozen: bool) -> None:
         self._record, self._frozen = record, frozen
 
@@ -92,7 +78,6 @@ class _Init:
 
 
 def _values(names: list[str]) -> Callable[[Any], object]:
-    """Function for the values by which records are equal: a tuple, or the class without any."""
     if not names:
         return type
     value = attrgetter(*names)
@@ -122,8 +107,6 @@ def _text(self: Any) -> str:
 
 
 def _equality(values: Callable[[Any], object]) -> Callable[[object, object], bool]:
-    """``__eq__`` of records with these values."""
-
     def equal(self: object, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented

@@ -1,8 +1,4 @@
-"""Signals that stop a command: those that follow within a second belong to the first.
-
-Users press Ctrl-C several times. The first one raises ``KeyboardInterrupt``. What tidies up after
-it is not interrupted, nor is the end of the interpreter, which would abort.
-"""
+"""Signals that stop a command, once a second, and do not interrupt its cleanup."""
 
 import atexit
 import math
@@ -19,22 +15,17 @@ from types import FrameType, ModuleType
 from typing import Any
 
 _TOGETHER = 1.0
-"""Seconds in which signals are one."""
 _WHOLE = frozenset({"onnx", "torch"})
-"""Modules whose import is not interrupted: C++ that starts them aborts at an exception."""
+"""Modules whose C++ aborts at an interruption."""
 _last = -math.inf
 _raised = -math.inf
-"""Time at which Ctrl-C was last raised, though code may have lost it."""
 _number = signal.SIGINT
-"""Signal that was raised last."""
 _blocks = 0
-"""Blocks of ``whole`` that run now."""
 _waits = False
-"""Whether a signal came during such a block."""
 
 
 class Interruption(KeyboardInterrupt):
-    """Ctrl-C. It comes again where it is lost, as in C code that clears errors during an import."""
+    """Ctrl-C, which comes again where it is lost, as in C code."""
 
     is_taken = False
 
@@ -44,7 +35,7 @@ class Interruption(KeyboardInterrupt):
 
 
 def take(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is the cause of an error, which then is not lost; others may replace it."""
+    """Whether Ctrl-C caused an error; then it counts as handled."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     if isinstance(error, Interruption):
@@ -53,10 +44,7 @@ def take(error: BaseException | None) -> bool:
 
 
 def stops(error: BaseException) -> bool:
-    """Whether an error is Ctrl-C, or comes of one a moment ago that other code made an error of.
-
-    pybind11 makes one of wrong arguments of it, for example. It is not raised again then.
-    """
+    """Whether an error is Ctrl-C, or was made of one (by pybind11)."""
     global _last
     is_stopped = take(error) or _waits or time.monotonic() - _raised < _TOGETHER
     if is_stopped:
@@ -65,20 +53,19 @@ def stops(error: BaseException) -> bool:
 
 
 def words_of(error: BaseException | None) -> str:
-    """Message of an interruption: where it stopped the work, if it says so."""
+    """Place where an interruption stopped the work."""
     while error is not None and not _has_words(error):
         error = error.__cause__ or error.__context__
     return "stopped" if error is None else error.args[0]
 
 
 def _has_words(error: BaseException) -> bool:
-    """Whether it says where the work stopped; Python 3.11 words those that a codec meets itself."""
     is_python = isinstance(error.__cause__, KeyboardInterrupt)
     return isinstance(error, KeyboardInterrupt) and bool(error.args) and not is_python
 
 
 def follows() -> bool:
-    """Whether a signal that came now follows another one within a second."""
+    """Whether a signal now follows another within a second."""
     global _last
     now = time.monotonic()
     if now - _last < _TOGETHER:
@@ -88,7 +75,7 @@ def follows() -> bool:
 
 
 def raise_once(number: int, frame: FrameType | None) -> None:
-    """Raise ``Interruption``, unless the signal belongs to an earlier one."""
+    """Raise ``Interruption``, unless the signal follows another."""
     global _raised, _waits, _number
     if follows():
         return
@@ -110,7 +97,7 @@ def begin() -> None:
 
 
 def end(exit_code: int) -> None:
-    """Let the process end; a signal after a second ends it by force."""
+    """End the process, by force if signals follow."""
     follows()
     # Python remembers a KeyboardInterrupt that left exec(), as in dataclasses, until the next call,
     # and would end itself by SIGINT.
@@ -120,10 +107,7 @@ def end(exit_code: int) -> None:
 
 @contextmanager
 def kept_from_children() -> Iterator[None]:
-    """Start processes in a block that no signal of the terminal reaches until they ignore it.
-
-    They inherit that it is blocked. In this process it comes after the block.
-    """
+    """Start processes that the terminal's signals do not reach before they ignore them."""
     if sys.platform == "win32":
         yield
         return
@@ -137,17 +121,15 @@ def kept_from_children() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Ignore Ctrl-C in a process that another one has started and ends."""
+    """Ignore Ctrl-C in a child process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class _WholeImports:
-    """Finder of modules that lets those of ``_WHOLE`` be imported before a signal is raised."""
-
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Find such a module by the other finders."""
+        """Find a module by the other finders."""
         if name not in _WHOLE:
             return None
         for finder in sys.meta_path:
@@ -167,7 +149,7 @@ def _import_whole(execute: Callable[[ModuleType], None], module: ModuleType) -> 
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """Run a block that Ctrl-C does not split: it comes at the end."""
+    """Delay Ctrl-C to the end of a block."""
     global _blocks, _waits
     own = signal.default_int_handler
     is_main = threading.current_thread() is threading.main_thread()
@@ -196,7 +178,6 @@ def _install(handler: Any) -> None:
 
 
 def _print_lost(lost: "sys.UnraisableHookArgs") -> None:
-    """Print an exception that came where Python ignores exceptions; Ctrl-C comes again."""
     if not isinstance(lost.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
 

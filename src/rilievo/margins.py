@@ -1,8 +1,6 @@
-"""Borders of a photograph without content: black bars, white margins of scans, thin frames.
+"""Borders of a photograph without content: black bars, white margins, thin frames.
 
-A border differs from a dark sky or a white backdrop by its inner edge, which is one straight line
-from side to side: most pixels change colour exactly there. Real scenes rarely do so on two sides.
-Uncertain borders are kept in the picture.
+A border's inner edge is one straight line, unlike that of a dark sky. Uncertain borders stay.
 """
 
 import math
@@ -15,28 +13,24 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import Int16, Mask, Pixels, UInt8
 
 _SIDES = ("top", "right", "bottom", "left")
-_SAMPLES = 512
-"""Number of pixels examined in a line, evenly spread."""
+_SAMPLES = 512  # pixels of a line
 _BLACK, _WHITE = 40, 215
-"""Levels of 0..255 below which a border is black, and above which it is white."""
+"""Levels of black and white borders."""
 _ALIKE = 14
-"""Largest deviation of a border from its own colour [levels]: compression, and paper grain."""
+"""Largest deviation of a border from its colour [levels]."""
 _SHARE = 0.985
-"""Least share of a border's line in its colour; the rest is dust, or corners of other borders."""
+"""Least share of a border's line in its colour; the rest is dust, or corners."""
 _BLURRED = 8
-"""Most lines between the last clean one of a border and the edge: a block of a JPEG."""
-_LEAVING = 0.6
-"""Least share of the pixels just inside an edge that differ from the border."""
+"""Most lines between border and edge: a block of a JPEG."""
+_LEAVING = 0.6  # least share of pixels inside an edge that leave the border's colour
 _WIDEST = 0.4
-"""Largest share of a side: bars beside an upright video on a wide screen have 0.34."""
+"""Largest share of a side; upright videos on wide screens have 0.34."""
 _THICKEST, _FRAME_ALIKE = 0.015, 3
-"""Largest share of a side for thin frames, and their largest deviation from one colour [levels]."""
+"""Largest share of a thin frame, and its deviation [levels]."""
 _CORNER = 0.015
-"""Share of a side examined at a corner; objects on a white backdrop have round ones."""
+"""Share of a side at a corner; objects have round ones."""
 _LEAST_INSIDE = 32
-"""Least number of pixels that remain along either side."""
-_FORMAT = 0.02
-"""Least share of a frame between the bars of one picture format and those of another."""
+_FORMAT = 0.02  # least share of a frame between bars of two formats
 
 _Lines = Int16[np.ndarray, "n m 3"]
 
@@ -46,12 +40,11 @@ _Lines = Int16[np.ndarray, "n m 3"]
 _BAR_STEP, _FRAME_STEP = 24, 8
 """Least step at the edge of a bar, and of a thin frame [levels]."""
 _BAR_BEFORE, _FRAME_BEFORE = _LEAVING / 2, 1.0
-"""Largest share of such steps two lines before the edge."""
 
 
 @frozen
 class Margins:
-    """Number of border rows and columns on each side [px]."""
+    """Border rows and columns on each side [px]."""
 
     top: int = 0
     right: int = 0
@@ -66,7 +59,7 @@ class Margins:
         return ", ".join(f"{name} {getattr(self, name)}" for name in there)
 
     def reduced(self, step: int) -> "Margins":
-        """Borders of the photograph that has one pixel for so many of each row and column."""
+        """Borders of every ``step``-th row and column."""
         return Margins(
             top=self.top // step,
             right=self.right // step,
@@ -75,33 +68,26 @@ class Margins:
         )
 
     def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Slices of the rows and columns of a photograph of this shape that are not border."""
+        """Slices of the inside."""
         height, width = shape
         return slice(self.top, height - self.bottom), slice(self.left, width - self.right)
 
     def cropped(self, camera: Camera) -> Camera:
-        """Camera of the inside, from that of the whole photograph."""
+        """Camera of the inside."""
         return camera.cropped(top=self.top, left=self.left)
 
     def uncropped(self, camera: Camera) -> Camera:
-        """Camera of the whole photograph, from that of the inside."""
+        """Camera of the whole photograph."""
         return camera.cropped(top=-self.top, left=-self.left)
 
 
 def find_margins(pixels: Pixels) -> Margins:
-    """Find the uniform borders of a photograph; none where it is not clear that there are any.
-
-    Black or white borders count if at least two sides have the same colour; thin frames of any
-    colour count if all four sides have one.
-    """
+    """Find certain borders: black or white on two sides, thin frames on four."""
     return _enough(pixels, _bars(pixels, (False, True)) or _frame(pixels))
 
 
 def find_black_bars(frames: Iterable[Pixels]) -> Margins:
-    """Find black borders that stay black in all frames, so that dark scenes are not cropped.
-
-    Frames are read only while there may still be borders.
-    """
+    """Find borders that are black in all frames."""
     brightest: Pixels | None = None
     for pixels in frames:
         brightest = pixels if brightest is None else np.maximum(brightest, pixels)
@@ -111,15 +97,12 @@ def find_black_bars(frames: Iterable[Pixels]) -> Margins:
 
 
 def may_have_bars(pixels: Pixels) -> bool:
-    """Whether a frame is black at the ends of two sides, without which it has no black bars."""
+    """Whether two sides of a frame are black."""
     return sum(_is_dark(_lines(pixels, side)[0]) for side in _SIDES) >= 2
 
 
 def bars_jump(before: Pixels, after: Pixels) -> bool:
-    """Whether black bars begin, end or change their size at once, as at a cut between formats.
-
-    Most pixels between the old and the new edge change; a lamp or a subtitle changes few of them.
-    """
+    """Whether black bars change at once, as at a cut."""
     changes = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
     if float(changes.mean()) < _FORMAT * _LEAVING:
         return False
@@ -129,7 +112,6 @@ def bars_jump(before: Pixels, after: Pixels) -> bool:
 
 
 def _border(margins: Margins, shape: tuple[int, int]) -> Mask:
-    """Pixels of a frame that are border."""
     border = np.ones(shape, bool)
     border[margins.inside(shape)] = False
     return border
@@ -140,14 +122,12 @@ def _is_dark(line: UInt8[np.ndarray, "m 3"]) -> bool:
 
 
 def _enough(pixels: Pixels, margins: Margins) -> Margins:
-    """The margins, if enough of the picture remains inside."""
     rows, columns = margins.inside(pixels.shape[:2])
     is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
     return Margins() if is_small else margins
 
 
 def _bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
-    """Find black or white borders; first those at top and bottom, then those between them."""
     for is_white in colours:
         depths = {name: _bar(pixels, name, is_white) for name in ("top", "bottom")}
         between = pixels[Margins(**depths).inside(pixels.shape[:2])[0]]
@@ -163,7 +143,6 @@ def _bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
 
 
 def _has_corners(pixels: Pixels, margins: Margins) -> bool:
-    """Whether the inside fills its corners where two borders meet."""
     rows, columns = margins.inside(pixels.shape[:2])
     inside = pixels[rows, columns]
     down, across = (max(4, math.floor(_CORNER * length)) for length in inside.shape[:2])
@@ -184,7 +163,6 @@ def _has_corners(pixels: Pixels, margins: Margins) -> bool:
 
 
 def _bar(pixels: Pixels, side: str, is_white: bool) -> int:
-    """Number of border lines on one side; 0 without a border."""
     lines = _lines(pixels, side)
     most = math.floor(_WIDEST * len(lines))
     colour = np.median(lines[0], axis=0).astype(np.int16)
@@ -209,7 +187,6 @@ def _frame(pixels: Pixels) -> Margins:
 
 
 def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
-    """Number of lines of a thin frame, each of one colour; 0 without a frame."""
     most = max(4, math.floor(_THICKEST * len(lines)))
     for start, chunk in _chunks(lines, most + 1):
         colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
@@ -226,7 +203,6 @@ def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
 def _edge(
     lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, *, step: int, before: float
 ) -> int:
-    """Index of the picture's first line, at most a few past ``first``; 0 without an edge."""
     start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
     after = lines[start : first + blurred].astype(np.int16)
     share = (np.abs(after - colour).max(axis=2) > step).mean(axis=1)
@@ -238,14 +214,12 @@ def _edge(
 
 
 def _lines(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
-    """Rows or columns from one side inwards, subsampled along their length."""
     lines = pixels if side in ("top", "bottom") else pixels.swapaxes(0, 1)
     thinned = lines[:, :: max(1, lines.shape[1] // _SAMPLES)]
     return thinned if side in ("top", "left") else thinned[::-1]
 
 
 def _chunks(lines: UInt8[np.ndarray, "n m 3"], most: int) -> Iterator[tuple[int, _Lines]]:
-    """Yield lines in growing chunks, because most photographs are decided by the first."""
     start, count = 0, 1
     while start < most:
         stop = min(start + count, most)

@@ -1,4 +1,4 @@
-"""One measured quantity, its expected range, and how both are formatted."""
+"""Measured quantity with its range."""
 
 import math
 
@@ -17,14 +17,14 @@ _UNITS = {
 
 @frozen
 class Measurement(ForeignNames):
-    """A quantity measured on a surface.
+    """Quantity measured on a surface.
 
     Attributes:
         what: "distance", "relative distance", "length", "height", "area" or "angle".
-        value: Measured value, in ``unit``.
-        low: Lower end of the range that contains eight in ten such measurements.
-        high: Upper end of that range.
-        remarks: Remarks on the measurement, a sentence each.
+        value: Value, in ``unit``.
+        low: Lower end of the range of eight in ten such measurements.
+        high: Upper end.
+        remarks: Remarks, a sentence each.
     """
 
     what: str
@@ -35,20 +35,19 @@ class Measurement(ForeignNames):
 
     @property
     def unit(self) -> str:
-        """Unit of the value: metres, square metres or degrees."""
+        """Metres, square metres or degrees."""
         return _UNITS[self.what]
 
     def __str__(self) -> str:
-        """Name, value and range, such as length: 0.82 m (0.71 to 0.95)."""
         return f"{'height above the floor' if self.what == 'height' else self.what}: {self.text}"
 
     @property
     def text(self) -> str:
-        """Value and range with their significant digits, such as 0.82 m (0.71 to 0.95)."""
+        """Value and range."""
         return self.text_in(self.unit)
 
     def text_in(self, unit: str) -> str:
-        """Value and range with the name of a unit, such as that of an unknown scale."""
+        """Value and range in another unit."""
         digits = _digits(self.high - self.low)
         value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
         space = "" if self.what == "angle" else " "
@@ -56,7 +55,6 @@ class Measurement(ForeignNames):
 
 
 def _digits(width: float) -> int:
-    """Decimal places at which the ends of a range differ by at least five units: 0.71 to 0.95."""
     if not (width > 0 and math.isfinite(width)):
         return 3
     return min(6, max(0, math.ceil(-math.log10(width / 5))))

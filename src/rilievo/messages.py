@@ -1,9 +1,8 @@
-"""Messages about options: facts in fields, which each door words with its own names of options.
+"""Messages about options: facts in fields, worded at each door.
 
-Texts name an option in braces, with a value where one helps: ``give {fov=...}``. The command line
-writes ``--fov``, Python ``fov=...``, a request ``fov``. Options of which one suffices are separated
-by a bar, ``{camera=...|fov=...}``; a door leaves out those that it does not offer. Braces of texts
-from files and users are doubled by ``literal``.
+Texts name an option in braces, perhaps with a value: ``give {fov=...}``. A bar separates options of
+which one suffices, ``{camera=...|fov=...}``; a door leaves out those that it lacks. ``literal``
+doubles braces of texts from files and users.
 """
 
 import re
@@ -13,14 +12,12 @@ from typing import Any
 # Patterns are compiled by the first message: most processes word none.
 _OPTIONS = r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
 _LISTS = ("known", "known_length", "known_rectangle")
-"""Options that are lists of numbers in Python; ``known`` takes lengths too."""
 _LONG_WORD = r"\S{401,}"
 _LONGEST = 1000
 _END = 200
 
 Spell = Callable[[str, str], str]
-"""Spelling of an option at a door, by the name of its field and a value, "" for none and "..." for
-any; "" if the door does not offer it."""
+"""Spelling of an option at a door by its name and value ("..." for any); "" if not offered."""
 
 
 class Message:
@@ -28,12 +25,11 @@ class Message:
 
     Attributes:
         message: Beginning without options, or a whole sentence.
-        path: File or photograph that the message is about.
-        option: Name of the option's field; "" for a message about several, or about none.
-        value: Value that was given.
+        path: File or photograph that it is about.
+        option: Name of the option's field.
         expected: Values that the option takes.
-        problem: Statement about the option, to be read after its name, or a sentence of its own.
-        without: Name of another option that it does not go together with.
+        problem: Words after the option's name, or a sentence.
+        without: Option that does not go together with it.
         hint: Remedy.
     """
 
@@ -47,12 +43,7 @@ class Message:
     hint: str
 
     def worded(self, spell: Spell, path: str | None = None) -> str:
-        """Message with options as a door spells them.
-
-        Args:
-            spell: Spelling of an option.
-            path: Name in place of the path; "" for none.
-        """
+        """Word the message as a door spells options, with ``path`` in place of its own."""
         of_user = literal if spell is in_braces else str
         path = of_user(str(self.path) if path is None else path)
         text = of_user(self.message)
@@ -73,12 +64,12 @@ class Message:
 
     @property
     def template(self) -> str:
-        """Message with options in braces, for a message that contains it."""
+        """Message with options in braces, for another message."""
         return self.worded(in_braces)
 
 
 class Note(str, Message):
-    """Doubt about a result: a text with the names of Python, and its facts in fields.
+    """Doubt about a result.
 
     >>> Note("is about an unknown focal length; {fov=...} gives it", option="vanishing_points")
     'vanishing_points is about an unknown focal length; fov=... gives it'
@@ -93,7 +84,7 @@ class Note(str, Message):
         hint: str = "",
         path: object = "",
     ) -> "Note":
-        """Take the facts of the message."""
+        """Make the note."""
         facts = Message()
         facts.path, facts.option, facts.value = path, option, value
         facts.problem, facts.hint = problem, hint
@@ -114,49 +105,49 @@ def _note(facts: dict[str, Any]) -> Note:
 
 
 def worded(message: object, spell: Spell) -> str:
-    """Note or error with options as a door spells them; any other text as it is."""
+    """Message as a door spells options."""
     return message.worded(spell) if isinstance(message, Message) else str(message)
 
 
 def template(message: object) -> str:
-    """Note or error with options in braces, for a message that contains it."""
+    """Message with options in braces."""
     return message.template if isinstance(message, Message) else literal(str(message))
 
 
 def literal(text: object) -> str:
-    """Text from a file or a user, for a message with options in braces."""
+    """Double the braces of a text."""
     return str(text).replace("{", "{{").replace("}", "}}")
 
 
 def note_of(error: Exception) -> Note:
-    """Note with the words of an error."""
+    """Note of an error."""
     return Note(template(error))
 
 
 def speak(spell: Spell) -> None:
-    """Choose the spelling of options on the terminal, as the command line does when it starts."""
+    """Choose the terminal's spelling of options."""
     _terminal[:] = [spell]
 
 
 def for_terminal(message: object) -> str:
-    """Message with options as the terminal's door spells them: flags, or by default keywords."""
+    """Message as the terminal spells options."""
     return worded(message, _terminal[0])
 
 
 def at(path: str, message: object) -> Note:
-    """Note about a file or photograph: another message with the path before it."""
+    """Note about a file."""
     if isinstance(message, Note) and not message.path:
         return _note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
     return Note(template(message), path=path)
 
 
 def joined(messages: "list[str]") -> Note | None:
-    """Join notes to one, with semicolons; None of none."""
+    """Join notes with semicolons."""
     return Note("; ".join(map(template, messages))) if messages else None
 
 
 def filled(text: str, spell: Spell) -> str:
-    """Text with options as a door spells them, in place of their names in braces."""
+    """Spell options in braces."""
     if spell is in_braces or ("{" not in text and "}" not in text):
         return text
 
@@ -171,7 +162,7 @@ def filled(text: str, spell: Spell) -> str:
 
 
 def flag(name: str, value: str = "") -> str:
-    """Option of the command line, by the name of its field."""
+    """Flag of an option."""
     spelled = name.replace("_", "-")
     if value == "False":
         record, dot, last = spelled.rpartition(".")
@@ -180,7 +171,7 @@ def flag(name: str, value: str = "") -> str:
 
 
 def keyword(name: str, value: str = "") -> str:
-    """Keyword of Python, by the name of its field."""
+    """Keyword of an option."""
     if not value:
         return name
     if value in ("on", "off"):
@@ -196,7 +187,7 @@ def keyword(name: str, value: str = "") -> str:
 
 
 def parameter(name: str, value: str = "") -> str:
-    """Parameter of a request, by the name of its field."""
+    """Parameter of an option."""
     return name if value in ("", "...") else f"{name}={value}"
 
 
@@ -204,12 +195,12 @@ _terminal: list[Spell] = [keyword]
 
 
 def in_braces(name: str, value: str = "") -> str:
-    """Option as a template has it."""
+    """Option in braces."""
     return f"{{{name}={value}}}" if value else f"{{{name}}}"
 
 
 def escaped(text: str) -> str:
-    """Escape unprintable characters, such as the end of a line."""
+    """Escape unprintable characters."""
     if text.isprintable():
         return text
     return "".join(
@@ -218,7 +209,7 @@ def escaped(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Escape unprintable characters, and shorten text that is too long in its middle."""
+    """Escape unprintable characters, and shorten long text."""
     text = re.sub(_LONG_WORD, lambda word: f"{word[0][:120]}...{word[0][-40:]}", escaped(text))
     if len(text) <= _LONGEST:
         return text

@@ -1,14 +1,8 @@
-"""Objects by name that extend rilievo, of its wings or of other packages.
+"""Objects by name that extend rilievo.
 
-What a wing gives is named in ``rilievo.wings``. Objects of other packages are named in three ways:
-``package.module:NAME``, searched on Python's path and in the working folder;
-``path/to/file.py:NAME``; or by the name under which an installed package offers them, in one of the
-entry-point groups ``rilievo.models``, ``rilievo.datasets``, ``rilievo.benchmarks``,
-``rilievo.metrics``, ``rilievo.outputs``, ``rilievo.commands``, ``rilievo.finders`` and
-``rilievo.loaders``. rilievo's own names take precedence.
-
-The user names code in a call or a command. A file that names code, such as a run's configuration,
-is refused by ``check_trusted``, unless the user names the same code too (``trust``).
+They are named ``package.module:NAME``, ``path/to/file.py:NAME``, or in the entry-point groups
+``rilievo.models``, ``.datasets``, ``.benchmarks``, ``.metrics``, ``.outputs``, ``.commands``,
+``.finders`` and ``.loaders`` of installed packages. rilievo's own names take precedence.
 """
 
 import os
@@ -29,32 +23,24 @@ from rilievo.wings import SERVICES
 T = TypeVar("T")
 
 TRUST = "RILIEVO_TRUST_CODE"
-"""Environment variable of the code that files may name, one place a line.
-
-Processes that this one starts inherit it.
-"""
+"""Environment variable of trusted code, one place a line."""
 
 _PLACE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*|.+\.py:[A-Za-z_]\w*"
 _TOPS: set[str] = set()
-"""Names of the outermost packages from which objects were loaded."""
 
 
 def is_place(name: str) -> bool:
-    """Whether a name has the form ``package.module:NAME`` or ``path/to/file.py:NAME``."""
+    """Whether a name is ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     return ":" in name and re.fullmatch(_PLACE, name) is not None
 
 
 def trusted() -> tuple[str, ...]:
-    """Places of the code that files may name in this process."""
+    """Places of trusted code."""
     return tuple(filter(None, os.environ.get(TRUST, "").splitlines()))
 
 
 def trust(places: Iterable[str]) -> None:
-    """Let files name this code from now on: the user has named it.
-
-    Args:
-        places: Places exactly as the files state them.
-    """
+    """Let files name this code, exactly so."""
     try:
         listed = [*places]
     except TypeError:
@@ -76,13 +62,8 @@ def trust(places: Iterable[str]) -> None:
 def check_trusted(name: str, what: str, file: str | Path) -> None:
     """Refuse code that a file names, unless the user has named it too.
 
-    Args:
-        name: Any name in the file; those of no place are fine.
-        what: Kind of object, for messages, such as "backbone".
-        file: The file, for messages.
-
     Raises:
-        UntrustedCodeError: If it is the place of code that the user has not named.
+        UntrustedCodeError: If the user has not named it.
     """
     if is_place(name) and name not in trusted():
         import shlex
@@ -98,7 +79,6 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
 
 
 def _origin(place: str) -> str:
-    """The file of a place's outermost module, which is not imported."""
     module = place.rpartition(":")[0]
     if module.endswith(".py"):
         return os.path.abspath(os.path.expanduser(module))
@@ -111,15 +91,7 @@ def _origin(place: str) -> str:
 
 
 def load_outside(place: str, what: str) -> object:
-    """Load an object from a module of the user.
-
-    The module is searched on Python's path, and then in the working folder, which the ``rilievo``
-    command does not search otherwise.
-
-    Args:
-        place: ``package.module:NAME``, or ``path/to/file.py:NAME``.
-        what: Kind of object, for messages, such as "benchmark".
-    """
+    """Load an object of the user's, from Python's path or the working folder."""
     module, _, name = place.rpartition(":")
     if module.endswith(".py"):
         module = _beside(Path(module), what, place)
@@ -143,11 +115,7 @@ def load_outside(place: str, what: str) -> object:
 
 
 def own_fault(error: BaseException) -> str | None:
-    """Describe an exception with the last line of other packages' code that it passed through.
-
-    Returns:
-        Class, message, file and line; None if it passed through rilievo's code alone.
-    """
+    """Description of an exception in other packages' code."""
     from traceback import walk_tb
 
     for frame, line in reversed([*walk_tb(error.__traceback__)]):
@@ -159,48 +127,31 @@ def own_fault(error: BaseException) -> str | None:
 
 
 def resolve_name(place: str) -> Any:
-    """Import the object of a place, such as "package.module:NAME"."""
+    """Import the object of a place."""
     from pkgutil import resolve_name
 
     return resolve_name(place)
 
 
 def load_service(name: str) -> Any:
-    """Load what a wing does for the house or for another wing, by ``rilievo.wings.SERVICES``."""
+    """Load a service of a wing."""
     return resolve_name(SERVICES[name])
 
 
 def load_named(own: Mapping[str, str], name: str, *, what: str) -> Any | None:
-    """Load an object by its name: that of a wing, else what an installed package offers.
-
-    Args:
-        own: One of the tables of ``rilievo.wings``.
-        name: Name of the object.
-        what: Kind of object, such as "command".
-
-    Returns:
-        The object; None if there is none of this name.
-    """
+    """Load an object of a wing, else of an installed package."""
     return resolve_name(own[name]) if name in own else load_offered(name, what)
 
 
 def names_offered(what: str) -> tuple[str, ...]:
-    """Names under which installed packages offer objects of a kind, such as "model"."""
+    """Names of the entry points of a kind, such as "model"."""
     from importlib.metadata import entry_points  # takes 10 ms, so only on demand
 
     return tuple(sorted({entry.name for entry in entry_points(group=f"rilievo.{what}s")}))
 
 
 def load_offered(name: str, what: str) -> object | None:
-    """Load the object that an installed package offers under a name.
-
-    Args:
-        name: Name of the entry point.
-        what: Kind of object, such as "model" for the group ``rilievo.models``.
-
-    Returns:
-        The object; None if no package offers it.
-    """
+    """Load the object of an entry point."""
     from importlib.metadata import entry_points
 
     for point in entry_points(group=f"rilievo.{what}s", name=name):
@@ -218,21 +169,10 @@ def load_offered(name: str, what: str) -> object | None:
 
 
 class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
-    """A table of rilievo's own entries that installed packages can extend.
-
-    Iteration yields our own names, and outside names that were looked up before. Unknown names are
-    looked up among the entry points, so that the common case does not read these.
-    """
+    """Table of our entries that installed packages extend; iteration yields names known so far."""
 
     def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:
-        """Create a table.
-
-        Args:
-            own: Entries of rilievo.
-            what: Kind of object, such as "output".
-            read: Function that makes an entry from an object and its name or place; it refuses
-                objects of another kind with an ``OptionError``.
-        """
+        """Create a table of ``own`` entries; ``read`` makes others of objects and their names."""
         self.own: Mapping[str, T] = own
         self._found: dict[str, T] = {}
         self._places: dict[str, T] = {}
@@ -252,13 +192,7 @@ class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
         return self._found[name]
 
     def find(self, name: str) -> T:
-        """Look up an entry by its name, or by the place of an object of the user's own.
-
-        A place is code that is run, so it must come from the user and from no request.
-
-        Args:
-            name: A name of the table, or ``package.module:NAME`` or ``path/to/file.py:NAME``.
-        """
+        """Look up a name or place; a place is code that runs, so no request names one."""
         if name not in self:
             if not is_place(name):
                 raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
@@ -266,7 +200,7 @@ class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
         return self[name]
 
     def ordered(self, names: Collection[str]) -> tuple[str, ...]:
-        """Names in the table's order, then those of places, each once."""
+        """Names in the table's order, then places."""
         return (*(name for name in self if name in names), *sorted(self._places.keys() & {*names}))
 
     def __iter__(self) -> Iterator[str]:
@@ -277,7 +211,7 @@ class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
         return len(self.own) + len(self._found)
 
     def all(self) -> Mapping[str, T]:
-        """Own entries and those of installed packages, without any that cannot be loaded."""
+        """Own entries, and others that can be loaded."""
         for name in names_offered(self._what):
             with suppress(OptionError):
                 self.get(name)
@@ -285,10 +219,6 @@ class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
 
 
 def _beside(file: Path, what: str, place: str) -> str:
-    """The name of a file's module, once Python looks into its folder.
-
-    Other processes are given the same path, and so find it too.
-    """
     folder = str(file.expanduser().resolve().parent)
     if not file.expanduser().is_file():
         raise OptionError(f"no {what} '{place}': there is no file {file}")
@@ -304,10 +234,6 @@ def _beside(file: Path, what: str, place: str) -> str:
 
 
 def _search_working_folder(top: str) -> None:
-    """Append the working folder to the path, if no module of this name is found elsewhere.
-
-    The folder stays on the path, because scoring processes import the module again.
-    """
     folder = os.getcwd()
     if folder in sys.path or not top or top in sys.modules:
         return

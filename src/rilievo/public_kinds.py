@@ -1,4 +1,4 @@
-"""Public classes whose missing names are answered, by their names, once they are imported."""
+"""Public classes with answers to missing names."""
 
 KINDS: dict[str, type] = {}
-"""Classes by name; ``rilievo.foreign_names.ForeignNames`` enters those that are made of it."""
+"""Classes by name."""

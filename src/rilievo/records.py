@@ -1,4 +1,4 @@
-"""Behaviour that all records share: equality by value, no hash, arrays that are read-only."""
+"""Behaviour of records."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -11,10 +11,7 @@ from rilievo.shapes import Shaped
 
 
 def same_record(self: object, other: object) -> bool:
-    """``__eq__`` of a record: whether both have the same class and equal fields.
-
-    Arrays are equal if shape, type and all values are; NaN equals NaN.
-    """
+    """``__eq__`` of a record, by value; NaN equals NaN."""
     if type(self) is not type(other):
         return False
     names = [field.name for field in fields(self)]  # pyright: ignore[reportArgumentType]
@@ -22,7 +19,7 @@ def same_record(self: object, other: object) -> bool:
 
 
 def no_hash(self: object) -> int:
-    """``__hash__`` of a record that contains arrays, which is not hashable."""
+    """``__hash__`` of a record with arrays, which has none."""
     raise TypeError(
         f"a {type(self).__name__} holds arrays and has no hash: use its file's name, or id(...), "
         "as the key"
@@ -40,7 +37,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """A read-only view of an array; the caller's array stays writable."""
+    """Read-only view of an array."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -48,17 +45,13 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
 
 @frozen(kw_only=False)
 class Later:
-    """Value of a ``LazyField`` that has not been computed yet."""
+    """Value that is not computed yet."""
 
     make: Callable[[], object]
 
 
 class LazyField:
-    """Field of a record that may be computed when it is first read; its default is None.
-
-    The record has no slots. Two threads that read the field at once may both compute it, with the
-    same result.
-    """
+    """Field that may be computed when it is first read."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

@@ -1,8 +1,6 @@
 """Schema of options: a record's field is the option at every door.
 
-A record is a frozen dataclass. The name of a field, its type, default, ``option(...)`` and the
-docstring below it are all that the command line, Python's keywords, requests and the JSON beside
-results are made from::
+A field of a record, with its docstring::
 
     tile: Annotated[int | None, option(metavar="PIXELS")] = None
     \"\"\"Side in pixels of overlapping tiles.\"\"\"
@@ -38,57 +36,50 @@ Made = TypeVar("Made")
 Call = TypeVar("Call", bound=Callable[..., Any])
 
 Groups = Mapping[str, tuple[str, ...]]
-"""Names of the fields of a record by the title of their group in ``--help``."""
+"""Names of fields by titles of groups."""
 Effect = Literal["answer", "files", "speed"]
-"""Effect of an option: on the answer, on the files that are written, or on the speed alone."""
+"""Subject that an option changes."""
 
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 _WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
 class Door(Flag):
-    """Entry points where users give options; what cannot act at a door is not offered there."""
+    """Entry points where users give options."""
 
     COMMAND = auto()
-    """``rilievo predict`` and ``rilievo.predict_files``: over files."""
+    """Files: ``rilievo predict``."""
     PYTHON = auto()
-    """``rilievo.predict`` and ``model.predict``: photographs in memory."""
+    """Photographs in memory: ``rilievo.predict``."""
     HTTP = auto()
-    """Requests, which name no file of the server and cost no more than a request may."""
+    """Requests, which name no file and have bounds on their cost."""
     LIVE = auto()
-    """``rilievo predict --live``."""
     LOCAL = COMMAND | PYTHON
     EVERYWHERE = COMMAND | PYTHON | HTTP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class option:
-    """Declaration of an option: facts besides its name, type, default and docstring.
+    """Declaration of an option.
 
     Attributes:
         least: Least value; ``most`` is the largest.
         above: Largest number that is too small; ``below`` is the least that is too large.
-        unit: Unit of a number, in messages, such as "degrees".
+        unit: Unit of a number, in messages.
         choices: Words that a text may be.
-        names: Function that lists the names that a text may hold, which the help tells.
-        takes: Description of the value in messages; by default made from the type.
-        doors: Entry points that offer it.
-        affects: Subject that it changes.
-        subject: Subject of an option of files that only some outputs show, in notes on runs that
-            write none of these.
-        recorded: Condition for a place in the JSON beside results: if it differs from the default,
-            always, or never, because results do not depend on it or state it otherwise.
-        request: Description for requests, where the docstring does not fit them.
-        first: Whether the first help shows it, of commands that have many.
-        python: Type of the keyword in Python, where it takes more than the field holds.
-        metavar: Placeholder for the value; by default made from the type.
-        name: Name in place of the field's; "" puts the fields of a record among those around it.
+        names: Function that lists names for the help.
+        takes: Description of the value in messages.
+        subject: Subject of an option that only some outputs show.
+        recorded: Condition for a place in the JSON beside results; "changed" is unlike the default.
+        request: Description for requests, where the docstring does not fit.
+        first: Whether the first help shows it.
+        python: Type of the keyword, where it takes more than the field.
+        name: Name in place of the field's; "" puts a record's fields among those around it.
         aliases: Further flags, such as ``-o``.
-        default: Description of the default in place of the value.
-        without: Fields of a record that are not offered where it is one among others.
-        positional: Whether the value is written without a flag.
-        repeats: Whether the flag is written once for each value.
-        commas: Whether a text is a list with commas, to which a repeated flag adds.
+        default: Description of the default.
+        without: Fields of a record that are not offered.
+        repeats: Whether the flag is written once a value.
+        commas: Whether a text is a list with commas.
         hidden: Whether no door offers it.
     """
 
@@ -119,7 +110,7 @@ class option:
 
     @property
     def range(self) -> str:
-        """Range of a number in words; "" if it has none."""
+        """Range of a number in words."""
         unit = f" {self.unit}" if self.unit else ""
         if self.above == 0 and self.below is None:
             return f"a positive number{unit and ' of'}{unit}"
@@ -134,7 +125,7 @@ class option:
         return f"between {least:g} and {most:g}{unit}"
 
     def allows(self, value: Any) -> bool:
-        """Whether a value is one of the choices, or a number within the range."""
+        """Whether a value is a choice, or in the range."""
         if self.choices:
             return value in self.choices
         return not self.range or (
@@ -147,11 +138,10 @@ class option:
 
 
 _PLAIN = option()
-"""Declaration without facts."""
 
 
 class Switch(StrEnum):
-    """An option that is on or off in words; in Python it may be given as a bool."""
+    """Option that is on or off."""
 
     ON = "on"
     OFF = "off"
@@ -162,22 +152,19 @@ class Switch(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OptionField:
-    """One option or argument of a command.
+    """Option or argument of a command.
 
     Attributes:
-        name: Name of the field.
         path: Path of the field from the command's record, such as ``config.losses.ssim``.
         record: Record that declares the field.
         kind: Type without None.
         inner: Type of one value.
-        takes_many: Whether it takes several values, each a word.
-        is_switch: Whether the flag has an opposite and needs no value.
-        words: Words that a switch may have after "=", such as ``--resume=hash``.
-        default: Default value; ``MISSING`` if the option is required.
-        flag: Flag in its positive form, such as ``--losses.ssim``; "" for a positional argument.
-        opposite: Flag that turns a switch off; "" for other options.
-        group: Title of the group in the help.
-        off: Description of the flag that turns a switch off; "" where there is none.
+        takes_many: Whether several words are its values.
+        is_switch: Whether the flag needs no value.
+        words: Words after "=", such as ``--resume=hash``.
+        flag: Positive flag; "" for a positional argument.
+        opposite: Flag that turns a switch off.
+        off: Description of the opposite.
     """
 
     name: str
@@ -198,7 +185,7 @@ class OptionField:
 
     @property
     def help(self) -> str:
-        """Docstring of the field, as one line, and the names that it may hold."""
+        """Docstring of the field, and its known names."""
         text, names = field_texts(self.record).get(self.name, ""), self.facts.names
         return text if names is None else f"{text} Known: {', '.join(names())}."
 
@@ -209,7 +196,7 @@ class OptionField:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Flags that the help shows, short ones first; a switch shows what changes its default."""
+        """Flags in the help."""
         if not self.flag:
             return ()
         off = self.opposite and self.default is True
@@ -217,27 +204,27 @@ class OptionField:
 
     @property
     def every_flag(self) -> tuple[str, ...]:
-        """Flags that it is written with."""
+        """All flags."""
         return tuple(filter(None, (*self.facts.aliases, self.flag, self.opposite)))
 
     @property
     def is_list(self) -> bool:
-        """Whether a word is a list with commas of any length, to which further words add."""
+        """Whether a word is a list with commas."""
         return self.facts.commas or (not self.takes_many and ... in get_args(self.kind))
 
     @property
     def is_length(self) -> bool:
-        """Whether it is a number of metres, which texts may give in another unit."""
+        """Whether it is a length, in metres or with a unit."""
         return self.kind is float and self.metavar == "METRES"
 
     @property
     def label(self) -> str:
-        """Name in messages of the command line."""
+        """Name in messages."""
         return self.flags[-1] if self.flag else self.name.replace("_", " ")
 
     @property
     def choices(self) -> Mapping[str, Any]:
-        """Values by their words, of a type that has a few."""
+        """Values by their words."""
         if self.words:
             return {"yes": True, **{word: word for word in self.words}}
         if self.inner is bool:
@@ -249,14 +236,14 @@ class OptionField:
 
     @property
     def annotation(self) -> Any:
-        """Type of the keyword in Python."""
+        """Type of the keyword."""
         if self.facts.python is not None:
             return self.facts.python
         return self.kind | None if self.is_optional else self.kind
 
     @property
     def metavar(self) -> str:
-        """Placeholder for the value; "" for a switch."""
+        """Placeholder for the value."""
         if self.is_switch:
             return f"[={'|'.join(self.words)}]" if self.words else ""
         if self.facts.metavar or self.choices:
@@ -266,7 +253,7 @@ class OptionField:
 
     @property
     def takes(self) -> str:
-        """Description of the value, for messages."""
+        """Description of the value."""
         if self.words:
             return " or ".join(("alone", *self.words))
         if self.inner is not self.kind and not self.takes_many:
@@ -280,7 +267,7 @@ class OptionField:
         return " or ".join(self.choices) or _WORDS[self.inner]
 
     def check(self, value: Any) -> Any:
-        """Convert a value of Python to the type of the field.
+        """Convert a value of Python.
 
         Raises:
             OptionError: If it is of another type or out of range.
@@ -299,7 +286,6 @@ class OptionField:
         raise OptionError(option=self.name, value=value, expected=takes)
 
     def _is_taken(self, value: Any) -> bool:
-        """Whether a value of Python is none of the type and is left to the record."""
         also = self.facts.python
         if also is None or self.kind in (str, Switch) or isinstance(value, str | Path):
             return False
@@ -309,14 +295,14 @@ class OptionField:
 
     @property
     def shown_default(self) -> str:
-        """Default value as text; "" if there is none to show."""
+        """Default as text."""
         return self.facts.default or _shown(self.default)
 
     def read(self, text: str) -> Any:
-        """Convert a word of a command line to a value.
+        """Convert a word of a command line.
 
         Raises:
-            ValueError: If it is none.
+            ValueError: If it is no value.
         """
         if self.is_optional and text == "None":
             return None
@@ -351,11 +337,10 @@ def _shown(default: Any) -> str:
 
 @cache
 def options_of(record: type) -> tuple[OptionField, ...]:
-    """List the options of a record and of nested ones, in the order of their fields.
+    """List the options of a record and of nested ones, by groups.
 
-    A record may sort its options into groups by ``GROUPS``, a mapping from titles to names of
-    fields; those that it does not name belong to its ``GROUP`` and come first. The flags that
-    turn its switches off are described by ``OFF``, a mapping from names of fields.
+    ``GROUPS`` of a record maps titles to fields; others belong to ``GROUP``. ``OFF`` describes the
+    flags that turn switches off.
     """
     return tuple(_walk(record))
 
@@ -409,7 +394,7 @@ def _walk(
 
 @cache
 def field_kinds(record: type) -> Mapping[str, tuple[Any, bool, option]]:
-    """Declaration of every field: its type without None, whether it may be None, its facts."""
+    """Type without None, whether it may be None, and declaration of each field."""
     hints, declared = get_type_hints(record, include_extras=True), {}
     for field in fields(record):
         kind, facts, is_optional = hints[field.name], _PLAIN, False
@@ -426,21 +411,14 @@ def field_kinds(record: type) -> Mapping[str, tuple[Any, bool, option]]:
 
 
 def default_of(field: "Field[Any]") -> Any:
-    """Default of a field, or ``MISSING``."""
+    """Default, or ``MISSING``."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def build(
     record: type[Made], values: Mapping[str, Any], path: str = "", default: Made | None = None
 ) -> Made:
-    """Make a record and nested ones of values by the paths of their options.
-
-    Args:
-        record: Class of the record.
-        values: Values by paths.
-        path: Path before the names of the record's fields.
-        default: Record that has all other values; by default those of the class.
-    """
+    """Make a record and nested ones of values by paths; ``default`` has the others."""
     own: dict[str, Any] = {}
     made: Any = record if default is None else default
     for field in fields(made):
@@ -459,10 +437,7 @@ def build(
 
 
 class Record:
-    """A record of options on one subject.
-
-    Fields hold what the user wrote, which results record; its meaning is a ``cached_property``,
-    read once, when the record is made.
+    """Options of one subject, as the user wrote them; properties are read when it is made.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -493,22 +468,18 @@ def _is_given(value: Any) -> bool:
 
 @cache
 def _read_once(kind: type) -> tuple[str, ...]:
-    """Names of what a record's fields mean."""
     members = ((name, member) for base in kind.__mro__ for name, member in vars(base).items())
     return tuple(name for name, member in members if isinstance(member, cached_property))
 
 
 def names_of(record: type, door: Door | None = None) -> tuple[str, ...]:
-    """Names of a record's fields; those that a door offers."""
+    """Names of fields that a door offers."""
     options = options_of(record)
     return tuple(one.name for one in options if door is None or door in one.facts.doors)
 
 
 def recorded(record: Record) -> dict[str, Any]:
-    """Options as the JSON beside results records them.
-
-    Defaults are left out, so that results from before an option was added still agree.
-    """
+    """Options for the JSON beside results; defaults are left out, so that options can be added."""
     settings: dict[str, Any] = {}
     for one in options_of(type(record)):
         value, when = getattr(record, one.name), one.facts.recorded
@@ -522,7 +493,7 @@ def recorded(record: Record) -> dict[str, Any]:
 def signature_with(
     call: Callable[..., Any], records: Iterable[type], door: Door | None = None
 ) -> Signature:
-    """Signature of a function whose last parameter is the options of records by their names."""
+    """Signature of a function with options as keywords."""
     own = [
         Parameter(
             one.name,
@@ -541,10 +512,7 @@ def signature_with(
 
 
 def with_options(*records: type, door: Door | None = None) -> Callable[[Call], Call]:
-    """Decorator of a function whose last parameter is the options of records by their names.
-
-    Help, editors and checks of keywords see each of them.
-    """
+    """Decorator for ``signature_with``."""
 
     def attach(call: Call) -> Call:
         vars(call)["__signature__"] = signature_with(call, records, door)
@@ -554,7 +522,7 @@ def with_options(*records: type, door: Door | None = None) -> Callable[[Call], C
 
 
 def refuse_unknown(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
-    """Refuse a keyword argument that a call does not have, as Python does."""
+    """Refuse an unknown keyword, as Python does."""
     names = {*choices}
     for name in keywords:
         if name not in names:
@@ -564,7 +532,7 @@ def refuse_unknown(call: str, keywords: Iterable[str], choices: Iterable[str]) -
 
 @cache
 def field_texts(record: type) -> Mapping[str, str]:
-    """The docstring under each field of a record and of its bases, on one line."""
+    """Docstrings of a record's fields."""
     # Imported on demand: only help and the documents of servers show them.
     import ast
     import inspect
@@ -583,4 +551,3 @@ def field_texts(record: type) -> Mapping[str, str]:
 
 
 SwitchLike = Switch | bool | Literal["on", "off"]
-"""A switch as Python takes it."""

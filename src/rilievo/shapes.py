@@ -1,8 +1,4 @@
-"""Shapes of arrays in signatures, ``Float32[np.ndarray, "h w"]``, as jaxtyping writes them.
-
-Tests import jaxtyping first, and check dtypes and shapes. Otherwise it is not imported, and each of
-these is the array's own type.
-"""
+"""Shapes of arrays in signatures: jaxtyping's in tests, the arrays' own types otherwise."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -27,7 +23,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
 else:
 
     class Bool:
-        """Type of an array, whatever its dtype and shape."""
+        """Array of any dtype and shape."""
 
         def __class_getitem__(cls, shaped: tuple[Any, str]) -> Any:
             kind, _ = shaped
@@ -45,20 +41,16 @@ Mask = Bool[np.ndarray, "h w"]
 Vectors = Float32[np.ndarray, "3 h w"]
 """One vector a pixel."""
 Transform = Float64[np.ndarray, "4 4"]
-"""Transform of points from one frame to another."""
+"""Transform of points between frames."""
 Matrix = Float64[np.ndarray, "3 3"]
-"""Intrinsics K, or a rotation."""
 Transforms = Float64[np.ndarray, "n 4 4"]
-"""Transform of every frame."""
+"""Transforms, one a frame."""
 Vector = Float64[np.ndarray, "3"]
 """Direction or position."""
 Points = Float64[np.ndarray, "n 3"]
 """Positions or directions, one a row."""
 Positions = Float64[np.ndarray, "n 2"]
-"""Positions in a picture [px], one a row."""
+"""Positions in a picture [px]."""
 Values = Float64[np.ndarray, "n"]
-"""One number each."""
 AnyPlane = Float[np.ndarray, "h w"]
-"""One number a pixel, of any precision."""
 Size = tuple[int, int]
-"""Height and width."""

@@ -1,9 +1,4 @@
-"""Telemetry of dependencies, switched off in every process that imports rilievo.
-
-Importing rilievo sets the variables below, unless the user has set them to anything else, so it
-comes before the first import of each dependency; child processes inherit them or import rilievo
-themselves. docs/wheels.md says which package does what, and which versions were measured.
-"""
+"""Telemetry of dependencies, switched off before their import (docs/wheels.md)."""
 
 import os
 import sys
@@ -18,7 +13,7 @@ VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "FIFTYONE_DO_NOT_TRACK": "true",
 }
-"""Environment variables by which packages switch their telemetry off, with the value for that."""
+"""Environment variables that switch telemetry off."""
 
 _ORT = "ORT_DISABLE_TELEMETRY"
 _OFF = ("1", "true")
@@ -27,7 +22,7 @@ _was_too_late = False
 
 
 def switch_off() -> None:
-    """Set the variables, where the user has not set them."""
+    """Set the variables, unless the user has."""
     global _was_too_late
     _was_too_late = _ORT not in os.environ and "onnxruntime" in sys.modules
     for name, value in VARIABLES.items():
@@ -37,9 +32,7 @@ def switch_off() -> None:
 def import_onnxruntime() -> ModuleType:
     """Import ONNX Runtime without its telemetry.
 
-    Outside of Windows it reads the variable when it is imported, once: imported before rilievo, it
-    reports until the process ends, whatever is called later. A warning says so. On Windows only
-    the call below stops its events.
+    A warning says so if it was imported before rilievo: it reads the variable once.
     """
     global _was_too_late
     module = import_module("onnxruntime")
@@ -65,8 +58,7 @@ def _reports(onnxruntime: ModuleType) -> bool:
 def import_openvino() -> ModuleType:
     """Import OpenVINO without its telemetry.
 
-    It has no variable for that: its import reports to Google Analytics and writes ``~/intel``, by
-    the package ``openvino_telemetry``. Where that is missing, OpenVINO uses a stub of its own.
+    Its import reports to Google Analytics by ``openvino_telemetry``, for which it has a stub.
     """
     name = "openvino_telemetry"
     if name in sys.modules or "openvino" in sys.modules:

@@ -1,8 +1,4 @@
-"""Text for people on a terminal: wrapped at words to its width, names in bold, hints dim.
-
-Elsewhere (a file, a pipe) each message and each row of a table stays one line without styles, for
-programs that read lines.
-"""
+"""Text on a terminal: wrapped to its width, with styles; files and pipes get plain lines."""
 
 import os
 import re
@@ -10,14 +6,12 @@ import sys
 from typing import TextIO
 
 _NARROWEST = 20
-_HELP = (50, 100)
-"""Least and most characters of a line of help."""
+_HELP = (50, 100)  # least and most characters of a line
 _KEY = r" *\S+(?: \S+)* {2,}(?=\S)"
-"""First column of a line, with the gap after it."""
 
 
 def width_of(stream: TextIO | None) -> int | None:
-    """Columns of the terminal that a stream writes to; None for files and pipes."""
+    """Columns of a terminal; None for files and pipes."""
     if stream is None or not stream.isatty():
         return None
     try:
@@ -29,7 +23,7 @@ def width_of(stream: TextIO | None) -> int | None:
 
 
 def help_width() -> int:
-    """Most characters of a line of help: also of a file's, of 80 columns or those of COLUMNS."""
+    """Most characters of a line of help."""
     import shutil  # most commands show no help
 
     least, most = _HELP
@@ -37,10 +31,7 @@ def help_width() -> int:
 
 
 def fitted(text: str, stream: TextIO | None) -> str:
-    """Wrap lines that are longer than the terminal, at words, below the text of a first column.
-
-    Lines with styles are laid out already.
-    """
+    """Wrap long lines on a terminal, below the text of a first column."""
     width = width_of(stream)
     if width is None:
         return text
@@ -48,14 +39,7 @@ def fitted(text: str, stream: TextIO | None) -> str:
 
 
 def wrapped(line: str, width: int, indent: int | None = None) -> str:
-    """Wrap a line at words; longer words, such as paths, stay whole.
-
-    Args:
-        line: Line without end.
-        width: Most characters of a line.
-        indent: Blanks before further lines; by default those of a first column, or two more than
-            the line has.
-    """
+    """Wrap a line at words; further lines are indented as its first column, or two more."""
     if len(line) <= width or "\x1b" in line:
         return line
     from textwrap import wrap  # most lines are short
@@ -76,20 +60,16 @@ def wrapped(line: str, width: int, indent: int | None = None) -> str:
 
 
 def bold(text: str, stream: TextIO | None = None) -> str:
-    """Names in bold, where a stream (standard output by default) shows styles."""
+    """Bold text, where a stream shows styles."""
     return _styled(text, "1", stream)
 
 
 def dim(text: str, stream: TextIO | None = None) -> str:
-    """Hints in dim letters, where a stream (standard output by default) shows styles."""
+    """Dim text, where a stream shows styles."""
     return _styled(text, "2", stream)
 
 
 def _styled(text: str, code: str, stream: TextIO | None) -> str:
-    """Text in a style on a terminal that has it; NO_COLOR turns styles off (https://no-color.org).
-
-    Each line has the style by itself, so that a pager shows it too.
-    """
     stream = sys.stdout if stream is None else stream
     shows = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     old = sys.platform == "win32" and "WT_SESSION" not in os.environ

@@ -1,4 +1,4 @@
-"""Types of options' values: each is checked and converted once, whichever the door."""
+"""Conversion of options' values."""
 
 import math
 from collections.abc import Callable
@@ -9,17 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 
 
 def typed(kind: Any, value: Any) -> Any:
-    """Convert a value of Python to a type of options.
-
-    Numbers and truths of arrays become those of Python, texts become members and paths, lists
-    become tuples.
-
-    Args:
-        kind: Type without None: a plain type, an enumeration, words, or a tuple of one type.
-        value: Value of a keyword, a request or a command line.
+    """Convert a value to a type of options without None.
 
     Raises:
-        ValueError: If the value is of another type, or a number that is not finite.
+        ValueError: If it is of another type, or not finite.
     """
     kinds = get_args(kind)
     if get_origin(kind) is tuple:
@@ -57,7 +50,6 @@ def _whole(value: Any) -> int:
 
 
 def _finite(value: Any) -> float | int:
-    """Number as Python has it; whole ones stay whole."""
     if _is_truth(value) or not isinstance(value, Real):
         raise ValueError("no number")
     try:

@@ -1,17 +1,9 @@
-"""The records: ``Photo``, ``Truth``, ``Sample``, ``Calibration``, ``MadeBy`` and ``Prediction``.
+"""Records: ``Photo``, ``Truth``, ``Sample``, ``Calibration``, ``MadeBy`` and ``Prediction``.
 
-Conventions, the same everywhere:
-
-* Depth is z [m] along the optical axis; that of fisheyes and panoramas is the distance along the
-  ray, as ``DepthMap.is_distance`` says. Sizes are ``(height, width)``.
-* The camera frame is OpenCV's: x right, y down, z forward; ``K`` is in pixels and the centre of
-  the top-left pixel is (0, 0).
-* Normals are unit vectors in that frame, towards the camera: a wall seen head-on is (0, 0, -1).
-* Images are ``h w 3`` RGB uint8, as image files are; fields of vectors are ``3 h w``, as
-  ``rilievo.geometry`` computes them.
-
-Records are frozen, unbatched and numpy; they validate themselves on creation. The arrays of depth
-maps and predictions are read-only: copy one to change it.
+Depth is z [m] along the optical axis, or along the ray for fisheyes and panoramas. The camera frame
+is OpenCV's: x right, y down, z forward; the centre of the top-left pixel is (0, 0). Normals are
+unit vectors towards the camera: a wall seen head-on is (0, 0, -1). Sizes are ``(height, width)``.
+Arrays of depth maps and predictions are read-only.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,15 +43,14 @@ _lazy: Callable[[], Any] = LazyField
 
 @frozen(slots=False)
 class Photo(ForeignNames):
-    """One photograph, upright, with its camera if the file states it.
+    """Photograph, upright, with its camera if the file states it.
 
     Attributes:
         pixels: sRGB pixels, with the EXIF orientation applied.
-        camera: Intrinsics of the whole photograph; None if neither the user nor the file states
-            them.
-        own_depth: Depth map stored in the file beside the pixels; None if there is none.
-        transparent: Mask of the pixels that show nothing and have no depth; None if there are none.
-        notes: Notes for the user on how it was read, one line each.
+        camera: Intrinsics of the whole photograph; None if unknown.
+        own_depth: Depth map of the same file.
+        transparent: Mask of pixels that show nothing.
+        notes: Notes on how it was read, one line each.
         name: Name in messages: a path, or "array".
     """
 
@@ -83,29 +74,29 @@ class Photo(ForeignNames):
 
     @cached_property
     def margins(self) -> Margins:
-        """Uniform borders without content; transparent pixels, which look like bars, are none."""
+        """Uniform borders without content."""
         return find_margins(self.pixels) if self.transparent is None else Margins()
 
     @property
     def is_wide(self) -> bool:
-        """Whether its camera is no pinhole, so that models are shown it in perspective views."""
+        """Whether its camera is no pinhole."""
         return self.camera is not None and not isinstance(self.camera.lens, Pinhole)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Size (height, width) of the photograph."""
+        """Size (height, width)."""
         height, width, _ = self.pixels.shape
         return height, width
 
 
 @frozen
 class OrderedPoints:
-    """Pairs of points of an image, of which one is known to be nearer.
+    """Pairs of points of an image, of which one is nearer.
 
     Attributes:
         size: (height, width) of the image.
-        nearer: Row and column of one point of each pair.
-        farther: Row and column of the other.
+        nearer: Row and column.
+        farther: Row and column.
     """
 
     size: tuple[int, int]
@@ -122,19 +113,14 @@ class Truth:
 
     Attributes:
         id: Unique name in its dataset; parts are joined by "/".
-        depth: True depth [m], defined only where ``depth_valid``.
-        depth_valid: Mask of pixels with true depth.
-        normals: True normals, towards the camera; defined only where ``normals_valid``.
-        normals_valid: Mask of pixels with true normals.
-        sky: Mask of pixels known to see no surface at all; disjoint from ``depth_valid``.
-        camera: Intrinsics of the image.
-        world_T_cam: Pose, which maps points [m] from the camera frame to the world frame.
-        scene: Scene or sequence of the image, unique in the dataset; None if the dataset does not
-            state it. Images of one scene are alike, so intervals resample whole scenes.
-        objects: Number of the object of each pixel, from 1; 0 for none. None where the dataset
-            knows no objects.
-        is_metric: Whether depth is in metres; otherwise its unit is not known.
-        order: Pairs of points whose order in depth is known; None where the dataset has none.
+        depth: True depth [m], defined where ``depth_valid``.
+        normals: True normals, defined where ``normals_valid``.
+        sky: Mask of pixels that see no surface.
+        world_T_cam: Pose: points [m] from the camera to the world.
+        scene: Scene or sequence; intervals resample whole scenes.
+        objects: Number of the object of each pixel, from 1; 0 for none.
+        is_metric: Whether the unit of depth is known.
+        order: Pairs of points whose order in depth is known.
     """
 
     id: str
@@ -161,7 +147,6 @@ class Truth:
             raise InputError(f"sample {self.id}: normals and normals_valid come together")
 
     def _check_sizes(self, size: tuple[int, ...] | None) -> None:
-        """Refuse maps that differ in size from the image, or without an image from each other."""
         whose = "others" if size is None else "image"
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
             array = getattr(self, name)
@@ -174,11 +159,7 @@ class Truth:
 
 @frozen
 class Sample(ForeignNames, Truth):
-    """One image of a dataset with its ground truth.
-
-    Attributes:
-        image: RGB image.
-    """
+    """Image of a dataset with its ground truth."""
 
     image: Pixels
 
@@ -192,27 +173,20 @@ class Sample(ForeignNames, Truth):
 
 @frozen
 class Calibration:
-    """The conversion of depth to metres.
+    """Conversion of depth to metres.
 
     Attributes:
-        method: Known facts: "known points", "known lengths", "known rectangles", several of these,
-            "camera height", "markers", or "own depth" from the photograph's file.
-        asked: Facts as the user gave them: points as ``u,v,metres``, lengths as
-            ``u1,v1,u2,v2,metres``, rectangles as ``u1,v1,...,u4,v4,SIDExSIDE``, or the height.
+        method: "known points", "known lengths", "known rectangles", "camera height", "markers" or
+            "own depth".
+        asked: Facts as the user gave them, such as ``u,v,metres``.
         space: Quantity that scale and shift apply to: "depth", "inverse" or "log".
-        scale: Fitted scale.
-        shift: Fitted shift; 0 where none was fitted.
         residuals: Fitted minus known value for each fact [m].
-        bend: Largest over smallest factor of the smooth field that depth was multiplied by; None if
-            one factor applies to the whole picture.
-        expected_error: Relative error that eight in ten pixels should stay below, as learned by
-            ``rilievo.calibration.ranges``; None if it was not estimated.
-        own_depth: Format of the depth map in the photograph's file that metres came from, such as
-            "GDepth"; None if the facts came from the user.
-        measured_pixels: Number of pixels of a sensor's map that stay as they were measured; None
-            unless the map is dense enough.
-        outliers: Number of its pixels that were left out; None likewise.
-        warning: Warning about the calibration; None if there is none.
+        bend: Largest over smallest factor of the smooth field that multiplies depth; None for one
+            factor.
+        expected_error: Relative error that eight in ten pixels should stay below.
+        own_depth: Format of the file's depth map that metres came from.
+        measured_pixels: Number of a sensor's pixels that stay as measured.
+        outliers: Number of its pixels that were left out.
     """
 
     method: str
@@ -231,17 +205,16 @@ class Calibration:
 
 @frozen
 class Anchoring:
-    """Fit of a model's affine depth to the depth of another, with which surfaces are made of it.
+    """Fit of a model's affine depth to the depth of another, for surfaces.
 
     Attributes:
-        model: Name of the model whose depth was fitted to.
-        rank_correlation: Spearman's correlation of the two answers as depth; 1 is the same order.
-        residual: Median absolute difference of the logarithms of the two depths after the fit.
+        model: Name of the other model.
+        rank_correlation: Spearman's correlation of the two answers as depth.
+        residual: Median absolute difference of log depth after the fit.
         space: Quantity that scale and shift apply to: "depth" or "inverse".
         scale: Fitted scale; None where it was refused.
-        shift: Fitted shift; None where it was refused.
-        refused: Reason why no surface can be made; None where one can.
-        remark: Doubt about a fit that was not refused; None where there is none.
+        refused: Reason why no surface can be made.
+        remark: Doubt about the fit.
     """
 
     model: str
@@ -259,11 +232,10 @@ class MadeBy:
     """Origin of a prediction, sufficient to repeat it.
 
     Attributes:
-        model: Name in ``MODELS``, or the file that the model was loaded from.
+        model: Name in ``MODELS``, or file.
         weights_sha256: Hash of the weights' file.
-        licence: Licence: SPDX identifier, or the words of the model's authors.
+        licence: SPDX identifier, or the authors' words.
         settings: Every option that changes the output.
-        version: Version of rilievo.
     """
 
     model: str
@@ -277,25 +249,17 @@ class MadeBy:
 class Prediction:
     """Prediction of a model for one image, at that image's resolution.
 
-    ``rilievo.Prediction``, which users hold, is this record with methods. Most callers read only
-    its depth; for 12 megapixels, normals take longer than depth, so they may be computed later.
-
     Attributes:
-        depth_or_none: Depth; None if the model predicts normals only. ``depth`` is the same without
-            None.
-        normals: Unit normals in the camera frame, towards the camera; NaN where nothing is, as
-            outside a cut-out; None if the model predicts none.
-        confidence: Confidence in [0, 1], higher is better; None if the model predicts none.
-        sky: Mask of the pixels that see no surface, whatever depth they have; None if the model
-            does not tell.
-        camera: Intrinsics of the image.
-        calibration: Conversion of depth to metres; None if none was asked for.
-        anchoring: Fit of affine depth to that of the embedded model, found when it is first read;
-            None if depth is not affine, was never anchored, or ``--anchor off`` was asked for.
-        network_depth: Depth [m] of the network alone, where a sensor's pixels stand in ``depth``;
-            None elsewhere.
-        photo: The photograph itself, for coloured surfaces; None if read from other files than npz.
-        notes: Notes for the user on the photograph, the options and the answer, one line each.
+        depth_or_none: Depth; None if the model predicts normals only.
+        normals: Unit normals towards the camera; NaN where nothing is. They may be computed at
+            their first use.
+        confidence: Confidence in [0, 1], higher is better.
+        sky: Mask of the pixels that see no surface, whatever depth they have.
+        calibration: Conversion of depth to metres.
+        anchoring: Fit of affine depth to that of the embedded model, made when it is first read.
+        network_depth: Depth [m] of the network alone, where a sensor's pixels stand in ``depth``.
+        photo: Photograph, for coloured surfaces.
+        notes: Notes, one line each.
         made_by: Model, weights and settings.
     """
 
@@ -343,16 +307,11 @@ class Prediction:
                 object.__setattr__(self, name, read_only(array))
 
     def __getstate__(self) -> dict[str, Any]:
-        """All parts, computed, for a copy in another process."""
+        """Compute all parts, for pickling."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def defer(self, name: str, make: Callable[[], object]) -> None:
-        """Register a function that computes a part when it is first read.
-
-        Args:
-            name: normals, confidence, sky or anchoring.
-            make: Function that computes the value; arrays become read-only.
-        """
+        """Compute a part (normals, confidence, sky or anchoring) when it is first read."""
         vars(self)[name] = Later(make)
 
     def has(self, name: str) -> bool:
@@ -360,18 +319,17 @@ class Prediction:
         return vars(self)[name] is not None
 
     def is_computed(self, name: str) -> bool:
-        """Whether a part has its value, so that reading it costs nothing."""
+        """Whether a part is computed."""
         return not isinstance(vars(self)[name], Later)
 
     def but(self: _AnyPrediction, **changes: Any) -> _AnyPrediction:
-        """A copy with some parts changed; those not computed yet stay so."""
+        """Copy with changes; parts that are not computed yet stay so."""
         later = {name: part for name, part in vars(self).items() if isinstance(part, Later)}
         copy = type(self)(**{**vars(self), **dict.fromkeys(later), **changes})
         vars(copy).update({name: part for name, part in later.items() if name not in changes})
         return copy
 
     def __repr__(self) -> str:
-        """Describe in one line what it contains."""
         height, width = self.shape
         depth = self.depth_or_none
         parts = [f"{width}x{height}"]
@@ -382,10 +340,10 @@ class Prediction:
 
     @property
     def depth(self) -> DepthMap:
-        """Depth of the image, with the kind of its values.
+        """Depth of the image.
 
         Raises:
-            NoDepthError: If the model predicts normals only; ``depth_or_none`` is None then.
+            NoDepthError: If the model predicts normals only.
         """
         if self.depth_or_none is None:
             others = [name for name in ("normals", "confidence") if self.has(name)]
@@ -398,10 +356,10 @@ class Prediction:
 
     @property
     def known_camera(self) -> Camera:
-        """Camera of the image, which every prediction of a photograph has.
+        """Camera of the image, which every photograph's prediction has.
 
         Raises:
-            InputError: If it is not known; ``camera`` is None then.
+            InputError: If there is none.
         """
         if self.camera is None:
             raise InputError(

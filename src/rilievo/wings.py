@@ -1,12 +1,7 @@
-"""The literal table of what the wings give, by name.
+"""Table of what the wings offer, by name.
 
-The house, which is everything but the folders of the wings, imports none of them: it finds what
-they give by these names, ``module:name``, through ``rilievo.plugins``. So the house
-stands by itself, a checkout works without installation, and nothing is scanned.
-
-Other packages offer commands, finders and loaders as entry points of the groups
-``rilievo.commands``, ``rilievo.finders`` and ``rilievo.loaders``, which are asked for names that
-these tables lack.
+Core modules import no wing; they find objects by these names (``rilievo.plugins``), or by entry
+points of other packages.
 """
 
 from collections.abc import Mapping
@@ -29,12 +24,12 @@ COMMANDS: Mapping[str, str] = {
     "view": "rilievo.evaluation.commands.view:main",
     "report": "rilievo.evaluation.commands.report:main",
 }
-"""Functions from the arguments of a command to its exit code."""
+"""Functions from arguments to an exit code."""
 
 FINDERS: Mapping[str, str] = {
     "trained": "rilievo.training.adapters.trained_cards:find_trained",
 }
-"""Functions from a request for a model to the model that is found, or None."""
+"""Functions from a request to a model, or None."""
 
 LOADERS: Mapping[str, str] = {
     "transformers": "rilievo.training.adapters.transformers_models:load",
@@ -44,7 +39,7 @@ LOADERS: Mapping[str, str] = {
     "tuned-run": "rilievo.training.adapters.run_loaders:load_tuned",
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
-"""Functions that load a model by its card, under the names of ``ModelCard.loader``."""
+"""Functions that load a model by its card."""
 
 FUNCTIONS: Mapping[str, str] = {
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
@@ -72,4 +67,4 @@ SERVICES: Mapping[str, str] = {
     "live-page": "rilievo.serving.live.live_page:LivePage",
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
 }
-"""Services that the house, or a wing, asks of a wing that it does not import."""
+"""Services across wings."""
