@@ -1,4 +1,4 @@
-"""Loading of models, and the table of those that are known. Reading the table imports no model."""
+"""Loading of models, and the table of known ones."""
 
 from typing import NoReturn
 

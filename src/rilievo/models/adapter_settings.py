@@ -1,9 +1,4 @@
-"""Settings of models: one dataclass each, named by the model's card.
-
-The fields are the settings, with their types and defaults; the docstring under each is its help.
-Settings are given by name: ``settings={"steps": 4}`` to ``load_model``, ``--set steps=4`` on the
-command line, where the text is converted to the field's type.
-"""
+"""Settings of models: a dataclass each, whose fields' docstrings are the help."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -33,7 +28,7 @@ class SettingFacts:
 
 
 def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
-    """Parse the strings ``name=value`` of the command line."""
+    """Parse strings ``name=value``."""
     pairs: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -47,13 +42,7 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
 
 
 def read_settings(record: type[Record], settings: Mapping[str, Setting], model: str) -> Record:
-    """Settings of a model from the user's values, with defaults for the others.
-
-    Args:
-        record: Dataclass of the model's settings; it checks its own ranges.
-        settings: Values by name; strings are converted to the types of the fields.
-        model: Name of the model in messages.
-    """
+    """Settings of a model from the user's values."""
     kinds, values = field_kinds(record), dict(settings)
     for name, value in settings.items():
         if name not in kinds:
@@ -74,7 +63,7 @@ def read_settings(record: type[Record], settings: Mapping[str, Setting], model: 
 
 
 def describe_settings(place: str) -> tuple[SettingFacts, ...]:
-    """Describe every setting of the dataclass that a card names, in the order of the fields."""
+    """Describe the settings of a card, in order."""
     record: Any = resolve_name(place)
     kinds, helps = field_kinds(record), field_texts(record)
     return tuple(

@@ -1,9 +1,6 @@
 """Interface of all models: photographs in, one ``Prediction`` each out.
 
-An adapter implements ``infer``, at the network's own resolution and in our conventions, or ``run``
-where photographs are resized to the network's size by a rule (``PreparedModel``). This module
-resizes the output to the photograph and records what made it. What ``rilievo.predict`` does beyond
-that, such as trimmed borders and metres, is imported when a model is called.
+An adapter implements ``infer`` at the network's resolution, or ``run`` (``PreparedModel``).
 """
 
 from abc import ABC, abstractmethod
@@ -31,35 +28,31 @@ from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Pho
 from rilievo.version import PROCESSING, VERSION
 
 _MAPS = ("depth", "normals", "confidence", "sky")
-"""Outputs of a network with one value or vector a pixel."""
 
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
 Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
-"""``Model.infer`` of a class."""
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
-    """Wrap a single image in a list; lists and tuples become lists."""
+    """Wrap a single image in a list."""
     # Type checkers cannot see that a list is not an open file, which is anything with ``read``.
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
 class Model(ForeignNames, ABC):
-    """A model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
+    """Model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
 
     card: ModelCard
     weights_sha256: str
     settings: Mapping[str, Setting]
-    """Every option of this model that changes its output."""
+    """Options that change its output."""
     concurrent: bool = False
-    """Whether several threads may use the model at once."""
+    """Whether several threads may use it at once."""
     callers: int = 1
-    """Number of threads that run it at once where many photographs wait."""
+    """Threads that run it at once for many photographs."""
     again: "Callable[[], Model] | None" = None
-    """Function that loads the model in another process; None for models made without
-    ``load_model``.
-    """
+    """Function that loads it in another process."""
 
     @property
     def name(self) -> str:
@@ -68,11 +61,10 @@ class Model(ForeignNames, ABC):
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of its depth; None if it predicts none."""
+        """Kind of its depth, if any."""
         return self.card.kind
 
     def __repr__(self) -> str:
-        """Describe in one line what it predicts, and what it runs on."""
         card, settings = self.card, self.settings
         depth = [] if card.kind is None else [f"depth {card.kind}"]
         parts = [
@@ -85,39 +77,34 @@ class Model(ForeignNames, ABC):
         return f"Model({', '.join([card.name, *parts, *filter(None, [runs])])})"
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Make ``infer`` of every adapter say what to call instead, if it is given no ``Photo``."""
         super().__init_subclass__(**arguments)
         if "infer" in vars(cls):
             type.__setattr__(cls, "infer", _of_photos(vars(cls)["infer"]))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """Pickle a loaded model by its name and options; it is loaded again when unpickled."""
         if self.again is None:
             return super().__reduce_ex__(protocol)
         return _loaded_again, (self.again, self.weights_sha256)
 
     @abstractmethod
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network; returns one output per photograph, in the same order."""
+        """Run the network; one output per photograph, in order."""
 
     def depth_alone(self) -> "Model":
-        """This model without normals and confidence if it can leave them out, otherwise itself.
+        """Model without normals and confidence, where it can leave them out.
 
         >>> load_model().depth_alone().infer([photo])[0].depth
         """
         return self
 
     def _changed(self, **parts: object) -> "Model":
-        """Copy with other attributes; ``copy.copy`` would load the model again."""
+        """Copy, without loading again."""
         twin = object.__new__(type(self))
         vars(twin).update(vars(self), **parts)
         return twin
 
     def interrupt(self) -> None:
-        """Stop waiting for work on another machine; called from another thread than ``infer``.
-
-        Most models run locally, and ignore it.
-        """
+        """Stop waiting for work on another machine, from another thread than ``infer``."""
 
     @overload
     def predict(self, image: ImageLike, **options: Unpack[PhotoKeywords]) -> Prediction: ...
@@ -128,12 +115,7 @@ class Model(ForeignNames, ABC):
     def predict(
         self, image: ImageLike | Sequence[ImageLike], **options: Unpack[PhotoKeywords]
     ) -> Prediction | list[Prediction]:
-        """Predict a photograph, or each photograph in a list, as ``rilievo.predict`` does.
-
-        Args:
-            image: An image in any form that ``rilievo.read_photo`` accepts, or a list of them,
-                which are held in memory together; for folders use ``rilievo.predict_files``.
-            options: Options of ``rilievo.predict``, such as ``flip``, ``trim`` and ``known``.
+        """Predict one photograph or a list, as ``rilievo.predict`` does.
 
         Raises:
             RilievoError: As for ``rilievo.predict``.
@@ -143,14 +125,7 @@ class Model(ForeignNames, ABC):
     __call__ = predict
 
     def predict_raw(self, images: Sequence[ImageLike]) -> list[Prediction]:
-        """Predict photographs with the network alone, as evaluation and training need.
-
-        The network's output is only resized to the photograph: borders are not trimmed, and nothing
-        known makes metres of it. All photographs go through it together.
-
-        Args:
-            images: List of images in any form that ``rilievo.read_photo`` accepts, or of ``Photo``
-                records.
+        """Predict with the network alone, as evaluation and training need.
 
         Raises:
             InputError: If an image cannot be read.
@@ -169,7 +144,7 @@ class Model(ForeignNames, ABC):
         """Resize a network's output to the photograph, and record what made it.
 
         Raises:
-            ModelError: If the values are not valid for the model's kind of depth.
+            ModelError: If values do not fit the model's kind of depth.
         """
         _check_answer(inference, self.card)
         depth, rule = None, self.card.resizing
@@ -209,7 +184,7 @@ class Model(ForeignNames, ABC):
 
     @property
     def made_by(self) -> MadeBy:
-        """Model, weights and settings, as recorded in every result of this model."""
+        """Model, weights and settings of its results."""
         rule = self.card.resizing
         return MadeBy(
             model=self.card.name,
@@ -225,11 +200,6 @@ class Model(ForeignNames, ABC):
 
 
 def _of_photos(infer: Infer) -> Infer:
-    """``infer`` of an adapter, which refuses everything but a list of photographs.
-
-    A network is shown wide photographs in perspective views; wrappers leave that to the model.
-    """
-
     @wraps(infer)
     def checked(self: Model, photos: Sequence[Photo]) -> list[Inference]:
         is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
@@ -271,7 +241,6 @@ def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
 
 
 def _check_answer(inference: Inference, card: ModelCard) -> None:
-    """Refuse NaN, and values that the kind excludes."""
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
@@ -295,7 +264,7 @@ def _check_answer(inference: Inference, card: ModelCard) -> None:
 
 
 class WrappedModel(Model):
-    """A model that refines the answers of another one, ``model``."""
+    """Model that refines the answers of another one."""
 
     def __init__(self, model: Model, settings: Mapping[str, Setting] | None = None) -> None:
         self.model = model
@@ -304,7 +273,7 @@ class WrappedModel(Model):
         self.concurrent, self.callers = model.concurrent, model.callers
 
     def depth_alone(self) -> Model:
-        """The same refinement of the wrapped model's depth."""
+        """Keep the refinement, of depth alone."""
         return self._changed(model=self.model.depth_alone())
 
     def interrupt(self) -> None:
@@ -313,14 +282,13 @@ class WrappedModel(Model):
 
 
 class PaidModel(Model):
-    """A model that sends each photograph to a service as a paid call."""
+    """Model that makes a paid call for each photograph."""
 
     service: str
-    """Name of the service that is paid."""
 
     @abstractmethod
     def allow(self, calls: int) -> None:
-        """Allow this many more calls, to which the user has agreed."""
+        """Allow more calls, agreed by the user."""
 
 
 def in_groups(
@@ -328,13 +296,7 @@ def in_groups(
     size: Callable[[tuple[int, int]], object],
     infer: Callable[[Sequence[Photo]], Iterable[Inference]],
 ) -> list[Inference]:
-    """Answers to photographs, which are run together where their sizes for the network are equal.
-
-    Args:
-        photos: Photographs of any sizes.
-        size: Function from the shape of a photograph to its size for the network.
-        infer: Function that runs the network on photographs of one size.
-    """
+    """Run together photographs of equal network size."""
     groups: defaultdict[object, list[int]] = defaultdict(list)
     for index, photo in enumerate(photos):
         groups[size(photo.shape)].append(index)
@@ -345,25 +307,22 @@ def in_groups(
 
 
 class PreparedModel(Model):
-    """A network with its ``Preparation``, on any engine, as a function of images of equal size.
+    """Network with its ``Preparation``, on any engine.
 
-    Its outputs by name: ``depth`` float32 (batch, height, width); optionally ``normals`` (batch, 3,
-    height, width) in our axes, ``confidence`` and ``sky`` (batch, height, width), and ``fov``
-    (batch,), the horizontal field of view of the photograph [degrees].
+    Outputs: ``depth`` (batch, height, width); optionally ``normals`` (batch, 3, height, width) in
+    our axes, ``confidence``, ``sky``, and ``fov`` (batch,), horizontal [degrees].
     """
 
     preparation: Preparation
     needs_focal: bool = False
-    """Whether depth is that of a camera whose focal length is the photograph's width, as in Depth
-    Pro: true depth is fx / width times it.
-    """
+    """Whether true depth is fx / width times the network's, as in Depth Pro."""
 
     @abstractmethod
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """Run the network on photographs at its size, uint8 or float32 in 0..255."""
+        """Run photographs at the network's size, in 0..255."""
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network on batches of photographs that are resized to the same size."""
+        """Run photographs in batches of equal network size."""
         return in_groups(photos, self.preparation.size, self._together)
 
     def _together(self, photos: Sequence[Photo]) -> list[Inference]:
@@ -408,7 +367,7 @@ class PreparedModel(Model):
 
 
 def no_focal_length(model: str) -> UnknownCameraError:
-    """Error of a model that needs the focal length, where nothing tells it."""
+    """Error where a focal length is needed and unknown."""
     return UnknownCameraError(
         problem=(
             f"model '{literal(model)}' needs the focal length and predicts none: give "
@@ -418,7 +377,6 @@ def no_focal_length(model: str) -> UnknownCameraError:
 
 
 def _camera(degrees: float, shape: tuple[int, int], name: str) -> Camera:
-    """Camera of a field of view that a network estimates."""
     if not 0 < degrees < 180:
         raise ModelError(
             f"model '{name}' returned a field of view of {degrees:g} degrees",

@@ -1,4 +1,4 @@
-"""Model cards: the facts for choosing a model."""
+"""Model cards."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -11,12 +11,11 @@ from rilievo.models.resampling.answer_rule import PLAIN, Resizing
 from rilievo.types import DepthKind
 
 NOT_STATED = "not stated"
-"""Licence of weights whose authors state none."""
+"""Licence of weights that have none."""
 
 RESEARCH_DATA = (
     "partly for non-commercial use; whether that binds the weights, their licence does not say"
 )
-"""Note on the training data of all models with ``research_data``."""
 
 
 @frozen
@@ -24,38 +23,24 @@ class ModelCard(ForeignNames):
     """Facts for choosing a model; one row of ``MODELS``.
 
     Attributes:
-        name: Name, ``family/variant``.
-        summary: One-line description.
-        kind: Kind of its depth; None for a model that predicts normals only.
-        normals: Whether it predicts surface normals.
-        confidence: Whether it predicts a confidence for each pixel.
-        sky: Whether it tells pixels that see no surface from all others.
+        name: ``family/variant``.
+        kind: Kind of its depth; None for normals only.
+        sky: Whether it marks pixels without a surface.
         camera: Whether it estimates the focal length.
-        resizing: Rule by which its answer is resized to the photograph, of the program that
-            docs/reference/other-programs.md names.
-        licence: Licence of the weights: SPDX identifier, or the authors' words.
-        stated: Place where the authors state the licence; empty where none is known.
-        research_data: Whether the weights were trained on data some of which is for
-            non-commercial use alone; False if not known.
-        teacher: Model that labelled the training images, with its licence, which may not allow
-            what the licence of these weights does; empty if none did, or it is not known.
-        commercial: Whether the licence allows commercial use; None if unknown.
-        area: Pixels of a photograph that it sees; None if that is not a fixed number.
-        megabytes: Size of the weights on disk; None if unknown.
-        hash_known: Whether the SHA-256 of its files is known beforehand; otherwise the size and
-            hash that the hub states at the first download are checked then, and remembered.
-        downloads: Address, bytes and SHA-256 of every file that is downloaded, as far as known, in
-            words.
-        extra: The extra of rilievo that it needs; None for the core.
-        speed: Time for one 640x480 photograph on two CPU cores, in words.
-        published: Published accuracy, with protocol and source; None if none is known.
-        loader: Loader of the model, by its name in ``MODEL_KINDS`` or in
-            ``rilievo.wings``, or as ``module:function``; optional for models of other packages.
-        source: Origin of the weights: a repository of the hub, the absolute path of a folder, or
-            the page of a hosted service; None for weights inside the package, or a file given by
-            path.
-        settings: Dataclass of its settings, ``module:class``
-            (``rilievo.models.adapter_settings``); None if it has none.
+        resizing: Rule for resizing its answer.
+        licence: SPDX identifier of the weights' licence, or words.
+        stated: Place where authors state it.
+        research_data: Whether some training data is for non-commercial use.
+        teacher: Model that labelled the training images, with its licence.
+        commercial: Whether commercial use is allowed; None if unknown.
+        area: Pixels that it sees; None if not fixed.
+        hash_known: Whether SHA-256 is known before the first download.
+        downloads: Address, bytes and SHA-256 of downloads.
+        speed: Time for 640x480 on two CPU cores.
+        published: Published accuracy, with protocol and source.
+        loader: Key of ``MODEL_KINDS`` or ``rilievo.wings``, or ``module:function``.
+        source: Repository, folder, or page; None inside the package.
+        settings: Dataclass, ``module:class``.
     """
 
     name: str
@@ -84,7 +69,7 @@ class ModelCard(ForeignNames):
 
     @property
     def note(self) -> str:
-        """Note on a model whose published weights never ran in our tests; empty for our own."""
+        """Warning on weights that never ran in our tests."""
         return "" if self.source is None else "not tried by us"
 
 
@@ -96,5 +81,5 @@ def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 
 
 def known_models(table: str) -> Sequence[Mapping[str, Any]]:
-    """Rows of one table of ``known.toml``: checkpoints, graphs, files, pipelines, replicate."""
+    """Rows of a table of ``known.toml``."""
     return _tables()[table]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen
 class ModelRequest:
-    """A request for a model."""
+    """Request for a model."""
 
     name: str | Path
     options: "LoadOptions"
@@ -28,12 +28,12 @@ class ModelRequest:
 
     @property
     def text(self) -> str:
-        """The name as a string."""
+        """Name as a string."""
         return str(self.name)
 
     @property
     def is_onnx_file(self) -> bool:
-        """Whether it names an ONNX file: by its suffix, or by a path that is no folder."""
+        """Whether it names an ONNX file."""
         is_path = isinstance(self.name, Path) and not os.path.isdir(self.name)
         return is_path or self.text.endswith(".onnx")
 
@@ -43,7 +43,7 @@ class FoundModel:
     """A model that was found."""
 
     card: ModelCard | None
-    """Card of the model; None if the file contains the facts itself."""
+    """Card, unless the file has the facts."""
     revision: str | None = None
     load: "Callable[[LoadOptions], Model] | None" = None
-    """Function that loads it; None takes the loader that its card names."""
+    """Function that loads it; else its card's loader."""

@@ -1,9 +1,6 @@
-"""Models by the name or path that the user gives: the table of their cards; finding; loading.
+"""Models by name or path: cards, finding, loading.
 
-Tables of other models than the embedded ones are imported when they are needed, and a kind of
-models when those before it have not recognised the name.
-
-Kinds of models: how a name is recognised as one, and what loads it. Plain data.
+Other tables than the embedded models' are imported when needed.
 """
 
 import os
@@ -43,16 +40,14 @@ if TYPE_CHECKING:
 
 @frozen
 class ModelKind:
-    """A kind of model; the places are imported on use.
+    """Kind of models; places are imported on use.
 
     Attributes:
-        words: Names of such models, as the guide writes them; "" where another row has them.
-        find: Place of a function from a ``ModelRequest`` to a ``FoundModel``, or to None for names
-            of another kind; "" for models that are found by the table of names.
-        cards: Place of a function that lists the cards of those with a name in ``MODELS``.
-        loader: Place of a function from a card and ``LoadOptions`` to the model; "" where
-            ``FoundModel.load`` loads it, or a loader of a wing that the card names.
-        extra: Extra of rilievo that they need.
+        words: Names, as the guide writes them.
+        find: Place of ``ModelRequest`` to ``FoundModel | None``.
+        cards: Place of a function that lists cards.
+        loader: Place of card and ``LoadOptions`` to the model.
+        extra: Extra of rilievo.
     """
 
     words: str
@@ -137,17 +132,12 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         find="rilievo.models.default.embedded_cards:find_short",
     ),
 }
-"""Kinds in the order in which a name is asked for; the first that recognises it is taken.
-
-A new kind is a file with its functions and a row here. Keys are names of loaders in cards, too.
-"""
+"""Kinds in the order of search. Keys are loaders in cards, too."""
 
 
 DEFAULT_MODEL = BASE
-"""Model of photographs, unless another is named."""
 
 FAST_MODEL = SMALL
-"""Model of videos and streams, unless another is named."""
 
 _Key = tuple[object, ...]
 
@@ -159,8 +149,6 @@ def _cards() -> Mapping[str, ModelCard]:
 
 
 class _Cards(Mapping[str, ModelCard]):
-    """Cards by name; looking up an embedded model imports no other table."""
-
     def __getitem__(self, name: str) -> ModelCard:
         return EMBEDDED[name] if name in EMBEDDED else _cards()[name]
 
@@ -184,7 +172,6 @@ MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
 
 
 def _unknown(name: str) -> ModelError:
-    """Error for an unknown name: similar names, how to list all, and how to add one."""
     if name.endswith("/"):
         return ModelError(
             f"no folder '{name}', and no model of that name",
@@ -213,16 +200,16 @@ def _unknown(name: str) -> ModelError:
 
 
 def _initials(name: str) -> str:
-    """First letters of the words of a name, with numbers whole: dav2s, da3b, m2l."""
+    """First letters: dav2s, da3b, m2l."""
     words = re.split(r"[-/]", name)
     return "".join(word if word[-1:].isdigit() else word[:1] for word in words)
 
 
 def find(request: ModelRequest) -> FoundModel:
-    """Find the model for a request: the first kind of ``MODEL_KINDS`` that recognises it.
+    """Find the model for a request.
 
     Raises:
-        ModelError: If there is no such model; the message has the nearest names.
+        ModelError: If there is no such model.
     """
     for kind in MODEL_KINDS.values():
         match = resolve_name(kind.find)(request) if kind.find else None
@@ -232,10 +219,10 @@ def find(request: ModelRequest) -> FoundModel:
 
 
 def find_card(name: str) -> ModelCard:
-    """Find the card of a model by its name, its repository on the hub, or its ``module:load``.
+    """Find a card by name, hub repository, or ``module:load``.
 
     Raises:
-        ModelError: If there is no such model; the message has the nearest names.
+        ModelError: If there is no such model.
     """
     if name in EMBEDDED:
         return EMBEDDED[name]
@@ -255,14 +242,13 @@ def find_card(name: str) -> ModelCard:
 
 
 def _repositories() -> Mapping[str, ModelCard]:
-    """Cards of known checkpoints of the hub, by repository."""
     from rilievo.models.hub.checkpoints import KINDS
 
     return KINDS
 
 
 def find_in_wings(request: ModelRequest) -> FoundModel | None:
-    """Find a model with the finders of the wings and of installed packages."""
+    """Find a model of the wings or of installed packages."""
     for name in dict.fromkeys((*wings.FINDERS, *names_offered("finder"))):
         finder = load_named(wings.FINDERS, name, what="finder")
         match = None if finder is None else finder(request)
@@ -272,12 +258,12 @@ def find_in_wings(request: ModelRequest) -> FoundModel | None:
 
 
 def find_listed(request: ModelRequest) -> FoundModel | None:
-    """Find a model by its name in the table."""
+    """Find a model of the table."""
     return _listed(request) if request.text in MODELS.own else None
 
 
 def find_revised(request: ModelRequest) -> FoundModel | None:
-    """Find a model by its name with a revision, or by its repository."""
+    """Find a model with a revision, or by its repository."""
     name = request.text.partition("@")[0]
     return _listed(request) if name in MODELS.own or name in _repositories() else None
 
@@ -296,7 +282,7 @@ def _listed(request: ModelRequest) -> FoundModel:
 
 
 def _needs_twin(options: LoadOptions, revision: str) -> bool:
-    """Whether the request needs transformers, because the published ONNX file cannot do it."""
+    """Whether the published ONNX file cannot do it."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
     if not options.device.startswith("cuda"):
@@ -307,10 +293,10 @@ def _needs_twin(options: LoadOptions, revision: str) -> bool:
 
 
 def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    """Import the loader that a card names.
+    """Import the loader of a card.
 
     Raises:
-        MissingExtraError: If it needs a package that is not installed.
+        MissingExtraError: If a package is missing.
     """
     subject = f"model '{card.name}'"
     with needing(subject, card.extra or "train"):
@@ -332,43 +318,33 @@ def load_model(
     """Load a model, ready to predict.
 
     Args:
-        name: A name in ``MODELS``; the path of an ONNX file with our metadata; a repository of the
-            Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path of a
-            folder that transformers or diffusers saved, of a run of ``rilievo train``, or of a
-            checkpoint of Monodepth2; ``replicate:owner/name``; or a function of your
-            own (``rilievo.model``), or its place ``package.module:NAME`` (docs/extending.md). A
-            name in ``MODELS`` or a repository may be
-            followed by ``@`` and a branch, tag or commit.
+        name: A name in ``MODELS``; an ONNX file; a hub repository ``org/name`` or
+            ``diffusers:org/name``; a folder of transformers, diffusers, ``rilievo train`` or
+            Monodepth2; ``replicate:owner/name``; your function (``rilievo.model``), or its place
+            ``package.module:NAME``. ``@REVISION`` may follow.
         options: Any of the following.
 
     Keyword Args:
-        kind: Kind of depth of an unknown checkpoint: metric, up_to_scale, affine or affine_inverse.
-        device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Engine to run with: onnxruntime, openvino (extra 'fast') or torch. ONNX files do not
-            run on torch; models of transformers run on all three, converted once and cached for the
-            first two. auto is torch on a GPU and for models without an ONNX file, else onnxruntime.
-        precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
-            cuda) and int8 (published models and those of transformers, with onnxruntime), which
-            are faster and less exact.
+        kind: Kind of an unknown checkpoint: metric, up_to_scale, affine or affine_inverse.
+        device: auto, cpu, cuda, cuda:N, coreml or directml.
+        engine: onnxruntime, openvino (extra 'fast') or torch (not for ONNX files); auto is torch on
+            a GPU and where there is no ONNX file.
+        precision: fp32; or bf16 (openvino, torch), fp16 (torch on cuda) and int8 (onnxruntime).
         threads: Threads of one inference; None takes one per core.
-        settings: Settings of this model by name, such as steps and seed of Marigold; ``rilievo
-            models NAME`` lists them.
-        trust_code: Code that a file of the model may name and that is then run,
-            ``package.module:NAME`` or ``path/to/file.py:NAME`` exactly as the file states it, such
-            as the backbone of a run. It stays trusted in this process and those that it starts.
+        settings: Settings by name; ``rilievo models NAME`` lists them.
+        trust_code: Code that a file may name and that is then run, ``package.module:NAME`` or
+            ``path/to/file.py:NAME`` as the file states it.
 
     Raises:
-        ModelError: If there is no such model, its files are broken or cannot be downloaded, or its
-            kind is neither known nor given.
-        MissingExtraError: If it needs a package that is not installed.
-        OptionError: If the device, engine, precision, kind or a setting is not available, or a file
-            names code that ``trust_code`` does not.
+        ModelError: If there is no such model, its files are broken, or its kind is unknown.
+        MissingExtraError: If a package is not installed.
+        OptionError: If an option is not available, or code is not trusted.
     """
     return load(name, LoadOptions.of(**options))
 
 
 def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
-    """Load a model as one record of options says (``load_model``)."""
+    """Load a model as a record says."""
     trust(options.trust_code)
     source = name
     name = name if isinstance(name, str | Path) else name_of(name)
@@ -394,8 +370,6 @@ def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
 
 
 class _Last:
-    """The most recently used model, kept so that a loop does not load it again."""
-
     def __init__(self) -> None:
         # Held during look-up and loading, so that threads that ask at once load it once.
         self.lock = allocate_lock()
@@ -409,10 +383,7 @@ _last = _Last()
 
 @contextmanager
 def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator["Model"]:
-    """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
-
-    A file or folder that has changed since counts as another model.
-    """
+    """Yield the model of this name, loaded once while nothing changes."""
     options = options or LoadOptions()
     key = (*_key(name), replace(options, trust_code=()))
     with _last.lock:
@@ -426,16 +397,12 @@ def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator
 
 
 def unload_model() -> None:
-    """Release the model that ``rilievo.predict`` keeps for the next call, and its memory.
-
-    A call in another thread that is using it finishes first. Without a kept model nothing happens.
-    """
+    """Release the model that ``rilievo.predict`` keeps."""
     with _last.lock:
         _last.key, _last.model = None, None
 
 
 def _key(name: str | Path) -> _Key:
-    """Identity of a model: its name, or its files with their sizes and times."""
     if not os.path.exists(name):
         return (type(name), name)
     path = os.path.abspath(name)

@@ -1,4 +1,4 @@
-"""Options of loading a model: one record, which every door fills and every loader reads."""
+"""Options of loading a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
@@ -44,11 +44,7 @@ class TrustOptions(Record):
 
 @frozen(slots=False)
 class LoadOptions(TrustOptions, Engine):
-    """Options of loading a model; those that change its output are recorded in every prediction.
-
-    An option that is added to ``Engine`` is one of ``rilievo.load_model``, ``rilievo.predict``, of
-    every command and server that loads models, and reaches the loader.
-    """
+    """Options of loading a model; those that change its output are recorded in every prediction."""
 
     kind: Annotated[
         str | None, option(doors=Door.COMMAND, takes=f"one of {', '.join(DepthKind)}")
@@ -72,7 +68,7 @@ class LoadOptions(TrustOptions, Engine):
 
     @classmethod
     def of(cls, *records: Record, **values: Any) -> "LoadOptions":
-        """Make one of the fields that records of a command have of it, and of further values."""
+        """Collect the fields from records of a command and further values."""
         pairs = ((record, name) for record in records for name in names_of(cls))
         own: dict[str, Any] = {
             name: getattr(record, name) for record, name in pairs if hasattr(record, name)
@@ -102,7 +98,7 @@ def checked(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Check the options and replace the engine ``auto`` by the first that has the precision."""
+    """Check the options, and replace engine ``auto`` by the first that has the precision."""
     if options.engine not in (AUTO, *PRECISIONS):
         hint = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {hint}")

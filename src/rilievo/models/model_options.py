@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
-"""Model of each word: the fast embedded one, the small strong one, the large one."""
+"""Models of the quality words."""
 
 
 @frozen(slots=False)
@@ -109,7 +109,7 @@ class Network(NetworkOptions):
 
 
 def load_as(name: str | Path, network: NetworkOptions, engine: Engine) -> "Model":
-    """Load a model as the options of a network and of an engine say."""
+    """Load a model by records of options."""
     return load(name, LoadOptions.of(network, engine, settings=network.model_settings))
 
 
@@ -124,15 +124,15 @@ class EngineOptions(TrustOptions, Engine):
 
 @frozen(slots=False)
 class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
-    """Device, engine, settings and mirror image of a model, in one record."""
+    """Device, engine, settings and mirror image of a model."""
 
     def load(self, name: str | Path) -> "Model":
-        """Load a model to run so, with its settings."""
+        """Load a model with its settings."""
         return load_as(name, self, self)
 
 
 def model_of(quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL) -> str:
-    """Name of the model for a quality word, a model name, or the default for neither."""
+    """Name of the model for a quality word, a name, or neither."""
     if quality is None:
         return model or default
     if quality not in QUALITIES:
@@ -156,7 +156,6 @@ def recommend() -> str | None:
 
 
 def _is_first() -> bool:
-    """Whether this is the first hint on this machine; False without a cache folder."""
     with suppress(OSError, ModelError, OutputError):
         folder = cache_directory()
         make_folder(folder)

@@ -1,4 +1,4 @@
-"""Files of networks: the folders of caches, and SHA-256 as recorded in results."""
+"""Caches of networks, and hashes."""
 
 import hashlib
 import os
@@ -9,12 +9,7 @@ from rilievo.errors import ModelError
 
 
 def cache_directory(variable: str = "RILIEVO_CACHE", program: str = "rilievo") -> Path:
-    """Folder of compiled networks, or the cache of another program.
-
-    Args:
-        variable: Environment variable that sets the folder.
-        program: Name of the folder in the user's cache, where the variable is not set.
-    """
+    """Folder of compiled networks, or the cache of another program."""
     if folder := os.environ.get(variable):
         return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME")
@@ -35,7 +30,7 @@ def sha256(path: Path) -> str:
 
 
 def combined(digests: Sequence[str]) -> str:
-    """Hash of a model with several files: the hash of their hashes, in the order of its entry."""
+    """Hash of several files' hashes."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

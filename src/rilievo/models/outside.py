@@ -1,8 +1,4 @@
-"""Models of other packages: functions with a card.
-
-``docs/extending.md`` shows how to write one; ``-m package.module:load`` and the entry-point group
-``rilievo.models`` find them.
-"""
+"""Models of other packages (``docs/extending.md``)."""
 
 import hashlib
 import inspect
@@ -25,20 +21,15 @@ from rilievo.plugins import is_place, load_offered, load_outside, own_fault
 from rilievo.types import Photo, Setting
 
 Answer = Callable[[Photo], Inference]
-"""Function from one photograph to its inference, in rilievo's conventions."""
+"""Function from a photograph to its inference."""
 Load = Callable[[LoadOptions], Any]
 
 
 def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Callable[[Load], Load]:
-    """Decorator that turns a function into a model.
+    """Decorator that turns a loading function into a model.
 
-    The function loads the network and returns either a function from ``Photo`` to ``Inference``, or
-    a ``Model``.
-
-    Args:
-        card: Card of the model.
-        weights: File of its weights, whose SHA-256 is recorded in results; by default that of the
-            function's source is.
+    It returns a function from ``Photo`` to ``Inference``, or a ``Model``; results record the
+    SHA-256 of ``weights``, or of its source.
     """
 
     def attach(load: Load) -> Load:
@@ -96,14 +87,14 @@ class OutsideModel(Model):
 
 
 def find_place(request: ModelRequest) -> FoundModel | None:
-    """Find ``package.module:load``, a function or class of the user's own."""
+    """Find ``package.module:load``."""
     if not is_place(request.text):
         return None
     return found_outside(load_outside(request.text, "model"), request.text)
 
 
 def find_installed(request: ModelRequest) -> FoundModel | None:
-    """Find a model that an installed package offers under this name."""
+    """Find a model that an installed package offers."""
     if os.path.exists(request.name):
         return None
     offered = load_offered(request.text, "model")
@@ -143,7 +134,6 @@ def _loaded(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> 
 
 
 def _hash(load: Callable[..., Any]) -> str:
-    """Hash of the weights if the function names them, otherwise of its source."""
     weights = getattr(load, "weights", None)
     if weights is not None:
         return sha256(Path(weights))

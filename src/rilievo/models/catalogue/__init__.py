@@ -1,1 +1,1 @@
-"""Strong models published as ONNX files, which the core runs: table, downloads, adapters."""
+"""Strong models published as ONNX files, which the core runs."""

@@ -1,9 +1,6 @@
-"""Published files of the hub or of a URL: the cache, requests, downloads, and hashes.
+"""Published files: cache of huggingface_hub, requests, downloads, hashes.
 
-The environment is read at every call. Files are downloaded over HTTPS with the standard library, so
-proxies (``HTTPS_PROXY``) work as usual, and are kept in the cache that huggingface_hub shares
-between programs. Downloads are resumed after a break, and checked by size or SHA-256. Two processes
-that need the same file share one download.
+Interrupted downloads resume, and two processes share one.
 """
 
 import errno
@@ -45,17 +42,17 @@ _CHUNK = 1 << 20
 
 
 def endpoint() -> str:
-    """URL of the hub or of a mirror (``HF_ENDPOINT``), without a trailing slash."""
+    """URL of the hub (``HF_ENDPOINT``), without a trailing slash."""
     return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
 
 
 def is_offline() -> bool:
-    """Whether the environment forbids downloads (``HF_HUB_OFFLINE``)."""
+    """Whether downloads are forbidden (``HF_HUB_OFFLINE``)."""
     return any(_is_set(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
 def token() -> str | None:
-    """The user's token for the hub: ``HF_TOKEN``, or else the file written by logging in."""
+    """Token: ``HF_TOKEN``, or the file of logging in."""
     if token := os.environ.get("HF_TOKEN", "").strip():
         return token
     if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
@@ -68,19 +65,19 @@ def token() -> str | None:
 
 
 def cache_folder() -> Path:
-    """Folder of the cache: ``HF_HUB_CACHE``, or else ``hub`` in ``HF_HOME``."""
+    """Cache: ``HF_HUB_CACHE``, or ``hub`` in ``HF_HOME``."""
     folder = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     return Path(folder) if folder else _home() / "hub"
 
 
 def repository_folder(repository: str) -> Path:
-    """Folder of one repository, ``org/name`` or a URL, in the cache."""
+    """Folder of a repository in the cache."""
     name = repository.partition("://")[2] or repository
     return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
 
 
 def pinned_commit(entry: CatalogueEntry) -> str:
-    """Commit of a branch at its first download; before that, the revision itself."""
+    """Commit of a branch at its first download."""
     path = repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").strip() or entry.revision
@@ -88,13 +85,13 @@ def pinned_commit(entry: CatalogueEntry) -> str:
 
 
 def cached_path(entry: CatalogueEntry, file: RemoteFile, commit: str | None = None) -> Path:
-    """Path of a file in the cache, below the snapshot of its commit."""
+    """Path of a file below the snapshot of its commit."""
     folder = repository_folder(entry.repository) / "snapshots"
     return folder / (commit or pinned_commit(entry)) / file.path
 
 
 def is_downloaded(entry: CatalogueEntry) -> bool:
-    """Whether the files of a model are in the cache; their content is not looked at."""
+    """Whether the files are in the cache."""
     return all(cached_path(entry, file).is_file() for file in entry.files)
 
 
@@ -108,7 +105,7 @@ def _is_set(name: str) -> bool:
 
 @contextmanager
 def opened(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]:
-    """Open the response for the bytes from ``start`` on."""
+    """Open the bytes from ``start`` on."""
     request = urllib.request.Request(_address(entry, file))
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if start:
@@ -123,13 +120,7 @@ def opened(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]
 
 @frozen
 class HubStatement:
-    """Facts that the hub states for a file, before it redirects to a file host.
-
-    Attributes:
-        commit: Hash of the commit.
-        size: Size of the file [bytes].
-        sha256: SHA-256 of the file; the hub states it for large files.
-    """
+    """Facts that the hub states before it redirects."""
 
     commit: str | None = None
     size: int | None = None
@@ -137,7 +128,7 @@ class HubStatement:
 
 
 class _KeepStatement(urllib.request.HTTPRedirectHandler):
-    """Redirect handler that keeps the headers of the hub's first response."""
+    """Handler that keeps the hub's first headers."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -157,7 +148,7 @@ class _KeepStatement(urllib.request.HTTPRedirectHandler):
 
 
 def statement(answer: Any) -> HubStatement:
-    """Read what the hub states in its first response."""
+    """Read the hub's first response."""
     headers = getattr(answer, "stated", {})
     commit, size = headers.get("X-Repo-Commit"), headers.get("X-Linked-Size")
     etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
@@ -175,22 +166,22 @@ def _address(entry: CatalogueEntry, file: RemoteFile) -> str:
 
 
 def without_password(text: str) -> str:
-    """Remove users and passwords from the addresses in a text; HF_ENDPOINT may contain them."""
+    """Remove users and passwords from addresses."""
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
 def remedy(entry: CatalogueEntry) -> str:
-    """Say what helps where a model cannot be downloaded, with options in braces."""
+    """Remedy for a failed download, options in braces."""
     return f"rilievo models fetch {entry.name} where there is a network, or {{quality=fast}}"
 
 
 def server(entry: CatalogueEntry) -> str:
-    """Address of the server that has a model's files, for messages."""
+    """Address of a model's server."""
     return without_password(endpoint() if entry.is_on_hub else entry.repository)
 
 
 def failure(error: BaseException, entry: CatalogueEntry) -> str:
-    """Describe an error and how to mend it, in one line with options in braces."""
+    """Describe an error and its remedy, options in braces."""
     host = server(entry)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
@@ -220,7 +211,7 @@ def failure(error: BaseException, entry: CatalogueEntry) -> str:
 
 @frozen
 class CheckedFile:
-    """Hash of a cached file; a file of another size or modification time is hashed again."""
+    """Hash of a cached file, while size and time stay."""
 
     path: str
     sha256: str
@@ -228,11 +219,7 @@ class CheckedFile:
 
 
 def check(path: Path, file: RemoteFile, model: str) -> str:
-    """Compare a cached file with the published one, or with its first download.
-
-    Returns:
-        SHA-256 of the file.
-    """
+    """Hash of a file, compared with the published or first one."""
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise ModelError(
@@ -254,7 +241,7 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
 
 
 def remember(path: Path, digest: str) -> None:
-    """Record the hash of a file; without a writable cache folder it is hashed again next time."""
+    """Record a hash, if the cache can be written."""
     with suppress(OutputError):
         place = record_of(path)
         make_folder(place.parent)
@@ -269,13 +256,13 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def record_of(path: Path) -> Path:
-    """Path of the record of a file."""
+    """Path of a file's record."""
     name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
     return cache_directory() / "verified" / f"{name[:32]}.json"
 
 
 def known_file(path: Path) -> CheckedFile | None:
-    """Read the record of a file; None without one."""
+    """Read the record of a file."""
     try:
         return from_json(CheckedFile, read_text(record_of(path)))
     except (InputError, ValueError):
@@ -283,16 +270,13 @@ def known_file(path: Path) -> CheckedFile | None:
 
 
 def find_files(entry: CatalogueEntry) -> list[Path] | None:
-    """Find the files of a model in the cache, the graph first; None if one is missing."""
+    """Files of a model in the cache, the graph first, or None."""
     paths = [_in_cache(entry, file) for file in entry.files]
     return None if None in paths else [path for path in paths if path is not None]
 
 
 def fetch_files(entry: CatalogueEntry) -> list[Path]:
-    """Files of a model, the graph first; missing ones are downloaded.
-
-    The licence is printed to standard error before the first download.
-    """
+    """Files of a model, downloaded if missing."""
     paths = find_files(entry)
     if paths is not None:
         return paths
@@ -325,7 +309,6 @@ def _print_licence(entry: CatalogueEntry) -> None:
 
 
 def _fetched(entry: CatalogueEntry, file: RemoteFile) -> Path:
-    """Download one file under a lock, so that a second process waits and then finds it."""
     folder = repository_folder(entry.repository)
     lock = folder.parent / ".locks" / folder.name / f"{_slug(file)}.lock"
     try:
@@ -374,14 +357,6 @@ def _download(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
 def _check_stated(
     entry: CatalogueEntry, file: RemoteFile, stated: HubStatement, size: int | None
 ) -> None:
-    """Refuse a file before it is received, where the hub itself states another one.
-
-    Args:
-        entry: The model.
-        file: The file, as the table knows it.
-        stated: Facts that the hub states.
-        size: Size that the sender announces [bytes].
-    """
     other = file.size not in (None, stated.size or file.size)
     if other or not file.is_same(stated.sha256 or file.sha256 or ""):
         raise ModelError(
@@ -399,7 +374,6 @@ def _check_stated(
 
 
 def _check_received(entry: CatalogueEntry, file: RemoteFile, received: "_Received") -> None:
-    """Compare what came with what is known of the file, and with what the hub stated for it."""
     stated = received.stated
     size, digest = file.size or stated.size, file.sha256 or stated.sha256
     if size in (None, received.size) and received.sha256.startswith(digest or ""):
@@ -412,7 +386,6 @@ def _check_received(entry: CatalogueEntry, file: RemoteFile, received: "_Receive
 
 
 def _check_again(entry: CatalogueEntry, link: Path, digest: str) -> None:
-    """Compare a file that is downloaded again with its first download."""
     record = known_file(link)
     if record is not None and record.sha256 != digest:
         raise ModelError(
@@ -434,11 +407,7 @@ def _check_room(folder: Path, size: int) -> None:
 
 
 def _place(blob: Path, link: Path, *, alone: bool) -> None:
-    """Link a blob into the snapshot: by a relative link, or as the file itself without links.
-
-    Engines look for a graph's weights beside the graph, and refuse links that leave its folder, so
-    files that belong together are hard links.
-    """
+    """Link a blob into the snapshot; hard links where engines look for weights beside a graph."""
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     try:
@@ -458,7 +427,6 @@ class _Received:
 
 
 def _receive(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Received:
-    """Append the rest of a file to what an earlier attempt left, and hash the whole."""
     with part.open("ab") as out:
         start = out.tell()
         if file.size is not None and start > file.size:
@@ -479,7 +447,6 @@ def _receive(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Received:
 
 
 def _announced(answer: Any, start: int) -> int | None:
-    """Size of the whole file that the sender announces; None if it announces none."""
     rest = answer.headers.get("Content-Length")
     return start + int(rest) if rest and rest.isdigit() else None
 

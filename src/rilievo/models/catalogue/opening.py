@@ -1,4 +1,4 @@
-"""Open models of the catalogue: by name, from the cache; or by the path of a published file."""
+"""Opening of models of the catalogue."""
 
 import os
 import shutil
@@ -30,7 +30,6 @@ _NEARLY = 0.5  # MB, for sizes that are not known exactly
 def _quantise(
     name: str, files: Sequence[Path], open_model: Callable[[Path], Model], part: Path
 ) -> None:
-    """Write a model of the catalogue in 8 bits, if its answers stay near enough."""
     photo = example_photo()
     [reference] = open_model(files[0]).infer([photo])
     # The quantiser writes beside its source, which is no place of ours.
@@ -46,7 +45,7 @@ def _quantise(
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a model from the cache, downloading it first where needed (``ModelCard.loader``)."""
+    """Load a model from the cache, downloaded first where needed."""
     if options.revision is not None:
         raise ModelError(
             f"model '{card.name}' is pinned to one commit, so it takes no '@{options.revision}'"
@@ -79,7 +78,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def find(request: ModelRequest) -> FoundModel | None:
-    """Find a published graph by the path of its file, whatever that is called."""
+    """Find a published graph by its file, whatever its name."""
     path = Path(request.name)
     if not request.is_onnx_file or not os.path.isfile(path):  # also False for too long a name
         return None
@@ -94,13 +93,11 @@ def find(request: ModelRequest) -> FoundModel | None:
 
 
 def _open(path: Path, digest: str, entry: CatalogueEntry, options: LoadOptions) -> Model:
-    """Open a published graph, whose weights have to be beside it."""
     digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
     return open_graph(path, options, entry.card, weights_sha256=combined(digests))
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:
-    """Check a file of weights beside its graph, and return its hash."""
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
         raise ModelError(f"{graph}: its weights are missing; put {path.name} beside it")

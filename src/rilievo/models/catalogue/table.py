@@ -1,7 +1,6 @@
-"""The catalogue: strong models for which the authors, or a mirror, publish ONNX files.
+"""Catalogue: models with published ONNX files.
 
-A model is a row ``[[files]]`` of ``known.toml``, which names a row ``[[graphs]]``: how such a graph
-is fed and read (``graphs``). Reading the table imports no model and contacts no server.
+A row ``[[files]]`` of ``known.toml`` names a row ``[[graphs]]``.
 """
 
 import json
@@ -21,34 +20,27 @@ _GRAPHS = {row["name"]: row for row in known_models("graphs")}
 
 @frozen
 class RemoteFile:
-    """One published file.
-
-    Attributes:
-        path: Path in the repository.
-        size: Size of the file; None if unknown.
-        sha256: SHA-256 of the content, or its known first digits; None if unknown.
-    """
+    """Published file; ``sha256`` may be its first digits."""
 
     path: str
     size: int | None = None
     sha256: str | None = None
 
     def is_same(self, sha256: str) -> bool:
-        """Whether a hash agrees with that of the published file, as far as that is known."""
+        """Whether a hash agrees with what is known."""
         return sha256.startswith(self.sha256 or "")
 
 
 @frozen
 class CatalogueEntry(ModelCard):
-    """One model of the catalogue: the facts of its card, and where its files are.
+    """Model of the catalogue.
 
     Attributes:
-        repository: Repository of the hub, ``org/name``, or the URL of a folder of files
-            (https://...).
-        revision: Commit of the repository; its main branch if unknown.
-        files: Files: the graph first, then the files of weights that it names.
-        graph: Row of the table of graphs that says how it is fed and read.
-        twin: Repository of the same network for transformers, used for what the core cannot do.
+        repository: Repository of the hub, or URL of a folder.
+        revision: Commit, if known.
+        files: Graph first, then its weights.
+        graph: Row of the table of graphs.
+        twin: Repository for transformers, for what the core lacks.
     """
 
     repository: str
@@ -59,12 +51,12 @@ class CatalogueEntry(ModelCard):
 
     @property
     def is_on_hub(self) -> bool:
-        """Whether its files come from the hub, not from another address."""
+        """Whether its files come from the hub."""
         return "://" not in self.repository
 
     @property
     def card(self) -> ModelCard:
-        """Row of the model in ``MODELS``; exact sizes of files take the place of ``megabytes``."""
+        """Row in ``MODELS``, with exact sizes where known."""
         stated = {column.name: getattr(self, column.name) for column in fields(ModelCard)}
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
@@ -77,7 +69,6 @@ class CatalogueEntry(ModelCard):
         return ModelCard(**stated)
 
     def _download(self, file: RemoteFile) -> str:
-        """Address, size and hash of a file, for those who copy it to a machine by hand."""
         hub = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
         address = f"{hub if self.is_on_hub else self.repository}/{file.path}"
         size = [] if file.size is None else [f"{file.size:,} bytes"]
@@ -91,12 +82,12 @@ ENTRIES: Mapping[str, CatalogueEntry] = {
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of all models of the catalogue."""
+    """Cards of the catalogue."""
     return tuple(entry.card for entry in ENTRIES.values())
 
 
 def find_entry(name: str) -> CatalogueEntry:
-    """Find a model of the catalogue by name."""
+    """Find a model by name."""
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")
     return ENTRIES[name]

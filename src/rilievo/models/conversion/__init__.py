@@ -1,1 +1,1 @@
-"""Conversion of networks that needs no torch: 8 bits, a cache of files."""
+"""Conversion of networks without torch: 8 bits, and a cache."""

@@ -1,4 +1,4 @@
-"""Comparison of a converted network's output with the original's."""
+"""Comparison of a converted network with the original."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,25 +18,17 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "fp16": (5e-1, 1e-2),
     "int8": (1.0, 5e-2),
 }
-"""Tolerances for each precision: largest and median difference, as shares of the output's range. A
-network with rounded weights can be far off at a few edges and still be useful, so there the median
-is what decides.
-"""
+"""Largest and median difference, as shares of the range."""
 
 SHAPES = ((480, 640), (400, 300))
-"""Sizes (height, width) of the photographs that a file with free input size is tested on [px]."""
+"""Sizes of test photographs."""
 
 _FOV = 55.0  # degrees
 
 
 @frozen
 class Agreement:
-    """Differences between two networks' outputs, as shares of the outputs' range.
-
-    Attributes:
-        most: Largest difference over all pixels and photographs.
-        median: Median difference over the pixels of the worst photograph.
-    """
+    """Largest and median difference, as shares of the range."""
 
     most: float
     median: float
@@ -51,7 +43,7 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare the outputs for photographs of several sizes, one by one and as a batch."""
+    """Compare outputs for several sizes, alone and as a batch."""
     batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
     rule = reference.card.resizing
 
@@ -64,10 +56,7 @@ def check_agreement(
 
 
 def compare_answers(reference: Inference, other: Inference) -> Agreement:
-    """Compare what two models predict for one photograph: depth where both have it, and the rest.
-
-    ``most`` is at least the share of pixels that have depth in one of them alone.
-    """
+    """Compare two inferences; ``most`` is at least the share of pixels that one alone has."""
     shared, lone = None, 0.0
     if reference.valid is not None and other.valid is not None:
         shared = reference.valid & other.valid
@@ -90,13 +79,13 @@ def check_limits(agreement: Agreement, precision: str) -> Agreement:
 
 
 def example_photo() -> Photo:
-    """Picture of the first of ``SHAPES`` with a camera, which some networks need."""
+    """Picture with a camera."""
     shape = SHAPES[0]
     return Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 
 
 def picture(shape: tuple[int, int]) -> Pixels:
-    """Draw a picture like a scene: sky, floor, boxes and grain; always the same."""
+    """Draw sky, floor, boxes and grain, always alike."""
     height, width = shape
     rng = np.random.default_rng(height * 10007 + width)
     rows = np.linspace(0, 1, height)[:, None, None]
@@ -112,7 +101,6 @@ def picture(shape: tuple[int, int]) -> Pixels:
 def _batches(
     model: PreparedModel, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Iterator[Shaped[np.ndarray, "b h w 3"]]:
-    """Each photograph at the network's size, the last one together with its mirror image."""
     for index, photo in enumerate(photos):
         pixels = model.preparation.pixels(photo)
         last = index == len(photos) - 1

@@ -1,11 +1,6 @@
-"""Cache of converted networks, which are found again without what made them.
+"""Cache of converted networks, ``KEY-HASH.onnx`` in ``converted/``.
 
-A network in torch that ONNX Runtime or OpenVINO runs is written once as an ONNX file into
-``converted/`` of our cache folder. The file's name is ``KEY-HASH.onnx``. The key covers everything
-that determines the file: the SHA-256 of the checkpoint's files, the kind of depth, the precision,
-and the versions of the packages that made it; all of these are known without importing the
-packages. The hash is that of the file's content, so that damage is noticed.
-Models of the catalogue in 8 bits are kept here in the same way.
+The key covers checkpoint, kind, precision and versions of packages, without importing them.
 """
 
 import hashlib
@@ -49,27 +44,22 @@ _REVISION = 2  # of what is traced; another number makes every file anew
 
 
 Convert = Callable[[Path, str], object]
-"""Function that writes a converted file to a path, in a precision."""
 
 
 class NotConvertedError(ModelError):
-    """The model loads, but cannot be converted."""
+    """Model that loads, but cannot be converted."""
 
 
 @frozen
 class Origin:
-    """A model that is converted once, as far as it is known before it is loaded.
+    """Model that is converted once.
 
     Attributes:
-        card: Card of the model.
-        files: SHA-256 of every file that it is made from, by name.
-        name: Name in the key of the cache; by default the card's, which may be a path.
-        weights_sha256: Hash of its weights, as recorded in results.
-        settings: Settings recorded in results, besides those of the engine.
-        converter: Function that loads what is converted, and returns a function that writes it to
-            a file in a precision.
-        made_by: Packages whose versions determine the converted file.
-        open: Function that opens the converted file; by default as one with our metadata.
+        files: SHA-256 of its files by name.
+        name: Name in the key; by default the card's.
+        converter: Loads it; returns a function that writes a precision.
+        made_by: Packages whose versions count.
+        open: Opens the file; by default by our metadata.
     """
 
     card: ModelCard
@@ -83,7 +73,7 @@ class Origin:
 
 
 def open_converted(origin: Origin, options: LoadOptions) -> Model:
-    """Open the converted file, converting the model first where needed."""
+    """Open the converted file, made first where needed."""
     precision = _file_precision(options)
     key = _key(origin, precision)
     for path in sorted(folder().glob(f"{key}-*.onnx")):
@@ -96,7 +86,6 @@ def open_converted(origin: Origin, options: LoadOptions) -> Model:
 
 
 def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
-    """Open a cached file; None if it is damaged."""
     with ThreadPoolExecutor(1) as aside:
         # Hashing takes as long as opening and both are independent, so they run in parallel.
         digest = aside.submit(sha256, path)
@@ -135,7 +124,6 @@ def folder() -> Path:
 
 
 def _key(origin: Origin, precision: str) -> str:
-    """Hash of everything that determines the converted file."""
     facts = {
         "files": dict(origin.files),
         "kind": origin.card.kind,
@@ -175,7 +163,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
 
 
 def refusal_file(origin: Origin, options: LoadOptions) -> Path:
-    """Path of the file that records why an earlier conversion failed."""
+    """Record of a failed conversion."""
     return folder() / f"{_key(origin, _file_precision(options))}.txt"
 
 
@@ -184,7 +172,7 @@ def _say(text: str) -> None:
 
 
 def package_version(package: str) -> str | None:
-    """Version of an installed package; None if it is not installed."""
+    """Version of an installed package."""
     from importlib import metadata  # slow to import
 
     try:

@@ -1,4 +1,4 @@
-"""The package ``onnx``, which edits the graphs of ONNX files."""
+"""Package ``onnx``."""
 
 from typing import Any
 

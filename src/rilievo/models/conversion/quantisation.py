@@ -23,11 +23,9 @@ def quantise(
     preparation: Preparation | None = None,
     photos: Sequence[Path] = (),
 ) -> None:
-    """Quantise weights, and with photographs also activations, to 8 bits.
+    """Quantise to 8 bits: matrix products, with photographs also convolutions.
 
-    Without photographs only matrix products are quantised, with activation ranges computed anew for
-    every photograph (dynamic). With them convolutions are too, with the ranges measured on these
-    photographs (static).
+    Ranges are dynamic, or measured on the photographs.
     """
     if preparation is None or not photos:
         with _quantising(source) as quantization:
@@ -64,16 +62,9 @@ def quantise_static(
     float_nodes: Sequence[str] = (),
     options: Mapping[str, bool] | None = None,
 ) -> None:
-    """Quantise weights and activations to 8 bits, with ranges measured on inputs.
+    """Quantise weights and activations to 8 bits, by calibration inputs ``batches``.
 
-    Args:
-        source: The network in fp32.
-        target: Path to write to.
-        batches: Inputs of the network, for calibration.
-        operators: Types of the operators to quantise.
-        signed: Whether activations are signed.
-        float_nodes: Substrings of the names of nodes that stay in fp32.
-        options: Further options of ONNX Runtime's quantiser.
+    Nodes whose names contain one of ``kept`` stay in fp32.
     """
     nodes = [node.name for node in import_onnx().load(str(source)).graph.node]
     # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
@@ -108,7 +99,6 @@ def _check_quantised(source: Path, target: Path) -> None:
 
 @contextmanager
 def _quantising(source: Path) -> Iterator[Any]:
-    """Yield ONNX Runtime's quantiser; its advice stays off the terminal, its errors are a line."""
     import_onnx()
     import_onnxruntime()
     from onnxruntime import quantization
@@ -130,8 +120,6 @@ def _quantising(source: Path) -> Iterator[Any]:
 
 
 class _Reader:
-    """Inputs of a network, one by one, in the interface of ONNX Runtime's calibration."""
-
     def __init__(self, batches: Iterable[Shaped[np.ndarray, "1 h w 3"]]) -> None:
         self._batches = iter(batches)
 

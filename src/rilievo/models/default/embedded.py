@@ -1,4 +1,4 @@
-"""The models that rilievo trained itself, whose files are inside the package."""
+"""Models of rilievo inside the package."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +11,14 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 
 _CALLERS = 2
-"""Threads that run one network at once. Two photographs on a core each take a tenth less processor
-time than one after the other on both cores; each caller takes the memory of its run."""
+"""Threads of one network; two on a core each save a tenth of processor time."""
 
 _shared_threads: ContextVar[int | None] = ContextVar("shared_threads", default=None)
 
 
 @contextmanager
 def shared_cores(cores: int) -> Iterator[None]:
-    """Let two threads at once run networks that are loaded in the block, for many photographs.
-
-    Each run has half of the cores; a network whose threads the user named is run by one.
-    """
+    """Let two threads run networks loaded in the block."""
     token = _shared_threads.set(cores // _CALLERS or None)
     try:
         yield
@@ -31,7 +27,7 @@ def shared_cores(cores: int) -> Iterator[None]:
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
-    """Load a network that ships inside the package (``ModelCard.loader``)."""
+    """Load a network of the package."""
     threads, path = _shared_threads.get(), embedded_file(card.name)
     if threads is None or options.threads is not None or not _may_share(options):
         return OnnxModel(path, options, card)
@@ -42,10 +38,9 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
 
 
 def _may_share(options: LoadOptions) -> bool:
-    """Whether ONNX Runtime may run it on the processor; OpenVINO takes one run after the other."""
     return options.engine in ("auto", "onnxruntime") and options.device in ("auto", "cpu")
 
 
 def embedded_file(name: str) -> Path:
-    """File of a network that ships inside the package, such as that of ``rilievo/small``."""
+    """File of a network of the package, such as ``rilievo/small``."""
     return Path(__file__).parent / f"{name.partition('/')[2]}.onnx"

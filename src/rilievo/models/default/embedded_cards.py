@@ -1,4 +1,4 @@
-"""Cards of the models that rilievo trained itself."""
+"""Cards of the models inside the package."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ BASE, SMALL = "rilievo/base", "rilievo/small"
 
 
 def embedded_cards() -> tuple[ModelCard, ...]:
-    """Cards of the models inside the package, with the default first."""
+    """Cards, the default first."""
     return (
         _card(
             name=BASE,
@@ -46,23 +46,22 @@ def _card(**facts: Any) -> ModelCard:
 
 
 EMBEDDED: Mapping[str, ModelCard] = {card.name: card for card in embedded_cards()}
-"""Cards by name, with the default first."""
 
 
 def find_embedded(request: ModelRequest) -> FoundModel | None:
-    """Find a model inside the package by its name."""
+    """Find a model by its name."""
     is_name = isinstance(request.name, str) and request.name in EMBEDDED
     return FoundModel(card=EMBEDDED[request.text]) if is_name else None
 
 
 def find_short(request: ModelRequest) -> FoundModel | None:
-    """Find a model inside the package by its last word, "small", unless a file is called so."""
+    """Find a model by its last word, "small", unless a file is called so."""
     card = None if os.path.exists(request.name) else EMBEDDED.get(f"rilievo/{request.name}")
     return None if card is None else FoundModel(card=card)
 
 
 def read_details(card: ModelCard) -> str | None:
-    """Read the long card beside embedded weights; None if there is none."""
+    """Long card beside embedded weights."""
     family, _, variant = card.name.partition("/")
     if family != "rilievo":
         return None

@@ -1,1 +1,1 @@
-"""Models that are functions of the user: an image in, depth out."""
+"""Models that are functions of the user."""

@@ -1,4 +1,4 @@
-"""``rilievo.model``: a function from an image to depth as a model, without a card or a file."""
+"""``rilievo.model``: a function as a model."""
 
 import hashlib
 import inspect
@@ -31,15 +31,14 @@ def model(
 ) -> Callable[[SomeFunction], SomeFunction]:
     """Decorator that makes a model of a function from an image to its depth.
 
-    The function is given an image, uint8 (h, w, 3) RGB, upright, and returns depth as floats (h, w)
-    or smaller. It stays a function, and is taken wherever a model is: ``model=my_function`` in
-    Python, ``--model my_file.py:my_function`` on the command line.
+    The image is uint8 (h, w, 3) RGB, upright; depth floats (h, w) or smaller. It serves as
+    ``model=my_function`` or ``--model my_file.py:my_function``.
 
     Args:
-        kind: Kind of depth that it returns: metric, up_to_scale, affine or affine_inverse.
-        licence: Licence of the weights, which every result states.
-        summary: Description in one line; by default the first line of the docstring.
-        weights: File of the weights, whose SHA-256 results record with that of the source file.
+        kind: metric, up_to_scale, affine or affine_inverse.
+        licence: Licence of the weights.
+        summary: One line; by default the docstring's.
+        weights: File whose SHA-256 results record.
 
     Raises:
         OptionError: If there is no such kind.
@@ -59,32 +58,21 @@ def model(
 
 
 class FunctionModel(Model):
-    """A model whose answers are those of a function from an image to depth."""
+    """Model of a function; up to scale without a card."""
 
     def __init__(self, function: DepthFunction, name: str) -> None:
-        """Take a function, which has a card if it is decorated.
-
-        Args:
-            function: The function. One without a card gives depth up to scale.
-            name: Name in results.
-        """
         self.function, self.settings = function, {}
         self.card = replace(card_of(function) or _card(function), name=name)
         self.weights_sha256 = _hash(function)
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Call the function for one photograph after the other, each with a copy of its own."""
+        """Call the function for each photograph."""
         return [
             Inference(depth=self._checked(self.function(photo.pixels.copy()), photo))
             for photo in photos
         ]
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """Pickle the name of the function.
-
-        Raises:
-            OptionError: If other processes cannot import it.
-        """
         if not is_module_level(self.function):
             raise OptionError(
                 f"model '{self.card.name}' cannot be imported by other processes: define the "
@@ -93,7 +81,6 @@ class FunctionModel(Model):
         return super().__reduce_ex__(protocol)
 
     def _checked(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
-        """Depth as an array; whether its values fit the kind is checked for every model."""
         subject, (height, width) = f"model '{self.card.name}' returned", photo.shape
         expected = f"expected depth as floats (height, width), at most ({height}, {width})"
         try:
@@ -114,20 +101,20 @@ class FunctionModel(Model):
 
 
 def card_of(function: object) -> ModelCard | None:
-    """Card of a decorated function; None for any other object."""
+    """Card of a decorated function."""
     card = getattr(function, "card", None)
     is_decorated = getattr(function, "gives_depth", False) is True
     return card if is_decorated and isinstance(card, ModelCard) else None
 
 
 def found_function(function: DepthFunction, name: str) -> FoundModel:
-    """Make a model of a function under a name."""
+    """Make a model of a function."""
     card = replace(card_of(function) or _card(function), name=name)
     return FoundModel(card=card, load=lambda options: FunctionModel(function, name))
 
 
 def find_given(request: ModelRequest) -> FoundModel | None:
-    """Find a function that was given in place of a name in this process."""
+    """Find a function that was given in this process."""
     function = given_function(request.text)
     return None if function is None else found_function(function, request.text)
 
@@ -144,11 +131,7 @@ def _card(
 
 
 def _hash(function: DepthFunction) -> str:
-    """Hash of the function's source file, its name, its weights.
-
-    What a closure or an object holds cannot be seen, so their hash is like no other: their
-    predictions are never taken for those of an earlier one.
-    """
+    """Hash of source, name and weights; that of a closure is like no other."""
     digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
     weights = getattr(function, "weights", None)
     if weights is not None:

@@ -1,4 +1,4 @@
-"""Names of functions that the user gave in place of the name of a model."""
+"""Names of functions that the user gave as models."""
 
 import os
 import sys
@@ -9,16 +9,13 @@ from rilievo.errors import OptionError
 from rilievo.plugins import is_place, trust
 
 DepthFunction = Callable[[Any], Any]
-"""Function from an image, uint8 (h, w, 3) RGB, to depth, floats (h, w) or smaller."""
+"""Function from an image to depth."""
 
 _GIVEN: dict[str, DepthFunction] = {}
 
 
 def name_of(function: DepthFunction) -> str:
-    """Name of a function, by which it is found from now on in this process.
-
-    It is ``package.module:NAME``, or ``path/to/file.py:NAME`` for a script, by which other
-    processes find it too.
+    """Register a function by its place.
 
     Raises:
         OptionError: If it cannot be called.
@@ -42,12 +39,12 @@ def name_of(function: DepthFunction) -> str:
 
 
 def given_function(name: str) -> DepthFunction | None:
-    """The function that was given under a name; None if none was."""
+    """Function that was given under a name."""
     return _GIVEN.get(name)
 
 
 def is_module_level(function: DepthFunction) -> bool:
-    """Whether other processes can import a function by its name."""
+    """Whether other processes can import a function by name."""
     name = getattr(function, "__qualname__", "")
     module: Any = sys.modules.get(getattr(function, "__module__", None) or "")
     return module is not None and getattr(module, name, None) is function

@@ -1,4 +1,4 @@
-"""Depth checkpoints of the Hugging Face hub: the cards of known ones."""
+"""Cards of known depth checkpoints."""
 
 import os
 from collections.abc import Mapping
@@ -23,14 +23,13 @@ CONFIG = "config.json"
 
 
 def resizing_of(model_type: str) -> Resizing:
-    """Rule of an architecture: ``post_process_depth_estimation`` of its processor."""
+    """Rule of an architecture's processor."""
     return _OTHERS.get(model_type, _CUBIC)
 
 
 def _card(
     source: str, kind: str, name: str = "", architecture: str = "dpt", **facts: Any
 ) -> ModelCard:
-    """Card of a repository; without a short name, as twins of ONNX files, it is named by it."""
     return ModelCard(
         name=name or source,
         kind=DepthKind(kind),
@@ -51,16 +50,16 @@ KINDS: Mapping[str, ModelCard] = {
     )
     for row in known_models("checkpoints")
 }
-"""Cards of known repositories, with the kind of their depth."""
+"""Cards by repository."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of all checkpoints that have a short name."""
+    """Cards of checkpoints with a short name."""
     return tuple(card for repository, card in KINDS.items() if card.name != repository)
 
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
-    """Card of an unknown checkpoint, whose kind the user states."""
+    """Card of an unknown checkpoint."""
     return _card(
         source,
         kind,

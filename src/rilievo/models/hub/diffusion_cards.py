@@ -1,4 +1,4 @@
-"""Known diffusion models and their settings, and the index of a saved pipeline; without torch."""
+"""Known diffusion models and their settings, without torch."""
 
 import fnmatch
 import os
@@ -31,23 +31,22 @@ _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack",
 _PLAIN, _HALF = "", ".fp16"
 
 PREFIX = "diffusers:"
-"""Prefix for a repository of the hub that holds an unknown pipeline."""
 
 LOADER = "diffusers"
 
 RESIZING = Resizing(filter=Filter.LINEAR)
-"""Rule of Marigold's pipelines (``resample_method_output``)."""
+"""Rule of Marigold (``resample_method_output``)."""
 SETTINGS = "rilievo.models.hub.diffusion_cards:DiffusionSettings"
 
 EXTRA = "models"
 
 MEGABYTES = 5160.0
-"""Size of the weights of Stable Diffusion 2 in full precision, which every Marigold has."""
+"""Weights of Stable Diffusion 2 in fp32."""
 
 
 @frozen
 class Part:
-    """One part of a pipeline: a network, a scheduler, a tokenizer."""
+    """Part of a pipeline, as a network."""
 
     library: str
     class_name: str
@@ -55,7 +54,7 @@ class Part:
 
 @frozen
 class PipelineIndex:
-    """Content of ``model_index.json``, checked."""
+    """Checked content of ``model_index.json``."""
 
     class_name: str
     parts: Mapping[str, Part | None]
@@ -63,7 +62,7 @@ class PipelineIndex:
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of its depth, if the index states it."""
+        """Kind of its depth, if stated."""
         prediction_type = self.settings.get("prediction_type")
         if self.class_name != DEPTH or prediction_type not in ("depth", "disparity"):
             return None
@@ -77,7 +76,7 @@ class PipelineIndex:
 
     @property
     def normals(self) -> bool:
-        """Whether the pipeline is known to predict normals."""
+        """Whether it predicts normals."""
         return self.class_name == NORMALS
 
 
@@ -115,10 +114,7 @@ def read_index(folder: Path) -> PipelineIndex:
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Files of a repository that are needed: each part's configuration and weights.
-
-    Weights in full precision are preferred, because they serve every precision.
-    """
+    """Needed configurations and weights, preferably fp32."""
     if INDEX_FILE not in files:
         raise ModelError(f"no {INDEX_FILE} among its files: not a pipeline of diffusers")
     chosen = [INDEX_FILE]
@@ -133,7 +129,7 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
 
 def variant(files: Sequence[str], part: str) -> str | None:
-    """Variant of a part's weights: None for the plain ones, otherwise ``fp16``."""
+    """Variant of a part's weights: None, or ``fp16``."""
     inside = [name.partition("/")[2] for name in files if name.startswith(f"{part}/")]
     if _matching(inside, _PLAIN) or not _matching(inside, _HALF):
         return None
@@ -173,7 +169,7 @@ def _part(value: Any) -> Part | None:
 
 @frozen
 class DiffusionSettings:
-    """Settings of Marigold, and of other pipelines of diffusers with the same interface."""
+    """Settings of Marigold and pipelines with its interface."""
 
     steps: int | None = None
     """Number of denoising steps; by default what the checkpoint's authors recommend."""
@@ -204,7 +200,6 @@ class DiffusionSettings:
 
 
 def _card(kind: str | None = None, **facts: Any) -> ModelCard:
-    """Card of a pipeline."""
     return ModelCard(
         kind=None if kind is None else DepthKind(kind),
         confidence=True,
@@ -227,7 +222,7 @@ REPOSITORIES: Mapping[str, ModelCard] = {
     )
     for row in known_models("pipelines")
 }
-"""Cards of known pipelines; licences are those that the authors state for the weights."""
+"""Cards of known pipelines."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
@@ -236,7 +231,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
-    """Card of an unknown pipeline, before its files have been read."""
+    """Card of an unknown pipeline, before its files are read."""
     return _card(
         kind,
         name=source if local else PREFIX + source,
@@ -253,11 +248,7 @@ def find(request: ModelRequest) -> FoundModel | None:
 
 
 def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:
-    """Find the card and the revision of a pipeline that has no short name; None for other names.
-
-    ``name`` is a folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
-    latter two may be followed by ``@`` and a revision.
-    """
+    """Card and revision of a pipeline's name or folder."""
     if os.path.isfile(Path(name) / INDEX_FILE):
         return unlisted_card(str(Path(name).resolve()), kind, local=True), None
     repository, _, revision = name.removeprefix(PREFIX).partition("@")

@@ -1,10 +1,6 @@
 """Checkpoints of the Hugging Face hub, downloaded once.
 
-``org/name`` (or ``org/name@revision``) stays what it was at its first download: its commit and the
-SHA-256 of its files are recorded. Later loads take that commit from
-the cache without contacting the hub, and refuse files that have changed. The cache is the one that
-huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
-``HF_TOKEN`` work as usual. Downloaded files are never run as code.
+Commit and hashes of the first download stay; changed files are refused. Files are never run.
 """
 
 import errno
@@ -34,29 +30,19 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
-"""Function that selects the needed files of a repository; raises ``ModelError`` if some are
-missing.
-"""
+"""Function that selects needed files."""
 
 _REMEDY = "run this once where there is a network, or {quality=fast}"
-"""``rilievo models fetch`` knows the models of the catalogue alone."""
 _HINTS = {
     401: "set HF_TOKEN",
     403: "set HF_TOKEN",
     404: "it has no such repository; check the name, and HF_ENDPOINT if it is set",
 }
-"""Remedies of answers of a server."""
 
 
 @frozen
 class Snapshot:
-    """Files of a checkpoint on disk.
-
-    Attributes:
-        folder: Folder of the files.
-        commit: Commit of the repository; None for a local folder.
-        files: SHA-256 of each file, by its path in the folder.
-    """
+    """Files of a checkpoint, SHA-256 by path."""
 
     folder: Path
     commit: str | None
@@ -64,7 +50,7 @@ class Snapshot:
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights; of the sorted lines ``hash  name`` if there are several files."""
+        """SHA-256 of the weights, or of lines ``hash name``."""
         weights = {name: file for name, file in self.files.items() if _is_weight(name)}
         if len(weights) == 1:
             [only] = weights.values()
@@ -74,30 +60,25 @@ class Snapshot:
 
     @property
     def weights_bytes(self) -> int:
-        """Total size of the files of weights."""
+        """Size of the weights."""
         return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
 
 
 @frozen
 class Locked:
-    """Commit and files of one name of the hub at its first download.
-
-    Attributes:
-        commit: Full hash of the commit.
-        files: SHA-256 of each file as it arrived, by its path in the repository.
-    """
+    """Commit and hashes of a first download."""
 
     commit: str
     files: Mapping[str, str]
 
 
 def lock_path(name: str) -> Path:
-    """Path of the record of what ``repository@revision`` was at its first download."""
+    """Path of the record of a first download."""
     return cache_directory() / "hub" / f"{name.replace('/', '--')}.json"
 
 
 def read_locked(name: str) -> Locked | None:
-    """Commit and files of ``repository@revision`` at its first download; None if there was none."""
+    """Record of a first download; None if there was none."""
     path = lock_path(name)
     if not os.path.lexists(path):
         return None
@@ -113,7 +94,7 @@ def read_locked(name: str) -> Locked | None:
 
 
 def write_locked(name: str, locked: Locked) -> None:
-    """Record what ``repository@revision`` is."""
+    """Write the record of a first download."""
     path = lock_path(name)
     make_folder(path.parent)
     with replacing(path) as part:
@@ -125,12 +106,12 @@ def _is_weight(name: str) -> bool:
 
 
 def is_repository(name: str) -> bool:
-    """Whether a name has the form of a repository, ``org/name``."""
+    """Whether a name has the form ``org/name``."""
     return _REPOSITORY.fullmatch(name) is not None
 
 
 def find_repository(request: ModelRequest) -> FoundModel | None:
-    """Find a checkpoint by its repository, ``org/name``, where its kind is given."""
+    """Find a checkpoint of known kind by its repository."""
     repository, _, revision = request.text.partition("@")
     if request.kind is None or not is_repository(repository):
         return None
@@ -139,15 +120,7 @@ def find_repository(request: ModelRequest) -> FoundModel | None:
 
 
 def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snapshot:
-    """Files of a checkpoint, from a local folder, or downloaded from the hub and checked.
-
-    The licence is printed to standard error when a repository is downloaded for the first time.
-
-    Args:
-        card: Card whose ``source`` is a repository or the absolute path of a folder.
-        revision: Branch, tag or commit of the repository; None for its main branch.
-        choose: Function that selects the needed files.
-    """
+    """Files of a checkpoint, local or downloaded and checked."""
     assert card.source is not None, "a checkpoint's card says where it is"
     folder = Path(card.source)
     if folder.is_absolute():
@@ -190,7 +163,6 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
 
 
 def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
-    """Download a repository that is not recorded yet: list its files, then take the needed ones."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
     if constants.HF_HUB_OFFLINE:
@@ -203,7 +175,6 @@ def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
 
 
 def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
-    """Folder of one commit with these files, from the cache if it has them."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -252,7 +223,6 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _say_licence(card: ModelCard) -> None:
-    """Print the licence of the weights, once, because a first download happens once."""
     where = f"https://huggingface.co/{card.source}"
     if card.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
@@ -262,14 +232,13 @@ def _say_licence(card: ModelCard) -> None:
 
 
 def _client_error() -> type[Exception]:
-    """Base class of the errors of huggingface_hub's HTTP client, whichever client it uses."""
+    """Base of huggingface_hub's errors, by any client."""
     from huggingface_hub import errors
 
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _why(error: Exception, repository: str, revision: str) -> str:
-    """Describe an error, and how to mend it with options in braces, by the innermost known one."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:

@@ -1,4 +1,4 @@
-"""Sessions of ONNX files: by ONNX Runtime on any of its devices, or OpenVINO (extra ``fast``)."""
+"""Sessions of ONNX files: ONNX Runtime, or OpenVINO (extra ``fast``)."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -34,19 +34,15 @@ _PROVIDERS = {
 }
 
 _SURFACES = "surfaces"
-"""Optional input of a network, true by default: whether it answers normals and confidence too; if
-not, these have no pixels."""
+"""Optional input: whether normals and confidence are answered."""
 
 _FOLDING = "optimization.constant_folding_max_output_size_in_bytes"
 _MOST_CONSTANT_BYTES = 2**28
-"""Largest constant that is computed when a file is opened. The largest of the models' are resized
-position embeddings, of some megabytes."""
+"""Largest constant computed at opening."""
 
 _PRECISION, INT8_WEIGHTS = "rilievo.precision", "int8 weights"
-"""Metadata of networks whose weights are stored in 8 bits, and computed with in 32."""
 _DEQUANTISED = "session.disable_quant_qdq"
-"""Entry that lets sessions multiply such weights out once, while they open. Networks that compute
-in 8 bits would lose by it."""
+"""Entry that multiplies 8-bit weights out once."""
 
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
@@ -54,13 +50,12 @@ _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 @frozen
 class Session:
-    """A network ready to run.
+    """Network ready to run.
 
     Attributes:
-        feed: Function that runs the network on inputs by name, and returns every output by name.
-        metadata: Metadata of the file.
-        settings: Engine, precision and device (cpu, cuda:N, coreml or directml), as recorded.
-        one_by_one: Whether it accepts only batches of one photograph.
+        feed: Function from inputs to outputs by name.
+        settings: Engine, precision and device.
+        one_by_one: Whether batches hold one photograph.
     """
 
     feed: Callable[[Arrays], Arrays]
@@ -72,14 +67,14 @@ class Session:
     one_by_one: bool
 
     def run(self, batch: Shaped[np.ndarray, "b ..."], name: str = INPUT) -> Arrays:
-        """Run the network on one input; one photograph after the other where it takes no more."""
+        """Run one input, batched where possible."""
         if not self.one_by_one or len(batch) == 1:
             return self.feed({name: batch})
         results = [self.feed({name: part}) for part in np.split(batch, len(batch))]
         return {key: np.concatenate([answers[key] for answers in results]) for key in results[0]}
 
     def depth_alone(self) -> "Session":
-        """The session without normals and confidence, if its file can leave them out."""
+        """Session without normals and confidence."""
         if _SURFACES not in self.optional_names:
             return self
 
@@ -91,13 +86,7 @@ class Session:
 
 
 def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
-    """Open one file with the engine that ``options`` name.
-
-    Args:
-        path: The ONNX file.
-        options: Options of running it.
-        what: The network, for messages; by default the file.
-    """
+    """Open a file with an engine."""
     options = checked(options, engines=ONNX_ENGINES, what=what or f"{path}: an ONNX file")
     try:
         return (_onnxruntime if options.engine == "onnxruntime" else _openvino)(path, options)
@@ -107,7 +96,7 @@ def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
 
 @contextmanager
 def shrinking() -> Iterator[None]:
-    """Let runs of ONNX Runtime in the block release the memory that larger batches took."""
+    """Release memory of larger batches in the block."""
     token = _shrinking.set(True)
     try:
         yield
@@ -117,11 +106,7 @@ def shrinking() -> Iterator[None]:
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Let sessions of ONNX Runtime that are opened in the block add in the graph's own order.
-
-    Kernels with another layout of memory, chosen by the sizes that a graph states, add in another
-    order, and a network that picks among pixels then picks otherwise at 1 of 10,000.
-    """
+    """Let sessions add in the graph's order, as other orders change 1 pixel in 10,000."""
     token = _plain.set(True)
     try:
         yield
@@ -130,7 +115,6 @@ def plain_kernels() -> Iterator[None]:
 
 
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
-    """Open a file with ONNX Runtime."""
     session = inference_session(path, options.device, options.threads)
     inputs, outputs = session.get_inputs(), tuple(node.name for node in session.get_outputs())
     halves = {node.name for node in inputs if node.type == "tensor(float16)"}
@@ -164,13 +148,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
 
 
 def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """Providers of ONNX Runtime for a device name, best first.
-
-    Args:
-        device: Device name: auto (cuda if present, otherwise cpu), cpu, cuda, cuda:N, coreml or
-            directml.
-        available: Providers of this installation.
-    """
+    """Providers for a device, best first."""
     kind, _, index = device.partition(":")
     if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
         raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
@@ -188,17 +166,14 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
 
 
 def has_cuda() -> bool:
-    """Whether this ONNX Runtime can run on NVIDIA's GPUs."""
+    """Whether ONNX Runtime can run on NVIDIA's GPUs."""
     onnxruntime = import_onnxruntime()
 
     return _PROVIDERS["cuda"][0] in onnxruntime.get_available_providers()
 
 
 def device_of(provider: str, device: str) -> str:
-    """Device of a session's provider, as recorded in results: cpu, cuda:N, coreml ...
-
-    A silent fallback to the CPU is refused where another device was named.
-    """
+    """Device of a session; no silent fallback to the CPU."""
     kind, _, index = device.partition(":")
     if kind != "auto" and provider != _PROVIDERS[kind][0]:
         raise OptionError(
@@ -242,7 +217,6 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
 
 
 def _precision(path: Path) -> str | None:
-    """Precision that a file states; None if it states none, or is no network."""
     try:
         return file_metadata(path).get(_PRECISION)
     except (ModelError, UnicodeDecodeError):
@@ -250,7 +224,6 @@ def _precision(path: Path) -> str | None:
 
 
 def _openvino(path: Path, options: LoadOptions) -> Session:
-    """Open one file with OpenVINO."""
     try:
         openvino = import_openvino()
     except ModuleNotFoundError as error:
@@ -298,21 +271,15 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
 
 
 def _name_in_file(port: Any, suffix: str = "") -> str:
-    """Name of an input or output in the file.
-
-    OpenVINO also gives an input names of tensors after it, such as that of its conversion to 16
-    bits, and an output those of tensors before it, in any order.
-    """
+    """Name in the file, of those that OpenVINO gives."""
     name = port.get_node().get_friendly_name().removesuffix(suffix)
     return name if name in port.get_names() else port.get_any_name()
 
 
 def _writable_cache(path: Path, setting: str) -> Path | None:
-    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used.
+    """Folder of compiled networks by setting and file.
 
-    Each setting and each state of a file has a folder of its own. OpenVINO 2026.4.1 names a
-    compiled network by its file's path alone: it would run one of fp32 as bf16, which reads beyond
-    its weights and crashes, and another network of the same size, written within the same second.
+    OpenVINO 2026.4.1 names them by path alone, would run fp32 as bf16, and crashes.
     """
     try:
         folder = cache_directory() / "openvino" / setting / _state(path)
@@ -323,7 +290,6 @@ def _writable_cache(path: Path, setting: str) -> Path | None:
 
 
 def _state(path: Path) -> str:
-    """Name for the state of a file, and of the weights beside it under the usual names."""
     weights = (path.with_name(path.name + suffix) for suffix in ("_data", ".data"))
     states = (file.stat() for file in (path, *weights) if file is path or file.exists())
     facts = ((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)

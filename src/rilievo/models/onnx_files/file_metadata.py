@@ -1,9 +1,7 @@
-"""Metadata of ONNX files, and names of inputs and outputs, read without their networks.
+"""Metadata, inputs and outputs of ONNX files.
 
-An ONNX file is one protobuf message, ``ModelProto`` (onnx.proto, IR version 3 and later). Its field
-7 is the graph, of which the weights are skipped; fields 11 and 12 of the graph are inputs and
-outputs, with their name as field 1. Each field 14 of the model is an entry of metadata, with its
-key as field 1 and its value as field 2.
+Fields of ``ModelProto`` (onnx.proto): 7 is the graph, with inputs 11 and outputs 12, named by 1; 14
+is metadata, key 1 and value 2.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,35 +16,34 @@ _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _INPUT, _OUTPUT, _NAME = 11, 12, 1
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_BYTES = 1 << 24
-"""Largest entry that is read."""
 _MOST_FIELDS = 100_000
-"""Most fields that are skipped: a small file may have millions."""
+"""Most fields that are skipped."""
 
 Read = TypeVar("Read")
 
 
 @frozen
 class GraphNames:
-    """Names of the inputs and outputs of a graph."""
+    """Inputs and outputs of a graph."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
 def file_metadata(path: Path) -> Mapping[str, str]:
-    """Read the metadata of an ONNX file.
+    """Metadata of an ONNX file.
 
     Raises:
-        ModelError: If it is no protobuf message, or an entry is no text in UTF-8.
+        ModelError: If it is no ONNX.
     """
     return _read(path, lambda file, end: dict(map(_entry, _fields(file, {_METADATA}, end))))
 
 
 def graph_names(path: Path) -> GraphNames:
-    """Read the names of inputs and outputs of an ONNX file.
+    """Names of inputs and outputs.
 
     Raises:
-        ModelError: If it is no protobuf message, or a name is no text in UTF-8.
+        ModelError: If it is no ONNX.
     """
     return _read(path, _graph_names)
 
@@ -78,7 +75,6 @@ def _entry(content: tuple[int, bytes]) -> tuple[str, str]:
 
 
 def _fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, bytes]]:
-    """Number and content of each field of bytes that is wanted."""
     for number, length in _places(file, wanted, end):
         if length > _MOST_BYTES:
             raise EOFError(f"an entry of its metadata has {length} bytes")
@@ -86,7 +82,6 @@ def _fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[
 
 
 def _places(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
-    """Number and length of each field of bytes that is wanted, with the file at its content."""
     at = file.tell()
     for _ in range(_MOST_FIELDS):
         file.seek(at)
@@ -110,7 +105,6 @@ def _places(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[
 
 
 def _varint(file: BufferedIOBase) -> int:
-    """Read a number of 7 bits a byte, least first."""
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)

@@ -1,7 +1,4 @@
-"""ONNX files of other programs, described by their user or by metadata of Ultralytics.
-
-Opening of ONNX files that the user names, by their metadata.
-"""
+"""ONNX files of other programs."""
 
 import json
 import os
@@ -39,17 +36,11 @@ class Statement:
     """Facts about a network, as stated by the user.
 
     Attributes:
-        kind: Kind of its depth.
-        mean: Mean of red, green and blue, subtracted after division by ``scale``.
-        std: Standard deviation of red, green and blue, the divisor after that.
-        scale: First divisor of pixels, which are 0 to 255.
-        size: Size (height, width) of the input; None takes that of the graph.
-        multiple: Multiple to which both sides are rounded, with the aspect ratio kept: of the
-            scales to height and to width the one nearer to 1 is taken. None always resizes to
-            ``size``.
-        resampling: Filter for resizing photographs.
-        licence: Licence of the weights.
-        name: Name of the model in results; None takes the file's name.
+        mean: Subtracted from RGB after division by ``scale``.
+        std: Divisor after that.
+        scale: First divisor of pixels of 0 to 255.
+        size: Height and width; None takes the graph's.
+        multiple: Multiple of sides, aspect ratio kept; None always takes ``size``.
     """
 
     kind: DepthKind
@@ -64,7 +55,7 @@ class Statement:
 
 
 class ForeignModel(PreparedModel):
-    """The network in its original form: the reference that the wrapped one is compared with."""
+    """Network in its original form."""
 
     def __init__(
         self,
@@ -108,12 +99,12 @@ class ForeignModel(PreparedModel):
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """Run the network, one photograph at a time if its batch is 1."""
+        """Run the network, one by one if its batch is 1."""
         parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
         return {"depth": _as_maps(np.concatenate([self._fed(part) for part in parts]))}
 
     def answer_shape(self) -> tuple[int, ...]:
-        """Shape of the output for one photograph."""
+        """Shape of the output for a photograph."""
         black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
         return self._fed(black[None]).shape
 
@@ -185,11 +176,7 @@ def _card(path: Path, statement: Statement) -> ModelCard:
 
 
 def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement | None:
-    """Facts from the metadata of a depth export of Ultralytics; None for other files.
-
-    Its networks predict metres, from pixels of 0 to 1 resized to ``imgsz`` without keeping the
-    aspect ratio.
-    """
+    """Facts of a depth export of Ultralytics, in metres."""
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return None
     try:
@@ -210,7 +197,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
 def open_ultralytics(
     path: Path, metadata: Mapping[str, str], options: LoadOptions
 ) -> ForeignModel | None:
-    """Open a depth export of Ultralytics, unchanged; None for other files."""
+    """Open a depth export of Ultralytics, or None."""
     statement = ultralytics_statement(path, metadata)
     if statement is None:
         return None
@@ -224,7 +211,7 @@ def find(request: ModelRequest) -> FoundModel | None:
 
 
 def find_in_folder(request: ModelRequest) -> FoundModel | None:
-    """Find a network that is the only ONNX file of its folder, as of a recipe."""
+    """Find the only ONNX file of a folder."""
     # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
     if not os.path.isdir(request.name) or os.path.exists(Path(request.name) / "config.json"):
         return None

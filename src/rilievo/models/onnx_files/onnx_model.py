@@ -1,25 +1,13 @@
 """Networks in ONNX files with our metadata.
 
-Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
-where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32 (batch,
-height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
-``confidence`` and ``sky`` float32 (batch, height, width), at any one size, the chances that depth
-is right and that a pixel sees no surface; and ``fov`` float32 (batch,) [degrees]. Other outputs
-are not read. Normalisation is part of the graph.
-Metadata: ``rilievo.format`` = 1 or 2, ``rilievo.name``, ``rilievo.kind`` (``none`` without depth),
-``rilievo.licence``, ``rilievo.focal`` (``width`` if depth is that of a camera whose focal length is
-the photograph's width, otherwise ``none``) and the entries of
-``rilievo.models.resampling.preparation``: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
-``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``. Optional:
-``rilievo.back``, the rule by which the answer is resized to the photograph (``str`` of
-``rilievo.models.resampling.answer_rule.Resizing``: ``values`` by default, ``inverse``, ``values
-cubic``), ``rilievo.precision`` of the weights (fp32 by default), ``rilievo.weights_sha256`` of the
-weights that the file was made from, ``rilievo.teacher``, the models that labelled its training
-images, with their licences, and ``rilievo.adopted`` = ``yes`` for another program's network that
-the user described.
+Input ``image`` (batch, height, width, 3), RGB in 0..255, uint8, or float32 where resampling does
+not round. Outputs float32: ``depth`` (batch, height, width), ``normals`` (batch, 3, height, width)
+in our axes, or both; optionally ``confidence`` and ``sky``, chances, and ``fov`` (batch,)
+[degrees].
 
-Of these, format 1 (the embedded networks) has ``rilievo.name``, ``rilievo.kind``,
-``rilievo.licence``, ``rilievo.area`` and ``rilievo.multiple``; the others have their defaults.
+Metadata ``rilievo.``: ``format`` 1 or 2, ``name``, ``kind`` (or ``none``), ``licence``, ``focal``
+(``width`` or ``none``), ``Preparation.metadata``; optional ``back`` (``Resizing``), ``precision``,
+``weights_sha256``, ``teacher``, ``adopted``. Format 1 has name, kind, licence, area and multiple.
 """
 
 import mmap
@@ -50,18 +38,13 @@ _NO_DEPTH = "none"
 
 _LINES = ("rilievo.name", "rilievo.licence", "rilievo.precision")
 _LONGEST = 4096
-"""Most characters of a model's name, which may be the path of a folder, or of its licence."""
+"""Most characters of a name or licence."""
 _EXTERNAL = b"\x0a\x08location\x12"
-"""Entry of a tensor that names the file with its values (``StringStringEntryProto``)."""
 
 
 @frozen
 class OnnxFacts:
-    """Metadata of a file; ``kind`` is None if the network predicts no depth.
-
-    ``adopted`` is True for a network of another program, described by its user. ``teacher`` names
-    the models that labelled its training images.
-    """
+    """Metadata of a file; ``kind`` is None without depth."""
 
     name: str
     kind: DepthKind | None
@@ -74,7 +57,7 @@ class OnnxFacts:
     teacher: str = ""
 
     def metadata(self) -> Mapping[str, str]:
-        """Metadata entries for a file with these facts."""
+        """Entries for a file with these facts."""
         return {
             "rilievo.format": FORMAT,
             "rilievo.name": self.name,
@@ -90,7 +73,7 @@ class OnnxFacts:
 
 
 class SaysNothingError(ModelError):
-    """An ONNX file without our metadata."""
+    """ONNX file without our metadata."""
 
     def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
         super().__init__(message)
@@ -98,7 +81,7 @@ class SaysNothingError(ModelError):
 
 
 class OnnxModel(PreparedModel):
-    """A network in an ONNX file, run at the resolution it was trained at."""
+    """Network in an ONNX file."""
 
     concurrent = True
 
@@ -111,16 +94,6 @@ class OnnxModel(PreparedModel):
         weights_sha256: str | None = None,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Open and check the file.
-
-        Args:
-            path: The ONNX file.
-            options: Options of running it.
-            card: Row of ``MODELS``; by default a card made from metadata and outputs.
-            weights_sha256: Hash of the weights that the file was made from; by default the file's
-                own.
-            settings: Settings recorded in results, besides or in place of those of the session.
-        """
         if card is None:
             _check_whole(path)
             # Of a file that its user names; before anything of the network is computed.
@@ -158,7 +131,7 @@ class OnnxModel(PreparedModel):
         }
 
     def depth_alone(self) -> Model:
-        """The model on a session without normals and confidence."""
+        """Model without normals and confidence."""
         return self._changed(_session=self._session.depth_alone())
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
@@ -201,7 +174,6 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
-    """Refuse a file without our metadata."""
     if metadata.get("rilievo.format") not in (FORMAT, FIRST_FORMAT):
         raise SaysNothingError(
             f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
@@ -218,7 +190,6 @@ def _is_of_normals(metadata: Mapping[str, str]) -> bool:
 def _check_names(
     path: Path, metadata: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
-    """Refuse a network without the inputs and outputs that its metadata needs."""
     needed = {"image": inputs, "normals" if _is_of_normals(metadata) else "depth": outputs}
     for name, names in needed.items():
         if name not in names:
@@ -228,7 +199,6 @@ def _check_names(
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a pipe or a folder before an engine opens it."""
     try:
         check_regular(path)
     except InputError as error:
@@ -236,7 +206,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_whole(path: Path) -> None:
-    """Refuse a file whose weights are in another one, because its hash does not cover them."""
+    """Refuse weights in another file, which the hash does not cover."""
     _check_file(path)
     try:
         with (

@@ -1,4 +1,4 @@
-"""Test of a model's stated kind of depth: which of two regions of a picture is nearer."""
+"""Test of a stated kind of depth, by near and far regions."""
 
 import math
 import sys
@@ -24,7 +24,6 @@ _FOV = 55.0  # degrees; only used by networks that need a focal length
 
 
 _Region = tuple[float, float, float, float]
-"""Top, bottom, left and right edge of a rectangle, as shares of height and width."""
 SCENES: Mapping[str, tuple[_Region, _Region]] = {
     "street.jpg": ((0.8, 1.0, 0.3, 0.9), (0.1, 0.28, 0.58, 0.72)),
     "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
@@ -34,7 +33,7 @@ SCENES: Mapping[str, tuple[_Region, _Region]] = {
 
 
 def turned_round(model: Model) -> list[str]:
-    """Names of the pictures in which a model confuses near and far."""
+    """Pictures where near and far are confused."""
     return [file for file in SCENES if _is_turned(model, file)]
 
 
@@ -50,7 +49,6 @@ def _is_turned(model: Model, file: str) -> bool:
 
 
 def _median(depth: DepthMap, region: _Region) -> float:
-    """Median of the valid values in a region; NaN if there are none."""
     (top, bottom, left, right), (height, width) = region, depth.shape
     part = np.s_[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
     inside = depth.values[part][depth.valid[part] & np.isfinite(depth.values[part])]
@@ -58,7 +56,7 @@ def _median(depth: DepthMap, region: _Region) -> float:
 
 
 def doubt(model: Model) -> Note | None:
-    """Describe in one line what looks wrong about a model's kind of depth; None if nothing does."""
+    """Note on a doubtful kind of depth."""
     kind = model.card.kind
     if kind is None:
         return None
@@ -78,7 +76,7 @@ def doubt(model: Model) -> Note | None:
 
 
 def doubt_once(model: Model) -> None:
-    """Print the doubt to standard error, at the first use of a file on this machine."""
+    """Print the doubt once per file and machine."""
     place = None
     with suppress(ModelError):
         place = cache_directory() / "polarity" / model.weights_sha256

@@ -1,8 +1,6 @@
-"""Models with the refinements that options ask for around them; trimming and cameras stand here.
+"""Models with refinements around them; trimming and cameras.
 
-Black bars and white margins mislead a network about distance and field of view, and the frame of a
-scan would become a ridge around the surface: the network sees the inside, and the border has no
-depth. Cameras come from vanishing points for photographs whose camera is not known.
+Borders mislead networks and become ridges, so they are hidden and have no depth.
 """
 
 from collections.abc import Sequence
@@ -23,13 +21,13 @@ from rilievo.shapes import Float64, Pixels
 from rilievo.types import Camera, CameraSource, DepthMap, Photo
 
 _WORTH_A_WORD = 0.97
-"""Share of a photograph inside its border below which the user is told."""
+"""Share inside a border below which it is told."""
 SIDE = 512
-"""Longer side of the picture whose edges are read [px]."""
+"""Longer side of the picture of edges [px]."""
 
 
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
-    """Refine a model as asked: tiles, mirror image, camera, trimmed borders."""
+    """Refine a model by tiles, mirror image, camera and borders."""
     if refine.tile is not None:
         from rilievo.models.processing.refinement import Tiled
 
@@ -51,9 +49,9 @@ def mirrored(model: Model, mirroring: Mirroring) -> Model:
 
 
 class Trimmed(WrappedModel):
-    """A model that receives photographs without their uniform borders (``Photo.margins``).
+    """Model that sees photographs without uniform borders.
 
-    Inferences are of the inside, with cameras of the whole photograph.
+    Inferences are of the inside, with cameras of the whole.
     """
 
     def __init__(self, model: Model, margins: Margins | None = None) -> None:
@@ -61,11 +59,11 @@ class Trimmed(WrappedModel):
         self.same_margins = margins
 
     def margins(self, photo: Photo) -> Margins:
-        """Borders that are trimmed from a photograph."""
+        """Borders to trim."""
         return photo.margins if self.same_margins is None else self.same_margins
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict the insides, at the network's resolution."""
+        """Predict the insides."""
         answers = self.model.infer([seen_by(self, photo) for photo in photos])
         return [
             answer
@@ -75,7 +73,7 @@ class Trimmed(WrappedModel):
         ]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize an output to the photograph; its borders are not valid."""
+        """Resize an output to the photograph, without valid borders."""
         margins = self.margins(photo)
         if not margins:
             return self.model.finish(inference, photo).but(made_by=self.made_by)
@@ -86,7 +84,7 @@ class Trimmed(WrappedModel):
 
 
 def with_margins(model: Model, margins: Margins) -> Model:
-    """Make the model trim the same borders from all photographs, if it trims any."""
+    """Let a model trim these borders."""
     return Trimmed(model.model, margins) if isinstance(model, Trimmed) else model
 
 
@@ -96,12 +94,12 @@ def margins_of(model: Model, photo: Photo) -> Margins:
 
 
 def border_note(model: Model, photo: Photo) -> str | None:
-    """Note on the border that a model leaves out; None if it is hardly one."""
+    """Note on a border that is left out."""
     return margins_note(margins_of(model, photo), photo.shape)
 
 
 def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
-    """Note on a border of a photograph of this size that was left out."""
+    """Note on a border that was left out."""
     if not is_worth_a_word(margins, size):
         return None
     return Note(
@@ -110,7 +108,7 @@ def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
 
 
 def tile_note(tile: int, photo: Photo) -> str | None:
-    """Note that a photograph is not larger than one tile; wide ones are seen in several views."""
+    """Note that a photograph is no larger than a tile."""
     height, width = photo.shape
     if max(height, width) > tile or photo.is_wide:
         return None
@@ -119,20 +117,20 @@ def tile_note(tile: int, photo: Photo) -> str | None:
 
 
 def is_worth_a_word(margins: Margins, size: tuple[int, int]) -> bool:
-    """Whether borders are large enough to tell the user that they are left out."""
+    """Whether borders are worth a note."""
     rows, columns = margins.inside(size)
     inside = (rows.stop - rows.start) * (columns.stop - columns.start)
     return inside < _WORTH_A_WORD * size[0] * size[1]
 
 
 def seen_by(model: Model, photo: Photo) -> Photo:
-    """Part of a photograph that a model's network sees."""
+    """Part of a photograph that the network sees."""
     margins = margins_of(model, photo)
     return _inside(photo, margins) if margins else photo
 
 
 def within(model: Model) -> Model:
-    """The model that predicts the result of ``seen_by``."""
+    """Model that predicts the result of ``seen_by``."""
     return model.model if isinstance(model, Trimmed) else model
 
 
@@ -145,7 +143,6 @@ def _inside(photo: Photo, margins: Margins) -> Photo:
 
 
 def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
-    """Embed a prediction of the inside into the whole photograph."""
     place = margins.inside(photo.shape)
     depth = inner.depth_or_none
     if depth is not None:
@@ -164,7 +161,6 @@ def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
 def _placed(
     inner: Prediction, name: str, shape: tuple[int, int], place: tuple[slice, slice]
 ) -> np.ndarray:
-    """Map of the inside in its place in the photograph."""
     part = getattr(inner, name)
     empty = np.nan if name == "normals" else 0
     field = np.full((*part.shape[:-2], *shape), empty, part.dtype)
@@ -173,11 +169,7 @@ def _placed(
 
 
 def with_vanishing_points(prediction: Prediction) -> Prediction:
-    """Replace an assumed camera by one from vanishing points, if they are clear.
-
-    Edges at right angles, as in rooms and houses, meet in points that determine the focal length;
-    docs/measure.md gives the accuracy.
-    """
+    """Replace an assumed camera, if vanishing points are clear."""
     camera, photo = prediction.camera, prediction.photo
     if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
         return prediction
@@ -186,7 +178,7 @@ def with_vanishing_points(prediction: Prediction) -> Prediction:
 
 
 def vanishing_camera(photo: Photo) -> Camera | None:
-    """The camera that the vanishing points of a photograph tell; None where they are not clear."""
+    """Camera from clear vanishing points."""
     from rilievo.geometry.vanishing import find_vanishing
 
     picture = grey_picture(photo.pixels)
@@ -199,7 +191,7 @@ def vanishing_camera(photo: Photo) -> Camera | None:
 
 
 def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
-    """Grey values of a photograph, reduced to a longer side of ``SIDE``."""
+    """Grey values, reduced to a longer side of ``SIDE``."""
     height, width = pixels.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
     small = Image.fromarray(pixels).resize(
@@ -211,20 +203,17 @@ def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
 
 
 class VanishingCamera(WrappedModel):
-    """A model whose cameras come from vanishing points where nothing else tells them.
-
-    A model that cannot do without a camera is given that one; an assumed camera is replaced.
-    """
+    """Model whose cameras come from vanishing points."""
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the wrapped model."""
+        """Run the model, which may need a camera."""
         try:
             return self.model.infer(photos)
         except UnknownCameraError:
             return [self._infer_one(photo) for photo in photos]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Finish as the wrapped model does, then replace an assumed camera."""
+        """Replace an assumed camera of the result."""
         return with_vanishing_points(self.model.finish(inference, photo))
 
     def _infer_one(self, photo: Photo) -> Inference:

@@ -1,13 +1,7 @@
-"""Better predictions of the same network for more time: by its mirror image, and by tiles.
+"""Better predictions for more time: by the mirror image, and by tiles.
 
-All wrap a model and are models themselves, so they can be combined with each other and with all
-code that takes a model. They work at network resolution, in bounded memory.
-
-Confidence by disagreement is how far the depth of a photograph differs from that of its mirror
-image. A network that is wrong is often wrong in another way about the mirror image. On cameras that
-a learned confidence has not seen, this difference ranks errors better. It is "Post" of M. Poggi et
-al., "On the uncertainty of self-supervised monocular depth estimation", CVPR 2020, of log depth and
-averaged over a window.
+Confidence is disagreement with the mirror image, "Post" of M. Poggi et al., "On the uncertainty of
+self-supervised monocular depth estimation", CVPR 2020; it ranks errors better on unseen cameras.
 """
 
 from abc import abstractmethod
@@ -27,7 +21,7 @@ from rilievo.shapes import Field, Float32, Mask
 from rilievo.types import Photo
 
 WIDTH = 1 / 24
-"""Width of the window that differences are averaged over, as a share of the image's width."""
+"""Width of the window, as a share of the image's."""
 
 LEVEL, SLOPE = 1.16, -0.42
 """Logit of the chance that depth is right within a factor of 1.25 at a difference of e^-3, and its
@@ -36,14 +30,11 @@ change with the logarithm of the difference; fitted on rendered mirrors."""
 MIDDLE = -3.0
 
 LEAST = 1e-3
-"""Least difference of log depth that counts, so that the logarithm is finite."""
+"""Least difference of log depth."""
 
 
 class _Mirrored(WrappedModel):
-    """A model that predicts a photograph and its mirror image, and merges both answers."""
-
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict both the photograph and its mirror image, and merge."""
         straight = self.model.infer(photos)
         mirrored = self.model.infer([mirror(photo) for photo in photos])
         return [
@@ -57,7 +48,7 @@ class _Mirrored(WrappedModel):
 
 
 class FlipAveraged(_Mirrored):
-    """The average of a photograph's prediction and that of its mirror image, mirrored back."""
+    """Average with the mirror image's prediction."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model, {"flip": True})
@@ -82,12 +73,7 @@ class FlipAveraged(_Mirrored):
 
 
 class Tiled(WrappedModel):
-    """Detail from overlapping tiles, on the coarse shape of a prediction of the whole photograph.
-
-    A tile alone has no reliable distance or slope, so it contributes fine detail only: the coarse
-    part of its prediction is replaced by that of the whole. Tiles overlap by half and are blended.
-    Of a wide photograph, the perspective views are taken large, and each has its tiles.
-    """
+    """Detail from tiles on the coarse shape of the whole, since a tile has no reliable distance."""
 
     def __init__(self, model: Model, side: int) -> None:
         if side < 64:
@@ -96,7 +82,7 @@ class Tiled(WrappedModel):
         self._side = side
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict one photograph after the other; each is a batch of tiles."""
+        """Predict photographs as batches of tiles."""
 
         def narrow(photos: Sequence[Photo]) -> list[Inference]:
             return [self._infer_one(photo) for photo in photos]
@@ -120,8 +106,6 @@ class Tiled(WrappedModel):
 
 @frozen
 class _Box:
-    """Rectangle of a tile in the photograph [px]."""
-
     top: int
     left: int
     height: int
@@ -130,16 +114,12 @@ class _Box:
 
 @frozen
 class _Space:
-    """Space in which predictions can be added: logarithm of depth, or affine values themselves."""
-
     enter: Callable[[Field], Field]
     leave: Callable[[Field], Field]
     match: Callable[[Field, Field, Mask], Field]
 
 
 class _Canvas:
-    """Weighted sum of tiles, at the resolution of the network or, if lower, of the photograph."""
-
     def __init__(
         self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
     ) -> None:
@@ -156,7 +136,6 @@ class _Canvas:
         self._chances = _chances(whole)
 
     def add(self, box: _Box, tile: Inference) -> None:
-        """Add one tile, with its coarse part replaced by that of the whole."""
         top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
         bottom = min(self._shape[0], top + round(box.height * self._scale[0]))
         right = min(self._shape[1], left + round(box.width * self._scale[1]))
@@ -173,7 +152,6 @@ class _Canvas:
         self._weight[inside] += weight
 
     def result(self) -> Inference:
-        """The weighted mean; every pixel is covered by at least one tile."""
         mean = self._sum / self._weight
         first = int(self._has_depth)
         # Detail on the coarse shape of the whole may overshoot.
@@ -203,7 +181,6 @@ def _shift_to(values: Field, reference: Field, inside: Mask) -> Field:
 
 
 def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
-    """Least-squares scale and shift; only a shift if the scale would not be positive."""
     if not inside.any():
         return values
     middle, level = values[inside].mean(), reference[inside].mean()
@@ -214,7 +191,6 @@ def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
 
 
 def _entered(inference: Inference, space: _Space) -> Field:
-    """Depth in the additive space; finite, but meaningless, where it is not valid."""
     depth, valid = inference.depth, inference.valid
     assert depth is not None, "asked for depth alone"
     if valid is None or valid.all():
@@ -224,7 +200,6 @@ def _entered(inference: Inference, space: _Space) -> Field:
 
 
 def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
-    """Stack depth, normals and chances as channels to add, with the mask of valid pixels."""
     size = (shape[0], shape[1])
     fields = [] if answer.depth is None else [_entered(answer, space)]
     fields += [] if answer.normals is None else list(answer.normals)
@@ -240,13 +215,12 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
 
 
 def _chances(answer: Inference) -> Mapping[str, Field]:
-    """Fields of an output that are chances, by name."""
     named = {"confidence": answer.confidence, "sky": answer.sky}
     return {name: field for name, field in named.items() if field is not None}
 
 
 def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
-    """Coarse part of a tile that a prediction of the whole also resolves: a 4x4 grid, smooth."""
+    """Coarse part that the whole also resolves: a smooth 4x4 grid."""
     size = (fields.shape[2], fields.shape[1])
     grids = [_boxed(field) for field in fields]
     if not inside.all():
@@ -256,12 +230,10 @@ def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
 
 
 def _boxed(field: Field) -> Float32[np.ndarray, "4 4"]:
-    """Means over the boxes of a grid of 4 × 4."""
     return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
 
 
 def _boxed_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
-    """Means over the inside of each box; over the whole box where hardly anything is inside."""
     weight = _boxed(inside.astype(np.float32))
     total = _boxed(np.where(inside, field, np.float32(0)))
     mean = total.sum() / max(float(weight.sum()), 1e-6)
@@ -269,13 +241,11 @@ def _boxed_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
 
 
 def _fade(shape: tuple[int, ...]) -> np.ndarray:
-    """Weights that fall towards the border of a tile, positive everywhere."""
     ramps = [np.sin(np.pi * (np.arange(n, dtype=np.float32) + 0.5) / n) ** 2 for n in shape]
     return ramps[0][:, None] * ramps[1][None, :] + np.float32(1e-4)
 
 
 def _boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
-    """Yield tiles of one size that overlap by at least half and cover the photograph."""
     height, width = (min(side, length) for length in shape)
     for top in _starts(shape[0], height):
         for left in _starts(shape[1], width):
@@ -313,7 +283,7 @@ def mirror(photo: Photo) -> Photo:
 
 
 def mirror_back(inference: Inference) -> Inference:
-    """Mirror an answer, so that it is of the photograph again whose mirror image was predicted."""
+    """Mirror an answer back."""
     normals = _turned(inference.normals)
     if normals is not None:
         normals = normals * np.array([-1, 1, 1], np.float32)[:, None, None]
@@ -339,10 +309,7 @@ def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None
 
 
 class MirrorConfidence(_Mirrored):
-    """A model whose confidence is its agreement with itself about the mirror image.
-
-    Depth and normals stay those of the photograph. Needs depth, and costs a second pass.
-    """
+    """Model whose confidence is agreement with the mirror image."""
 
     def __init__(self, model: Model) -> None:
         kind = model.card.kind
@@ -369,12 +336,9 @@ def mirror_difference(
     mirrored: Field,
     inside: Mask,
 ) -> Field:
-    """Average the absolute difference of two log depths, less its median, over a window.
+    """Average the absolute difference of two log depths, less its median.
 
-    Args:
-        depth: Depth of the photograph, up to scale.
-        mirrored: Depth of its mirror image, mirrored back, up to another scale.
-        inside: Pixels where both are valid; elsewhere the difference is the greatest of all.
+    It is greatest outside ``inside``.
     """
     if not inside.any():
         return np.full(depth.shape, np.inf, np.float32)
@@ -387,13 +351,12 @@ def mirror_difference(
 
 
 def confidence_of(difference: Field) -> Field:
-    """Chance that depth is right within a factor of 1.25, from the difference to the mirror."""
+    """Chance of depth within a factor of 1.25."""
     logit = LEVEL + SLOPE * (np.log(np.maximum(difference, LEAST)) - MIDDLE)
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
 def _averaged(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
-    """Means over ``2 * reach + 1`` values along an axis, fewer at its ends."""
     length = values.shape[axis]
     sums = np.insert(np.cumsum(values, axis=axis), 0, 0, axis=axis)
     first = np.maximum(np.arange(length) - reach, 0)

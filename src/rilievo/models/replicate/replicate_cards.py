@@ -23,7 +23,7 @@ _VERSIONS = {row["name"]: row for row in known_models("replicate")}
 
 @frozen
 class ReplicateSettings:
-    """Settings of a model at replicate.com."""
+    """Settings at replicate.com."""
 
     calls: int | None = None
     """Most photographs to send, each a paid call; by default one, or as many as were confirmed for
@@ -50,7 +50,7 @@ class ReplicateSettings:
             raise OptionError(f"inputs has '{self.image}', which is the photograph")
 
     def read_inputs(self) -> Mapping[str, Any]:
-        """The model's other inputs."""
+        """Parse ``inputs``."""
         try:
             inputs = parse_json(self.inputs)
         except NotThisRecord:
@@ -62,7 +62,7 @@ class ReplicateSettings:
 
 @frozen
 class Version:
-    """One model at replicate.com; ``id`` is its version's hash, None for the latest one."""
+    """Model at replicate.com; ``id`` is the version's hash, None for the latest."""
 
     owner: str
     name: str
@@ -70,14 +70,14 @@ class Version:
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """Cards of all known models."""
+    """Cards of known models."""
     return tuple(
         _card(name, DepthKind(entry["kind"]), entry["summary"]) for name, entry in _VERSIONS.items()
     )
 
 
 def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
-    """Find the card for ``replicate:owner/name``, with or without ``:version``; else None."""
+    """Card for ``replicate:owner/name`` with or without ``:version``."""
     if not name.startswith(PREFIX):
         return None
     version = parse_version(name)
@@ -109,7 +109,7 @@ def find(request: ModelRequest) -> FoundModel | None:
 
 
 def is_version(text: str) -> bool:
-    """Whether a string has the form of a version's hash: 64 hex digits."""
+    """Whether a text is 64 hex digits."""
     return re.fullmatch(_ID, text) is not None
 
 

@@ -1,13 +1,7 @@
-"""Models at replicate.com, which answer a photograph with a picture of its depth.
+"""Models at replicate.com, which answer with a grey picture of depth.
 
-The result is a grey picture, stretched to its own range and mostly of 8 bits, so its depth is
-affine (or affine inverse) and has steps of 1/255. Only the pixels of a photograph are sent, nothing
-else of its file, and they are deleted there afterwards.
-
-The client of the HTTP API is ours: that of ``replicate`` repeats paid requests and bounds no reply.
-The token is sent to the host of the API alone, over https, and never shown; reads are repeated,
-paid requests only if the service states that they were not accepted. Reference:
-https://replicate.com/docs/reference/http.
+It is stretched to its range, so depth is affine in steps of 1/255. Our client repeats no paid
+request, and sends the token to the API alone.
 """
 
 import io
@@ -49,7 +43,7 @@ if TYPE_CHECKING:
 
 TOKEN, BASE = "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"
 LARGEST = 100 * 10**6
-"""Most bytes of a photograph that is sent, and of a reply."""
+"""Most bytes of a photograph or reply."""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 # Statuses by which the service states that a request was not carried out. 504 is not among them:
 # behind a gateway's time-out a prediction may be running, and be charged.
@@ -67,16 +61,16 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 
 
 class FinalError(ModelError):
-    """An error that all photographs would meet: wrong token, account or model."""
+    """Error that all photographs would meet."""
 
 
 class RefusedError(ModelError):
-    """An error of a request that the service did not carry out, so it is not charged."""
+    """Error of a request that is not charged."""
 
 
 @frozen
 class Patience:
-    """Number of attempts, and waits [s]: the first and longest pause, a request, between polls."""
+    """Attempts, and waits [s]."""
 
     attempts: int = 6
     first: float = 0.5
@@ -86,7 +80,7 @@ class Patience:
 
 
 class ReplicateService:
-    """Client with a token."""
+    """Client of the HTTP API."""
 
     def __init__(self, token: str, base: str, patience: Patience) -> None:
         try:
@@ -113,17 +107,14 @@ class ReplicateService:
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait, unless interrupted."""
+        """Wait until interrupted."""
         if self._stopped.wait(seconds):
             raise FinalError("stopped while waiting for replicate.com")
 
     def ask(
         self, method: str, path: str, *, costs: bool = False, **content: Any
     ) -> Mapping[str, Any]:
-        """Send a request with the token, with retries, and parse the reply as a JSON object.
-
-        A request that costs is not repeated when its fate is unknown.
-        """
+        """Send a request; one that costs is not repeated when its fate is unknown."""
         body = self._send(self._request(method, path, **content), costs=costs)
         with suppress(NotThisRecord):
             reply = parse_json(body or b"{}")
@@ -135,14 +126,14 @@ class ReplicateService:
         )
 
     def insist(self, method: str, path: str) -> None:
-        """Send a request once, also after a stop; failures are ignored."""
+        """Send a request once, also after a stop."""
         import httpx
 
         with suppress(httpx.HTTPError):
             self._http.send(self._request(method, path), stream=True).close()
 
     def download(self, address: str) -> bytes:
-        """Download a result, without sending the token."""
+        """Download without the token."""
         import httpx
 
         with suppress(httpx.InvalidURL, ValueError):
@@ -152,12 +143,11 @@ class ReplicateService:
         raise ModelError("the result is not at an https:// address")
 
     def shown(self, text: object) -> str:
-        """First line of a text, without the token; names of servers have it in lower case."""
+        """First line of a text, without the token."""
         clean = re.sub(re.escape(self._token), "***", str(text), flags=re.IGNORECASE)
         return (clean.strip().splitlines() or ["nothing"])[0][:300]
 
     def _is_safe(self, url: "httpx.URL") -> bool:
-        """Whether a URL is https, or that of a server on this machine, as in tests."""
         is_local = self._base.host in _LOCAL and url.host in _LOCAL
         return url.scheme == "https" or (is_local and url.scheme == "http")
 
@@ -193,7 +183,6 @@ class ReplicateService:
         raise AssertionError("the last attempt returns or raises")
 
     def _pause(self, attempt: int, retry_after: str) -> float:
-        """Delay before the next attempt [s]: what the service asks for, if it says so."""
         if not is_whole(retry_after):
             pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
             return min(self.patience.longest, pause)
@@ -217,13 +206,12 @@ class ReplicateService:
 
 
 def open_service(patience: Patience | None = None) -> ReplicateService:
-    """Create a client with the token from the environment."""
+    """Client with the user's token."""
     base = os.environ.get(BASE) or "https://api.replicate.com"
     return ReplicateService(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
 
 
 def _whole(response: "httpx.Response") -> bytes:
-    """Body of a response; httpx raises where it is shorter than its header states."""
     body = bytearray()
     for part in response.iter_bytes():
         body += part
@@ -233,7 +221,7 @@ def _whole(response: "httpx.Response") -> bytes:
 
 
 class ReplicateModel(PaidModel):
-    """One version of a model at replicate.com."""
+    """Version of a model at replicate.com."""
 
     service = "replicate.com"
 
@@ -244,7 +232,6 @@ class ReplicateModel(PaidModel):
         service: ReplicateService,
         settings: ReplicateSettings,
     ) -> None:
-        """Check token and version; nothing is sent or charged yet."""
         self.card, self.weights_sha256 = card, "unknown"
         self._service, self._options = service, settings
         self._version = _version_id(service, version)
@@ -258,11 +245,11 @@ class ReplicateModel(PaidModel):
         }
 
     def allow(self, calls: int) -> None:
-        """Allow this many more calls, unless ``calls`` was set."""
+        """Allow more calls, unless set."""
         self._calls = self._options.calls or calls
 
     def interrupt(self) -> None:
-        """Stop waiting, and cancel the running prediction."""
+        """Stop waiting and cancel."""
         self._service.stop()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
@@ -299,7 +286,6 @@ class ReplicateModel(PaidModel):
             raise ModelError(f"model '{self.card.name}': {words}") from None
 
     def _run(self, address: str) -> Mapping[str, Any]:
-        """Run one prediction to its end; it is cancelled on interruption or time-out."""
         service, end = self._service, time.monotonic() + self._options.timeout
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = {"version": self._version, "input": inputs}
@@ -330,7 +316,7 @@ class ReplicateModel(PaidModel):
 
 
 def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
-    """Load a model at replicate.com (``ModelCard.loader``)."""
+    """Load a model at replicate.com."""
     if (options.engine, options.precision, options.device) != (AUTO, "fp32", AUTO):
         raise OptionError(
             f"model '{card.name}' runs at replicate.com: no device, engine or precision to choose"
@@ -340,7 +326,6 @@ def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None
 
 
 def _version_id(service: ReplicateService, version: Version) -> str:
-    """Hash of the version, confirmed by the service, as it is recorded in every result."""
     place = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
         record = service.ask("GET", f"{place}/versions/{version.id}")
@@ -368,7 +353,7 @@ def _name(answer: Mapping[str, Any]) -> str:
 
 
 def addresses(output: Any, which: str | None) -> Sequence[str]:
-    """URLs of the pictures in a prediction's output (a URL, a list or an object of URLs)."""
+    """URLs of the pictures in an output."""
     if not isinstance(output, dict):
         listed = output if isinstance(output, list) else [output]
         output = {str(index): address for index, address in enumerate(listed)}
@@ -384,10 +369,7 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
 
 
 def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
-    """Find the one grey picture among some results, and convert it to [0, 1].
-
-    ``shape`` is the photograph's (height, width).
-    """
+    """Find the grey picture among results, in [0, 1]."""
     pictures = [_values(body) for body in answers]
     grey = [picture for picture in pictures if picture is not None]
     if len(grey) != 1:
@@ -410,7 +392,6 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
 
 
 def _values(body: bytes) -> Field | None:
-    """Values of a picture in [0, 1]; None if it has colours."""
     try:
         with Image.open(io.BytesIO(body), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -426,7 +407,7 @@ def _values(body: bytes) -> Field | None:
 
 
 def encode(pixels: np.ndarray, name: str) -> bytes:
-    """Encode a photograph as a PNG, without place, time or camera."""
+    """Encode a photograph as a PNG, without metadata."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     content = file.getvalue()

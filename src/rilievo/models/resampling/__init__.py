@@ -1,1 +1,1 @@
-"""Resampling between the sizes of a photograph, a network's input, its output."""
+"""Resampling between photograph, input and output."""

@@ -1,4 +1,4 @@
-"""Answer of a network, with the rule by which it is resized: a fact of its card."""
+"""Answer of a network, and the rule of resizing it."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -21,24 +21,19 @@ class Space(StrEnum):
     """Space in which depth is resized."""
 
     VALUES = "values"
-    """Depth as it is."""
     INVERSE = "inverse"
-    """One over depth."""
     LOG = "log"
-    """The logarithm of depth."""
 
 
 class Filter(StrEnum):
-    """Filter that resizes an answer; pixel centres are at halves."""
+    """Filter of an answer; pixel centres are at halves."""
 
     ANTIALIASED = "antialiased"
-    """Linear; a triangle filter where the answer shrinks."""
+    """Linear; a triangle where it shrinks."""
     LINEAR = "linear"
-    """Linear between the four nearest pixels, also where the answer shrinks."""
+    """Linear between four pixels."""
     CUBIC = "cubic"
-    """Cubic convolution of the sixteen nearest pixels (a = -0.75), also where the answer shrinks.
-    Depth that would not be positive beside an edge is linear.
-    """
+    """Cubic (a = -0.75); linear where depth would not be positive."""
 
 
 @frozen
@@ -46,12 +41,9 @@ class Resizing:
     """Rule by which depth and normals are resized.
 
     Attributes:
-        space: Space in which depth is resized.
-        filter: Filter.
-        blended: Whether pixels without depth are resized with the others and left out afterwards;
-            otherwise they are left out before.
-        nearest: Depth below which values are limited after resizing [m]; 0 for no limit.
-        farthest: Depth beyond which values are limited after resizing [m]; 0 for no limit.
+        blended: Whether pixels without depth are left out afterwards.
+        nearest: Lower limit [m]; 0 for none.
+        farthest: Upper limit [m]; 0 for none.
     """
 
     space: Space = Space.VALUES
@@ -65,7 +57,6 @@ class Resizing:
             raise ModelError(f"limits are 0 <= nearest <= farthest, got {self}")
 
     def __str__(self) -> str:
-        """The rule as metadata and settings hold it, such as ``inverse linear 0.0001 10000.0``."""
         words = [self.space.value]
         if self.filter is not Filter.ANTIALIASED:
             words.append(self.filter.value)
@@ -87,7 +78,7 @@ class Resizing:
 
 
 def read_resizing(text: str) -> Resizing:
-    """Parse what ``str`` of a rule gives.
+    """Parse ``str`` of a rule.
 
     Raises:
         ValueError: If it is no rule.
@@ -103,18 +94,17 @@ def read_resizing(text: str) -> Resizing:
 
 @frozen
 class Inference:
-    """Output of a network for one photograph, at the network's own resolution.
+    """Output for one photograph, at the network's resolution.
 
     Attributes:
-        depth: Depth values of the card's kind; defined only where ``valid``.
-        valid: Mask of pixels that have depth; None if all have.
-        normals: Normals in the camera frame, towards the camera; not necessarily of unit length.
-        confidence: Confidence in [0, 1].
-        sky: Chance in [0, 1] that a pixel sees no surface.
-        camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
-        shift: Constant in depth that was added to the exponential of what the network answers, for
-            depth that is resized as a logarithm.
-        shown: Photograph as the network saw it; None where it was not shrunk to it as a whole.
+        depth: Values of the card's kind.
+        valid: Pixels that have depth; None for all.
+        normals: Vectors in the camera frame, towards the camera, of any length.
+        confidence: Values in [0, 1].
+        sky: Chance of no surface, [0, 1].
+        camera: Estimated intrinsics.
+        shift: Constant added to the exponential of log depth.
+        shown: Photograph as the network saw it, if shrunk as a whole.
     """
 
     depth: Field | None = None
@@ -131,7 +121,7 @@ class Inference:
 
 
 PLAIN = Resizing()
-"""Rule of networks whose authors name none."""
+"""Rule where authors name none."""
 _SPACES = {
     Space.VALUES: "its values",
     Space.INVERSE: "inverse depth",

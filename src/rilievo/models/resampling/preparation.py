@@ -1,9 +1,4 @@
-"""Preparation of photographs for a network: size, filter, padding, and the filters themselves.
-
-The authors of every model resize in their own way, and a network is most accurate with the method
-it was trained on. The rules here follow them exactly; a file that states its rule
-(``rilievo.models.onnx_files.onnx_model``) needs nothing else to be run.
-"""
+"""Preparation of photographs for a network, by its authors' method."""
 
 import math
 from collections.abc import Mapping
@@ -20,65 +15,55 @@ from rilievo.shapes import Float32, Int, Pixels, UInt8
 PREFIX = "rilievo."
 
 GAP = 3.0
-"""Least factor that is left for the triangle filter after a box filter."""
+"""Least factor after a box filter."""
 
 BAND_PIXELS = 1 << 14
-"""Interpolated pixels of one band of rows."""
+"""Pixels of a band of rows."""
 
 
 class Rule(StrEnum):
-    """Rule by which the size of the network's input follows from that of the photograph."""
+    """Rule for the network's size, in multiples."""
 
     AREA = "area"
-    """Roughly ``area`` pixels with roughly the photograph's aspect ratio: rilievo's own rule."""
+    """Roughly ``area`` pixels: rilievo's rule."""
     FIXED = "fixed"
-    """Always ``height`` x ``width``, whatever the aspect ratio."""
+    """Always ``height`` x ``width``."""
     LEAST_CHANGE = "least-change"
-    """The aspect ratio is kept: of the scales to ``height`` and to ``width`` the one nearer to 1 is
-    taken, and each side is rounded to the nearest multiple (halves to even). DPT, Depth Anything,
-    ZoeDepth.
+    """Aspect ratio kept, by the scale nearer to 1 (halves to even): DPT, Depth Anything, ZoeDepth.
     """
     SHORTEST_EDGE = "shortest-edge"
-    """The aspect ratio is kept; the shorter side becomes ``height``, each is rounded to a multiple.
-    """
+    """Shorter side becomes ``height``."""
     LONGEST_EDGE = "longest-edge"
-    """The aspect ratio is kept; the longer side becomes ``height``, each is rounded to a multiple.
-    Depth Anything 3.
-    """
+    """Longer side becomes ``height``: Depth Anything 3."""
     FLOOR = "floor"
-    """The photograph's own size, each side rounded down to a multiple; photographs of more than
-    ``area`` pixels are first reduced to that. GLPN.
-    """
+    """Own size, at most ``area`` pixels: GLPN."""
 
 
 class Resampling(StrEnum):
-    """Filter that resizes a photograph to the network's size."""
+    """Filter that resizes a photograph."""
 
     TRIANGLE = "triangle"
-    """Antialiased bilinear, after a box filter on large photographs; rounded."""
+    """Antialiased bilinear, after a box filter."""
     BILINEAR = "bilinear"
-    """Antialiased bilinear, as in Pillow; rounded."""
+    """Antialiased bilinear, as in Pillow."""
     BICUBIC = "bicubic"
-    """Antialiased bicubic (a = -0.5), as in Pillow; rounded."""
+    """Antialiased bicubic (a = -0.5), as in Pillow."""
     LANCZOS = "lanczos"
-    """Antialiased Lanczos with three lobes, as in Pillow; rounded."""
+    """Antialiased Lanczos, as in Pillow."""
     BILINEAR_POINTS = "bilinear-points"
-    """Bilinear between the four nearest pixels, no antialiasing, pixel centres at halves; not
-    rounded. Depth Pro.
-    """
+    """Bilinear, centres at halves, not rounded: Depth Pro."""
     BILINEAR_CORNERS = "bilinear-corners"
-    """Bilinear between the four nearest pixels with corner centres aligned; not rounded. ZoeDepth.
-    """
+    """Bilinear, corner centres aligned, not rounded: ZoeDepth."""
 
     @property
     def is_rounded(self) -> bool:
-        """Whether the network's input is uint8; otherwise it is float32 in 0 to 255."""
+        """Whether the input is uint8, else float32."""
         return self not in (Resampling.BILINEAR_POINTS, Resampling.BILINEAR_CORNERS)
 
 
 @frozen
 class Sizing:
-    """A rule with its parameters; those that the rule does not use stay 0."""
+    """Rule with its parameters; unused ones stay 0."""
 
     rule: Rule
     height: int = 0
@@ -102,7 +87,7 @@ class Sizing:
         return f"{self.rule} {numbers} /{self.multiple}"
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Size (height, width) of the network's input for a photograph of ``shape``."""
+        """Size of the network's input."""
         height, width = shape
         if self.rule is Rule.AREA:
             return network_size(shape, area=self.area, multiple=self.multiple)
@@ -130,19 +115,12 @@ class Sizing:
 
 @frozen
 class Preparation:
-    """All steps between a photograph's pixels and the tensor that a network was trained on.
+    """Steps between pixels and the tensor.
 
     Attributes:
-        sizing: Size of the network's input.
-        resampling: Filter for resizing.
-        padding: Reflected border: int(padding * sqrt(side / 2)) pixels are added around the
-            photograph, and cropped from the output. 3 for ZoeDepth; 0 for none.
-        fill: Multiple to which the network itself pads its input with its mean colour, evenly on
-            both sides; that border is cropped from the output too. 14 for DPT on DINOv2.
-        rescale: Factor for pixels of 0..255, before the mean is subtracted; applied inside the
-            graph.
-        mean: Mean of red, green, blue, after ``rescale``; applied inside the graph.
-        std: Standard deviation of red, green, blue, after ``rescale``; applied inside the graph.
+        padding: Reflected border of int(padding * sqrt(side / 2)) pixels; 3 for ZoeDepth.
+        fill: Multiple to which the network pads evenly; 14 for DPT on DINOv2.
+        rescale: Factor of pixels, with ``mean`` and ``std`` inside the graph.
     """
 
     sizing: Sizing
@@ -166,7 +144,7 @@ class Preparation:
             raise ModelError(f"std is positive, got {self.std}")
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Size (height, width) of the network's input for a photograph of ``shape``."""
+        """Size of the network's input."""
         if self.padding:
             down, across = self.border(shape)
             shape = shape[0] + 2 * down, shape[1] + 2 * across
@@ -175,7 +153,7 @@ class Preparation:
     def pixels(
         self, photo: Pixels, shape: tuple[int, int] | None = None
     ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
-        """Resize pixels, perhaps of a larger photograph of ``shape``, to the network's size."""
+        """Resize pixels, or a part of ``shape``."""
         height, width, _ = photo.shape
         size = self.size(shape or (height, width))
         if self.resampling is Resampling.TRIANGLE:
@@ -189,16 +167,12 @@ class Preparation:
         return bilinear_points(photo, size, grid=grid, border=self.border((height, width)))
 
     def border(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Size of the reflected border [px]: rows above and below, columns left and right."""
+        """Reflected rows and columns [px]."""
         height, width = (int(math.sqrt(side / 2) * self.padding) for side in shape)
         return height, width
 
     def windows(self, shape: tuple[int, int]) -> tuple[Window, Window] | None:
-        """Parts of an output's rows and columns that show a photograph; None if all do.
-
-        A border need not end on a pixel edge of the output, so with one the output is resized once,
-        to the photograph's size.
-        """
+        """Parts of rows and columns that show a photograph, without borders."""
         if not self.padding and self.fill == 1:
             return None
         # In pixels of the network's input, of which a reflected border is a part.
@@ -213,7 +187,7 @@ class Preparation:
         return (down, across) if has_border else None
 
     def metadata(self) -> Mapping[str, str]:
-        """Metadata with which a file can be run; all but the steps inside the graph."""
+        """Metadata for a file; without steps inside the graph."""
         sizing = self.sizing
         return {
             f"{PREFIX}sizing": sizing.rule.value,
@@ -227,7 +201,7 @@ class Preparation:
 
 
 def read_preparation(metadata: Mapping[str, str]) -> Preparation:
-    """Parse the metadata that ``Preparation.metadata`` wrote; without a rule, that of an area."""
+    """Parse ``Preparation.metadata``; an area by default."""
     if f"{PREFIX}sizing" not in metadata:
         area, multiple = int(metadata[f"{PREFIX}area"]), int(metadata[f"{PREFIX}multiple"])
         return Preparation(sizing=Sizing(rule=Rule.AREA, area=area, multiple=multiple))
@@ -250,11 +224,7 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
 
 
 def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[int, int]:
-    """Size (height, width) at which a network trained at ``area`` [px] receives a photograph.
-
-    Both sides are multiples of ``multiple``. The aspect ratio is kept as well as that allows, and
-    the area is close to that of training, because a network learns the size of things in pixels.
-    """
+    """Size for a network trained at ``area`` [px], as it learns sizes in pixels."""
     height, width = shape
     ideal_height = math.sqrt(area * height / width)
     ideal_width = area / ideal_height
@@ -277,9 +247,9 @@ class Grid(StrEnum):
     """Alignment of the pixel grids of a small and a large picture."""
 
     CENTRES = "centres"
-    """Outer edges are aligned: pixel centres are at halves."""
+    """Outer edges aligned."""
     CORNERS = "corners"
-    """Centres of the corner pixels are aligned."""
+    """Centres of corner pixels aligned."""
 
 
 def shrink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
@@ -302,15 +272,7 @@ def bilinear_points(
     grid: Grid,
     border: tuple[int, int] = (0, 0),
 ) -> Float32[np.ndarray, "a b 3"]:
-    """Interpolate between the four nearest pixels: no antialiasing, no rounding, in 0..255.
-
-    Args:
-        pixels: The photograph.
-        size: Size (height, width) of the result.
-        grid: Alignment of the two grids.
-        border: Number of rows and columns to reflect around the photograph; they are sampled in
-            place, not copied.
-    """
+    """Interpolate between four pixels, neither antialiased nor rounded; ``border`` is reflected."""
     rows = _Taps(pixels.shape[0], size[0], grid, border[0])
     columns = _Taps(pixels.shape[1], size[1], grid, border[1])
     # Rows of colours are taken as rows of numbers, in bands that stay in the processor's cache.
@@ -339,8 +301,6 @@ def bilinear_points(
 
 
 class _Taps:
-    """The two source pixels around each target pixel along one side, and the second's weight."""
-
     def __init__(self, length: int, count: int, grid: Grid, border: int) -> None:
         whole = length + 2 * border
         places = np.arange(count, dtype=np.float32)
@@ -356,7 +316,6 @@ class _Taps:
 
 
 def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray, " count"]:
-    """Source index of a pixel beyond the edge: mirrored at the outermost pixel's centre."""
     if length == 1:
         return np.zeros_like(index)
     period = 2 * (length - 1)
@@ -365,7 +324,7 @@ def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray,
 
 
 def _reduced(pixels: Pixels, down: int, across: int) -> UInt8[np.ndarray, "a b 3"]:
-    """Means over boxes of pixels, in strips; Pillow would copy the whole photograph, enlarged."""
+    """Means over boxes, in strips, as Pillow would copy all."""
     from rilievo.io.photographs.pixels import STRIP_PIXELS
 
     height, width, _ = pixels.shape

@@ -1,4 +1,4 @@
-"""Resize a network's maps to the photograph's size: by its card's rule."""
+"""Resizing of a network's maps."""
 
 import numpy as np
 from PIL import Image
@@ -10,15 +10,15 @@ from rilievo.shapes import Bool, Field, Float32, Int, Vectors
 from rilievo.types import DepthKind, DepthMap
 
 BEYOND = 1e12
-"""Depth of a pixel whose inverse depth is 0 [m]."""
+"""Depth of inverse depth 0 [m]."""
 _CUBIC = -0.75
-"""Constant of cubic convolution (Keys 1981) that PyTorch and OpenCV use."""
+"""Constant (Keys 1981) of PyTorch and OpenCV."""
 
 
 def resize(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize bilinearly with half-pixel centres; nothing overshoots, so depth stays positive."""
+    """Resize bilinearly, centres at halves."""
     if field.shape[-2:] == shape:
         return field
     if shape[0] > field.shape[-2] and shape[1] > field.shape[-1]:
@@ -36,7 +36,7 @@ def resize(
 def _enlarged(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Enlarge sideways, then downwards; in a third of the time that Pillow takes for floats."""
+    """Enlarge in a third of Pillow's time."""
     (height, width), last = shape, field.shape[-2] - 1
     rows, columns = (
         np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
@@ -67,7 +67,7 @@ def unit(
     shape: tuple[int, int],
     filter: Filter = Filter.ANTIALIASED,
 ) -> Vectors:
-    """Resize normals and scale them to unit length; where they cancel, they face the camera."""
+    """Resize normals to unit length, towards the camera."""
     resized = filtered(normals, shape, filter)
     for rows in bands(shape):
         band = resized[:, rows]
@@ -82,14 +82,14 @@ def unit(
 
 @frozen
 class Window:
-    """Part of an answer's side that shows the photograph, between two borders in any unit."""
+    """Part of a side that shows the photograph, in any unit."""
 
     before: int
     inside: int
     after: int
 
     def ends(self, length: int) -> tuple[float, float]:
-        """Begin and end of the photograph along ``length`` pixels that show the whole side."""
+        """Begin and end of the photograph [px]."""
         scale = length / (self.before + self.inside + self.after)
         return self.before * scale, length - self.after * scale
 
@@ -100,7 +100,7 @@ def filtered(
     filter: Filter,
     windows: tuple[Window, Window] | None = None,
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize a field, or the window of its rows and columns, with a filter."""
+    """Resize a field, or the window of it."""
     if windows is None and (field.shape[-2:] == shape or filter is Filter.ANTIALIASED):
         return resize(field, shape) if filter is Filter.ANTIALIASED else field.copy()
     if field.ndim > 2:
@@ -127,11 +127,7 @@ def filtered(
 def _taps(
     length: int, count: int, filter: Filter, window: Window | None
 ) -> list[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]:
-    """Pixels around each place along a line, nearest first to last, with their weights.
-
-    Places are rounded to single precision, as PyTorch computes them: at the foot of a high edge
-    another rounding is another depth.
-    """
+    """Pixels around places in single precision, as PyTorch."""
     window = window or Window(before=0, inside=count, after=0)
     whole = (window.before + window.inside + window.after) * count / window.inside
     place = np.arange(count, dtype=np.float32) + np.float32(window.before * count / window.inside)
@@ -152,7 +148,6 @@ def _taps(
 
 
 def _cubic(t: Float32[np.ndarray, "n"]) -> list[Float32[np.ndarray, "n"]]:
-    """Weights of the four pixels around places at ``t`` behind the second."""
     a = np.float32(_CUBIC)
 
     def near(x: np.ndarray) -> np.ndarray:
@@ -175,13 +170,7 @@ def depth_resized(
 ) -> Field:
     """Resize depth by a rule, without its limits.
 
-    Args:
-        depth: Depth in every pixel.
-        shape: Size (height, width) of the result.
-        rule: Rule.
-        positive: Whether the values are depth, which is positive, and not affine.
-        shift: Constant in depth that the logarithm does not see [m].
-        windows: Parts of the rows and of the columns that show the photograph.
+    A log rule does not see ``shift`` [m]; ``windows`` show the photograph.
     """
     if windows is None and depth.shape == shape:
         return depth
@@ -203,7 +192,7 @@ def depth_map(
     *,
     shift: float = 0.0,
 ) -> DepthMap:
-    """Resize depth, and the mask of pixels that have it, to the photograph by its card's rule."""
+    """Resize depth and its mask by a card's rule."""
     if valid is None or valid.all():
         values = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
         return DepthMap(values=limited(values, rule), kind=kind)
@@ -228,7 +217,7 @@ def depth_map(
 
 
 def limited(depth: Float32[np.ndarray, "*h"], rule: Resizing) -> Float32[np.ndarray, "*h"]:
-    """Depth within the limits of a rule."""
+    """Depth within a rule's limits."""
     return np.clip(depth, rule.nearest, rule.farthest) if rule.farthest else depth
 
 
@@ -254,7 +243,6 @@ def _left(
 def _resized_rows(
     image: Image.Image, shape: tuple[int, int], rows: slice
 ) -> Float32[np.ndarray, "rows w"]:
-    """Resize a field in Pillow's mode F to ``shape``, and return some rows."""
     height, width = shape
     # The box crops only the output grid; pixels beyond it still count at its edges.
     top, bottom = (row * image.height / height for row in (rows.start, rows.stop))

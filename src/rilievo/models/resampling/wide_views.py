@@ -1,8 +1,6 @@
-"""Answers to wide photographs, from perspective views of them.
+"""Answers to wide photographs, from pinhole views, which models know.
 
-Models know ordinary photographs. Of a panorama, a fisheye's picture or one with distortion they are
-shown pinhole views, and their answers are put together: one factor a view, so that views agree
-where they overlap, then their weighted mean (``geometry.sphere``).
+One factor a view makes them agree, then they are averaged (``geometry.sphere``).
 """
 
 import math
@@ -27,15 +25,12 @@ _SIDE = 512
 """Largest side of a view [px]."""
 _LEAST_SIDE = 96
 _TOGETHER = 2
-"""Number of views that a model is given at once."""
 _MOST_ROWS, _LEAST_ROWS = 640, 64
-"""Limits of the height of the grid on which views are merged."""
 _DETAILED_SIDE, _DETAILED_ROWS = 2048, 1280
-"""Largest side of a view [px] and height of the grid of models that look at views in tiles."""
 _COARSE_ROWS = 128
-"""Height of the grid on which views are compared."""
+"""Rows of the grid of comparison."""
 _SEEN = 0.5
-"""Share of valid pixels around a place from which it counts as seen."""
+"""Share of valid pixels of a seen place."""
 _FAR = 1e-6
 _LEAST_TRUST = 0.05
 
@@ -48,15 +43,7 @@ def through_views(
     *,
     detailed: bool = False,
 ) -> list[Inference]:
-    """Answers of a network, those of wide photographs by views.
-
-    Args:
-        photos: Photographs.
-        kind: Kind of the network's depth.
-        infer: Function that runs the network on ordinary photographs.
-        rule: Rule by which its answers are resized, whose limits hold in views too.
-        detailed: Whether it makes use of large views, as tiles do.
-    """
+    """Answers of a network, by views where wide."""
     plain = [photo for photo in photos if not photo.is_wide]
     narrow = iter(infer(plain) if plain else [])
     return [
@@ -108,7 +95,6 @@ def _together(
     shape: tuple[int, int],
     most_rows: int,
 ) -> Inference:
-    """The answer to the whole, at about the resolution of those to the views."""
     first = answers[0].normals if answers[0].depth is None else answers[0].depth
     assert first is not None, "a model gives depth or normals"
     a_radian = first.shape[-2] / (2 * max(view.tangent for view in views))
@@ -148,23 +134,12 @@ def _together(
 def _values(
     logs: Float64[np.ndarray, "h w"], length: Float64[np.ndarray, "h w"], kind: DepthKind
 ) -> Float64[np.ndarray, "h w"]:
-    """Values of a kind from logarithms of distance: depth along rays of this length."""
     depth = np.exp(logs) / length
     return 1 / depth if kind is DepthKind.AFFINE_INVERSE else depth
 
 
 @frozen
 class _Seen:
-    """Part of some directions that one view sees.
-
-    Attributes:
-        inside: Directions within the view.
-        weight: Trust in it, from 1 in its middle to 0 at its edges.
-        u: Columns in units of the view's width, from -1 to 1.
-        v: Rows likewise.
-        cosine: Depth over distance.
-    """
-
     inside: Mask
     weight: Float32[np.ndarray, "n"]
     u: Float32[np.ndarray, "n"]
@@ -172,7 +147,6 @@ class _Seen:
     cosine: Float32[np.ndarray, "n"]
 
     def of(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
-        """Values of a map of the view at the directions inside."""
         rows, columns = field.shape[:2]
         return sampled(field, (self.u + 1) * (columns / 2) - 0.5, (self.v + 1) * (rows / 2) - 0.5)
 
@@ -195,13 +169,7 @@ def _seen(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
 
 @frozen
 class ViewMap:
-    """Answer to one view.
-
-    Attributes:
-        values: Logarithm of z, or affine values.
-        valid: Share of it that is valid.
-        trust: Weight where views are compared: what may be sky has no depth.
-    """
+    """Logarithm of z, or affine values, of a view; ``trust`` weighs comparisons."""
 
     values: Float32[np.ndarray, "a b"]
     valid: Float32[np.ndarray, "a b"]
@@ -209,7 +177,7 @@ class ViewMap:
 
 
 def map_of(answer: Inference, kind: DepthKind) -> ViewMap:
-    """Make the map of an answer; values are continued smoothly where they are not valid."""
+    """Map of an answer, continued smoothly."""
     values = np.asarray(answer.depth, np.float32)
     valid = np.ones(values.shape, bool) if answer.valid is None else np.asarray(answer.valid)
     if not valid.any():
@@ -225,7 +193,6 @@ def map_of(answer: Inference, kind: DepthKind) -> ViewMap:
 def _one(
     answer: Inference, view: SphereView, kind: DepthKind, directions: Float64[np.ndarray, "3 h w"]
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    """Logarithm of distance where one view sees all, and where it is valid."""
     part = _seen(view, directions)
     own = map_of(answer, kind)
     logs, mask = np.zeros(part.inside.shape), np.zeros(part.inside.shape, bool)
@@ -247,7 +214,6 @@ def _solved(
     directions: Float64[np.ndarray, "3 h w"],
     height: int,
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    """Logarithm of distance, merged on a grid of a height, and where any view saw it."""
     maps = agreeing(answers, views, kind)
     layers = layers_of(maps, views, height)
     field = merged(layers)
@@ -260,7 +226,7 @@ def _solved(
 def agreeing(
     answers: Sequence[Inference], views: Sequence[SphereView], kind: DepthKind
 ) -> list[ViewMap]:
-    """Logarithms of z of views, corrected so that they agree where they overlap."""
+    """Log z of views that agree."""
     maps = [map_of(answer, kind) for answer in answers]
     places = places_of(views, _COARSE_ROWS)
     if not kind.is_depth:
@@ -275,7 +241,6 @@ def agreeing(
 def _shifted(
     maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, inverse: bool
 ) -> list[ViewMap]:
-    """Logarithms of z of views with affine values, each up to a factor."""
     values = spanned([view_map.values for view_map in maps])
     maps = [replace(view_map, values=own) for view_map, own in zip(maps, values, strict=True)]
     layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
@@ -289,10 +254,7 @@ def _shifted(
 def layers_of(
     maps: Sequence[ViewMap], views: Sequence[SphereView], height: int, *, compares: bool = False
 ) -> Layers:
-    """Views on the equirectangular grid of a height [px], as logarithms of distance.
-
-    With ``compares``, weights are those for comparing views.
-    """
+    """Views on an equirectangular grid, as log distance."""
     whole = _directions(height)
     values, weights = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(2))
     for number, (own, view) in enumerate(zip(maps, views, strict=True)):
@@ -307,7 +269,7 @@ def layers_of(
 
 
 def places_of(views: Sequence[SphereView], height: int) -> ScalePlaces:
-    """Places of the directions of a grid of a height [px] in each view."""
+    """Places of a grid's directions in each view."""
     whole = _directions(height)
     across, down, lengths = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(3))
     for number, view in enumerate(views):
@@ -318,7 +280,6 @@ def places_of(views: Sequence[SphereView], height: int) -> ScalePlaces:
 
 
 def _directions(height: int) -> Float64[np.ndarray, "3 h w"]:
-    """Directions of the pixels of a whole panorama of a height [px]."""
     v, u = np.mgrid[:height, : 2 * height].astype(np.float64)
     return panorama((height, 2 * height)).rays(np.stack([u, v]))
 
@@ -328,7 +289,6 @@ def _vectors(
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Vectors | None:
-    """Normals of the views, turned into the picture's frame and blended."""
     turned = [
         None if answer.normals is None else np.tensordot(view.turn, answer.normals, 1)
         for answer, view in zip(answers, views, strict=True)
@@ -342,7 +302,6 @@ def _blended(
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Float32[np.ndarray, "h w c"] | None:
-    """Weighted mean of the views' fields; None if they have none."""
     arrays = [
         None if field is None else np.moveaxis(np.atleast_3d(field.T).T, 0, 2) for field in fields
     ]

@@ -1,4 +1,4 @@
-"""Ways in which photographs become the inputs of a published graph."""
+"""Inputs of a published graph, made of photographs."""
 
 import math
 import mmap
@@ -32,7 +32,7 @@ class Letterbox:
     scale: float
 
     def inside(self, field: Float32[np.ndarray, "*c h w"]) -> Float32[np.ndarray, "*c a b"]:
-        """Crop a field of the frame's size to the photograph."""
+        """Crop a field of the frame to the photograph."""
         rows = slice(self.top, self.top + self.height)
         return field[..., rows, self.left : self.left + self.width]
 
@@ -42,7 +42,7 @@ class Letterbox:
         frame: tuple[int, int],
         colour: tuple[float, float, float],
     ) -> Float32[np.ndarray, "h w 3"]:
-        """Resize a photograph bilinearly to its place in a frame of one colour (0..255)."""
+        """Resize into a frame of one colour (0..255)."""
         image = np.empty((*frame, 3), np.float32)
         image[:] = colour
         rows = slice(self.top, self.top + self.height)
@@ -53,7 +53,7 @@ class Letterbox:
 
 
 def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
-    """Compute the position of a photograph of (height, width) in the middle of a frame."""
+    """Position in the middle of a frame."""
     scale = min(frame[0] / shape[0], frame[1] / shape[1])
     height, width = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
     return Letterbox(
@@ -67,13 +67,11 @@ def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
 
 @frozen
 class Fed:
-    """Inputs of a graph, by role, for photographs that have one size there.
+    """Inputs of a graph, by role, for photographs of one size.
 
     Attributes:
-        inputs: Arrays by role.
-        size: Size (height, width) of the picture.
-        place: Position of the photograph in it; None where it fills the picture.
-        turned: Whether the photograph lies on its left side in it.
+        place: Position; None where it fills the picture.
+        turned: Whether the photograph lies on its left side.
     """
 
     inputs: Arrays
@@ -84,13 +82,7 @@ class Fed:
 
 @frozen
 class Feeder:
-    """One way of feeding.
-
-    Attributes:
-        size: Function from a photograph's shape to the size of the picture.
-        feed: Function from photographs of one such size to the inputs.
-        settings: Settings that change the answer, as recorded in results.
-    """
+    """Maker of inputs."""
 
     size: Callable[[tuple[int, int]], tuple[int, int]]
     feed: Callable[[Sequence[Photo]], Fed]
@@ -114,7 +106,7 @@ class TokenSettings:
 def planes(
     pixels: Shaped[np.ndarray, "b h w 3"], preparation: Preparation
 ) -> Float32[np.ndarray, "b 3 h w"]:
-    """Rescale and normalise pixels of 0 to 255, and move the channels first."""
+    """Normalise pixels of 0 to 255, channels first."""
     scale = np.float32(preparation.rescale) / np.array(preparation.std, np.float32)
     shift = np.array(preparation.mean, np.float32) / np.array(preparation.std, np.float32)
     count, height, width, _ = pixels.shape
@@ -147,7 +139,6 @@ def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Fee
 
 
 def _letterboxed(path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
-    """Feeder of one size; graphs that hold the mean colour normalise pixels of 0..255 inside."""
     preparation = _prepared(facts)
     frame = preparation.sizing.height, preparation.sizing.width
     red, green, blue = (255 * channel for channel in preparation.mean)
@@ -185,11 +176,7 @@ def _prepared(facts: GraphFacts) -> Preparation:
 
 
 def reduced(shape: tuple[int, int], area: int) -> tuple[int, int]:
-    """Size (height, width) of a photograph reduced to an area [px]; smaller ones are left alone.
-
-    The graph resizes without antialiasing, so larger photographs are first reduced to the area of
-    its patches, with their aspect ratio kept.
-    """
+    """Size reduced to an area [px], as graphs resize without antialiasing."""
     scale = math.sqrt(area / (shape[0] * shape[1]))
     if scale >= 1:
         return shape
@@ -198,7 +185,7 @@ def reduced(shape: tuple[int, int], area: int) -> tuple[int, int]:
 
 
 def holds_colour(path: Path, colour: Sequence[float]) -> bool:
-    """Whether a graph contains the three values of a colour, in any float format."""
+    """Whether a graph contains a colour, in any float format."""
     wanted = [np.array(colour).astype(kind).tobytes() for kind in ("<f4", "<f2", "<f8")]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return any(content.find(pattern) >= 0 for pattern in wanted)
@@ -209,4 +196,3 @@ FEEDERS: Mapping[Feeding, Callable[[Path, GraphFacts, Given, str], Feeder]] = {
     Feeding.LETTERBOX: _letterboxed,
     Feeding.PATCHES: _patches,
 }
-"""Maker of each feeder, from the file, its facts, the settings given and the model's name."""

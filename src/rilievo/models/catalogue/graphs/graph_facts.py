@@ -1,7 +1,4 @@
-"""Table of published graphs: the way from a photograph to an answer.
-
-One row ``[[graphs]]`` of ``known.toml`` describes all files that their authors exported alike.
-"""
+"""Table of published graphs: rows ``[[graphs]]`` of ``known.toml``."""
 
 import json
 from collections.abc import Mapping
@@ -17,41 +14,33 @@ from rilievo.models.resampling.preparation import Preparation
 
 
 class Feeding(StrEnum):
-    """Way in which a photograph becomes the input of a graph (``feeding.FEEDERS``)."""
+    """Way from a photograph to a graph's input (``feeding.FEEDERS``)."""
 
     PICTURE = "picture"
     """Resized and normalised by the row's preparation."""
     LETTERBOX = "letterbox"
-    """Resized to fit into the preparation's size, with its mean colour around."""
+    """Resized to fit into a frame of the mean colour."""
     PATCHES = "patches"
-    """Fed at its own size, with the number of patches to which the graph resizes it."""
+    """Fed at its own size, with the number of patches."""
 
 
 @frozen
 class GraphFacts:
-    """One row of the table of graphs.
+    """Row of the table of graphs.
 
     Attributes:
-        name: Name by which rows of files refer to it.
-        feeding: Way in which photographs go in.
         preparation: Size, filter, mean and deviation; None for patches.
-        inputs: Names of the inputs, by role: ``picture``, ``tokens``. Empty for a graph with one
-            input, whatever it is called.
-        turned: Whether upright photographs are turned to lie on their side, for a graph of one
-            size, and the answer back.
-        views: Whether the picture has an axis of views behind that of the batch.
-        one_by_one: Whether photographs are run one after the other, never as a batch.
-        outputs: Names that published files give each output, by role; the first found is taken.
-        any_depth: Whether a single output of any name is the depth.
-        reading: Post-function, by its name in ``post_functions.POST_FUNCTIONS``.
-        focal: Focal length of the camera for which the graph's depth is metric [px]; 0 if it has
-            none.
-        sky: Value of the output ``sky`` from which on a pixel is sky and has no depth; 0 if there
-            is no such output.
-        farthest: Depth at which the graph's range ends [m of that camera]; 0 if it has no end.
+        inputs: Names by role, ``picture`` and ``tokens``; empty for a single one.
+        turned: Whether upright photographs are laid on their side.
+        views: Whether an axis of views follows the batch.
+        one_by_one: Whether batches hold one photograph.
+        outputs: Possible names, by role.
+        any_depth: Whether a single output is depth.
+        reading: Key of ``POST_FUNCTIONS``.
+        focal: Focal length for which depth is metric [px]; 0 if none.
+        sky: Least value of a sky pixel; 0 if none.
+        farthest: End of the range [m of that camera]; 0 if none.
         patch: Side of a patch [px].
-        resizing: Rule by which the answer is resized to the photograph.
-        settings: Dataclass of its settings, ``module:class``; None if it has none.
     """
 
     name: str

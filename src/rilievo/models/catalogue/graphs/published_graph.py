@@ -1,7 +1,4 @@
-"""Adapter of all published graphs: photographs in, answers read, as the table of graphs says.
-
-Post-functions of published graphs: from outputs to what a photograph shows.
-"""
+"""Adapter of published graphs, and readers of their outputs."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,15 +28,7 @@ _NEEDED = ("points", "mask", "scale")
 
 @frozen
 class GraphAnswer:
-    """Outputs for one photograph, with what is needed to read them.
-
-    Attributes:
-        model: Name of the model in messages.
-        facts: Facts of its graph.
-        outputs: Outputs by the graph's own names, float32, for a batch of one.
-        photo: The photograph.
-        fed: Inputs that were made of it.
-    """
+    """Outputs for one photograph, batch of one."""
 
     model: str
     facts: GraphFacts
@@ -48,18 +37,18 @@ class GraphAnswer:
     fed: Fed
 
     def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
-        """Output of a role; None if the graph has none."""
+        """Output of a role, if any."""
         name = self._name(role)
         return None if name is None else self.outputs[name]
 
     def depth(self) -> Field:
-        """Depth; in a graph of which that is known, the only output, whatever its name."""
+        """Depth, by role or as the only output."""
         if self.facts.any_depth and len(self.outputs) == 1 and self._name("depth") is None:
             return self._map(next(iter(self.outputs)))
         return self.map("depth")
 
     def map(self, role: str) -> Field:
-        """Output with one value a pixel, without its axes of length 1."""
+        """Output with one value a pixel."""
         return self._map(self._name(role) or self.facts.outputs[role][0])
 
     def _name(self, role: str) -> str | None:
@@ -80,8 +69,6 @@ class GraphAnswer:
 
 @frozen
 class _Points:
-    """Outputs for one image."""
-
     points: Float32[np.ndarray, "h w 3"]
     normals: Float32[np.ndarray, "h w 3"] | None
     mask: Field
@@ -89,7 +76,7 @@ class _Points:
 
 
 def read_points(answer: GraphAnswer) -> Inference:
-    """Fit shift and focal length to a point map, and read depth and camera from it."""
+    """Fit shift and focal length to a point map; read depth and camera."""
     geometry, photo = _checked(answer), answer.photo
     inside = geometry.mask > 0.5
     camera = photo.camera
@@ -128,7 +115,6 @@ def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
 
 
 def _checked(answer: GraphAnswer) -> _Points:
-    """Find the outputs by name, or by order where a file names them otherwise."""
     named, size = _named(answer), answer.fed.size
     shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
     for name, shape in shapes.items():
@@ -161,7 +147,7 @@ def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
 
 
 def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Transpose normals to our layout; values that are not finite are set to face the camera."""
+    """Transpose normals; what is not finite faces the camera."""
     channels = np.ascontiguousarray(normals.transpose(2, 0, 1))
     lost = ~np.isfinite(channels).all(0)
     channels[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
@@ -169,7 +155,6 @@ def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
 
 
 def _depth(answer: GraphAnswer) -> Inference:
-    """One map, of the kind that the model's card says; none where the graph sees the sky."""
     if not answer.facts.sky:
         return Inference(depth=answer.depth())
     depth = answer.depth()
@@ -182,10 +167,7 @@ def _below_the_sky(answer: GraphAnswer) -> Mask:
 
 
 def _depth_and_camera(answer: GraphAnswer) -> Inference:
-    """Depth Anything 3 (Lin et al. 2025): depth, not inverse, and the camera.
-
-    Some graphs have a confidence, 1 (none) and above, and intrinsics, in pixels of their input.
-    """
+    """Depth Anything 3 (Lin et al. 2025): depth, confidence from 1, intrinsics."""
     depth = answer.depth()
     valid = np.isfinite(depth) & (depth > 0)
     confidence = None
@@ -215,11 +197,7 @@ def _camera_of_intrinsics(answer: GraphAnswer) -> Camera | None:
 
 
 def _depth_and_focal(answer: GraphAnswer) -> Inference:
-    """Depth Pro (Bochkovskii et al. 2024): metres for the focal length that it sees.
-
-    It answers that focal length too, in pixels of its input. Depth is proportional to the focal
-    length over the width, so a known focal length corrects it.
-    """
+    """Depth Pro (Bochkovskii et al. 2024): metres for its focal length."""
     depth, focal = answer.depth(), answer.find("focal")
     width = np.float32(answer.fed.size[1])
     if focal is None or focal.size != 1:
@@ -243,11 +221,7 @@ def _depth_and_focal(answer: GraphAnswer) -> Inference:
 
 
 def _canonical_depth(answer: GraphAnswer) -> Inference:
-    """Metres of a camera with one focal length, as by Metric3D v2 (Hu et al. 2024), and normals.
-
-    Normals have OpenCV's axes and face the camera. Sky has no depth: pixels where the range ends,
-    or those that the graph calls so (Depth Anything 3 metric; Lin et al. 2025).
-    """
+    """Metres of one focal length, as by Metric3D v2 (Hu et al. 2024); sky has no depth."""
     photo, facts = answer.photo, answer.facts
     if photo.camera is None:
         raise no_focal_length(answer.model)
@@ -268,7 +242,7 @@ def _canonical_depth(answer: GraphAnswer) -> Inference:
 
 
 def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
-    """Normals, without the fourth channel (uncertainty) that some files have."""
+    """Normals without a channel of uncertainty."""
     normals = answer.find("normals") if "normals" in answer.facts.outputs else None
     if normals is None:
         return None
@@ -284,7 +258,6 @@ def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
 def _inside(
     answer: GraphAnswer, field: Float32[np.ndarray, "*c h w"]
 ) -> Float32[np.ndarray, "*c a b"]:
-    """Part of an output that shows the photograph."""
     height, width = answer.fed.size
     if field.shape[-2:] != answer.fed.size:
         raise ModelError(
@@ -300,11 +273,11 @@ POST_FUNCTIONS: Mapping[str, Callable[[GraphAnswer], Inference]] = {
     "canonical-depth": _canonical_depth,
     "points": read_points,
 }
-"""Post-functions by the name that a row of the table gives."""
+"""Functions from outputs to an inference, by name."""
 
 
 class PublishedGraph(Model):
-    """A published graph in an ONNX file."""
+    """Published graph in an ONNX file."""
 
     def __init__(
         self,
@@ -323,7 +296,7 @@ class PublishedGraph(Model):
         self.settings = {**self._session.settings, **self._feeder.settings}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the graph on photographs of one size together, if it takes batches."""
+        """Run photographs of one size together, if the graph takes batches."""
         if self.facts.one_by_one:
             return [answer for photo in photos for answer in self._together([photo])]
         return in_groups(photos, self._feeder.size, self._together)
@@ -341,7 +314,6 @@ class PublishedGraph(Model):
             yield self._read(answer)
 
     def _run(self, fed: Fed, count: int) -> Iterator[Arrays]:
-        """Run the graph; float32 outputs of each photograph."""
         inputs = {self._names[role]: np.asarray(a, order="C") for role, a in fed.inputs.items()}
         [picture, *others] = inputs
         if others:
@@ -364,13 +336,12 @@ class PublishedGraph(Model):
 
 
 def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str) -> Model:
-    """Open the file of a model of the catalogue."""
+    """Open a model of the catalogue."""
     facts = graph_facts(find_entry(card.name).graph)
     return PublishedGraph(path, options, card, facts, weights_sha256=weights_sha256)
 
 
 def _input_names(path: Path, facts: GraphFacts, session: Session) -> Mapping[str, str]:
-    """Names of the inputs by role."""
     if facts.inputs:
         missing = sorted(set(facts.inputs.values()) - set(session.input_names))
         if missing:
