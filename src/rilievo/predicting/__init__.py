@@ -1,1 +1,1 @@
-"""``rilievo predict``: from the user's photographs and videos to files."""
+"""``rilievo predict``: from photographs and videos to files."""

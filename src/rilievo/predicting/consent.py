@@ -1,4 +1,4 @@
-"""Consent of the user to paid calls of a model, before any is made."""
+"""Consent of the user to paid calls of a model."""
 
 import sys
 from collections.abc import Iterable
@@ -11,13 +11,7 @@ from rilievo.terminal import fitted
 
 
 def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
-    """Ask before more than one paid call; a model that costs nothing passes.
-
-    Args:
-        model: Model as loaded, before any refinement.
-        jobs: All inputs; those that an earlier run finished count too, but are not sent.
-        options: Options of the run.
-    """
+    """Ask before more than one paid call of a run."""
     if not isinstance(model, PaidModel):
         return
     name = f"model '{model.card.name}'"
@@ -44,7 +38,7 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
 
 
 def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
-    """Ask before more than one paid call; a model that costs nothing passes."""
+    """Ask before more than one paid call."""
     if not isinstance(model, PaidModel):
         return
     calls = photographs * (2 if flip else 1)

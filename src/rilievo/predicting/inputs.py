@@ -1,4 +1,4 @@
-"""The user's inputs as jobs: files, folders with their trees, patterns, videos; found once."""
+"""Inputs as jobs: files, trees, patterns, videos; found once."""
 
 import glob
 import io
@@ -32,7 +32,7 @@ OTHER_FORMATS = (
     "other formats come from an npz: rilievo.read_prediction('photo.npz').save('photo', 'glb')"
 )
 _IN_MEMORY = 4_000_000
-"""Bytes of a list that stay in memory, some 20,000 jobs; a longer one goes to a temporary file."""
+"""Bytes of a list before a temporary file, some 20,000 jobs."""
 
 
 class Medium(StrEnum):
@@ -41,12 +41,12 @@ class Medium(StrEnum):
     PHOTO = "photo"
     VIDEO = "video"
     SEQUENCE = "sequence"
-    """A folder of frames, taken as one clip in the order of their names."""
+    """Folder of frames, one clip in the order of names."""
 
 
 @frozen
 class Job:
-    """One input and the path of its results."""
+    """Input and the path of its results."""
 
     source: Path
     medium: Medium
@@ -55,17 +55,17 @@ class Job:
 
 @dataclass(slots=True)
 class LeftOut:
-    """Files and folders that a search left out, counted during the search."""
+    """Files and folders that a search left out."""
 
     other_files: int = 0
     linked_folders: int = 0
     results: int = 0
     unreadable: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
-    """Folders that were named and hold no photograph or video."""
+    """Named folders without photograph or video."""
 
     def inputs_among(self, names: Iterable[str], results: Collection[str]) -> list[str]:
-        """Photographs and videos among the files of a folder, in order; others are counted."""
+        """Photographs and videos of a folder in order."""
         inputs: list[str] = []
         for name in names:
             if not name or name.startswith("."):
@@ -79,7 +79,7 @@ class LeftOut:
         return sorted(inputs)
 
     def notes(self) -> list[str]:
-        """One line for each kind of file that was left out, and for each folder without any."""
+        """Lines on what was left out, and on empty folders."""
         counts = (
             ("neither photographs nor videos by their names", self.other_files),
             ("links to folders, which are not followed", self.linked_folders),
@@ -103,14 +103,11 @@ def find_jobs(
     sequence: bool,
     left_out: LeftOut | None = None,
 ) -> Iterator[Job]:
-    """Yield a job for every input, in a fixed order, without holding a large tree in memory.
+    """Yield a job for every input, in a fixed order and bounded memory.
 
-    Folders are searched recursively and keep their tree under ``output``. Hidden files, files
-    that are neither photograph nor video by their suffix, results of rilievo and ``output``
-    itself are left out. A file that is named, or that a pattern finds, is tried whatever its
-    suffix, unless it is a result of rilievo among other inputs, as in ``photos/*``. A file that
-    does not exist is a job too, which will fail. Inputs with the same target are distinguished by
-    their suffix within a folder, and by a number between arguments.
+    Folders keep their tree. Hidden files, unknown suffixes, results and ``output`` are left out; a
+    named file is tried whatever its suffix, unless a result. A missing file is a job that will
+    fail. Equal targets get their suffix, or a number between arguments.
     """
     left_out = LeftOut() if left_out is None else left_out
     expansions = {name: _expand(name) for name in map(str, inputs)}
@@ -145,7 +142,6 @@ def _expand(name: str) -> list[Path]:
 
 
 def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
-    """Leave out paths that a JSON of rilievo beside them lists: patterns find results too."""
     results: dict[Path, set[str]] = {}
     rest = []
     for path in paths:
@@ -200,10 +196,7 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
 
 
 def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
-    """Names of rilievo's JSONs in this folder and of the files and folders that they list.
-
-    Of a broken one, the files that have the names of outputs: depth is no photograph.
-    """
+    """Names of rilievo's JSONs and what they list; of a broken one, of outputs."""
     results: set[str] = set()
     for name in names:
         if name.endswith(SUFFIX):
@@ -219,11 +212,6 @@ def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
 
 
 def _listed(path: Path, *, has_results: bool) -> set[str]:
-    """Names that a JSON of rilievo lists; none for any other JSON.
-
-    Raises:
-        InputError: If a JSON of rilievo is broken; what is no JSON is one where results lie beside.
-    """
     try:
         if has_results:
             check_regular(path)
@@ -249,17 +237,15 @@ def _is_no_json(path: Path) -> bool:
 
 
 def is_known(name: str) -> bool:
-    """Whether a file is a photograph or a video by its name."""
+    """Whether a name is of a photograph or video."""
     return Path(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
 
 
 class JobList:
-    """Jobs in the order in which they were found, which may be read several times."""
+    """Jobs that may be read several times."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        """Find all jobs."""
         self.counts: Counter[Medium] = Counter()
-        """Number of jobs of each medium."""
         self._file: IO[bytes] = io.BytesIO()
         for job in jobs:
             self.counts[job.medium] += 1
@@ -291,7 +277,6 @@ class JobList:
 
 
 def _on_disk(memory: io.BytesIO) -> IO[bytes]:
-    """A temporary file with the same content, of which the end is the place."""
     from tempfile import TemporaryFile
 
     file = TemporaryFile()  # noqa: SIM115  (closed by whoever holds it)

@@ -1,4 +1,4 @@
-"""Options of ``rilievo predict``: records whose fields users write flat, and of dividing work."""
+"""Options of ``rilievo predict``, and of dividing its work."""
 
 import zlib
 from collections.abc import Mapping
@@ -20,7 +20,6 @@ from rilievo.options.video_use import VideoUse
 from rilievo.schema import Groups, Record, option, signature_with
 
 LOCAL = "local"
-"""Address that starts a cluster on this machine for one run."""
 RECORDS: Mapping[str, type[Record]] = {
     "saving": Saving,
     "network": Network,
@@ -31,16 +30,12 @@ RECORDS: Mapping[str, type[Record]] = {
     "speed": Speed,
     "video": VideoUse,
 }
-"""Records of ``PredictOptions``, in the order of the help."""
+"""Records in the order of the help."""
 
 
 @frozen(slots=False, init=False)
 class PredictOptions(PhotoOptions):
-    """All options of ``rilievo predict`` besides its inputs.
-
-    They are given flat, by the names of the flags: ``PredictOptions(save="ply", fov=60)``; the
-    records that hold and explain them are ``Saving``, ``Network``, ``GivenCamera``, ``KnownSizes``,
-    ``AnchorUse``, ``Refine``, ``Speed`` and ``VideoUse``.
+    """Options of ``rilievo predict``, given flat: ``PredictOptions(save="ply", fov=60)``.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -53,7 +48,6 @@ class PredictOptions(PhotoOptions):
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = RECORDS
     GROUPS: ClassVar[Groups] = {"Options": tuple(RECORDS)}
-    """Order of the records in the help."""
     __signature__: ClassVar[Signature]
 
     def __init__(self, **keywords: Unpack[PredictKeywords]) -> None:
@@ -69,18 +63,13 @@ PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
 
 @frozen
 class Share:
-    """One of several parts of the inputs; every input is in exactly one part.
-
-    The part of an input depends on its name alone, so parts may start at different times, in any
-    order and on any machine, and an added input moves no other. Part sizes are therefore only
-    approximately equal.
-    """
+    """One part of the inputs, by their names alone, so parts run anywhere and are about equal."""
 
     number: int
     count: int
 
     def takes(self, name: str) -> bool:
-        """Whether the input of this name belongs to the part."""
+        """Whether it has the input of a name."""
         return zlib.crc32(name.encode(errors="surrogatepass")) % self.count == self.number - 1
 
 
@@ -94,7 +83,7 @@ def parse_share(text: str) -> Share:
 
 @frozen(slots=False)
 class ClusterOptions:
-    """Options for the part of the work to do, and the machines to use.
+    """Part of the work, and machines.
 
     Raises:
         OptionError: If ``shard`` is not I/N with I from 1 to N.
@@ -115,13 +104,13 @@ class ClusterOptions:
 
     @property
     def share(self) -> Share:
-        """The part to do; by default all of the work."""
+        """Part to do, by default all."""
         return Share(number=1, count=1) if self.shard is None else parse_share(self.shard)
 
 
 @frozen(slots=False)
 class BatchOptions(ClusterOptions):
-    """Options for the part of the work to do, the machines, and the number of processes.
+    """Part of the work, machines, and number of processes.
 
     Raises:
         OptionError: If an option is out of range.

@@ -1,8 +1,4 @@
-"""``rilievo.pipeline``: the interface of transformers' depth pipelines, for rilievo's models.
-
-Code written for ``transformers.pipeline("depth-estimation")`` switches to rilievo by another
-import. Results have the same keys; as there, values are of the model's own kind.
-"""
+"""``rilievo.pipeline``: transformers' interface, with the model's own values."""
 
 import sys
 from collections.abc import Sequence
@@ -27,9 +23,8 @@ class DepthEstimate(TypedDict):
     """Result for one image.
 
     Attributes:
-        predicted_depth: Values of the model's kind, (h, w) float32 at the image's size; a tensor if
-            torch has been imported, otherwise a numpy array. NaN where invalid.
-        depth: The same as a grey picture, from black for the least value to white for the largest.
+        predicted_depth: (h, w) float32, NaN where invalid; a tensor if torch is imported.
+        depth: Grey picture, white the largest.
     """
 
     predicted_depth: Any
@@ -37,16 +32,14 @@ class DepthEstimate(TypedDict):
 
 
 class DepthPipeline(ForeignNames):
-    """A model with the interface of transformers' depth pipelines."""
+    """Model with transformers' interface."""
 
     task = TASK
 
     def __init__(self, model: str | Path | Model | DepthFunction | None = None) -> None:
-        """Wrap a model, given by name, file or as an object; the embedded one when None."""
         self.model = model
 
     def __repr__(self) -> str:
-        """Describe in one line."""
         return f"DepthPipeline({self.model or DEFAULT_MODEL})"
 
     @overload
@@ -60,12 +53,7 @@ class DepthPipeline(ForeignNames):
         images: ImageLike | Sequence[ImageLike] | None = None,
         **ignored: object,
     ) -> DepthEstimate | list[DepthEstimate]:
-        """Estimate the depth of an image, or of each image of a list.
-
-        Args:
-            inputs: Paths, URLs, Pillow images, or anything else that ``rilievo.predict`` accepts.
-            images: Another name of ``inputs``, as in transformers.
-            ignored: Options of transformers, such as ``batch_size``, that do not change the result.
+        """Estimate an image's depth, or each in a list; options such as ``batch_size`` are ignored.
 
         Raises:
             RilievoError: As for ``rilievo.predict``.
@@ -80,13 +68,7 @@ class DepthPipeline(ForeignNames):
 def pipeline(
     task: str = TASK, model: str | Path | Model | DepthFunction | None = None, **ignored: object
 ) -> DepthPipeline:
-    """Make a pipeline, as ``transformers.pipeline`` does.
-
-    Args:
-        task: "depth-estimation", the only one.
-        model: A name in ``MODELS``, an ONNX file, or a loaded model; the embedded one when None.
-        ignored: Options of transformers, such as ``device`` and ``use_fast``, which the model
-            decides here.
+    """Make a pipeline, as ``transformers.pipeline`` does, which ignores its other options.
 
     Raises:
         OptionError: If another task is requested.

@@ -1,4 +1,4 @@
-"""Regions of photographs, folders and videos, measured one by one."""
+"""Measurements of regions of photographs, folders and videos."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,7 @@ from rilievo.types import Photo
 
 @frozen
 class MeasuredRegion:
-    """The thing in a region of a photograph, or of a frame of a video.
-
-    Attributes:
-        file: Photograph or video.
-        frame: Number of the frame, from 0; None of a photograph.
-        measured: The measurement.
-        origin: Record of its metres, of its camera and of its ranges.
-    """
+    """Measured region; ``frame`` counts from 0."""
 
     file: str
     frame: int | None
@@ -42,20 +35,10 @@ def measure_regions(
     predict: Callable[[Path | Photo], Prediction],
     fail: Callable[[str], None],
 ) -> Iterator[MeasuredRegion]:
-    """Measure regions of a photograph, of those in a folder, or of the frames of a video.
-
-    Photographs and frames without regions are not predicted. What cannot be measured is told and
-    skipped.
-
-    Args:
-        source: File or folder.
-        boxes: Boxes ``U1,V1,U2,V2`` of every photograph, and files of a detector.
-        masks: Files of masks.
-        predict: Prediction of a file or a frame, in metres.
-        fail: Function that is told each failure, in one line.
+    """Measure regions, and tell failures.
 
     Raises:
-        InputError: If there is no such file, or no region is of a photograph there.
+        InputError: If there is no such file, or region.
         OptionError: If a box is none.
     """
     files = [(Path(text), False) for text in boxes if os.path.exists(text)]

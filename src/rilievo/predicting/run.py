@@ -1,4 +1,4 @@
-"""``rilievo.predict_files``: photographs, folders and videos, to files."""
+"""``rilievo.predict_files``: photographs and videos to files."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -39,31 +39,28 @@ from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
 
 _MEASURED = 64
-"""Most photographs whose sizes are read before a run."""
 _CLIPS = "videos and folders of frames ({sequence})"
 _STILLS = "photographs and folders of frames ({sequence})"
 _ABOUT: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
-"""Subject of each option that only some outputs show."""
 
 
 @runtime_checkable
 class FindJobs(Protocol):
-    """``find_jobs``, or the same for files elsewhere."""
+    """``find_jobs``, or the same elsewhere."""
 
     def __call__(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
     ) -> Iterator[Job]:
-        """Yield the jobs of all inputs in a fixed order."""
+        """Yield the jobs."""
         ...
 
 
 @frozen
 class RunInputs:
-    """Jobs of a run, and what is told about its inputs and options."""
+    """Jobs of a run, failures and notes."""
 
     jobs: JobList
     failures: Sequence[str]
-    """One line for each folder and file that cannot be read."""
     notes: Sequence[str]
 
     def tell(self, tally: Tally) -> None:
@@ -78,18 +75,17 @@ class RunInputs:
 def predict_files(
     inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
 ) -> RunSummary:
-    """Predict photographs, folders and videos, and write the results.
+    """Predict photographs, folders and videos, and write results atomically.
 
-    An input that fails is reported and skipped. Writes are atomic.
+    Failed inputs are reported and skipped.
 
     Args:
         inputs: Files, folders (recursive) or patterns.
-        options: Options of the run; the defaults if None.
+        options: Options of the run.
         show: Whether to show progress on standard error.
 
     Raises:
-        RilievoError: If nothing can be done at all: an input that does not exist, no such model,
-            a folder that cannot be written.
+        RilievoError: If nothing can be done at all.
     """
     options = options or PredictOptions()
     run = read_inputs(inputs, options)
@@ -133,10 +129,10 @@ def predict_files(
 def read_inputs(
     inputs: Sequence[str | Path], options: PredictOptions, find: FindJobs = find_jobs
 ) -> RunInputs:
-    """Find the jobs of a run, and compare its options with them.
+    """Find a run's jobs, and compare its options.
 
     Raises:
-        OptionError: If there is no job, or an option does not fit the jobs.
+        OptionError: If there is no job, or an option does not fit.
     """
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if not inputs:
@@ -161,7 +157,6 @@ def read_inputs(
 
 
 def _check_known(sizes: KnownSizes, inputs: int) -> None:
-    """Refuse points of one photograph if there are several, and a table that cannot be used."""
     if sizes.table is not None:
         (shared_known if sizes.same_camera else read_known_csv)(sizes.table)
     elif sizes.same_camera:
@@ -191,7 +186,6 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
 
 
 def _unused_facts(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
-    """Notes on what tables and folders of known depth hold for none of the photographs."""
     if sizes.same_camera:
         return []
     if sizes.table is not None:
@@ -217,7 +211,7 @@ def _unused_facts(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
 
 
 def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
-    """Notes on options that have no effect on so many inputs, or hardly the one that is meant."""
+    """Notes on options without effect on so many inputs."""
     sizes, video, refine = options.sizes, options.video, options.refine
     notes = option_notes(options)
     sequences = inputs.get(Medium.SEQUENCE, 0)
@@ -239,7 +233,7 @@ def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> lis
 
 
 def without_output(options: PredictOptions, outputs: Collection[str]) -> list[str]:
-    """Notes on options that none of the outputs shows."""
+    """Notes on options that no output shows."""
     saving = options.saving
     notes: list[str] = []
     is_changed = {name: getattr(saving, name) != getattr(Saving, name) for name in WRITING}
@@ -264,17 +258,7 @@ def load_models(
     *,
     several: bool = False,
 ) -> Mapping[bool, Model]:
-    """Load the models of photographs (False) and of videos (True), refined as the options ask.
-
-    A model that the user named predicts both; by default videos have a faster one.
-
-    Args:
-        options: Options of the run.
-        media: Whether there are photographs, videos, or both.
-        check: Function that may refuse a model before it is refined.
-        stages: Stopwatch of the run.
-        several: Whether there are several photographs, so that two may be run at once.
-    """
+    """Load the models of photographs (False) and videos (True), refined."""
     one_by_one = options.speed.batch_size == 1
 
     def load(name: str) -> Model:
@@ -296,14 +280,11 @@ def load_models(
 
 
 def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
-    """Compare the disk and memory that photographs take with what is free, before any work.
-
-    Sizes are those of at most 64 photographs, evenly spread; those that cannot be read, or that
-    have results already, count nothing.
+    """Compare disk and memory with what is free.
 
     Raises:
-        OutputError: If the disk has not enough space.
-        OptionError: If there is not enough memory for any of them alone.
+        OutputError: If the disk is too small.
+        OptionError: If memory is too small for one.
     """
     count = jobs.counts[Medium.PHOTO]
     stills = (job for job in jobs if job.medium is Medium.PHOTO)
@@ -317,7 +298,7 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
 
 
 def make_ready(folder: Path) -> None:
-    """Make a folder for results, and remove partial files that a killed run left in it."""
+    """Make a folder without partial files."""
     make_folder(folder)
     sweep_parts(folder)
 
@@ -328,14 +309,7 @@ def predict_jobs(
     tally: Tally,
     ready: Callable[[Path], None] = make_ready,
 ) -> None:
-    """Predict photographs in a stream, then clips one by one; failures are reported and skipped.
-
-    Args:
-        jobs: Jobs, which are read twice.
-        results: Results of photographs (False) and of clips (True).
-        tally: Counter of the jobs.
-        ready: Function that makes a folder ready for results.
-    """
+    """Predict photographs in a stream, then clips."""
     timed, photos = tally.stages.timed, results.get(False)
     if photos is not None:
         predict_photos(
@@ -364,7 +338,6 @@ def predict_jobs(
 def _unfinished(
     jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
 ) -> Iterator[Job]:
-    """Yield the unfinished photographs, with their folders made, and count the others."""
     folder: Path | None = None
     for job in jobs:
         if job.medium is not Medium.PHOTO:

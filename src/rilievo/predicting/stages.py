@@ -1,4 +1,4 @@
-"""Stages of a run: prefetching, wall time, and the sizes at which its network answered."""
+"""Stages of a run: prefetching, times, sizes."""
 
 import time
 from collections import deque
@@ -20,13 +20,12 @@ Result = TypeVar("Result")
 
 LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
 STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
-"""Names of the stages, in the order in which a photograph passes them."""
 
 _END = object()
 
 
 def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
-    """Yield the items; up to ``most`` of them are prefetched."""
+    """Yield the items, up to ``most`` prefetched."""
     iterator, pool = iter(items), ThreadPoolExecutor(1, thread_name_prefix="read")
     waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
     try:
@@ -40,7 +39,7 @@ def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Iterator[Result]:
-    """Yield ``function`` of every item, in order; ``workers`` of them run at once."""
+    """Yield ``function`` of every item in order, in ``workers`` threads."""
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="finish")
     try:
@@ -55,10 +54,9 @@ def map_ahead(
 
 
 def _end(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
-    """Cancel what waits, wait for what runs, and let the threads end by themselves.
+    """Cancel what waits; threads end by themselves.
 
-    A generator that an error left behind is closed by the collector, in whatever thread that runs.
-    Where it runs in the start of a thread, joining another one never comes back (Python 3.11).
+    Joining one within the start of a thread never returns (Python 3.11).
     """
     for future in waiting:
         future.cancel()
@@ -68,12 +66,12 @@ def _end(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
 
 @frozen
 class Spent:
-    """Time that each stage of a run took.
+    """Time of each stage.
 
     Attributes:
-        model: Names of the models and all settings that they ran with; empty if none ran.
-        answers: Number of answers of the network by their size, ``WIDTHxHEIGHT`` [px].
-        seconds: Wall time of each stage, summed over threads and processes.
+        model: Models and settings; empty if none ran.
+        answers: Number by size, ``WIDTHxHEIGHT`` [px].
+        seconds: Wall time over threads and processes.
     """
 
     model: str = ""
@@ -95,7 +93,7 @@ class Spent:
 
 
 class Stages:
-    """Stopwatch of a run's stages, which several threads may use at once."""
+    """Stopwatch of a run, for several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -105,14 +103,14 @@ class Stages:
 
     @property
     def spent(self) -> Spent:
-        """Times measured so far."""
+        """Times so far."""
         with self._lock:
             return Spent(
                 model=self._model, answers=dict(self._answers), seconds=dict(self._seconds)
             )
 
     def add(self, other: Spent) -> None:
-        """Count what another process measured."""
+        """Add times of another process."""
         with self._lock:
             if other.model and other.model not in self._model:
                 self._model = "; ".join(filter(None, (self._model, other.model)))
@@ -122,7 +120,7 @@ class Stages:
                 self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def timed(self, stage: str, function: Callable[Given, Result]) -> Callable[Given, Result]:
-        """The function, whose calls count for a stage, also those that fail."""
+        """Function whose calls count for a stage."""
 
         def call(*args: Given.args, **kwargs: Given.kwargs) -> Result:
             start = time.perf_counter()
@@ -134,7 +132,7 @@ class Stages:
         return call
 
     def answer(self, model: Model, photos: Sequence[Photo]) -> list[Inference]:
-        """Answers of a model, which count for the stage ``NETWORK`` with their sizes."""
+        """Answers of a model, counted for ``NETWORK``."""
         answers = self.timed(NETWORK, model.infer)(photos)
         for answer in answers:
             parts = (answer.depth, answer.normals, answer.confidence)

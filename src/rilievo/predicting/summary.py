@@ -1,4 +1,4 @@
-"""Progress and summary of a run: inputs done, skipped and failed, reported as they happen."""
+"""Progress and summary of a run."""
 
 import sys
 import time
@@ -19,31 +19,23 @@ from rilievo.predicting.stages import Spent, Stages
 from rilievo.terminal import fitted
 
 FAILURES = (Exception, SystemExit)
-"""Errors that end one input alone: writers and models of others may call ``sys.exit``."""
+"""Errors that end one input alone; others' code may ``sys.exit``."""
 LISTED = 20
-"""Largest number of failures, and of notes, that are kept for the summary."""
+"""Most failures, and notes."""
 
 
 @frozen
 class RunSummary:
-    """The end of a run.
+    """End of a run.
 
     Attributes:
-        done: Inputs predicted and written.
-        finished_before: Inputs skipped because an earlier run had finished them.
-        failed: Inputs that failed; of several inputs, each was reported when it happened.
-        failures: The first of their messages, one line each.
-        notes: The first notes on results that need attention, one line each.
-        noted: Number of all notes.
-        seconds: Wall time.
-        output: Folder of the results.
-        interrupted: Whether the user stopped the run.
-        wrote: Path of the results, without suffix, of the only input that was done; None if
-            several were.
-        begins_anew: The video that was being predicted when the user stopped the run, if any.
-        frames: Number of frames of the videos that were done.
-        frame_seconds: Wall time of those videos alone.
-        spent: Model, sizes of the network's answers, and time by stage.
+        finished_before: Inputs of an earlier run.
+        failures: First messages.
+        notes: First notes.
+        noted: Number of notes.
+        wrote: Results of the only input, without suffix.
+        begins_anew: Video that was stopped.
+        frame_seconds: Wall time of videos.
     """
 
     done: int
@@ -72,7 +64,7 @@ class RunSummary:
         return self.worded(keyword)
 
     def worded(self, spell: Spell) -> str:
-        """Lines of the summary, with options as a door spells them."""
+        """Lines, with options as a door spells them."""
         rates = [_rate(self.done, self.seconds)] if self.done > 1 else []
         if self.frames:
             rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
@@ -99,7 +91,6 @@ class RunSummary:
 
 
 def _rate(done: int, seconds: float) -> str:
-    """Inputs per second, in words; for slow ones, such as videos, seconds per input."""
     if done * 2 < seconds:
         return f"{seconds / done:.1f} s each"
     return f"{done / seconds:.1f} a second"
@@ -107,14 +98,7 @@ def _rate(done: int, seconds: float) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counter of a run's inputs that shows progress: a bar on a terminal, else occasional lines.
-
-    Args:
-        output: Folder of the results.
-        total: Number of inputs, if it is known.
-        show: Whether to show progress; failures are reported in any case.
-        stages: Stopwatch of the run's stages.
-    """
+    """Counter with a bar on a terminal, else lines."""
 
     output: Path
     total: int | None = None
@@ -152,13 +136,7 @@ class Tally:
             self._bar.close()
 
     def done(self, target: Path | None = None, *, frames: int = 0, seconds: float = 0.0) -> None:
-        """Count an input that is predicted and written.
-
-        Args:
-            target: Path of its results without suffix.
-            frames: Number of frames of a video.
-            seconds: Wall time that they took.
-        """
+        """Count an input, with frames and wall time [s]."""
         self._done += 1
         self._frames += frames
         self._frame_seconds += seconds
@@ -166,12 +144,12 @@ class Tally:
         self._advance()
 
     def finished_before(self) -> None:
-        """Count an input that an earlier run had finished."""
+        """Count an input of an earlier run."""
         self._finished_before += 1
         self._advance()
 
     def failed(self, message: str) -> None:
-        """Count an input that failed; ``message`` is one line that begins with its name."""
+        """Count a failure, a line with the input's name."""
         self._failed += 1
         if len(self._failures) < LISTED:
             self._failures.append(message)
@@ -179,7 +157,7 @@ class Tally:
         self._advance()
 
     def trace(self, error: BaseException) -> None:
-        """Write the traceback of a defect of rilievo to standard error, once per line of code."""
+        """Write a defect's traceback once."""
         place = traceback.extract_tb(error.__traceback__)[-1:]
         if place in self._traced:
             return
@@ -187,13 +165,13 @@ class Tally:
         self._write("".join(traceback.format_exception(error)).rstrip())
 
     def note(self, message: str) -> None:
-        """Keep a note on a result that needs attention."""
+        """Keep a note for the summary."""
         self._noted += 1
         if len(self._notes) < LISTED:
             self._notes.append(message)
 
     def part(self, message: str) -> None:
-        """Show the progress of one long input, at most every 10 s without a bar."""
+        """Show progress of one long input."""
         now = time.perf_counter()
         if self._bar is not None:
             self._bar.set_description_str(message)
@@ -202,7 +180,7 @@ class Tally:
             self._write(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
-        """Write a line to standard error, above the bar if there is one."""
+        """Write a line above the bar."""
         if self._bar is not None:
             self._write(for_terminal(message))
         elif self.total != 1:
@@ -274,14 +252,14 @@ def _bar(total: int | None) -> Any:
 
 
 def fail(job: Job, error: BaseException, tally: Tally) -> None:
-    """Count one input as failed and report why; even a defect of rilievo does not end the run."""
+    """Count a failed input, also by a defect."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
     tally.failed(one_line(job, error))
 
 
 def one_line(job: Job, error: BaseException) -> str:
-    """Message about a failure, on one line, which begins with the input's name."""
+    """Message of a failure."""
     name = printable(job.source)
     if isinstance(error, MemoryError):
         return f"{name}: too little memory for this photograph: make it smaller"

@@ -1,1 +1,1 @@
-"""Photographs: from an image to a prediction, and to files."""
+"""Photographs: from an image to a prediction and files."""

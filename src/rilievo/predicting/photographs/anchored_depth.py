@@ -1,4 +1,4 @@
-"""The embedded model's depth, to which affine depth of another model is anchored."""
+"""Anchoring of affine depth to the embedded model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,13 +20,7 @@ _one_at_a_time = Lock()
 
 
 def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], None]) -> Prediction:
-    """Let a prediction of affine depth be anchored when its surface is first asked for.
-
-    Args:
-        prediction: Prediction.
-        refine: Borders to leave out.
-        tell: Function that is given the remark on a doubtful anchoring.
-    """
+    """Let affine depth be anchored on demand; ``tell`` hears doubts."""
     depth, photo = prediction.depth, prediction.photo
     if photo is None:
         return prediction
@@ -45,12 +39,12 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
 
 
 def is_known(made_by: MadeBy | None) -> bool:
-    """Whether a model is one of the catalogue, or another that rilievo knows by name."""
+    """Whether rilievo knows the model by name."""
     return made_by is not None and (made_by.model in MODELS.own or made_by.model in KINDS)
 
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
-    """Depth of the embedded model, with the same borders left out."""
+    """Depth of the embedded model, with the same borders."""
     network = refined(_network().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _one_at_a_time:
         [prediction] = network.predict_raw([photo])
@@ -61,7 +55,7 @@ def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
 
 
 def anchoring_of(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anchoring:
-    """Fit affine depth to a reference, or say why a surface of it would mean nothing."""
+    """Fit affine depth to a reference, or refuse."""
     try:
         return stated_anchoring(anchor(depth, reference), is_known=is_known)
     except CalibrationError as error:
@@ -69,7 +63,7 @@ def anchoring_of(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anc
 
 
 def stated_anchoring(fit: Anchor, *, is_known: bool) -> Anchoring:
-    """Facts about a fit, which is refused where the two answers disagree in order."""
+    """Facts about a fit, or refusal."""
     rank, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
     least = LEAST_OF_KNOWN if is_known else LEAST_CORRELATION
     words = f"the order of their depths correlates by {rank:.2f}, less than"
@@ -92,7 +86,7 @@ def stated_anchoring(fit: Anchor, *, is_known: bool) -> Anchoring:
 
 
 def refused_anchoring(why: object) -> Anchoring:
-    """An anchoring that gives no surface, with the reason and what helps."""
+    """Refusal with reason and remedy."""
     return Anchoring(
         model=DEFAULT_MODEL,
         refused=Note(

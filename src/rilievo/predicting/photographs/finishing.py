@@ -1,4 +1,4 @@
-"""The one way from a network's answer to a prediction, whichever the entry point."""
+"""Way from a network's answer to a prediction."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,21 +22,16 @@ def finish(
     clip: Callable[[Prediction], Prediction] | None = None,
     tell: Callable[[str], None] = lambda note: None,
 ) -> Prediction:
-    """Bring the answer of a network to the photograph's size, in metres if a size is known.
+    """Bring an answer to the photograph's size, in metres if a size is known.
 
     Args:
-        model: Model that answered, refined.
+        model: Refined model.
         inference: Answer of the model.
-        photo: Photograph, with the camera that the user named.
+        photo: Photograph with its camera.
         options: Options of the photograph.
-        metres: Sizes that are known in this photograph; by default those of the options.
-        clip: Function that gives a frame the anchoring and the metres of its clip, in place of its
-            own.
-        tell: Function called with each doubt as it arises, so that it is told if the rest fails.
-            That about an anchoring arises when the anchoring is first read.
-
-    Returns:
-        The prediction, with all notes on it.
+        metres: Known sizes; by default of the options.
+        clip: Function that gives a frame its clip's anchoring and metres.
+        tell: Function that hears doubts at once.
 
     Raises:
         CalibrationError: If the known sizes do not determine metres.
@@ -82,7 +77,7 @@ def finish(
 
 
 def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
-    """Whether outputs of a photograph need neither normals nor confidence of the network."""
+    """Whether outputs need neither normals nor confidence."""
     # Imported on demand: predicting alone writes no files.
     from rilievo.prediction.output import Need
     from rilievo.prediction.saving import parts_of
@@ -92,17 +87,14 @@ def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Phot
 
 
 def is_metric(options: PhotoOptions, photo: Photo) -> bool:
-    """Whether sizes that are known in a photograph give it metres.
-
-    They need normals and confidence: the floor is found by normals, and ranges are by confidence.
-    """
+    """Whether known sizes give metres, which need normals and confidence."""
     sizes = options.sizes
     own_depth = bool(sizes.own_depth) and photo.own_depth is not None
     return sizes.makes_metric or sizes.camera_height is not None or own_depth
 
 
 def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[str]:
-    """Notes on options that any photograph has: doubtful units, and those without effect."""
+    """Notes on doubtful units and options without effect."""
     sizes, view = options.sizes, options.view
     if metres is None:
         metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)

@@ -1,7 +1,4 @@
-"""Fits of a prediction's depth to sizes that a user knows, to markers and to a file's own depth.
-
-Most photographs have no known size, so this module is imported where there is one.
-"""
+"""Fits of depth to known sizes, markers and a file's depth."""
 
 from dataclasses import replace
 
@@ -23,20 +20,15 @@ from rilievo.prediction.anchored import with_normals
 from rilievo.types import Camera, CameraSource, OwnDepth
 
 _MOST_CONTRADICTING = 0.25
-"""Share of the points of two views that may contradict a prediction; of more, the prediction is so
-wrong in its proportions that no range holds. Depth that a device measured is believed."""
+"""Share of points that may contradict a prediction."""
 _USUAL_OUTLIERS = 0.005
-"""Share of a sensor's pixels that are usually wrong, so that no warning is due."""
+"""Share of a sensor's pixels that are usually wrong."""
 
 
 def in_metres(
     prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
 ) -> tuple[Prediction, str | None]:
-    """Convert by known sizes and markers of this side [m], or else by the depth in its own file.
-
-    Returns:
-        The prediction, and a remark on its metres.
-    """
+    """Convert by known sizes and markers of this side [m], else the file's depth, with a remark."""
     squares: tuple[Known, ...] = ()
     if markers is not None:
         prediction, printed = with_markers(prediction, markers)
@@ -52,11 +44,7 @@ def in_metres(
 
 
 def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
-    """Read the printed markers in a photograph.
-
-    Returns:
-        The prediction, with the focal length that the markers show, and the markers as rectangles.
-    """
+    """Read printed markers, which show the focal length."""
     from rilievo.calibration.markers.printed_markers import find_markers, squares_of
 
     photo = prediction.photo
@@ -69,16 +57,7 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
 def with_rectangles(
     prediction: Prediction, sizes: tuple[Known, ...], source: CameraSource
 ) -> tuple[Prediction, tuple[Known, ...]]:
-    """Take an assumed focal length, or one by vanishing points, from rectangles that show it.
-
-    Args:
-        prediction: Prediction with its camera.
-        sizes: All that is known of the photograph.
-        source: Source of the focal length that they show.
-
-    Returns:
-        The prediction, and what is known with the sides of rectangles in order.
-    """
+    """Take a guessed focal length from rectangles, and order their sides."""
     rectangles = [size for size in sizes if isinstance(size, KnownRectangle)]
     if not rectangles:
         return prediction, sizes
@@ -91,7 +70,7 @@ def with_rectangles(
 
 
 def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
-    """Convert a prediction to metres by known sizes, if any; return it and the fit."""
+    """Convert by known sizes, if any; return the fit too."""
     if not metres:
         return prediction, None
     if prediction.depth_or_none is None:
@@ -134,7 +113,6 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
 
 
 def _outliers_of(filling: Filled) -> str | None:
-    """Warning about measured pixels that were left out; sensors always have a few."""
     if filling.outliers <= _USUAL_OUTLIERS * filling.points:
         return None
     return (
@@ -144,7 +122,6 @@ def _outliers_of(filling: Filled) -> str | None:
 
 
 def _with_measured(metric: Prediction, filling: Filled) -> Prediction:
-    """A prediction whose measured pixels stay, with that of the network beside it."""
     calibration = metric.calibration
     assert calibration is not None, "it has just been calibrated"
     calibration = replace(
@@ -165,7 +142,6 @@ def _with_measured(metric: Prediction, filling: Filled) -> Prediction:
 
 
 def _check_no_sky(prediction: Prediction, metres: Metres) -> None:
-    """Refuse points of the user's on what the model calls sky."""
     sky = prediction.sky if metres.known and metres.method is None else None
     if sky is None:
         return
@@ -180,7 +156,6 @@ def _check_no_sky(prediction: Prediction, metres: Metres) -> None:
 def _with_metres_of_affine(
     prediction: Prediction, metres: Metres
 ) -> tuple[Prediction, Calibrated | None]:
-    """Fix both numbers of affine depth by what is known, or else one after anchoring."""
     if metres.camera_height is None:
         try:
             metric, fitted = with_metres(prediction.but(anchoring=None), metres)
@@ -197,11 +172,7 @@ def _with_metres_of_affine(
 
 
 def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:
-    """Convert a prediction to metres by the depth in the photograph's own file.
-
-    Returns:
-        The prediction, unchanged if the depth cannot be used, and a remark or the reason.
-    """
+    """Convert by the file's depth, if usable, with a remark."""
     if own is None or prediction.depth_or_none is None:
         return prediction, None
     whose = f"its own depth ({own.source}) is not used"

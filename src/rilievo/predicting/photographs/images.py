@@ -1,4 +1,4 @@
-"""``rilievo.predict``: one image, or a list of them, in memory."""
+"""``rilievo.predict``: one image or a list, in memory."""
 
 import os
 import warnings
@@ -27,14 +27,14 @@ from rilievo.schema import Door, names_of, refuse_unknown, with_options
 from rilievo.types import Photo
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
-"""Types that Python can iterate over, but that hold at most one image."""
+"""Iterable types that hold one image."""
 
 _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
 _LOADING = names_of(LoadOptions, Door.PYTHON)
 
 
 def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
-    """Read depth of another instrument for a photograph (height, width) [px]."""
+    """Depth of another instrument for a photograph."""
     from rilievo.calibration.sparse import of_array, read_sparse
 
     sparse: object = sizes.sparse
@@ -70,63 +70,48 @@ def predict(
     quality: str | None = None,
     **options: Unpack[ImageKeywords],
 ) -> Prediction | list[Prediction]:
-    """Predict depth and normals of a photograph, or of each photograph in a list.
+    """Predict depth and normals of a photograph, or of each in a list.
 
     Args:
-        image: A path, an http(s) address, bytes, an open file, an array, a tensor of torch, a
-            Pillow image (``rilievo.read_photo`` says which) or a ``Photo``; or a list of them,
-            which are predicted one by one and held in memory together.
-        model: A name in ``MODELS``, an ONNX file, a loaded model, or a function of your own from an
-            image to depth (``rilievo.model``); by default the embedded one.
-            The last one that was named stays loaded for the next call; ``rilievo.unload_model``
-            drops it.
-        quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
-            best (MoGe-2 large); the last two are downloaded once.
+        image: Path, http(s) address, bytes, open file, array, tensor, Pillow image or ``Photo``, or
+            a list.
+        model: A name in ``MODELS``, an ONNX file, a model, or your function (``rilievo.model``); by
+            default the embedded one. It stays loaded until ``rilievo.unload_model``.
+        quality: Word for a model: fast (embedded), good (MoGe-2 small) or best (MoGe-2 large).
         options: Any of the following.
 
     Keyword Args:
-        device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Engine of the model, as in ``rilievo.load_model``.
-        precision: Precision of that model, as in ``rilievo.load_model``.
-        trust_code: Same as in ``rilievo.load_model``.
-        camera: Intrinsics [px] of the upright photograph: a ``Camera``, a focal length with the
-            centre in the middle, (fx, fy, cx, cy), a 3x3 matrix K, a text of these numbers with
-            commas, or a file of them; by default from EXIF, else assumed.
+        device: Same as in ``rilievo.load_model``, as the next three.
+        engine: Engine of the model.
+        precision: Precision of the arithmetic.
+        trust_code: Code that a file may name.
+        camera: Intrinsics [px] of the upright photograph: a ``Camera``, focal length, (fx, fy, cx,
+            cy), K, a text, or a file; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
-        projection: Lens in words, in place of ``camera``: equirect (a whole panorama), equirect:HxV
-            (a part, in degrees), fisheye:DEGREES, pinhole, or a lens in numbers; by default a
-            panorama if the file says so (GPano), else a pinhole.
-        vanishing_points: Find an unknown focal length from straight edges at right angles, if they
-            are clear.
-        known: Points whose depth is known, lengths and rectangles: ``KnownPoint``, ``KnownLength``
-            and ``KnownRectangle``, tuples (u, v, metres) and (u1, v1, u2, v2, metres), or the same
-            as texts with commas; they make depth metric. For one photograph only.
-        sparse: Depth from another instrument at some pixels, in place of ``known``: an array (h, w)
-            in which 0 and NaN are gaps, or a file as ``--sparse`` reads it. For one photograph.
-        sparse_unit: Metres of one count of ``sparse``, needed for whole numbers.
-        markers: Side [m] of the black squares on a page that ``rilievo markers`` wrote and that is
-            seen in the photograph, alone or with ``known``.
-        camera_height: Height of the camera above a visible floor [m], in place of ``known``.
-        own_depth: Take metres from the depth that the photograph's file holds, if no other size is
-            known. ``Photo.own_depth`` has that depth.
-        anchor: auto: surfaces, normals and one known size of affine depth take its scale and shift
-            from the embedded model, which runs when the first of them is asked for; off: they are
-            refused. ``Prediction.anchored`` has that depth.
+        projection: Lens: equirect, equirect:HxV (degrees), fisheye:DEGREES, pinhole, or numbers; by
+            default as the file says.
+        vanishing_points: Find an unknown focal length from straight edges.
+        known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, tuples (u, v, metres) and
+            (u1, v1, u2, v2, metres), or texts; they make one photograph metric.
+        sparse: Depth from another instrument: an array (h, w) with 0 and NaN as gaps, or a file.
+        sparse_unit: Metres of one count, needed for whole numbers.
+        markers: Side [m] of squares of ``rilievo markers``.
+        camera_height: Height of the camera above a visible floor [m].
+        own_depth: Take metres from the file's depth if no size is known.
+        anchor: auto: affine depth takes its scale and shift from the embedded model on demand; off:
+            no surface.
         flip: Average with the mirror image.
-        confidence: own, that of the model; or mirror, agreement with itself about the mirror image,
-            which ranks errors better on unfamiliar cameras and takes twice the time.
-        tile: Side [px] of overlapping tiles, for detail in large photographs.
-        trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
-            network sees; they have no valid depth, and a ``UserWarning`` says so.
-        alpha: mask: pixels whose alpha is below half have no valid depth and are on no surface, and
-            a ``UserWarning`` says so; keep: all have, as if they were on white.
-        stretch: Read a 16-bit grey picture with its 1st to 99th percentile as black to white;
-            without it one that spans less than a 16th of the levels is refused.
+        confidence: own; or mirror, agreement with the mirror image, better on unfamiliar cameras,
+            in twice the time.
+        tile: Side [px] of tiles, for detail.
+        trim: Leave uniform borders out, without valid depth, with a ``UserWarning``.
+        alpha: mask: transparent pixels have no valid depth, with a ``UserWarning``; keep: as on
+            white.
+        stretch: Read a 16-bit grey picture from its 1st to 99th percentile.
 
     Returns:
-        Depth of the model's kind, or ``METRIC`` if a size is known, and normals if the model gives
-        them, at the photograph's resolution. ``calibration`` has the result of a calibration; its
-        warning is also a ``UserWarning``. A list for a list.
+        Depth of the model's kind, or ``METRIC`` if a size is known, and the model's normals. A
+        warning of ``calibration`` is a ``UserWarning``.
 
     Raises:
         InputError: If the image cannot be read.
@@ -189,7 +174,6 @@ def predict(
 
 
 def _refuse_several(image: object) -> None:
-    """Refuse several images that are no list, with the call that takes them."""
     if isinstance(image, str | Path):
         is_folder, text = os.path.isdir(image), str(image)
         is_pattern = "://" not in text and {*"*?["} & {*text} and not os.path.exists(image)

@@ -1,4 +1,4 @@
-"""Sizes that the user knows in a photograph, doubts about their units, words about metres."""
+"""Known sizes of a photograph, and words about metres."""
 
 import math
 from collections.abc import Iterable
@@ -11,32 +11,31 @@ from rilievo.shapes import Field
 from rilievo.types import Calibration
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
-"""Largest usual distance, length and camera's height [m]."""
 NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
 
 @frozen
 class Metres:
-    """Sizes that the user knows: points, lengths, rectangles, the camera's height, or nothing."""
+    """Sizes that the user knows."""
 
     known: tuple[Known, ...] = ()
     camera_height: float | None = None
     smooth: bool = True
-    """Whether many facts may bend depth smoothly; False for videos, whose frames share one fit."""
+    """Whether facts may bend depth; not of videos."""
     sparse: tuple[KnownPoint, ...] = ()
-    """Points from an instrument, some of which may be wrong; in place of ``known``."""
+    """Points from an instrument, in place of ``known``."""
     measured: Field | None = None
-    """Map [m] of a sensor, 0 where it has none, that measured much of the picture."""
+    """Map [m] of a sensor, 0 for gaps."""
     method: str | None = None
-    """Source of ``known`` or ``sparse``; None if the user gave them."""
+    """Source, unless the user."""
 
     def __bool__(self) -> bool:
         return bool(self.known or self.sparse) or self.camera_height is not None
 
 
 def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
-    """Notes on known sizes in another unit than metres, and angles in another than degrees."""
+    """Notes on sizes hardly in metres, and angles in degrees."""
     notes: list[str] = []
     for fact in facts:
         is_point = isinstance(fact, KnownPoint)

@@ -1,4 +1,4 @@
-"""The camera of a photograph: as the user named it, checked, and doubts about what was named."""
+"""The user's camera of a photograph, and doubts about it."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,22 +20,22 @@ from rilievo.shapes import Pixels
 from rilievo.types import Camera, CameraSource, Photo
 
 _LONGEST_SHARE = 10.0
-"""Focal lengths below it may be shares of the width; in pixels no camera has them."""
+"""Focal lengths below it may be shares of the width."""
 _SAME_ASPECT = 0.02
 _CONTINUES = 2.0
-"""Largest difference between the left and the right column, in usual steps between columns."""
+"""Largest difference of edge columns, in usual steps."""
 _VARIED = 8.0
-"""Least variation along a column that continues [of 255]; a plain border continues anything."""
+"""Least variation along such a column [of 255]."""
 _CALM = 0.35
-"""Largest variation along the rows at both poles, as a share of that of the middle row."""
+"""Largest variation along polar rows, over the middle's."""
 _BLACK = 10
 _BLACK_SHARE = 0.02
-"""Share of the rows at a pole that are black where a panorama lacks it."""
+"""Share of black polar rows without a pole."""
 _LEAST_SIDE = 64
 
 
 def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
-    """The photograph with the camera, or the field of view [degrees], that the user named."""
+    """Photograph with the user's camera or field of view [degrees]."""
     if isinstance(named, SpelledLens):
         return _with_lens(photo, named)
     if fov is not None:
@@ -63,7 +63,6 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
 
 
 def _with_lens(photo: Photo, named: SpelledLens) -> Photo:
-    """The photograph with a lens in words."""
     if named.is_plain:
         is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if is_round else photo
@@ -72,7 +71,7 @@ def _with_lens(photo: Photo, named: SpelledLens) -> Photo:
 
 
 def panorama_note(photo: Photo) -> str | None:
-    """Note on a photograph that looks like a panorama, but is taken for another; else None."""
+    """Note on a probable panorama."""
     height, width = photo.shape
     if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
         return None
@@ -84,7 +83,7 @@ def panorama_note(photo: Photo) -> str | None:
 
 
 def goes_round(pixels: Pixels) -> bool:
-    """Whether left and right edges continue each other, and the rows at both poles are calm."""
+    """Whether it looks like a whole panorama."""
     step = max(1, pixels.shape[0] // 512)
     rows = pixels[::step].astype(np.float32).mean(axis=2)
     columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
@@ -99,12 +98,10 @@ def goes_round(pixels: Pixels) -> bool:
 
 
 def check_lens(photo: Photo, lens: Lens) -> Lens:
-    """The lens of a photograph, if it can have taken it.
-
-    A fisheye whose corners are black sees a circle, and ends there.
+    """Lens of a photograph; a fisheye ends at its circle.
 
     Raises:
-        InputError: If its distortion folds inside the picture, or the picture lacks a pole.
+        InputError: If its distortion folds inside, or a pole is missing.
     """
     height, width = photo.shape
     if isinstance(lens, Distorted):
@@ -127,7 +124,6 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
 
 
 def _line(height: int, width: int, side: int) -> np.ndarray:
-    """Pixels along one side of a picture."""
     along = np.linspace(0, (width if side < 2 else height) - 1, 65)
     across = np.full_like(along, 0 if side % 2 == 0 else (height if side < 2 else width) - 1)
     return np.stack([along, across] if side < 2 else [across, along])
@@ -184,13 +180,7 @@ def _check_poles(photo: Photo, lens: Equirectangular) -> None:
 
 
 def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[Known]) -> list[str]:
-    """Notes on a camera and on points that are hardly in pixels, as they are taken.
-
-    Args:
-        camera: Camera of a photograph; only one that the user named is noted.
-        shape: (height, width) of the photograph [px].
-        facts: Known points, lengths and rectangles in it.
-    """
+    """Notes on numbers hardly in pixels."""
     is_given = camera is not None and camera.source is CameraSource.GIVEN
     points = [at for fact in facts for at in fact.places]
     notes = [_camera_note(camera, shape)] if camera and is_given else []

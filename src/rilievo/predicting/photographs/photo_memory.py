@@ -1,8 +1,4 @@
-"""Memory that the photographs of a run take, compared with what is free.
-
-Where little is free, fewer are done at once, down to one, and a photograph that does not fit alone
-is refused without the others.
-"""
+"""Memory of a run's photographs; fewer at once where scarce."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,9 +19,9 @@ class PhotoMemory:
     """Memory for the photographs of a run.
 
     Attributes:
-        free: Bytes that were free before the first photograph; None where nothing says so.
-        at_once: Number of photographs whose results are made at once; None for the usual number.
-        pixels_ahead: Decoded pixels that may wait at each stage; None for the usual number.
+        free: Bytes free at first.
+        at_once: Results made at once.
+        pixels_ahead: Decoded pixels waiting at each stage.
     """
 
     free: int | None = None
@@ -34,31 +30,27 @@ class PhotoMemory:
 
     @property
     def note(self) -> str:
-        """Note for the user; "" where memory is not scarce."""
+        """Note for the user, if scarce."""
         if self.free is None or self.at_once is None:
             return ""
         count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
         return f"{in_bytes(self.free)} of memory are free, so {count} at once is done, not more"
 
     def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
-        """Refuse a photograph of a size that does not fit alone.
+        """Refuse a photograph that does not fit.
 
         Raises:
-            OptionError: If its results take more than was free before the first photograph.
+            OptionError: If it takes more than was free.
         """
         if self.free is not None:
             _check(size, memory_of, self.free)
 
 
 def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
-    """Compare the memory that photographs take with what is free, before any work.
-
-    Args:
-        sizes: Sizes of some of the photographs; (0, 0) where a header cannot be read.
-        memory_of: Bytes that the results of a photograph of a size take.
+    """Compare some photographs' bytes with what is free.
 
     Raises:
-        OptionError: If none of them fits alone.
+        OptionError: If none fits alone.
     """
     free = memory.free_memory()
     sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
@@ -75,7 +67,7 @@ def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> Pho
 
 
 def size_of(source: Path) -> Size:
-    """Size (height, width) that a photograph's header states; (0, 0) if it cannot be read."""
+    """Size of a photograph's header; (0, 0) if unreadable."""
     try:
         with source.open("rb") as file:
             return header_size(file, str(source), max_pixels=MAX_PIXELS)

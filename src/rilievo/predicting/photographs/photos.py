@@ -1,4 +1,4 @@
-"""Prediction of a stream of photographs: decoding, inference and encoding run in parallel."""
+"""Prediction of a stream of photographs, in parallel."""
 
 import math
 import os
@@ -20,22 +20,21 @@ from rilievo.predicting.summary import FAILURES, Tally, fail
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000
-"""Decoded pixels that may wait at each of three stages (read, inferred, written); the last
-photograph may exceed it. It bounds memory, whatever the batch size."""
+"""Decoded pixels waiting at each of three stages, bounding memory."""
 
 UNREAD_PIXELS = 6_000_000
-"""Least number of pixels that a photograph counts for while it is decoded: its size is unknown."""
+"""Least pixels of a photograph not yet decoded."""
 
 MOST_WORKERS = 16
-"""Largest number of threads that read, and of threads that write."""
+"""Most threads that read, and that write."""
 
 MOST_UNPLACED = 256
-"""Largest number of photographs whose results are written but not renamed: a kill loses them."""
+"""Most photographs not renamed, which a kill loses."""
 
 Save = Callable[[Job, Photo, Inference], Placement | None]
-"""Brings one answer to the photograph's size and writes it; gives what remains to be placed."""
+"""Function that writes an answer; gives what remains to be placed."""
 Read = Callable[[Job], Photo]
-"""Reads a photograph, with the camera that the user named."""
+"""Function that reads a photograph."""
 
 Batch = Sequence[tuple[Job, Photo]]
 Item = TypeVar("Item")
@@ -44,16 +43,12 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True, eq=False)
 class _Work(Generic[Item, Result]):
-    """Work on photographs in a pool."""
-
     item: Item
     future: Future[Result]
     pixels: int
 
 
 class _Queue(Generic[Item, Result]):
-    """Work in one pool, oldest first, bounded in number and in pixels."""
-
     def __init__(self, workers: int, name: str, *, most: int, pixels: int) -> None:
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._most, self._pixels = most, pixels
@@ -67,7 +62,6 @@ class _Queue(Generic[Item, Result]):
     def add(
         self, item: Item, pixels: int, function: Callable[..., Result], *arguments: object
     ) -> _Work[Item, Result]:
-        """Begin to call a function in the pool."""
         work: _Work[Item, Result] = _Work(item, Future(), pixels)
         with _cancel_if_interrupted(work.future):
             self.waiting.append(work)
@@ -75,18 +69,13 @@ class _Queue(Generic[Item, Result]):
         return work
 
     def cancel(self) -> None:
-        """Cancel the work that has not begun."""
         for work in self.waiting:
             work.future.cancel()
 
 
 @contextmanager
 def _cancel_if_interrupted(future: Future[Result]) -> Iterator[None]:
-    """Cancel a call that has not begun when its submission is interrupted.
-
-    Ctrl-C that comes while ``submit`` starts a thread loses the future that it returns, though the
-    call is made. Ours is at hand before: it is cancelled, or the call is waited for.
-    """
+    """Cancel a call whose submission is interrupted: Ctrl-C in ``submit`` loses its future."""
     try:
         yield
     except BaseException:
@@ -105,11 +94,7 @@ def _call(
 
 
 class _Writers:
-    """Answers that are brought to their photographs' size and written in a pool, then placed.
-
-    Results are placed in groups: all that arrive during one placement form the next. A sync of the
-    disk takes as long for many files as for one, and longer than most photographs.
-    """
+    """Answers finished in a pool, placed in groups with one sync."""
 
     def __init__(self, save: Save, tally: Tally, workers: int, pixels: int) -> None:
         self.queue: _Queue[Job, Placement | None] = _Queue(
@@ -123,14 +108,12 @@ class _Writers:
         self.is_settled = False
 
     def write(self, inferred: _Work[Batch, list[Inference]], model: Model) -> None:
-        """Queue the answers to a batch, and wait for the oldest while the queue is full."""
         for job, photo, inference in _answers(inferred, model, self._tally):
             while self.queue.is_full:
                 self._settle_oldest()
             self.queue.add(job, math.prod(photo.shape), self._save, job, photo, inference)
 
     def settle(self) -> None:
-        """Wait for all work that was not cancelled, and count it."""
         while self.queue.waiting:
             self._settle_oldest()
         while self._under_way or self._unplaced:
@@ -140,7 +123,7 @@ class _Writers:
         self.is_settled = True
 
     def _settle_oldest(self) -> None:
-        """Wait for the oldest answer; an interruption at any line loses none."""
+        """Wait for the oldest; an interruption loses none."""
         work = self.queue.waiting[0]
         if work.future.cancelled():
             self.queue.waiting.popleft()
@@ -164,11 +147,7 @@ class _Writers:
                 raise error
 
     def _place_next(self) -> None:
-        """Wait for the group under way, count it, and start the next.
-
-        A group whose start was interrupted is still under way, without a future or with a
-        cancelled one: it is a part of the next.
-        """
+        """Count the group under way, start the next with interrupted ones."""
         if self._future is not None and not self._future.cancelled():
             errors = self._future.result()
             with whole():
@@ -188,12 +167,11 @@ class _Writers:
 
 
 def most_at_once(pixels: int) -> int:
-    """Number of photographs of so many pixels whose results are made at once."""
+    """Number of photographs of so many pixels finished at once."""
     return min(_workers(), max(1, math.ceil(PIXELS_AHEAD / max(1, pixels))))
 
 
 def _workers() -> int:
-    """Number of threads that read, and of threads that write."""
     return min(max(2, os.cpu_count() or 1), MOST_WORKERS)
 
 
@@ -209,11 +187,7 @@ def predict_photos(
     at_once: int | None = None,
     pixels_ahead: int | None = None,
 ) -> None:
-    """Predict every job and write its results; failures are counted by ``tally`` and skipped.
-
-    Results are written in the order of the jobs, though several may be written at once: at most
-    ``at_once``, where memory is scarce.
-    """
+    """Predict every job, write in order, count failures."""
     workers = min(_workers(), at_once or MOST_WORKERS)
     pixels_ahead = pixels_ahead or PIXELS_AHEAD
     readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2, pixels=pixels_ahead)
@@ -273,10 +247,6 @@ def _batches(
     most: int,
     pixels_ahead: int,
 ) -> Iterator[Batch]:
-    """Yield the readable photographs, decoded ahead of their use; fewer at once if they are large.
-
-    A folder's photographs are mostly from one camera, so the next has probably the last one's size.
-    """
     jobs, expected = iter(jobs), UNREAD_PIXELS
     batch: list[tuple[Job, Photo]] = []
     pixels = 0
@@ -304,7 +274,6 @@ def _batches(
 
 
 def _measure(work: _Work[Job, Photo], future: Future[Photo]) -> None:
-    """Replace the expected number of pixels by that of the photograph; 0 if there is none."""
     is_read = not future.cancelled() and not future.exception()
     work.pixels = math.prod(future.result().shape) if is_read else 0
 
@@ -312,7 +281,7 @@ def _measure(work: _Work[Job, Photo], future: Future[Photo]) -> None:
 def _answers(
     inferred: _Work[Batch, list[Inference]], model: Model, tally: Tally
 ) -> Iterator[tuple[Job, Photo, Inference]]:
-    """Yield the network's outputs of a batch; if it failed as a whole, of each photograph alone."""
+    """Outputs of a batch, or if it failed, one by one."""
     batch = inferred.item
     pairs: list[tuple[tuple[Job, Photo], Inference | None]]
     try:

@@ -1,4 +1,4 @@
-"""Results of photographs: from a network's output to files, and which inputs are finished."""
+"""Results of photographs, and which are finished."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,25 +38,23 @@ from rilievo.types import Photo, Setting
 
 @frozen
 class Results:
-    """Writer of the results of one run's photographs; it knows which ones are finished."""
+    """Writer of a run's results."""
 
     model: Model
     options: PredictOptions
     note: Callable[[str], None] = lambda message: None
-    """Function called with each note for the user."""
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
-    """Name and size of the first photograph of ``--same-camera``; the others must match it."""
+    """First photograph of ``--same-camera``."""
     memory: PhotoMemory = PhotoMemory()
-    """Memory for the photographs."""
 
     @property
     def thoroughness(self) -> Thoroughness:
-        """Thoroughness of comparisons of an earlier run's files with what was written."""
+        """Thoroughness of comparisons with earlier files."""
         return Thoroughness.HASHES if self.options.saving.resume == "hash" else Thoroughness.ENDS
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Outputs to write; for ``all``, those that this model and installation can make."""
+        """Outputs to write."""
         saving = self.options.saving
         if not saving.asks_for_all:
             return saving.formats
@@ -65,14 +63,14 @@ class Results:
         )
 
     def left_out_of_all(self) -> Iterator[str]:
-        """Notes on outputs of ``all`` that lack only an installed package."""
+        """Notes on outputs of ``all`` without a package."""
         for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
             extra = OUTPUTS[name].extra
             if not self._missing(name) and not is_installed(name):
                 yield Note(f"{{save=all}} leaves out {literal(name)}, which needs rilievo[{extra}]")
 
     def check(self) -> None:
-        """Refuse, before any work, outputs that cannot be made for any photograph."""
+        """Refuse outputs that cannot be made."""
         check_outputs(self.formats)
         if self.options.sizes.markers is not None:
             with needing("", "markers", option="markers"):
@@ -99,7 +97,6 @@ class Results:
                 )
 
     def _missing(self, name: str) -> list[Need]:
-        """Needs of a format that this model, with the sizes that the user knows, does not meet."""
         card = self.model.card
         has_depth, is_depth = card.kind is not None, card.kind is not None and card.kind.is_depth
         anchors = has_depth and not is_depth and self.options.surface.anchors
@@ -115,7 +112,7 @@ class Results:
         return [need for need in OUTPUTS[name].needs if not conditions[need]]
 
     def bytes_of(self, shape: tuple[int, int]) -> int:
-        """Least number of bytes that the results of a photograph (height, width) take."""
+        """Least bytes of a photograph's results."""
         card = self.model.card
         gives = {
             Need.DEPTH: card.kind is not None,
@@ -127,11 +124,11 @@ class Results:
         return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
 
     def memory_of(self, shape: tuple[int, int]) -> int:
-        """Least number of bytes of memory that the results of a photograph or frame take."""
+        """Least memory for them."""
         return memory_of(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
-        """Read a photograph, with its own depth only where that may give metres."""
+        """Read a photograph, with its own depth if useful."""
         own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
         if self.memory.at_once is not None:
             self.memory.check(size_of(job.source), self.memory_of)
@@ -140,7 +137,7 @@ class Results:
         return self.prepare(photo)
 
     def prepare(self, photo: Photo) -> Photo:
-        """Give a photograph the camera that the user named."""
+        """Give a photograph the user's camera."""
         if self.options.sizes.same_camera and self.first:
             name, (height, width) = self.first[0]
             if photo.shape != (height, width):
@@ -156,11 +153,11 @@ class Results:
         return with_camera(photo, view.given_camera, view.fov)
 
     def is_of_depth_alone(self, job: Job, photo: Photo) -> bool:
-        """Whether what is written for a photograph needs neither normals nor confidence."""
+        """Whether neither normals nor confidence are needed."""
         return is_of_depth_alone(self.options, [*self.to_write(job)], photo)
 
     def take_size(self, jobs: Iterable[Job]) -> None:
-        """Take the size of the first readable photograph as the size of all."""
+        """Take the first photograph's size as all."""
         for job in jobs:
             if job.medium is not Medium.PHOTO:
                 continue
@@ -170,7 +167,7 @@ class Results:
                 return
 
     def metres(self, job: Job, shape: tuple[int, int]) -> Metres:
-        """Collect the known sizes in one photograph, or in the first frame of a clip."""
+        """Known sizes of a photograph or first frame."""
         sizes = self.options.sizes
         metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
         if sizes.sparse is None:
@@ -182,7 +179,6 @@ class Results:
         return replace(metres, sparse=points.points, measured=points.measured)
 
     def _known(self, job: Job) -> tuple[Known, ...]:
-        """Known points and lengths of one photograph, from the options or their table."""
         sizes = self.options.sizes
         if sizes.table is None:
             return sizes.facts
@@ -196,7 +192,6 @@ class Results:
         return facts
 
     def _sparse_file(self, job: Job, sparse: Path) -> Path:
-        """File of a photograph's sparse depth, found by its path in the tree of results."""
         output = self.options.saving.output
         inside = job.target.is_relative_to(output)
         return find_sparse(
@@ -204,11 +199,7 @@ class Results:
         )
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
-        """Finish a prediction at the photograph's size, in metres if asked, and write its parts.
-
-        Returns:
-            A placement to complete, best with others; None if the results are in place.
-        """
+        """Write a prediction's parts; return what remains to be placed."""
         options = self.options
         needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
         check_room(job.target.parent, needed, what, "choose another folder with {output}")
@@ -247,10 +238,7 @@ class Results:
         )
 
     def to_write(self, job: Job) -> Mapping[str, SaveOptions]:
-        """Outputs to write for a photograph, with their options.
-
-        Besides those asked for there are those that are damaged, which are made again as they were.
-        """
+        """Outputs to write, damaged ones as before."""
         saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
         for facts in self._there(job):
             name = facts.output
@@ -265,7 +253,7 @@ class Results:
         return {name: saving[name] for name in OUTPUTS.ordered([*saving])}
 
     def is_finished(self, job: Job) -> bool:
-        """Whether an earlier run with the same options and the same photograph has finished."""
+        """Whether an earlier run finished it alike."""
         path = sidecar_path(job.target)
         if self.options.saving.overwrite or not path.exists():
             return False
@@ -304,22 +292,17 @@ class Results:
         return True
 
     def _there(self, job: Job) -> tuple[FileFacts, ...]:
-        """Files of an earlier run."""
         is_new = self.options.saving.overwrite
         before = None if is_new else find_sidecar(sidecar_path(job.target))
         return () if before is None else before.files
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
-        """Outputs to write for a video, and whether there are results already.
-
-        A folder of frames holds several formats, so the outputs of an earlier run with the same
-        options are written again together with the added ones.
-        """
+        """Outputs for a video and of an earlier run, if any."""
         there = {facts.output for facts in self._there(job)}
         return OUTPUTS.ordered(there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
-        """Other facts that the files depend on: options, and size and time of the source."""
+        """Options and source that files depend on."""
         options, sizes, saving = self.options, self.options.sizes, self.options.saving
         try:
             size, modified = _fingerprint(job)
@@ -357,7 +340,6 @@ class Results:
 
 
 def _fingerprint(job: Job) -> tuple[int, int]:
-    """Bytes and time of a file; for a folder of frames, their sum and the latest time."""
     facts = job.source.stat()
     if job.medium is not Medium.SEQUENCE:
         return facts.st_size, facts.st_mtime_ns

@@ -1,1 +1,1 @@
-"""Videos: depth that is steady over time, frame by frame or in two passes."""
+"""Videos: frame by frame, or steady in two passes."""

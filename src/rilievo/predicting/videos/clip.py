@@ -1,10 +1,7 @@
 """Prediction of one video in two passes and constant memory.
 
-In the first pass (``survey``) every frame is predicted, and the answers, at the network's
-resolution, are stored in a temporary file. They give what needs the whole video: one correction
-per frame (``temporal``), one colour range and one 16-bit scale (``extent``). In the second pass the
-frames are finished at their own size and written; they are decoded again only where an output shows
-them.
+The first stores answers, from which corrections (``temporal``), colours and 16-bit scale
+(``extent``) follow; the second finishes and writes frames.
 """
 
 import os
@@ -72,11 +69,9 @@ from rilievo.prediction.saving import parts_of
 from rilievo.types import Photo, Setting
 
 _PIXELS_AT_ONCE = 32_000_000
-"""Pixels of finished frames that are drawn at the same time; bounds memory."""
 _NAMED = 4
-"""Most shots whose borders a note names."""
 _FEWEST_BYTES = 16
-"""Bytes of the smallest frame of a video, where its length may be a lie."""
+"""Least bytes of a frame, as lengths may lie."""
 
 
 def predict_clip(
@@ -86,11 +81,7 @@ def predict_clip(
     options: ClipOptions,
     report: Report = lambda done, total: None,
 ) -> ClipSidecar:
-    """Predict a video and write its results, all of them or none.
-
-    Returns:
-        The content of the JSON.
-    """
+    """Predict a video, write all or nothing, return the JSON."""
     rows = _rows(source, target, options)
     names = [row.path.name for row in rows]
     if any(row.video for row in rows):
@@ -129,7 +120,7 @@ def predict_clip(
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
 
     def renew() -> str | None:
-        """Add to what another run has written since, or refuse to."""
+        """Add another run's results, or refuse."""
         if state_of(target) == state:
             return None
         before = agreeing(target, sidecar, options.run, Thoroughness.ENDS)
@@ -143,7 +134,6 @@ def predict_clip(
 
 
 def _most_frames(source: FrameSource) -> int:
-    """Number of frames to expect; 0 if it is unknown. No file holds a frame in fewer bytes."""
     if source.frame_estimate is None or source.path.is_dir():
         return source.frame_estimate or 0
     return min(source.frame_estimate, source.path.stat().st_size // _FEWEST_BYTES)
@@ -151,8 +141,6 @@ def _most_frames(source: FrameSource) -> int:
 
 @frozen
 class _Clip:
-    """A video after its first pass."""
-
     source: FrameSource
     model: Model
     options: ClipOptions
@@ -164,7 +152,6 @@ class _Clip:
     def write(
         self, rows: Sequence[SinkRow], placement: Placement, parts: ExitStack, report: Report
     ) -> ClipSidecar:
-        """Run the second pass and write everything but the JSON."""
         extent = self._extent()
         form = ClipForm(
             size=self.source.size,
@@ -199,7 +186,6 @@ class _Clip:
 
     @property
     def _origin(self) -> int:
-        """Time in the source that becomes zero in the results [ticks]."""
         return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
 
     def _sound(self) -> SoundSource | None:
@@ -211,7 +197,6 @@ class _Clip:
         return SoundSource(path=self.source.path, origin=origin)
 
     def _answers(self) -> Iterator[Inference]:
-        """Yield the answers with the scale of the video, steady while the camera stands still."""
         kind = self.model.card.kind
         return steady_answers(
             self.stored,
@@ -221,7 +206,6 @@ class _Clip:
         )
 
     def _prediction(self, answer: Inference, photo: Photo, model: Model, index: int) -> Prediction:
-        """Bring the corrected answer of a frame to the size of ``photo``, in metres if known."""
         first_pass = self.first_pass
         shot, metric = first_pass.shot_of(index), first_pass.metric
         # The JSON has one camera for a shot; a camera of the photo still takes precedence.
@@ -235,13 +219,11 @@ class _Clip:
         return self.options.finish(model, answer, photo, clip=clip)
 
     def _extent(self) -> Extent | None:
-        """Measure the depth at the network's resolution; finished frames do not exceed it."""
         if self.first_pass.about.depth is None:
             return None
         return measure(self._predictions(), count=self.stored.count, what=self.options.save.draw)
 
     def _predictions(self) -> Iterator[Prediction]:
-        """Yield predictions of depth and sky at the network's size."""
         for index, answer in enumerate(self._answers()):
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
@@ -263,21 +245,17 @@ class _Clip:
             raise changed
 
     def _is_unchanged(self) -> bool:
-        """Whether the video is the one that the first pass read."""
         with suppress(OSError):
             return state_of_source(self.source.path) == self.source_state
         return False
 
     def _blank_frames(self) -> Iterator[Frame]:
-        """Yield the frames of the first pass without their pixels."""
         blank = np.broadcast_to(np.uint8(0), (*self.source.size, 3))
         for index, ticks in enumerate(self.first_pass.ticks):
             photo = Photo(pixels=blank, name=f"{self.source.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
 
     def _render(self, sinks: Sequence[Sink], report: Report) -> int:
-        """Finish and write every frame; return the number of pixels with depth."""
-
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
@@ -331,7 +309,6 @@ class _Clip:
         return "left out: neither MP4 nor Matroska holds its codec"
 
     def _border_note(self) -> str | None:
-        """Note on the borders that were left out, and of which shots; None without any."""
         shots, size = self.first_pass.shots, self.source.size
         if len(set(self.first_pass.borders)) == 1:
             return margins_note(self.first_pass.borders[0], size)
@@ -372,13 +349,11 @@ class _Clip:
 
 
 def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: FirstPass) -> bool:
-    """Whether anything is made of the pixels of frames, which are decoded once more for it."""
     is_shown = any(row.video is None or Need.PHOTO in parts_of(row.outputs) for row in rows)
     return is_shown or source.has_alpha or bool(first_pass.anchorings)
 
 
 def _opened(row: SinkRow, form: ClipForm, placement: Placement, parts: ExitStack) -> Sink:
-    """Open a row as a part of a placement; ``parts`` closes it."""
     if row.video is None:
         return FolderSink(placement.part_folder(row.path), row.path.name, row.outputs, form)
     # Imported on demand: it needs PyAV.

@@ -1,8 +1,4 @@
-"""Anchoring of a video or a stream: a scale with a shift for each shot, from several frames of it.
-
-A stream has no end to wait for. Its fit is made of the latest frames of a shot that the embedded
-model saw, and it sees a frame only where something asks for anchored depth.
-"""
+"""Anchoring of shots, from several frames; a stream's from the latest."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,20 +22,17 @@ from rilievo.shapes import Float32, Values
 from rilievo.types import Anchoring, DepthKind, DepthMap, Photo
 
 _FRAMES = 8
-"""Most frames of a shot that are kept: evenly spread, or the latest ones of a stream."""
+"""Most frames of a shot."""
 _APART = 16
-"""Frames between two of a stream that are kept, once a shot has that many."""
+"""Frames between two of a stream."""
 _PLACES = 512
-"""Most places of a frame that are kept."""
 
 Reference = Callable[[Photo], DepthMap]
-"""Function that gives the embedded model's depth of a frame."""
+"""Function to a frame's reference depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Values of a frame beside the reference, at the same places."""
-
     frame: int
     x: Float32[np.ndarray, "n"]
     reference: Float32[np.ndarray, "n"]
@@ -56,18 +49,15 @@ def _joined(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Values:
 
 
 class _Shot:
-    """Evenly spread frames of a shot whose length is not known yet."""
-
     def __init__(self, first: int) -> None:
         self.first, self.stride = first, 1
         self.pairs: list[_Pair] = []
 
     def takes(self, frame: int) -> bool:
-        """Whether a frame is one to keep."""
         return (frame - self.first) % self.stride == 0
 
     def add(self, pair: _Pair) -> None:
-        """Keep a frame, and at ``_FRAMES`` only every second one from there on."""
+        """Add a frame; when full, keep every second."""
         self.pairs.append(pair)
         if len(self.pairs) > _FRAMES:
             self.stride *= 2
@@ -75,7 +65,7 @@ class _Shot:
 
 
 class AnchorTrack:
-    """Collector of the frames to which each shot of a video is anchored."""
+    """Collector of frames that anchor shots."""
 
     def __init__(self, reference: Reference, kind: DepthKind, *, is_known: bool) -> None:
         self._reference, self._is_inverse = reference, kind is DepthKind.AFFINE_INVERSE
@@ -83,7 +73,7 @@ class AnchorTrack:
         self._shots: list[_Shot] = []
 
     def watch(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
-        """Take the next frame, whose shot began at the frame ``first``."""
+        """Take the next frame of a shot."""
         if not self._shots or self._shots[-1].first != first:
             self._shots.append(_Shot(first))
         shot = self._shots[-1]
@@ -92,7 +82,7 @@ class AnchorTrack:
         shot.add(_pair(frame, depth, self._reference(photo)))
 
     def anchorings(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
-        """One anchoring a shot, for answers after their corrections.
+        """Anchorings of shots.
 
         Raises:
             InputError: If a shot cannot be anchored.
@@ -129,14 +119,12 @@ class AnchorTrack:
 
 @dataclass(slots=True)
 class _OpenShot:
-    """Frames of a stream's shot that the embedded model saw, the latest ones."""
-
     first: int
     pairs: deque[_Pair] = field(default_factory=lambda: deque(maxlen=_FRAMES))
     lock: Lock = field(default_factory=Lock)
 
     def takes(self, frame: int) -> bool:
-        """Whether to show a frame to the embedded model: frames 0, 1, 2, 4, 8, 16, 32, 48, ..."""
+        """Whether to show frame 0, 1, 2, 4, 8, 16, 32, 48, ..."""
         if not self.pairs:
             return True
         last = self.pairs[-1].frame
@@ -145,7 +133,6 @@ class _OpenShot:
     def anchoring(
         self, frame: int, depth: DepthMap, photo: Photo, reference: Reference, *, is_known: bool
     ) -> Anchoring:
-        """Anchoring of a frame, by those that were seen so far."""
         with self.lock:
             try:
                 if self.takes(frame):
@@ -160,7 +147,7 @@ class _OpenShot:
 
 
 class RunningAnchor:
-    """Anchoring of the frames of a stream, given in order."""
+    """Anchoring of a stream's frames in order."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
@@ -169,10 +156,7 @@ class RunningAnchor:
         self._shot = _OpenShot(0)
 
     def watch(self, prediction: Prediction) -> Prediction:
-        """Let the next frame be anchored when its surface is first asked for.
-
-        A prediction that has depth as it is, or none at all, stays as it is.
-        """
+        """Let the next frame be anchored on demand."""
         depth, photo = prediction.depth_or_none, prediction.photo
         if depth is None or depth.is_depth or photo is None:
             return prediction

@@ -23,18 +23,15 @@ from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
 
 @frozen
 class MetricConversion:
-    """Conversion of a video's depth to metres, found from the first frame."""
+    """Conversion to metres, from the first frame."""
 
     fit: Fit
     facts: Calibration
     is_anchored: bool = False
-    """Whether it applies to anchored depth, in the place of the model's own."""
+    """Whether it applies to anchored depth."""
 
     def applied_to(self, prediction: Prediction) -> Prediction:
-        """Convert a prediction, which has the scale (and shift) of the first frame, to metres.
-
-        Pixels for which the fit gives no positive depth become invalid.
-        """
+        """Convert depth; what is not positive becomes invalid."""
         if self.is_anchored:
             prediction = prediction.anchored
         metres = to_depth(prediction.depth, self.fit)
@@ -47,10 +44,7 @@ class MetricConversion:
 
 @runtime_checkable
 class Finish(Protocol):
-    """Function that brings the answer of a network to a frame's size.
-
-    ``clip`` gives the prediction the anchoring and the metres of its video.
-    """
+    """Function from an answer to a frame's prediction."""
 
     def __call__(
         self,
@@ -65,31 +59,24 @@ class Finish(Protocol):
 
 
 def finish_by(options: PhotoOptions) -> Finish:
-    """Function that finishes frames as photographs with these options, but for known sizes.
-
-    Those of a video are known in its first frame alone (``ClipOptions.calibrate``).
-    """
+    """Function that finishes frames, but for known sizes."""
     return partial(finish, options=options, metres=Metres())
 
 
 @frozen
 class ClipOptions:
-    """Options of predicting and writing one video.
+    """Options of one video.
 
     Attributes:
         outputs: Names in ``OUTPUTS``.
-        save: Options of writing. One colour range serves the whole video.
-        batch_size: Number of frames that go through the network together.
-        temporal: Whether the scales of frames are aligned.
-        prepare: Function that gives a frame the camera that the user named.
-        checks_pixels: Whether that function compares the camera with the frame's pixels.
-        calibrate: Function from the first frame to metres; returns None if no size is known.
-        finish: Function that finishes a frame.
-        is_metric: Function that tells whether a frame's depth will be in metres, for which normals
-            and confidence are needed.
-        reference: Function that gives the depth to which frames are anchored.
-        run: Other options of the run, for the JSON.
-        stages: Stopwatch of the stages.
+        batch_size: Frames in a run of the network.
+        temporal: Whether scales are aligned.
+        prepare: Gives a frame the user's camera.
+        checks_pixels: Whether ``prepare`` reads pixels.
+        calibrate: Function from the first frame to metres.
+        is_metric: Tells whether depth will be in metres.
+        reference: Function to depth for anchoring.
+        run: Options for the JSON.
     """
 
     outputs: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Outputs of a video: files that frames go to, what these share, and the facts recorded."""
+"""Outputs of a video, and facts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -31,26 +31,18 @@ class VideoFacts:
     """Facts about a video.
 
     Attributes:
-        frames: Number of frames read and written.
-        rate: Average frames per second.
-        time_base: Seconds of one tick, as a fraction.
-        ticks: Time at which each frame is shown, from ``origin`` [ticks]; videos in Matroska are
-            rounded to the millisecond.
-        origin: Time in the source that is zero here [s], as a fraction.
-        shots: Indices of the frames at which a shot begins; the ratio of the scales of different
-            shots is unknown, unless depth is metric.
-        borders: Rows and columns on each side that were left out of each shot; empty if nothing
-            was.
-        cameras: Camera of each shot; empty if the video's camera is that of all.
-        anchorings: Anchoring of each shot, where something is made of anchored depth.
-        scales: Factor of each frame's numbers from the model, which aligns the frames.
-        shifts: Number added after that; all zero except for the affine kinds.
-        names: File names of the frames of a sequence; empty for a video.
-        still: First and last frame of each stretch in which the camera stands still, and depth is
-            averaged over time.
-        sound: Treatment of the sound, in words.
-        notes: Treatment of all frames, in words.
-        faults: Faults in the source, one line each.
+        rate: Frames per second.
+        time_base: Seconds of a tick, as a fraction.
+        ticks: Time from ``origin`` [ticks]; Matroska rounds to the millisecond.
+        origin: Time in the source [s], as a fraction.
+        shots: First frames; scales of shots are unrelated unless metric.
+        borders: Borders left out of each shot.
+        cameras: Camera of each shot; empty if one.
+        anchorings: Anchoring of each shot.
+        scales: Factor of each frame's numbers.
+        shifts: Number added after that.
+        names: Files of a sequence.
+        still: First and last frame of still stretches.
     """
 
     frames: int
@@ -73,19 +65,14 @@ class VideoFacts:
 
 @frozen
 class ClipSidecar(Sidecar):
-    """Everything that a reader of a video's results must know."""
+    """Facts for readers of a video's results."""
 
     video: VideoFacts
 
 
 @frozen
 class Extent:
-    """Range of the depth of a whole video.
-
-    Attributes:
-        colours: Range of the numbers that pictures draw.
-        has_sky: Whether pictures draw a sky.
-    """
+    """Range of the depth of a video."""
 
     kind: DepthKind
     low: float
@@ -95,13 +82,13 @@ class Extent:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Range that numbers of 16 bits can state; also where no pixel has depth."""
+        """Range that 16-bit numbers can state."""
         return self.low, self.high or 1.0
 
 
 @frozen
 class ClipForm:
-    """Properties that the results of one video share."""
+    """Properties that a video's results share."""
 
     size: tuple[int, int]
     rate: Fraction
@@ -111,21 +98,21 @@ class ClipForm:
     options: SaveOptions
 
     def video(self, coding: Coding) -> VideoFormat:
-        """Format of a video file with these properties."""
+        """Format of a video file with these."""
         return VideoFormat(size=self.size, rate=self.rate, time_base=self.time_base, coding=coding)
 
 
 class Sink(ABC):
-    """Writer of a video's predictions for one or more outputs."""
+    """Writer of a video's predictions."""
 
     @property
     def fault(self) -> str | None:
-        """Fault in the sound, one line; None if there is none."""
+        """Fault in the sound, one line."""
         return None
 
     @abstractmethod
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Make the data to write for a frame; called in any order, from several threads."""
+        """Make a frame's data, in any order, from several threads."""
 
     @abstractmethod
     def write(self, rendered: Rendered, ticks: int) -> None:
@@ -133,7 +120,7 @@ class Sink(ABC):
 
     @abstractmethod
     def finish(self) -> list[FileFacts]:
-        """Complete the files and return the facts about them."""
+        """Complete the files."""
 
 
 @frozen
@@ -143,7 +130,7 @@ class _FrameFile:
 
 
 class FolderSink(Sink):
-    """A folder of files for each frame: ``000000.depth.npy`` and on, or the names of a sequence."""
+    """Folder of each frame's files, ``000000.depth.npy`` and on."""
 
     def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
         self._part, self._folder, self._form = part, folder, form
@@ -174,10 +161,10 @@ class FolderSink(Sink):
         return None
 
     def write(self, rendered: Rendered, ticks: int) -> None:
-        """Do nothing: ``render`` has written the files."""
+        """Do nothing: ``render`` wrote the files."""
 
     def finish(self) -> list[FileFacts]:
-        """Return the facts about the files, which are those of the first frame."""
+        """Facts of the first frame's files."""
         return [self._total(written) for written in self._written.values() if written]
 
     def _total(self, written: Mapping[int, _FrameFile]) -> FileFacts:
@@ -195,13 +182,7 @@ class FolderSink(Sink):
 
 @frozen
 class SinkRow:
-    """A video, or the folder of files, among the results of one video.
-
-    Attributes:
-        path: Path of the video or the folder.
-        outputs: Outputs that it holds: one, or those that are files of frames.
-        video: Form of its output as a video; None for a folder.
-    """
+    """Video, or folder of files."""
 
     path: Path
     outputs: tuple[str, ...]
@@ -211,10 +192,7 @@ class SinkRow:
 def sink_rows(
     target: Path, outputs: Sequence[str], *, picture_suffix: str, is_sequence: bool
 ) -> tuple[SinkRow, ...]:
-    """Rows of the results of one video, the folder last.
-
-    16-bit numbers of a sequence are files, as its frames are.
-    """
+    """Rows of a video's results, the folder last."""
     rows: list[SinkRow] = []
     in_folder: list[str] = []
     for output in outputs:

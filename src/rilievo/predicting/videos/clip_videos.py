@@ -1,4 +1,4 @@
-"""Outputs of a video that are videos themselves: pictures, and depth as 16-bit numbers."""
+"""Outputs that are videos."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -35,7 +35,7 @@ _HOME = __name__.rpartition(".")[0]
 
 
 class VideoSink(Sink):
-    """A video whose frames are drawn from the predictions."""
+    """Video drawn from predictions."""
 
     def __init__(
         self, writer: VideoWriter, facts: FileFacts, draw: Callable[..., Rendered]
@@ -44,7 +44,7 @@ class VideoSink(Sink):
 
     @property
     def fault(self) -> str | None:
-        """Fault in the sound, one line; None if there is none."""
+        """Fault in the sound, one line."""
         return self._writer.fault
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
@@ -65,7 +65,7 @@ class VideoSink(Sink):
 
 
 class ColourSink(VideoSink):
-    """A video of depth in colours, its sky in one of its own."""
+    """Video of depth in colours, sky apart."""
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
@@ -74,7 +74,7 @@ class ColourSink(VideoSink):
 
 
 class NormalsSink(VideoSink):
-    """A video of normals, grey where there are none."""
+    """Video of normals, grey where missing."""
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
@@ -84,14 +84,7 @@ class NormalsSink(VideoSink):
 
 @frozen
 class Drawing:
-    """Frames of an output that is a video.
-
-    Attributes:
-        facts: Facts about the file.
-        draw: Function that draws a frame from the parts that the output needs.
-        sink: Class that calls it.
-        size: (height, width) of frames, if it is not that of the source.
-    """
+    """Frames of a video; ``draw`` takes the parts that it needs."""
 
     facts: FileFacts
     draw: Callable[..., Rendered]
@@ -102,7 +95,7 @@ class Drawing:
 def open_video(
     row: SinkRow, video: VideoForm, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> VideoSink:
-    """Open an output that is a video, as a part of a placement; ``parts`` closes it."""
+    """Open a video as a part of a placement."""
     drawing: Drawing = load(video.drawing, _HOME)(row.path.name, form)
     like = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:
@@ -113,7 +106,7 @@ def open_video(
 
 
 def colour(name: str, form: ClipForm) -> Drawing:
-    """Depth in colours, with one range for the whole video."""
+    """Depth in colours, in one range."""
     assert form.extent is not None, "outputs that need depth are refused before"
     limits, options = _limits(form.extent, form.options), form.options
     draw = partial(depth_picture, options=options, limits=limits)
@@ -149,7 +142,7 @@ def stereo(name: str, form: ClipForm) -> Drawing:
 
 
 def numbers(name: str, form: ClipForm) -> Drawing:
-    """Depth as 16-bit numbers, with one coding for the whole video."""
+    """Depth as 16-bit numbers in one coding."""
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
     coding = coding_of(kind, *form.extent.ends)

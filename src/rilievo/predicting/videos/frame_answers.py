@@ -1,11 +1,6 @@
-"""Network outputs of a video: kept in a file between the passes, and steady where nothing moves.
+"""Network outputs of a video, in a file, and steady where nothing moves.
 
-A network's errors change from frame to frame with the noise of the picture, so depth flickers even
-where nothing moves. While the camera stands still, the depth of a pixel is replaced by its mean
-over the frames around it, as many before as after, in which the pixel looks as it does now. So
-nothing lags: what moves, and what it uncovers, keeps the depth of its own frame.
-
-Frames of a camera that moves are not changed: there the same pixel shows another point.
+While the camera stands still, a pixel has the mean over frames around in which it looks the same.
 """
 
 import os
@@ -26,7 +21,7 @@ from rilievo.models.base import Inference
 from rilievo.shapes import Field, Float32, Mask, UInt8
 
 MOVING = -1
-"""Number of the stretch of a frame whose camera moves."""
+"""Stretch of a frame whose camera moves."""
 
 _STEPS = 65535
 _FEW_STEPS = 255
@@ -34,37 +29,32 @@ _UNIT = 32767
 _WINDOW = 6
 """Frames before and after that count."""
 _UNMOVED = 0.25
-"""Motion below which a pixel counts as unmoved [px]."""
+"""Motion of an unmoved pixel [px]."""
 _FAINT = 4.0
-"""Largest change of brightness that may be noise [grey levels]."""
+"""Largest change of noise [grey levels]."""
 _AROUND = 2
-"""Pixels to each side that have to look the same too."""
 _SAME_SHARE = 0.8
-"""Least share of these that have to."""
 _NOTHING, _DARK = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
-"""Stand-ins for a frame that is left as it is."""
 
 
 @dataclass(slots=True)
 class AnswerLayout:
-    """Layout of the answers of frames that follow each other, and their number."""
+    """Layout of consecutive answers, and their number."""
 
     record: np.dtype
     count: int = 0
 
     @property
     def bytes(self) -> int:
-        """Number of bytes of these frames."""
+        """Bytes of these frames."""
         return self.count * self.record.itemsize
 
 
 class StoredAnswers:
-    """Network outputs of a video's frames in a file, in order.
+    """Network outputs of frames in a file.
 
-    Numbers keep 16 bits. Positive depth has 65,536 steps of its logarithm from the nearest to the
-    farthest of its frame (steps of 0.01 % if these are 1 to 500), other depth as many even steps;
-    normals have steps of 1/32767, confidence of 1/65535, sky of 1/255. Valid numbers are restored
-    within half a step. Shots whose borders differ have answers of different sizes (``layouts``).
+    Depth has 16 bits over its frame's range, logarithmic (0.01 % from 1 to 500) if positive;
+    normals 1/32767, confidence 1/65535, sky 1/255.
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
@@ -74,7 +64,7 @@ class StoredAnswers:
         self.folder, self.expected = Path(), 0
 
     def expect(self, folder: Path, frames: int) -> None:
-        """Compare what frames take with the free space of a folder, at the first of them."""
+        """Compare bytes with free space."""
         self.folder, self.expected = folder, frames
 
     @property
@@ -84,11 +74,11 @@ class StoredAnswers:
 
     @property
     def end(self) -> int:
-        """Number of bytes of all frames."""
+        """Bytes of all frames."""
         return sum(layout.bytes for layout in self.layouts)
 
     def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
-        """Append the output of the next frame."""
+        """Append the next frame."""
         record = _record_of(answer, grey)
         if not self.count and self.expected:
             what, hint = (
@@ -123,7 +113,6 @@ class StoredAnswers:
         self.layouts[-1].count += 1
 
     def __iter__(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:
-        """Yield the outputs and the brightness of the frames; None where it was not given."""
         return (
             (self._answer(row), row["grey"] if "grey" in _names(row) else None)
             for row in self._rows()
@@ -157,17 +146,13 @@ class StoredAnswers:
 
 @contextmanager
 def storing_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswers]:
-    """Open an unnamed temporary file, which vanishes however the process ends.
-
-    It takes four bytes for each pixel of each network output, six more with normals, and one for
-    sky.
-    """
+    """Open an unnamed temporary file."""
     with nameless_file(folder) as file:
         yield StoredAnswers(file, is_positive=is_positive)
 
 
 def nameless_file(folder: Path) -> IO[bytes]:
-    """Open a temporary file without a name; on Linux it may be given one (``os.link``).
+    """Open a file that ``os.link`` may name on Linux.
 
     Raises:
         OutputError: If the folder cannot be written.
@@ -182,7 +167,6 @@ def nameless_file(folder: Path) -> IO[bytes]:
 
 
 def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
-    """Layout of one frame's record in the file."""
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     if answer.depth is not None:
         fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
@@ -204,7 +188,6 @@ def _names(row: np.void) -> tuple[str, ...]:
 
 
 def _filled(depth: Field, valid: Mask) -> Field:
-    """Fill invalid depth with the smallest valid number, so that steps span valid numbers only."""
     if valid.all():
         return depth
     least = depth[valid].min() if valid.any() else np.float32(1)
@@ -212,7 +195,6 @@ def _filled(depth: Field, valid: Mask) -> Field:
 
 
 def _mask(row: np.void) -> Mask | None:
-    """Mask of the pixels with depth; None if all have depth."""
     return None if row["valid"].all() else row["valid"]
 
 
@@ -222,7 +204,7 @@ def _as_floats(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
 
 @frozen
 class Correction:
-    """Correction of a frame: numbers are multiplied by ``scale``, then ``shift`` is added."""
+    """Correction of a frame: factor ``scale``, then ``shift``."""
 
     scale: float
     shift: float = 0.0
@@ -230,13 +212,12 @@ class Correction:
 
 @frozen
 class ScaledFrame:
-    """One frame of a video at the network's resolution.
+    """Frame at the network's resolution.
 
     Attributes:
-        numbers: The model's numbers, with the scale of the video; of depth, their logarithm.
-        valid: Pixels that have an answer.
+        numbers: Numbers, of depth logarithms.
         grey: Brightness, 0 to 255.
-        stretch: Number of the stretch in which the camera stands still; ``MOVING`` otherwise.
+        stretch: Still stretch, or ``MOVING``.
     """
 
     numbers: Field
@@ -246,7 +227,7 @@ class ScaledFrame:
 
 
 def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
-    """Yield the numbers of each frame, averaged over time where nothing moves."""
+    """Yield each frame's numbers, averaged where nothing moves."""
     window: deque[ScaledFrame] = deque()
     at = 0
     for frame in frames:
@@ -263,7 +244,7 @@ def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
 
 
 def still_frames(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """First and last frame of each stretch in which the camera stands still."""
+    """First and last frame of each still stretch."""
     spans = []
     for number in dict.fromkeys(stretch for stretch in stretches if stretch != MOVING):
         frames = [index for index, label in enumerate(stretches) if label == number]
@@ -278,10 +259,7 @@ def steady_answers(
     *,
     is_positive: bool,
 ) -> Iterator[Inference]:
-    """Yield stored outputs with the scale of the video, steady where the camera stands.
-
-    The logarithm of depth is averaged if depth ``is_positive``.
-    """
+    """Yield stored outputs, corrected and steadied."""
     waiting: deque[Inference] = deque()
 
     def frames() -> Iterator[ScaledFrame]:
@@ -319,7 +297,6 @@ def _scaled(answer: Inference, by: Correction) -> Inference:
 
 
 def _mean(window: deque[ScaledFrame], at: int) -> Field:
-    """Mean of the frame at a place of the window and of those around that look the same."""
     now = window[at]
     if now.stretch == MOVING:
         return now.numbers
@@ -346,7 +323,6 @@ def _same(
     other: Field,
     slope: Field,
 ) -> Mask:
-    """Pixels around which hardly anything changed but noise and the light of the whole frame."""
     change = other - now
     sample = np.s_[::3, ::3]
     change -= np.float32(np.median(change[sample]))
@@ -357,7 +333,6 @@ def _same(
 
 
 def _share_around(mask: Mask) -> Field:
-    """Share of the square around each pixel that is in the mask."""
     side = 2 * _AROUND + 1
     padded = np.pad(mask, _AROUND, mode="edge").astype(np.float32)
     sums = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))

@@ -1,10 +1,6 @@
-"""Answers of a video that a full disk stopped: kept under a name, so that the next run goes on.
+"""Answers of a video that a full disk stopped, for the next run.
 
-While a video is predicted, its answers are in a file without a name, which vanishes however the
-process ends. After the first pass a JSON at its end says what it holds. If the disk is full when
-results are written, the file gets a name (on Linux), which is the commit, and the same command
-reads it in place of a first pass. A finished video removes it. Answers with anchored depth are not
-kept: that needs more than the answers.
+An unnamed file, with a JSON at its end, gets a name (on Linux); the same command continues.
 """
 
 import errno
@@ -44,26 +40,21 @@ from rilievo.version import VERSION
 
 FORMAT = "rilievo-answers/2"
 _END = b"rilievo!"
-"""End of a file, after the length of the JSON in eight bytes."""
+"""End of a file, after the JSON's length."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @frozen
 class KeptPass:
-    """First pass over a video, as far as its first frame does not say it.
+    """First pass, but for its first frame.
 
     Attributes:
-        key: Hash of all that the answers depend on.
-        records: Layouts of the frames' answers, as numpy describes them, in JSON.
-        counts: Number of frames of each layout, one after the other.
-        ticks: Time at which each frame is shown, in the source's time [ticks].
-        scales: Scale of each frame's correction; ``shifts`` are what is added.
-        stretches: Number of the stretch in which the camera stands still, for each frame.
-        shots: Indices of the frames at which a shot begins.
-        borders: Borders of each shot that were left out.
-        cameras: Camera of each shot.
-        names: File names of the frames of a sequence.
-        fault: Fault in the source; None if there is none.
+        key: Hash of all that answers depend on.
+        records: Layouts, as numpy describes them.
+        counts: Frames of each layout.
+        ticks: Time in the source [ticks].
+        stretches: Still stretch of each frame.
+        shots: First frames of shots.
     """
 
     format: str = ""
@@ -83,14 +74,7 @@ class KeptPass:
 
 @dataclass(slots=True, kw_only=True)
 class ClipAnswers:
-    """Answers of a video: those that are stored now, or those of an earlier run.
-
-    Attributes:
-        stored: The answers.
-        file: File of the answers.
-        earlier: First pass of an earlier run; None if there is none.
-        is_complete: Whether another run can go on from the file.
-    """
+    """Answers of this run or an earlier one."""
 
     stored: StoredAnswers
     file: IO[bytes]
@@ -98,7 +82,7 @@ class ClipAnswers:
     is_complete: bool = False
 
     def keep(self, key: str, first_pass: FirstPass) -> None:
-        """Write the first pass of this run, if nothing but its first frame adds to it."""
+        """Write the first pass, if complete."""
         if not first_pass.anchorings:
             layouts = self.stored.layouts
             record = KeptPass(
@@ -128,7 +112,7 @@ class ClipAnswers:
 
 
 def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
-    """Hash of all that the answers of a video depend on."""
+    """Hash of what answers depend on."""
     facts: Mapping[str, object] = {
         "rilievo": VERSION,
         "source": state_of_source(source.path),
@@ -141,17 +125,17 @@ def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
 
 
 def state_of_source(path: Path) -> list[Setting]:
-    """Names, sizes and times of the files of a video, which change with them."""
+    """Names, sizes and times of a video's files."""
     files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
     return [f"{file} {os.stat(file).st_size} {os.stat(file).st_mtime_ns}" for file in files]
 
 
 @contextmanager
 def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAnswers]:
-    """Open the answers of a video: those that an earlier run kept, or new ones.
+    """Open a video's answers, kept or new.
 
     Raises:
-        OutputError: If the disk is full; the message says what is kept.
+        OutputError: If the disk is full, with what is kept.
     """
     path = target.with_name(f".{target.name}.rilievo-answers")
     earlier = _earlier(path, key)
@@ -178,7 +162,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
 def repeat_first_pass(
     source: FrameSource, model: Model, record: KeptPass, options: ClipOptions
 ) -> FirstPass:
-    """Take the first pass of an earlier run; what its first frame says is predicted again."""
+    """Take an earlier first pass."""
     model = with_margins(model, record.borders[0])
     photo = options.prepare(next(iter(source)).photo)
     [answer] = options.stages.answer(model, [photo])
@@ -201,7 +185,7 @@ def repeat_first_pass(
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised from, is that of a full disk."""
+    """Whether an error is a full disk."""
     while error is not None:
         if getattr(error, "errno", None) in _FULL:
             return True
@@ -210,7 +194,6 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def _earlier(path: Path, key: str) -> KeptPass | None:
-    """First pass of an earlier run; None if there is none, or one with other options."""
     try:
         check_regular(path)
         with path.open("rb") as file:
@@ -247,7 +230,6 @@ def _dtype(record: str) -> np.dtype:
 
 
 def _is_named(answers: ClipAnswers, path: Path) -> bool:
-    """Give the file without a name one; False where that is not possible."""
     if not answers.is_complete:
         return False
     try:

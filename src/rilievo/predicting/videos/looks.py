@@ -1,4 +1,4 @@
-"""Coarse samples of a video's frames, and their comparison: cuts, stillness, growth of scale."""
+"""Coarse samples of frames, compared for cuts and stillness."""
 
 import numpy as np
 from PIL import Image
@@ -8,54 +8,44 @@ from rilievo.shapes import Field, Float64, Mask, Pixels, Values
 from rilievo.types import DepthMap, Photo
 
 _SAMPLES = 1 << 14
-"""Largest number of pixels of a frame that are compared."""
 
 _UNMOVED = 0.25
-"""Motion below which a pixel counts as unmoved [px of the sample]."""
+"""Motion of an unmoved pixel [px of the sample]."""
 _FAINT = 4.0
-"""Least slope of an edge that shows motion [grey levels per pixel]."""
+"""Least slope of an edge [grey levels per pixel]."""
 _STILL_SHARE = 0.5
-"""Least share of unmoved pixels, among those on edges, if the camera stands still."""
+"""Least unmoved share of edges."""
 _TRIMMED = 0.1
 _FEWEST = 0.05
-"""Least share of a frame that is unmoved, for the scale to be taken from these pixels alone."""
 
 _CUT_CORRELATION = 0.5
 _CUT_COLOURS = 0.25
-"""Limits of a cut, at which both the layout and the colours change. Measured on hand-held and
-driving videos at 10 to 30 frames per second: correlation above 0.57 and colour distance below 0.23
-between frames; between unlike scenes nearly always below 0.45 and above 0.3."""
+"""Limits of a cut: within shots correlation is above 0.57 and colour distance below 0.23, across
+below 0.45 and above 0.3.
+"""
 
 
 @frozen
 class Look:
-    """Layout and colours of a picture, by which shots differ.
+    """Layout and colours of a picture.
 
     Attributes:
-        layout: A tiny grey picture of zero mean and unit length.
-        colours: Share of pixels of each of 512 colours.
+        layout: Tiny grey picture, zero mean, unit length.
+        colours: Shares of 512 colours.
     """
 
     layout: Float64[np.ndarray, "768"]
     colours: Float64[np.ndarray, "512"]
 
     def is_cut(self, other: "Look") -> bool:
-        """Whether layout and colours both differ; a flash keeps layout, fast motion colours."""
+        """Whether both differ; a flash keeps layout, fast motion colours."""
         apart = np.abs(self.colours - other.colours).sum() / 2
         return bool(self.layout @ other.layout < _CUT_CORRELATION and apart > _CUT_COLOURS)
 
 
 @frozen
 class FrameSample:
-    """A coarse sample of one frame.
-
-    Attributes:
-        numbers: The model's numbers; for depth, their logarithm.
-        valid: Pixels that count.
-        is_logarithm: Whether ``numbers`` are logarithms.
-        grey: Grey levels, 0 to 255, of the same pixels.
-        look: Layout and colours.
-    """
+    """Coarse sample of one frame; ``numbers`` of depth are logarithms."""
 
     numbers: Field
     valid: Mask
@@ -66,14 +56,13 @@ class FrameSample:
 
 @frozen
 class FrameComparison:
-    """Comparison of a frame with an earlier one.
+    """Comparison of two frames.
 
     Attributes:
-        is_cut: Whether they show different scenes; the other attributes mean nothing then.
-        is_still: Whether the camera has not moved between them.
-        growth: Logarithm of the later scale over the earlier one.
-        level: Trimmed mean of the later numbers, over the pixels compared.
-        reference_level: Trimmed mean of the earlier numbers, over the same pixels.
+        is_cut: Whether scenes differ.
+        growth: Logarithm of later over earlier scale.
+        level: Trimmed mean of the later numbers.
+        reference_level: Trimmed mean of the earlier.
     """
 
     is_cut: bool
@@ -101,14 +90,14 @@ def sample_of(depth: DepthMap, photo: Photo) -> FrameSample:
 
 
 def look_of(pixels: Pixels) -> Look:
-    """Look of a picture of any size, at about the resolution of a sample."""
+    """Look of a picture of any size."""
     height, width = pixels.shape[:2]
     share = min(1.0, (_SAMPLES / (height * width)) ** 0.5)
     return _look(_shrink(pixels, (max(1, round(share * height)), max(1, round(share * width)))))
 
 
 def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
-    """Compare a frame with an earlier one of the same video."""
+    """Compare a frame with an earlier one."""
     if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
         return FrameComparison(is_cut=True)
     unmoved, is_still = _unmoved(reference.grey, sample.grey)
@@ -136,22 +125,13 @@ def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
 
 
 def _centre(numbers: Values) -> float:
-    """Mean without the lowest and the highest tenth.
-
-    It leaves less flicker than the median, measured on a hand-held video with a depth sensor:
-    errors of networks vary locally from frame to frame, and a mean averages them.
-    """
+    """Mean without the outer tenths, which flickers less than the median."""
     low, high = np.quantile(numbers, (_TRIMMED, 1 - _TRIMMED))
     return float(numbers[(numbers >= low) & (numbers <= high)].mean())
 
 
 def _unmoved(before: Field, after: Field) -> tuple[Mask, bool]:
-    """Find pixels that hardly moved, and whether the camera stood still.
-
-    Motion is the change of brightness over the slope of the picture (the normal flow of Horn and
-    Schunck, 1981). It is unknown where the picture is flat, so only edges decide whether the
-    camera stood still.
-    """
+    """Unmoved pixels and camera, by the normal flow of Horn and Schunck (1981)."""
     change = after - before
     change = np.abs(change - np.median(change))
     down, across = np.gradient((before + after) / 2)
@@ -188,5 +168,4 @@ def _colours(pixels: Pixels) -> Float64[np.ndarray, "512"]:
 
 
 def _log_ratio(one: float, other: float) -> float:
-    """Logarithm of the ratio; zero if either spread is zero, as a constant map has no scale."""
     return float(np.log(one / other)) if one > 0 and other > 0 else 0.0

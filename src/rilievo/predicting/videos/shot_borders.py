@@ -1,8 +1,6 @@
-"""Black bars of the shots of a video, such as of films that mix picture formats.
+"""Black bars of shots: those black in all frames.
 
-A shot has the bars that stay black in all its frames, so that dark scenes are not cropped. They are
-known at its end, but its first frame needs them: where a frame may have bars, frames are read ahead
-to the end of its shot. A video without bars is not read twice.
+Frames are read ahead, as the first needs them.
 """
 
 from collections.abc import Iterator
@@ -17,11 +15,10 @@ from rilievo.shapes import Pixels
 from rilievo.types import Photo
 
 _SIDE = 180
-"""Least rows and columns of a frame by which cuts are found, if it has more."""
 
 
 class ShotBorders:
-    """Finder of the black bars of a video's frames, each of which has those of its shot."""
+    """Finder of the black bars of each shot."""
 
     def __init__(self, source: FrameSource) -> None:
         # A copy, because reading sets the faults of a source.
@@ -36,7 +33,7 @@ class ShotBorders:
         self._known: list[tuple[int, Margins]] = []
 
     def of_frame(self, index: int, photo: Photo) -> Margins:
-        """Bars of a frame; called for every frame in order."""
+        """Bars of the next frame."""
         if index == self._count:
             self._watch(_pixels(photo))
         while self._brightest is not None and self._first <= index:
@@ -50,7 +47,6 @@ class ShotBorders:
         return self._known[0][1]
 
     def _watch(self, pixels: Pixels) -> None:
-        """Take the next frame into its shot."""
         index, before, brightest = self._count, self._before, self._brightest
         self._count, self._before = index + 1, pixels
         may_matter = brightest is not None or may_have_bars(pixels)
@@ -65,13 +61,11 @@ class ShotBorders:
         self._brightest = brightest
 
     def _end(self) -> None:
-        """End the shot that is being read, if its bars are not known yet."""
         if self._brightest is not None:
             self._known.append((self._first, _bars(self._brightest)))
             self._brightest = None
 
     def _next(self) -> Pixels | None:
-        """Read the first frame that was not watched; None at the end of the video."""
         if self._ahead is None:
             self._ahead = ((frame.index, _pixels(frame.photo)) for frame in self._source)
         return next((pixels for index, pixels in self._ahead if index == self._count), None)
@@ -82,7 +76,7 @@ def _bars(brightest: Pixels | None) -> Margins:
 
 
 def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
-    """Whether a shot begins: the bars jump, or what is between them looks different."""
+    """Whether bars jump, or the rest differs."""
     step = max(1, min(after.shape[:2]) // _SIDE)
     thin = np.s_[::step, ::step]
     before, after = before[thin], after[thin]
@@ -94,7 +88,6 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
 
 
 def _pixels(photo: Photo) -> Pixels:
-    """Pixels of a frame, of which transparent ones are no bars."""
     if photo.transparent is None:
         return photo.pixels
     return np.where(photo.transparent[..., None], np.uint8(255), photo.pixels)

@@ -1,4 +1,4 @@
-"""``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
+"""``rilievo.stream``: predictions frame by frame."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -37,22 +37,17 @@ def stream(
 ) -> Iterator[Prediction]:
     """Predict frames as they arrive, in constant memory.
 
-    Each frame is predicted independently, as ``rilievo.predict`` predicts a photograph; for depth
-    that does not flicker over a whole video use ``rilievo.predict_files``, and for metres from a
-    known size call a model on each frame (docs/python.md). Only the scale and shift
-    of anchored depth come from several frames, until the next cut.
+    Frames are independent, but for anchoring; for steady depth use ``rilievo.predict_files``.
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
             srt) or a video file.
-        model: Same as in ``rilievo.predict``, but ``rilievo/small`` by default.
-        quality: Same as in ``rilievo.predict``.
-        camera: Same as in ``rilievo.predict``.
-        fov: Same as in ``rilievo.predict``.
-        trim: Same as in ``rilievo.predict``, but off by default: borders that come and go between
-            frames make depth jump.
-        newest: Whether only the latest frame is predicted each time, as a robot needs; if False,
-            every frame is.
+        model: Model, by default ``rilievo/small``.
+        quality: Same as in ``rilievo.predict``, as the next two.
+        camera: Intrinsics [px].
+        fov: Horizontal field of view [degrees].
+        trim: Leave borders out; changing ones make depth jump.
+        newest: Whether to skip to the latest frame, as robots need.
         trust_code: Same as in ``rilievo.load_model``.
 
     Raises:
@@ -72,7 +67,7 @@ def stream(
 def predicted_frames(
     source: str | Path | int, model: Model, options: PhotoOptions, *, newest: bool
 ) -> Iterator[Prediction]:
-    """Predict the frames of a source, as ``stream`` does."""
+    """Predict the frames of a source."""
     from rilievo.io.videos.live_frames import live_frames
 
     frames = live_frames(source, newest=newest)

@@ -1,4 +1,4 @@
-"""The first pass over a video: every frame is predicted, and corrections of scale are found."""
+"""First pass over a video."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -38,27 +38,23 @@ _PIXELS_AHEAD = 16_000_000
 _FRAMES, _PIXELS = 1024, 2048
 
 Report = Callable[[int, int | None], None]
-"""Function called with the number of frames done and the total, or None if it is unknown."""
+"""Function of the frames done and the total, if known."""
 
 
 @frozen
 class FirstPass:
-    """Results of the first pass over a video.
+    """Results of the first pass.
 
     Attributes:
-        ticks: Time at which each frame is shown, in the source's time [ticks].
-        corrections: One correction per frame.
-        stretches: Number of the stretch in which the camera stands still, for each frame;
-            ``MOVING`` elsewhere.
-        shots: Indices of the frames at which a shot begins.
-        borders: Borders of each shot that the network does not see.
-        cameras: Camera of each shot's first frame, which the network may have predicted.
-        anchorings: Anchoring of each shot; empty if nothing is made of anchored depth.
-        metric: Conversion of depth to metres; None if no size is known.
-        size: Size (height, width) of the frames.
-        about: Facts about the first frame, which the JSON gives for all.
-        fault: Fault in the source; None if there is none.
-        names: File names of the frames of a sequence; empty for a video.
+        ticks: Time in the source [ticks].
+        stretches: Still stretch, or ``MOVING``.
+        shots: First frames of shots.
+        borders: Borders of each shot.
+        cameras: Camera of each shot's first frame.
+        anchorings: Anchoring of each shot.
+        metric: Conversion to metres.
+        about: Facts of the first frame.
+        names: Files of a sequence.
     """
 
     ticks: tuple[int, ...]
@@ -75,7 +71,7 @@ class FirstPass:
     names: tuple[str, ...]
 
     def shot_of(self, frame: int) -> int:
-        """Number of the shot of a frame."""
+        """Number of a frame's shot."""
         return bisect_right(self.shots, frame) - 1
 
 
@@ -150,14 +146,14 @@ def run_first_pass(
 
 
 def frames_ahead(source: FrameSource) -> Iterator[Frame]:
-    """Yield the frames of a video, decoded ahead of their use."""
+    """Yield frames, decoded ahead."""
     height, width = source.size
     return read_ahead(source, most=max(1, min(8, _PIXELS_AHEAD // (height * width))))
 
 
 @frozen
 class First:
-    """Facts of all frames that the first one of a video tells."""
+    """Facts that the first frame tells."""
 
     prediction: Prediction
     uses_anchor: bool
@@ -166,7 +162,7 @@ class First:
 
 
 def begin(prediction: Prediction, options: ClipOptions) -> First:
-    """Find metres from the first frame, and refuse outputs that cannot be made."""
+    """Find metres from the first frame; refuse outputs."""
     own = prediction
     metric = options.calibrate(prediction)
     if metric is not None:
@@ -186,7 +182,7 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
 
 
 def _from_first(corrections: list[Correction]) -> list[Correction]:
-    """Change corrections so that the first frame, in which metres were found, stays as it is."""
+    """Keep the first frame, where metres were found."""
     first = corrections[0]
     return [
         Correction(
@@ -205,7 +201,6 @@ class _Shot:
 
 
 def _with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Margins]]:
-    """Yield the frames with the borders that the model trims from them."""
     borders = ShotBorders(source) if isinstance(model, Trimmed) else None
     for frame in frames_ahead(source):
         yield frame, Margins() if borders is None else borders.of_frame(frame.index, frame.photo)
@@ -214,14 +209,12 @@ def _with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Ma
 def _batches(
     frames: Iterable[tuple[Frame, Margins]], size: int
 ) -> Iterator[tuple[list[Frame], Margins]]:
-    """Yield frames that follow each other and have the same borders."""
     for margins, alike in groupby(frames, key=itemgetter(1)):
         while batch := [frame for frame, _ in islice(alike, size)]:
             yield batch, margins
 
 
 def _small(photo: Photo, answer: Inference) -> Photo:
-    """The photograph at the size of the answer; pixels are transparent if all around them are."""
     hidden, pixels, size = photo.transparent, answer.shown, _size_of(answer)
     if pixels is None or pixels.shape[:2] != size:
         pixels = shrink(photo.pixels, size)
@@ -256,7 +249,6 @@ def _answer_of(prediction: Prediction) -> Inference:
 
 
 def _only(answer: Inference, parts: set[Need]) -> Inference:
-    """Keep depth, which frames are compared by, and what is written."""
     return Inference(
         depth=answer.depth,
         valid=answer.valid,
@@ -267,11 +259,7 @@ def _only(answer: Inference, parts: set[Need]) -> Inference:
 
 
 def measure(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Extent:
-    """Measure the depth of a video in one pass over ``count`` frames of one kind, of any size.
-
-    Percentiles of the drawn numbers use at most 1,024 of them, and about 2,048 pixels of each, none
-    of the sky.
-    """
+    """Measure a video's depth by at most 1,024 frames."""
     low, high, kind, has_sky = np.inf, -np.inf, DepthKind.METRIC, False
     stride = -(-count // _FRAMES)
     samples: list[DrawnSample] = []

@@ -1,27 +1,17 @@
 """Alignment of the scales of a video's frames over time.
 
-A model that sees one frame at a time gives each its own scale (and, for the affine kinds, its own
-shift), so depth flickers. Each frame is corrected by one factor (and shift), found from all frames:
+A model gives each frame its own scale (and shift), which a factor (and shift) corrects:
 
-1. Every frame is compared with a reference, an earlier frame of the same shot: the typical ratio
-   of their numbers is their growth. While the camera stands still the reference stays the same,
-   and only pixels that hardly moved count; otherwise it is the frame before. The chained
-   logarithms of these ratios are the apparent path A of the scale: true changes of the scene (a
-   camera that comes nearer) plus each frame's random error of scale.
-2. A chain of ratios drifts as a random walk does, so A is not simply subtracted. The path P of the
-   corrected video is the smoothest near A: in each shot the minimum of
+1. The typical ratio of a frame's numbers to those of a reference, the frame before or a fixed one
+of a still camera, is its growth. Chained logarithms are the apparent path A.
 
-       Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
+2. The corrected path P is the minimum in a shot of
 
-   The first sum keeps the model's own scale in the long run: the correction P - A has mean zero
-   in a shot, so nothing drifts. The second removes fast changes (``SMOOTHED``) and keeps steady
-   motion: it is zero for a straight line. The third holds the scale while the camera stands still
-   for some time (``STILL``, ``HELD``), and is zero elsewhere. A creeping camera looks like one
-   still stretch after another: between two of them the second sum is dropped, so that their
-   scales may differ.
-3. Each shot is treated separately, as the scales of two shots are unrelated.
+    Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
 
-The first two sums are the smoother of Whittaker (1923), and of Hodrick and Prescott (1997).
+The first sum prevents drift; the second removes fast changes (``SMOOTHED``), not between still
+stretches; the third holds the scale of a still camera (``STILL``, ``HELD``). It is the smoother of
+Whittaker (1923), and of Hodrick and Prescott (1997).
 """
 
 import math
@@ -37,30 +27,19 @@ from rilievo.shapes import Bool, Float64, Values
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5
-"""Period [s] at which a change of scale is halved; faster changes are removed."""
+"""Period [s] at which changes are halved."""
 HELD = 10.0
-"""Time [s] in which the scale follows the model's own while the camera stands still."""
+"""Time [s] of following the model while still."""
 STILL = 0.5
-"""Time [s] without motion of the picture after which the camera counts as standing still."""
+"""Time [s] without motion of a still camera."""
 
 _CREEPING = 10.0
-"""w between two still stretches: they differ by about 1 %, and a model's frames by a few."""
+"""Weight w between still stretches."""
 _FEWEST_FRAMES = 8
-"""Least length of ``SMOOTHED`` in frames: a sequence of few frames per second flickers too."""
 
 
 @frozen
 class _Step:
-    """Comparison of one frame with its reference.
-
-    Attributes:
-        reference: Index of the frame it was compared with; its own if it begins a shot.
-        is_still: Whether the camera has not moved between them.
-        growth: Logarithm of its scale over the reference's.
-        level: Trimmed mean of its numbers, over the pixels compared.
-        reference_level: Trimmed mean of the reference's numbers, over the same pixels.
-    """
-
     reference: int
     is_still: bool = False
     growth: float = 0.0
@@ -69,7 +48,7 @@ class _Step:
 
 
 class ScaleTrack:
-    """Collector of a video's frames, in one pass, that computes a correction for each."""
+    """Collector of a video's frames that computes corrections."""
 
     def __init__(self, kind: DepthKind) -> None:
         self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
@@ -78,11 +57,7 @@ class ScaleTrack:
         self._reference_index = 0
 
     def watch(self, sample: FrameSample, *, begins: bool = False) -> bool:
-        """Compare the next frame with its reference, unless it ``begins`` a shot in any case.
-
-        Returns:
-            Whether it begins a shot.
-        """
+        """Compare the next frame; return whether a shot begins."""
         index = len(self._steps)
         reference = None if begins else self._reference
         comparison = None if reference is None else compare(reference, sample)
@@ -104,15 +79,11 @@ class ScaleTrack:
 
     @property
     def shots(self) -> list[int]:
-        """Indices of the frames at which a shot begins; the first is 0."""
+        """First frames of shots; the first is 0."""
         return [index for index, step in enumerate(self._steps) if step.reference == index]
 
     def stretches(self, rate: float) -> list[int]:
-        """Number of the stretch in which the camera stands still, for each frame.
-
-        Frames of one stretch show the same view; ``MOVING`` where the camera moves, or stands still
-        for less than ``STILL``.
-        """
+        """Still stretch of each frame, or ``MOVING``."""
         numbers = [MOVING] * len(self._steps)
         held = _held(self._steps, max(2, round(STILL * rate)))
         for index in np.flatnonzero(held).tolist():
@@ -123,7 +94,7 @@ class ScaleTrack:
         return numbers
 
     def corrections(self, rate: float) -> list[Correction]:
-        """Compute one correction per frame, from all frames watched."""
+        """Compute one correction per frame."""
         firsts = [*self.shots, len(self._steps)]
         return [
             correction
@@ -152,7 +123,7 @@ class ScaleTrack:
 
 
 def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
-    """Compute the path P of the module's docstring, exactly and in linear time."""
+    """Path P, exact and in linear time."""
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
     bending = np.full(max(len(apparent) - 2, 0), (2 * math.sin(math.pi / period)) ** -4)
@@ -168,7 +139,6 @@ def _minimise(
     bending: Float64[np.ndarray, "m"],
     holding: Float64[np.ndarray, "n-1"],
 ) -> Values:
-    """Compute the path for given weights μ and w, where the gradient of the three sums is zero."""
     count = len(apparent)
     diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
     diagonal[1:] += holding
@@ -190,10 +160,7 @@ def _solve_five_diagonals(
     second: Values,
     right: Values,
 ) -> Values:
-    """Solve M x = right, M symmetric and positive definite, by its factors L D Lᵀ.
-
-    ``first[i]`` is M[i, i + 1] and ``second[i]`` is M[i, i + 2]; entries beyond the end are zero.
-    """
+    """Solve M x = right by L D Lᵀ; ``first`` and ``second`` are diagonals."""
     count = len(diagonal)
     # Two zero rows in front avoid special cases for the first rows.
     d, l1, l2, y = ([0.0] * (count + 2) for _ in range(4))
@@ -210,7 +177,6 @@ def _solve_five_diagonals(
 
 
 def _chain(rises: Sequence[float], references: Sequence[int]) -> Values:
-    """Sum up rises from reference to reference."""
     path = np.zeros(len(rises))
     for index in range(1, len(rises)):
         path[index] = path[references[index]] + rises[index]
@@ -218,7 +184,6 @@ def _chain(rises: Sequence[float], references: Sequence[int]) -> Values:
 
 
 def _held(steps: Sequence[_Step], fewest: int) -> Bool[np.ndarray, "n"]:
-    """Find frames of stretches in which the camera stood still for at least ``fewest`` frames."""
     held = np.zeros(len(steps), bool)
     first = 0
     for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):

@@ -1,4 +1,4 @@
-"""Videos and folders of frames as inputs of ``rilievo predict``."""
+"""Videos and folders of frames as inputs."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from rilievo.types import OwnDepth, Photo
 
 
 def predict_video(job: Job, results: Results, tally: Tally) -> None:
-    """Predict one video, or one folder of frames, unless an earlier run has finished it."""
+    """Predict one video or folder of frames."""
     if results.is_finished(job):
         tally.finished_before()
         return
@@ -79,7 +79,6 @@ def _open(job: Job, results: Results) -> FrameSource:
 
 
 def _refuse_photo_options(options: PredictOptions) -> None:
-    """Options of single photographs."""
     if options.view.vanishing_points:
         raise CalibrationError(problem="{vanishing_points} is for photographs: give {fov}")
     if options.sizes.markers is not None:
@@ -92,7 +91,6 @@ def _refuse_photo_options(options: PredictOptions) -> None:
 
 
 def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
-    """Preparation of frames, of which the first is compared with the memory that is free."""
     first = iter((True,))
 
     def prepare(frame: Photo) -> Photo:
@@ -149,8 +147,6 @@ def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -
 
 
 class _Meter:
-    """Reporter of one video's progress."""
-
     def __init__(self, source: Path, tally: Tally) -> None:
         self._name, self._tally = source.name, tally
         self._start = time.perf_counter()

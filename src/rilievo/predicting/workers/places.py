@@ -1,4 +1,4 @@
-"""Places of the files of a run: this machine's disk, or addresses of object stores."""
+"""Places of a run's files: disk, or object stores."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rilievo.predicting.photographs.results import Results
 
 
 class TaskFiles:
-    """Files of one task: the user's own; those at addresses are staged."""
+    """Files of one task, perhaps staged."""
 
     def enter(self, job: Job) -> Job:
         """Map a job to the paths where it is done."""
@@ -22,32 +22,28 @@ class TaskFiles:
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> Results:
-        """Results of jobs that ``enter`` returned."""
+        """Results of such jobs."""
         return Results(model=model, options=options, note=note)
 
     def translated(self, message: str) -> str:
-        """The message, with the user's names of files."""
+        """Message with the user's names of files."""
         return message
 
     def clear(self) -> None:
-        """Remove what only the task needed."""
+        """Remove files of the task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Picklable description of the places of a run: inputs and results on disk."""
+    """Picklable places of a run."""
 
     def check_output(self, output: Path) -> None:
-        """Refuse an output that cannot be written to; folders on disk are made later."""
+        """Refuse an output that cannot be written to."""
 
     def list_jobs(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
     ) -> Iterator[Job]:
-        """List the jobs of all inputs in a fixed order.
-
-        ``output`` is a folder or its address as a path; ``sequence`` tells whether a folder is one
-        clip.
-        """
+        """List all jobs in a fixed order."""
         paths = list(map(local_path, inputs))
         return find_jobs(paths, output, sequence=sequence, left_out=left_out)
 
@@ -57,7 +53,7 @@ class Places:
 
 
 def places_of(inputs: Iterable[str | Path], output: Path) -> Places:
-    """Places of these inputs and this output; those at addresses need the extra 'cluster'."""
+    """Places of inputs and output."""
     if all(address_of(name) is None for name in (*inputs, output)):
         return Places()
     return load_service("addresses")()

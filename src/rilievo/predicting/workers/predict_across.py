@@ -1,4 +1,4 @@
-"""``rilievo predict`` in several processes, on one machine or on many."""
+"""``rilievo predict`` in several processes or machines."""
 
 import warnings
 from collections import Counter
@@ -25,15 +25,14 @@ from rilievo.predicting.workers.work_protocol import Do, Failure, Report
 
 @frozen
 class PredictWork:
-    """Prediction of every photograph and clip; the options have the threads of one process."""
+    """Prediction of photographs and clips."""
 
     options: PredictOptions
     video: tuple[bool, ...] = (False,)
-    """Whether there are videos, photographs, or both: what models are loaded for."""
     places: Places = field(default_factory=Places)
 
     def open(self) -> Do:
-        """Load the models, and refuse outputs that they cannot give."""
+        """Load models, and refuse outputs."""
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         options, loading = self.options, Stages()
@@ -45,7 +44,6 @@ class PredictWork:
         ready = cache(make_ready)  # once a process: it looks at every file in the folder
 
         def do(items: Sequence[Job], *, again: bool) -> Report:
-            """Predict some inputs; on a retry, those that the killed process finished are done."""
             files = self.places.open_task()
             tally = TaskTally(translated=files.translated)
             while unreported:
@@ -66,16 +64,16 @@ class PredictWork:
         return do
 
     def name(self, item: Job) -> str:
-        """Path of the photograph or clip, for messages."""
+        """Path of the input."""
         return printable(item.source)
 
 
 @dataclass(slots=True, kw_only=True)
 class TaskTally(Tally):
-    """Collects the messages of one task for its report; shows only internal errors itself."""
+    """Collector of a task's messages."""
 
     translated: Callable[[str], str] = lambda message: message
-    """Translation of a note or a failure, such as scratch paths into addresses."""
+    """Translation of messages."""
     output: Path = field(default_factory=Path)
     show: bool = False
     failures: list[Failure] = field(default_factory=list)
@@ -87,12 +85,12 @@ class TaskTally(Tally):
         self.failures.append(Failure(name=line.partition(": ")[0], reason=line))
 
     def note(self, message: str) -> None:
-        """Record a warning about an input that was done."""
+        """Record a note."""
         self.remarks.append(self.translated(message))
 
     @property
     def report(self) -> Report:
-        """Report of the task so far."""
+        """Report so far."""
         counted = self.summary()
         return Report(
             done=counted.done,
@@ -104,7 +102,7 @@ class TaskTally(Tally):
 
 
 def refuse_paid(model: Model) -> None:
-    """Refuse a model whose calls cost money, before it is refined."""
+    """Refuse a model whose calls cost money."""
     if isinstance(model, PaidModel):
         raise OptionError(
             problem=(
@@ -122,16 +120,15 @@ def predict_across(
     *,
     show: bool = True,
 ) -> RunSummary:
-    """Predict as ``predict_files`` does, in several processes; files are the same to the byte.
+    """Predict as ``predict_files``, in several processes.
 
-    An input that fails, or that kills its process twice, is reported and skipped. Scripts must
-    call this under ``if __name__ == "__main__"``, since it starts processes.
+    Failed inputs are skipped. Call it under ``if __name__ == "__main__"``.
 
     Args:
-        inputs: Files, folders (recursive) or patterns, on disk or at addresses of s3, gs or https.
-        options: Options of the prediction, as for ``predict_files``.
-        batch: The part of the inputs to predict, the number of processes, and the machines.
-        show: Whether to show progress on standard error.
+        inputs: Files, folders (recursive) or patterns, on disk or at s3, gs or https.
+        options: Options of the prediction.
+        batch: Part of the inputs, processes, and machines.
+        show: Whether to show progress.
 
     Raises:
         RilievoError: If no input can be predicted at all.
@@ -182,7 +179,6 @@ def predict_across(
 
 
 def _share(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
-    """Jobs of this part, by the paths of their results in the output, unique to each input."""
     share = batch.share
     return (job for job in jobs if share.takes(job.target.relative_to(output).as_posix()))
 

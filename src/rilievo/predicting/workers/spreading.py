@@ -1,9 +1,6 @@
-"""Distribution of work over processes of this machine, or over a Ray cluster.
+"""Distribution of work over processes, or a Ray cluster.
 
-Worker processes on this machine; a process that dies is replaced and its inputs retried.
-
-``ProcessPoolExecutor`` ends all of its processes when one dies (``BrokenProcessPool``), and every
-one loads a model; so the processes are kept here, one by one.
+A dead process is replaced; ``ProcessPoolExecutor`` would end all.
 """
 
 import multiprocessing
@@ -37,10 +34,10 @@ from rilievo.predicting.workers.work_protocol import (
 from rilievo.version import VERSION
 
 DEATHS_AT_START = 3
-"""Consecutive deaths of processes before they have loaded the model, after which work stops."""
+"""Consecutive early deaths that end the work."""
 
 PATIENCE = 20.0
-"""Time for a process to finish its writes after it is told to stop [s]; then it is killed."""
+"""Time for writes before a kill [s]."""
 
 
 @frozen
@@ -60,12 +57,12 @@ class _Worker(Generic[Item]):
 def work_in_processes(
     work: Work[Item], items: Iterable[Item], *, workers: int, size: int
 ) -> Iterator[Report]:
-    """Process every input, and yield a report for each task in the order in which tasks finish.
+    """Process every input lazily; yield a report as each task ends.
 
-    Inputs are read lazily, as processes become free. Those of a killed process are tried once more,
-    each alone; an input that kills another process is reported as failed and skipped.
+    Inputs of a killed process are retried alone.
 
-    Raises ``RilievoError`` if the work cannot run at all, or processes die before they begin.
+    Raises:
+        RilievoError: If the work cannot run at all.
     """
     crew = _Crew(work, in_tasks(items, size), workers)
     try:
@@ -75,8 +72,6 @@ def work_in_processes(
 
 
 class _Crew(Generic[Item]):
-    """The processes, and the current task of each."""
-
     def __init__(self, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int) -> None:
         self._work, self._tasks, self._most = work, tasks, workers
         self._again: deque[_Task[Item]] = deque()
@@ -84,7 +79,6 @@ class _Crew(Generic[Item]):
         self._deaths_at_start = 0
 
     def reports(self) -> Iterator[Report]:
-        """Hand out tasks and yield reports until there are no more."""
         while True:
             self._hand_out()
             lines = {worker.line: worker for worker in self._workers if worker.task is not None}
@@ -95,7 +89,6 @@ class _Crew(Generic[Item]):
                 yield from self._heard(lines[line])
 
     def close(self) -> None:
-        """End the processes; busy ones finish their writes first."""
         for worker in self._workers:
             if worker.task is not None:
                 worker.process.terminate()
@@ -147,7 +140,6 @@ class _Crew(Generic[Item]):
         yield answer
 
     def _died(self, worker: _Worker[Item]) -> Iterator[Report]:
-        """Queue a dead process's inputs again, each alone; skip an input that killed two."""
         task = worker.task
         assert task is not None, "only processes at work are listened to"
         self._workers.remove(worker)
@@ -186,7 +178,6 @@ def _started(work: Work[Any]) -> _Worker[Any]:
 
 
 def _serve(line: Connection, work: Work[Any], version: str) -> None:
-    """Run tasks until there are no more; Ctrl-C is left to the parent process."""
     interruptions.ignore()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -206,7 +197,6 @@ def _serve(line: Connection, work: Work[Any], version: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """Exit when the parent process ends, so that no orphan keeps working."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only processes that were started for it serve"
     parent.join()
@@ -222,11 +212,10 @@ def spread_out(
     threads: int,
     device: str = "auto",
 ) -> Iterator[Report]:
-    """Process every input, and yield reports as tasks finish, in any order.
+    """Process every input, reporting in any order.
 
-    With a ``device`` of cuda, every process on Ray has a GPU of its own.
-
-    Raises ``RilievoError`` if the work cannot run at all.
+    Raises:
+        RilievoError: If the work cannot run at all.
     """
     if not count:
         return iter(())
@@ -244,10 +233,7 @@ def spread_out(
 
 
 def _here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
-    """Process the only input in this process: another would take a second to start.
-
-    An input that kills its process ends the caller too.
-    """
+    """Process the only input here; a process takes a second."""
     do = open_work(work, VERSION)
     for item in items:
         report = do((item,), again=False)
@@ -257,10 +243,7 @@ def _here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
 
 
 def threads_each(batch: BatchOptions, threads: int | None) -> int:
-    """Threads of every process: the user's number, or its share of the cores of this machine.
-
-    Machines of a cluster may have other numbers of cores; one thread per process wastes none.
-    """
+    """Threads of a process."""
     if threads is not None:
         return threads
     if batch.ray is None:

@@ -1,8 +1,6 @@
-"""Protocol of work in other processes or on other machines.
+"""Protocol of work in other processes.
 
-``Work`` is a record that is sent to another process. It is opened there once, which loads the
-model and returns a function that runs tasks of a few inputs, with a ``Report`` for each. The code
-for an input is the same as in a single process, and so are the files.
+``Work`` is sent and opened once; it returns a function from inputs to a ``Report``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,20 +17,20 @@ Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
 Do = Callable[..., "Report"]
-"""Function of some inputs and ``again``, which tells whether a killed process had them before, and
-may have done some. It raises ``RilievoError`` if no further input can be done at all."""
+"""Function of inputs and ``again``, whether a killed process had them; raises ``RilievoError`` at
+the end of all.
+"""
 
 MOST_AT_ONCE = 16
-"""Largest number of inputs in a task; if its process dies, all of them are done again."""
+"""Most inputs in a task."""
 
 TASKS_EACH = 4
-"""Least number of tasks for every process, if there are enough inputs, so that all processes end
-at nearly the same time."""
+"""Least tasks for a process."""
 
 
 @frozen
 class Failure:
-    """One input that failed: its name, and why in one line."""
+    """Input that failed, and why in one line."""
 
     name: str
     reason: str
@@ -43,10 +41,9 @@ class Report:
     """Result of one task.
 
     Attributes:
-        finished_before: Number of inputs that an earlier run had done.
-        notes: Warnings about inputs that were done, one line each.
-        refusal: Reason why no input can be done at all, one line; else empty.
-        spent: Model, sizes of the network's answers, and time by stage.
+        finished_before: Inputs of an earlier run.
+        notes: Warnings.
+        refusal: Reason why nothing can be done.
     """
 
     done: int = 0
@@ -59,10 +56,10 @@ class Report:
 
 @runtime_checkable
 class Work(Protocol[Item_contra]):
-    """Picklable description of the work on every input."""
+    """Picklable work on every input."""
 
     def open(self) -> Do:
-        """Load the model or other state of the work; ``RilievoError`` if it cannot run at all."""
+        """Load its state; ``RilievoError`` if it cannot run."""
         ...
 
     def name(self, item: Item_contra) -> str:
@@ -71,10 +68,7 @@ class Work(Protocol[Item_contra]):
 
 
 def open_work(work: Work[Item], version: str) -> Do:
-    """Open work in the process that received it; refusals come as the report of its tasks.
-
-    Work of another ``version`` of rilievo is refused, since it might write other files.
-    """
+    """Open work of the same ``version``; refusals are reports."""
     do: Do | None = None
     refusal = (
         f"rilievo {VERSION} is installed where the work is done, and {version} here: install the "
@@ -98,7 +92,7 @@ def open_work(work: Work[Item], version: str) -> Do:
 
 
 def killed_twice(work: Work[Item], item: Item) -> Failure:
-    """Failure of an input whose process died twice: once among others, once alone."""
+    """Failure of an input that killed two processes."""
     name = work.name(item)
     return Failure(
         name=name,
@@ -108,7 +102,7 @@ def killed_twice(work: Work[Item], item: Item) -> Failure:
 
 
 def joined(reports: Iterable[Report]) -> Report:
-    """Merge several reports into one; the first refusal is kept."""
+    """Merge reports; the first refusal stays."""
     every, stages = tuple(reports), Stages()
     for report in every:
         stages.add(report.spent)
@@ -128,7 +122,7 @@ def task_size(count: int, workers: int) -> int:
 
 
 def in_tasks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """Group the inputs into tasks of ``size``, in order."""
+    """Group inputs in order."""
     task: list[Item] = []
     for item in items:
         task.append(item)
