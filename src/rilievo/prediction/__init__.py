@@ -1,8 +1,4 @@
-"""``rilievo.Prediction``: the record of ``rilievo.types`` with methods, such as ``save``.
-
-The methods stand in ``rilievo.prediction.methods``, which is imported when one is called, so that
-predicting does not load them.
-"""
+"""``rilievo.Prediction``, whose methods' bodies are imported on demand."""
 
 from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
@@ -32,7 +28,7 @@ def _methods() -> ModuleType:
 
 
 class _PointsOf(partial[Any]):
-    """``prediction.points``, which is an array elsewhere; here it is called."""
+    """``prediction.points``, called here, an array elsewhere."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"prediction.points is a method{instead('Prediction[]', 'points')}")
@@ -44,8 +40,6 @@ class _PointsOf(partial[Any]):
 
 
 class _PointsMethod:
-    """Descriptor of ``Prediction.points``."""
-
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
 
@@ -66,10 +60,7 @@ else:
 
 
 class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
-    """Prediction of a model for one image, at that image's resolution.
-
-    Its fields are those of ``rilievo.types.Prediction``.
-    """
+    """Prediction for one image: ``rilievo.types.Prediction`` with methods."""
 
     @classmethod
     def from_depth(
@@ -83,24 +74,20 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         unit: float | None = None,
         crop: str | None = None,
     ) -> "Prediction":
-        """Make a prediction of depth at hand, such as a depth camera's or another program's.
-
-        It has every output that needs no network: surfaces, pictures, normals of the surface.
+        """Make a prediction of depth at hand, such as a depth camera's.
 
         Args:
-            photo: The photograph, in any form that ``rilievo.predict`` takes.
-            depth: File of depth (docs/numbers.md), or an array (h, w): floats in metres.
-            camera: Intrinsics, as for ``rilievo.predict``; by default those that the depth file
-                states, EXIF's, or a guess.
-            fov: Horizontal field of view [degrees], in place of ``camera``.
-            kind: metric, up_to_scale or distance (along the ray); by default what the file states,
-                else metric.
-            unit: Metres of one number; by default what the file states, else 0.001 of whole
-                numbers and 1 of others, which a note says.
-            crop: Part of the photograph that the map is of: "TOP,LEFT,HEIGHT,WIDTH".
+            photo: Photograph, as for ``rilievo.predict``.
+            depth: File (docs/numbers.md), or an array (h, w), floats in metres.
+            camera: Intrinsics; by default the file's, EXIF's, or a guess.
+            fov: Horizontal field of view [degrees].
+            kind: metric, up_to_scale or distance; by default the file's, else metric.
+            unit: Metres of one number; by default the file's, else 0.001 of whole numbers and 1 of
+                others.
+            crop: Part of the map: "TOP,LEFT,HEIGHT,WIDTH".
 
         Raises:
-            InputError: If the depth cannot be read, or is of another size than the photograph.
+            InputError: If depth cannot be read, or has another size.
             OptionError: If an argument contradicts the file.
         """
         from rilievo.prediction.at_hand import prediction_of_depth
@@ -111,38 +98,33 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
 
     @property
     def anchored(self) -> "Prediction":
-        """The prediction with depth of which surfaces can be made.
+        """Prediction with depth for surfaces.
 
-        It is the prediction itself, unless its depth is of an affine kind: then depth is up to
-        scale, by a scale and a shift fitted to the embedded model's depth, which runs once for it.
-        ``anchoring`` says how well the two agree.
+        Affine depth becomes up to scale by the embedded model, which runs once (``anchoring``).
 
         Raises:
-            NoDepthError: If the prediction has no depth.
-            InputError: If depth is of an affine kind and cannot be anchored, or may not be.
+            NoDepthError: If there is no depth.
+            InputError: If it cannot be anchored.
         """
         return _methods().anchored(self)
 
     def measure(self, *points: tuple[float, float], in_plane: bool = False) -> "Measurement":
-        """Measure a length or an area in the photograph.
+        """Measure a length or an area.
 
         Args:
-            points: Points as (column, row) [px]: two for the length between them, three or more
-                for the area inside them.
-            in_plane: Whether they lie in the plane of a known rectangle, whose corners measure
-                then; those within it do in any case.
+            points: (column, row) [px]: two for a length, more for an area.
+            in_plane: Whether they lie in a known rectangle's plane.
 
         Raises:
-            OptionError: If there are fewer points, or no rectangle is known.
-            CalibrationError: If depth is not in metres, or nothing can be measured there.
+            OptionError: If points are too few, or no rectangle is known.
+            CalibrationError: If depth is not in metres, or nothing can be measured.
         """
         return _methods().measure(self, points, in_plane=in_plane)
 
     def distance(self, u: float, v: float, *, in_plane: bool = False) -> "Measurement":
-        """Measure the straight distance from the camera to what a pixel (column, row) shows.
+        """Measure the distance from the camera to a pixel (column, row).
 
-        In metres if depth is; otherwise as a multiple of the photograph's median distance. A point
-        in the plane of a known rectangle is measured by its corners (``in_plane``, and within it).
+        Without metres it is a multiple of the median.
 
         Raises:
             InputError: If the depth has an unknown shift.
@@ -155,17 +137,16 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
     @overload
     def measure_box(self, region: "DetectedBoxes") -> "list[RegionMeasurement]": ...
     def measure_box(self, region: Any, name: str = "") -> Any:
-        """Measure distance and size of the thing in a box or a mask.
+        """Measure distance and size of the thing in a region.
 
         Args:
-            region: Box (u1, v1, u2, v2) [px], a mask (h, w), or a detector's boxes, such as
-                ``supervision.Detections``: of these, a list in their order.
+            region: Box (u1, v1, u2, v2) [px], mask (h, w), or a detector's boxes, for a list.
             name: Name of the thing.
 
         Raises:
-            InputError: If the depth has an unknown shift, or a mask is of another size.
+            InputError: If depth has an unknown shift, or a mask another size.
             OptionError: If it is no box, or lies outside.
-            CalibrationError: If there is too little depth in it.
+            CalibrationError: If there is too little depth.
         """
         return _methods().measure_box(self, region, name)
 
@@ -176,68 +157,50 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         names: str | Sequence[str] | None = None,
         options: "SaveOptions | None" = None,
     ) -> list[Path]:
-        """Write files, as ``rilievo.save`` does.
-
-        The suffix of one file chooses its format, ``prediction.save("out/cat.glb")``; several are
-        named after the stem, ``prediction.save("out/cat", "png16,glb")``.
-
-        Returns:
-            Paths in the order of ``names``, then that of the JSON file.
-        """
+        """Write files, as ``rilievo.save`` does: ``"out/cat.glb"``, ``"out/cat", "png16,glb"``."""
         return _methods().save(self, stem, names, options)
 
     def show(self) -> None:
-        """Show photograph, depth and normals side by side, in a notebook or the system's viewer."""
+        """Show photograph, depth and normals, in a notebook or viewer."""
         _methods().show(self)
 
     @answered
     def colour(self, colour_map: str | None = None) -> "Image":
-        """Draw depth as an RGB picture in colours; near is red.
-
-        Args:
-            colour_map: Name of a colour map, as for ``--colour-map``; spectral when None.
+        """Draw depth as an RGB picture, near red (spectral).
 
         Raises:
-            NoDepthError: If the prediction has no depth.
+            NoDepthError: If there is no depth.
             OptionError: If there is no such colour map.
         """
         return _methods().colour(self, colour_map)
 
     def color(self, color_map: str | None = None) -> "Image":
-        """Draw depth in colours: the American spelling of ``colour``."""
+        """American spelling of ``colour``."""
         return self.colour(color_map)
 
     @_taken_for_array
     @answered
     def points(self, *, step: int | None = None) -> "PointCloud":
-        """Make the points of the surface, with normals and colours, in the camera frame.
-
-        Args:
-            step: Step between the pixels that become points; None takes the least that gives at
-                most a million points.
+        """Points of the surface in the camera frame, at most a million by default.
 
         Raises:
-            NoDepthError: If the prediction has no depth.
-            InputError: If the depth is of an affine kind and cannot be anchored.
+            NoDepthError: If there is no depth.
+            InputError: If it cannot be anchored.
         """
         return _methods().points(self, step)
 
     @answered
     def mesh(self, *, step: int | None = None) -> "Mesh":
-        """Make a triangle mesh of the surface, cut where depth jumps, in the camera frame.
-
-        Args:
-            step: Step between the pixels that become vertices; None takes the least that gives at
-                most a million vertices.
+        """Mesh of the surface in the camera frame, cut where depth jumps.
 
         Raises:
-            NoDepthError: If the prediction has no depth.
-            InputError: If the depth is of an affine kind and cannot be anchored.
+            NoDepthError: If there is no depth.
+            InputError: If it cannot be anchored.
         """
         return _methods().mesh(self, step)
 
     def to_trimesh(self, *, step: int | None = None) -> Any:
-        """Convert to a ``trimesh.Trimesh`` textured with the photograph, in the camera frame.
+        """Convert to a textured ``trimesh.Trimesh``, in the camera frame.
 
         Raises:
             MissingPackageError: If trimesh is not installed.
@@ -246,7 +209,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         return _methods().to_trimesh(self, step)
 
     def to_open3d(self, *, step: int | None = None) -> Any:
-        """Convert to an ``open3d.geometry.PointCloud`` with colours, in the camera frame.
+        """Convert to an ``open3d.geometry.PointCloud``, in the camera frame.
 
         Raises:
             MissingPackageError: If Open3D is not installed.
@@ -267,9 +230,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         )
 
     def _repr_png_(self) -> bytes:
-        """Photograph, depth and normals side by side, for notebooks."""
         return _methods().panel_png(self)
 
     def _repr_html_(self) -> str:
-        """Page with the surface, for notebooks."""
         return _methods().framed_page(self)

@@ -1,4 +1,4 @@
-"""Depth of which surfaces are made: a prediction's own, or affine depth anchored to another."""
+"""Depth for surfaces: its own, or anchored."""
 
 from typing import TypeVar
 
@@ -17,14 +17,7 @@ _WINDOW = 5
 
 
 def anchored(prediction: AnyPrediction) -> AnyPrediction:
-    """The prediction with depth up to scale or in metres, of which surfaces can be made.
-
-    Normals that the model does not give are those of the anchored surface.
-
-    Raises:
-        NoDepthError: If the prediction has no depth.
-        InputError: If its depth is of an affine kind, and was not or cannot be anchored.
-    """
+    """Prediction with depth and normals for surfaces."""
     depth = prediction.depth
     if depth.is_depth:
         return prediction
@@ -33,7 +26,7 @@ def anchored(prediction: AnyPrediction) -> AnyPrediction:
 
 
 def with_normals(prediction: AnyPrediction) -> AnyPrediction:
-    """Give a prediction that has none the normals of its surface, computed when they are read."""
+    """Give it normals of its surface, on demand."""
     if prediction.has("normals") or prediction.camera is None:
         return prediction
     made = prediction.but()
@@ -42,7 +35,7 @@ def with_normals(prediction: AnyPrediction) -> AnyPrediction:
 
 
 def checked_anchoring(prediction: Prediction) -> Anchoring:
-    """The anchoring of affine depth; refuses a prediction that was not or cannot be anchored.
+    """Anchoring of affine depth.
 
     Raises:
         InputError: If there is none.
@@ -57,7 +50,7 @@ def checked_anchoring(prediction: Prediction) -> Anchoring:
 
 
 def fit_of(anchoring: Anchoring) -> Fit:
-    """The fitted line of an anchoring that was not refused."""
+    """Line of an anchoring that was not refused."""
     assert anchoring.space is not None, "it was not refused"
     assert anchoring.scale is not None, "it was not refused"
     assert anchoring.shift is not None, "it was not refused"
@@ -71,7 +64,7 @@ def fit_of(anchoring: Anchoring) -> Fit:
 
 
 def can_be_anchored(prediction: Prediction) -> bool:
-    """Whether a prediction has depth of which surfaces can be made."""
+    """Whether surfaces can be made of its depth."""
     depth = prediction.depth_or_none
     if depth is None or depth.is_depth:
         return depth is not None

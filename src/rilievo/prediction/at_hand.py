@@ -1,4 +1,4 @@
-"""A prediction of depth that somebody else measured or computed, of which surfaces are made."""
+"""Prediction of depth from elsewhere."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +37,7 @@ from rilievo.version import VERSION
 Plane = Float64[np.ndarray, "h w"]
 _CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
 _PROPORTIONS = 0.02
-"""Largest relative difference between the proportions of a map and those of the photograph."""
+"""Largest relative difference of aspect ratios."""
 
 
 def prediction_of_depth(
@@ -51,7 +51,7 @@ def prediction_of_depth(
     unit: float | None = None,
     crop: str | None = None,
 ) -> AnyPrediction:
-    """Make a prediction of a photograph and its depth; ``Prediction.from_depth`` has the words."""
+    """Body of ``Prediction.from_depth``."""
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
         numbers, place = read_depth_numbers(Path(depth).expanduser()), printable(Path(depth))
@@ -109,7 +109,6 @@ def _array(depth: object) -> Shaped[np.ndarray, "h w"]:
 
 
 def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plane, NumberFact]:
-    """Numbers in their unit, NaN where they mean nothing, and the source of the unit."""
     stored, statement = numbers.stored, numbers.statement
     whole = stored.dtype.kind in "ui"
     if unit is not None and statement.is_coded:
@@ -134,7 +133,6 @@ def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plan
 
 
 def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
-    """Kind of the numbers: what the file states, else the user's word, else metres."""
     kinds = (*DepthKind, DISTANCE)
     if kind is not None and kind not in kinds:
         raise OptionError(
@@ -167,7 +165,6 @@ def _camera(
     statement: DepthStatement,
     size: tuple[int, ...],
 ) -> Camera:
-    """Camera of the photograph: the user's, the file's of depth, EXIF's, or a guess."""
     if camera is not None and fov is not None:
         raise OptionError(option="camera", problem="and {fov} say the same; give one of them")
     if camera is not None:
@@ -181,7 +178,6 @@ def _camera(
 
 
 def _named(camera: object, shape: Size) -> Camera:
-    """Camera in the forms of ``rilievo.predict``: a record, numbers, K, a text, a file."""
     if isinstance(camera, Camera):
         return camera
     if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
@@ -206,7 +202,6 @@ def _named(camera: object, shape: Size) -> Camera:
 def _fitted(
     values: Plane, mask: Mask, shape: Size, crop: str | None, place: str
 ) -> tuple[Plane, Mask]:
-    """The map at the photograph's size: as it is, resized, or put where it was cut out."""
     size = (values.shape[0], values.shape[1])
     if crop is not None:
         where = DepthCrop.read(crop)

@@ -1,7 +1,4 @@
-"""Bodies of the methods of ``rilievo.Prediction``: measurements, pictures, surfaces, notebooks.
-
-``rilievo.prediction`` imports this module when one of them is called for the first time.
-"""
+"""Bodies of ``rilievo.Prediction``'s methods."""
 
 import sys
 from collections.abc import Sequence
@@ -39,7 +36,7 @@ _PANEL_HEIGHT = 480  # px, of a picture in a notebook
 def measure(
     prediction: Prediction, points: Sequence[tuple[float, float]], *, in_plane: bool
 ) -> Measurement:
-    """Measure the length between two points, or the area inside more."""
+    """Measure a length or area."""
     if len(points) < 2:
         raise OptionError(
             "one point is prediction.distance(u, v), straight from the camera, or "
@@ -53,7 +50,7 @@ def measure(
 def measure_box(
     prediction: Prediction, region: RegionLike | DetectedBoxes, name: str
 ) -> RegionMeasurement | list[RegionMeasurement]:
-    """Measure the thing in a box or a mask, or those of a detector's boxes."""
+    """Measure things in a region."""
     extents = Extents(prediction)
     if isinstance(region, DetectedBoxes):
         return [extents.measure(detection) for detection in detected_regions(region)]
@@ -61,10 +58,10 @@ def measure_box(
 
 
 def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
-    """Draw depth in colours, as ``--save colour`` writes it.
+    """Draw depth in colours.
 
     Raises:
-        NoDepthError: If the prediction has no depth.
+        NoDepthError: If there is no depth.
         OptionError: If there is no such colour map.
     """
     options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
@@ -72,7 +69,7 @@ def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image
 
 
 def show(prediction: Prediction) -> None:
-    """Show the panel of ``--save panel``: in a notebook's cell, else in the system's viewer."""
+    """Show the panel."""
     picture = panel_picture(prediction)
     ipython: Any = sys.modules.get("IPython")
     # Consoles of IPython have no kernel, and cannot show pictures.
@@ -83,7 +80,7 @@ def show(prediction: Prediction) -> None:
 
 
 def panel_png(prediction: Prediction) -> bytes:
-    """Draw the panel of ``--save panel`` as a PNG small enough for a notebook."""
+    """Panel as a PNG for a notebook."""
     picture = panel_picture(prediction)
     if picture.height > _PANEL_HEIGHT:
         width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
@@ -94,7 +91,7 @@ def panel_png(prediction: Prediction) -> bytes:
 
 
 def framed_page(prediction: Prediction) -> str:
-    """Make the page of ``--save html``, inside an iframe."""
+    """Page of ``--save html`` in an iframe."""
     with TemporaryDirectory() as folder:
         [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
         text = page.read_text(encoding="utf-8")
@@ -105,10 +102,10 @@ def framed_page(prediction: Prediction) -> str:
 
 
 def points(prediction: Prediction, step: int | None = None) -> PointCloud:
-    """Make the points that ``--save ply`` writes.
+    """Points as ``--save ply`` writes them.
 
     Raises:
-        InputError: If the depth is of an affine kind, or the camera is not known.
+        InputError: If depth is affine, or the camera unknown.
     """
     prediction = anchored(prediction)
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
@@ -124,7 +121,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
 
 
 def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
-    """Make a mesh as ``--save glb`` does, but without merging flat parts."""
+    """Mesh as of ``--save glb``, not merged."""
     prediction = anchored(prediction)
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     surface = surfaces.mesh(
@@ -145,7 +142,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
 
 
 def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
-    """Convert to a trimesh mesh with the photograph as its texture."""
+    """Mesh of trimesh with the photograph as texture."""
     trimesh = _package("trimesh", "to_trimesh")
     surface, photo = mesh(prediction, step), prediction.photo
     visual = None
@@ -165,7 +162,7 @@ def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
 
 
 def to_open3d(prediction: Prediction, step: int | None = None) -> Any:
-    """Convert to an Open3D point cloud with normals and colours."""
+    """Points of Open3D with normals and colours."""
     open3d = _package("open3d", "to_open3d")
     cloud = points(prediction, step)
     made, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector

@@ -1,4 +1,4 @@
-"""Output formats: what each needs, by which functions it is written and read; the table of all."""
+"""Table of output formats: what each needs, its writer and reader."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +14,7 @@ from rilievo.plugins import OpenTable, is_place
 
 
 class Need(StrEnum):
-    """A part of a prediction that an output needs."""
+    """Part of a prediction that an output needs."""
 
     DEPTH = "depth"
     NORMALS = "normals"
@@ -25,23 +25,21 @@ class Need(StrEnum):
 
 
 class Surface(StrEnum):
-    """Depth that an output is made of, where the model's own is of an affine kind."""
+    """Depth of an output where the model's is affine."""
 
     NO = "no"
-    """The model's own answer."""
     IF_POSSIBLE = "if possible"
-    """Anchored depth where there is one, else the model's own answer."""
+    """Anchored depth where there is one."""
     YES = "yes"
-    """Anchored depth alone."""
 
 
 @frozen(kw_only=False)
 class UsualSize:
-    """Usual size of a file [megabytes], measured on photographs of 0.2 to 6 megapixels.
+    """Size of a file [megabytes], on photographs of 0.2 to 6 megapixels.
 
     Attributes:
         start: Size without a pixel.
-        a_megapixel: Further size for each megapixel of the photograph.
+        a_megapixel: Further size for each megapixel.
         most: Largest size.
     """
 
@@ -52,15 +50,13 @@ class UsualSize:
 
 @frozen
 class VideoForm:
-    """Form of an output where it is a video, made of a video.
+    """Form of an output as a video.
 
     Attributes:
-        drawing: Function that draws it, as ``module:function`` of ``rilievo.predicting.videos``;
-            for outputs of other packages the function itself.
-        is_numbers: Whether frames are 16-bit numbers without loss, which a sequence has as files.
-        words: Name in the app; "" if the app does not offer it.
-        bytes_a_pixel: Bytes of the finished file for each pixel of a frame, of videos with much
-            noise.
+        drawing: ``module:function`` of ``rilievo.predicting.videos``, or a function.
+        is_numbers: Whether frames are 16-bit numbers.
+        words: Name in the app.
+        bytes_a_pixel: Bytes for each pixel of a noisy frame.
     """
 
     drawing: str | Callable[..., Any]
@@ -71,13 +67,7 @@ class VideoForm:
 
 @frozen
 class ToolForm:
-    """Form of an output where assistants ask for a surface.
-
-    Attributes:
-        name: Name among the formats of the tool ``surface``.
-        holds: Content in a few words.
-        opens: Programs that open it.
-    """
+    """Form for assistants: name, content, and programs that open it."""
 
     name: str
     holds: str
@@ -86,43 +76,35 @@ class ToolForm:
 
 @frozen
 class Output:
-    """One output format: all that any door knows of it.
+    """Output format: all that any door knows of it.
 
     Attributes:
-        suffix: Suffix of the file, after the stem.
-        summary: One line for help texts and the guide.
-        label: Name in the app; "" for that of the table.
-        invalid: Value of pixels without depth, for the guide; "" if it has none.
-        needs: Parts of the prediction that are required.
-        takes: Parts that are also stored, where the prediction has them.
-        surface: Whether it is made of anchored depth where the model's own is of an affine kind.
-        writer: Function from a ``WriteJob`` and the parts in ``needs``, in their order, to
-            ``FileFacts``, as ``module:function``, by default in ``rilievo.io.outputs.formats``; for
-            outputs of other packages the function itself.
-        reader: Function that reads values back as ``Stored``, as ``module:function``; None for
-            pictures and surfaces.
+        suffix: Suffix after the stem.
+        summary: Line for help and guide.
+        label: Name in the app.
+        invalid: Value of pixels without depth.
+        needs: Parts that are required.
+        takes: Parts stored where present.
+        surface: Depth that it is made of.
+        writer: ``module:function`` in ``rilievo.io.outputs.formats``, or a function, from
+            ``WriteJob`` and the parts in ``needs`` to ``FileFacts``.
+        reader: ``module:function`` to ``Stored``.
         gives: Parts that can be read back.
-        exact: Whether values are read back bit for bit.
-        whole: Whether it holds the whole prediction, of which every other output can be made.
-        embedded: Function that reads the embedded JSON, as ``module:function``; with it the file
-            can be read on its own.
-        options: Options of ``rilievo predict`` that decide how the file looks; others do not
-            concern it. None if that is not known, so that all of them do.
-        extra: The extra of rilievo that the format needs.
-        package: The package that this extra installs.
-        bytes_a_pixel: Bytes for each pixel of a file whose size follows from the photograph's; 0
-            where it is compressed, or holds what the model gives (``whole``).
-        memory_a_pixel: Bytes of memory for each pixel of the photograph while the file is made,
-            besides those of ``MEMORY_A_PIXEL``.
-        memory_a_point: Bytes of memory for each point of its surface meanwhile.
-        media_type: Type of the file in answers of the server.
-        most_bytes_a_pixel: Most bytes of the file for each pixel of the photograph.
-        most_bytes_a_point: Most bytes of the file for each point of its surface, besides.
-        usual_size: Usual size of the file; None if not measured.
-        is_heavy: Whether it takes seconds rather than a fraction of one.
-        in_browser: Whether scripts make it too, in pages without a server.
-        video: Form as a video; None if a video has a file for each frame.
-        tool: Form for assistants; None if they are not offered it.
+        exact: Whether values return bit for bit.
+        whole: Whether every other output can be made of it.
+        embedded: ``module:function`` that reads embedded JSON.
+        options: Options that matter; None for all.
+        extra: Extra of rilievo.
+        package: Package of this extra.
+        bytes_a_pixel: Bytes on disk; 0 where compressed or ``whole``.
+        memory_a_pixel: Bytes of memory, besides ``MEMORY_A_PIXEL``.
+        memory_a_point: Bytes of memory for each point.
+        most_bytes_a_pixel: Most bytes for each pixel.
+        most_bytes_a_point: Most further bytes for each point.
+        is_heavy: Whether it takes seconds.
+        in_browser: Whether pages without a server make it.
+        video: Form as a video; else a file a frame.
+        tool: Form for assistants.
     """
 
     suffix: str
@@ -155,34 +137,20 @@ class Output:
 
 
 MEMORY_A_PIXEL = 6
-"""Bytes of memory for each pixel of a photograph, with its depth, until its files are made."""
+"""Bytes of memory for each pixel of a photograph and its depth."""
 
 _BYTES = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
-"""Bytes for each pixel of the parts of a whole prediction; of depth with its mask."""
 
 
 def bytes_a_pixel(names: Iterable[str], gives: Collection[Need]) -> int:
-    """Least number of bytes on the disk for each pixel of a photograph.
-
-    Args:
-        names: Outputs that are written.
-        gives: Parts that the model gives, besides the photograph.
-    """
+    """Least bytes on disk for each pixel, where the model ``gives`` these parts."""
     parts = {*gives, Need.PHOTO}
     whole = sum(count for part, count in _BYTES.items() if part in parts)
     return sum(whole if OUTPUTS[name].whole else OUTPUTS[name].bytes_a_pixel for name in names)
 
 
 def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
-    """Least number of bytes of memory that the files of one photograph take while they are made.
-
-    They are made one after the other, so that the largest counts.
-
-    Args:
-        names: Outputs that are written.
-        pixels: Pixels of the photograph.
-        points: Most points of a surface.
-    """
+    """Least bytes of memory for the largest of a photograph's files."""
     points = min(points, pixels)
     outputs = [OUTPUTS[name] for name in names]
     own = (one.memory_a_pixel * pixels + one.memory_a_point * points for one in outputs)
@@ -192,7 +160,7 @@ def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
 def load(
     place: str | Callable[..., Any], home: str = "rilievo.io.outputs.formats"
 ) -> Callable[..., Any]:
-    """Import ``module:function``; a module without a dot is one of the package ``home``."""
+    """Import ``module:function``; without a dot, of the package ``home``."""
     if not isinstance(place, str):
         return place
     module, function = place.split(":")
@@ -201,7 +169,7 @@ def load(
 
 
 def outside_output(output: object, name: str) -> Output:
-    """Check that an object of another package is an output with a function as its writer."""
+    """Check an output of another package."""
     if not isinstance(output, Output) or isinstance(output.writer, str):
         raise OptionError(
             f"output '{name}' is not a rilievo.prediction.output.Output with a function as "
@@ -227,9 +195,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("page", "viewer", "web"), ("html",)),
     **dict.fromkeys(("3dsbs", "sbs", "anaglyph", "vr"), ("stereo",)),
 }
-"""Outputs that are meant by usual words."""
 _OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
-"""Outputs of suffixes that are only the end of an output's own."""
 
 # A new format is one file in formats and one row here; docs/reference/formats.md may describe it.
 _OUTPUTS: Mapping[str, Output] = {
@@ -721,7 +687,7 @@ OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)
 
 
 def unknown_output(name: str, names: Iterable[str]) -> str:
-    """End of the message for an unknown output: what is meant, or the nearest names."""
+    """End of the message for an unknown output, with the nearest names."""
     from difflib import get_close_matches
 
     word, nearest = name.lower().lstrip("."), suggest(name, names)
@@ -737,7 +703,7 @@ def read_names(names: str | Sequence[str]) -> list[str]:
     """Names of outputs, as ``split_names`` reads them.
 
     Raises:
-        OptionError: If a name is not in ``OUTPUTS``, nor the place of an output of the user's own.
+        OptionError: If a name is not in ``OUTPUTS``, nor an output's place.
     """
     outputs = split_names(names)
     for name in outputs:
@@ -747,7 +713,7 @@ def read_names(names: str | Sequence[str]) -> list[str]:
 
 
 def split_names(names: str | Sequence[str]) -> list[str]:
-    """Names of a list or of a text with commas, each once; ``color`` is ``colour``."""
+    """Names of a list or text with commas, once; ``color`` is ``colour``."""
     stripped = (name.strip() for name in (names.split(",") if isinstance(names, str) else names))
     spelt = ("colour" if name == "color" else name for name in stripped if name)
     return list(dict.fromkeys(spelt))
@@ -755,14 +721,14 @@ def split_names(names: str | Sequence[str]) -> list[str]:
 
 @frozen
 class Named:
-    """A path that names an output by its suffix."""
+    """Path that names an output by its suffix."""
 
     stem: Path
     output: str
 
 
 def output_of(path: Path) -> Named | None:
-    """Output that a path names, such as ``cat.glb``; None if its suffix is of none."""
+    """Output of a path such as ``cat.glb``."""
     name = path.name
     # The longest first: .splat.ply also ends in .ply.
     for output, record in sorted(_OUTPUTS.items(), key=lambda item: -len(item[1].suffix)):
@@ -773,7 +739,7 @@ def output_of(path: Path) -> Named | None:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a path whose suffix is of no output; a path without a suffix is a stem."""
+    """Refuse a suffix of no output; without one a path is a stem."""
     suffix = path.suffix
     if suffix not in ("", ".") and output_of(path) is None:
         raise OptionError(
@@ -787,6 +753,6 @@ def check_suffix(path: Path) -> None:
 
 
 def options_of(name: str) -> tuple[str, ...]:
-    """Options of writing that concern an output."""
+    """Options that concern an output."""
     stated = OUTPUTS.find(name).options
     return WRITING if stated is None else stated

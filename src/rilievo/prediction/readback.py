@@ -34,14 +34,9 @@ _PICTURE_SUFFIXES = (".png", ".webp")
 
 
 class NoArraysError(InputError):
-    """No file of a prediction holds depth or normals as arrays; pictures of it may be there.
-
-    Attributes:
-        made_by: Model, weights and settings that made the prediction.
-    """
+    """Error of files without arrays."""
 
     def __init__(self, path: Path, folder: Path, sidecar: Sidecar) -> None:
-        """Name the files that are there, and those that are missing."""
         there: list[str] = []
         missing: list[str] = []
         for facts in sidecar.files:
@@ -57,8 +52,6 @@ class NoArraysError(InputError):
 
 @frozen
 class _StoredFiles:
-    """Files of one prediction."""
-
     folder: Path
     sidecar: Sidecar
     named: str | None = None
@@ -71,25 +64,19 @@ class _Video:
 
 @frozen
 class _VideoHead:
-    """The field by which the JSON of a video differs from that of a photograph."""
-
     video: _Video
 
 
 @answered
 def read_prediction(path: str | Path) -> Prediction:
-    """Read a prediction; one of which an npz was saved is whole, with its photograph.
-
-    A part that several files hold is read from the file that was named, or else from the most exact
-    one. Files with embedded JSON (npz, 16-bit PNG, TIFF, EXR) need no JSON file beside them.
+    """Read a prediction, whole from an npz, else from the named or most exact files.
 
     Args:
-        path: The stem given to ``save``, the JSON file, or any of the files.
+        path: Stem given to ``save``, the JSON, or any file.
 
     Raises:
-        InputError: If a file is broken, was not written by rilievo, or belongs to a video, or if no
-            file holds values.
-        MissingExtraError: If a package is needed that is not installed.
+        InputError: If a file is broken, not rilievo's or of a video, or holds no values.
+        MissingExtraError: If a package is not installed.
     """
     path = Path(path)
     files = _find(path)
@@ -115,7 +102,7 @@ def read_prediction(path: str | Path) -> Prediction:
 
 
 def written_pictures(path: Path) -> dict[Path, FileFacts]:
-    """Facts about the pictures of a prediction that are there, by path."""
+    """Facts about the pictures that are there, by path."""
     files = _find(path)
     paths = {files.folder / facts.file: facts for facts in files.sidecar.files}
     return {
@@ -146,7 +133,6 @@ def _find(path: Path) -> _StoredFiles:
 
 
 def _of_photo(json: Path, named: Path) -> Sidecar:
-    """Read the sidecar of a photograph's results; refuse that of a video."""
     sidecar = read_sidecar(json)
     if _is_of_video(json):
         raise InputError(
@@ -169,7 +155,6 @@ def _is_of_video(json: Path) -> bool:
 
 
 def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
-    """Find a file by its embedded JSON."""
     try:
         text = load(embedded)(path)
     except RilievoError:
@@ -183,7 +168,6 @@ def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
 
 
 def _read_files(files: _StoredFiles) -> Stored:
-    """Read every part from the most exact file that has it; missing files are skipped."""
     order = list(OUTPUTS)
     readable = [
         facts
@@ -225,7 +209,6 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
 
 
 def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
-    """Refuse arrays of another size than the photograph, or of another type."""
     size = (source.height, source.width)
     for name, array, shape, kind in (
         ("depth", stored.values, size, np.float32),

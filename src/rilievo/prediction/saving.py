@@ -37,32 +37,27 @@ def save(
     run: Mapping[str, Setting] | None = None,
     durable: bool = True,
 ) -> list[Path]:
-    """Write a prediction in some formats, and last the JSON file that describes them.
+    """Write a prediction in some formats, and last their JSON.
 
-    Every file is written whole or not at all, and the JSON file lists only complete files. If
-    writing fails, existing files are untouched. Saving the same prediction again adds formats;
-    another prediction is refused unless ``options.overwrite`` is set.
+    Files are whole or unchanged. Saving again adds formats; another prediction needs
+    ``options.overwrite``.
 
     Args:
         prediction: Prediction to save.
-        stem: Path of the files without their suffixes, or of one file whose suffix chooses the
-            format: ``"out/cat.glb"``. Its folder is made when missing.
-        names: Names in ``OUTPUTS``, as a list or a text with commas; by default the format of the
-            suffix, or colour where there is none. A stem with a dot needs them.
-        options: Settings of the formats; ``SaveOptions()`` when None.
-        run: Other options of the run, recorded in the JSON file.
-        durable: Whether the files survive a power cut; False for temporary ones.
+        stem: Path without suffixes, or with one that chooses the format.
+        names: Names in ``OUTPUTS``, needed for a stem with a dot; colour by default.
+        options: Settings of the formats.
+        run: Other options, for the JSON.
+        durable: Whether files survive a power cut.
 
     Returns:
-        Paths in the order of ``names``, then that of the JSON file.
+        Paths in the order of ``names``, then the JSON.
 
     Raises:
-        OptionError: If a name or suffix is unknown, or its format needs a part that the prediction
-            does not have.
-        MissingExtraError: If a format needs a package that is not installed.
-        InputError: If a surface is asked for and the depth is of an affine kind.
-        OutputError: If the system refuses, or a file is in the way: one that rilievo did not write,
-            or one of another prediction or other options while ``options.overwrite`` is not set.
+        OptionError: If a name or suffix is unknown, or a part is missing.
+        MissingExtraError: If a package is not installed.
+        InputError: If a surface is asked for and depth is affine.
+        OutputError: If the system refuses, or another's file is in the way.
     """
     stem = Path(stem)
     named = output_of(stem)
@@ -87,10 +82,9 @@ def write_parts(
     thoroughness: Thoroughness = Thoroughness.ENDS,
     own: Mapping[str, SaveOptions] | None = None,
 ) -> Placement:
-    """Write the files of ``save`` as part files, which ``Placement.place`` renames.
+    """Write files as parts, which ``Placement.place`` renames.
 
-    Files of an earlier run are compared with that thoroughness; the record lists only whole ones.
-    ``own`` has the options of single outputs, which are recorded with their files.
+    ``own`` has options of single outputs.
     """
     options, own = options or SaveOptions(), own or {}
     check_outputs(names)
@@ -137,7 +131,7 @@ def write_parts(
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
 
     def renew() -> str | None:
-        """Add to what another run has written since, or refuse to."""
+        """Add another run's results, or refuse."""
         if state_of(stem) == state:
             return None
         before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
@@ -157,10 +151,7 @@ def _claimed(
     *,
     overwrite: bool,
 ) -> tuple[Sidecar | None, Claim]:
-    """The JSON of an earlier run to which this one adds, and permission to put files there.
-
-    It is read twice, so a refusal stands only if no other run has written it in between.
-    """
+    """JSON of an earlier run, and permission; read twice, in case another run wrote meanwhile."""
     others = [path.name for path in _paths(stem, OUTPUTS.own)]
     while True:
         state = state_of(stem)
@@ -178,7 +169,7 @@ def _paths(stem: Path, names: Iterable[str]) -> list[Path]:
 
 
 def check_outputs(names: Sequence[str]) -> None:
-    """Refuse names that are not in ``OUTPUTS``, and formats whose extra is not installed."""
+    """Refuse unknown names, and formats whose extra is missing."""
     if not names:
         raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
@@ -188,18 +179,17 @@ def check_outputs(names: Sequence[str]) -> None:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package that an output needs, if any, is installed."""
+    """Whether an output's package is installed."""
     package = OUTPUTS.find(name).package
     return package is None or find_spec(package) is not None
 
 
 def surface_for(prediction: Prediction, name: str) -> Prediction:
-    """The prediction that an output is made of: with anchored depth where it is of a surface."""
+    """Prediction for an output, anchored where it is of a surface."""
     return anchored(prediction) if _is_of_surface(prediction, name) else prediction
 
 
 def _is_of_surface(prediction: Prediction, name: str) -> bool:
-    """Whether an output is made of anchored depth, which the prediction's own is not."""
     depth, surface = prediction.depth_or_none, OUTPUTS[name].surface
     if depth is None or depth.is_depth or surface is Surface.NO:
         return False
@@ -209,7 +199,7 @@ def _is_of_surface(prediction: Prediction, name: str) -> bool:
 
 
 def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
-    """Refuse outputs that need parts this prediction does not have."""
+    """Refuse outputs that need missing parts."""
     for name in names:
         is_surface = _is_of_surface(prediction, name)
         if is_surface:
@@ -227,12 +217,12 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
 
 
 def parts_of(names: Sequence[str]) -> set[Need]:
-    """Parts of a prediction that these outputs are made of; others may be missing."""
+    """Parts that these outputs are made of."""
     return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}
 
 
 def write_file(job: WriteJob) -> FileFacts:
-    """Write a file with the writer of its output, which takes the parts that it needs."""
+    """Write a file with its output's writer."""
     facts = load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
     if not isinstance(facts, FileFacts):
         raise OptionError(
@@ -243,8 +233,5 @@ def write_file(job: WriteJob) -> FileFacts:
 
 
 def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
-    """Parts of a prediction that an output needs, in the order of its row in ``OUTPUTS``.
-
-    ``check_parts`` refuses predictions that lack one, and ``surface_for`` anchors depth.
-    """
+    """Parts that an output needs, in order, checked and anchored before."""
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)

@@ -1,4 +1,4 @@
-"""Files of a mesh or of points alone, without the facts that those of a prediction state."""
+"""Files of a mesh or points alone."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
 def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
-    """Write a surface in the format of the suffix, in place of a file that stands there.
+    """Write a surface in the suffix's format, over an existing file.
 
     Raises:
-        OptionError: If the suffix is another than .ply, or .glb for a mesh.
+        OptionError: If the suffix is not .ply, or .glb for a mesh.
         InputError: If there is no point.
         OutputError: If the system refuses.
     """
