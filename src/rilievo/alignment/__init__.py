@@ -1,9 +1,4 @@
-"""Alignment of predictions to ground truth in metres, as evaluation protocols do it.
-
-A method fits one or two numbers over the pixels that have ground truth. The choice of method
-changes a benchmark's scores, so the method is named and its fit is kept. For metres without
-ground truth see ``rilievo.calibration``.
-"""
+"""Alignment to ground truth in metres, as evaluation protocols do it."""
 
 from typing import NoReturn
 

@@ -1,4 +1,4 @@
-"""Methods of alignment, and which of them a kind of depth allows."""
+"""Methods of alignment, by kind of depth."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,12 +15,12 @@ _WHY: Mapping[DepthKind, str] = {
 
 
 class AlignMethod(StrEnum):
-    """The line that is fitted to the ground truth, and how."""
+    """Line that is fitted to the ground truth."""
 
     NONE = "none"
-    """No fit: the values are metres already."""
+    """No fit, for metres."""
     MEDIAN = "median"
-    """Scale: median of the true depth over median of the predicted (Zhou et al. 2017)."""
+    """Scale: ratio of the medians (Zhou et al. 2017)."""
     SCALE = "scale"
     """Scale, by least squares in depth."""
     SCALE_SHIFT = "scale_shift"
@@ -30,8 +30,7 @@ class AlignMethod(StrEnum):
     LOG = "log"
     """Power and factor, by least squares in the logarithm."""
     ROBUST_SCALE = "robust_scale"
-    """Scale, by least relative deviations |scale · x - depth| / depth over a subsample of 64x64
-    (Wang et al. 2025, MoGe)."""
+    """Scale, by least relative deviations over 64x64 pixels (Wang et al. 2025, MoGe)."""
     ROBUST_SCALE_SHIFT = "robust_scale_shift"
     """Scale and shift, likewise."""
 

@@ -1,4 +1,4 @@
-"""Align a prediction to ground truth: returns depth in metres and the fit that gave it."""
+"""Alignment of a prediction to ground truth."""
 
 import numpy as np
 
@@ -33,12 +33,11 @@ _SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
 
 @frozen
 class Aligned:
-    """A prediction in metres, fitted to ground truth.
+    """Prediction in metres, fitted to ground truth.
 
     Attributes:
         depth: Kind ``METRIC``, valid where the prediction is.
-        clamped: Number of pixels that the fit took below the least depth or inverse depth, and
-            that were set to it.
+        clamped: Pixels set to the least depth or inverse depth.
     """
 
     depth: DepthMap
@@ -56,27 +55,22 @@ def align(
     min_depth: float = 1e-3,
     min_inverse: float | None = 1e-3,
 ) -> Aligned:
-    """Align a prediction to ground truth in metres; all sums are float64.
+    """Align a prediction to ground truth in metres, in float64.
 
     Args:
         predicted: Depth map of any kind.
-        true: Ground-truth depth [m]; read only where ``valid``.
-        valid: Pixels with ground truth. The fit uses those where the prediction is valid too.
-        method: Method of the fit. None takes the kind's default: ``none`` for metric depth,
-            ``median`` up to scale, ``scale_shift`` for affine depth, ``inverse_scale_shift`` for
-            affine inverse depth.
-        min_depth: Least depth [m] that a fitted shift in depth may give; pixels that the shift
-            takes below it are set to it, and so count as errors of the model.
-        min_inverse: Least inverse depth [1/m] that ``inverse_scale_shift`` may give. Marigold
-            uses 1e-3; None is the choice of MoGe, the inverse of the image's largest valid true
-            depth.
+        true: Depth [m], read where ``valid``.
+        valid: Pixels with ground truth.
+        method: Fit; by default that of the kind.
+        min_depth: Least depth [m] of a shift; pixels below are clamped, and count.
+        min_inverse: Least inverse depth [1/m]: 1e-3 by Marigold; None, of the largest true depth,
+            by MoGe.
 
     Raises:
-        OptionError: If the method is not valid for the kind, or a least value is not positive.
-        InputError: If shapes differ, the mask is not bool, or a valid true depth is not positive
-            and finite.
+        OptionError: If the method does not fit the kind, or a least value is not positive.
+        InputError: If shapes or types differ, or a true depth is not positive.
         NoGroundTruthError: If no pixel is valid in both.
-        CalibrationError: If the pixels do not determine the fit, or it turns near into far.
+        CalibrationError: If there is no fit, or it turns near into far.
     """
     check_depth_map(predicted)
     method = choose_method(predicted.kind, method)
@@ -92,11 +86,10 @@ def align(
 def apply_fit(
     predicted: DepthMap, fit: Fit, method: AlignMethod, *, min_depth: float, farthest: float
 ) -> Aligned:
-    """Bring a prediction to metres by a fit that is known, such as that of a whole sequence.
+    """Bring a prediction to metres by a known fit, from ``min_depth`` to ``farthest`` [m].
 
-    ``min_depth`` is the least depth [m] that a shift in depth may give, and ``farthest`` the
-    largest that a shift in inverse depth may give. Raises ``CalibrationError`` if the fit takes
-    pixels out of range.
+    Raises:
+        CalibrationError: If the fit takes pixels out of range.
     """
     depth = to_depth(predicted, fit)
     clamped = _clamp(depth, predicted.valid, method, min_depth, farthest)
@@ -113,18 +106,7 @@ def constant_fit(
     valid: Mask,
     method: AlignMethod,
 ) -> Fit | None:
-    """Fit of a scale and a shift to a prediction that is constant; None to one that varies.
-
-    ``align`` refuses such a prediction, since no scale follows from it. Programs that evaluate
-    score it: least squares of the smallest norm put it at the mean of the truth, and least absolute
-    deviations at the weighted median. The scale is 0 here.
-
-    Args:
-        predicted: Depth map of any kind.
-        true: Ground-truth depth [m].
-        valid: Pixels of the fit, valid in both; more than one.
-        method: Method of the fit.
-    """
+    """Fit to a constant prediction, which ``align`` refuses: scale 0, mean or weighted median."""
     if method in _WITHOUT_SHIFT or np.count_nonzero(valid) < 2:
         return None
     space = _SPACES.get(method, FitSpace.DEPTH)
@@ -148,7 +130,6 @@ def _clamp(
     nearest: float,
     farthest: float,
 ) -> int:
-    """Clamp pixels that a fitted shift took out of range, in place; returns their number."""
     if method in _SHIFTED_DEPTH:
         below, bound = valid & (depth < nearest), nearest
     elif method is AlignMethod.INVERSE_SCALE_SHIFT:
@@ -161,7 +142,6 @@ def _clamp(
 
 
 def _usable(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
-    """Check both inputs, and return the pixels valid in the prediction and in the truth."""
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
             f"prediction {predicted.shape}, true depth {true.shape} and mask {valid.shape} differ"
@@ -193,7 +173,6 @@ def _fit(
     both: Mask,
     method: AlignMethod,
 ) -> Fit:
-    """Fit over the pixels valid in both; robust methods use a subsample of them."""
     space = _SPACES.get(method, FitSpace.DEPTH)
     times = None
     if method in _ROBUST:
@@ -212,7 +191,6 @@ def _fit(
 
 
 def _fit_squares(x: Values, y: Values, method: AlignMethod) -> tuple[float, float]:
-    """Scale and shift by least squares, or the ratio of the medians."""
     if method is AlignMethod.NONE:
         return 1.0, 0.0
     if method is AlignMethod.MEDIAN:
@@ -228,7 +206,6 @@ def _fit_absolute(
     weights: Values,
     method: AlignMethod,
 ) -> tuple[float, float]:
-    """Scale and shift by least absolute deviations."""
     if method is AlignMethod.ROBUST_SCALE:
         return least_absolute_scale(x, y, weights), 0.0
     return least_absolute_line(x, y, weights)

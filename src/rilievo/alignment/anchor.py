@@ -1,16 +1,8 @@
-"""Anchoring: the two unknown numbers of affine depth, fitted to depth up to scale of another model.
+"""Anchoring: scale and shift of affine depth, fitted to depth up to scale.
 
-For a given ratio shift / scale, an affine map is depth up to one factor, and the factor with the
-least sum of absolute errors in the logarithm is the median ratio. The search is therefore over the
-ratio alone: on a grid of six decades, then by golden section. Both maps are read at the same few
-thousand places, so the cost does not depend on the size of the photograph.
-
-The reference is an estimate that errs, and its contrast is lower than that of the scene. The least
-sum of absolute errors alone prefers maps of low contrast, whose errors are small with them. It is
-therefore divided by a power of the map's own spread, chosen on frames outside the panel by
-``lab/studies/try_anchoring.py --frames learned``. There, with truth in the place of the map, the
-error is 0.28 of the reference's on NYU in the place of 0.46, and 0.43 to 0.49 in rooms of four
-kinds in the place of 0.53 to 0.79.
+For a ratio shift / scale the best factor is the median ratio, so the ratio alone is searched: a
+grid of six decades, then golden section. Errors, which prefer low contrast, are divided by a power
+of the spread, chosen by ``lab/studies/try_anchoring.py --frames learned``.
 """
 
 import numpy as np
@@ -23,68 +15,48 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Values
 
 LEAST_CORRELATION = 0.7
-"""Rank correlation of two answers below which one of them is doubted: that of a model of which
-nothing is known is refused.
-"""
+"""Rank correlation below which an unknown model is refused."""
 LEAST_OF_KNOWN = 0.3
-"""Rank correlation below which the answer of a known model is refused too. In flat views, of a desk
-or a wall, the order of the reference is noise, and a shift hardly matters.
-"""
+"""Rank correlation below which a known model is refused; flat views have little."""
 ROWS, COLUMNS = 48, 64
 """Grid of places at which both maps are read."""
 LEAST_PLACES = 32
 """Least number of places at which both maps have depth."""
 _GRID, _DECADES = 121, 3.0
 _LOW = 0.05
-"""Share of the values that may lie below the least one from which the grid of ratios begins: the
-sky of inverse depth, or outliers."""
+"""Share of values below the grid: sky or outliers."""
 _FLOOR = 1e-3
-"""Least depth or inverse depth in the search, as a share of the range of the values."""
+"""Least depth or inverse depth, as a share of the range."""
 _CONTRAST = 0.85
-"""Power of the spread by which errors are divided: 0 would prefer maps of low contrast, 1 maps of
-high contrast."""
+"""Power of the spread; 0 prefers low contrast, 1 high."""
 _FARTHEST = 1_000.0
-"""Largest depth that is kept, in multiples of the least; what lies beyond is far, without depth."""
+"""Largest depth, in multiples of the least."""
 
 
 @frozen
 class Anchor:
-    """Fit of an affine depth map to a reference, and how well the two agree.
-
-    Attributes:
-        fit: Line from the map's values to depth or inverse depth, in the unit of the reference.
-            Its residual is the median absolute error of the logarithm of depth.
-        rank_correlation: Spearman's correlation of the two maps as depth, from -1 to 1.
-    """
+    """Fit of affine depth to a reference, with Spearman's correlation, -1 to 1."""
 
     fit: Fit
     rank_correlation: float
 
     def agrees(self, *, is_known: bool) -> bool:
-        """Whether both maps order places alike enough, by whether the map's model is known."""
+        """Whether both maps order places alike enough."""
         return self.rank_correlation >= (LEAST_OF_KNOWN if is_known else LEAST_CORRELATION)
 
 
 def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:
-    """Fit scale and shift of an affine depth map to another answer for the same photograph.
-
-    Args:
-        depth: Map of kind ``AFFINE`` (the shift is in depth) or ``AFFINE_INVERSE`` (in inverse
-            depth).
-        reference: Map of kind ``UP_TO_SCALE`` or ``METRIC``, at any resolution.
+    """Fit scale and shift of an affine map to another answer.
 
     Raises:
-        CalibrationError: If both have depth at too few places, or one of them is constant there.
+        CalibrationError: If both have depth at too few places, or one is constant.
     """
     x, z = paired(depth, reference)
     return anchor_values(x, z, is_inverse=depth.kind is DepthKind.AFFINE_INVERSE)
 
 
 def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
-    """Depth up to scale, by a fit of ``anchor``.
-
-    Pixels whose depth is not positive, or more than ``_FARTHEST`` times the least, are not valid:
-    they lie at the zero of inverse depth, as the sky does.
+    """Depth up to scale, by a fit; what is not positive or too far is invalid, as sky.
 
     Raises:
         CalibrationError: If no pixel remains.
@@ -99,14 +71,13 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
 
 
 def paired(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
-    """Values of both maps at the places of a grid where both are valid."""
+    """Values at grid places where both are valid."""
     (x, valid), (z, mask) = _on_grid(depth), _on_grid(reference)
     both = valid & mask
     return x[both].astype(np.float64), z[both].astype(np.float64)
 
 
 def _on_grid(depth: DepthMap) -> tuple[np.ndarray, np.ndarray]:
-    """Values and validity of the pixels nearest to the centres of the grid's cells."""
     height, width = depth.shape
     rows = (2 * np.arange(ROWS) + 1) * height // (2 * ROWS)
     columns = (2 * np.arange(COLUMNS) + 1) * width // (2 * COLUMNS)
@@ -115,12 +86,9 @@ def _on_grid(depth: DepthMap) -> tuple[np.ndarray, np.ndarray]:
 
 
 def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
-    """Fit scale and shift of affine values to positive reference depth at the same places.
+    """Fit affine values to positive reference depth.
 
-    Depth is scale * x + shift, or its inverse if ``is_inverse``. Of the logarithm of depth y and
-    that of the reference r, the sum of |y - r - median| over the sum of |y - median| to the power
-    ``_CONTRAST`` is least. Where depth is not positive, it counts as a small positive number, so
-    that a sky at zero inverse depth or a few wrong values do not bend the rest.
+    What is not positive counts as small, so that a sky does not bend the rest.
 
     Raises:
         CalibrationError: If there are too few places, or all values are the same.
@@ -138,7 +106,7 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
     logs = np.log(reference)
 
     def depth_logs(log_offset: float) -> Values:
-        """Logarithm of depth up to scale, where its line is 0 at ``low`` less the offset."""
+        """Log depth up to scale."""
         return sign * np.log(np.maximum(x - low + np.exp(log_offset), _FLOOR * span))
 
     def cost(log_offset: float) -> float:
@@ -164,12 +132,11 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
 
 
 def _spread(x: Values) -> float:
-    """Mean absolute deviation from the median."""
     return float(np.abs(x - np.median(x)).mean())
 
 
 def rank_correlation(x: Values, y: Values) -> float:
-    """Spearman's rank correlation; equal values share their mean rank, and a constant has 0."""
+    """Spearman's rank correlation; equal values share a rank, a constant has 0."""
     a, b = _ranks(x), _ranks(y)
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))

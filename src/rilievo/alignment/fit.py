@@ -1,4 +1,4 @@
-"""The line that converts the values of a depth map to metres."""
+"""Line from a depth map's values to metres."""
 
 from enum import StrEnum
 
@@ -14,26 +14,25 @@ BAND_PIXELS = 1 << 18
 
 
 class FitSpace(StrEnum):
-    """The quantity in which a fit is a straight line."""
+    """Quantity in which a fit is a straight line."""
 
     DEPTH = "depth"
     """depth = scale · x + shift."""
     INVERSE = "inverse"
-    """1 / depth = scale · x + shift; x is the map's value for inverse kinds, else its inverse."""
+    """1 / depth = scale · x + shift, with x inverse too."""
     LOG = "log"
     """ln depth = scale · ln x + shift."""
 
 
 @frozen
 class Fit:
-    """The fitted line that converts the values of a depth map to metres.
+    """Line that converts a depth map to metres.
 
     Attributes:
-        scale: Slope of the line; in ``LOG`` the power.
-        shift: Offset of the line [m, 1/m or ln m, depending on ``space``]; 0 where none was
-            fitted.
-        residual: Root of the mean squared residual, in the unit of ``shift``.
-        pixels: Number of pixels or points that were fitted.
+        scale: Slope; in ``LOG`` the power.
+        shift: Offset [m, 1/m or ln m, by ``space``].
+        residual: Root mean square, in that unit.
+        pixels: Number of pixels fitted.
     """
 
     space: FitSpace
@@ -43,21 +42,13 @@ class Fit:
     pixels: int
 
     def metres(self, x: float) -> float:
-        """Depth [m] of one value of the kind that was fitted, not in ``LOG``."""
+        """Depth [m] of a value, not in ``LOG``."""
         y = self.scale * x + self.shift
         return 1 / y if self.space is FitSpace.INVERSE else y
 
 
 def to_depth(depth: DepthMap, fit: Fit) -> Field:
-    """Depth [m] that the fit gives; zero where the map is not valid.
-
-    With a fitted shift, valid pixels can come out zero, negative or infinite; the caller handles
-    them.
-
-    Args:
-        depth: Depth map of the kind that was fitted.
-        fit: Line from its values to depth [m], inverse depth [1/m] or log depth.
-    """
+    """Depth [m] of a fit; zero where invalid, and perhaps not positive or finite after a shift."""
     height, width = depth.shape
     result = np.zeros(depth.shape, np.float32)
     rows = max(1, BAND_PIXELS // width)
@@ -76,7 +67,7 @@ def to_depth(depth: DepthMap, fit: Fit) -> Field:
 
 
 def check_depth_map(depth: object) -> None:
-    """Refuse anything but a ``DepthMap``, such as the ``Prediction`` that holds one."""
+    """Refuse anything but a ``DepthMap``."""
     if isinstance(depth, Prediction):
         raise InputTypeError("a Prediction is given, expected its DepthMap: take prediction.depth")
     if not isinstance(depth, DepthMap):
@@ -84,7 +75,7 @@ def check_depth_map(depth: object) -> None:
 
 
 def abscissa(values: Values, kind: DepthKind, space: FitSpace) -> Values:
-    """Values of a kind converted to the quantity in which a fit in ``space`` is a line."""
+    """Values converted so that a fit in ``space`` is a line."""
     if space is FitSpace.LOG:
         return np.log(values)
     if space is FitSpace.INVERSE and kind is not DepthKind.AFFINE_INVERSE:

@@ -1,9 +1,6 @@
-"""Fits of lines, by least squares or by least absolute deviations.
+"""Fits of lines by least squares or least absolute deviations, and of points in space.
 
-Fits of points in space: a scale and a shift.
-
-Deviations of all coordinates are summed, weighted by one over the distance of the true point, over
-a subsample of 64x64 pixels (Wang et al. 2025, MoGe).
+Points' deviations are weighted by one over the true distance (Wang et al. 2025, MoGe).
 """
 
 from collections.abc import Callable
@@ -35,10 +32,7 @@ def least_squares_line(x: Values, y: Values) -> tuple[float, float]:
 
 
 def least_absolute_scale(x: Values, y: Values, weights: Values) -> float:
-    """The factor that minimises the sum of weight · |factor · x - y|; not all x are 0.
-
-    It is the weighted median of y / x with weights weight · |x|; of two middle values the lower.
-    """
+    """Factor of least weight · |factor · x - y|: a weighted median, the lower of two."""
     used = x != 0
     ratio, mass = y[used] / x[used], weights[used] * np.abs(x[used])
     order = np.argsort(ratio, kind="stable")
@@ -47,14 +41,10 @@ def least_absolute_scale(x: Values, y: Values, weights: Values) -> float:
 
 
 def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, float]:
-    """Slope and offset that minimise the sum of weight · |slope · x + offset - y|, exactly.
+    """Line of least sum of weight · |slope · x + offset - y|, exactly.
 
-    An optimal line goes through two of the points. Wang et al. 2025 (MoGe) take each point in turn
-    as the anchor that the line rotates about, and keep the best. The sum is convex, so descent is
-    enough: rotate about a point to the best slope, which brings the line to another point, and
-    continue about the point on the line with the steepest descent, until no point lowers the sum
+    It is rotated about a point to the best slope, then about the point of steepest descent
     (Wesolowsky 1981, "A new descent algorithm for the least absolute value regression problem").
-    Where several lines are equally good, one of them is returned.
 
     Raises:
         CalibrationError: If the pixels do not determine a line, or it does not rise.
@@ -84,11 +74,7 @@ def _steepest_anchor(
     weights: Values,
     rounding: float,
 ) -> int | None:
-    """The point on the line about which a rotation lowers the sum fastest; None if none does.
-
-    A rotation about point i moves the line by x - x[i]: residuals of points off the line grow or
-    shrink in proportion, residuals of points on the line only grow.
-    """
+    """Point about which a rotation lowers the sum fastest."""
     on = np.flatnonzero(np.abs(residual) <= rounding)
     on = on[np.argsort(x[on], kind="stable")]
     pull = weights * np.sign(residual)
@@ -103,7 +89,7 @@ def _steepest_anchor(
 
 
 def is_constant(x: Values) -> bool:
-    """Whether numbers differ by no more than the rounding of float32, which has seven digits."""
+    """Whether numbers differ by float32's rounding alone."""
     return bool(np.abs(x - x.mean()).max() <= 1e-6 * np.abs(x).max())
 
 
@@ -128,7 +114,7 @@ def _check_rise(scale: float) -> None:
 def golden_minimum(
     cost: Callable[[float], float], low: float, high: float, *, steps: int = 60
 ) -> float:
-    """Place of the minimum of a function between two numbers, by golden section."""
+    """Minimum of a function, by golden section."""
     for _ in range(steps):
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         if cost(a) <= cost(b):
@@ -139,34 +125,29 @@ def golden_minimum(
 
 
 def dot(a: Values, b: Values) -> np.float64:
-    """Sum of products, computed on the calling thread.
-
-    BLAS would start a thread per core, which does not speed up sums that wait for memory and slows
-    evaluations that run in parallel.
-    """
+    """Sum of products on this thread; BLAS would start one a core and slow parallel runs."""
     return np.einsum("n,n->", a, b)
 
 
 _SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
 _SCALES += (*(2 - part for part in _SCALES[-2:0:-1]), 2.0, 8.0)
-"""Parts of a first scale at which the losses of all anchors are bounded from below."""
+"""Parts of a first scale where losses of anchors are bounded."""
 
 
 class PointFit(StrEnum):
-    """Transformation that is fitted to bring points to the true ones."""
+    """Transformation that brings points to the true ones."""
 
     POINT_SHIFT = "point_shift"
-    """A shift in space: for points in metres, whose distance to the camera's centre is not
-    judged."""
+    """Shift in space, for points in metres."""
     POINT_SCALE = "point_scale"
-    """A scale about the camera's centre."""
+    """Scale about the camera's centre."""
     POINT_SCALE_SHIFT = "point_scale_shift"
-    """A scale and a shift in space."""
+    """Scale and shift in space."""
 
 
 @frozen
 class FittedPoints:
-    """A fit: true = scale · predicted + shift [m], 1 and zero where none was fitted."""
+    """Fit: true = scale · predicted + shift [m]."""
 
     scale: float
     shift: Vector
@@ -178,9 +159,10 @@ def fit_points(
     weights: Values,
     fit: PointFit,
 ) -> FittedPoints:
-    """Fit predicted points to true ones [m] of the same pixels, with weights above zero.
+    """Fit predicted points to true ones [m], with positive weights.
 
-    Raises ``CalibrationError`` if the points do not determine the fit, or it mirrors them.
+    Raises:
+        CalibrationError: If the points do not determine the fit, or it mirrors them.
     """
     if fit is PointFit.POINT_SHIFT:
         ones = np.ones(weights.size)
@@ -204,12 +186,7 @@ def fit_points(
 def _scale_and_shift(
     x: Float64[np.ndarray, "3 n"], y: Float64[np.ndarray, "3 n"], weights: Values
 ) -> FittedPoints:
-    """The best scale with the best anchor: a point that the fit takes to its true place, exactly.
-
-    MoGe tries every point as the anchor. The loss of an anchor is convex in the scale, and those of
-    all anchors at one scale follow from sorting once; so tangents bound the losses from below, and
-    only anchors whose bound is below the best loss are tried.
-    """
+    """Best scale with the best anchor, by tangents of convex losses."""
     spread = np.abs(x - x.mean(axis=1, keepdims=True)).max(initial=0.0)
     if weights.size < 2 or spread <= 1e-6 * np.abs(x).max():
         raise CalibrationError("the predicted points do not determine a scale and a shift")
@@ -232,7 +209,6 @@ def _about(
     weights: Values,
     anchor: int,
 ) -> tuple[float, float]:
-    """The best scale about an anchor, and its loss."""
     ahead = (x - x[:, anchor, None]).ravel()
     aside = (y - y[:, anchor, None]).ravel()
     mass = np.tile(weights, 3)
@@ -248,7 +224,6 @@ def _lower_bounds(
     weights: Values,
     start: float,
 ) -> Values:
-    """A number for each anchor that its loss at its best scale is not below."""
     scales = np.array(_SCALES) * start
     if not start > 0:
         return np.full(weights.size, -np.inf)
@@ -275,7 +250,6 @@ def _losses(
     weights: Values,
     scale: float,
 ) -> tuple[Values, Values]:
-    """Loss of every anchor at one scale, and its slope in the scale."""
     losses, slopes = np.zeros(weights.size), np.zeros(weights.size)
     for along, true in zip(x, y, strict=True):
         rest = true - scale * along

@@ -1,13 +1,8 @@
-"""Depth that a sensor measured at many pixels: it stays, and the network fills what it left out.
+"""Depth of a sensor at many pixels: it stays, and the network fills the rest.
 
-A half-dense map is no list of points to fit a network to: where it measured, it is right. Outliers
-are left out first: pixels that agree with too few of their neighbours, both in depth and in their
-ratio to the network's depth. Then holes and what lies beyond the border are filled by the median of
-three continuations, each of which errs elsewhere: the network's depth times the ratio that a
-membrane carries on (Laplace's equation, solved from coarse to fine), the network's depth times the
-ratio of the nearest measured pixel, and the depth of that pixel itself. What the filled pixels are
-worth is measured too: the map's own holes are laid over known pixels, which are filled from the
-others; where the last of the three alone does better there, it is taken.
+Outliers disagree with neighbours in depth and in their ratio to the network. Holes get the median
+of three continuations: the network times a membrane's ratio (Laplace's equation), times the nearest
+ratio, and the nearest depth, judged by the map's own holes over known pixels.
 """
 
 from collections.abc import Iterator
@@ -23,39 +18,33 @@ Indices = Int[np.ndarray, "h w"]
 MEASURED = "measured pixels"
 """Name of this rule in calibrations."""
 LEAST_SHARE = 0.01
-"""Share of the pixels above which depth is that of a sensor, and stays."""
+"""Share of pixels from which depth is a sensor's."""
 COVERAGE = 0.8
-"""Share of the filled pixels whose error stays below the one that is stated."""
+"""Share of filled pixels below the stated error."""
 _ALIKE = 0.05
-"""Difference of the logarithms of depth that neighbours of one surface stay below."""
+"""Difference of log depth of one surface's neighbours."""
 _LEAST_WIDE = 0.3
-"""Share of the measured neighbours in 7x7 pixels that are like a pixel of a surface."""
+"""Share of neighbours in 7x7 that a surface's pixel is like."""
 _LEAST_NEAR, _LEAST_AROUND = 3 / 8, 0.15
-"""Shares in 3x3 and in 7x7 pixels that are enough together, as at the corner of a thing."""
 _WHOLE = 0.999
-"""Share of what a pixel is made of that has to be measured."""
+"""Share of a pixel's sources that are measured."""
 _PASSES = 4
 _RELAXATIONS = 8
-"""Steps of the membrane at each size."""
 _HOLE_SHIFTS = ((0.37, 0.29), (0.61, 0.71))
-"""Shifts of the holes over known pixels, as shares of height and width."""
+"""Shifts of holes, as shares of height and width."""
 _LEAST_HELD = 200
-"""Pixels that an error is measured on."""
 _LEAST_ERROR = 0.01
 """Least error that filled pixels are said to have."""
 
 
 @frozen
 class Filled:
-    """Measured depth whose holes the network fills.
+    """Measured depth [m] whose holes the network fills.
 
     Attributes:
-        depth: Depth [m]: the measured where it is, the network's elsewhere, brought to it.
-        measured: Pixels whose depth is the measured one.
-        points: Number of measured pixels of the map.
-        outliers: Number of them that were left out.
-        error: Relative error that ``COVERAGE`` of the filled pixels stay below, as measured on
-            known pixels under the map's own holes; None where too few are known.
+        points: Measured pixels of the map.
+        outliers: Number left out.
+        error: Relative error that ``COVERAGE`` of filled pixels stay below.
     """
 
     depth: DepthMap
@@ -66,20 +55,12 @@ class Filled:
 
 
 def is_dense(measured: Field) -> bool:
-    """Whether a map [m] has enough measured pixels to be kept."""
+    """Whether a map [m] has enough measured pixels to stay."""
     return bool(np.count_nonzero(measured > 0) > LEAST_SHARE * measured.size)
 
 
 def filled(depth: DepthMap, measured: Field) -> Filled | None:
-    """Keep what was measured, and fill the rest by the network's depth.
-
-    Args:
-        depth: Depth of the network [m] at the photograph's size.
-        measured: Measured depth [m] of the same view at any size, 0 where there is none.
-
-    Returns:
-        The depth; None where outliers leave fewer pixels than ``LEAST_SHARE``.
-    """
+    """Fill measured depth [m], 0 for gaps, by the network's; None if outliers leave too little."""
     network = _sampled(depth, measured.shape)
     mask = (measured > 0) & np.isfinite(measured)
     points = int(np.count_nonzero(mask))
@@ -101,7 +82,6 @@ def filled(depth: DepthMap, measured: Field) -> Filled | None:
 
 
 def _sampled(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
-    """Logarithm of the network's depth at the pixels of a map of another size."""
     rows, columns = (
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
         for new, old in zip(shape, depth.shape, strict=True)
@@ -117,7 +97,6 @@ def _sampled(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"
 def _without_outliers(
     logs: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> Mask:
-    """Measured pixels that agree with their neighbours, in depth or in the ratio to the network."""
     step = max(1, round(float(np.sqrt(mask.size / max(np.count_nonzero(mask), 1)))))
     inliers = mask
     for _ in range(_PASSES):
@@ -136,7 +115,6 @@ def _agreement(
     reach: int,
     step: int,
 ) -> Float[np.ndarray, "h w"]:
-    """Share of a pixel's measured neighbours that are like it; 1 where it has none."""
     like = np.zeros(mask.shape, np.float32)
     there = np.zeros(mask.shape, np.float32)
     for down in range(-reach, reach + 1):
@@ -155,7 +133,6 @@ def _agreement(
 def _shifted(
     shape: tuple[int, ...], down: int, across: int
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Slices of the pixels that have a neighbour at an offset, and of these neighbours."""
     here = tuple(
         slice(max(0, -move), max(0, size - max(0, move)))
         for move, size in zip((down, across), shape, strict=True)
@@ -169,26 +146,16 @@ def _shifted(
 
 @frozen
 class _Continuations:
-    """The logarithm of measured depth over the network's, continued in two ways."""
-
     middle: Float[np.ndarray, "h w"]
     flat: Float[np.ndarray, "h w"]
 
     def chosen(self, *, flat: bool) -> Float[np.ndarray, "h w"]:
-        """One of the two."""
         return self.flat if flat else self.middle
 
 
 def _continued(
     network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> _Continuations:
-    """Continue the logarithm of the ratio of measured depth to the network's over a picture.
-
-    Args:
-        network: Logarithm of the network's depth.
-        ratios: Logarithm of measured depth over it; read only where ``mask``.
-        mask: Pixels that were measured.
-    """
     smooth = membrane(ratios, mask)
     if mask.all():
         return _Continuations(middle=smooth, flat=smooth)
@@ -201,10 +168,9 @@ def _continued(
 
 
 def nearest_known(mask: Mask) -> tuple[Indices, Indices]:
-    """Row and column of the nearest known pixel of each pixel, by jump flooding.
+    """Row and column of the nearest known pixel, nearly.
 
-    Rong and Tan, "Jump Flooding in GPU", I3D 2006; with one more pass at the end, few pixels get
-    another than the nearest, which is then hardly farther.
+    Jump flooding: Rong and Tan, "Jump Flooding in GPU", I3D 2006.
     """
     rows, columns = np.indices(mask.shape)
     far = 4 * max(mask.shape)
@@ -234,11 +200,7 @@ def nearest_known(mask: Mask) -> tuple[Indices, Indices]:
 
 
 def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, "h w"]:
-    """Continue values smoothly over the pixels where they are not known.
-
-    The solution of Laplace's equation, nearly: from the coarsest size on, unknown pixels start at
-    the coarser solution and become the mean of their neighbours a few times.
-    """
+    """Continue values smoothly over unknown pixels, by Laplace's equation from coarse to fine."""
     if mask.all():
         return values
     if min(values.shape) <= 2:
@@ -256,7 +218,6 @@ def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, 
 
 
 def _doubled(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "k m"]:
-    """Values between twice as many rows, bilinear, of which the first ``size`` are kept."""
     place = np.clip((np.arange(size) + 0.5) / 2 - 0.5, 0, len(values) - 1)
     low = np.minimum(place.astype(int), max(len(values) - 2, 0))
     weight = (place - low)[:, None]
@@ -264,7 +225,6 @@ def _doubled(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "
 
 
 def _halved(values: Float[np.ndarray, "h w"], mask: Mask) -> tuple[Float[np.ndarray, "a b"], Mask]:
-    """Means of known values over 2x2 pixels, and where there are any."""
     height, width = (side + side % 2 for side in values.shape)
     weights = np.zeros((height, width))
     weights[: values.shape[0], : values.shape[1]] = mask
@@ -276,7 +236,6 @@ def _halved(values: Float[np.ndarray, "h w"], mask: Mask) -> tuple[Float[np.ndar
 
 
 def _enlarged(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
-    """Values at another size, bilinear, pixel centres on pixel centres."""
     for axis, size in enumerate(shape):
         old = values.shape[axis]
         if old == size:
@@ -291,18 +250,14 @@ def _enlarged(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field
 
 @frozen
 class Resized:
-    """A measured map at another size."""
+    """Measured map at another size."""
 
     values: Float[np.ndarray, "h w"]
     known: Mask
 
 
 def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
-    """Bring measured depth, 0 where there is none, to another size.
-
-    A pixel has the depth of the measured pixel that covers its place, or within a surface one
-    between its neighbours.
-    """
+    """Resize measured depth: the covering pixel's, or interpolated in a surface."""
     if measured.shape == shape:
         return Resized(values=measured, known=measured > 0)
     rows, columns = (
@@ -318,14 +273,6 @@ def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resiz
 
 @frozen
 class _Judged:
-    """Worth of continuations, from known pixels under the map's holes, moved.
-
-    Attributes:
-        flat: Whether the depth of the nearest pixel does better.
-        error: Relative error that ``COVERAGE`` of the pixels stay below; None where too few are
-            known.
-    """
-
     flat: bool = False
     error: float | None = None
 
@@ -348,7 +295,6 @@ def _judged(
 
 
 def _moved_holes(mask: Mask) -> Iterator[Mask]:
-    """Holes of a map at other places, of which each leaves enough pixels known."""
     holes = ~mask
     for down, across in _HOLE_SHIFTS:
         shift = (round(down * mask.shape[0]), round(across * mask.shape[1]))

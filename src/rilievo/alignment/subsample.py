@@ -1,4 +1,4 @@
-"""Subsamples of the valid pixels of a map."""
+"""Subsamples of a map's valid pixels."""
 
 import numpy as np
 
@@ -8,10 +8,7 @@ from rilievo.shapes import Bool, Float64, Int, Mask
 
 @frozen
 class Subsample:
-    """Subsampled pixels: ascending indices into the flattened map, and how often each was chosen.
-
-    More than once where the image is smaller than the grid.
-    """
+    """Ascending indices into the flattened map, and counts."""
 
     places: Int[np.ndarray, "n"]
     times: Int[np.ndarray, "n"]
@@ -19,29 +16,21 @@ class Subsample:
 
 @frozen
 class NearestPlaces:
-    """The valid pixel that each cell of a grid over an image chooses, where it is ``known``."""
+    """Valid pixel of each grid cell, where ``known``."""
 
     places: Int[np.ndarray, "a b"]
     known: Bool[np.ndarray, "a b"]
 
 
 def nearest_valid(valid: Mask, *, side: int = 64) -> Subsample:
-    """Choose the valid pixel nearest to the centre of each cell of a square grid over the image.
-
-    This is the subsample that the robust fits of Wang et al. 2025 (MoGe) use.
-    """
+    """Valid pixel nearest to the centre of each cell of a square grid (Wang et al. 2025, MoGe)."""
     chosen = nearest_places(valid, (side, side))
     places, times = np.unique(chosen.places[chosen.known], return_counts=True)
     return Subsample(places=places, times=times)
 
 
 def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
-    """Choose the valid pixel nearest to the centre of each cell of a grid over the image.
-
-    Cell sides are rounded up to whole pixels. Of several nearest pixels the first in reading order
-    is chosen; a cell without a valid pixel chooses none. As a way to resize maps with holes, this
-    is that of Wang et al. 2025 (MoGe).
-    """
+    """Valid pixel nearest to each cell's centre, the first of equals (Wang et al. 2025, MoGe)."""
     height, width = valid.shape
     rows, down = _windows(height, shape[0])
     columns, across = _windows(width, shape[1])
@@ -61,10 +50,7 @@ def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
 def _windows(
     pixels: int, side: int
 ) -> tuple[Int[np.ndarray, "side size"], Float64[np.ndarray, "side size"]]:
-    """Pixels of each cell along one axis, and their offsets from its centre [px].
-
-    Places beyond the image repeat the last pixel at a larger offset, so they are never chosen.
-    """
+    """Pixels of each cell and offsets [px]; beyond the image far off."""
     length = max(1.0, pixels / side)
     centres = (np.arange(side) + 0.5) * pixels / side
     first = np.rint(centres - length / 2).astype(np.int64)
