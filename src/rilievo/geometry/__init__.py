@@ -1,4 +1,4 @@
-"""Cameras, transforms, normals and surfaces; once for numpy and torch where both need it."""
+"""Cameras, transforms, normals and surfaces, for numpy and torch."""
 
 from typing import NoReturn
 

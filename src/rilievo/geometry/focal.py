@@ -1,8 +1,7 @@
 """Focal length of a point map that is known up to a depth shift.
 
-MoGe (Wang et al., CVPR 2025, section 3.1) predicts points whose z lacks one shift; the focal length
-of the camera follows from them. Coordinates of the image plane here are those of MoGe: half the
-image's diagonal is 1 and the centre is (0, 0).
+The image plane is MoGe's (Wang et al., CVPR 2025, section 3.1): half the diagonal is 1, the centre
+(0, 0).
 """
 
 import math
@@ -13,25 +12,19 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Float, Float64, Mask, Positions, Values
 
 _SAMPLES = 64
-"""Number of rows and of columns of the grid of pixels that the fit reads."""
 _STEPS = 100
 _TOLERANCE = 1e-10
 
 
 @frozen
 class FocalShift:
-    """Focal length and shift of one point map.
-
-    Attributes:
-        focal: Focal length in halves of the image's diagonal.
-        shift: Number added to every z, in the unit of the points.
-    """
+    """Focal length, in halves of the diagonal, and the number to add to z."""
 
     focal: float
     shift: float
 
     def focal_px(self, shape: tuple[int, int]) -> float:
-        """Focal length of an image of ``shape`` with square pixels [px]."""
+        """Focal length for square pixels [px]."""
         return self.focal * math.hypot(*shape) / 2
 
 
@@ -41,19 +34,10 @@ def fit_focal_shift(
     *,
     focal: float | None = None,
 ) -> FocalShift:
-    """Find the shift, and the focal length if it is not given, that explain the pixels.
+    """Find the shift, and the focal length if unknown, that explain the pixels.
 
-    They minimise the sum of ``|f xy / (z + s) - uv|^2`` over the valid pixels of a 64x64 grid.
-    For a given shift the focal length has a closed form, so the search has one dimension:
-    Levenberg-Marquardt from a shift of zero.
-
-    Args:
-        points: Points of the camera frame up to a shift in z.
-        valid: Pixels whose points count.
-        focal: Focal length in halves of the image's diagonal, if it is known.
-
-    Returns:
-        The fit. If fewer than two pixels are valid, the shift is 0 and an unknown focal length 1.
+    They minimise ``|f xy / (z + s) - uv|^2`` over a 64x64 grid, by Levenberg-Marquardt. With fewer
+    than two valid pixels the shift is 0, and an unknown focal length 1.
     """
     height, width = valid.shape
     rows = np.arange(_SAMPLES) * height // _SAMPLES
@@ -69,7 +53,7 @@ def fit_focal_shift(
 
 
 def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width} 2"]:
-    """Coordinates (u, v) of the pixel centres, in halves of the image's diagonal."""
+    """Pixel centres (u, v), in halves of the diagonal."""
     half = math.hypot(height, width) / 2
     u = (np.arange(width) - (width - 1) / 2) / half
     v = (np.arange(height) - (height - 1) / 2) / half
@@ -78,15 +62,12 @@ def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width
 
 @frozen
 class _Fit:
-    """The sampled pixels, and their fit as a function of the shift."""
-
     xy: Positions
     z: Values
     uv: Positions
     focal: float | None
 
     def best_focal(self, shift: float) -> float:
-        """Focal length that fits best at this shift; the known one if given."""
         if self.focal is not None:
             return self.focal
         q = self.xy / (self.z + shift)[:, None]
@@ -94,7 +75,6 @@ class _Fit:
         return float(np.vdot(q, self.uv) / norm) if norm > 0 else 1.0
 
     def residuals(self, shift: float) -> Positions:
-        """Projections of the points minus their pixels."""
         return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
 
     def slope(self, shift: float) -> Positions:
@@ -112,7 +92,6 @@ class _Fit:
 
 
 def _minimum(fit: _Fit) -> float:
-    """Find the shift at the minimum that Levenberg-Marquardt reaches from zero."""
     shift, damping = 0.0, 1e-3
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         residuals = fit.residuals(shift)

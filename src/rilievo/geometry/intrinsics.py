@@ -1,16 +1,6 @@
-"""Pinhole cameras: intrinsics, their update when the image changes, pixels to points and back.
+"""Pinhole intrinsics: their change with the image, pixels to points and back.
 
-Every change of an image has one function here, which returns the ``K`` of the changed image. A
-mirrored or turned image shows a mirrored or turned scene, so the docstrings of those functions give
-the change of a point (x, y, z) of the camera frame. ``K`` has no skew. Sizes are
-``(height, width)`` in pixels.
-
-Photographs and samples have a ``Camera``, whose lens is a pinhole or another (``cameras``); these
-functions are its arithmetic, and serve training, whose batches are pinholes by construction.
-
-Frames and units are those of ``rilievo.types``. Written once against the Python array API, so the
-same functions serve numpy in ``predict`` and torch, with gradients, in training. Leading axes
-(``*b``) are free, and those of the arguments broadcast.
+Functions are written against the Python array API, for numpy and torch, with gradients.
 """
 
 import math
@@ -24,19 +14,17 @@ from rilievo.geometry.namespaces import array_namespace
 from rilievo.shapes import Float, Matrix
 
 Intrinsics = Float[Any, "*b 3 3"]
-"""K of one image, or of a batch, of numpy or of torch."""
 
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
-"""Diagonal of 35 mm film [mm]: 43.2666."""
+"""Diagonal of 35 mm film [mm]."""
 LEAST_DEPTH = 1e-6
-"""Least depth of a visible point in a source camera; nearer points, or those behind, are unseen."""
+"""Least depth of a visible point."""
 
 
 def resize_K(K: Intrinsics, *, size: tuple[int, int], new_size: tuple[int, int]) -> Intrinsics:
-    """K of the image resized from ``size`` to ``new_size``; points stay where they are.
+    """K of the resized image.
 
-    Only this function handles the half pixel: edges map to edges, so a coordinate c, counted from
-    the centre of the first pixel, becomes (c + 0.5) s - 0.5.
+    Only this function handles the half pixel: c becomes (c + 0.5) s - 0.5.
     """
     sy, sx = new_size[0] / size[0], new_size[1] / size[1]
     fx, fy, cx, cy = _entries(K)
@@ -44,23 +32,19 @@ def resize_K(K: Intrinsics, *, size: tuple[int, int], new_size: tuple[int, int])
 
 
 def crop_K(K: Intrinsics, *, top: int, left: int) -> Intrinsics:
-    """K of the crop that begins at row ``top`` and column ``left``; points stay where they are."""
+    """K of the crop from row ``top`` and column ``left``."""
     fx, fy, cx, cy = _entries(K)
     return _matrix(fx, fy, cx - left, cy - top)
 
 
 def flip_K(K: Intrinsics, *, width: int) -> Intrinsics:
-    """K of the image mirrored left to right: (x, y, z) becomes (-x, y, z)."""
+    """K of the mirrored image: (x, y, z) becomes (-x, y, z)."""
     fx, fy, cx, cy = _entries(K)
     return _matrix(fx, fy, width - 1 - cx, cy)
 
 
 def K_from_fov(degrees: float, size: tuple[int, int]) -> Matrix:
-    """K of square pixels whose principal point is the centre of the image.
-
-    Args:
-        degrees: Horizontal field of view, from the left edge of the image to its right edge.
-        size: (height, width) of the image [px].
+    """K of square pixels, centred, from the angle between left and right edge.
 
     Raises:
         OptionError: If the field of view is not between 0 and 180 degrees.
@@ -75,10 +59,10 @@ def K_from_fov(degrees: float, size: tuple[int, int]) -> Matrix:
 
 
 def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Matrix:
-    """K whose principal point is the centre of the image, ((w - 1) / 2, (h - 1) / 2).
+    """K centred at ((w - 1) / 2, (h - 1) / 2).
 
     Raises:
-        OptionError: If a focal length [px] is not a positive, finite number.
+        OptionError: If a focal length [px] is not positive and finite.
     """
     if not (0 < fx < math.inf and 0 < fy < math.inf):
         raise OptionError(f"focal lengths are positive numbers of pixels, got {fx:g} and {fy:g}")
@@ -87,20 +71,17 @@ def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Matrix:
 
 
 def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Matrix:
-    """Make K from its four numbers [px]."""
+    """K of its four numbers [px]."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def focal_from_film(millimetres: float, size: tuple[int, int]) -> float:
-    """Focal length [px] from the 35 mm equivalent, which CIPA DCG-001 defines by the diagonal.
-
-    A conversion by the width would be 4 % too long for a 4:3 sensor, because film is 3:2.
-    """
+    """Focal length [px] from the 35 mm equivalent, by the diagonal (CIPA DCG-001)."""
     return millimetres * math.hypot(*size) / FULL_FRAME_DIAGONAL
 
 
 def horizontal_fov(K: Float[Any, "3 3"], width: int) -> float:
-    """Field of view from the left edge of the image to its right edge [degrees]."""
+    """Field of view from edge to edge [degrees]."""
     fx, cx = float(K[0, 0]), float(K[0, 2])
     return math.degrees(math.atan((cx + 0.5) / fx) + math.atan((width - 0.5 - cx) / fx))
 
@@ -117,7 +98,7 @@ def _matrix(fx: Any, fy: Any, cx: Any, cy: Any) -> Any:
 
 
 def rays(K: Intrinsics, height: int, width: int) -> Float[Any, "*b 3 {height} {width}"]:
-    """Points at depth 1 that the pixel centres see: K⁻¹ (u, v, 1)ᵀ, for a ``K`` without skew."""
+    """Points at depth 1 of pixel centres: K⁻¹ (u, v, 1)ᵀ."""
     xp = array_namespace(K)
     u = xp.arange(width, dtype=K.dtype, device=K.device)[None, :]
     v = xp.arange(height, dtype=K.dtype, device=K.device)[:, None]
@@ -127,7 +108,7 @@ def rays(K: Intrinsics, height: int, width: int) -> Float[Any, "*b 3 {height} {w
 
 
 def unproject(depth: Float[Any, "*b h w"], K: Float[Any, "*#b 3 3"]) -> Float[Any, "*b 3 h w"]:
-    """Lift a depth map to points in the camera frame [m]; the third channel is ``depth`` itself."""
+    """Lift depth to points in the camera frame [m]."""
     height, width = depth.shape[-2:]
     return rays(K, height, width) * depth[..., None, :, :]
 
@@ -135,10 +116,9 @@ def unproject(depth: Float[Any, "*b h w"], K: Float[Any, "*#b 3 3"]) -> Float[An
 def project(
     points: Float[Any, "*b 3 h w"], K: Float[Any, "*#b 3 3"], *, min_depth: float = 1e-6
 ) -> Float[Any, "*b 2 h w"]:
-    """Pixel coordinates (u, v) [px] of points [m] in the camera frame.
+    """Pixels (u, v) [px] of points in the camera frame.
 
-    Points nearer than ``min_depth``, or behind the camera, get finite but meaningless coordinates
-    and gradients: mask them by their depth.
+    Points nearer than ``min_depth`` get finite but meaningless values: mask them.
     """
     xp = array_namespace(points, K)
     x, y, z = points[..., 0, :, :], points[..., 1, :, :], points[..., 2, :, :]
@@ -150,15 +130,7 @@ def project(
 def normals_of_planes(
     planes: Float[Any, "3 *b h w"], K: Float[Any, "*#b 3 3"], rows: range, columns: range
 ) -> list[Float[Any, "*b h w"]]:
-    """x, y and z of vectors n of planes n·p = 1, from their inverse depth near each pixel.
-
-    Args:
-        planes: (a, b, c) for each pixel, where inverse depth is a du + b dv + c; du and dv count
-            columns and rows of the grid.
-        K: Intrinsics [px].
-        rows: Rows of the pixels.
-        columns: Columns of the pixels.
-    """
+    """Components of n of planes n·p = 1, from 1/z = a du + b dv + c at each pixel."""
     xp = array_namespace(planes, K)
     a, b, c = planes[0, ...], planes[1, ...], planes[2, ...]
     K = xp.astype(K, c.dtype)
@@ -179,20 +151,11 @@ def seen_from(
     *,
     epsilon: float | None = None,
 ) -> Float[Any, "*b 3 h w"]:
-    """Pixel coordinates (u, v) [px] in the source image, and depth there, of the target's pixels.
+    """Pixels (u, v) [px] and depth in the source image of the target's pixels.
 
-    With H = K (R - 1) K⁻¹ and e = K t, a pixel q = (u, v, 1) of depth d lies at
-    d (q + H q) + e before the division. The *displacement* is computed, not the position: it is
-    exactly zero for a camera that did not move, and K K⁻¹ adds no rounding errors of 32-bit floats.
-
-    Args:
-        depth: Depth of the target [m, or the unit of the translation].
-        K: Intrinsics of both cameras [px], without skew.
-        source_T_target: Transform from points of the target camera to the source camera.
-        epsilon: Number added to the divisor wherever the point lies, as Monodepth2 (Godard et al.
-            2019) does with 1e-7; a point behind the camera is then mirrored into the image. With
-            None, points behind the source camera (third channel under ``LEAST_DEPTH``) get finite
-            but meaningless coordinates and gradients: mask them.
+    With H = K (R - 1) K⁻¹ and e = K t, q = (u, v, 1) lies at d (q + H q) + e: exactly q for a still
+    camera. ``epsilon`` is added to the divisor, 1e-7 in Monodepth2 (Godard et al. 2019), which
+    mirrors points behind the camera; with None mask those under ``LEAST_DEPTH``.
     """
     xp = array_namespace(depth, K, source_T_target)
     height, width = depth.shape[-2:]
@@ -218,22 +181,16 @@ def seen_from(
 
 
 def _inverse(K: Intrinsics) -> Intrinsics:
-    """Invert intrinsics without skew."""
     fx, fy, cx, cy = _entries(K)
     return _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
 
 
 @frozen(kw_only=False)
 class Millimetres:
-    """A focal length in millimetres, of a picture that is not cropped.
-
-    Attributes:
-        focal: Focal length [mm]: that of the 35 mm camera with the same diagonal field of view, as
-            EXIF has it, or the true one if the sensor is known.
-        sensor: Width of the sensor, its longer side [mm].
+    """Focal length of an uncropped picture: 35 mm equivalent, or true with a sensor's width.
 
     Raises:
-        OptionError: If one is not a positive number.
+        OptionError: If one [mm] is not a positive number.
     """
 
     focal: float
@@ -245,11 +202,10 @@ class Millimetres:
             raise OptionError(f"its millimetres are positive numbers, got {self}")
 
     def __str__(self) -> str:
-        """The text that ``parse_camera`` reads."""
         return f"{self.focal:.10g}mm" + ("" if self.sensor is None else f"/{self.sensor:.10g}mm")
 
     def pixels(self, size: tuple[int, int]) -> float:
-        """Focal length [px] of a picture (height, width), which may be upright."""
+        """Focal length [px] of a picture, upright or not."""
         if self.sensor is None:
             return focal_from_film(self.focal, size)
         return self.focal / self.sensor * max(size)

@@ -1,20 +1,12 @@
 """Surface normals of a depth map.
 
-A plane n·p = d seen by a pinhole camera has an inverse depth that is affine in the pixel,
+A plane n·p = d seen by a pinhole has an inverse depth affine in the pixel,
 
     1/z = a (u - u₀) + b (v - v₀) + c,
 
-with n ∝ (a fx, b fy, c + a (cx - u₀) + b (cy - v₀)), because p = z K⁻¹ (u, v, 1)ᵀ. So least squares
-on 1/z over a window is exact on planes, however obliquely they are seen; a fit to z or the cross
-product of neighbours is not. For other lenses inverse depth is affine in the pixel to first order,
-and n follows from the derivatives of the rays (``Lens.normals``).
-
-The window of a pixel is limited to the pixel's surface: it reaches up and down from the pixel, and
-from each pixel reached in this way left and right, until a depth edge or a hole stops it (the cross
-of Zhang, Lu and Lafruit 2009, "Cross-based local stereo matching using orthogonal integral
-images"). Both passes are one-dimensional, so the work grows with the window's side, not its area.
-
-Written against the Python array API, for numpy and, with finite gradients, for torch.
+with n ∝ (a fx, b fy, c + a (cx - u₀) + b (cy - v₀)), so least squares on 1/z is exact on planes,
+however oblique. Windows end at edges and holes (Zhang, Lu and Lafruit 2009, "Cross-based local
+stereo matching using orthogonal integral images"). Functions serve numpy and torch.
 """
 
 from collections.abc import Iterator
@@ -31,10 +23,8 @@ from rilievo.shapes import Bool, Float, Shaped
 BAND_PIXELS = 65_536
 
 Maps = Float[Any, "*b h w"]
-"""One number a pixel of one image or of a batch, of numpy or of torch."""
 
 Masks = Bool[Any, "*b h w"]
-"""Choice of pixels of these."""
 
 
 def normals_from_depth(
@@ -46,22 +36,15 @@ def normals_from_depth(
     edge: float = 0.05,
     step: int = 1,
 ) -> tuple[Float[Any, "*b 3 h w"], Masks]:
-    """Compute unit normals towards the camera, and the mask of known ones, by plane fits to 1/z.
+    """Compute unit normals towards the camera by plane fits to 1/z, and the mask of known ones.
 
     Args:
-        depth: Depth along the rays, in any unit. Pixels that are not positive and finite are holes.
-        camera: Camera of one image; or intrinsics K [px] of pinholes, for batches and for torch.
-        valid: Pixels that have depth; None for all.
-        window: Side of the window [px], odd. 3 keeps the most detail; noise falls with the square
-            of the side (depth in steps of 2 mm needs about 15).
-        edge: Relative step of depth above which two neighbours lie on different surfaces, unless
-            the surface continues with the same slope on either side. A floor that runs to the
-            horizon, steep but even, is not cut.
-        step: Step between the camera's pixels whose depth is given, from the top left one.
-
-    Returns:
-        The normals, zero where unknown, and the mask of known normals: pixels with depth whose
-        window holds at least three pixels that are not in line.
+        depth: Depth along the rays; not positive or finite is a hole.
+        camera: Camera of one image, or K [px] for batches and torch.
+        valid: Pixels that have depth.
+        window: Side [px], odd. Noise falls with its square.
+        edge: Relative step of depth between surfaces, unless the slope continues.
+        step: Step between the camera's pixels.
 
     Raises:
         OptionError: If the window is not odd and at least 3, or the edge not positive.
@@ -94,7 +77,6 @@ def normals_from_depth(
 
 
 def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
-    """1/z, zero at holes, and the mask of pixels that are not holes."""
     xp = array_namespace(depth)
     usable = xp.isfinite(depth) & (depth > 0)
     if valid is not None:
@@ -106,7 +88,6 @@ def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
 def _fit_planes(
     inverse: Maps, usable: Masks, *, radius: int, edge: float
 ) -> tuple[Float[Any, "3 *b h w"], Masks]:
-    """Fit (a, b, c) of 1/z = a du + b dv + c about each pixel; mask where pixels determine it."""
     xp = array_namespace(inverse)
     rows = _row_moments(inverse, usable, radius, _joined(inverse, usable, edge, axis=-1))
     moments = _window_moments(rows, usable, radius, _joined(inverse, usable, edge, axis=-2))
@@ -130,14 +111,12 @@ def _vectors(
     rows: range,
     columns: range,
 ) -> list[Maps]:
-    """x, y and z of normals of any length, away from the camera, of planes about each pixel."""
     if isinstance(camera, Camera):
         return camera.lens.normals(planes, rows, columns)
     return normals_of_planes(planes, camera, rows, columns)
 
 
 def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], Masks]:
-    """Unit normals towards the camera, opposite to vectors; zero where not ``held``."""
     xp = array_namespace(held)
     zero, one = xp.zeros_like(vectors[0]), xp.ones_like(vectors[0])
     x, y, z = (
@@ -148,7 +127,6 @@ def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], M
 
 
 def _joined(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
-    """Whether pixel i and the next one along ``axis`` (-1 or -2) belong to one surface."""
     xp = array_namespace(inverse)
     size = inverse.shape[axis]
     near, far = _cut(inverse, 0, size - 1, axis=axis), _cut(inverse, 1, size, axis=axis)
@@ -172,7 +150,7 @@ def _row_moments(
     radius: int,
     joined: Bool[Any, "..."],
 ) -> Float[Any, "5 *b h w"]:
-    """Sums of 1, du, q, du² and du·q (q = 1/z) over the pixels of the row that each one reaches."""
+    """Sums of 1, du, q, du² and du·q (q = 1/z)."""
     xp = array_namespace(inverse)
     one = xp.astype(usable, inverse.dtype)
     n, u, uu = one + 0, xp.zeros_like(one), xp.zeros_like(one)
@@ -192,7 +170,7 @@ def _row_moments(
 def _window_moments(
     rows: Float[Any, "5 *b h w"], usable: Masks, radius: int, joined: Bool[Any, "..."]
 ) -> Float[Any, "9 *b h w"]:
-    """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv² over each pixel's window."""
+    """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv²."""
     xp = array_namespace(rows)
     share = xp.astype(usable, rows.dtype)
     total = rows * share
@@ -210,7 +188,6 @@ def _window_moments(
 def _reaches(
     joined: Bool[Any, "..."], usable: Masks, radius: int, *, axis: int
 ) -> Iterator[tuple[int, Masks]]:
-    """Yield offsets along ``axis`` within ``radius``, both ways, and the pixels that reach them."""
     size, padded = usable.shape[axis], _pad(joined, radius, radius + 1, axis=axis)
     for way in (1, -1):
         reached = usable
@@ -222,12 +199,10 @@ def _reaches(
 
 
 def _cut(array: Shaped[Any, "..."], start: int, stop: int, *, axis: int) -> Shaped[Any, "..."]:
-    """Entries ``start`` to ``stop`` along the last axis (-1) or the last but one (-2)."""
     return array[..., start:stop] if axis == -1 else array[..., start:stop, :]
 
 
 def _pad(array: Shaped[Any, "..."], before: int, after: int, *, axis: int) -> Shaped[Any, "..."]:
-    """Pad the array with zeros, or False, before and after it along ``axis``."""
     xp = array_namespace(array)
     shape = list(array.shape)
     parts = []

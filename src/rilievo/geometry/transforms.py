@@ -1,7 +1,6 @@
-"""Rigid motions between frames: 4×4 matrices ``a_T_b`` that take points of frame b to frame a.
+"""Rigid motions between frames: ``a_T_b`` takes points of frame b to frame a.
 
-Chains cancel: ``a_T_c = a_T_b @ b_T_c``. Written against the Python array API, for numpy and, with
-gradients, for torch. Leading axes (``*b``) are free, and those of the two arguments broadcast.
+Functions are written against the Python array API, for numpy and torch.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from rilievo.shapes import Float
 
 
 def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 4"]:
-    """The transform p ↦ R p + t, for a rotation ``R`` and a translation ``t``."""
+    """Transform p ↦ R p + t."""
     xp = array_namespace(R, t)
     t = t[..., None] + xp.zeros_like(R[..., :1])
     top = xp.concat([R + xp.zeros_like(t), t], axis=-1)
@@ -21,28 +20,28 @@ def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 
 
 
 def invert(a_T_b: Float[Any, "*b 4 4"]) -> Float[Any, "*b 4 4"]:
-    """``b_T_a``: Rᵀ and -Rᵀ t, more exact than a general inverse."""
+    """``b_T_a``, more exact than a general inverse."""
     xp = array_namespace(a_T_b)
     Rt = xp.matrix_transpose(a_T_b[..., :3, :3])
     return rigid(Rt, -(Rt @ a_T_b[..., :3, 3:])[..., 0])
 
 
 def scale_translation(a_T_b: Float[Any, "*b 4 4"], factor: Float[Any, "*b"]) -> Any:
-    """Multiply the translation by a factor, which expresses ``a_T_b`` in another unit."""
+    """Multiply the translation, for another unit."""
     return rigid(a_T_b[..., :3, :3], a_T_b[..., :3, 3] * factor[..., None])
 
 
 def transform_points(
     a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 n"]
 ) -> Float[Any, "*b 3 n"]:
-    """Take points, one per column, from frame b to frame a."""
+    """Take columns of points from frame b to a."""
     return a_T_b[..., :3, :3] @ points + a_T_b[..., :3, 3:]
 
 
 def transform(
     a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 h w"]
 ) -> Float[Any, "*b 3 h w"]:
-    """Take a map of points, such as that of ``unproject``, from frame b to frame a."""
+    """Take a map of points from frame b to a."""
     xp = array_namespace(a_T_b, points)
     height, width = points.shape[-2:]
     moved = transform_points(a_T_b, xp.reshape(points, (*points.shape[:-2], height * width)))
@@ -50,10 +49,9 @@ def transform(
 
 
 def rotation_from_axis_angle(axis_angle: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
-    """Rotation about the direction of ``axis_angle`` by its length [rad], right-handed.
+    """Rotation about ``axis_angle`` by its length [rad], right-handed.
 
-    Rodrigues' formula R = I + A [w]ₓ + B [w]ₓ² with A = sin θ / θ and B = (1 - cos θ) / θ². Near
-    θ = 0 both are computed by their series, so the gradient is finite at the identity too.
+    Rodrigues' formula R = I + A [w]ₓ + B [w]ₓ²; by series near 0, for finite gradients.
     """
     xp = array_namespace(axis_angle)
     squared = xp.sum(axis_angle * axis_angle, axis=-1)[..., None, None]
@@ -69,10 +67,9 @@ def rotation_from_axis_angle(axis_angle: Float[Any, "*b 3"]) -> Float[Any, "*b 3
 
 
 def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
-    """Axis times angle [rad] of a rotation, with the angle in [0, π].
+    """Axis times angle [rad], in [0, π], of a rotation.
 
-    It is computed from the unit quaternion, which is well conditioned at every angle; at π, where
-    the axis has two signs, either is returned. Gradients are finite at the identity.
+    It comes from the unit quaternion; at π either sign. Gradients are finite.
     """
     xp = array_namespace(R)
     q = quaternion_of(R)
@@ -91,7 +88,7 @@ def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
 
 
 def cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
-    """[w]ₓ, whose product with a vector is the cross product w × vector."""
+    """[w]ₓ, whose product is the cross product w × vector."""
     xp = array_namespace(vector)
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
     zero = xp.zeros_like(x)
@@ -100,7 +97,7 @@ def cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
 
 
 def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
-    """Rotation of a quaternion (w, x, y, z) of any length but zero."""
+    """Rotation of a quaternion (w, x, y, z) of any length."""
     xp = array_namespace(quaternion)
     unit = quaternion / xp.sqrt(xp.sum(quaternion * quaternion, axis=-1, keepdims=True))
     w, x, y, z = (unit[..., place] for place in range(4))
@@ -113,10 +110,9 @@ def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
 
 
 def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
-    """A unit quaternion (w, x, y, z) of the rotation, of either sign.
+    """Unit quaternion (w, x, y, z), of either sign.
 
-    The entries of 4 q qᵀ are sums of entries of R. Its row with the largest diagonal is q times
-    at least 2, so normalising that row is stable (Bar-Itzhack 2000, for an exact rotation).
+    The row of 4 q qᵀ with the largest diagonal is normalised (Bar-Itzhack 2000).
     """
     xp = array_namespace(R)
     a, b, c, d, e, f, g, h, i = (R[..., row, col] for row in range(3) for col in range(3))
@@ -136,6 +132,5 @@ def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
 
 
 def _matrix(rows: Sequence[Sequence[Any]]) -> Any:
-    """Matrix of the entries of its rows."""
     xp = array_namespace(rows[0][0])
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)

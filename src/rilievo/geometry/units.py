@@ -1,4 +1,4 @@
-"""Lengths as people write them: a number of metres, or a number with its unit."""
+"""Lengths as people write them, with or without a unit."""
 
 import re
 
@@ -18,21 +18,19 @@ _UNITS = {
     "′": 0.3048,
     "yd": 0.9144,
 }
-"""Metres of units by their symbols."""
 UNITS = "mm, cm, m, km, in, ft, yd"
-"""Symbols in messages."""
 _NUMBER = re.compile(r"(.*?[\d.])\s*([^\W\d_]+|[\"″'′])", re.DOTALL)
 _FEET = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|[\"″])?")
 
 
 def metres_of(text: str) -> float:
-    """Read a length: ``2.35``, ``30cm``, ``12 in`` or ``5'11"``; a number alone is metres [m].
+    """Read a length: ``2.35`` [m], ``30cm``, ``12 in`` or ``5'11"``.
 
     >>> metres_of("30cm"), metres_of("5ft 11in")
     (0.3, 1.8034)
 
     Raises:
-        ValueError: If the text is none, or its unit is unknown.
+        ValueError: If it is none, or its unit is unknown.
     """
     text = text.strip()
     if feet := _FEET.fullmatch(text):

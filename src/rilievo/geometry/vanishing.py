@@ -1,17 +1,8 @@
-"""Focal length from vanishing points of two directions at right angles (or three).
+"""Focal length from vanishing points of two or three directions at right angles.
 
-Edges of buildings and rooms run along three directions at right angles. If the lines of two of
-them meet in the picture at a and b, relative to its centre, the focal length is sqrt(-a.b)
-(Caprile and Torre, IJCV 1990). Directions are proposed by pairs of segments. Focal length and
-rotation are then fitted together to every segment that points to one of the three (Gauss-Newton
-with fixed damping and Cauchy weights), which also gives the uncertainty of the focal length.
-
-Straight line segments of a picture: regions whose gradients point one way.
-
-After Burns, Hanson and Riseman, "Extracting straight lines" (PAMI 1986): pixels are sorted by the
-direction of their gradient into two sets of overlapping bins, connected pixels of one bin are a
-region, every pixel votes for its longer region, and a region that most of its pixels voted for is
-a line. OpenCV and scikit-image, which have such detectors, are not dependencies of the core.
+Vanishing points a and b, about the centre, give sqrt(-a.b) (Caprile and Torre, IJCV 1990); a fit to
+all segments (Gauss-Newton, Cauchy weights) gives the uncertainty. Segments are connected pixels
+whose gradients point one way (Burns, Hanson and Riseman, "Extracting straight lines", PAMI 1986).
 """
 
 import math
@@ -27,22 +18,16 @@ from rilievo.shapes import Bool, Float, Float64, Int, Matrix, Positions, Values,
 
 _BINS = 8
 _LEAST_SLOPE = 6.0
-"""Least slope of a line's pixels [grey levels of 0 to 255 per pixel]; less is noise."""
+"""Least slope of a line's pixels [grey levels per pixel]."""
 _LEAST_PIXELS = 12
 _THICKEST = 1.6
-"""Largest standard deviation of pixels across a line [px]."""
+"""Largest standard deviation across a line [px]."""
 _NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @frozen
 class Segments:
-    """Line segments of one picture.
-
-    Attributes:
-        middle: Column and row of the middles [px].
-        direction: Unit vectors along the segments, of either sign.
-        length: Lengths [px].
-    """
+    """Line segments: middles [px], unit directions of either sign, lengths [px]."""
 
     middle: Positions
     direction: Positions
@@ -59,12 +44,7 @@ class Segments:
 
 
 def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segments:
-    """Find the line segments of a picture.
-
-    Args:
-        grey: Brightness, 0 to 255.
-        shortest: Least length [px].
-    """
+    """Find the segments of brightness 0 to 255."""
     down, across, size = _slopes(grey.astype(np.float64))
     rows, columns = np.nonzero(size > _LEAST_SLOPE)
     weight = size[rows, columns]
@@ -79,8 +59,6 @@ def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segment
 
 @dataclass(frozen=True, slots=True)
 class _Regions:
-    """Regions of one set of bins: the region of each pixel, and the line of each region."""
-
     of_pixel: Int[np.ndarray, "p"]
     pixels: Int[np.ndarray, "r"]
     thick: Float64[np.ndarray, "r"]
@@ -90,7 +68,6 @@ class _Regions:
 def _slopes(
     grey: Float64[np.ndarray, "h w"],
 ) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
-    """Slope down and across, and its size, of a slightly smoothed picture."""
     padded = np.pad(grey, 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
@@ -104,7 +81,6 @@ def _connected(
     bins: Int[np.ndarray, "p"],
     shape: tuple[int, int],
 ) -> Int[np.ndarray, "p"]:
-    """Index of the region of each pixel: neighbours of one bin are connected."""
     place = np.full((shape[0] + 2, shape[1] + 2), -1)
     place[rows + 1, columns + 1] = np.arange(len(rows))
     pairs = []
@@ -123,7 +99,6 @@ def _lines(
     weight: Float64[np.ndarray, "p"],
     labels: Int[np.ndarray, "p"],
 ) -> _Regions:
-    """Fit a line through each region: its weighted principal axis."""
     count = int(labels.max(initial=-1)) + 1
 
     def mean(values: Float64[np.ndarray, "p"]) -> Float64[np.ndarray, "r"]:
@@ -150,7 +125,6 @@ def _lines(
 
 
 def _voted(segments: list[_Regions], shortest: float) -> Segments:
-    """Select the lines that most of their pixels voted for."""
     one, other = segments
     longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
     voted = []
@@ -166,20 +140,18 @@ def _voted(segments: list[_Regions], shortest: float) -> Segments:
 
 
 LEAST_SEGMENTS = 10
-"""Least number of segments along each of two directions."""
+"""Least segments along each of two directions."""
 LEAST_BALANCE = 1 / 6
-"""Least ratio of the second direction's number of segments to the first's: one direction alone
-does not determine the focal length."""
+"""Least ratio of second to first direction's segments."""
 MOST_DOUBT = 0.02
-"""Standard deviation of the logarithm of the focal length above which it is not clear."""
+"""Standard deviation of the log focal length that is not clear."""
 LEAST_SHARE = 0.6
-"""Least share of all segments' length that points along the three directions."""
+"""Least share of length that points along the directions."""
 NARROWEST, WIDEST = 20.0, 110.0
 """Limits of the field of view along the longer side [degrees]; others are false detections."""
 _SHORTEST = 0.05
-"""Least length of a segment in halves of the diagonal."""
 _OFF = math.sin(math.radians(2.0))
-"""Sine of the largest angle at which a segment points to a vanishing point."""
+"""Sine of the largest angle to a vanishing point."""
 _DAMPING = 1e-3
 _DRAWS = 1500
 _CANDIDATES = 8
@@ -187,14 +159,14 @@ _CANDIDATES = 8
 
 @frozen
 class Vanishing:
-    """Focal length and directions read from vanishing points.
+    """Focal length and directions of vanishing points.
 
     Attributes:
         focal: Focal length [px].
         doubt: Standard deviation of its logarithm.
-        rotation: Columns are the three directions in the camera frame, in no special order.
-        counts: Number of segments that point along each of them.
-        share: Share of all segments' length that points along one of them.
+        rotation: Directions as columns, in any order.
+        counts: Segments along each.
+        share: Share of length along any.
     """
 
     focal: float
@@ -205,22 +177,17 @@ class Vanishing:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the focal length can be relied on."""
+        """Whether the focal length is reliable."""
         _, second, first = sorted(self.counts)
         enough = second >= max(LEAST_SEGMENTS, LEAST_BALANCE * first)
         return enough and self.doubt <= MOST_DOUBT and self.share >= LEAST_SHARE
 
 
 def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
-    """Find the vanishing points of a picture whose principal point is its centre.
-
-    The same picture always gives the same result.
-
-    Args:
-        grey: Brightness, 0 to 255; some 500 pixels along the longer side are enough.
+    """Find vanishing points of brightness 0 to 255 about the centre; some 500 pixels suffice.
 
     Returns:
-        Focal length and directions; None if no three directions at right angles explain its lines.
+        None if no directions explain the lines.
     """
     height, width = grey.shape
     if min(height, width) < 2:
@@ -252,7 +219,6 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
 
 
 def _misses(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k n"]:
-    """Sine of the angle between each segment and the line from its middle to each point."""
     to_x = points[:, None, 0] - points[:, None, 2] * segments.middle[None, :, 0]
     to_y = points[:, None, 1] - points[:, None, 2] * segments.middle[None, :, 1]
     cross = to_x * segments.direction[None, :, 1] - to_y * segments.direction[None, :, 0]
@@ -260,7 +226,6 @@ def _misses(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[n
 
 
 def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, Matrix] | None:
-    """Focal length and rotation of the two candidates that explain most, with their third."""
     points = _candidates(segments)
     best, most = None, 0.0
     for one, other in combinations(points, 2):
@@ -279,7 +244,6 @@ def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, M
 
 
 def _candidates(segments: Segments) -> list[Vector]:
-    """Find points that many segments point to; no segment votes for two of them."""
     chance = np.random.default_rng(0)
     ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
     ways = np.concatenate([segments.direction, np.zeros((len(segments), 1))], axis=1)
@@ -302,7 +266,6 @@ def _candidates(segments: Segments) -> list[Vector]:
 
 
 def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:
-    """Rotation of the directions of two vanishing points, made orthogonal, and the third."""
     columns = []
     for point in (one, other):
         way = point / (focal, focal, 1.0)
@@ -313,12 +276,10 @@ def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:
 
 
 def _points_of(focal: float, rotation: Matrix) -> Matrix:
-    """Vanishing points, a row each, of the columns of a rotation."""
     return rotation.T * (focal, focal, 1.0)
 
 
 def _refined(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
-    """Fit focal length and rotation to all segments that point along one of the directions."""
     for _ in range(30):
         held, which = _assigned(segments, focal, rotation)
         if held.sum() < 2 * LEAST_SEGMENTS:
@@ -367,8 +328,6 @@ def _linear(
     focal: float,
     rotation: Matrix,
 ) -> tuple[Float64[np.ndarray, "n 4"], Values]:
-    """Derivatives of the misses by log focal length and three rotations, and the misses."""
-
     def at(step: Float64[np.ndarray, "4"]) -> Values:
         points = _points_of(*_stepped(focal, rotation, step))
         return _misses(segments, points)[which, np.arange(len(which))]
@@ -381,5 +340,4 @@ def _linear(
 def _stepped(
     focal: float, rotation: Matrix, step: Float64[np.ndarray, "4"]
 ) -> tuple[float, Matrix]:
-    """Apply a step: focal length times exp(step[0]), rotation turned by the axis-angle step[1:]."""
     return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation

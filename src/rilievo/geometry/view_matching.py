@@ -1,7 +1,4 @@
-"""Points that two rectified views share, matched along rows to a fraction of a pixel.
-
-Windows are compared by normalised correlation, which does not depend on exposure.
-"""
+"""Points that two rectified views share, by normalised correlation along rows."""
 
 from collections.abc import Iterator
 from itertools import pairwise, product
@@ -12,17 +9,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from rilievo.shapes import Float32, Matrix, Points, UInt8
 
 _ROWS, _COLUMNS = 24, 32
-"""Cells of the picture, in each of which the best corner is matched."""
 _LEAST_CORNER = 4.0
-"""Least eigenvalue of the structure tensor of a corner [grey levels squared]; less is noise."""
+"""Least eigenvalue of a corner's structure tensor [grey levels²]."""
 _HALF = 7
 """Pixels around a corner that are compared."""
 _SLACK = 2
-"""Rows above and below the expected one that are searched: views are never quite rectified."""
+"""Rows searched above and below: views are never quite rectified."""
 _LEAST_CORRELATION = 0.9
 _LEAD, _NEAR = 0.05, 4
-"""Least lead of the best correlation over those in other rows but the next, or in columns that are
-farther away: along edges, and where patterns repeat, several are alike."""
 
 
 def match_views(
@@ -33,18 +27,10 @@ def match_views(
     *,
     most: float,
 ) -> Points:
-    """Match places of a view in another one whose camera stands beside it.
-
-    Args:
-        view: Grey levels.
-        other: Grey levels of the other view.
-        K: Intrinsics of the view [px].
-        other_K: Intrinsics of the other view [px].
-        most: Largest disparity [px], negative if the other camera stands to the left.
+    """Match places of grey views side by side, up to a disparity (negative to the left).
 
     Returns:
-        Column, row and disparity of each match [px]. Disparity is the displacement against a point
-        at infinity in the other view.
+        Column, row and disparity [px] against a point at infinity.
     """
     sign = np.copysign(1, most)
     ratio = other_K[[0, 1], [0, 1]] / K[[0, 1], [0, 1]]
@@ -72,7 +58,6 @@ def match_views(
 
 
 def _corners(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
-    """Column and row of the best corner of each cell of a picture."""
     down, across = np.gradient(view.astype(np.float32))
     xx, yy, xy = (
         sliding_window_view(slopes, (_HALF, _HALF)).mean(axis=(2, 3))
@@ -93,7 +78,6 @@ def _corners(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
 def _correlations(
     window: Float32[np.ndarray, "k k"], strip: Float32[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "n m"]:
-    """Normalised correlation of a window with each window of a strip."""
     windows = sliding_window_view(strip, window.shape)
     common = np.einsum("ijkl,kl->ij", windows, window - window.mean())
     spread = windows.var(axis=(2, 3)) * window.var()

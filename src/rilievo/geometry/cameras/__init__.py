@@ -1,1 +1,1 @@
-"""Cameras: the rays that the pixels of a photograph see."""
+"""Cameras: rays of a photograph's pixels."""

@@ -1,4 +1,4 @@
-"""The camera of one image."""
+"""Camera of one image."""
 
 from enum import StrEnum
 
@@ -32,11 +32,11 @@ class CameraSource(StrEnum):
 
 @frozen(init=False)
 class Camera(ForeignNames):
-    """The camera of one image: its lens and the source of its intrinsics.
+    """Camera of one image: lens, and source of its intrinsics.
 
     Attributes:
-        lens: Rays of the pixels; a ``Pinhole`` unless another is given.
-        source: Source of the intrinsics; ``ASSUMED`` is our default and may be far off.
+        lens: Rays of the pixels.
+        source: ``ASSUMED`` may be far off.
     """
 
     lens: Lens
@@ -52,17 +52,6 @@ class Camera(ForeignNames):
         lens: Lens | None = None,
         source: CameraSource | str = CameraSource.GIVEN,
     ) -> None:
-        """Make a camera.
-
-        Args:
-            K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px] of a pinhole, in place of a lens; the
-                top-left pixel's centre is (0, 0).
-            lens: Any lens.
-            source: Source of the intrinsics.
-
-        Raises:
-            InputError: If there is no lens, or K is not finite or a focal length not positive.
-        """
         if K is not None:
             lens = Pinhole(K)
         if lens is None:
@@ -71,7 +60,6 @@ class Camera(ForeignNames):
         object.__setattr__(self, "source", CameraSource(source))
 
     def __repr__(self) -> str:
-        """Describe in one line."""
         return f"Camera({self.lens}, {self.source})"
 
     @property
@@ -84,7 +72,7 @@ class Camera(ForeignNames):
         return self.needs_pinhole("K")
 
     def needs_pinhole(self, what: str) -> Matrix:
-        """Intrinsics K [px], for what is defined by a pinhole alone, such as a file format.
+        """K [px], for what only a pinhole defines, such as a file format.
 
         Raises:
             InputError: If the lens is another.
@@ -97,30 +85,27 @@ class Camera(ForeignNames):
 
     @property
     def fx(self) -> float:
-        """Focal length along rows [px], as the lens states it."""
+        """Focal length along rows [px]."""
         return self._number("fx")
 
     @property
     def fy(self) -> float:
-        """Focal length along columns [px], as the lens states it."""
+        """Focal length along columns [px]."""
         return self._number("fy")
 
     @property
     def cx(self) -> float:
-        """Column of the principal point [px]; the centre of the first pixel is 0."""
+        """Column of the principal point [px]."""
         return self._number("cx")
 
     @property
     def cy(self) -> float:
-        """Row of the principal point [px]; the centre of the first pixel is 0."""
+        """Row of the principal point [px]."""
         return self._number("cy")
 
     @property
     def fov(self) -> float:
-        """Horizontal field of view [degrees] of an image whose middle is the principal point.
-
-        ``field_of_view`` has that of an image of any size, such as a crop.
-        """
+        """Horizontal field of view [degrees], if centred."""
         return self.field_of_view((max(1, round(2 * self.cy + 1)), max(1, round(2 * self.cx + 1))))
 
     def _number(self, name: str) -> float:
@@ -133,28 +118,28 @@ class Camera(ForeignNames):
 
     @property
     def focal(self) -> float:
-        """Pixels per radian at the optical axis along rows, the focal length of a pinhole [px]."""
+        """Pixels per radian at the axis along rows."""
         return self.lens.focal
 
     @property
     def focal_y(self) -> float:
-        """Pixels per radian at the optical axis along columns [px]."""
+        """Pixels per radian at the axis along columns."""
         return self.lens.focal_y
 
     def field_of_view(self, shape: tuple[int, int]) -> float:
-        """Horizontal field of view of an image (height, width) [degrees]."""
+        """Horizontal field of view of an image [degrees]."""
         return self.lens.field_of_view(shape)
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Rays that pixels (u, v) see: depth times ray is the point (``Lens``)."""
+        """Rays of pixels: depth times ray is the point."""
         return self.lens.rays(pixels)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels (u, v) that see points in the camera frame; NaN where none can."""
+        """Pixels that see points; NaN where none can."""
         return self.lens.project(points)
 
     def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
-        """Depth of points in the camera frame along their rays."""
+        """Depth of points along their rays."""
         return self.lens.depth_of(points)
 
     def points(
@@ -164,30 +149,24 @@ class Camera(ForeignNames):
         rows: range | None = None,
         columns: range | None = None,
     ) -> Float[np.ndarray, "3 h w"]:
-        """Lift depth to points in the camera frame, in its unit and precision.
-
-        Args:
-            depth: Depth of pixels in rows and columns.
-            rows: Rows of the pixels; None for those of a whole image.
-            columns: Columns of the pixels; None for those of a whole image.
-        """
+        """Lift depth of rows and columns to points, in its unit and precision."""
         height, width = depth.shape
         rows, columns = rows or range(height), columns or range(width)
         return self.lens.points(depth, rows, columns)
 
     def resized(self, *, size: tuple[int, int], new_size: tuple[int, int]) -> "Camera":
-        """Camera of the image resized from ``size`` to ``new_size``; points stay where they are."""
+        """Camera of the resized image."""
         return Camera(lens=self.lens.resized(size=size, new_size=new_size), source=self.source)
 
     def cropped(self, *, top: int, left: int) -> "Camera":
-        """Camera of the crop that begins at a pixel; negative numbers give a margin."""
+        """Camera of the crop; negative numbers give a margin."""
         return Camera(lens=self.lens.cropped(top=top, left=left), source=self.source)
 
     def mirrored(self, *, width: int) -> "Camera":
-        """Camera of the image mirrored left to right: a point (x, y, z) becomes (-x, y, z)."""
+        """Camera of the mirrored image: x becomes -x."""
         return Camera(lens=self.lens.mirrored(width=width), source=self.source)
 
 
 def camera_of(camera: Camera | Matrix) -> Camera:
-    """Camera, given as such or by the K of a pinhole."""
+    """Camera, or that of K."""
     return camera if isinstance(camera, Camera) else Camera(K=camera)

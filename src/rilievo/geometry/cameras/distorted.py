@@ -1,4 +1,4 @@
-"""Perspective lenses with distortion (Brown's model, in the form of OpenCV)."""
+"""Perspective lenses with distortion (Brown, as in OpenCV)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,30 +11,25 @@ from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, S
 from rilievo.shapes import Values
 
 _FARTHEST = 20.0
-"""Largest tangent of the angle to the axis that is seen, 87 degrees."""
+"""Largest tangent of the angle to the axis, 87 degrees."""
 _KNOTS = 20_001
 _NEWTON_STEPS = 20
 _CLOSE = 1e-9
-"""Error of the point found for a pixel up to which it is taken, in focal lengths."""
+"""Error of a pixel's point, in focal lengths."""
 
 
 Radial = tuple[float, float, float, float, float, float]
-"""Radial coefficients k1 to k6."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distorted(Centred):
-    """A pinhole behind which the picture is distorted.
+    """Pinhole behind which the picture is distorted.
 
-    A point (x, y) of the plane z = 1, with s = x² + y², is seen at
+    A point (x, y) at z = 1, with s = x² + y², is seen at
 
         x (1 + k1 s + k2 s² + k3 s³) / (1 + k4 s + k5 s² + k6 s³) + 2 p1 x y + p2 (s + 2 x²)
 
     from the centre, in units of fx, and y likewise. Depth is z.
-
-    Attributes:
-        k: Radial coefficients k1 to k6.
-        p: Tangential coefficients p1 and p2.
     """
 
     k: Radial
@@ -45,14 +40,14 @@ class Distorted(Centred):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Lens of fx, fy, cx, cy, k1, k2, p1, p2 and further coefficients in that order."""
+        """Lens of OpenCV's numbers."""
         fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
         k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
         return cls(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))
 
     @property
     def spelled_numbers(self) -> tuple[float, ...]:
-        """fx, fy, cx, cy, k1, k2, p1, p2 and k3 to k6, as OpenCV orders them."""
+        """fx, fy, cx, cy, k1, k2, p1, p2 and k3 to k6."""
         k1, k2, k3, *rest = self.k
         return (*self.numbers, k1, k2, *self.p, k3, *rest)
 
@@ -62,16 +57,16 @@ class Distorted(Centred):
 
     @property
     def limit(self) -> float:
-        """Radius in the plane z = 1 up to which the distortion does not fold."""
+        """Radius at z = 1 from which the distortion folds."""
         return _growing(self.k)[0]
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Points at z = 1 that pixels see; NaN where the distortion folds."""
+        """Points at z = 1; NaN where folded."""
         x, y = self._undistorted(*self.from_centre(pixels))
         return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points; NaN for points beside or behind the field of view."""
+        """Pixels of points; NaN outside."""
         x, y, z = np.asarray(points, np.float64)
         z = np.where(z > 0, z, np.nan)
         x, y = x / z, y / z
@@ -82,7 +77,7 @@ class Distorted(Centred):
         )
 
     def distort(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
-        """Points at which points of the plane z = 1 are seen, in the same plane."""
+        """Distort points at z = 1."""
         p1, p2 = self.p
         s = x * x + y * y
         radial = _radial(s, self.k)
@@ -92,7 +87,6 @@ class Distorted(Centred):
         )
 
     def _undistorted(self, seen_x: Numbers, seen_y: Numbers) -> tuple[Numbers, Numbers]:
-        """The point that is seen there, by Newton's method from the radial solution."""
         limit, knots, radii = _table(self.k)
         away = np.hypot(seen_x, seen_y)
         share = np.interp(away, radii, knots) / np.where(away > 0, away, 1)
@@ -127,7 +121,6 @@ def _radial(s: Numbers, k: Radial) -> Numbers:
 
 
 def _radial_slope(s: Numbers, k: Radial) -> Numbers:
-    """Derivative of the radial factor by the squared radius s."""
     below = _cubic(s, *k[3:])
     above = _cubic(s, *k[:3])
     rise, fall = k[0] + s * (2 * k[1] + 3 * s * k[2]), k[3] + s * (2 * k[4] + 3 * s * k[5])
@@ -136,7 +129,6 @@ def _radial_slope(s: Numbers, k: Radial) -> Numbers:
 
 @lru_cache(maxsize=64)
 def _growing(k: Radial) -> tuple[float, int]:
-    """Radius up to which the seen radius grows, and the number of knots up to it."""
     knots = np.linspace(0.0, _FARTHEST, _KNOTS)
     s = knots * knots
     below = _cubic(s, *k[3:])
@@ -151,7 +143,6 @@ def _growing(k: Radial) -> tuple[float, int]:
 def _table(
     k: Radial,
 ) -> tuple[float, Values, Values]:
-    """Limit, knots of the radius and radii that are seen there."""
     limit, count = _growing(k)
     knots = np.linspace(0.0, _FARTHEST, _KNOTS)[:count]
     return limit, knots, knots * _radial(knots * knots, k)

@@ -1,4 +1,4 @@
-"""Equirectangular panoramas, whose pixels count longitude across, latitude down."""
+"""Equirectangular panoramas: longitude across, latitude down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,20 +19,17 @@ from rilievo.shapes import Float
 
 @dataclass(frozen=True, slots=True)
 class Equirectangular(Centred):
-    """A panorama, all round or a part; the pixel (cx, cy) looks along the axis, and up is up.
-
-    Longitude grows to the right, latitude downwards, as x and y do. Depth is the distance.
-    """
+    """Panorama, whole or a part, whose pixel (cx, cy) looks along the axis. Depth is distance."""
 
     name: ClassVar[str] = "equirectangular"
     has_unit_rays: ClassVar[bool] = True
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Panorama of the degrees across and down, if they are stated, or of fx, fy, cx and cy.
+        """Panorama of degrees across and down, or of fx, fy, cx and cy.
 
         Raises:
-            InputError: If the picture is of another shape than such a panorama.
+            InputError: If the picture has another shape.
         """
         if len(numbers) == 4:
             return cls(*numbers)
@@ -59,26 +56,26 @@ class Equirectangular(Centred):
         return panorama(size, horizontal=across, vertical=min(down, 180.0))
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Directions of pixels; those beyond an edge are directions too, round and over a pole."""
+        """Directions of pixels, also beyond an edge."""
         longitude, latitude = self.from_centre(pixels)
         level = np.cos(latitude)
         rays = np.stack([np.sin(longitude) * level, np.sin(latitude), np.cos(longitude) * level])
         return rays.astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points, whose longitude is within half a turn of the axis."""
+        """Pixels of points, within half a turn of the axis."""
         x, y, z = np.asarray(points, np.float64)
         longitude, latitude = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
         return self.to_pixels(longitude, latitude, points.dtype)
 
     def goes_round(self, width: int) -> bool:
-        """Whether the left and right edges of an image of this width see the same place."""
+        """Whether left and right edges of this width meet."""
         return bool(abs(width / self.fx - 2 * np.pi) < 0.5 / self.fx)
 
     def points(
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
-        """Points of a grid of pixels, by one longitude a column and one latitude a row."""
+        """Points of a grid of pixels."""
         longitude = ((np.asarray(columns) - self.cx) / self.fx)[None]
         latitude = ((np.asarray(rows) - self.cy) / self.fy)[:, None]
         level = np.cos(latitude)
@@ -90,7 +87,7 @@ class Equirectangular(Centred):
 
 
 def panorama(shape: tuple[int, int], *, horizontal: float = 360.0, vertical: float = 180.0) -> Lens:
-    """Lens of a panorama (height, width) that sees these angles [degrees], level in the middle."""
+    """Panorama of these angles [degrees], level in the middle."""
     height, width = shape
     return Equirectangular(
         fx=float(width / np.radians(horizontal)),

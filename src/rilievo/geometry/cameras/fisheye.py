@@ -1,4 +1,4 @@
-"""Fisheye lenses, which see to the sides (Kannala-Brandt, 2006)."""
+"""Fisheye lenses (Kannala-Brandt, 2006)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,22 +13,15 @@ from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, S
 _KNOTS = 4097
 _NEWTON_STEPS = 4
 _LEAST_COEFFICIENT = 1e-30
-"""Least size of a coefficient that moves any pixel; the roots of a polynomial with lesser ones are
-not finite."""
+"""Least coefficient; lesser ones have infinite roots."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fisheye(Centred):
-    """A fisheye: the distance from the centre is a polynomial of the angle t to the axis.
+    """Fisheye: angle t to the axis is seen at t (1 + k1 t² + k2 t⁴ + k3 t⁶ + k4 t⁸).
 
-    The distance is t (1 + k1 t² + k2 t⁴ + k3 t⁶ + k4 t⁸), in units of fx and fy; without
-    coefficients it is the angle itself (equidistant). OpenCV's ``fisheye`` and COLMAP's
-    ``OPENCV_FISHEYE`` have the same coefficients. Depth is the distance from the camera.
-
-    Attributes:
-        k: Coefficients k1 to k4.
-        limit: Largest angle to the axis that is seen [rad]; it is less where the distance stops to
-            grow with the angle.
+    OpenCV's ``fisheye`` and COLMAP's ``OPENCV_FISHEYE`` have the same coefficients; without any it
+    is equidistant. Depth is distance. ``limit`` is the largest angle [rad].
     """
 
     k: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -47,7 +40,7 @@ class Fisheye(Centred):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Fisheye of the degrees across, or of fx, fy, cx, cy, k1 to k4 and the limit [degrees]."""
+        """Fisheye of degrees across, or of fx, fy, cx, cy, k1 to k4, limit [degrees]."""
         if len(numbers) == 1:
             return fisheye_of(size, numbers[0])
         fx, fy, cx, cy, *rest = numbers
@@ -61,16 +54,16 @@ class Fisheye(Centred):
 
     @property
     def is_folding(self) -> bool:
-        """Whether it ends where its distance stops to grow with the angle."""
+        """Whether it ends where the distance stops to grow."""
         return self.limit < np.pi and self.limit == _growing(self.k)
 
     @property
     def farthest(self) -> float:
-        """Distance from the centre that is seen at the limit, in units of fx and fy."""
+        """Distance from the centre at the limit, in fx and fy."""
         return float(_distance(np.asarray(self.limit), self.k))
 
     def narrowed(self, away: float) -> "Fisheye":
-        """Lens that ends at a distance from the centre, in units of fx and fy."""
+        """Lens that ends at a distance, in fx and fy."""
         angle = float(self._angle(np.asarray(min(away, self.farthest))))
         return replace(self, limit=angle)
 
@@ -83,7 +76,7 @@ class Fisheye(Centred):
         return np.stack([x * aside, y * aside, np.cos(angle)]).astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points; NaN for points beyond the limit."""
+        """Pixels of points; NaN beyond the limit."""
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)
         angle = np.arctan2(aside, z)
@@ -92,7 +85,6 @@ class Fisheye(Centred):
         return self.to_pixels(x * share, y * share, points.dtype)
 
     def _angle(self, away: Numbers) -> Numbers:
-        """Angle to the axis at a distance from the centre; NaN beyond the limit."""
         if not any(self.k):
             return np.where(away <= self.limit, away, np.nan)
         knots = np.linspace(0, self.limit, _KNOTS)
@@ -105,7 +97,7 @@ class Fisheye(Centred):
 
 
 def fisheye_of(shape: tuple[int, int], degrees: float) -> Lens:
-    """Lens of an equidistant fisheye that sees so many degrees from left edge to right edge."""
+    """Equidistant fisheye of degrees from left to right edge."""
     height, width = shape
     focal = float(width / np.radians(degrees))
     return Fisheye(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2)
@@ -123,7 +115,6 @@ def _slope(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
 
 @lru_cache(maxsize=64)
 def _growing(k: tuple[float, float, float, float]) -> float:
-    """Angle up to which the distance from the centre grows [rad], at most half a turn."""
     k1, k2, k3, k4 = (
         coefficient if abs(coefficient) >= _LEAST_COEFFICIENT else 0.0 for coefficient in k
     )

@@ -1,4 +1,4 @@
-"""Wide lenses of one number, the FOV or ATAN model (Devernay-Faugeras, 2001)."""
+"""Wide lenses of one number, FOV or ATAN (Devernay-Faugeras, 2001)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,22 +9,18 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Centred, PixelPlaces, SpacePoints
 
 _LEAST = 1e-6
-"""Least omega [rad]; below it the lens is a pinhole within a float's precision."""
+"""Least omega [rad], below which it is a pinhole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fov(Centred):
-    """A lens that sees the angle t to its axis at arctan(2 tan(t) tan(w / 2)) / w.
+    """Lens that sees the angle t at arctan(2 tan(t) tan(w / 2)) / w, in fx and fy.
 
-    The distance from the centre is in units of fx and fy. PTAM, LSD-SLAM, DSO, the calibrations of
-    TUM's monocular videos and COLMAP's ``FOV`` have the same number w. It sees less than 90 degrees
-    from its axis. Depth is the distance from the camera.
-
-    Attributes:
-        omega: The number w [rad], between 0 and pi.
+    PTAM, LSD-SLAM, DSO, TUM's monocular videos and COLMAP's ``FOV`` have the same w. Depth is
+    distance.
 
     Raises:
-        InputError: If omega is not between 0 and pi.
+        InputError: If omega is not between 0 and pi [rad].
     """
 
     omega: float
@@ -42,12 +38,12 @@ class Fov(Centred):
 
     @property
     def focal(self) -> float:
-        """Pixels per radian at the centre along rows [px]."""
+        """Pixels per radian along rows."""
         return self.fx * self._stretch
 
     @property
     def focal_y(self) -> float:
-        """Pixels per radian at the centre along columns [px]."""
+        """Pixels per radian along columns."""
         return self.fy * self._stretch
 
     @property
@@ -55,7 +51,7 @@ class Fov(Centred):
         return 2 * float(np.tan(self.omega / 2)) / self.omega
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Directions of pixels; NaN where they would lie 90 degrees from the axis, or farther."""
+        """Directions of pixels; NaN from 90 degrees."""
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
         visible = away * self.omega < np.pi / 2
@@ -66,7 +62,7 @@ class Fov(Centred):
         return np.stack([x * aside, y * aside, cosine]).astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels of points; NaN for points beside or behind the camera."""
+        """Pixels of points; NaN beside or behind."""
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)
         away = np.arctan2(2 * np.tan(self.omega / 2) * aside, z) / self.omega

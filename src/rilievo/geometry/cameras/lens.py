@@ -1,15 +1,7 @@
-"""The interface of lenses: which ray each pixel sees.
+"""Interface of lenses: which ray each pixel sees.
 
-A new lens is one file: a frozen dataclass that inherits ``Lens``, given to ``Camera(lens=...)``.
-Everything that depth is made into (points, normals, surfaces, lengths) asks the lens alone.
-
-Depth times ray is the point. So the rays determine what depth is along them: a lens that sees only
-what lies before it has rays with z = 1, and depth is z, along the optical axis; a lens that sees to
-the sides and behind has rays of length 1, and depth is the distance from the camera.
-
-Pixels are ``(u, v)`` [px] along the first axis, and the centre of the top-left pixel is (0, 0).
-Points and rays are in the camera frame, x right, y down, z forward, along the first axis. Lenses
-are unbatched and numpy; training has batches of pinholes, ``rilievo.geometry.intrinsics``.
+Depth times ray is the point: rays with z = 1 mean depth z, rays of length 1 distance. Pixels are
+(u, v) [px], the top-left centre (0, 0). A new lens is a frozen ``Lens`` in one file.
 """
 
 from abc import ABC, abstractmethod
@@ -33,10 +25,10 @@ from rilievo.records import no_hash, same_record
 from rilievo.shapes import Bool, Float, Matrix
 
 PixelPlaces = Float[np.ndarray, "2 *n"]
-"""Pixels (u, v) that need not be whole."""
+"""Pixels (u, v), not necessarily whole."""
 
 SpacePoints = Float[np.ndarray, "3 *n"]
-"""Points, or rays, in the camera frame."""
+"""Points or rays in the camera frame."""
 
 # Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
@@ -44,28 +36,22 @@ LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
 """Least focal length [px], and largest number, of a lens; their products are finite."""
 
 SAME_ASPECT = 0.02
-"""Relative difference of aspect ratios up to which a picture counts as resized, not cropped."""
+"""Relative difference of aspect ratios of a resized picture."""
 
 AnyCentred = TypeVar("AnyCentred", bound="Centred")
 
 Numbers = Float[np.ndarray, "*n"] | np.floating
-"""A number a pixel; numpy makes that of one pixel alone a scalar."""
 
 
 def inside_picture(
     u: Float[np.ndarray, "*n"], v: Float[np.ndarray, "*n"], shape: tuple[int, int]
 ) -> Bool[np.ndarray, "*n"]:
-    """Whether pixels lie in a picture, which ends half a pixel beyond its outer centres."""
+    """Whether pixels lie in a picture, to half a pixel beyond its outer centres."""
     height, width = shape
     return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
 
 
 def _check_numbers(numbers: Mapping[str, float]) -> None:
-    """Refuse numbers, by name, that no lens has; fx and fy are among them.
-
-    Raises:
-        InputError: If one is not finite or is huge, or fx or fy is not positive.
-    """
     for name, number in numbers.items():
         if not abs(number) <= MOST_NUMBER:
             raise InputError(
@@ -79,11 +65,11 @@ def _check_numbers(numbers: Mapping[str, float]) -> None:
 
 
 class Lens(ABC):
-    """Rays of light that the pixels of a photograph see.
+    """Rays that the pixels of a photograph see.
 
     Attributes:
-        name: Name of the kind of lens in messages, such as "fisheye".
-        has_unit_rays: Whether rays have length 1, so that depth is distance; else they have z = 1.
+        name: Kind of lens in messages, such as "fisheye".
+        has_unit_rays: Whether depth is distance, else z.
     """
 
     __slots__ = ()
@@ -94,70 +80,63 @@ class Lens(ABC):
     @property
     @abstractmethod
     def focal(self) -> float:
-        """Pixels per radian at the optical axis along rows, the focal length of a pinhole [px]."""
+        """Pixels per radian at the axis along rows."""
 
     @property
     @abstractmethod
     def focal_y(self) -> float:
-        """Pixels per radian at the optical axis along columns [px]."""
+        """Pixels per radian at the axis along columns."""
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> "Lens":
-        """Lens of the numbers of its spelling, by default those of its fields in their order.
-
-        Args:
-            numbers: Numbers that follow its name.
-            size: (height, width) of the picture.
-            picture: Name of the picture, for messages.
-        """
+        """Lens of the numbers of its spelling, for a picture."""
         make: Callable[..., Lens] = cls
         return make(*numbers)
 
     @property
     def spelled_numbers(self) -> tuple[float, ...]:
-        """Numbers that spell it exactly, by default those of its fields in their order."""
+        """Numbers that spell it exactly."""
         record: Any = self
         return tuple(getattr(record, field.name) for field in fields(record))
 
     @abstractmethod
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Rays that pixels see, in the pixels' precision; NaN where a pixel sees nothing."""
+        """Rays of pixels; NaN where a pixel sees nothing."""
 
     @abstractmethod
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels that see points, in the points' precision; NaN where none can."""
+        """Pixels that see points; NaN where none can."""
 
     @abstractmethod
     def resized(self, *, size: tuple[int, int], new_size: tuple[int, int]) -> "Lens":
-        """Lens of the image resized from ``size`` to ``new_size``; edges map to edges."""
+        """Lens of the resized image; edges map to edges."""
 
     @abstractmethod
     def cropped(self, *, top: int, left: int) -> "Lens":
-        """Lens of the crop that begins at row ``top`` and column ``left``."""
+        """Lens of the crop."""
 
     @abstractmethod
     def mirrored(self, *, width: int) -> "Lens":
-        """Lens of the image mirrored left to right, which shows the scene at -x."""
+        """Lens of the mirrored image: x becomes -x."""
 
     def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
-        """Depth of points along their rays: z, or the distance."""
+        """Depth of points: z, or distance."""
         depth = np.sqrt(np.square(points).sum(axis=0)) if self.has_unit_rays else points[2]
         return np.asarray(depth)
 
     def field_of_view(self, shape: tuple[int, int]) -> float:
-        """Angle from the left edge of an image to its right edge, in its middle row [degrees]."""
+        """Angle across the middle row [degrees]."""
         height, width = shape
         u = np.linspace(-0.5, width - 0.5, 257)
         return self._angle_along(np.stack([u, np.full_like(u, (height - 1) / 2)]))
 
     def field_of_view_down(self, shape: tuple[int, int]) -> float:
-        """Angle from the top edge of an image to its bottom edge, in its middle column."""
+        """Angle down the middle column [degrees]."""
         height, width = shape
         v = np.linspace(-0.5, height - 0.5, 257)
         return self._angle_along(np.stack([np.full_like(v, (width - 1) / 2), v]))
 
     def _angle_along(self, pixels: Float[np.ndarray, "2 n"]) -> float:
-        """Angle that a row of pixels sees [degrees], without those that see nothing."""
         rays = self.rays(pixels)
         rays = rays[:, np.isfinite(rays[0])] / np.linalg.norm(rays[:, np.isfinite(rays[0])], axis=0)
         # An angle by its chord is exact for small ones; a panorama's total exceeds 180 degrees.
@@ -167,7 +146,7 @@ class Lens(ABC):
     def points(
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
-        """Points of the pixels at ``rows`` and ``columns``, which have this depth."""
+        """Points of pixels at ``rows`` and ``columns``."""
         points = np.empty((3, *depth.shape), depth.dtype)
         step = max(1, _BAND_PIXELS // depth.shape[1])
         for top in range(0, len(rows), step):
@@ -178,14 +157,7 @@ class Lens(ABC):
     def normals(
         self, planes: Float[np.ndarray, "3 h w"], rows: range, columns: range
     ) -> list[Float[np.ndarray, "h w"]]:
-        """x, y and z of vectors n of planes n·p = 1, up to a positive factor.
-
-        Args:
-            planes: (a, b, c) for each pixel, at whose neighbour (du, dv) inverse depth is
-                a du + b dv + c.
-            rows: Rows of the pixels.
-            columns: Columns of the pixels.
-        """
+        """Components of n of planes n·p = 1, up to a factor, from 1/depth = a du + b dv + c."""
         a, b, c = planes
         # Inverse depth is n·r, so (a, b, c) are the products of n with r and its derivatives; by
         # steps to both sides, as least squares over the neighbours takes them.
@@ -206,13 +178,10 @@ def _pixels(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
 
 @frozen(kw_only=False)
 class Pinhole(Lens):
-    """A pinhole without skew.
-
-    Attributes:
-        K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px].
+    """Pinhole without skew.
 
     Raises:
-        InputError: If K is not finite or is huge, or a focal length is not positive.
+        InputError: If K [px] is not finite, or a focal length not positive.
     """
 
     K: Matrix
@@ -233,7 +202,6 @@ class Pinhole(Lens):
         object.__setattr__(self, "K", K)
 
     def __str__(self) -> str:
-        """Describe in a few words."""
         fx, fy, cx, cy = self.numbers
         return f"fx={fx:.6g}, fy={fy:.6g}, cx={cx:.6g}, cy={cy:.6g}"
 
@@ -265,13 +233,13 @@ class Pinhole(Lens):
         return self.numbers[1]
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Points at z = 1 that pixels see."""
+        """Points at z = 1."""
         fx, fy, cx, cy = self.numbers
         u, v = pixels
         return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
 
     def project(self, points: SpacePoints) -> PixelPlaces:
-        """Pixels that see points; NaN for points that are not in front of the camera."""
+        """Pixels of points; NaN behind."""
         fx, fy, cx, cy = self.numbers
         x, y, z = points
         z = np.where(z > 0, z, np.asarray(np.nan, z.dtype))
@@ -290,13 +258,13 @@ class Pinhole(Lens):
         return Pinhole(flip_K(self.K, width=width))
 
     def field_of_view(self, shape: tuple[int, int]) -> float:
-        """Angle from the left edge to the right edge, in the plane of the principal row."""
+        """Angle across the principal row."""
         return horizontal_fov(self.K, shape[1])
 
     def points(
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
-        """Points of a grid of pixels, by one factor a row and one a column."""
+        """Points of a grid of pixels."""
         fx, fy, cx, cy = self.numbers
         points = np.empty((3, *depth.shape), depth.dtype)
         np.multiply(depth, ((np.asarray(columns) - cx) / fx).astype(depth.dtype), out=points[0])
@@ -308,16 +276,16 @@ class Pinhole(Lens):
     def normals(
         self, planes: Float[np.ndarray, "3 h w"], rows: range, columns: range
     ) -> list[Float[np.ndarray, "h w"]]:
-        """x, y and z of vectors n of planes n·p = 1, in closed form."""
+        """Components of n of planes n·p = 1."""
         return normals_of_planes(planes, self.K, rows, columns)
 
 
 @frozen(kw_only=False)
 class Centred(Lens):
-    """A lens with a centre (cx, cy) [px], about which it has fx and fy pixels per radian.
+    """Lens with a centre (cx, cy) and fx and fy pixels per radian.
 
     Raises:
-        InputError: If a number is not finite or is huge, or fx or fy is not positive.
+        InputError: If a number is not finite, or fx or fy not positive.
     """
 
     fx: float
@@ -334,7 +302,6 @@ class Centred(Lens):
         _check_numbers(numbers)
 
     def __str__(self) -> str:
-        """Describe in a few words."""
         return (
             f"{self.name}, fx={self.fx:.6g}, fy={self.fy:.6g}, cx={self.cx:.6g}, cy={self.cy:.6g}"
         )
@@ -346,12 +313,12 @@ class Centred(Lens):
 
     @property
     def focal(self) -> float:
-        """Pixels per radian at the centre along rows [px]."""
+        """Pixels per radian along rows."""
         return self.fx
 
     @property
     def focal_y(self) -> float:
-        """Pixels per radian at the centre along columns [px]."""
+        """Pixels per radian along columns."""
         return self.fy
 
     def resized(
@@ -376,10 +343,10 @@ class Centred(Lens):
         return replace(self, cx=width - 1 - self.cx)
 
     def from_centre(self, pixels: PixelPlaces) -> tuple[Numbers, Numbers]:
-        """Pixels as (x, y) about the centre, in units of fx and fy."""
+        """Pixels about the centre, in fx and fy."""
         u, v = np.asarray(pixels, np.float64)
         return (u - self.cx) / self.fx, (v - self.cy) / self.fy
 
     def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> PixelPlaces:
-        """Pixels of (x, y) about the centre, in a precision."""
+        """Pixels of (x, y) about the centre."""
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

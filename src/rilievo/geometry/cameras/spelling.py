@@ -1,10 +1,7 @@
-"""Spelling of lenses in text: the same on the command line, in requests, files, JSON.
+"""Spelling of lenses in text: a name with numbers.
 
-A text is a name with numbers: ``fisheye:180``, or exactly ``fisheye:310.5,310.5,319.5,239.5``. Only
-the picture's size makes a lens of the former. ``@640x480`` at the end says for which size (width,
-height) the numbers hold; for a picture of another one they are scaled.
-
-Lenses other than a pinhole are imported where they are made: most photographs need none.
+``fisheye:180``, or exactly ``fisheye:310.5,310.5,319.5,239.5``, perhaps with the size ``@640x480``.
+Lenses other than a pinhole are imported when made.
 """
 
 import re
@@ -24,15 +21,15 @@ _HOME = __name__.rpartition(".")[0]
 
 @frozen
 class LensRow:
-    """One lens: all that any door knows of it.
+    """Lens: all that any door knows of it.
 
     Attributes:
-        place: Class, as ``module:Class`` of this package.
-        counts: Numbers that may follow its name.
-        angles: Most degrees across and down, if up to so many numbers are angles.
-        guide: Texts that spell it, and words for each.
-        choice: Text by which the app offers it; "" if it does not.
-        label: Words for that text.
+        place: Class, as ``module:Class``.
+        counts: Numbers that may follow.
+        angles: Most degrees, if numbers are angles.
+        guide: Texts that spell it, with words.
+        choice: Text in the app.
+        label: Words for that.
     """
 
     place: str
@@ -120,17 +117,16 @@ def forms() -> str:
 _LONGEST = 1000
 _TEXT = r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?"
 MOST_SIDE = 999_999
-"""Longest side of a picture that a text can name [px]."""
+"""Longest side of a picture in a text [px]."""
 
 
 @frozen
 class SpelledLens:
-    """A lens in words, which a picture's size makes exact.
+    """Lens in words, made exact by a picture's size.
 
     Attributes:
-        name: Name in ``LENSES``.
         numbers: Angles [degrees], or fx, fy, cx, cy and coefficients.
-        size: (height, width) of pictures that the numbers are for; None for those of any size.
+        size: Height and width of the numbers; None for any.
     """
 
     name: str
@@ -138,7 +134,6 @@ class SpelledLens:
     size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        """The text that ``spelled`` reads."""
         numbers = ",".join(_shortest(number) for number in self.numbers)
         if len(self.numbers) == 2:
             numbers = numbers.replace(",", "x")
@@ -147,14 +142,14 @@ class SpelledLens:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it says no more than that a picture is no panorama."""
+        """Whether it only says that a picture is no panorama."""
         return self.name == "pinhole" and not self.numbers
 
     def lens(self, shape: tuple[int, int], picture: str = "the picture") -> Lens:
         """Lens of a picture (height, width).
 
         Raises:
-            InputError: If the numbers are for pictures of another shape.
+            InputError: If numbers are for another shape.
         """
         size = self.size or shape
         lens = LENSES[self.name].kind().of_numbers(self.numbers, size, picture)
@@ -173,7 +168,7 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
     """Read the text of a lens.
 
     Raises:
-        OptionError: If it is none, with the name of the option that has it.
+        OptionError: If it is none, with the option's name.
     """
     if len(text) > _LONGEST:
         raise OptionError(option=option, problem=f"is {forms()}; got {len(text):,} characters")
@@ -228,7 +223,6 @@ def _shortest(number: float) -> str:
 
 
 def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:
-    """Refuse angles that no lens sees."""
     most = LENSES[name].angles
     if not 0 < len(numbers) <= len(most):
         return

@@ -1,1 +1,1 @@
-"""Depth all round: perspective views of a sphere, their scales, their merging."""
+"""Depth all round: views of a sphere, their scales and merging."""

@@ -1,8 +1,6 @@
-"""Depth of views whose values are affine: two numbers a view, by what views see in common.
+"""Affine depth of views: scale and shift of each, from overlaps.
 
-Values x of a view mean a (x + b), which is depth z, or its inverse. Where two views overlap they
-see one distance at different depths z, and so both numbers of every view show but for one factor of
-all. They are solved together in logarithms of distance, by least absolute differences.
+They are solved in log distance, by least absolute differences; one factor stays free.
 """
 
 from collections.abc import Sequence
@@ -14,29 +12,29 @@ from rilievo.geometry.sphere.scales import Layers, ScalePlaces
 from rilievo.shapes import Float32, Float64, Values
 
 _SHIFT = 1 / 19
-"""Shift, relative to the span of a view, at which its ends are twenty to one: where one begins."""
+"""Shift, relative to a view's span, where its ends are twenty to one."""
 _LEAST_SHIFT, _MOST_SHIFT = 1e-3, 20.0
 _HELD = 1e-4
-"""Weight that holds logarithms of shifts to where one begins, relative to the others."""
+"""Weight that holds log shifts to the start."""
 _BRIDGE = 1e-6
-"""Weight that holds factors to 1, relative to the others: one factor of all is free."""
+"""Weight that holds factors to 1; one factor is free."""
 _ENDS = (2.0, 98.0)
-"""Percentiles taken for the ends of a view's values."""
+"""Percentiles of a view's ends."""
 _LEAST_SPAN = 0.3
-"""Least span of a view's values, relative to that of the others: one may see a single wall."""
+"""Least span of a view, relative to the others."""
 _FLOOR = 0.3
-"""Least value after the shift, relative to the shift."""
+"""Least shifted value, relative to the shift."""
 _STRIDES = (4, 2)
-"""Every how manieth row and column of the overlaps counts, coarse to fine."""
+"""Strides of the overlaps, coarse to fine."""
 _ROUNDS = 40
 _FARTHEST_STEP = 0.7
-"""Largest change of the logarithm of a shift in one round."""
+"""Largest change of a log shift in a round."""
 _LEAST = 1e-3
-"""Residual below which differences count alike, in logarithms."""
+"""Least residual, in logarithms."""
 
 
 def spanned(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndarray, "a b"]]:
-    """Affine values of views, from 0 to 1 between the ends of each."""
+    """Affine values from 0 to 1 between each view's ends."""
     ends = np.array([np.percentile(view, _ENDS) for view in views])
     spans = ends[:, 1] - ends[:, 0]
     spans = np.maximum(spans, max(_LEAST_SPAN * float(np.median(spans)), 1e-9))
@@ -49,15 +47,13 @@ def spanned(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndar
 def log_depth(
     values: Float32[np.ndarray, "*n"], shift: float, *, inverse: bool
 ) -> Float32[np.ndarray, "*n"]:
-    """Logarithms of z of spanned values, up to a factor."""
+    """Log z of spanned values, up to a factor."""
     logs = np.log(np.maximum(values + np.float32(shift), np.float32(_FLOOR * shift)))
     return -logs if inverse else logs
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Places that two views share: their values, and how much farther the second's rays go."""
-
     first: int
     second: int
     values: tuple[Values, Values]
@@ -66,13 +62,7 @@ class _Pair:
 
 
 def shifts_of(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
-    """Shifts of views, solved with their factors.
-
-    Args:
-        layers: Spanned values, to which the logarithms of the rays' lengths are added.
-        places: Places of their pixels in the views.
-        inverse: Whether values are affine in inverse depth.
-    """
+    """Shifts of views, solved with their factors; ``layers`` have log ray lengths added."""
     count = len(layers.values)
     # Factors, then logarithms of shifts, relative to where one begins.
     numbers = np.zeros(2 * count)
@@ -105,7 +95,6 @@ def _pairs(layers: Layers, places: ScalePlaces, stride: int) -> list[_Pair]:
 def _change(
     pairs: list[_Pair], numbers: Float64[np.ndarray, "k2"], sign: float
 ) -> Float64[np.ndarray, "k2"]:
-    """Change of the numbers by one weighted step of Gauss and Newton."""
     count = len(numbers) // 2
     factors, shifts = numbers[:count], _SHIFT * np.exp(numbers[count:])
     matrix, right = np.zeros((2 * count, 2 * count)), np.zeros(2 * count)
@@ -131,7 +120,6 @@ def _change(
 
 
 def _shifted(values: Values, shift: float) -> tuple[Values, Values]:
-    """Logarithms of shifted values, and their derivatives by the logarithm of the shift."""
     least = _FLOOR * shift
     above = np.maximum(values + shift, least)
     return np.log(above), np.where(values + shift > least, shift / above, 1.0)

@@ -1,15 +1,8 @@
-"""Scales of views by what they see in common.
+"""Scales of views by their overlaps, and their weighted mean.
 
-Networks give each view its own factor, contract depth (far is too near) and tilt it. Where two
-views overlap they see one distance at different depths z, for they look elsewhere. Contraction to a
-power g therefore shows: the logarithms of distance of two views differ there by 1 - g times the
-difference of the logarithms of their rays' lengths. Factors, the common power and weak slopes are
-solved together, by least absolute differences.
-
-One map of logarithms from views of a sphere: their weighted mean.
-
-Weights fall to zero at the edges of a view, so that no step is left where one ends, nor at the seam
-of the grid or at a pole, which lie inside of views.
+Networks scale, contract (far is too near) and tilt views. By contraction to a power g log distances
+differ by 1 - g times the log ray lengths. All is solved by least absolute differences; weights fall
+to zero at edges.
 """
 
 from collections.abc import Iterator
@@ -24,27 +17,25 @@ from rilievo.geometry.sphere.views import filled
 from rilievo.shapes import Field, Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]
-"""One map for each view."""
 
 _ROUNDS = 30
 _STRIDES = (3, 1)
-"""Every how manieth row and column of the overlaps counts, coarse to fine."""
+"""Strides of the overlaps, coarse to fine."""
 _LEAST = 1e-3
-"""Residual below which differences count alike, in logarithms: the corner of the absolute value."""
+"""Least residual, in logarithms."""
 _BRIDGE = 1e-6
-"""Weight that keeps a view in place that overlaps no other, relative to the others."""
+"""Weight that keeps a lone view in place."""
 _SLOPE = 0.02
-"""Weight that holds slopes to 0, relative to the others."""
+"""Weight that holds slopes to 0."""
 _LEAST_SHARED = 8
 _NEAR = 0.5
-"""Share of the sphere, nearest first, by which the power is found: skies have no depth."""
+"""Nearest share of the sphere that tells the power: skies have no depth."""
 _POWERS = (0.6, 1.0)
-"""Limits of the power."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two views, the mask of the places that both see, and the lesser of their weights there."""
+    """Two views, the mask of shared places, and lesser weights."""
 
     first: int
     second: int
@@ -57,9 +48,9 @@ class Layers:
     """Views on one grid of directions.
 
     Attributes:
-        values: Logarithm of distance of each view; anything where a view sees nothing.
-        weights: Trust in each view at each place; 0 where it sees nothing.
-        area: Solid angle of each row's pixels, up to a factor.
+        values: Log distance.
+        weights: Trust; 0 where unseen.
+        area: Solid angle of rows.
     """
 
     values: ViewMaps
@@ -72,7 +63,7 @@ class Layers:
         return np.asarray((self.weights > 0).any(axis=0))
 
     def overlaps(self, stride: int) -> Iterator[Overlap]:
-        """Pairs of views with enough places in common, at every so manieth row and column."""
+        """Pairs of views with enough in common."""
         weights = self.weights[..., ::stride, ::stride] * self.area[::stride, None]
         for first, second in combinations(range(len(weights)), 2):
             both = np.minimum(weights[first], weights[second])
@@ -83,12 +74,12 @@ class Layers:
 
 @frozen
 class ScalePlaces:
-    """Places of the directions of a grid in each view.
+    """Places of a grid's directions in each view.
 
     Attributes:
-        across: Column, from -1 at a view's left edge to 1 at its right edge.
-        down: Row, from -1 at its upper edge to 1 at its lower edge.
-        lengths: Logarithm of distance over depth z.
+        across: Column, -1 to 1 from edge to edge.
+        down: Row, likewise.
+        lengths: Log distance over z.
     """
 
     across: ViewMaps
@@ -98,13 +89,13 @@ class ScalePlaces:
 
 @frozen
 class Corrections:
-    """Corrections of views: log z becomes factor + middle + (log z - middle) / power + slopes.
+    """Corrections: log z becomes factor + middle + (log z - middle) / power + slopes.
 
     Attributes:
-        power: Power to which the network contracts depth.
-        middles: Logarithm of z of each view that the power leaves alone.
-        factors: Logarithms to add to each view; their median is 0, so that metres stay metres.
-        slopes: Logarithms to add at the right and the lower edge of each view.
+        power: Power of contraction.
+        middles: Log z that stays.
+        factors: Logarithms of median 0.
+        slopes: Logarithms at the right and lower edge.
     """
 
     power: float
@@ -113,7 +104,7 @@ class Corrections:
     slopes: Float64[np.ndarray, "k 2"]
 
     def of(self, view: int, values: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "a b"]:
-        """Correct the map of log z of one view."""
+        """Correct the log z of one view."""
         rows, columns = values.shape
         x, y = ((2 * (np.arange(n) + 0.5) / n - 1).astype(np.float32) for n in (columns, rows))
         slope = self.slopes[view].astype(np.float32)
@@ -125,12 +116,8 @@ class Corrections:
 def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
     """Solve the corrections of all views together.
 
-    Args:
-        layers: Logarithms of distance as the network gives them.
-        places: Places of their pixels in the views.
-
     Raises:
-        InputError: If no two views see a place in common, of several.
+        InputError: If no two of several views overlap.
     """
     count = len(layers.values)
     middles = np.array([_middle(layers, places, view) for view in range(count)])
@@ -166,7 +153,6 @@ def _middle(layers: Layers, places: ScalePlaces, view: int) -> float:
 
 
 def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
-    """The layers at the nearest places alone."""
     weight = layers.weights.sum(axis=0)
     mean = (layers.weights * values).sum(axis=0) / np.maximum(weight, 1e-9)
     areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
@@ -177,7 +163,6 @@ def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
 
 
 def _power(layers: Layers, places: ScalePlaces) -> float:
-    """Power to which depth is contracted."""
     plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
     depths = replace(layers, values=layers.values - places.lengths)
     solution = _solved(depths, plain, places.lengths)
@@ -186,11 +171,6 @@ def _power(layers: Layers, places: ScalePlaces) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Differences (second minus first) of two views, with weights.
-
-    ``features`` are those of the second view, those of the first negated, and common ones.
-    """
-
     places: list[int]
     differences: Values
     weights: Values
@@ -202,11 +182,6 @@ def _solved(
     features: Float32[np.ndarray, "k m h w"],
     common: ViewMaps | None = None,
 ) -> Float64[np.ndarray, "k m1"]:
-    """Numbers by which features are added to views so that they agree.
-
-    Returns:
-        A row a view; with a common feature, its number is last in every row.
-    """
     count, number = features.shape[:2]
     total = count * number + (common is not None)
     numbers = np.zeros(total)
@@ -254,7 +229,6 @@ def _pairs(
 def _round(
     pairs: list[_Pair], numbers: Float64[np.ndarray, "t"], held: Float64[np.ndarray, "t"]
 ) -> Float64[np.ndarray, "t"]:
-    """One weighted least-squares solution, with weights from the residuals of the last."""
     matrix, right = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
     for pair in pairs:
         residuals = pair.differences + numbers[pair.places] @ pair.features
@@ -266,15 +240,12 @@ def _round(
 
 
 def rows_of(height: int) -> Float64[np.ndarray, "h"]:
-    """Latitudes of the rows of a whole equirectangular grid, growing downwards [rad]."""
+    """Latitudes of a whole grid's rows, downwards [rad]."""
     return ((np.arange(height) + 0.5) / height - 0.5) * np.pi
 
 
 def merged(layers: Layers) -> Field:
-    """Merge views that agree in scale into one map on the whole sphere.
-
-    Places that no view sees continue what is around them.
-    """
+    """Merge agreeing views into one map, continued where unseen."""
     weights = layers.weights
     total = weights.sum(axis=0, dtype=np.float64)
     summed = (weights * np.where(weights > 0, layers.values, 0)).sum(axis=0, dtype=np.float64)

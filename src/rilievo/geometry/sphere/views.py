@@ -1,4 +1,4 @@
-"""Perspective views of a wide picture, which models understand."""
+"""Perspective views of a wide picture."""
 
 import math
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.shapes import Field, Float, Float32, Float64, Mask, Matrix, Pixels, UInt8, Vector
 
 NARROW = 50.0
-"""Angle to the axis [degrees] up to which one view shows a whole picture."""
+"""Angle to the axis [degrees] that one view shows."""
 
 _HALF = 45.0
-"""Half the field of view of the faces of a polyhedron [degrees]."""
+"""Half the field of view of a polyhedron's faces [degrees]."""
 
 _LEAST_SEEN = 0.3
-"""Least share of a view that the picture fills, unless it is needed to see all."""
+"""Least share of a view that the picture fills, unless needed."""
 
 _PROBES = 24
 
 
 def filled(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarray, "h w c"]:
-    """Fill unknown pixels by means of known ones around them, taken as near as there are any."""
+    """Fill unknown pixels by means of near known ones."""
     if not mask.any():
         return np.zeros_like(field)
     channels = [*np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)]
@@ -34,7 +34,6 @@ def filled(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarra
 
 
 def _filled(layers: list[np.ndarray]) -> list[np.ndarray]:
-    """Layers of values times weight, with the weight last; the result has weight 1 everywhere."""
     *values, weight = layers
     height, width = weight.shape
     if min(height, width) == 1 or weight.min() >= 1:
@@ -57,10 +56,10 @@ def _resized(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) ->
 
 @frozen
 class SphereView:
-    """A square pinhole view with its centre in the middle.
+    """Square pinhole view, centred.
 
     Attributes:
-        turn: Rotation from the view's frame to that of the picture's camera.
+        turn: Rotation from its frame to the picture's.
         tangent: Tangent of half its field of view.
     """
 
@@ -68,19 +67,19 @@ class SphereView:
     tangent: float
 
     def K(self, side: int) -> Matrix:
-        """Intrinsics of a picture of this view [px]."""
+        """Intrinsics of this view [px]."""
         focal, centre = side / (2 * self.tangent), (side - 1) / 2
         return pinhole_K(focal, focal, centre, centre)
 
     def rays(self, rows: int, columns: int) -> Float64[np.ndarray, "3 h w"]:
-        """Rays of the pixels of a map of the view with z = 1, in the view's own frame."""
+        """Rays with z = 1, in its own frame."""
         x = (2 * (np.arange(columns) + 0.5) / columns - 1) * self.tangent
         y = (2 * (np.arange(rows) + 0.5) / rows - 1) * self.tangent
         return np.stack(np.broadcast_arrays(x[None, :], y[:, None], 1.0))
 
 
 def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
-    """Choose views that together see all of a picture (height, width) of a lens."""
+    """Views that together see all of a picture."""
     directions = _probed(lens, shape)
     middle = directions.mean(axis=1)
     if np.linalg.norm(middle) > 0.5:
@@ -96,11 +95,7 @@ def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
 
 
 def icosahedron(*, upright: bool) -> list[SphereView]:
-    """Views through the twelve corners of an icosahedron, each of 90 degrees.
-
-    Args:
-        upright: Whether two look straight up and down; else one looks ahead and one behind.
-    """
+    """Views of 90 degrees, two up and down if ``upright``, else ahead and behind."""
     level = math.atan(0.5)
     ring = [
         (math.radians(36 * (2 * k + odd)), -level if odd else level)
@@ -121,14 +116,13 @@ def icosahedron(*, upright: bool) -> list[SphereView]:
 
 
 def cube(degrees: float = 110.0) -> list[SphereView]:
-    """Views through the six faces of a cube, with margins."""
+    """Views through a cube's faces, with margins."""
     tangent = math.tan(math.radians(degrees / 2))
     towards = np.concatenate([np.eye(3), -np.eye(3)])
     return [SphereView(turn=_looking(axis), tangent=tangent) for axis in towards]
 
 
 def _looking(towards: Vector) -> Matrix:
-    """Rotation of a camera that looks in a direction with its rows level."""
     down = np.array([0.0, 1.0, 0.0])
     if abs(towards[1]) > 0.999:
         down = np.array([0.0, 0.0, -np.sign(towards[1])])
@@ -138,7 +132,6 @@ def _looking(towards: Vector) -> Matrix:
 
 
 def _probed(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
-    """Unit directions that a coarse grid of a picture's pixels sees, edges included."""
     height, width = shape
     v = np.linspace(-0.5, height - 0.5, 2 * _PROBES + 1)
     u = np.linspace(-0.5, width - 0.5, 4 * _PROBES + 1)
@@ -153,7 +146,6 @@ def _needed(
     shape: tuple[int, int],
     directions: Float64[np.ndarray, "3 n"],
 ) -> list[SphereView]:
-    """Views that the picture fills well enough, with those without which some of it is unseen."""
     shares = [float(visible(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
     order = sorted(range(len(views)), key=lambda index: -shares[index])
     indices, covered = [], np.zeros(directions.shape[1], bool)
@@ -178,7 +170,7 @@ def visible(
 
 
 class SpherePicture:
-    """A wide picture from which views are taken, at the resolution that they need."""
+    """Wide picture, at the resolution that views need."""
 
     def __init__(self, pixels: Pixels, lens: Lens, *, pixels_a_radian: float) -> None:
         height, width, _ = pixels.shape
@@ -193,12 +185,12 @@ class SpherePicture:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Size (height, width) of the picture as it is sampled."""
+        """Height and width as sampled."""
         height, width, _ = self._pixels.shape
         return height, width
 
     def taken(self, view: SphereView, side: int) -> UInt8[np.ndarray, "s s 3"]:
-        """A view as a picture; what the wide picture lacks is filled smoothly."""
+        """View as a picture, filled smoothly."""
         directions = np.tensordot(view.turn, view.rays(side, side), 1)
         u, v = self._lens.project(directions)
         inside = inside_picture(u, v, self.shape)
@@ -217,14 +209,7 @@ def sampled(
     *,
     wraps: bool = False,
 ) -> Float32[np.ndarray, "*n c"]:
-    """Sample a field (height, width, channels) between its pixels, bilinear; edges continue.
-
-    Args:
-        field: Values, channels last.
-        u: Columns [px].
-        v: Rows [px].
-        wraps: Whether its left and right edges meet.
-    """
+    """Sample a field bilinearly; edges continue, or meet if it ``wraps``."""
     height, width = field.shape[:2]
     left, top = np.floor(u), np.floor(v)
     a, b = (u - left).astype(np.float32)[..., None], (v - top).astype(np.float32)[..., None]

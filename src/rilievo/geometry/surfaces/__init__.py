@@ -1,1 +1,1 @@
-"""Surfaces from depth: lattice, contours, patches and backing."""
+"""Surfaces from depth."""

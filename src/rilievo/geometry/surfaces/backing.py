@@ -1,10 +1,6 @@
-"""A second layer of a surface, which continues the far side of an edge behind the near side.
+"""Second layer of a surface, which continues far sides of edges behind near ones.
 
-It is made up: no camera saw what lies there. The layer is a sheet behind the whole surface. It
-goes on from the far sides of edges, mostly from the closest one, comes nearer no faster than a
-surface that is well seen from its own camera and from beside (so that it is nowhere a curtain
-itself), and has the colours of the photograph mirrored at the edge. The photograph's own camera
-sees it where the surface is torn.
+It is made up: it comes nearer no faster than is well seen, in mirrored colours.
 """
 
 import math
@@ -18,39 +14,34 @@ from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
 from rilievo.shapes import Field, Int64, Mask, Shaped
 
 Grid = Int64[np.ndarray, "h w"]
-"""Whole numbers of the points of a lattice."""
 
 _LEANING = 10.0
-"""Least angle [degrees] between the layer and the rays that see it."""
+"""Least angle [degrees] of layer and rays."""
 _FARTHEST = math.sin(math.radians(20))
-"""Sine of the angle by which views turn about the median depth before they are held."""
+"""Sine of the turn of views about the median depth."""
 _CLOSER = 16
-"""Slope by which far sides seem to come nearer with distance, in slopes of the layer: where two
-meet behind a thing, the closer one goes on.
-"""
+"""Slope by which far sides come nearer, in the layer's: the closer of two goes on."""
 _RIM = 2
-"""Number of points beside an edge that the layer covers at least, since rims are smooth."""
+"""Points beside an edge that the layer covers."""
 _SAME = 1e-4
-"""Relative step of depth below which a point of the layer is that of the surface."""
+"""Relative step of depth of layer and surface that counts as none."""
 _UNIT = 1e-5
-"""Resolution of levels of depth."""
+"""Resolution of levels."""
 _LOWEST = 2.0**33
-"""Units below the farthest level beyond which far sides count as equal."""
+"""Units below the farthest level where far sides are equal."""
 _BITS = 28
-"""Bits of a point's number."""
 
 
 @frozen
 class Backing:
-    """The layer behind the edges of a lattice.
+    """Layer behind the edges of a lattice.
 
     Attributes:
-        lattice: Points of the layer, and of the surface where it is not behind that.
-        grown: Points of the layer that are behind the surface.
-        reached: Points that are seen through an edge in a view from beside.
-        margin: Points beyond the border as far as which the layer is seen behind what is near.
+        grown: Points behind the surface.
+        reached: Points seen through an edge from beside.
+        margin: Points beyond the border.
         surface: Depth of the surface.
-        begin: Number of the point on the far side of an edge whose colours each one continues.
+        begin: Far point whose colours each continues.
     """
 
     lattice: Lattice
@@ -61,10 +52,7 @@ class Backing:
     begin: Grid
 
     def sources(self, points: Numbers) -> Numbers:
-        """Points that have the colours of others: as far beyond the edge as those are behind it.
-
-        Where another surface is there, it is the point at which the layer begins.
-        """
+        """Points with colours of others, mirrored at the edge."""
         height, width = self.grown.shape
         begin = self.begin.reshape(-1)[points]
         (row, column), (from_row, from_column) = np.divmod(points, width), np.divmod(begin, width)
@@ -80,13 +68,7 @@ class Backing:
 
 
 def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
-    """Make the layer behind every edge; None without an edge.
-
-    Args:
-        lattice: Points of the surface.
-        reach: Largest number of points that the layer goes behind the near side.
-        least: Least step of 1/depth at an edge.
-    """
+    """Layer ``reach`` points behind edges, steps of ``least`` in 1/depth; None without one."""
     far = _far_sides(lattice, least)
     if not far.any():
         return None
@@ -114,7 +96,6 @@ def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
 
 
 def _far_sides(lattice: Lattice, least: float) -> Mask:
-    """Find points with a neighbour that is nearer by an edge."""
     far = np.zeros(lattice.valid.shape, bool)
     for axis, change in edges_of(lattice, least).lines():
         line, chosen = np.moveaxis(change, axis, 0), np.moveaxis(far, axis, 0)
@@ -124,23 +105,16 @@ def _far_sides(lattice: Lattice, least: float) -> Mask:
 
 
 def _levels(depth: Field, bend: np.float32) -> Field:
-    """Levels of depth whose steps on the layer are limited.
-
-    They are logarithms relative to a depth ``bend``, and beyond it the layer leans by ``_LEANING``
-    at least. Before it they are linear in 1/depth, which is how views move points: there the layer
-    does not fold over in the farthest view.
-    """
+    """Levels of depth with limited steps; linear in 1/depth before ``bend``, so nothing folds."""
     ratio = bend / depth
     return np.where(ratio < 1, -np.log(ratio), 1 - ratio)
 
 
 def _depth(levels: Field, bend: np.float32) -> Field:
-    """Depth of levels."""
     return bend * np.where(levels > 0, np.exp(levels), 1 / (1 - np.minimum(levels, 0)))
 
 
 def _slopes(lattice: Lattice) -> tuple[float, float]:
-    """Steps of levels on the layer, from row to row and column to column."""
     lengths = (lattice.camera.focal_y, lattice.camera.focal)
     lean = math.tan(math.radians(_LEANING))
     down, across = (min(1.0, lattice.rows.step / (focal * lean)) for focal in lengths)
@@ -148,10 +122,7 @@ def _slopes(lattice: Lattice) -> tuple[float, float]:
 
 
 def _begin(far: Mask, levels: Field, slopes: tuple[float, float]) -> Grid:
-    """Find the far side behind each point: the farthest, if each came nearer with distance.
-
-    Depth and the number of its point are the high and the low bits of one whole number.
-    """
+    """Far side behind each point; depth and number are high and low bits of one number."""
     number, last = np.flatnonzero(far), float(levels[far].max())
     keys = np.full(far.shape, np.int64(1) << 62)
     below = np.rint(((last - levels[far].astype(np.float64)) / _UNIT).clip(max=_LOWEST))
@@ -161,7 +132,7 @@ def _begin(far: Mask, levels: Field, slopes: tuple[float, float]) -> Grid:
 
 
 def _least(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[np.ndarray, "h w"]:
-    """Largest field below another that changes by at most a step from row to row, and across."""
+    """Largest field below another with limited steps."""
     for axis, step in enumerate(steps):
         ramp = (np.arange(field.shape[axis], dtype=field.dtype) * step)[:, None]
         line = np.ascontiguousarray(np.moveaxis(field, axis, 0)) - ramp
@@ -173,6 +144,6 @@ def _least(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[np.nda
 
 
 def _lower(lines: Shaped[np.ndarray, "h w"]) -> None:
-    """Lower each line to the least of those before it, which takes a third of ``accumulate``."""
+    """Lower each line to the least before it, in a third of ``accumulate``."""
     for before, line in pairwise(lines):
         np.minimum(before, line, out=line)

@@ -1,7 +1,6 @@
-"""Closing of panoramas that go all round: behind the camera, at the poles.
+"""Closing of whole panoramas: behind the camera, at the poles.
 
-A lattice ends at the edges of its picture. Of a whole panorama the first columns are repeated after
-the last one, so that triangles continue over the seam, and the rows at the poles get a cap.
+First columns are repeated after the last, and polar rows get a cap.
 """
 
 import math
@@ -16,11 +15,11 @@ from rilievo.geometry.surfaces.lattice import Cut, Lattice, Triangles, places, s
 from rilievo.shapes import Bool, Field, Int32, Mask, Shaped, Vectors
 
 _AT_THE_POLE = 1e-3
-"""Angle [radians] within which an edge of the picture is at a pole."""
+"""Angle [rad] of an edge at a pole."""
 
 
 def goes_round(camera: Camera, width: int) -> bool:
-    """Whether the left and right edges of an image of this width see the same place."""
+    """Whether left and right edges of this width meet."""
     return isinstance(camera.lens, Equirectangular) and camera.lens.goes_round(width)
 
 
@@ -32,11 +31,7 @@ def closed_lattice(
     normals: Vectors | None,
     hollow: Mask | None,
 ) -> Lattice:
-    """Sample a lattice that closes where the image goes all round.
-
-    Of such an image first columns are repeated after the last one, so that the lattice reaches its
-    own first column, or beyond it by less than a step.
-    """
+    """Sample a lattice that closes where the image goes round, within a step."""
     width = depth.shape[1]
     if goes_round(camera, width):
         columns = places(width, step).start + math.ceil(width / step) * step + 1 - width
@@ -47,18 +42,17 @@ def closed_lattice(
 
 
 def _continued(field: Shaped[np.ndarray, "*n h w"], columns: int) -> Shaped[np.ndarray, "*n h v"]:
-    """Field with its first columns repeated after the last one."""
     return np.concatenate([field, field[..., :columns]], axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A fan of triangles from a pole to the vertices around it.
+    """Fan of triangles from a pole.
 
     Attributes:
         side: -1 at the top, 1 at the bottom.
-        row: Edge of the picture at the pole [px].
-        ring: Numbers of the vertices around the pole, by column.
+        row: Edge at the pole [px].
+        ring: Vertices around it, by column.
     """
 
     side: int
@@ -79,15 +73,7 @@ def caps_of(
     height: int,
     cut: Cut,
 ) -> Iterator[Cap]:
-    """Caps of a whole panorama, where all that is around a pole is there.
-
-    Args:
-        lattice: Lattice of which the first columns are repeated.
-        number: Vertex of each point of the lattice that is used.
-        used: Points of the lattice that are vertices.
-        height: Height of the panorama [px].
-        cut: Limits at which the surface is torn.
-    """
+    """Caps of a panorama whose poles are surrounded."""
     lens = lattice.camera.lens
     if not isinstance(lens, Equirectangular):
         return

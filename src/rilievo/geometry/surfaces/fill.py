@@ -1,14 +1,7 @@
-"""Triangles where a surface is torn, so that its photograph's camera sees no hole.
+"""Triangles in the tears of a surface, and smooth contours of it.
 
-A tear shows the layer that ``backing`` makes behind edges. It is coarser than the surface, since no
-camera saw what is there. Where a tear is no edge, depth goes on from one side to the other, as the
-depth map has it.
-
-Smooth contours of a cut surface, in place of the staircase of pixels.
-
-Points on the rim of a surface move in the image plane towards the mean of their two neighbours on
-the rim, a few times, by less than half the distance to the next point. Each stays in the plane of
-its own triangles, so that a rim never bends towards the surface behind it.
+A tear shows the layer of ``backing``, or depth from side to side. Rims move in the planes of their
+triangles.
 """
 
 import math
@@ -36,11 +29,11 @@ from rilievo.shapes import Bool, Field, Float32, Int, Mask
 
 _UNCUT = Cut(grazing=0.0, jump=1e9)
 _COARSE = 6
-"""Step between the points behind the surface."""
+"""Step between points behind the surface."""
 _BEYOND = 1 / 8
-"""Largest margin beyond the border, as a share of the width: more would be seen for itself."""
+"""Largest margin, as a share of the width."""
 _ALIKE = math.log(1.25)
-"""Largest difference of log depth within a surface beside the border."""
+"""Largest log depth difference within a surface at the border."""
 
 
 @frozen
@@ -48,13 +41,10 @@ class Fill:
     """Triangles in a lattice's tears and behind its edges.
 
     Attributes:
-        lattice: Points, those of the surface and those behind it, and a margin around them.
-        margin: Number of points beyond each border of the surface.
-        grown: Points that are no points of the surface, but behind it, or where rims do not move.
-        triangles: Indices of the points in reading order, facing the camera.
-        corners: Points that belong to a triangle, in order.
-        normals: Unit normals of these.
-        sources: Points from which they take their colours.
+        margin: Points beyond each border.
+        grown: Points behind the surface, or at unmoved rims.
+        corners: Points of triangles, with ``normals``.
+        sources: Points of their colours.
     """
 
     lattice: Lattice
@@ -67,14 +57,7 @@ class Fill:
 
 
 def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill:
-    """Fill the tears of a lattice.
-
-    Args:
-        lattice: Points of the surface.
-        faces: Triangles of the surface.
-        least: Least step of 1/depth at an edge behind which far surfaces go on.
-        reach: Largest number of points that the layer goes behind the near side.
-    """
+    """Fill tears; ``least`` is an edge's step of 1/depth, ``reach`` the points behind it."""
     torn = np.logical_not(np.logical_and(*faces.drawn))
     layer, margin = behind_edges(lattice, reach - _COARSE, least), 0
     if layer is not None and layer.margin > 0 and isinstance(lattice.camera.lens, Pinhole):
@@ -107,7 +90,6 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
 
 
 def _corners(cells: Mask) -> Mask:
-    """Points at the corners of cells."""
     points = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), bool)
     for corner in corners_of(points):
         corner |= cells
@@ -115,15 +97,11 @@ def _corners(cells: Mask) -> Mask:
 
 
 def _beside(points: Mask) -> Mask:
-    """Cells that have one of the points as a corner."""
     return np.logical_or.reduce(corners_of(points))
 
 
 def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
-    """Points of the photograph in place of those beyond its border: mirrored at it.
-
-    Where another surface is there, it is the closest point of the border.
-    """
+    """Points mirrored at the photograph's border, or the closest point of it."""
     closest, mirrored = [], []
     for place, length in zip(
         np.divmod(points, layer.grown.shape[1]), layer.grown.shape, strict=True
@@ -138,7 +116,6 @@ def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
 
 
 def _across(lattice: Lattice, cells: Mask) -> Triangles:
-    """Triangles of some cells, whatever their depth."""
     row, column = np.nonzero(cells)
     width = lattice.valid.shape[1]
     a = row * width + column
@@ -156,7 +133,6 @@ def _across(lattice: Lattice, cells: Mask) -> Triangles:
 
 
 def _large(layer: Backing) -> Merged:
-    """Large triangles of the layer, wherever a view from beside may see it."""
     lattice = layer.lattice
     lines = [np.unique([*range(0, n, _COARSE), n - 1]) for n in layer.grown.shape]
     grid = np.ix_(*lines)
@@ -182,7 +158,6 @@ def _large(layer: Backing) -> Merged:
 
 
 def _normals(points: Vertices, triangles: Int[np.ndarray, "m 3"]) -> Vertices:
-    """Unit normals of the points, weighted by area."""
     a, b, c = (points[corner].astype(np.float64) for corner in triangles.T)
     face, total = np.cross(b - a, c - a), np.zeros((len(points), 3))
     for corner in triangles.T:
@@ -194,26 +169,18 @@ def _normals(points: Vertices, triangles: Int[np.ndarray, "m 3"]) -> Vertices:
 
 
 _ROUNDS = 12
-"""Number of times that a point moves halfway to the mean of its neighbours."""
+"""Moves of a point halfway to its neighbours' mean."""
 _REACH = 0.45
-"""Largest movement of a point, in steps of the lattice."""
+"""Largest move, in steps."""
 _LEAST_AREA = 0.2
-"""Least share of its area in the picture that every triangle keeps."""
+"""Least share of its area that a triangle keeps."""
 _BEND = 1 / 9
-"""Largest change of a point's depth in a steep triangle, as a share of ``Cut.jump``: where two
-corners of a triangle of 8 % move apart by that, it stays below a tenth.
-"""
+"""Largest change of depth in a steep triangle, as a share of ``Cut.jump``."""
 
 
 @frozen
 class Contoured:
-    """A lattice whose rims are smooth.
-
-    Attributes:
-        lattice: Lattice whose points may be away from their pixels.
-        columns: Column of each point in the lattice, with a fraction.
-        rows: Row of each point in the lattice, with a fraction.
-    """
+    """Lattice with smooth rims; columns and rows of points have fractions."""
 
     lattice: Lattice
     columns: Field
@@ -221,14 +188,7 @@ class Contoured:
 
 
 def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) -> Contoured:
-    """Smooth the rims of a lattice; points on the outermost rows and columns stay.
-
-    Args:
-        lattice: Points.
-        faces: Triangles of the points, which determine the rims.
-        triangles: Triangles that are kept; none of them turns over.
-        cut: Thresholds; ``jump`` limits how much the depth of a point changes.
-    """
+    """Smooth rims but the outermost; no triangle turns over, and ``cut.jump`` limits depth."""
     height, width = lattice.valid.shape
     rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
     edges = _rims(faces)
@@ -251,7 +211,6 @@ def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) ->
 
 
 def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
-    """Edges of exactly one triangle, as indices of the lattice's points."""
     beside, below = links_of(faces, np.logical_xor)
     across, falling = np.logical_xor(*faces.drawn), faces.falling
     number = np.arange((falling.shape[0] + 1) * below.shape[1]).reshape(-1, below.shape[1])
@@ -267,7 +226,6 @@ def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
 def _smooth(
     start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], inner: Bool[np.ndarray, "n"]
 ) -> Float32[np.ndarray, "n 2"]:
-    """Move the points of rims; points where several rims meet stay."""
     one, other = ends.T
     count = len(start)
     movable = inner & (np.bincount(ends.reshape(-1), minlength=count) == 2)
@@ -292,10 +250,7 @@ def _keep_sides(
     corners: Int[np.ndarray, "m 3"],
     fixed: Float32[np.ndarray, "m 3 2"],
 ) -> None:
-    """Undo the movement of points if a triangle would turn over, or become a sliver.
-
-    ``corners`` are indices of the rim's points, -1 for others; ``fixed`` their places before.
-    """
+    """Undo moves by which a triangle turns over or becomes a sliver."""
     before = _area(fixed)
     while True:
         now = np.where((corners >= 0)[..., None], moved[corners], fixed)
@@ -308,7 +263,6 @@ def _keep_sides(
 
 
 def _area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
-    """Twice the area in the picture, positive for triangles that face the camera."""
     a, b, c = np.moveaxis(corners, 1, 0)
     one, other = c - a, b - a
     return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
@@ -322,7 +276,6 @@ def _on_planes(
     corners: Int[np.ndarray, "m 3"],
     cut: Cut,
 ) -> Lattice:
-    """Points of the rim on their new rays, in the planes of their own triangles."""
     points = lattice.points.reshape(3, -1).astype(np.float64)
     depth = lattice.depth.reshape(-1).astype(np.float64)
     ray = points[:, rim] / depth[rim]

@@ -1,11 +1,7 @@
-"""Simplification of a mesh in its flat parts: right triangles, halved only where necessary.
+"""Simplification of flat parts: right triangles, halved where the surface differs or texture slips.
 
-A square of neighbours is two right triangles. Each is halved at the middle of its long side if the
-surface differs from it by more than a tolerance, and so on down to single pixels. An edge is split
-on both sides or on none, so triangles of any size meet without cracks. A triangle whose long side
-recedes is also halved if the texture would be displaced, because viewers interpolate texture
-linearly in space. See Duchaineau et al., "ROAMing terrain" (1997), and Evans, Kirkpatrick and
-Townsend, "Right-triangulated irregular networks" (2001).
+See Duchaineau et al., "ROAMing terrain" (1997), and Evans, Kirkpatrick and Townsend,
+"Right-triangulated irregular networks" (2001).
 """
 
 import numpy as np
@@ -15,38 +11,27 @@ from rilievo.geometry.surfaces.lattice import Faces, Lattice, Triangles, corners
 from rilievo.shapes import Bool, Float32, Int, Mask
 
 _SIDE = 64
-"""Number of cells along the side of the largest square; a power of two."""
+"""Cells along the largest square, a power of two."""
 
 _SLIP = 0.5
-"""Largest displacement of the texture on a large triangle [points of the lattice]."""
+"""Largest slip of texture [points]."""
 
 _STEEPEST = np.float32(1.1)
-"""Ratio of depths in a cell from which its triangles stay, so that no large one is stretched."""
+"""Ratio of depths in a cell whose triangles stay."""
 
 _Grid = Float32[np.ndarray, "_ _"]
 
 
 @frozen
 class Merged:
-    """Triangles that replace those of flat parts.
-
-    Attributes:
-        cells: Cells (four neighbouring points each) whose triangles they replace.
-        triangles: Indices of the lattice's points in reading order, facing the camera.
-    """
+    """Triangles that replace those of flat cells."""
 
     cells: Mask
     triangles: Triangles
 
 
 def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
-    """Merge triangles of flat parts into larger ones.
-
-    Args:
-        lattice: Points of the surface.
-        faces: Triangles of the lattice.
-        tolerance: Relative change of depth above which a triangle is halved.
-    """
+    """Merge flat triangles; ``tolerance`` is the relative change of depth that halves one."""
     whole = np.logical_and(*faces.drawn) & _is_gentle(lattice)
     height, width = lattice.valid.shape
     padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
@@ -67,14 +52,12 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
 
 
 def _is_gentle(lattice: Lattice) -> Mask:
-    """Whether depth changes by less than a tenth in a cell, and so along any larger triangle."""
     a, b, c, d = corners_of(lattice.depth)
     nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
     return np.maximum(np.maximum(a, b), np.maximum(c, d)) < _STEEPEST * nearest
 
 
 def _kept(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
-    """Points that must stay, so that torn cells and those beside the lattice are not merged."""
     height, width = whole.shape
     torn = np.zeros((shape[0] - 1, shape[1] - 1), bool)
     torn[:height, :width] = ~whole
@@ -89,7 +72,7 @@ def _kept(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
 
 
 def _add_errors(error: _Grid, field: _Grid, tolerance: float) -> None:
-    """Raise the error of each point to that of the triangles it halves and of their halves."""
+    """Raise a point's error to that of triangles it halves."""
     side = 2
     while side <= _SIDE:
         slip = np.float32(tolerance / _SLIP * side / 2)
@@ -100,7 +83,6 @@ def _add_errors(error: _Grid, field: _Grid, tolerance: float) -> None:
 
 
 def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
-    """Raise the errors of the middles of squares' upper and lower sides."""
     half = side // 2
     middle, ends = field[::side, half::side], field[::side, ::side]
     here = error[::side, half::side]
@@ -113,7 +95,6 @@ def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
 
 
 def _add_centres(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
-    """Raise the errors of the centres of squares, whose diagonals meet at those of larger ones."""
     half = side // 2
     middle, corners = field[half::side, half::side], field[::side, ::side]
     falling = _relative(middle, corners[:-1, :-1], corners[1:, 1:], slip)
@@ -131,18 +112,13 @@ def _is_falling(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
 
 
 def _relative(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) -> _Grid:
-    """Relative bend of inverse depth between two ends, or displacement of texture if larger.
-
-    The middle in space of a side of ``2 half`` points is ``half |z1 - z2| / (z1 + z2)`` points
-    away from the middle in the picture; ``slip`` is the error of one point, times ``half``.
-    """
+    """Relative bend of inverse depth, or slip of texture: half |z1 - z2| / (z1 + z2) points."""
     together = first + second
     bend = np.abs(together / 2 - middle) / middle
     return np.maximum(bend, slip * np.abs(first - second) / together)
 
 
 def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
-    """Split triangles; return the larger ones and those of three neighbouring points."""
     number = np.arange(error.size).reshape(error.shape)[::_SIDE, ::_SIDE]
     a, b, c, d = corners_of(number)
     falling = _is_falling(a.shape)
@@ -168,7 +144,6 @@ def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[
 def _inside(
     triangles: Int[np.ndarray, "m 3"], columns: int, shape: tuple[int, int]
 ) -> Int[np.ndarray, "n 3"]:
-    """Select the triangles inside the lattice, by the indices of its points."""
     row, column = np.divmod(triangles, columns)
     inside = ((row < shape[0]) & (column < shape[1])).all(axis=1)
     return (row * shape[1] + column)[inside]

@@ -1,4 +1,4 @@
-"""Points and triangles of a surface from neighbouring pixels; the internals of ``surface``."""
+"""Points and triangles of a surface from neighbouring pixels."""
 
 import math
 from dataclasses import replace
@@ -11,34 +11,31 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import Bool, Field, Float32, Int, Int32, Mask, Vectors
 
 Numbers = Int[np.ndarray, "n"]
-"""Numbers of points in reading order."""
+"""Points in reading order."""
 
 Vertices = Float32[np.ndarray, "n 3"]
-"""Points, or directions, one a row."""
+"""Points or directions, one a row."""
 
 Triangles = Int32[np.ndarray, "m 3"]
-"""Numbers of the corners of triangles."""
 
 _AGREEING = np.float32(math.cos(math.radians(25)))
-"""Cosine of the largest angle between a triangle and a model's normals that confirm it."""
+"""Cosine of the angle to a model's normals that confirm a triangle."""
 _EDGE_ON = 6.0
-"""Angle [degrees] between a surface and the ray that sees it below which it is seen edge-on."""
+"""Angle [degrees] below which a surface is edge-on."""
 
 
 @frozen
 class Cut:
-    """Limits at which a surface is torn, because there is an edge and no surface."""
+    """Limits at which a surface is torn at an edge."""
 
     grazing: float = 3.0
-    """Least angle [degrees] between a surface and the ray that sees it."""
+    """Least angle [degrees] of surface and ray."""
     jump: float = 0.08
-    """Largest step of depth between neighbours, relative to the nearer one."""
+    """Largest step of depth, relative to the nearer."""
     unexplained: float = 0.25
-    """Share of ``jump`` that is enough where the surfaces on both sides do not slope that way: a
-    slant is kept, a step is not.
-    """
+    """Share of ``jump`` that is enough where neither side slopes that way."""
     specks: float = 0.0
-    """Largest share of all points of a loose patch to remove and a hole to close; 0: neither."""
+    """Largest share of points of a patch to remove and a hole to close; 0: neither."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.grazing < 90:
@@ -52,23 +49,19 @@ class Cut:
 
     @property
     def filled(self) -> "Cut":
-        """Limits of a surface whose tears are filled: slopes stay, and large steps are torn."""
+        """Limits where tears are filled: slopes stay."""
         return replace(self, grazing=0.0, unexplained=1.0)
 
 
 @frozen
 class Lattice:
-    """Points of every n-th pixel, in rows and columns.
+    """Points of every n-th pixel.
 
     Attributes:
-        camera: Camera of the image.
-        points: Points in the camera frame; where not ``valid``, on the pixel's ray.
-        depth: Depth of the points along their rays.
-        valid: Points that exist.
-        rows: Rows of the image that are sampled.
-        columns: Columns of the image that are sampled.
-        normals: Unit normals of the points as a model gives them; None if it gives none.
-        hollow: Points at which there is nothing, so that no hole is closed there; None for none.
+        points: Points in the camera frame, on the ray if not ``valid``.
+        depth: Depth along the rays.
+        normals: Unit normals of a model.
+        hollow: Points where no hole is closed.
     """
 
     camera: Camera
@@ -82,16 +75,16 @@ class Lattice:
 
     @property
     def grid(self) -> tuple[slice, slice]:
-        """Index of the lattice's pixels in a field ``h w``."""
+        """Index of its pixels in a field."""
         return np.s_[self.rows.start :: self.rows.step, self.columns.start :: self.columns.step]
 
     def with_depth(self, depth: Field, valid: Mask) -> "Lattice":
-        """Lattice whose points have another depth, on the rays of their pixels."""
+        """Lattice of another depth, on its rays."""
         points = self.camera.points(depth, rows=self.rows, columns=self.columns)
         return replace(self, points=points, depth=depth, valid=valid)
 
     def with_margin(self, width: int) -> "Lattice":
-        """Lattice with ``width`` more points on each side, as deep as those of the border."""
+        """Lattice with ``width`` more points on each side."""
         rows, columns = (
             range(line[0] - width * line.step, line[-1] + width * line.step + 1, line.step)
             for line in (self.rows, self.columns)
@@ -103,28 +96,22 @@ class Lattice:
 
 @frozen
 class Edges:
-    """Steps of 1/depth at edges, 0 elsewhere.
-
-    Attributes:
-        beside: Step from each point to the next one of its row.
-        below: Step from each point to the one below it.
-    """
+    """Steps of 1/depth at edges, to the next column and row; 0 elsewhere."""
 
     beside: Float32[np.ndarray, "h v"]
     below: Float32[np.ndarray, "g w"]
 
     def lines(self) -> tuple[tuple[int, Field], tuple[int, Field]]:
-        """Each axis with the steps along it."""
+        """Each axis with its steps."""
         return (1, self.beside), (0, self.below)
 
 
 @frozen
 class Faces:
-    """Normals of the two triangles of every four neighbours; zero where there is no triangle.
+    """Normals of the two triangles of cells, by area; zero for none.
 
-    With the corners a b / c d, the first is a c q and the second b s d, where (q, s) is (d, a)
-    if ``falling`` (split from a to d), else (b, c). A normal is as long as twice the area, up to
-    one factor for the lattice.
+    With corners a b / c d, they are a c q and b s d, (q, s) being (d, a) if ``falling``, else (b,
+    c).
     """
 
     falling: Mask
@@ -133,26 +120,23 @@ class Faces:
 
     @property
     def drawn(self) -> tuple[Mask, Mask]:
-        """Whether there is the first triangle, and the second."""
+        """Whether each of both triangles is there."""
         return np.asarray(self.first.any(axis=0)), np.asarray(self.second.any(axis=0))
 
 
 def places(length: int, step: int) -> range:
-    """Rows, or columns, of a lattice: the middle one of every ``step``, and at least one."""
+    """Rows or columns: the middle of every ``step``."""
     return range(min(step - 1, length - 1) // 2, length, step)
 
 
 def grid_of(shape: tuple[int, int], step: int) -> tuple[slice, slice]:
-    """Index of the pixels of a lattice in a field ``h w``."""
+    """Index of a lattice's pixels."""
     rows, columns = (slice(places(length, step).start, None, step) for length in shape)
     return rows, columns
 
 
 def steepest(focal: float, cut: Cut) -> float:
-    """Relative jump between neighbours that is seen at the grazing angle, at most ``cut.jump``.
-
-    Neighbours at depth z are z / focal apart, so a jump of j z leans by atan(j focal).
-    """
+    """Relative jump at the grazing angle, atan(j focal), at most ``cut.jump``."""
     if cut.grazing == 0:
         return cut.jump
     return min(cut.jump, 1 / (focal * math.tan(math.radians(cut.grazing))))
@@ -166,7 +150,7 @@ def sample_lattice(
     normals: Vectors | None = None,
     hollow: Mask | None = None,
 ) -> Lattice:
-    """Sample a lattice of pixels without averaging, which would make points between surfaces."""
+    """Sample pixels without averaging, which would float."""
     height, width = depth.shape
     rows, columns = places(height, step), places(width, step)
     grid = grid_of(depth.shape, step)
@@ -185,13 +169,7 @@ def sample_lattice(
 
 
 def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
-    """Make two triangles for every four neighbours, without those that ``cut`` leaves out.
-
-    Args:
-        lattice: Points of a surface.
-        cut: Limits at which it is torn.
-        edge: Step of 1/depth from which it is torn where it would be seen edge-on.
-    """
+    """Two triangles for every cell; ``edge`` is the step of 1/depth that tears edge-on."""
     valid = lattice.valid
     # Fourth powers follow, so the unit is near the largest depth; a power of two is exact.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
@@ -227,12 +205,7 @@ def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
 
 
 def edges_of(lattice: Lattice, least: float) -> Edges:
-    """Find the steps of 1/depth between neighbours that a surface seen edge-on would have.
-
-    Args:
-        lattice: Points of a surface.
-        least: Least step; what is far away has smaller ones.
-    """
+    """Steps of 1/depth that a surface edge-on has, at least ``least``."""
     inverse = np.where(lattice.valid, 1 / lattice.depth, np.float32(np.nan))
     lines = []
     for axis, focal in ((1, lattice.camera.focal), (0, lattice.camera.focal_y)):
@@ -245,18 +218,14 @@ def edges_of(lattice: Lattice, least: float) -> Edges:
 
 
 def corners_of(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The corners a b / c d of every four neighbours, as views of a field ``... h w``."""
+    """Corners a b / c d of every cell, as views."""
     return field[..., :-1, :-1], field[..., :-1, 1:], field[..., 1:, :-1], field[..., 1:, 1:]
 
 
 def _steps(
     z: Field, valid: Mask, cut: Cut
 ) -> tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]:
-    """Whether there is a step to the next point of a row, and to the point below.
-
-    On a plane 1/z is linear in the image, so it changes as much as on either side. On a curved
-    surface it changes by a number between the two; what is outside of them is a step.
-    """
+    """Steps to the next column and row, where 1/z changes otherwise than on both sides."""
     inverse = 1 / z
     return _steps_along(inverse, valid, cut), _steps_along(inverse.T, valid.T, cut).T
 
@@ -275,7 +244,7 @@ def _steps_along(inverse: Field, valid: Mask, cut: Cut) -> Bool[np.ndarray, "h v
 
 
 def _cross(p: Vectors, q: Vectors) -> Vectors:
-    """Cross product over the first axis, in a third of the time of np.cross."""
+    """Cross product, in a third of np.cross's time."""
     return np.stack(
         [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]
     )
@@ -287,10 +256,7 @@ def _is_visible(
     cut: Cut,
     given_normals: Vectors | None,
 ) -> Mask:
-    """Whether triangles, seen along a ray, face the camera or agree with the given normals.
-
-    Ground that recedes is as steep as the ramp of an edge, but a model's normals tell them apart.
-    """
+    """Whether triangles face the camera or agree with normals, which tell ground from ramps."""
     towards = -np.einsum("chw,chw->hw", normal, ray)
     lengths = np.sqrt(np.einsum("chw,chw->hw", normal, normal))
     grazing = lengths * np.sqrt(np.einsum("chw,chw->hw", ray, ray))
@@ -301,14 +267,13 @@ def _is_visible(
 
 
 def _joined(depths: tuple[Field, ...], cut: Cut) -> Mask:
-    """Whether the three corners of triangles do not jump in depth."""
     a, b, c = depths
     near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     return far <= near * np.float32(1 + cut.jump)
 
 
 def triangles_of(faces: Faces, without: Mask | None = None) -> Triangles:
-    """Triangles as indices of the lattice's points in reading order; not of cells ``without``."""
+    """Points of triangles in reading order, ``without`` some cells."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
     a, b, c, d = corners_of(number)
@@ -327,7 +292,7 @@ def triangles_of(faces: Faces, without: Mask | None = None) -> Triangles:
 def neighbours(
     places: Numbers, shape: tuple[int, int]
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """Each place with each of its neighbours above, below and beside it."""
+    """Each place with its four neighbours."""
     height, width = shape
     rows, columns = np.divmod(places, width)
     inside = (rows > 0, rows < height - 1, columns > 0, columns < width - 1)
@@ -337,10 +302,7 @@ def neighbours(
 
 
 def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
-    """Unit normals at each vertex: the mean of its triangles' normals, weighted by area.
-
-    A point without a triangle gets the direction to the camera.
-    """
+    """Unit normals by area; towards the camera without a triangle."""
     total = np.zeros_like(lattice.points)
     falling = faces.falling
     a, b, c, d = corners_of(total)

@@ -1,12 +1,6 @@
-"""Surfaces from depth: coloured points and a triangle mesh, without parts the camera never saw.
+"""Surfaces from depth: points and a mesh in the camera frame, without parts the camera never saw.
 
-A depth map does not mark where one surface ends and the next begins, and a network's depth runs
-smoothly from one to the other. Points on such a ramp fly between the surfaces, and triangles there
-are walls that do not exist. The camera sees both at a grazing angle, so surfaces seen at less than
-``Cut.grazing`` degrees are left out. This criterion does not depend on the unit of depth or the
-resolution of the image.
-
-Points are in the camera frame (x right, y down, z forward), in the unit of the depth map.
+Networks' depth runs over edges in ramps, seen at a grazing angle below ``Cut.grazing``.
 """
 
 import itertools
@@ -49,41 +43,30 @@ _COARSER = (4, 12)
 
 @frozen
 class PointCloud(ForeignNames):
-    """Points of a surface.
-
-    Attributes:
-        points: Points in the camera frame, in the unit of the depth map.
-        normals: Unit normals in the camera frame, towards the camera.
-        colours: RGB of the pixels that saw them; None if none were given.
-    """
+    """Points of a surface in the camera frame, with unit normals towards the camera and colours."""
 
     points: Vertices
     normals: Vertices
     colours: UInt8[np.ndarray, "n 3"] | None
 
     def __repr__(self) -> str:
-        """Describe in one line."""
         colours = "" if self.colours is None else " with colours"
         return f"PointCloud({len(self.points):,} points{colours})"
 
     def save(self, path: str | Path) -> Path:
-        """Write the points as a PLY file, with their normals and colours."""
+        """Write a PLY file."""
         return import_module("rilievo").save_surface(self, path)
 
 
 @frozen
 class Mesh(ForeignNames):
-    """A triangle mesh without unused vertices.
+    """Triangle mesh in the camera frame.
 
     Attributes:
-        points: Points in the camera frame, in the unit of the depth map.
-        normals: Unit normals in the camera frame, towards the camera.
-        pixels: Pixel (u, v) [px] of each vertex's colour, for textures: the pixel that sees it,
-            except for vertices of a backing. At the seam of a panorama u goes on past its width.
-        triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
-            (b - a) x (c - a) points towards the camera.
-        colours: RGB of the vertices; None if none were given.
-        behind: Number of triangles, the last ones, that fill tears and go on behind near surfaces.
+        normals: Unit normals towards the camera.
+        pixels: Pixel (u, v) of colour; beyond the width at a panorama's seam.
+        triangles: Vertices, counter-clockwise as the camera sees them.
+        behind: Number of last triangles that fill tears.
     """
 
     points: Vertices
@@ -94,32 +77,28 @@ class Mesh(ForeignNames):
     behind: int = 0
 
     def __repr__(self) -> str:
-        """Describe in one line."""
         return f"Mesh({len(self.points):,} points, {len(self.triangles):,} triangles)"
 
     @property
     def vertices(self) -> Vertices:
-        """The points, by the name that trimesh and Open3D give them."""
+        """Points, as trimesh and Open3D call them."""
         return self.points
 
     @property
     def faces(self) -> Triangles:
-        """The triangles, by the name that trimesh gives them."""
+        """Triangles, as trimesh calls them."""
         return self.triangles
 
     def save(self, path: str | Path) -> Path:
-        """Write the mesh as a PLY or GLB file, with colours at its vertices.
-
-        ``Prediction.save`` writes one that is textured with the photograph.
-        """
+        """Write PLY or GLB, with colours at vertices."""
         return import_module("rilievo").save_surface(self, path)
 
 
 def surface_step(shape: tuple[int, int], most: int) -> int:
-    """Least step for which every step-th pixel of an image makes at most ``most`` points.
+    """Least step that makes at most ``most`` points.
 
     Raises:
-        OptionError: If not even four points are allowed.
+        OptionError: If fewer than four points are allowed.
     """
     if most < 4:
         raise OptionError(f"a surface has at least 4 points, got {most}")
@@ -137,17 +116,9 @@ def flying_pixels(
     *,
     jump: tuple[float, float] = (0.08, 0.08),
 ) -> Mask:
-    """Find pixels on a ramp between a near and a far surface.
+    """Find pixels on a ramp: more than ``jump`` behind one neighbour and before the opposite.
 
-    Such a pixel is farther than one neighbour and nearer than the opposite one, each by more than
-    ``jump``. Pixels at a sharp edge jump on one side only, and thin objects are nearer than both
-    sides: they are kept.
-
-    Args:
-        depth: Depth in any unit, positive.
-        valid: Pixels that have depth; a pixel beside one without depth is never flying.
-        jump: Least jumps relative to the nearer of two neighbours: one above the other, side by
-            side.
+    Sharp edges and thin objects stay. ``jump`` is relative, down and across.
     """
     flying = np.zeros(depth.shape, bool)
     for axis in (0, 1):
@@ -165,7 +136,6 @@ def flying_pixels(
 
 
 def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.ndarray, "a b"]:
-    """Find flying points; those that the normals say are on a steep surface are not."""
     flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
     if lattice.normals is not None and flying.any():
         flying.reshape(-1)[triangles_of(faces_of(lattice, cut))] = False
@@ -174,16 +144,7 @@ def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.nd
 
 @frozen
 class FrontCloud:
-    """Points that the camera sees, and what a backing behind them is made of.
-
-    Attributes:
-        cloud: The points.
-        lattice: Lattice from which they are chosen.
-        chosen: Points of the lattice that are in the cloud.
-        flying: Points of the lattice on ramps.
-        cut: Limits at which the surface is cut.
-        colours: Colours of all points of the lattice; None if none were given.
-    """
+    """Visible points, and what their backing is made of."""
 
     cloud: PointCloud
     lattice: Lattice
@@ -193,7 +154,7 @@ class FrontCloud:
     colours: Pixels | None
 
     def with_backing(self, backing: float) -> PointCloud:
-        """The points, and those behind edges that a ``backing`` adds, as for ``point_cloud``."""
+        """Points, and those behind edges."""
         if not backing:
             return self.cloud
         lattice, chosen, flying, cut = self.lattice, self.chosen, self.flying, self.cut
@@ -218,22 +179,7 @@ def point_cloud(
     cut: Cut | None = None,
     backing: float = 0.0,
 ) -> PointCloud:
-    """Make one point for every ``step``-th valid pixel that is not flying.
-
-    ``cut.specks`` also removes small loose patches.
-
-    Args:
-        depth: Depth along the rays.
-        camera: Camera of this depth map, or the K of a pinhole [px].
-        valid: Pixels that have depth.
-        colours: RGB colours, of the same size.
-        normals: Normals of the same size, which also tell steep surfaces from edges; if None,
-            those of the surface itself, or the direction to the camera where a point has no
-            neighbour.
-        step: Step between the pixels that become points; 1 uses every pixel.
-        cut: Limits at which the surface is cut; ``Cut()`` if None.
-        backing: Share of the picture's width for a backing, as for ``mesh``.
-    """
+    """Make a point of every ``step``-th valid pixel not flying, with the arguments of ``mesh``."""
     front = front_cloud(depth, camera, valid, colours=colours, normals=normals, step=step, cut=cut)
     return front.with_backing(backing)
 
@@ -248,7 +194,7 @@ def front_cloud(
     step: int = 1,
     cut: Cut | None = None,
 ) -> FrontCloud:
-    """Make the points of ``point_cloud`` that the camera sees, whose backing may follow."""
+    """Visible points of ``point_cloud``."""
     cut = cut or Cut()
     lattice = sample_lattice(depth, camera_of(camera), valid, step, normals)
     reach = _steepest(lattice, cut)
@@ -284,31 +230,21 @@ def mesh(
     backing: float = 0.0,
     pieces: float = 0.0,
 ) -> Mesh:
-    """Make triangles between neighbouring pixels, torn at edges.
-
-    ``cut.specks`` also removes small loose patches and closes small holes. A panorama that goes
-    all round is closed where its edges meet and at the poles.
-
-    Four neighbours become two triangles, split along the diagonal whose ends differ less in depth,
-    so that edges are followed rather than crossed.
+    """Make triangles between neighbouring pixels, torn at edges; whole panoramas are closed.
 
     Args:
         depth: Depth along the rays.
-        camera: Camera of this depth map, or the K of a pinhole [px].
+        camera: Camera, or K [px].
         valid: Pixels that have depth.
-        hollow: Pixels that show nothing: no hole is closed there.
-        normals: Normals of the same size, which also tell steep surfaces from edges; if None, and
-            where a hole was closed, those of the triangles, weighted by area.
-        step: Step between pixels; 1 makes a vertex of every pixel.
-        cut: Limits at which the surface is torn; ``Cut()`` if None.
-        flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
-        most: Number of points above which flat parts are three times as coarse, or six times if
-            that is not enough.
-        smooth: Turn the staircases of pixels along tears into lines (``contour``).
-        backing: Share of the picture's width by which far surfaces go on behind near ones
-            (``backing``), for views from beside the camera; 0 leaves that out.
-        pieces: Share of the points up to which a floating piece is laid onto the surface behind it
-            (``pieces``); 0 leaves all as they are.
+        hollow: Pixels where no hole is closed.
+        normals: Normals, which also tell steep surfaces from edges.
+        step: Step between pixels.
+        cut: Limits; ``specks`` removes loose patches and closes holes.
+        flatness: Relative change of depth of flat parts with fewer triangles.
+        most: Points above which flat parts are three or six times as coarse.
+        smooth: Whether tears are lines, not staircases.
+        backing: Share of the width by which far surfaces go on behind near ones.
+        pieces: Share of points of a floating piece that is laid back.
     """
     cut, camera = cut or Cut(), camera_of(camera)
     if backing:
@@ -359,13 +295,11 @@ def mesh(
 
 
 def _simplified(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
-    """Triangles, those of flat parts larger."""
     merged = merge_flat(lattice, faces, flatness)
     return np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
 
 
 def _capped(front: Mesh, cap: Cap) -> Mesh:
-    """Mesh with a pole closed."""
     height = np.abs(front.points[cap.ring, 1]).mean()
     pole = np.array([[0, cap.side * height, 0]], np.float32)
     pixel = np.array([[front.pixels[cap.ring, 0].mean(), cap.row]], np.float32)
@@ -380,7 +314,6 @@ def _capped(front: Mesh, cap: Cap) -> Mesh:
 def _mesh_normals(
     faces: Faces, lattice: Lattice, *, is_film: Bool[np.ndarray, "a b"]
 ) -> Float32[np.ndarray, "3 a b"]:
-    """Take the given normals, but those of the surface where a hole was closed."""
     field = lattice.normals
     if field is None:
         return vertex_normals(faces, lattice)
@@ -390,7 +323,6 @@ def _mesh_normals(
 
 
 def _steepest(lattice: Lattice, cut: Cut) -> tuple[float, float]:
-    """Largest relative jumps of depth: one point above the other, side by side."""
     camera, step = lattice.camera, lattice.rows.step
     return steepest(camera.focal_y / step, cut), steepest(camera.focal / step, cut)
 
@@ -402,7 +334,6 @@ def _reach(share: float, lattice: Lattice) -> int:
 def _cloud_with(
     front: PointCloud, layer: Backing, added: Mask, cut: Cut, colours: Pixels | None
 ) -> PointCloud:
-    """Add to a cloud the points of the layer behind it that it lacks."""
     normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
     points = np.concatenate([front.points, layer.lattice.points[:, added].T])
     painted = None
@@ -414,7 +345,6 @@ def _cloud_with(
 
 
 def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
-    """Join a mesh and what fills its tears; ``number`` has the vertex of each point, or -1."""
     lattice, margin = fill.lattice, fill.margin
     rows, columns = (length - 2 * margin for length in lattice.valid.shape)
     number = np.pad(number.reshape(rows, columns), margin, constant_values=-1).reshape(-1)

@@ -1,4 +1,4 @@
-"""Connected patches of a surface: small ones, the specks, are removed, and small holes closed."""
+"""Connected patches: small ones (specks) are removed, small holes closed."""
 
 from dataclasses import replace
 from typing import TypeAlias
@@ -10,21 +10,16 @@ from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, face
 from rilievo.shapes import Bool, Field, Int, Mask
 
 _FEWEST = 6
-"""Number of points up to which a patch is a speck even if ``Cut.specks`` is less."""
+"""Points of a speck, whatever ``Cut.specks``."""
 _ROUNDS = 64
-"""Number of times that the depth of a closed hole is averaged with its neighbours'."""
+"""Averages of a closed hole's depth."""
 
 Links: TypeAlias = tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]
 
 
 @frozen
 class Patches:
-    """Connected points.
-
-    Attributes:
-        label: Index of the patch of each point; points that are not chosen are in patch 0.
-        size: Number of points of each patch.
-    """
+    """Connected points: patch of each, 0 for others, and sizes."""
 
     label: Int[np.ndarray, "h w"]
     size: Numbers
@@ -35,13 +30,7 @@ def patches(
     beside: Bool[np.ndarray, "h v"],
     below: Bool[np.ndarray, "g w"],
 ) -> Patches:
-    """Find the connected patches of chosen points.
-
-    Args:
-        chosen: Points that may be in a patch.
-        beside: Whether each point is connected to the next one of its row.
-        below: Whether each point is connected to the one below it.
-    """
+    """Patches of chosen points, by connections to the next column and row."""
     begins = chosen.copy()
     begins[:, 1:] &= ~beside
     # Runs along the rows, numbered from 1; a run is joined to the connected runs above it.
@@ -57,7 +46,7 @@ def patches(
 
 
 def joined(count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]) -> Numbers:
-    """Find the least index that each index is joined to, through any number of pairs."""
+    """Least index that each is joined to."""
     root = np.arange(count)
     while True:
         one, other = root[first], root[second]
@@ -71,13 +60,7 @@ def joined(count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
 
 
 def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> Lattice:
-    """Remove small patches of connected points from a lattice.
-
-    Args:
-        lattice: Points of a surface.
-        cut: Limits, with the largest share of a small patch.
-        links: Connected neighbours; corners of one triangle if None.
-    """
+    """Remove small patches; ``links`` are corners of a triangle by default."""
     if not cut.specks or not lattice.valid.any():
         return lattice
     links = links_of(faces_of(lattice, cut)) if links is None else links
@@ -85,12 +68,7 @@ def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> La
 
 
 def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
-    """Find neighbours whose depths differ by at most ``reach``, which include thin objects.
-
-    Args:
-        lattice: Points of a surface.
-        reach: Largest steps relative to the nearer of two: one below the other, side by side.
-    """
+    """Neighbours within a relative ``reach``, down and across."""
     z, valid = lattice.depth, lattice.valid
 
     def close(one: np.ndarray, other: np.ndarray, share: float) -> Bool[np.ndarray, "_ _"]:
@@ -103,11 +81,7 @@ def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
 
 
 def mended(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
-    """Remove specks from a lattice, unless they stay, and close its small holes.
-
-    A hole is closed if it is as small as a speck and its rim is one surface: the farthest point
-    around it is at most ``cut.jump`` behind the nearest. Its depth is interpolated from the rim.
-    """
+    """Remove specks, and close holes as small, whose rim is one surface within ``cut.jump``."""
     lattice = without_specks(lattice, cut) if specks else lattice
     without = lattice.valid
     if not cut.specks or not without.any():
@@ -126,7 +100,6 @@ def _is_small(size: Numbers, cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
 
 
 def _specks(lattice: Lattice, cut: Cut, links: Links) -> Mask:
-    """Points of small patches; the largest patch never counts as small."""
     regions = patches(lattice.valid, *links)
     is_small = _is_small(regions.size, cut, lattice.valid.size)
     is_small[0] = False
@@ -136,10 +109,7 @@ def _specks(lattice: Lattice, cut: Cut, links: Links) -> Mask:
 
 
 def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
-    """Find neighbours, side by side and one below the other, that are corners of one triangle.
-
-    Two triangles share a side; ``merge`` says how they count together.
-    """
+    """Neighbours in one triangle; ``merge`` joins the two of a side."""
     (first, second), falling = faces.drawn, faces.falling
     height, width = falling.shape
     beside = np.zeros((height + 1, width), bool)
@@ -156,7 +126,6 @@ def _close(
     cut: Cut,
     hollow: Mask | None,
 ) -> Mask:
-    """Fill the depth of small holes in ``z``; return the points that have depth then."""
     holes = patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
     is_small = _is_small(holes.size, cut, valid.size)
     # Holes at the border of the picture have no complete rim; patch 0 is no hole.

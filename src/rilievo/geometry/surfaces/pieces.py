@@ -1,10 +1,4 @@
-"""Small pieces that float before a surface, laid back onto it.
-
-Where a network is unsure, a cut leaves splinters between near and far: small patches that hang in
-the air as soon as one looks from beside. Such a patch is told by its rim, most of which is torn
-from other surfaces. It takes the depth of the surface behind it, so that the photograph stays
-whole and nothing floats.
-"""
+"""Small pieces that float before a surface, laid back onto it; most of their rim is torn."""
 
 import numpy as np
 
@@ -14,36 +8,23 @@ from rilievo.geometry.surfaces.patches import Patches, links_of, patches
 from rilievo.shapes import Float64, Values
 
 MOST = 0.004
-"""Largest share of a lattice's points that a piece has."""
+"""Largest share of points of a piece."""
 _CUT_RIM = 0.5
-"""Least share of a piece's rim that is torn from other surfaces."""
+"""Least torn share of its rim."""
 _LEAST_CONTACT = 0.2
-"""Least share of a piece's torn rim along which a surface is its background."""
+"""Least share of it along the background."""
 _ROUNDS = 64
-"""Number of times that the depth of a piece is averaged with that around it."""
+"""Averages of its depth."""
 
 
 @frozen
 class _Rim:
-    """Places where the points of two patches are neighbours.
-
-    Attributes:
-        own: Patch of the first point.
-        other: Patch of the second, 0 where nothing is.
-    """
-
     own: Numbers
     other: Numbers
 
 
 def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
-    """Lay small floating pieces back onto the surface behind them.
-
-    Args:
-        lattice: Points of a surface.
-        cut: Limits at which it is torn.
-        most: Largest share of the points that a piece has; 0 leaves all as they are.
-    """
+    """Lay small floating pieces back; ``most`` is their largest share, 0 for none."""
     if not most or not lattice.valid.any():
         return lattice
     regions = patches(lattice.valid, *links_of(faces_of(lattice, cut)))
@@ -58,7 +39,6 @@ def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
 
 
 def _rim(pieces: Patches) -> _Rim:
-    """All neighbours in different patches, from both sides; the border of the picture is none."""
     label = pieces.label
     pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
     own = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (a, b)])
@@ -68,7 +48,6 @@ def _rim(pieces: Patches) -> _Rim:
 
 
 def _hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
-    """Patch behind each piece; 0 for patches that are no pieces, or have nothing behind them."""
     count = pieces.size.size
     small = pieces.size <= most * lattice.valid.size
     small[0] = False
@@ -90,7 +69,6 @@ def _hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers
 
 
 def _median_depth(pieces: Patches, lattice: Lattice) -> Values:
-    """Median depth of each patch."""
     label, z = pieces.label.reshape(-1), lattice.depth.reshape(-1)
     order = np.lexsort((z, label))
     start = np.cumsum(pieces.size) - pieces.size
@@ -100,7 +78,6 @@ def _median_depth(pieces: Patches, lattice: Lattice) -> Values:
 def _laid_back(
     inverse: Float64[np.ndarray, "h w"], pieces: Patches, hosts: Numbers
 ) -> Float64[np.ndarray, "h w"]:
-    """Inverse depth in which pieces continue their hosts; on a plane it is linear in the image."""
     height, width = inverse.shape
     label = np.pad(pieces.label, 1)
     flat, names = np.pad(inverse, 1).reshape(-1), label.reshape(-1)

@@ -1,11 +1,6 @@
-"""Bands in which depth melts from a near to a far surface, in place of which an edge is one step.
+"""Bands in which depth melts from a near to a far surface, made one step.
 
-A network's depth runs over an outline in some pixels. Such a band is no surface: seen from beside,
-it is a curtain between both. Each of its points takes the depth of the end of the band that it is
-closer to, so that the surface is cut in the middle. The ends are where depth is no longer steeper
-than a surface seen edge-on. A band that ends at the sky or at another hole has no far surface: all
-of it takes the depth of its near end. What is wider than some outlines is a wall or a floor and
-stays.
+A point takes the depth of its closer end, or the near one before a hole. Wide ones are walls.
 """
 
 import math
@@ -17,39 +12,29 @@ from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
 from rilievo.shapes import Mask
 
 _PULL = 0.02
-"""Least step of 1/depth at an edge, times the median depth. A turn of 15 degrees about the median
-moves such points apart by 0.005 of the focal length.
-"""
+"""Least step of 1/depth at an edge, times the median depth."""
 _WIDEST = 0.04
-"""Largest width of a band, as a share of the diagonal: some four outlines of the network."""
+"""Largest width, as a share of the diagonal."""
 _MOST = 0.03
-"""Largest number of edges, as a share of the points, so that foliage is no confetti."""
+"""Most edges, as a share of points, so that foliage is no confetti."""
 _SLOPE = 0.25
-"""Steps of a band, as a share of the least step of an edge."""
+"""Steps of a band, as a share of an edge's."""
 _GOES_ON = 0.6
-"""Slope of 1/depth beyond the near end from which a band is a plane, as a share of its own."""
+"""Slope of 1/depth beyond the near end of a plane, as a share."""
 _DOUBLINGS = 6
-"""The ends of a band are up to 2 to the power of this many points away."""
+"""Power of two of the farthest end of a band."""
 
 
 @frozen
 class Sharpened:
-    """A surface whose edges are steps.
-
-    Attributes:
-        lattice: Points.
-        edge: Least step of 1/depth between neighbours that is an edge.
-    """
+    """Surface whose edges are steps; ``edge`` is the least of 1/depth."""
 
     lattice: Lattice
     edge: float
 
 
 def sharpened(lattice: Lattice) -> Sharpened:
-    """Lay the points of bands onto the closer end.
-
-    Where more than some neighbours would be edges, only the largest steps are.
-    """
+    """Lay bands onto their closer ends; only the largest steps where edges are many."""
     if not lattice.valid.any():
         return Sharpened(lattice=lattice, edge=np.inf)
     edge = _PULL / float(np.median(lattice.depth[lattice.valid]))
@@ -65,7 +50,6 @@ def sharpened(lattice: Lattice) -> Sharpened:
 
 
 def _without_bands(lattice: Lattice, least: float) -> Lattice:
-    """Lay points onto the closer end, by ratios of depth, of bands that are a step of ``least``."""
     shape = lattice.valid.shape
     # The steepest ways up and down, from point to point.
     near, far = (np.arange(lattice.valid.size, dtype=np.int32) for _ in range(2))
@@ -111,7 +95,6 @@ def _without_bands(lattice: Lattice, least: float) -> Lattice:
 
 
 def _beside_holes(valid: Mask) -> Mask:
-    """Find points with a neighbour that is missing; the border of the picture is none."""
     beside = np.zeros(valid.shape, bool)
     for axis in (0, 1):
         line, chosen = np.moveaxis(valid, axis, 0), np.moveaxis(beside, axis, 0)
@@ -121,5 +104,4 @@ def _beside_holes(valid: Mask) -> Mask:
 
 
 def _half(length: Numbers) -> Numbers:
-    """Half of a length, away from zero."""
     return np.sign(length) * ((abs(length) + 1) // 2)

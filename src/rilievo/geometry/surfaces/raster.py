@@ -1,8 +1,6 @@
-"""Pictures of triangles: what place of which one a pinhole camera sees at each pixel.
+"""Pictures of triangles as a pinhole camera sees them.
 
-Rows are filled from one edge of a triangle to another, edges always computed from their upper end,
-so that neighbouring triangles share every pixel of their common edge exactly once. Triangles are
-drawn some thousand at a time, so that their numbers stay in the processor's cache.
+Edges are computed from their upper end, so that common pixels are shared once.
 """
 
 from collections.abc import Iterator
@@ -16,20 +14,20 @@ from rilievo.geometry.surfaces.meshes import Mesh
 from rilievo.shapes import Bool, Field, Float32, Int, Int32, Matrix
 
 _NEAR = 1e-3
-"""Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""
+"""Least depth, as a share of the median."""
 _AREA = 1 << 17
-"""Area of the boxes around triangles that are drawn at a time [px]."""
+"""Area of boxes drawn at a time [px]."""
 _LEAST_LENGTH = np.float32(1e-6)
-"""Length of an edge or span that has none [px], so that nothing is divided by zero."""
+"""Least length of an edge [px], a divisor."""
 
 
 @frozen
 class Raster:
-    """A mesh as a camera sees it.
+    """Mesh as a camera sees it.
 
     Attributes:
-        inverse_depth: 1/depth of the nearest triangle at each pixel, 0 where there is none.
-        pixels: Pixel (u, v) of the photograph that is seen there (``Mesh.pixels``).
+        inverse_depth: 1/depth, 0 without a triangle.
+        pixels: Pixel (u, v) of the photograph.
     """
 
     inverse_depth: Field
@@ -38,31 +36,15 @@ class Raster:
 
 @frozen
 class _Corners:
-    """Corners of triangles on the picture, from top to bottom.
-
-    Attributes:
-        y: Rows.
-        values: Columns, 1/depth, u/depth and v/depth, which are linear in the picture.
-    """
-
     y: Float32[np.ndarray, "3 m"]
     values: Float32[np.ndarray, "4 3 m"]
 
     def part(self, which: slice) -> "_Corners":
-        """Corners of some of the triangles."""
         return _Corners(y=self.y[:, which], values=self.values[..., which])
 
 
 @frozen
 class _Spans:
-    """Rows of triangles, each from its left edge to its right one.
-
-    Attributes:
-        row: Row of each span.
-        left: Column, 1/depth, u/depth and v/depth at the left edge.
-        right: The same at the right edge.
-    """
-
     row: Int32[np.ndarray, "n"]
     left: Float32[np.ndarray, "4 n"]
     right: Float32[np.ndarray, "4 n"]
@@ -74,14 +56,7 @@ def rastered(
     K: Matrix,
     shape: tuple[int, int],
 ) -> Raster:
-    """Draw a mesh.
-
-    Args:
-        mesh: Triangles, and the pixels that their vertices take their colours from.
-        points: Vertices in the frame of the camera that looks.
-        K: Intrinsics of that camera [px].
-        shape: Height and width of the picture.
-    """
+    """Draw a mesh; ``points`` and K [px] are of the camera that looks."""
     height, width = shape
     nearest = np.zeros(height * width, np.float32)
     # Pairs (u, v), so that a pixel is one place in memory.
@@ -108,7 +83,6 @@ def _put(
     place: Int[np.ndarray, "k"],
     inverse: Float32[np.ndarray, "k"],
 ) -> Bool[np.ndarray, "k"]:
-    """Raise 1/depth of pixels to that of samples; whether each sample is as near as its pixel."""
     nearest[place] = np.maximum(nearest.take(place), inverse)
     now = nearest.take(place)
     # Of several samples of one pixel the last stands there, which need not be the nearest.
@@ -132,7 +106,6 @@ def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
 
 
 def _from_top(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
-    """Corners of triangles by their rows, those of one row in their order."""
     rows, corners = [*y[triangles]], [*triangles]
     for upper, lower in ((0, 1), (1, 2), (0, 1)):
         swaps = rows[lower] < rows[upper]
@@ -158,7 +131,6 @@ def _portions(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
 
 
 def _spans(corners: _Corners, height: int) -> _Spans:
-    """Rows of all triangles, between the long edge and one of the short ones."""
     top, bottom = (np.ceil(corners.y[i]).clip(0, height).astype(np.int32) for i in (0, 2))
     count, row = _repeated(top, bottom)
     line = row.astype(np.float32)
@@ -175,7 +147,6 @@ def _spans(corners: _Corners, height: int) -> _Spans:
 
 
 def _filled(spans: _Spans, width: int) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
-    """Places in the picture and values of all pixels of spans."""
     left, right = spans.left, spans.right
     first, last = (np.ceil(edge[0]).clip(0, width).astype(np.int32) for edge in (left, right))
     count, column = _repeated(first, last)
@@ -196,16 +167,6 @@ def _on_edges(
     which: Int[np.ndarray, "n"],
     line: Float32[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "4 n"]:
-    """Values where rows meet edges, by the rows and values of the edges' ends.
-
-    Args:
-        top: Rows at which the edges begin.
-        bottom: Rows at which they end.
-        begin: Values at their beginnings.
-        end: Values at their ends.
-        which: Number of the edge of each row, counted over both axes.
-        line: Rows.
-    """
     share = line - top.reshape(-1).take(which)
     share /= _length(bottom - top).reshape(-1).take(which)
     values = (end - begin).reshape(4, -1).take(which, axis=1)
@@ -219,7 +180,6 @@ def _length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
 
 
 def _repeated(first: Numbers, last: Numbers) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
-    """Count of numbers from ``first`` up to ``last`` without it in each pair, and all those."""
     count = np.maximum(last - first, 0)
     before = np.cumsum(count) - count
     number = np.repeat((first - before).astype(np.int32), count)

@@ -1,12 +1,6 @@
-"""Gaussian splats of a surface: a flat one a point, as large as its pixel is on the surface.
+"""Gaussian splats of a surface: one a point, as large as its pixel.
 
-One pixel sees a parallelogram of the plane through its point. Its sides are the changes of the
-point from one pixel to the next, along rows and along columns; with them as a covariance, splats
-of neighbouring pixels meet, whatever the lens and however the surface leans. Seen by the
-photograph's camera, every splat is a round spot of ``_SPREAD`` pixels.
-
-Across the surface a splat is as thick as its neighbours are off its plane: thin on a wall, thicker
-where the surface bends.
+Changes along rows and columns are the covariance; thickness is how far neighbours are off-plane.
 """
 
 from collections.abc import Iterator
@@ -21,13 +15,12 @@ from rilievo.geometry.transforms import quaternion_of
 from rilievo.shapes import Float32, Float64, Int, Values
 
 _SPREAD = 0.55
-"""Standard deviation of a splat, in steps between pixels: larger blurs, smaller leaves gaps."""
+"""Standard deviation, in steps: larger blurs, smaller leaves gaps."""
 _LEAST_COSINE = 0.2
-"""Cosine between normal and ray at which splats stop growing, so that none is longer than 5 : 1."""
+"""Cosine at which splats stop growing (5 : 1)."""
 _THICKNESS = (0.05, 0.5)
-"""Least and largest thickness, as a share of the splat's smaller width."""
+"""Least and largest thickness, as shares of the smaller width."""
 _CHUNK = 65_536
-"""Number of splats made at a time."""
 
 
 @frozen
@@ -35,12 +28,9 @@ class Splats:
     """Gaussians in the camera frame.
 
     Attributes:
-        centres: Points of the surface.
-        normals: Unit normals, towards the camera.
-        scales: Standard deviations along the three axes, in the unit of the points; the third is
-            the thickness.
-        rotations: Unit quaternions (w, x, y, z) that turn the axes x, y, z into those of a splat.
-        rows: Slice of the cloud from which they are made.
+        scales: Standard deviations, the third the thickness.
+        rotations: Unit quaternions (w, x, y, z) to a splat's axes.
+        rows: Slice of the cloud.
     """
 
     centres: Vertices
@@ -53,14 +43,7 @@ class Splats:
 def splats(
     cloud: PointCloud, camera: Camera, *, shape: tuple[int, int], step: int = 1
 ) -> Iterator[Splats]:
-    """Make a splat of every point, some ten thousand at a time.
-
-    Args:
-        cloud: Points that ``point_cloud`` made of this camera's depth.
-        camera: Camera of the depth map.
-        shape: Height and width of the depth map.
-        step: Step between the pixels that became points.
-    """
+    """Make a splat of every point, some ten thousand at a time."""
     cells = _cells(cloud, camera, shape, step)
     size = (len(places(shape[0], step)), len(places(shape[1], step)))
     number = np.full(size, -1, np.int32)
@@ -89,14 +72,13 @@ def _chunks(count: int) -> Iterator[slice]:
 
 
 def _columns(rows: Vertices) -> Float64[np.ndarray, "3 n"]:
-    """Vectors side by side: NumPy adds long rows several times faster than three numbers each."""
+    """Vectors side by side, which NumPy adds faster."""
     return np.ascontiguousarray(rows.T, np.float64)
 
 
 def _cells(
     cloud: PointCloud, camera: Camera, shape: tuple[int, int], step: int
 ) -> Int[np.ndarray, "2 n"]:
-    """Row and column of each point in the lattice that is sampled."""
     cells = np.empty((2, len(cloud.points)), np.intp)
     rows, columns = (places(length, step) for length in shape)
     for part in _chunks(len(cloud.points)):
@@ -112,11 +94,7 @@ def _sides(
     camera: Camera,
     step: int,
 ) -> tuple[Float64[np.ndarray, "3 n"], Float64[np.ndarray, "3 n"]]:
-    """Changes of each point on its plane, from one pixel of the lattice to the next.
-
-    On the plane n P = c a ray r has the depth d = c / (n r), so P = d r changes with the pixel by
-    d (r' - r (n r') / (n r)).
-    """
+    """Changes of each point to the next pixel, d (r' - r (n r') / (n r))."""
     depth, pixels = camera.depth_of(points), camera.project(points)
     ray = points / depth
     length = np.linalg.norm(ray, axis=0)
@@ -140,10 +118,7 @@ def _off_plane(
     cells: Int[np.ndarray, "2 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> Values:
-    """Mean distance of the four neighbours from each point's plane; 0 of a point without any.
-
-    What is farther off than it is away lies beyond an edge, and is no neighbour.
-    """
+    """Mean distance of neighbours from a plane; beyond an edge they do not count."""
     points = cloud.points[rows]
     own = number[cells[0] + 1, cells[1] + 1] == np.arange(rows.start, rows.stop)
     total, count = np.zeros(len(points)), np.zeros(len(points))
@@ -162,7 +137,6 @@ def _ellipse(
     down: Float64[np.ndarray, "3 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> tuple[Float64[np.ndarray, "3 3 n"], Float64[np.ndarray, "2 n"]]:
-    """Axes of the splats, as columns of rotations, and both widths, the larger first."""
     across = across - normals * (normals * across).sum(axis=0)
     down = down - normals * (normals * down).sum(axis=0)
     length = np.linalg.norm(across, axis=0)
