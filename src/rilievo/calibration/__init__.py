@@ -1,4 +1,4 @@
-"""Metres from known distances to points, known lengths, or the camera's height above the floor."""
+"""Metres from known points, lengths, or the camera's height."""
 
 from typing import NoReturn
 

@@ -1,4 +1,4 @@
-"""Metres from the height of the camera above a visible floor."""
+"""Metres from the camera's height above a visible floor."""
 
 import math
 
@@ -46,8 +46,6 @@ TRIALS = 500
 
 @frozen
 class _Plane:
-    """The plane m·p = 1, and a mask of the candidate points that lie on it."""
-
     m: Vector
     on_it: Bool[np.ndarray, "n"]
 
@@ -62,12 +60,10 @@ class _Plane:
 
 @frozen
 class _Facing:
-    """Points of the grid's lower half that face up, with their normals."""
-
     points: Points
     normals: Points
     scene: Float64[np.ndarray, "s 3"]
-    """All valid points of the grid, whatever their normals."""
+    """All valid points of the grid."""
 
 
 def calibrate_height(
@@ -78,27 +74,21 @@ def calibrate_height(
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,
 ) -> Calibrated:
-    """Scale a depth map to metres by the camera's height above the visible floor.
+    """Scale depth to metres by the camera's height above the floor.
 
-    The floor is the largest plane among the pixels of the lower half that face up, with nothing
-    visible below it; a plane with a part of the room below it is a table. Planes are found by
-    RANSAC (Fischler and Bolles 1981) with a seeded generator, so the same map gives the same
-    metres, and are refined by least squares on relative depth errors. A table that fills the
-    picture is taken for a floor. The floor of a street is bent in predicted depth: there the
-    camera is taken to be level, and the height is that above the nearest third; it is refused
-    where that third is no floor of a level camera.
+    The floor is the largest plane of the lower half that faces up with nothing below (RANSAC,
+    Fischler and Bolles 1981, seeded). In streets, which bend, the camera is taken as level.
 
     Args:
-        depth: Depth map of kind ``UP_TO_SCALE`` or ``METRIC``.
-        camera: Intrinsics; the scale is only as accurate as their focal length.
-        metres: Height of the camera's centre above the floor [m].
-        normals: Normals of the model, camera frame; None computes them from the depth.
-        max_tilt: Largest angle between the floor's normal and the image's up direction, by pitch
-            and roll of the camera together [degrees].
+        depth: Map of kind ``UP_TO_SCALE`` or ``METRIC``.
+        camera: Intrinsics.
+        metres: Height of the camera's centre [m].
+        normals: Normals of the model; else of the depth.
+        max_tilt: Largest angle of floor and image [degrees].
 
     Raises:
         OptionError: If the height is not positive or the tilt not between 0 and 90 degrees.
-        InputError: If ``depth`` is not a depth map, or the normals have another size.
+        InputError: If ``depth`` is no map, or normals have another size.
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
     if not (math.isfinite(metres) and metres > 0):
@@ -122,13 +112,7 @@ def find_floor(
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,
 ) -> Floor:
-    """Find the floor of a depth map, as ``calibrate_height`` does.
-
-    Args:
-        depth: Depth map of kind ``UP_TO_SCALE`` or ``METRIC``.
-        camera: Intrinsics.
-        normals: Normals of the model, camera frame; None computes them from the depth.
-        max_tilt: Largest angle between the floor's normal and the image's up direction [degrees].
+    """Find the floor, as ``calibrate_height`` does.
 
     Raises:
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
@@ -163,7 +147,6 @@ def _report(facing: _Facing, plane: _Plane) -> Floor:
 def _facing_up(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, tilt: float
 ) -> _Facing:
-    """Grid points in the lower half of the picture whose normals are within ``tilt`` of up."""
     if normals is not None and normals.shape[1:] != depth.shape:
         raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
     height, width = depth.shape
@@ -193,7 +176,6 @@ def _facing_up(
 
 
 def _floor(facing: _Facing, tilt: float) -> _Plane:
-    """The largest plane with nothing below it."""
     generator = np.random.default_rng(0)
     least = LEAST_AREA * len(facing.scene)
     reasons, left = [], np.ones(len(facing.points), bool)
@@ -225,11 +207,6 @@ def _floor(facing: _Facing, tilt: float) -> _Plane:
 
 
 def _unbent(facing: _Facing, plane: _Plane) -> _Plane:
-    """The plane, or that of a level camera where a deep place's floor is bent.
-
-    Raises:
-        CalibrationError: If it is bent, and no floor of a level camera.
-    """
     if plane.height > DEEP * np.quantile(facing.scene[:, 2], FARTHEST):
         return plane
     floor = facing.points[plane.on_it]
@@ -249,14 +226,9 @@ def _unbent(facing: _Facing, plane: _Plane) -> _Plane:
 
 
 def _level_plane(facing: _Facing, plane: _Plane) -> _Plane | None:
-    """The floor of a level camera through the nearest points; None where there is none.
+    """Floor of a level camera through the nearest points.
 
-    Predicted depth is most accurate nearby. On eight frames of KITTI the height came out within
-    17 %, while planes through the whole street were wrong by up to a factor of 1.8.
-
-    Args:
-        facing: Points that face up.
-        plane: Plane through the whole floor, which is pitched little if the camera is level.
+    On eight frames of KITTI heights were within 17 %; whole planes were wrong by up to 1.8 times.
     """
     if -plane.up[1] < math.cos(MOST_TILT):
         return None
@@ -272,7 +244,6 @@ def _level_plane(facing: _Facing, plane: _Plane) -> _Plane | None:
 
 
 def _roughness(normals: Points) -> float:
-    """Median angle [rad] of normals to their mean, so a common tilt of all does not count."""
     mean = normals.sum(axis=0)
     return float(np.median(np.arccos(np.clip(normals @ mean / np.linalg.norm(mean), -1, 1))))
 
@@ -283,7 +254,6 @@ def _largest_plane(
     tilt: float,
     generator: "np.random.Generator",
 ) -> _Plane | None:
-    """The refined plane with most points of the mask ``among`` on it; None where there is none."""
     candidates = points[among]
     p, q, r = (candidates[generator.integers(0, len(candidates), TRIALS)] for _ in range(3))
     sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
@@ -302,11 +272,7 @@ def _largest_plane(
 
 
 def _refined(m: Vector, points: Points) -> Vector:
-    """Refine the plane m·p = 1 by least squares over the points that lie on it.
-
-    The tolerance shrinks to three standard deviations of the floor's own roughness, estimated by
-    the median, so that skirting boards and feet of furniture do not tilt the plane.
-    """
+    """Refine the plane by least squares within three deviations of its own roughness."""
     tolerance = TOLERANCE
     for _ in range(10):
         misses = np.abs(points @ m - 1)

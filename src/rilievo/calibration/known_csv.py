@@ -1,4 +1,4 @@
-"""Tables of known measurements, a row each, of many photographs."""
+"""Tables of known sizes of many photographs."""
 
 import csv
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _OPTIONAL = ("along", "u2", "v2")
 
 
 def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
-    """Read the known points and lengths of each photograph, by its resolved path."""
+    """Known sizes of each photograph, by its resolved path."""
     timestamp = path.stat().st_mtime_ns if path.exists() else 0
     return _read(path.absolute(), timestamp)
 
 
 def shared_known(path: Path) -> tuple[Known, ...]:
-    """All facts of a table whose photographs are from one camera that does not move."""
+    """All facts of a table, for a camera that does not move."""
     entries: dict[Known, None] = {}
     points: dict[tuple[float, float], Known] = {}
     for entry in (fact for facts in read_known_csv(path).values() for fact in facts):
@@ -42,7 +42,6 @@ def shared_known(path: Path) -> tuple[Known, ...]:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
-    """Read the table as modified at a time; cached, since every photograph of a run needs it."""
     del modified
     name = printable(path)
     # Spreadsheet programs write a byte order mark at the start.

@@ -1,4 +1,4 @@
-"""Known sizes in a photograph: points, lengths (a door, a ruler), rectangles; their text form."""
+"""Known sizes in a photograph and their text form."""
 
 import math
 from collections.abc import Mapping
@@ -18,23 +18,18 @@ USUAL_LENGTHS: Mapping[str, float] = {
     "floor-tile": 0.3,
     "skateboard": 0.8,
 }
-"""Lengths of common things [m]: both sides of ``RECTANGLES``, and others. Doors (1.98 to 2.11 m),
-bricks (0.19 to 0.24 m), tiles and boards vary: measure yours."""
+"""Lengths of common things [m]. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards
+vary.
+"""
 
 
 @frozen
 class KnownLength:
-    """A straight line between two points of the photograph whose length is known.
-
-    Attributes:
-        u1: Column of one end [px]; the centre of the top-left pixel is (0, 0).
-        v1: Row of that end [px].
-        u2: Column of the other end [px].
-        v2: Row of the other end [px].
-        metres: Distance between the ends in space [m].
+    """Straight line of known length between (u1, v1) and (u2, v2) [px].
 
     Raises:
-        OptionError: If a number is not finite, the length not positive, or the ends share a pixel.
+        OptionError: If a number is not finite, the length [m] not positive, or the ends share a
+            pixel.
     """
 
     u1: float
@@ -71,7 +66,7 @@ class KnownLength:
 
 
 def parse_length(text: str) -> KnownLength:
-    """Read ``u1,v1,u2,v2,length``: metres, a number with its unit, or a name in ``USUAL_LENGTHS``.
+    """Read ``u1,v1,u2,v2,length``: metres, with a unit, or a name in ``USUAL_LENGTHS``.
 
     Raises:
         OptionError: If the text is anything else.
@@ -103,24 +98,20 @@ def _metres(text: str) -> float:
 
 
 class Along(StrEnum):
-    """Direction in which the distance to a point was measured."""
+    """Direction of a measured distance."""
 
     AXIS = "axis"
-    """Depth along the optical axis, such as from the camera's plane to a wall seen head-on."""
+    """Depth along the optical axis."""
     RAY = "ray"
-    """Straight line from the camera to the point, as a laser or a tape measures it."""
+    """Line from the camera, as of a laser or tape."""
 
 
 @frozen
 class KnownPoint:
-    """A point of the photograph whose distance is known.
+    """Point (u, v) [px] at a known distance [m].
 
     Attributes:
-        u: Column [px]; the centre of the top-left pixel is (0, 0).
-        v: Row [px].
-        metres: Distance to the surface seen there [m].
-        along: Direction of the measurement. At 30 degrees off the axis the two distances differ
-            by 15 %.
+        along: Direction of the measurement; at 30 degrees off the axis they differ by 15 %.
 
     Raises:
         OptionError: If a number is not finite or the distance not positive.
@@ -147,7 +138,7 @@ class KnownPoint:
 
     @property
     def places(self) -> tuple[tuple[float, float], ...]:
-        """Column and row of the point [px]."""
+        """Column and row [px]."""
         return ((self.u, self.v),)
 
     def __str__(self) -> str:
@@ -159,9 +150,7 @@ Known = KnownPoint | KnownLength | KnownRectangle
 
 
 def parse_known(text: str) -> Known:
-    """Read a point ``u,v,metres`` or ``u,v,metres,ray``, a length or a rectangle.
-
-    ``parse_length`` and ``parse_rectangle`` say how those are written.
+    """Read ``u,v,metres``, ``u,v,metres,ray``, a length or a rectangle.
 
     Raises:
         OptionError: If the text is anything else.

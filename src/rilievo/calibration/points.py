@@ -1,8 +1,7 @@
-"""Metres from known points and known lengths.
+"""Metres from known points and lengths.
 
-Scale, and shift where the kind has one, minimise the sum of absolute errors in the logarithm.
-Users measure few facts, and one of them is easily mistyped or misclicked. Least squares would
-spread that error over all of them; here the others fit and the mistake stands out.
+The sum of absolute log errors is least, so that a mistyped fact stands out, where least squares
+would spread it.
 """
 
 import math
@@ -40,7 +39,7 @@ MANY = 5
 # Most pairs of points whose lines are tried; of more pairs, this many are drawn at random.
 MOST_PAIRS = 2_016
 _LEAST_RATIO = float(np.finfo(np.float64).eps)
-"""Least ratio of a fitted size to the known one; below, their difference is rounded to -100 %."""
+"""Least ratio of a fitted size to the known."""
 
 _GRID, _DECADES = 241, 3.0
 
@@ -57,32 +56,21 @@ def calibrate(
     smooth: bool = True,
     judge: bool = True,
 ) -> Calibrated:
-    """Scale a depth map to metres by known points and known lengths.
+    """Scale a depth map to metres by known points and lengths.
 
-    Kinds ``UP_TO_SCALE`` and ``METRIC`` take one fact or more: the scale is the median ratio in
-    the logarithm (of two, the geometric mean), and a warning says that metres were scaled. Kinds
-    ``AFFINE`` and ``AFFINE_INVERSE`` take two or more at different depths for scale and shift,
-    fitted in depth or in inverse depth. With five facts or more, a smooth field corrects depth
-    where it predicts each fact from the others clearly better than a single factor does.
+    Affine kinds need two facts at different depths. From five on, a smooth field corrects depth
+    where it predicts facts better.
 
     Args:
-        depth: Depth map of any kind.
-        sizes: Points in the pixels of ``depth``, and straight lengths between two of them. Where
-            a length lies on a straight surface, depth at its ends is fitted to all of its pixels.
-        camera: Intrinsics of the photograph, needed for lengths, and for points that were measured
-            along their rays.
-        smooth: Whether a smooth field may correct depth. Without it ``fit`` is the whole
-            calibration, and serves other maps of the same scale.
-        judge: Whether facts that contradict one another give warnings and errors. False suits the
-            many points of an instrument, some of which always do.
+        depth: Map of any kind.
+        sizes: Points and lengths in its pixels.
+        camera: Intrinsics, for lengths and rays.
+        smooth: Whether a field may correct depth; else ``fit`` serves other maps.
+        judge: Whether contradictions warn or raise; False for instruments.
 
     Raises:
-        InputError: If ``depth`` is not a depth map.
-        CalibrationError: If a point lies outside the image or where depth is invalid, two points
-            share a pixel, the facts are too few or too alike for the kind, a length or a ray has
-            no camera, the facts contradict the map so that near becomes far, or the scales that
-            they imply differ by more than ``CONTRADICTORY``; of ``MANY`` facts and more, those
-            of most of them.
+        InputError: If ``depth`` is no depth map.
+        CalibrationError: If facts are outside, too few or alike, lack a camera, or contradict.
     """
     check_depth_map(depth)
     least = 1 if depth.is_depth else 2
@@ -123,7 +111,6 @@ def _field(facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
 def _after(
     field: Field, facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
 ) -> list[Residual]:
-    """Residuals that remain after a field is applied."""
     places = np.array([fact.middle for fact in facts], np.float64) / depth.shape[1]
     factors = np.exp(field.logs(places))
     return [
@@ -172,11 +159,7 @@ def _scale(facts: Sequence[Fact]) -> Fit:
 
 
 def scale_and_shift(x: Values, metres: Values, depth: DepthMap) -> Fit:
-    """Choose, among the lines through two of the points, the one nearest to all points.
-
-    Only lines that give every known point a positive depth count; the line through the points of
-    least and greatest value always does.
-    """
+    """Line through two points nearest to all, of those with positive depth everywhere."""
     inverse = depth.kind is DepthKind.AFFINE_INVERSE
     y = 1 / metres if inverse else metres
     inside = depth.values[depth.valid]
@@ -207,7 +190,6 @@ def scale_and_shift(x: Values, metres: Values, depth: DepthMap) -> Fit:
 
 
 def _pairs(x: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
-    """Indices of all pairs of points, or of a seeded sample of ``MOST_PAIRS``."""
     if x.size * (x.size - 1) // 2 <= MOST_PAIRS:
         return np.triu_indices(x.size, 1)
     generator = np.random.default_rng(0)
@@ -229,7 +211,6 @@ def _suspicions(residuals: Sequence[Residual]) -> list[str]:
 
 
 def _contradictions(residuals: Sequence[Residual]) -> list[str]:
-    """Warning about facts whose implied scales (known / fitted) differ."""
     fitted = [max(residual.relative + 1, _LEAST_RATIO) for residual in residuals]
     factor = max(fitted) / min(fitted)
     if factor <= DOUBTFUL:
@@ -247,12 +228,10 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
 
 
 def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
-    """Fit scale and shift with the least sum of absolute errors in the logarithm.
+    """Fit scale and shift with the least sum of absolute log errors.
 
-    A length is not a linear function of depth, so there are no lines through pairs of points as
-    ``scale_and_shift`` tries them. For a given ratio shift / scale, however, the map is depth up to
-    one factor, the median of those that the facts imply. The search is therefore over that ratio
-    alone: on a grid of six decades, then by golden section.
+    A length is not linear in depth, so the ratio shift / scale is searched, on a grid of six
+    decades, then by golden section; the factor is a median.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     x = np.array([value for fact in facts for value in fact.x])

@@ -1,16 +1,13 @@
 """Expected errors of metres, fitted on real frames with true depth.
 
-The error bound that holds for eight measurements in ten is modelled as
+The bound for eight measurements in ten is
 
     spread * exp(base + far * share + along * share + deeper * log ratio + fact_along * share
                  + assumed)
 
-with a base for each method of calibration. The spread is the size of a photograph's errors by its
-confidence, which is not fitted. Base and weights are fitted by ``lab/studies/calibrate_ranges.py``
-on photographs that no training saw, predicted by the embedded model; other cameras judge them.
-Anchored depth has a base and weights of its own, two of them for
-how well the anchoring fits; ``lab/studies/calibrate_anchored_ranges.py`` fits them. Errors are
-errors of the logarithm, so a length L lies between L / exp(error) and L * exp(error).
+with a base for each method, and the spread from the confidence, fitted by
+``lab/studies/calibrate_ranges.py`` and ``calibrate_anchored_ranges.py``. Errors are logarithmic: L
+lies between L / exp(error) and L * exp(error).
 """
 
 import json
@@ -22,30 +19,28 @@ from importlib.resources import files
 from rilievo.frozen import frozen
 
 NEAR = 1.25
-"""Factor within which depth is right, as the confidence of the embedded models has it."""
+"""Factor within which depth is right, for confidence."""
 COVERAGE = 0.8
-"""Share of measurements whose truth lies within the range."""
+"""Share of measurements within the range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
 ANCHORED_FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "misfit", "disorder")
 USUAL_DOUBT = 0.2
-"""Doubt of a photograph whose model gives no confidence: the mean of those it was fitted on."""
+"""Doubt without a confidence."""
 LEAST_RESIDUAL = 0.02
-"""Residual of an anchoring below which a better one says nothing more."""
+"""Least residual of an anchoring that counts."""
 LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
 """Bounds of a photograph's doubt: beyond the half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
-"""``Calibration.method`` of metres that come from lengths."""
 KNOWN_RECTANGLES = "known rectangles"
-"""``Calibration.method`` of metres that come from rectangles."""
 
 
 @frozen
 class Misfit:
-    """Disagreement of anchored depth with the depth to which it was anchored.
+    """Disagreement of anchored depth with its reference.
 
     Attributes:
-        misfit: Logarithm of the anchoring's residual, which is at least ``LEAST_RESIDUAL``.
-        disorder: 1 minus the rank correlation of both.
+        misfit: Logarithm of the residual.
+        disorder: 1 minus the rank correlation.
     """
 
     misfit: float
@@ -54,19 +49,16 @@ class Misfit:
 
 @frozen
 class Circumstances:
-    """Properties of one number in metres that its expected error depends on.
+    """Properties of a number in metres that its error depends on.
 
     Attributes:
-        method: Source of the metres: ``Calibration.method``, "smooth field" where one was found,
-            or "model" for a model's own.
-        far: Distance in the picture to the nearest known fact, in picture widths.
-        along: Share of a measured line that points away from the camera, 0 to 1; 0 for a depth.
-        deeper: Absolute logarithm of the ratio between its depth and the depth of the fact.
-        fact_along: Share of the known length that points away from the camera; 0 for a point.
+        method: ``Calibration.method``, "smooth field" or "model".
+        far: Distance to the nearest fact, in picture widths.
+        along: Share of a line that points away, 0 to 1.
+        deeper: Absolute log ratio of its depth and the fact's.
+        fact_along: Share of the known length that points away.
         assumed: Whether the focal length is assumed.
-        doubt: 1 minus the mean confidence of the photograph, from ``LEAST_DOUBT`` to
-            ``MOST_DOUBT``. Not of anchored depth.
-        anchored: Fit of an anchoring; None of depth that was not anchored.
+        doubt: 1 minus the mean confidence.
     """
 
     method: str
@@ -79,18 +71,13 @@ class Circumstances:
     anchored: Misfit | None = None
 
     def feature(self, name: str) -> float:
-        """Value of one of ``FEATURES`` or ``ANCHORED_FEATURES``."""
+        """Value of a feature."""
         holder = self.anchored if name in ("misfit", "disorder") else self
         return float(getattr(holder, name))
 
 
 def expected_error(what: str, circumstances: Circumstances) -> float:
-    """Error of the logarithm that a share ``COVERAGE`` of such numbers stays below.
-
-    Args:
-        what: "length" or "depth".
-        circumstances: Circumstances of the number.
-    """
+    """Log error that ``COVERAGE`` of such numbers stay below; ``what`` is "length" or "depth"."""
     is_anchored = circumstances.anchored is not None
     size = base_of(what, circumstances.method, is_anchored=is_anchored)
     features = ANCHORED_FEATURES if is_anchored else FEATURES
@@ -102,27 +89,26 @@ def expected_error(what: str, circumstances: Circumstances) -> float:
 
 
 def log_spread(doubt: float) -> float:
-    """Logarithm of the mean size of the errors of log depth in a photograph, by its doubt.
+    """Logarithm of the mean log depth error, by the doubt.
 
-    Confidence is the chance that depth is right within a factor of 1.25. Errors with the
-    distribution of Laplace and this mean exceed that with the chance of the doubt.
+    Confidence is the chance of a factor within 1.25; errors are Laplace's.
     """
     return math.log(math.log(NEAR) / -math.log(min(max(doubt, LEAST_DOUBT), MOST_DOUBT)))
 
 
 def base_of(what: str, method: str, *, is_anchored: bool = False) -> float:
-    """Logarithm of the error by how metres came about; the largest of a method without its own."""
+    """Log error of a method; the largest if unknown."""
     bases: Mapping[str, float] = _learned(is_anchored)[what]["base"]
     return bases.get(method, max(bases.values()))
 
 
 def weight_of(what: str, feature: str, *, is_anchored: bool = False) -> float:
-    """Weight of one of ``FEATURES``, or of ``ANCHORED_FEATURES``."""
+    """Weight of a feature."""
     return float(_learned(is_anchored)[what][feature])
 
 
 def angle_error(*, is_anchored: bool = False) -> float:
-    """Error [degrees] that a share ``COVERAGE`` of angles between planes stays below."""
+    """Error [degrees] that ``COVERAGE`` of angles stay below."""
     return float(_learned(is_anchored)["angle"]["degrees"])
 
 

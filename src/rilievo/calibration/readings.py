@@ -1,4 +1,4 @@
-"""Robust values of a depth map at points, along lines, and at what is known, for measurements."""
+"""Robust values of a depth map at points and along lines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ LINE_LEAST_PIXELS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Pixel:
-    """A point of a photograph [px], with its name in error messages."""
+    """Point [px] with its name in messages."""
 
     u: float
     v: float
@@ -36,12 +36,7 @@ class Pixel:
 
 
 def share_note(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> str | None:
-    """Note on points (u, v) that are probably shares of width and height; None of others.
-
-    Args:
-        points: Column and row of each point, taken in pixels.
-        shape: (height, width) of the photograph [px].
-    """
+    """Note on points that are probably shares of width and height."""
     if not any(map(any, points)) or not all(0 <= share <= 1 for at in points for share in at):
         return None
     u, v = next(filter(any, points))
@@ -53,7 +48,7 @@ def share_note(points: Sequence[tuple[float, float]], shape: tuple[int, int]) ->
 
 
 def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
-    """(row, column) of the pixel that holds a point."""
+    """Row and column of the pixel that holds a point."""
     height, width = depth.shape
     # A pixel extends half a pixel to each side of its centre.
     row, column = int(np.floor(at.v + 0.5)), int(np.floor(at.u + 0.5))
@@ -66,7 +61,7 @@ def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
 
 
 def value_at(depth: DepthMap, at: Pixel) -> float:
-    """Median of the valid values around a point."""
+    """Median of valid values around a point."""
     row, column = place(depth, at)
     if not depth.valid[row, column]:
         raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
@@ -80,11 +75,10 @@ def value_at(depth: DepthMap, at: Pixel) -> float:
 def values_at_ends(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float]:
-    """Values of the map at the two ends of a straight line.
+    """Values at the ends of a line.
 
-    On a straight surface, inverse depth is linear between the rays of the ends, so the values at
-    the ends are extrapolated from the line's inner pixels. This is robust where people click on the
-    border of an object. Elsewhere each end is read at its own pixel.
+    Inverse depth is linear on a straight surface, so ends are extrapolated from inner pixels;
+    people click on borders. Elsewhere each is read.
     """
     for end in (first, second):
         place(depth, end)  # refuses one outside the image
@@ -95,7 +89,6 @@ def values_at_ends(
 def _along(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float] | None:
-    """Values at both ends, fitted to the inner samples; None where those are not straight."""
     if depth.kind is DepthKind.AFFINE:
         return None
     if np.hypot(second.u - first.u, second.v - first.v) < LINE_LEAST_PIXELS or min(depth.shape) < 2:
@@ -123,7 +116,6 @@ def _along(
 
 
 def _between_pixels(depth: DepthMap, u: Values, v: Values) -> tuple[Values, Bool[np.ndarray, "n"]]:
-    """Bilinear inverse depth, exact on a plane, and a mask of samples with four valid pixels."""
     height, width = depth.shape
     column = np.clip(np.floor(u).astype(int), 0, width - 2)
     row = np.clip(np.floor(v).astype(int), 0, height - 2)
@@ -139,7 +131,6 @@ def _between_pixels(depth: DepthMap, u: Values, v: Values) -> tuple[Values, Bool
 
 
 def _line(t: Values, y: Values) -> tuple[float, float]:
-    """Values at 0 and 1 of the line that (nearly) minimises the sum of absolute residuals."""
     weight = np.ones_like(t)
     least = 1e-6 * max(float(np.abs(y).max()), 1e-300)
     slope = offset = 0.0
@@ -154,21 +145,18 @@ def _line(t: Values, y: Values) -> tuple[float, float]:
 
 
 def ray(camera: Camera, at: Pixel) -> Vector:
-    """Ray through a point in the camera frame: the point at depth 1."""
+    """Point at depth 1 through a pixel."""
     return camera.rays(np.array([at.u, at.v], np.float64))
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One known point, length or rectangle, and the values of the map there.
+    """Known point, length or rectangle, and the map's values there.
 
     Attributes:
-        known: The point, the length or the rectangle.
-        name: Name in error messages.
-        metres: Depth of the point along the optical axis, or of the middle of the rectangle; or the
-            length [m].
-        x: Values of the map: one at a point, two at the ends of a length.
-        rays: Directions through the ends of a length, with z = 1; None for a point.
+        metres: Depth along the axis of the point or middle, or length [m].
+        x: Values: one at a point, two at ends.
+        rays: Directions of a length's ends, z = 1.
     """
 
     known: Known
@@ -179,7 +167,7 @@ class Fact:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Column and row [px] of the point, or of the middle of the length or rectangle."""
+        """Column and row of its middle [px]."""
         feature = self.known
         if isinstance(feature, KnownPoint):
             return float(feature.u), float(feature.v)
@@ -188,7 +176,7 @@ class Fact:
         return (feature.u1 + feature.u2) / 2, (feature.v1 + feature.v2) / 2
 
     def says(self, depth: Callable[[float], float]) -> float:
-        """Depth of the point, or the length, if ``depth`` converts the map's values to metres."""
+        """Depth or length, if ``depth`` converts values to metres."""
         if self.rays is None:
             return depth(self.x[0])
         first, second = (depth(x) * way for x, way in zip(self.x, self.rays, strict=True))
@@ -196,12 +184,12 @@ class Fact:
 
 
 def pixel_of(point: KnownPoint) -> Pixel:
-    """Pixel of a known point, with its name in error messages."""
+    """Pixel of a known point, named."""
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 
 def fact_of(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
-    """Read a map at a known point, the ends of a known length, or the middle of a rectangle."""
+    """Read a map at a known point, length or rectangle."""
     if isinstance(fact, KnownPoint):
         at = pixel_of(fact)
         x = value_at(depth, at)

@@ -1,4 +1,4 @@
-"""Results of a calibration: the fit, its smooth field, residuals, and depth in metres."""
+"""Results of a calibration: fit, smooth field, residuals."""
 
 from collections.abc import Sequence
 
@@ -15,27 +15,27 @@ from rilievo.shapes import Float32, Float64, Positions, Values, Vector
 from rilievo.types import Calibration, DepthKind, DepthMap
 
 LEAST_PLACES = 5
-"""Least number of places for a field; fewer cannot tell a smooth field from chance."""
+"""Least places for a field; fewer show chance."""
 MOST_PLACES = 600
-"""Largest number of places; more are merged in grid cells by their median."""
+"""Most places; more are merged by median."""
 _STRENGTHS = (0.5, 2.0, 8.0, 32.0)
-"""Variance of the field over the noise variance of single places."""
+"""Variance of the field over a place's noise."""
 _REACHES = (0.2, 0.4, 0.8)
-"""Standard deviation of the kernel, in widths of the picture."""
+"""Deviations of the kernel, in widths."""
 _MOST_LOG = 1.0
-"""Places whose logarithm is farther than this from the median are outliers and left out."""
+"""Distance from the median logarithm of outliers."""
 _GRID = 48
 
 
 @frozen
 class Field:
-    """A smooth correction factor over the picture.
+    """Smooth correction factor over the picture.
 
     Attributes:
-        places: Column and row of the kernels' centres, both divided by the width.
-        pull: Weight of each place's kernel.
-        offset: Logarithm of the factor far from all places.
-        reach: Standard deviation of the kernel, in widths of the picture.
+        places: Columns and rows of kernels, over the width.
+        pull: Weights of kernels.
+        offset: Log factor far from all.
+        reach: Deviation of the kernel, in widths.
     """
 
     places: Positions
@@ -44,11 +44,11 @@ class Field:
     reach: float
 
     def logs(self, at: Float64[np.ndarray, "m 2"]) -> Float64[np.ndarray, "m"]:
-        """Logarithm of the factor at places: column and row, both divided by the width."""
+        """Log factor at places, over the width."""
         return self.offset + _kernel(at, self.places, self.reach) @ self.pull
 
     def factors(self, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-        """The factor at every pixel, computed on a grid and upsampled (bicubic)."""
+        """Factor at every pixel, on a grid, upsampled (bicubic)."""
         height, width = shape
         rows, columns = min(height, _GRID), min(width, _GRID)
         # Centres of the grid's cells, as the upsampling assumes.
@@ -63,7 +63,7 @@ class Field:
 def find_field(
     places: Sequence[tuple[float, float]], logs: Sequence[float], shape: tuple[int, int]
 ) -> Field | None:
-    """Fit a field to known places; None where a single factor does as well."""
+    """Fit a field; None where a single factor does as well."""
     at, y = np.array(places, np.float64) / shape[1], np.array(logs, np.float64)
     is_near = np.abs(y - np.median(y)) <= _MOST_LOG
     at, y = _thinned(at[is_near], y[is_near])
@@ -83,7 +83,7 @@ def find_field(
 
 
 def bent(depth: DepthMap, field: Field) -> DepthMap:
-    """Multiply depth in metres by a field."""
+    """Multiply depth by a field."""
     values = depth.values * np.where(depth.valid, field.factors(depth.shape), 1)
     return DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid)
 
@@ -98,7 +98,6 @@ def _kernel(
 def _solved(
     at: Positions, y: Values, strength: float, reach: float
 ) -> tuple[Float64[np.ndarray, "n n"], float]:
-    """Inverse covariance, and the constant of generalised least squares."""
     inverse = np.linalg.inv(strength * _kernel(at, at, reach) + np.eye(len(y)))
     weights = inverse.sum(axis=0)
     return inverse, float(weights @ y / weights.sum())
@@ -113,17 +112,13 @@ def _miss(at: Positions, y: Values, strength: float, reach: float) -> float:
 
 
 def _clearly(count: int) -> float:
-    """Leave-one-out error, relative to that of one factor, below which a field is used.
-
-    One in twenty of 200 sets of pure noise falls below it with 5, 8, 10 and 16 places.
-    """
+    """Relative leave-one-out error for a field, which one in twenty of 200 noise sets reaches."""
     return min(0.85, 0.4 + 0.028 * count)
 
 
 def _thinned(
     at: Positions, y: Values
 ) -> tuple[Float64[np.ndarray, "m 2"], Float64[np.ndarray, "m"]]:
-    """Reduce to at most ``MOST_PLACES``: the mean place and median value of each grid cell."""
     if len(y) <= MOST_PLACES:
         return at, y
     # Cells at the far sides may be cut, so fewer whole cells fit than the limit: hence 1.1.
@@ -139,13 +134,11 @@ def _thinned(
 
 @frozen
 class Residual:
-    """Difference between the fitted depth and one known fact.
+    """Difference of fitted depth and a known fact.
 
     Attributes:
-        known: The point, the length or the rectangle.
-        metres: Fitted minus known [m]; for a point and the middle of a rectangle, both along the
-            optical axis.
-        relative: The same as a share of the known value.
+        metres: Fitted minus known [m], along the axis.
+        relative: Share of the known value.
     """
 
     known: Known
@@ -155,13 +148,13 @@ class Residual:
 
 @frozen
 class Floor:
-    """The plane that was chosen as the floor.
+    """Plane that was chosen as the floor.
 
     Attributes:
-        normal: Unit normal in the camera frame, pointing up.
-        height: Height of the camera above the floor, in the map's unit before calibration.
-        area: Share of the picture's valid pixels that lie on the floor.
-        inliers: Share of the pixels that face up in the lower half of the picture and lie on it.
+        normal: Unit normal, up, in the camera frame.
+        height: Height of the camera, in the map's unit.
+        area: Share of valid pixels.
+        inliers: Share of the lower half's upward pixels.
     """
 
     normal: Vector
@@ -172,17 +165,13 @@ class Floor:
 
 @frozen
 class Calibrated:
-    """Depth in metres, and the calibration that gave it.
+    """Depth in metres, and its calibration.
 
     Attributes:
-        depth: Depth map of kind ``METRIC``.
-        fit: Conversion of the map's values to metres; ``rilievo.alignment.to_depth`` applies it
-            to another map of the same scale, such as the next frame of a video.
-        residuals: Residuals of the known facts, in their order.
-        floor: The floor, if the camera's height was known; else None.
-        field: Correction field applied after the fit; None where one factor does as well.
-        lost: Number of pixels without a positive depth after the fit; they are no longer valid.
-        warning: Warnings joined by "; "; None where there are none.
+        fit: Conversion to metres, also of maps of the same scale.
+        field: Correction after the fit.
+        lost: Pixels without positive depth, now invalid.
+        warning: Warnings joined by "; ".
     """
 
     depth: DepthMap
@@ -202,7 +191,7 @@ def calibrated(
     floor: Floor | None = None,
     remarks: Sequence[str] = (),
 ) -> Calibrated:
-    """Apply a fit to a map; pixels without a positive depth become invalid, with a warning."""
+    """Apply a fit; depth that is not positive is invalid, with a warning."""
     remarks = list(remarks)
     if depth.kind is DepthKind.METRIC:
         remarks.append(f"the model's own metres were multiplied by {fit.scale:.4g}")
@@ -228,7 +217,7 @@ def calibrated(
 
 
 def facts(calibrated: Calibrated, texts: Sequence[str]) -> Calibration:
-    """Summary of a calibration for predictions and their files."""
+    """Summary for predictions and files."""
     kinds = {type(residual.known) for residual in calibrated.residuals}
     method = KNOWN_LENGTHS
     if calibrated.floor is not None:

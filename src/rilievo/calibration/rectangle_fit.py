@@ -1,11 +1,8 @@
 """Pose of known rectangles, and the focal length that they show.
 
-The homography from the plane of a rectangle to the rays of its corners is, up to a factor, two
-columns of the rotation and the translation (Zhang, PAMI 2000), whatever the lens. With the right
-focal length these columns are at right angles and of one length, as the two vanishing points say
-(Caprile and Torre, IJCV 1990). From there all poses, and a focal length that is not known, are
-refined by least squares on the corners (Levenberg-Marquardt). From afar a rectangle looks almost as
-if mirrored at the plane across the line of sight, so both poses are tried.
+The homography from plane to rays is two columns of the rotation and the translation (Zhang, PAMI
+2000), which tell the focal length (Caprile and Torre, IJCV 1990). Levenberg-Marquardt refines all.
+From afar a rectangle looks almost mirrored, so both poses are tried.
 """
 
 import math
@@ -27,17 +24,17 @@ from rilievo.types import Camera, CameraSource
 FREE = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 """Sources of focal lengths that rectangles replace."""
 MOST_DOUBT = 0.15
-"""Largest accepted standard deviation of the logarithm of a focal length."""
+"""Largest accepted deviation of a log focal length."""
 _SPREAD = 0.5
-"""Standard deviation of the logarithm of focal lengths about the assumed one."""
+"""Deviation of log focal lengths about the assumed."""
 _MISFIT = 4.0
-"""Squared misses of the corners over those to expect, from which on they tell the error."""
+"""Squared misses over the expected that tell the error."""
 _MOST_MISS = 0.04
-"""Largest miss of the corners, as a share of the shortest side in the photograph."""
+"""Largest miss, as a share of the shortest side."""
 _APART = 4.0
-"""Least difference in squared misses between both ways round a rectangle."""
+"""Least difference of both ways round."""
 _FOCAL_LENGTHS = np.log(np.geomspace(0.4, 4.0, 9))
-"""Logarithms of focal lengths, over the assumed one, at which fits begin."""
+"""Logarithms at which fits begin."""
 _STEPS, _FEW_STEPS, _DIFFERENCE = 60, 10, 1e-6
 _OUTLINE = np.array([(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)])
 
@@ -46,12 +43,11 @@ Residuals = Callable[["RectangleFit"], Values]
 
 @frozen
 class RectanglePose:
-    """Pose of a rectangle in the camera frame.
+    """Pose in the camera frame.
 
     Attributes:
-        rectangle: The rectangle, with its sides in order.
-        R: Columns are the directions of its first side, of its second, and across.
-        t: Middle of the rectangle [m].
+        R: Directions of first side, second, and across.
+        t: Middle [m].
     """
 
     rectangle: KnownRectangle
@@ -63,23 +59,20 @@ class RectanglePose:
 
     @property
     def normal(self) -> Vector:
-        """Unit normal of its plane, towards the camera."""
+        """Unit normal towards the camera."""
         return -self.R[:, 2] * np.sign(self.R[:, 2] @ self.t)
 
     def depths(self, rays: Float64[np.ndarray, "3 n"]) -> Values:
-        """Depth of its plane along rays [m]; negative where that is behind the camera."""
+        """Depth along rays [m]; negative behind."""
         return (self.R[:, 2] @ self.t) / (self.R[:, 2] @ rays)
 
 
 @frozen
 class RectangleFit:
-    """Poses of all known rectangles in a photograph, and the camera that sees them so.
+    """Poses of all rectangles, and the camera.
 
     Attributes:
-        poses: Poses, in the order of the rectangles.
-        camera: The camera, with the focal length that fits.
-        covariance: Covariance of the logarithm of the focal length, and of each pose: a small
-            rotation after it [rad], and a translation as a share of the distance.
+        covariance: Log focal length, then each pose: rotation [rad], translation over the distance.
     """
 
     poses: tuple[RectanglePose, ...]
@@ -91,11 +84,11 @@ class RectangleFit:
 
     @property
     def doubt(self) -> float:
-        """Standard deviation of the logarithm of the focal length; 0 where it was known."""
+        """Deviation of the log focal length; 0 if known."""
         return math.sqrt(self.covariance[0, 0])
 
     def moved(self, step: Values) -> "RectangleFit":
-        """The fit with other parameters, by their differences in the order of the covariance."""
+        """Fit with parameters changed, in the covariance's order."""
         sixes = step[1:].reshape(-1, 6)
         turns = np.asarray(rotation_from_axis_angle(sixes[:, :3]))
         poses = (
@@ -110,15 +103,10 @@ def fit_rectangles(
 ) -> RectangleFit:
     """Fit the poses of known rectangles.
 
-    Args:
-        rectangles: Rectangles of one photograph.
-        camera: Camera of the photograph.
-        shape: (height, width) of the photograph [px] where the focal length is to be fitted too, of
-            a pinhole alone; None keeps that of the camera.
+    ``shape`` also fits the focal length, of a pinhole.
 
     Raises:
-        CalibrationError: If the camera cannot see a corner, no rectangle of these sides is seen so,
-            or a common thing is seen so either way round.
+        CalibrationError: If a corner is unseen, no rectangle is seen so, or either way round.
     """
     is_free = shape is not None and isinstance(camera.lens, Pinhole)
     usual = assumed_camera(shape).focal if shape is not None and is_free else None
@@ -143,13 +131,12 @@ def fit_rectangles(
 
 
 def rectangle_depth(rectangle: KnownRectangle, camera: Camera) -> float:
-    """Depth of the plane of a rectangle where its diagonals cross [m]."""
+    """Depth where the diagonals cross [m]."""
     [pose] = fit_rectangles((rectangle,), camera).poses
     return float(pose.depths(camera.rays(np.array(rectangle.middle)[:, None]))[0])
 
 
 def _in_order(rectangle: KnownRectangle, camera: Camera, usual: float | None) -> KnownRectangle:
-    """The rectangle with its sides in the order in which the corners fit better."""
     if not isinstance(rectangle.sides, str):
         return rectangle
     long, short = rectangle.lengths
@@ -168,14 +155,6 @@ def _in_order(rectangle: KnownRectangle, camera: Camera, usual: float | None) ->
 def _fitted(
     rectangles: Sequence[KnownRectangle], camera: Camera, usual: float | None
 ) -> tuple[RectangleFit, Residuals]:
-    """The best fit of all starts, and the misses that it makes least.
-
-    Args:
-        rectangles: Rectangles, with their sides in order.
-        camera: Camera.
-        usual: Assumed focal length [px] about which one that is not known is fitted; None keeps
-            that of the camera.
-    """
     residuals = _residuals(rectangles, usual)
     logs = [0.0] if usual is None else math.log(usual / camera.focal) + _FOCAL_LENGTHS
     starts = []
@@ -200,10 +179,6 @@ def _fitted(
 
 
 def _residuals(rectangles: Sequence[KnownRectangle], usual: float | None) -> Residuals:
-    """Misses of the corners in their standard deviations, eight a rectangle, of a fit.
-
-    Where the focal length is not known, the last is that of its logarithm.
-    """
     image_corners = np.array([rectangle.corners for rectangle in rectangles])
     errors = np.array([rectangle.error for rectangle in rectangles])
     sides = np.array([[*rectangle.lengths, 0.0] for rectangle in rectangles])
@@ -227,7 +202,6 @@ def _cost(residuals: Values) -> float:
 
 
 def _slopes(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m"]:
-    """Derivatives of the residuals by the parameters; a pose moves no other's corners."""
     here, count = residuals(fit), len(fit.poses)
     is_free = len(here) > 8 * count
     slopes = np.zeros((len(here), 1 + 6 * count))
@@ -245,7 +219,6 @@ def _slopes(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m
 
 
 def _refined(fit: RectangleFit, residuals: Residuals, *, steps: int = _STEPS) -> RectangleFit:
-    """The fit at the least sum of squared misses that is reached from here."""
     after, here, damping = fit, residuals(fit), 1e-3
     there, cost = here, _cost(here)
     if not math.isfinite(cost):
@@ -272,7 +245,6 @@ def _refined(fit: RectangleFit, residuals: Residuals, *, steps: int = _STEPS) ->
 
 
 def _direct(rectangle: KnownRectangle, camera: Camera) -> RectanglePose:
-    """Pose by the homography from the plane to the rays of the corners."""
     rays = camera.rays(np.array(rectangle.corners).T).T
     if not np.isfinite(rays).all():
         raise CalibrationError(
@@ -296,14 +268,12 @@ def _homography(plane: Float64[np.ndarray, "4 2"], rays: Points) -> Matrix:
 
 
 def _mirrored(pose: RectanglePose) -> RectanglePose:
-    """The pose that looks nearly alike from afar: mirrored at a plane across the line of sight."""
     sight = pose.t / np.linalg.norm(pose.t)
     x, y, _ = (pose.R - 2 * np.outer(sight, sight @ pose.R)).T
     return replace(pose, R=np.stack([x, y, np.cross(x, y)], axis=1))
 
 
 def _scaled(camera: Camera, log: float) -> Camera:
-    """The camera with a focal length whose logarithm differs."""
     if not log:
         return camera
     K = camera.needs_pinhole("a focal length by rectangles").copy()

@@ -1,4 +1,4 @@
-"""Known rectangles in a photograph (a sheet of paper, a door), and their text form."""
+"""Known rectangles in a photograph and their text form."""
 
 import math
 import re
@@ -17,38 +17,33 @@ RECTANGLES: Mapping[str, tuple[float, float]] = {
     "card": (0.0856, 0.05398),
     "euro-pallet": (1.2, 0.8),
 }
-"""Long and short side of common rectangles [m]: sheets by ISO 216 and ANSI, bank cards by ISO 7810,
-pallets by EN 13698."""
+"""Long and short side [m]: sheets by ISO 216 and ANSI, cards by ISO 7810, pallets by EN 13698."""
 CORNER_ERROR = 1.0
-"""Usual standard deviation of the column and of the row of a corner [px]."""
+"""Usual deviation of a corner [px]."""
 MOST_RECTANGLES = 8
-"""Most known rectangles of one photograph that servers take, as their poses are fitted together."""
+"""Most rectangles that servers take, fitted together."""
 _LEAST_SIDE = 2.0
 _LEAST_SINE = 0.02
-"""Sine of the angle between two sides below which three corners lie on a line."""
+"""Sine below which three corners are in line."""
 
 Corners = tuple[tuple[float, float], ...]
-"""Column and row of each corner [px]."""
 
 
 @frozen
 class KnownRectangle:
-    """A rectangle in the photograph whose sides are known.
+    """Rectangle in the photograph whose sides are known.
 
     >>> sheet = KnownRectangle(corners=((10, 9), (60, 9), (60, 80), (10, 80)), sides="a4")
     >>> str(sheet), sheet.lengths
     ('10,9,60,9,60,80,10,80,a4', (0.297, 0.21))
 
     Attributes:
-        corners: Column and row of the four corners, in order around the rectangle [px]; the centre
-            of the top-left pixel is (0, 0).
-        sides: Length of the side from the first to the second corner, and from the second to the
-            third [m]; or a name in ``RECTANGLES``, either side of which may come first.
-        error: Standard deviation of the column and of the row of a corner [px].
+        corners: Column and row of four corners in order [px].
+        sides: First to second corner, second to third [m]; or a name, either way round.
+        error: Deviation of a corner [px].
 
     Raises:
-        OptionError: If a number is not finite, a side is not positive, or the corners are not those
-            of a convex outline.
+        OptionError: If a number is not finite, a side not positive, or the outline not convex.
     """
 
     corners: Corners
@@ -84,17 +79,17 @@ class KnownRectangle:
 
     @property
     def places(self) -> Corners:
-        """Column and row of each corner [px]."""
+        """Column and row of corners [px]."""
         return self.corners
 
     @property
     def lengths(self) -> tuple[float, float]:
-        """Both sides [m]; of a name, the long one first."""
+        """Both sides [m]; of a name, the long first."""
         return RECTANGLES[self.sides] if isinstance(self.sides, str) else self.sides
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Column and row where the diagonals cross [px], seen in the middle of the rectangle."""
+        """Crossing of the diagonals [px]."""
         (ax, ay), (bx, by), (cx, cy), (dx, dy) = self.corners
         across = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx)
         share = ((bx - ax) * (dy - by) - (by - ay) * (dx - bx)) / across
@@ -102,11 +97,10 @@ class KnownRectangle:
 
     @property
     def shortest(self) -> float:
-        """Length of its shortest side in the photograph [px]."""
+        """Shortest side in the photograph [px]."""
         return min(math.dist(self.corners[at], self.corners[at - 1]) for at in range(4))
 
     def __str__(self) -> str:
-        """The text that ``parse_rectangle`` reads."""
         sides = self.sides
         what = sides if isinstance(sides, str) else f"{sides[0]:.10g}x{sides[1]:.10g}"
         numbers = [f"{number:.10g}" for at in self.corners for number in at]
@@ -115,7 +109,6 @@ class KnownRectangle:
 
 
 def _fault(corners: Corners) -> str | None:
-    """Reason why four corners are not those of a rectangle in a photograph; None if they are."""
     if min(math.dist(corners[at], corners[at - 1]) for at in range(4)) < _LEAST_SIDE:
         return (
             "it has no size in the photograph, as two corners lie on one place; columns and rows "
@@ -140,9 +133,7 @@ def _fault(corners: Corners) -> str | None:
 
 
 def parse_rectangle(text: str) -> KnownRectangle:
-    """Read ``u1,v1,u2,v2,u3,v3,u4,v4,what``: a name of ``RECTANGLES``, or ``90cm x 2.1m``.
-
-    A last part such as ``0.5px`` is the error of a corner.
+    """Read ``u1,v1,u2,v2,u3,v3,u4,v4,what``: a name, or ``90cm x 2.1m``; ``0.5px`` may follow.
 
     Raises:
         OptionError: If the text is anything else.
@@ -168,7 +159,6 @@ def parse_rectangle(text: str) -> KnownRectangle:
 
 
 def _sides_of(sides: object) -> tuple[float, float] | str:
-    """Sides as numbers [m], or a name of ``RECTANGLES``: of a text, or of two numbers or texts."""
     read = parse_sides(sides) if isinstance(sides, str) else sides
     if isinstance(read, str):
         if read.lower() not in RECTANGLES:
@@ -188,7 +178,7 @@ def _sides_of(sides: object) -> tuple[float, float] | str:
 
 
 def parse_sides(text: str) -> tuple[float, float] | str:
-    """Read two sides [m], or a name; the first without a unit has that of the second.
+    """Read two sides [m], or a name; the unit of the second is the first's too.
 
     >>> parse_sides("90 x 210cm")
     (0.9, 2.1)

@@ -1,8 +1,4 @@
-"""Sparse depth from another instrument: lidar, a phone's depth camera, COLMAP's points in a view.
-
-A map with gaps, or a list of points, becomes known points spread over the picture. ``calibrate``
-fits scale, shift and a smooth field to them.
-"""
+"""Sparse depth of another instrument, as known points spread over the picture."""
 
 from pathlib import Path
 
@@ -27,11 +23,11 @@ from rilievo.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
 
 MOST_POINTS = 200
-"""Largest number of points; more are reduced to one per grid cell, that of median depth."""
+"""Most points; more are reduced to medians of a grid."""
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 
 _PROPORTIONS = 0.02
-"""Largest relative difference between the proportions of a map and those of the photograph."""
+"""Largest relative difference of aspect ratios."""
 
 
 @frozen
@@ -39,10 +35,9 @@ class SparseDepth:
     """Depth of another instrument.
 
     Attributes:
-        points: Known points, spread over the picture.
-        measured: Map [m], 0 where there is none, of a sensor that measured more than a hundredth of
-            its pixels; None of fewer.
-        reading: Reading of its numbers; without facts of lists and arrays.
+        points: Known points.
+        measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
+        reading: Reading of its numbers.
     """
 
     points: tuple[KnownPoint, ...]
@@ -51,16 +46,12 @@ class SparseDepth:
 
 
 def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> SparseDepth:
-    """Read depth of another instrument from a map or list.
-
-    A model of COLMAP holds places in the scene, and needs the pose of each photograph.
+    """Read depth of another instrument.
 
     Args:
-        path: Map of depth along the optical axis in which 0 and NaN are gaps, with the aspect
-            ratio of the photograph; or a text file of lines ``u v metres``.
-        shape: (height, width) of the photograph [px].
-        unit: Metres per count, required for maps of integers that do not state it; None means 1
-            for floats.
+        path: Map along the axis, 0 and NaN as gaps, or lines ``u v metres``.
+        shape: Height and width of the photograph.
+        unit: Metres per count, required for integers that do not state it.
     """
     if path.stem.lower() == "points3d":
         raise InputError(
@@ -91,7 +82,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
 def of_array(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
 ) -> SparseDepth:
-    """Depth of another instrument from an array in metres, or of counts with their unit."""
+    """Depth of an array in metres, or counts."""
     metres = _metres(np.asarray(depth), shape, unit, "sparse")
     points = _of_map(metres, shape)
     if not len(points):
@@ -107,7 +98,6 @@ def _sparse(
 
 
 def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> None:
-    """Refuse maps that say of themselves that they hold no metres along the axis."""
     if stated.kind not in (None, DepthKind.METRIC):
         raise InputError(
             (
@@ -125,7 +115,6 @@ def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> Non
 
 
 def _drawn(points: Points, shape: tuple[int, int]) -> Field:
-    """A list of points as a map at the photograph's size."""
     metres = np.zeros(shape, np.float32)
     columns, rows = np.floor(points[:, :2].T + 0.5).astype(int)
     metres[np.minimum(rows, shape[0] - 1), np.minimum(columns, shape[1] - 1)] = points[:, 2]
@@ -133,13 +122,7 @@ def _drawn(points: Points, shape: tuple[int, int]) -> Field:
 
 
 def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple[KnownPoint, ...]:
-    """Known points of the depth [m] that is embedded in a photograph's file.
-
-    Args:
-        own: Embedded depth; its ``metres`` must be set.
-        shape: (height, width) of the photograph [px].
-        camera: Intrinsics of the photograph, which convert distances along rays to depth.
-    """
+    """Known points of a file's depth, whose ``metres`` are set."""
     assert own.metres is not None, "the caller asked"
     height, width = own.metres.shape
     # Editors crop and rotate photographs and leave the embedded maps unchanged.
@@ -161,11 +144,7 @@ def _known(points: Points) -> tuple[KnownPoint, ...]:
 def plausible(
     depth: DepthMap, points: tuple[KnownPoint, ...]
 ) -> tuple[tuple[KnownPoint, ...], str | None]:
-    """Drop points that contradict a map; returns the rest and a warning, None if none is dropped.
-
-    Instruments err at edges, where a ray hits the background. Points whose scale is far from the
-    median scale are left out; for kinds with a shift, points far from a robust line.
-    """
+    """Drop points that contradict a map, with a warning; instruments err at edges."""
     inside = where_valid(depth, points)
     if not inside:
         raise CalibrationError("no point of sparse depth lies where the model gives depth")
@@ -185,12 +164,11 @@ def plausible(
 
 
 def where_valid(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:
-    """Points at which the map has depth."""
+    """Points where the map has depth."""
     return [point for point in points if depth.valid[place(depth, pixel_of(point))]]
 
 
 def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
-    """Logarithm of depth over truth at each point, after a fit that is robust to outliers."""
     fit = scale_and_shift(says, metres, depth)
     fitted = fit.scale * says + fit.shift
     ahead = fitted > 0
@@ -200,7 +178,7 @@ def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
 
 
 def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
-    """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid."""
+    """Reduce to ``MOST_POINTS``, medians of a grid's cells."""
     points = _one_a_pixel(points)
     if len(points) <= MOST_POINTS:
         return points
@@ -215,7 +193,6 @@ def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m
 
 
 def _one_a_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:
-    """Keep the first of the points that share a pixel."""
     pixels = np.floor(points[:, :2] + 0.5).astype(int)
     _, first = np.unique(pixels, axis=0, return_index=True)
     return points[np.sort(first)]
@@ -245,7 +222,6 @@ def _listed(path: Path, shape: tuple[int, int]) -> Points:
 def _metres(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None, name: str
 ) -> Field:
-    """A map in metres, 0 where there is none, whose proportions are the photograph's."""
     if depth.ndim != 2 or not depth.size:
         raise InputError(f"has shape {depth.shape}, expected (height, width)", path=name)
     if unit is None and depth.dtype.kind in "ui":
@@ -276,7 +252,6 @@ def _of_map(metres: Field, shape: tuple[int, int]) -> Points:
 
 
 def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> Points:
-    """Column, row [px in the photograph] and depth [m] of a map's pixels, at another size."""
     down, across = shape[0] / metres.shape[0], shape[1] / metres.shape[1]
     rows, columns = np.nonzero(np.isfinite(metres) & (metres > 0))
     # Pixel centres map to pixel centres.

@@ -1,4 +1,4 @@
-"""Files of sparse depth beside photographs, which are found before any is read."""
+"""Files of sparse depth beside photographs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
 
 
 def find_sparse(folder: Path, photo: Path) -> Path:
-    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it."""
+    """Sparse depth of a photograph: ``folder`` if a file, else one in it."""
     if not folder.is_dir():
         return folder
     files = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
@@ -24,7 +24,7 @@ def find_sparse(folder: Path, photo: Path) -> Path:
 
 
 def sparse_files(folder: Path) -> Iterator[Path]:
-    """Files of a folder that may hold a photograph's sparse depth."""
+    """Possible files of sparse depth."""
     for path in folder.rglob("*"):
         if path.suffix in (*MAPS, *LISTS) and path.is_file():
             yield path

@@ -1,1 +1,1 @@
-"""Printed markers, by which a photograph states its metres."""
+"""Printed markers, which state metres."""

@@ -16,7 +16,7 @@ PAPERS: Mapping[str, tuple[float, float]] = {"a4": (0.210, 0.297), "letter": (0.
 """Width and height of sheets [m]."""
 FORMATS = {".pdf": "PDF", ".png": "PNG"}
 FAMILY_SIZE = 587
-"""Number of markers in the family 36h11."""
+"""Markers of the family 36h11."""
 _DOTS, _INCH = 300, 0.0254
 _MARGIN, _GAP, _FOOT, _RULER = 0.015, 0.020, 0.030, 0.1
 _CELLS = 8
@@ -24,14 +24,14 @@ _CELLS = 8
 
 @frozen
 class Page:
-    """A page of markers that was written."""
+    """Page of markers that was written."""
 
     side: float
     ids: range
 
 
 def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int = 0) -> Page:
-    """Write a page with as many markers as fit, and a line for checking the printed size."""
+    """Write a page of markers, with a line to check its size."""
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"'{path.name}' has no suffix of a page; expected .pdf or .png")
     if paper not in PAPERS:
@@ -85,7 +85,6 @@ def _write(page: Image.Image, at: tuple[float, float], text: str) -> None:
 
 
 def _foot(page: Image.Image, side: float, height: float) -> None:
-    """Draw the line of known length, and the command for using the markers."""
     draw, level = ImageDraw.Draw(page), height - _MARGIN - 0.012
     ends = [(_px(_MARGIN + offset), _px(level)) for offset in (0.0, _RULER)]
     draw.line(ends, fill=0, width=4)

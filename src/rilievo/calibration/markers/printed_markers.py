@@ -1,7 +1,6 @@
-"""Printed markers: AprilTags of family 36h11, found by OpenCV (extra ``markers``).
+"""Printed markers: AprilTags 36h11, by OpenCV (extra ``markers``).
 
-Edwin Olson, "AprilTag: a robust and flexible visual fiducial system", ICRA 2011. The four corners
-of a square of known size are a known rectangle (``rilievo.calibration.rectangle_fit``).
+Edwin Olson, "AprilTag: a robust and flexible visual fiducial system", ICRA 2011.
 """
 
 from collections.abc import Sequence
@@ -15,32 +14,27 @@ from rilievo.shapes import Float64, Pixels
 
 EXTRA = "markers"
 LEAST_SIDE = 16.0
-"""Shortest side [px] of a usable marker; smaller ones are too inaccurate."""
+"""Shortest usable side [px]."""
 CORNER_NOISE = 0.25
-"""Standard deviation of a corner's position [px]."""
+"""Deviation of a corner [px]."""
 
 
 @frozen
 class Marker:
-    """One printed square in a photograph.
-
-    Attributes:
-        id: Number of the marker in its family.
-        corners: Column and row [px] of the four corners, clockwise from the marker's own top left.
-    """
+    """Printed square: number, and corners [px] clockwise from its top left."""
 
     id: int
     corners: Float64[np.ndarray, "4 2"]
 
     @property
     def side(self) -> float:
-        """Length of the shortest side [px]."""
+        """Shortest side [px]."""
         turned = np.roll(self.corners, -1, axis=0)
         return float(np.linalg.norm(turned - self.corners, axis=1).min())
 
 
 def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
-    """Find the markers in a photograph that are large enough to use."""
+    """Find markers large enough to use."""
     with needing("", EXTRA, option="markers"):
         import cv2
     settings = cv2.aruco.DetectorParameters()
@@ -57,11 +51,7 @@ def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
 
 
 def squares_of(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, ...]:
-    """Known rectangles that markers are.
-
-    Args:
-        markers: Markers of one photograph.
-        side: Side of the black squares [m].
+    """Known rectangles of markers with this side [m].
 
     Raises:
         CalibrationError: If there is none.
