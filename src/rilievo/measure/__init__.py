@@ -1,4 +1,4 @@
-"""Distances, lengths, heights, areas and angles in a photograph, each with an expected range."""
+"""Distances, lengths, heights, areas and angles, each with an expected range."""
 
 from typing import NoReturn
 

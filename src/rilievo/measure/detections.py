@@ -1,4 +1,4 @@
-"""Files of detected boxes and masks: COCO's JSON, tables of CSV, folders of YOLO's texts, PNG."""
+"""Files of detections: COCO's JSON, CSV, YOLO's texts, PNG masks."""
 
 import csv
 from collections import defaultdict
@@ -34,34 +34,28 @@ _EXPECTED = (
 _MOST_THINGS = 1_000
 """Most things of a PNG mask."""
 _MOST_CORNERS = 10_000
-"""Most corners of the polygons of a mask."""
 _MOST_FAULTS = 5
 
 Key = tuple[str, int | None]
-"""Photograph, as the path without suffix or a number, "" for any; and the frame of a video."""
+"""Photograph by path without suffix or number, "" for any; and frame."""
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
-"""Rows by their places in a file."""
+"""Rows by their places."""
 
 
 @frozen
 class DetectionTable:
-    """Regions of many photographs or frames.
-
-    Attributes:
-        regions: Regions by photograph and frame.
-        faults: One line for each row that is skipped; the last one counts those not listed.
-    """
+    """Regions of many photographs or frames; ``faults`` are lines on skipped rows."""
 
     regions: Mapping[Key, Sequence[Region]]
     faults: tuple[str, ...] = ()
 
     def of(self, photo: Path, frame: int | None = None) -> Sequence[Region]:
-        """Regions of a photograph, or of a frame of a video, counted from 0."""
+        """Regions of a photograph or frame from 0."""
         key = self.key_of(photo, frame)
         return () if key is None else self.regions[key]
 
     def key_of(self, photo: Path, frame: int | None = None) -> Key | None:
-        """Key of the regions of a photograph or frame; None if it has none."""
+        """Key of these regions."""
         parts = photo.absolute().with_suffix("").parts[1:]
         names = ["/".join(parts[first:]) for first in range(len(parts))]
         names += [str(int(parts[-1]))] if is_whole(parts[-1]) else []
@@ -71,7 +65,7 @@ class DetectionTable:
         return next((key for key in keys if key in self.regions), None)
 
     def unused(self, keys: Container[Key | None]) -> str:
-        """Photographs and frames that have regions and are none of these; "" without any."""
+        """Photographs and frames with regions that are none of these."""
         names = [
             photo if frame is None else f"{photo} frame {frame}".lstrip()
             for photo, frame in self.regions
@@ -82,14 +76,11 @@ class DetectionTable:
 
 
 def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
-    """Read the boxes, or the masks, of a detector.
-
-    A row that is broken is skipped and told. Places are counted from the corner of the first
-    pixel, as detectors do.
+    """Read boxes or masks of a detector, from pixels' corners; broken rows are told.
 
     Args:
-        path: JSON, CSV, or a folder with a text of YOLO for each photograph; of masks JSON or PNG.
-        masks: Whether masks are read and boxes left.
+        path: JSON, CSV, or a folder of YOLO's texts; of masks JSON or PNG.
+        masks: Whether masks are read.
 
     Raises:
         InputError: If the file is of another kind, or no row can be read.
@@ -172,7 +163,6 @@ def _yolo_rows(folder: Path) -> Rows:
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Value of the first of some names that has one, as a text; "" without any."""
     return next((str(row[name]).strip() for name in names if row.get(name) not in (None, "")), "")
 
 
@@ -198,7 +188,6 @@ def _boxed(row: Mapping[str, Any]) -> Region:
 
 
 def _masked(row: Mapping[str, Any]) -> Region:
-    """Region of COCO's segmentation: run lengths, as numbers or packed in a text, or polygons."""
     outline = row.get("segmentation")
     if isinstance(outline, dict):
         (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
@@ -222,7 +211,7 @@ def _masked(row: Mapping[str, Any]) -> Region:
 
 
 def _unpacked(text: str) -> list[int]:
-    """Run lengths of COCO's packed text: five bits a character, differences to the second last."""
+    """COCO's packed run lengths: five bits a character, differences to the second last."""
     counts: list[int] = []
     value = shift = 0
     for character in text:
@@ -239,7 +228,6 @@ def _unpacked(text: str) -> list[int]:
 
 
 def _label_regions(path: Path) -> Sequence[Region]:
-    """Things of a PNG: pixels of one number are one thing, and 0 is none."""
     labels = read_map(path)
     values = np.unique(labels[labels > 0])
     if not 0 < len(values) <= _MOST_THINGS:

@@ -1,4 +1,4 @@
-"""Circumstances of a measurement: its place, and the origin of its metres."""
+"""Circumstances of a measurement: place, and origin of metres."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -31,46 +31,32 @@ from rilievo.types import Camera, CameraSource, Prediction
 AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
 
 Place = tuple[float, float, float, float]
-"""Column, row, depth, and share of a known length that points away from the camera."""
+"""Column, row, depth, and share of a known length that points away."""
 
 UNKNOWN_FAR = 0.5
-"""Distance, in widths of the photograph, that is assumed if nothing in the picture was known."""
+"""Distance, in widths, if nothing was known."""
 _DOUBT_PIXELS = 4_000
 SAME_END = 1.0
-"""Most pixels between an end of a known length and that of the same line measured again."""
+"""Most pixels between ends of a line measured again."""
 
 
 @frozen
 class Grounds:
-    """Parts of expected errors that all measurements of a prediction share.
-
-    Each known rectangle is fitted for them.
-
-    Attributes:
-        places: Result of ``known_places``.
-        disagreement: Result of ``disagreement_of``.
-    """
+    """Parts of expected errors that all measurements share."""
 
     places: tuple[Place, ...]
     disagreement: float
 
 
 def grounds_of(prediction: Prediction) -> Grounds:
-    """Compute what all measurements of a prediction share."""
+    """Compute what all measurements share."""
     return Grounds(places=tuple(known_places(prediction)), disagreement=disagreement_of(prediction))
 
 
 def expected_of_line(
     prediction: Prediction, first: Vector, second: Vector, grounds: Grounds | None = None
 ) -> float:
-    """Expected error of the logarithm of the distance between two points in the camera frame.
-
-    Args:
-        prediction: Prediction in metres, with its camera.
-        first: Point in the camera frame [m].
-        second: Another.
-        grounds: Result of ``grounds_of``, to reuse for many lines; computed if None.
-    """
+    """Expected log error of a distance between two points [m]; ``grounds`` may be reused."""
     stated = _error_of_measured(prediction)
     if stated is not None:
         return stated
@@ -82,13 +68,7 @@ def expected_of_line(
 def expected_of_distance(
     prediction: Prediction, at: Vector, grounds: Grounds | None = None
 ) -> float:
-    """Expected error of the logarithm of the distance to a point in the camera frame.
-
-    Args:
-        prediction: Prediction in metres, with its camera.
-        at: Point in the camera frame [m].
-        grounds: Result of ``grounds_of``, to reuse for many points; computed if None.
-    """
+    """Expected log error of the distance to a point [m]."""
     stated = _error_of_measured(prediction)
     if stated is not None:
         return stated
@@ -98,7 +78,7 @@ def expected_of_distance(
 
 
 def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
-    """Expected error of the logarithm of a distance over another in the photograph."""
+    """Expected log error of a distance over another."""
     circumstances = Circumstances(
         method="known points",
         far=UNKNOWN_FAR,
@@ -111,7 +91,6 @@ def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
 
 
 def _error_of_measured(prediction: Prediction) -> float | None:
-    """Error of the logarithm of depth that a sensor's own pixels tell; None without a sensor."""
     calibration = prediction.calibration
     if calibration is None or calibration.method != MEASURED:
         return None
@@ -120,7 +99,7 @@ def _error_of_measured(prediction: Prediction) -> float | None:
 
 
 def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
-    """Add the expected error to a prediction's calibration."""
+    """Add the expected error to a calibration."""
     if metric.calibration is None:
         return metric
     error = expected_of_depth(metric)
@@ -134,7 +113,7 @@ def circumstances_of_line(
     second: Vector,
     facts: Sequence[Place] | None = None,
 ) -> Circumstances:
-    """Circumstances of a length between two points in the camera frame; facts as of a point."""
+    """Circumstances of a length between two points."""
     middle = (first + second) / 2
     apart = float(np.linalg.norm(second - first))
     deep = abs(float(np.linalg.norm(second)) - float(np.linalg.norm(first)))
@@ -143,12 +122,7 @@ def circumstances_of_line(
 
 
 def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
-    """Expected error of the logarithm of depth: the median over a grid in the picture.
-
-    Args:
-        prediction: Prediction in metres, with its camera.
-        places: Number of places along each side of the grid.
-    """
+    """Expected log error of depth, the median over a grid of ``places``²."""
     depth, camera = prediction.depth, prediction.known_camera
     height, width = depth.shape
     errors, facts = [], known_places(prediction)
@@ -164,11 +138,7 @@ def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
 
 
 def disagreement_of(prediction: Prediction) -> float:
-    """Error of the logarithm that a share ``COVERAGE`` of what is known stays below after the fit.
-
-    Where ``MANY`` facts or more disagree with the fitted depth, so will what is measured; 0 of
-    fewer, which fit in any case.
-    """
+    """Log error that ``COVERAGE`` of ``MANY`` facts or more stay below; 0 of fewer."""
     calibration = prediction.calibration
     if (
         calibration is None
@@ -194,15 +164,7 @@ def circumstances_at(
     along: float = 0.0,
     facts: Sequence[Place] | None = None,
 ) -> Circumstances:
-    """Circumstances of a quantity at a point in the camera frame.
-
-    Args:
-        prediction: Prediction in metres, with its camera.
-        at: Point in the camera frame [m].
-        along: Share of a measured line that points away from the camera.
-        facts: Result of ``known_places`` for the prediction, to reuse for many points; computed if
-            None.
-    """
+    """Circumstances at a point [m]; ``along`` is the share that points away."""
     camera, method = prediction.known_camera, method_of(prediction)
     assumed, doubt, anchored = is_assumed(camera), doubt_of(prediction), misfit_of(prediction)
     facts = known_places(prediction) if facts is None else facts
@@ -233,7 +195,7 @@ def circumstances_at(
 
 
 def misfit_of(prediction: Prediction) -> Misfit | None:
-    """Disagreement of anchored depth with the embedded model's; None of depth of another origin."""
+    """Disagreement of anchored depth; None for other."""
     depth = prediction.depth_or_none
     anchoring = prediction.anchoring if depth is not None and depth.is_depth else None
     if anchoring is None or anchoring.residual is None or anchoring.rank_correlation is None:
@@ -245,7 +207,7 @@ def misfit_of(prediction: Prediction) -> Misfit | None:
 
 
 def doubt_of(prediction: Prediction) -> float:
-    """Doubt of a photograph, in ``Circumstances.doubt``."""
+    """Doubt of a photograph."""
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
         return USUAL_DOUBT  # ranges were fitted with the model's own confidence
@@ -257,12 +219,12 @@ def doubt_of(prediction: Prediction) -> float:
 
 
 def is_assumed(camera: Camera) -> bool:
-    """Whether the focal length of a camera is a guess, in ``Circumstances.assumed``."""
+    """Whether the focal length is a guess."""
     return camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 
 
 def method_of(prediction: Prediction) -> str:
-    """Method that gave the metres, as in ``Circumstances.method``."""
+    """Method that gave the metres."""
     calibration = prediction.calibration
     if calibration is None:
         return "model"
@@ -276,7 +238,7 @@ def method_of(prediction: Prediction) -> str:
 
 
 def known_places(prediction: Prediction) -> list[Place]:
-    """Places in the picture of all known facts."""
+    """Places of all known facts."""
     places = []
     for fact in _facts(prediction):
         with suppress(RilievoError):
@@ -285,7 +247,7 @@ def known_places(prediction: Prediction) -> list[Place]:
 
 
 def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float | None:
-    """Length [m] of a line that the user gave; None for other lines."""
+    """Length [m] of a line that the user gave."""
     ends = np.array([[first.u, first.v], [second.u, second.v]])
     for fact in known_lengths(prediction):
         line_ends = np.array([[fact.u1, fact.v1], [fact.u2, fact.v2]])
@@ -295,7 +257,7 @@ def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float |
 
 
 def known_distance(prediction: Prediction, at: Pixel) -> float | None:
-    """Distance along the ray of a point [m] that the user gave; None for other points."""
+    """Distance along a ray [m] that the user gave."""
     for fact in _facts(prediction):
         if isinstance(fact, KnownPoint) and (
             max(abs(fact.u - at.u), abs(fact.v - at.v)) <= SAME_END
@@ -312,12 +274,11 @@ def known_lengths(prediction: Prediction) -> list[KnownLength]:
 
 
 def known_rectangles(prediction: Prediction) -> list[KnownRectangle]:
-    """Rectangles that the user gave, and printed markers."""
+    """Rectangles of the user, and markers."""
     return [fact for fact in _facts(prediction) if isinstance(fact, KnownRectangle)]
 
 
 def _facts(prediction: Prediction) -> Iterator[Known]:
-    """Known points, lengths, rectangles; the height of a camera has no place in the picture."""
     for text in () if prediction.calibration is None else prediction.calibration.asked:
         with suppress(RilievoError):
             yield parse_known(text)

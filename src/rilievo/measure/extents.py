@@ -1,4 +1,4 @@
-"""Distance and size of the thing in a box or a mask, and an upright box around it."""
+"""Distance and size of the thing in a region, and an upright box."""
 
 import math
 from contextlib import suppress
@@ -18,46 +18,40 @@ from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
 from rilievo.types import Prediction
 
 LEAST_PIXELS = 12
-"""Fewest pixels with depth that a thing has."""
+"""Fewest pixels of a thing."""
 MOST_POINTS, MOST_TURNED = 20_000, 1_000
 """Numbers of points of a region that are read, and of which the turn of a box is found."""
 BIN = 0.02
-"""Width of the bins of log distance in which the mode is searched."""
+"""Width of bins of log distance."""
 VALLEY, VALLEY_OF_MASK = 0.15, 0.03
 """Share of the mode's density below which the thing ends, in a box and in a mask."""
 SIDES = (0.01, 0.99)
-"""Shares of the thing's points between which its extent is taken."""
+"""Shares of points between which the extent lies."""
 FLAT_UP = math.cos(math.radians(35))
 LOW, LOWEST = 0.2, 0.05
 """Heights in heights of the camera up to which what faces up, and anything, is the floor."""
 MOST_FLOOR = 0.9
-"""Share of a region on the floor above which the thing is the floor, such as a rug."""
+"""Share on the floor of a thing that is the floor, such as a rug."""
 NEAREST = 0.1
-"""Share of the thing within its nearest distance."""
+"""Share within its nearest distance."""
 STANDS = 0.25
-"""Share of a thing's height by which what is seen of it may begin above the floor it stands on."""
+"""Share of its height above the floor where it may begin."""
 OUTLINE = {"width": 0.19, "height": 0.19, "depth": 0.8}
-"""Errors of the logarithm of each size over the distance that eight in ten things stay below."""
+"""Log errors of sizes over the distance, of eight in ten."""
 TURN_ERROR = 35.0
-"""Error of the turn of a box [degrees] that eight in ten stay below."""
+"""Error of a box's turn [degrees], of eight in ten."""
 FOOT_ERROR, TILT_ERROR = 0.15, 0.01
 """Errors of the logarithm of a distance by where a thing stands: of any, and for each camera height
 of it, as a camera is not quite level."""
 FOCAL_ERROR = 0.35
-"""Error of the logarithm of an assumed focal length, which sizes have too."""
+"""Log error of an assumed focal length."""
 LEAST_DROP = 1e-3
-"""Slope below the horizon from which a line of sight meets the floor."""
+"""Least slope below the horizon that meets the floor."""
 
 
 @frozen
 class RangedPoint:
-    """A point in space.
-
-    Attributes:
-        position: Place in the camera frame, x right, y down, z forward [m].
-        distance: Straight distance from the camera [m], with the range in which the point lies
-            along its ray.
-    """
+    """Point [m] in the camera frame, with its distance and range."""
 
     position: tuple[float, ...]
     distance: Measurement
@@ -65,16 +59,13 @@ class RangedPoint:
 
 @frozen
 class UprightBox:
-    """Box around what is seen of a thing, with four vertical edges.
+    """Box around what is seen of a thing, with vertical edges.
 
     Attributes:
-        centre: Middle of the box.
-        width: Horizontal side [m] that is turned by ``yaw`` from the camera's right.
-        height: Vertical side [m].
-        depth: Horizontal side [m] at a right angle to ``width``.
-        yaw: Turn about the vertical [degrees], -45 to 45; positive if its right side is farther.
-        corners: Eight corners: those below, then those above, each left before right, and near
-            before far.
+        width: Horizontal side [m] turned by ``yaw``.
+        depth: Other horizontal side [m].
+        yaw: Turn [degrees], -45 to 45; positive if its right side is farther.
+        corners: Below, then above, left before right, near before far.
     """
 
     centre: RangedPoint
@@ -87,19 +78,16 @@ class UprightBox:
 
 @frozen
 class RegionMeasurement:
-    """Distance and size of the thing in a region of a photograph.
+    """Distance and size of the thing in a region.
 
     Attributes:
-        name: Name of the thing; "" if it is not known.
-        box: First column and row, and last ones, of the region in the picture [px].
-        share: Share of the region's pixels that show the thing.
-        distance: Median distance from the camera [m].
-        nearest: Distance that the nearest tenth of the thing lies within [m].
+        box: First column and row, and last ones [px].
+        share: Share of pixels that show the thing.
+        distance: Median distance [m].
+        nearest: Distance of the nearest tenth [m].
         width: Horizontal extent across the view [m].
-        height: Vertical extent [m].
-        depth: Horizontal extent of what is seen, along the view [m].
-        upright: Box on the floor; None where no floor is visible.
-        remarks: Remarks, a sentence each.
+        depth: Visible extent along the view [m].
+        upright: Box on a visible floor.
     """
 
     name: str
@@ -114,25 +102,19 @@ class RegionMeasurement:
     remarks: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Name, distance and sizes in one line."""
         return self.text_in("m")
 
     def text_in(self, unit: str) -> str:
-        """Name, distance and sizes in one line, with the name of the unit of lengths."""
+        """Name, distance and sizes in one line, in a unit."""
         names = ("distance", "nearest", "width", "height", "depth")
         sizes = ", ".join(f"{name} {getattr(self, name).text_in(unit)}" for name in names)
         return f"{self.name or 'thing'}: {sizes}; {100 * self.share:.0f} % of its region"
 
 
 class Extents:
-    """Regions of one prediction in metres, whose floor and known facts are looked at once."""
+    """Regions of one prediction, with its floor and facts."""
 
     def __init__(self, prediction: Prediction) -> None:
-        """Look for the floor.
-
-        Raises:
-            CalibrationError: If depth is not in metres.
-        """
         self.prediction, self.camera = prediction, metric_camera(prediction)
         self.is_assumed = is_assumed(self.camera)
         self.grounds = grounds_of(prediction)
@@ -181,11 +163,9 @@ class Extents:
         )
 
     def _size_error(self, error: float) -> float:
-        """Error of the logarithm of sizes, by that of their distance."""
         return math.hypot(error, FOCAL_ERROR) if self.is_assumed else error
 
     def _foot(self, u: float, v: float) -> float:
-        """Distance at which a pixel's line of sight meets the street; infinite without one."""
         if self.floor is None or not self.is_street:
             return math.inf
         ray = self.camera.rays(np.array([u, v], np.float64))
@@ -194,13 +174,6 @@ class Extents:
         return self.floor.height / drop if drop > LEAST_DROP else math.inf
 
     def _thing(self, region: Region, mask: Mask, first: tuple[int, int]) -> tuple[Points, float]:
-        """Points of the thing in the camera frame, and the share of the region that it covers.
-
-        Args:
-            region: The region.
-            mask: Mask of the region in the part of the picture that it lies in.
-            first: First row and column of that part.
-        """
         step, is_box = max(1, math.isqrt(mask.size // MOST_POINTS)), region.is_box
         mask = mask[::step, ::step]
         down, right = (
@@ -229,7 +202,6 @@ class Extents:
     def _above_floor(
         self, visible_pixels: Mask, place: tuple[slice, ...], space: np.ndarray
     ) -> Mask:
-        """Pixels of a box that do not show the floor, unless nearly all of them do."""
         floor, normals = self.floor, self.prediction.normals
         if floor is None:
             return visible_pixels
@@ -242,7 +214,6 @@ class Extents:
         return above if above.sum() > (1 - MOST_FLOOR) * visible_pixels.sum() else visible_pixels
 
     def _upright(self, points: Points, error: float) -> UprightBox | None:
-        """The box of the least ground area, which stands on the floor if the thing does."""
         if self.floor is None:
             return None
         yaw = least_area(points @ self.axes.T)
@@ -263,14 +234,14 @@ class Extents:
 
 
 def find_ground(prediction: Prediction) -> Floor | None:
-    """The floor of a prediction; None where none is visible."""
+    """Floor of a prediction, if visible."""
     with suppress(CalibrationError):
         return find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     return None
 
 
 def is_street(prediction: Prediction, floor: Floor) -> bool:
-    """Whether the floor is that of a deep place, and tells distances: its height is known."""
+    """Whether the floor of a deep place tells distances."""
     calibration, place = prediction.calibration, (slice(None, None, 4),) * 2
     if calibration is None or calibration.method != "camera height":
         return False
@@ -279,7 +250,7 @@ def is_street(prediction: Prediction, floor: Floor) -> bool:
 
 
 def visible(prediction: Prediction, place: tuple[slice, ...]) -> Mask:
-    """Pixels of a part of the picture that have depth and are no sky."""
+    """Pixels with depth and no sky."""
     valid, sky = prediction.depth.valid[place], prediction.sky
     return valid if sky is None else valid & ~sky[place]
 
@@ -290,12 +261,10 @@ def _ranged_point(at: Vector, error: float) -> RangedPoint:
 
 
 def _ends(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
-    """Ends of the extent of points along axes."""
     return np.quantile(points @ axes.T, SIDES, axis=0)
 
 
 def _sizes(ends: Float64[np.ndarray, "2 3"], yaw: float, error: float) -> dict[str, Measurement]:
-    """Width, height and depth of a box that is turned [rad] against the view, with ranges."""
     c, s = math.cos(yaw), math.sin(yaw)
     width, height, depth = OUTLINE.values()
     outline = math.hypot(c * width, s * depth), height, math.hypot(s * width, c * depth)
@@ -306,13 +275,7 @@ def _sizes(ends: Float64[np.ndarray, "2 3"], yaw: float, error: float) -> dict[s
 
 
 def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarray, "n"]:
-    """Mask of the values around the mode of their density, as far as it is dense.
-
-    Args:
-        logs: Logarithms of distances.
-        weight: Weight of each in the density.
-        valley: Share of the mode's density below which values are none of its own.
-    """
+    """Values around the mode of their density, down to the share ``valley``."""
     places = ((logs - logs.min()) / BIN).astype(int)
     density = np.convolve(np.bincount(places, weight), [1, 2, 3, 2, 1])[2:-2]
     peak = density.argmax()
@@ -323,17 +286,12 @@ def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarra
 
 
 def least_area(level: Points) -> float:
-    """Turn [radians] of the upright box of least ground area around points, -45 to 45 degrees.
-
-    Args:
-        level: Points to the right, up and forward.
-    """
+    """Turn [rad] of the upright box of least ground area, -45 to 45 degrees."""
     some = level[:: max(1, len(level) // MOST_TURNED)]
     turns = np.radians(np.arange(-45, 45)).tolist()
     return min(turns, key=lambda yaw: np.prod(np.ptp(_ends(some, _turned(yaw))[:, ::2], axis=0)))
 
 
 def _turned(yaw: float) -> Matrix:
-    """Rows: right, up and forward of a frame that is turned [rad] about the vertical."""
     c, s = math.cos(yaw), math.sin(yaw)
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])

@@ -1,4 +1,4 @@
-"""Measurements asked for by texts, and their JSON."""
+"""Measurements by texts, and their JSON."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from rilievo.measured_quantity import Measurement
 from rilievo.types import Prediction
 
 COVERAGE = 0.8
-"""Share of measurements whose truth should lie in their range."""
+"""Share of measurements within their range."""
 _RANGED = (
     *("distance", "nearest", "width", "height", "depth"),
     *("box_width", "box_height", "box_depth", "box_yaw"),
 )
 
 Words = Callable[[object], str]
-"""Text of a remark, with options as a door spells them."""
+"""Text of a remark, as a door spells it."""
 
 
 def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
-    """Parse texts ``U,V``, column and row [px]."""
+    """Parse texts ``U,V`` [px]."""
     points = []
     for text in texts:
         try:
@@ -40,12 +40,6 @@ def asked_quantity(
     texts: Sequence[str], *, angle: bool, distance: str | None, height: str | None
 ) -> tuple[str, list[tuple[float, float]]]:
     """Quantity that options ask for, and its points.
-
-    Args:
-        texts: Points ``U,V``: two for a length, three or more for an area.
-        angle: Whether two points are for the angle between their surfaces.
-        distance: Point whose distance from the camera is asked for.
-        height: Point whose height above the floor is asked for.
 
     Raises:
         OptionError: If nothing, or more than one quantity, is asked for.
@@ -81,14 +75,7 @@ def measure_points(
     *,
     in_plane: bool = False,
 ) -> Measurement:
-    """Measure a quantity.
-
-    Args:
-        prediction: Prediction in metres.
-        points: (column, row) [px]: one for a distance or a height, two for a length or an angle,
-            three or more for an area.
-        what: Name of the quantity.
-        in_plane: Whether the points lie in the plane of a known rectangle.
+    """Measure a quantity at (column, row) [px].
 
     Raises:
         OptionError: If points of a height or an angle are to lie in a plane.
@@ -108,19 +95,19 @@ def measure_points(
 def measured_record(
     measured: Measurement, prediction: Prediction, words: Words
 ) -> dict[str, object]:
-    """Record that ``rilievo measure --json`` prints."""
+    """Record of ``rilievo measure --json``."""
     remarks = [*map(words, measured.remarks)]
     origin = origin_record(prediction)
     return {**asdict(measured), "remarks": remarks, "unit": measured.unit, **origin}
 
 
 def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
-    """Record of the thing in a region."""
+    """Record of a region."""
     return {**asdict(region), "remarks": [*map(words, region.remarks)]}
 
 
 def origin_record(prediction: Prediction) -> dict[str, object]:
-    """Record of the metres of a measurement and of their ranges."""
+    """Record of metres and ranges."""
     calibration = prediction.calibration
     return {
         "coverage": COVERAGE,
@@ -130,7 +117,7 @@ def origin_record(prediction: Prediction) -> dict[str, object]:
 
 
 def region_cells(region: RegionMeasurement, words: Words) -> dict[str, object]:
-    """Cells of the thing in a region by their columns, for CSV; empty where there is no value."""
+    """Cells of a region by column, for CSV."""
     cells: dict[str, object] = {"name": region.name, "share": region.share}
     cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
     upright = region.upright

@@ -1,9 +1,6 @@
-"""Distances, lengths, heights above the floor, areas and angles, from a prediction.
+"""Distances, lengths, heights, areas and angles, from a prediction or in a known rectangle's plane.
 
-Lengths, distances and areas in the plane of a known rectangle, without the network's depth.
-
-The corners of the rectangle give its plane, and the rays of the points their places in it. Ranges
-come from the errors of the corners and of the points, propagated to first order.
+Ranges in planes are errors of corners and points, to first order.
 """
 
 import math
@@ -35,34 +32,23 @@ from rilievo.shapes import Float64, Mask, Points, Values, Vector
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
 _MARGIN = 0.02
-"""Share of the sides by which the inside of a rectangle is enlarged."""
+"""Share of the sides that enlarges a rectangle's inside."""
 _QUANTILE = 1.2816
-"""Standard deviations within which eight in ten values lie."""
+"""Deviations within which eight in ten lie."""
 _STEP = 1e-4
 _MOST_DEVIATION = 3.0
-"""Standard deviation over the value from which on nothing is known of a quantity."""
+"""Relative deviation of an unknown quantity."""
 _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
 
 
 def measured_in_plane(
     what: str, prediction: Prediction, points: Sequence[tuple[float, float]], *, in_plane: bool
 ) -> Measurement | None:
-    """Measure in the plane of a known rectangle; None of points that are not in one.
-
-    It is the rectangle that all points lie within; the nearest, by its middle, of several such, and
-    of those that are said to hold points outside.
-
-    Args:
-        what: "length" of two points, "distance" of one or "area" of several.
-        prediction: Prediction with its calibration.
-        points: Columns and rows [px].
-        in_plane: Whether the points are said to lie in the plane; those within the rectangle do in
-            any case.
+    """Measure in the plane of the nearest rectangle that holds the points, if any.
 
     Raises:
         OptionError: If points are to lie in a plane, and no rectangle is known.
-        CalibrationError: If a point lies beyond the horizon of the plane, or the quantity is lost
-            in its error, as the area of points on a line.
+        CalibrationError: If a point is beyond the horizon, or errors exceed the quantity.
     """
     rectangles = known_rectangles(prediction)
     if not rectangles:
@@ -104,29 +90,17 @@ def measured_in_plane(
 
 
 def _places(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
-    """Places of pixels in a plane, in the camera frame [m], one a row."""
     rays = fit.camera.rays(pixels.T)
     return (rays * pose.depths(rays)).T
 
 
 def _off_middle(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
-    """Largest distance of pixels from a rectangle's middle, over its sides; nan beyond the horizon.
-
-    Up to 0.5 all lie within the rectangle.
-    """
     across = (_places(fit, pose, pixels) - pose.t) @ pose.R[:, :2] / pose.rectangle.lengths
     return float(np.abs(across).max())
 
 
 def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
-    """A quantity in the plane of one of the rectangles of a fit [m or m²].
-
-    Args:
-        what: "length" of two points, "distance" of one or "area" of several.
-        fit: Poses and camera.
-        which: Index of the rectangle.
-        pixels: Columns and rows [px].
-    """
+    """Length, distance or area in a rectangle's plane [m or m²]."""
     places = _places(fit, fit.poses[which], pixels)
     if what == "distance":
         return float(np.linalg.norm(places[0]))
@@ -137,7 +111,7 @@ def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) 
 
 
 def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
-    """Standard deviation of ``quantity_in_plane`` by the errors of the corners and the points."""
+    """Standard deviation of ``quantity_in_plane``."""
     count = len(fit.covariance)
 
     def slope(step: Values, shift: Float64[np.ndarray, "n 2"]) -> float:
@@ -160,32 +134,26 @@ def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points)
 
 
 Point = tuple[float, float]
-"""Column and row [px]; the centre of the top-left pixel is (0, 0)."""
+"""Column and row [px]."""
 _PATCH = 0.04
-"""Radius of the patch for fitting a plane, as a share of the picture's width."""
+"""Radius of a fitted patch, in picture widths."""
 _LEAST_PATCH = 12
 _EQUAL = 1e-3
-"""Share within which a known length measured again is the known one."""
+"""Share within which a known length is measured again."""
 FLAT = 0.05
-"""Share within which plane and depth agree on a flat surface."""
+"""Share within which plane and depth agree."""
 _KNOWN = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
 _IN_PLANES = ("length", "distance", "area")
-"""Quantities that known rectangles give in their planes."""
 _BY_NETWORK = Note(
     "measured by the network's depth",
     hint="of points in the plane of the known rectangle, {in_plane} measures by its corners",
 )
 _MEDIAN_PIXELS = 40_000
-"""Number of pixels of which the median distance is taken."""
 _BETTER = "{camera=...|fov=...}"
 
 
 def distance(prediction: Prediction, point: Point, *, in_plane: bool = False) -> Measurement:
-    """Measure the straight distance from the camera to what a pixel shows.
-
-    Without metres it is told as a multiple of the median distance in the photograph. The range of
-    a known distance reaches from the known to the measured one. In the plane of a known rectangle
-    its corners measure (``in_plane``, and within it).
+    """Measure the distance from the camera to what a pixel shows, without metres over the median.
 
     Raises:
         InputError: If the depth has an unknown shift.
@@ -212,7 +180,6 @@ def distance(prediction: Prediction, point: Point, *, in_plane: bool = False) ->
 
 
 def _median_distance(prediction: Prediction) -> float:
-    """Median distance from the camera of a grid of pixels that have depth and are no sky."""
     height, width = prediction.shape
     step = max(1, math.isqrt(height * width // _MEDIAN_PIXELS))
     grid = np.s_[::step, ::step]
@@ -228,10 +195,9 @@ def _median_distance(prediction: Prediction) -> float:
 def length(
     prediction: Prediction, first: Point, second: Point, *, in_plane: bool = False
 ) -> Measurement:
-    """Measure the straight distance in space between two points of the photograph.
+    """Measure the straight distance between two points.
 
-    The range of a known length reaches from the known to the measured one. In the plane of a known
-    rectangle its corners measure (``in_plane``, and within it).
+    ``in_plane`` measures by a known rectangle's corners.
 
     Raises:
         CalibrationError: If depth is not in metres, or a point has none.
@@ -258,7 +224,6 @@ def length(
 
 
 def _again(what: str, metres: float, size: float) -> Measurement:
-    """Measurement of a quantity that was known."""
     if abs(metres - size) < _EQUAL * size:
         metres = size
     low, high = sorted((metres, size))
@@ -267,7 +232,7 @@ def _again(what: str, metres: float, size: float) -> Measurement:
 
 
 def height(prediction: Prediction, point: Point) -> Measurement:
-    """Measure the height of a point of the photograph above the visible floor.
+    """Measure the height of a point above the visible floor.
 
     Raises:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
@@ -289,19 +254,11 @@ def height(prediction: Prediction, point: Point) -> Measurement:
 def area(
     prediction: Prediction, corners: Sequence[Point], *, in_plane: bool = False
 ) -> Measurement:
-    """Measure the area of a flat polygon in the photograph.
-
-    A plane is fitted to all depth inside the outline, and the corners are placed on it.
-
-    Args:
-        prediction: Prediction in metres.
-        corners: Three or more corners, in order around the polygon.
-        in_plane: Whether the plane is that of a known rectangle, whose corners measure then.
+    """Measure the area of a flat polygon, on a plane fitted inside.
 
     Raises:
         OptionError: If there are fewer than three corners.
-        CalibrationError: If depth is not in metres, a corner lies outside, or there is too little
-            depth inside the outline for a plane.
+        CalibrationError: If depth is not in metres, a corner lies outside, or depth is too little.
     """
     camera = metric_camera(prediction)
     if len(corners) < 3:
@@ -334,9 +291,7 @@ def area(
 
 
 def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
-    """Measure the angle between the normals of the surfaces at two points, 0 to 180 degrees.
-
-    Depth up to scale is enough. Two walls of a room that meet at a right angle give 90.
+    """Measure the angle between two surfaces' normals, 0 to 180 degrees; two walls give 90.
 
     Raises:
         InputError: If the depth has an unknown shift.
@@ -402,7 +357,7 @@ def _with_range(
 
 
 def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ()) -> Measurement:
-    """Measurement of a positive value with the error of its logarithm to expect."""
+    """Measurement of a positive value with its log error."""
     factor = math.exp(error)
     return Measurement(
         what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
@@ -410,7 +365,7 @@ def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ())
 
 
 def doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
-    """Remarks on the camera and on points that are hardly in pixels."""
+    """Remarks on the camera and on points hardly in pixels."""
     is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
     assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")
     return tuple(
@@ -423,7 +378,6 @@ def _remarked(measured: Measurement, remark: str) -> Measurement:
 
 
 def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
-    """Mask of the pixels inside an outline."""
     height, width = shape
     mask = Image.new("1", (width, height))
     ImageDraw.Draw(mask).polygon([(float(u), float(v)) for u, v in corners], fill=1)
@@ -437,7 +391,6 @@ def _disc(shape: tuple[int, int], at: Pixel) -> Mask:
 
 
 def _plane(prediction: Prediction, mask: Mask) -> tuple[Vector, float]:
-    """Fit the plane m·p = 1 to the points of a mask; returns m and the median relative residual."""
     depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid
     if prediction.sky is not None:

@@ -1,4 +1,4 @@
-"""Regions of a photograph that hold one thing each: boxes and masks."""
+"""Regions that hold one thing each: boxes and masks."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,18 +12,17 @@ from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.shapes import Float64, Mask, Size
 
 CORNER = 0.5
-"""Offset of the corner of the top-left pixel, from which detectors count, to its centre [px]."""
+"""Offset of a pixel's centre from its corner, where detectors count [px]."""
 
 
 @frozen
 class Region:
-    """Part of a photograph that holds one thing; ``box_region`` and ``region_of`` make them.
+    """Part of a photograph that holds one thing.
 
     Attributes:
-        outline: Function from the photograph's (height, width) to a mask.
-        text: The region in messages: its box, or the name of a mask.
-        name: Name of the thing; "" if it is not known.
-        is_box: Whether it is a box, which shows more than the thing.
+        outline: Function from (height, width) to a mask.
+        text: Box, or name of a mask, in messages.
+        is_box: Whether it shows more than the thing.
     """
 
     outline: Callable[[Size], Mask]
@@ -32,7 +31,7 @@ class Region:
     is_box: bool = False
 
     def mask_in(self, shape: Size) -> Mask:
-        """Mask in a photograph of this size (height, width).
+        """Mask in a photograph of this size.
 
         Raises:
             InputError: If a mask is of another size, or the region lies outside.
@@ -52,12 +51,7 @@ class Region:
 
 
 def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = False) -> Region:
-    """Region of a box: columns and rows of its upper left and its lower right corner [px].
-
-    Args:
-        corners: The four numbers; the centre of the top-left pixel is (0, 0).
-        name: Name of the thing.
-        is_share: Whether they are shares of width and height, from the picture's borders.
+    """Region of upper left and lower right corner [px], or of shares from the borders.
 
     Raises:
         OptionError: If the box is not finite, or empty.
@@ -86,21 +80,16 @@ def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = Fal
 
 
 def _between(low: float, high: float) -> slice:
-    """Pixels whose centres lie between two places."""
     return slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
 
 
 def corner_box(numbers: Sequence[float]) -> list[float]:
-    """Box of left, top, right and bottom as detectors count them: from the pixels' corners."""
+    """Box of left, top, right and bottom from pixels' corners."""
     return [float(number) - CORNER for number in numbers]
 
 
 def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mask]:
-    """Outline of polygons u, v, u, v, ... from the corner of the top-left pixel [px].
-
-    Pixels whose centres lie in any of them are its own. A polygon that crosses itself has holes
-    where it lies on itself (even-odd rule).
-    """
+    """Outline of polygons u, v, ... from the first pixel's corner [px], by the even-odd rule."""
 
     def mask(shape: Size) -> Mask:
         own = np.zeros(shape, bool)
@@ -112,7 +101,6 @@ def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mas
 
 
 def _fill(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
-    """Add the pixels whose centres lie in a polygon."""
     rows, columns = (
         range(side)[_between(float(places.min()), float(places.max()))]
         for side, places in zip(own.shape, corners.T[::-1], strict=True)
@@ -131,10 +119,10 @@ def _fill(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
 
 
 def run_length_outline(size: Size, counts: Sequence[int]) -> Callable[[Size], Mask]:
-    """Outline of run lengths down the columns, of other and of own pixels in turn (COCO's RLE).
+    """Outline of run lengths down the columns (COCO's RLE).
 
     Raises:
-        InputError: If they are not of a picture of this (height, width).
+        InputError: If they are not of a picture of this size.
     """
     pixels = math.prod(size)
     if not 0 < pixels <= MAX_PIXELS or sum(counts) != pixels or min((*size, *counts)) < 0:
@@ -154,10 +142,10 @@ class DetectedBoxes(Protocol):
     """Boxes of a detector, such as ``supervision.Detections``.
 
     Attributes:
-        xyxy: (n, 4) left, top, right and bottom from the corner of the top-left pixel [px].
-        mask: (n, h, w) masks; None of boxes alone.
-        class_id: (n,) numbers of classes; None if they are not known.
-        data: More by name; ``class_name`` has a name for each.
+        xyxy: Left, top, right and bottom from the first pixel's corner [px].
+        mask: Masks (n, h, w).
+        class_id: Numbers of classes.
+        data: More by name, such as ``class_name``.
     """
 
     xyxy: Any
@@ -167,11 +155,11 @@ class DetectedBoxes(Protocol):
 
 
 RegionLike = Region | Sequence[float] | np.ndarray | str
-"""A region, the four numbers of a box or their text, or a mask of the photograph's (h, w)."""
+"""Region, box as numbers or text, or mask."""
 
 
 def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
-    """Regions of a detector's boxes; those with masks are measured in them."""
+    """Regions of a detector, by masks where present."""
     ids, masks = detections.class_id, detections.mask
     names = (detections.data or {}).get("class_name", ids)
     for number, corners in enumerate(detections.xyxy):

@@ -38,12 +38,7 @@ from rilievo.types import DepthKind, Prediction
 
 @frozen
 class FloorPlane:
-    """The floor below the camera, n·p + height = 0 in the camera frame.
-
-    Attributes:
-        normal: Unit normal, upwards.
-        height: Height of the camera above it, in the unit of the depth.
-    """
+    """Floor, n·p + height = 0 in the camera frame, n up."""
 
     normal: tuple[float, float, float]
     height: float
@@ -51,7 +46,7 @@ class FloorPlane:
 
 @frozen
 class DistanceTerms:
-    """Parameters for the ranges of distances, of the same meaning as those of ``Terms``."""
+    """Parameters for ranges of distances, as in ``Terms``."""
 
     own: float
     known_length: float
@@ -62,33 +57,26 @@ class DistanceTerms:
 
 @frozen
 class Terms:
-    """Parameters for the ranges of lengths in one photograph; see ``rilievo.calibration.ranges``.
+    """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
 
     Attributes:
-        metric: Whether depth is in metres.
-        own: Base of the range with the photograph's own metres.
-        known_length: Base of the range once a length is known.
+        own: Base with the photograph's own metres.
+        known_length: Base once a length is known.
         far: Weight of the distance to known places.
-        along: Weight of the share of a line that points away from the camera.
+        along: Weight of a line's share that points away.
         deeper: Weight of the ratio of depths.
-        fact_along: Weight of the share of a known length that points away from the camera.
-        distance: Parameters for distances, which ``along`` is none of.
-        is_street: Whether the floor tells the distances of things that stand on it.
-        unknown_far: Distance, in widths of the photograph, that is assumed if nothing is known.
-        angle_error: Error of an angle between two surfaces to expect [degrees].
-        flat: Median relative residual of a plane up to which a surface is flat.
-        floor: Floor that heights are measured from; None where none is seen.
-        places: Places of known distances and lengths.
-        lengths: Known lengths: column and row of either end, and the length [m].
-        same_end: Most pixels between the ends of a known length and of the same line.
-        things: Lengths of common objects by name [m].
-        rectangles: Both sides of common rectangles by name [m].
-        most_metres: Longest length that is accepted.
-        window_radius: Radius of the window around a point whose median is its depth [px].
-        line_samples: Number of samples along a line.
-        line_ends: Share of a line at each end that is not sampled.
-        line_miss: Relative residual that samples of a straight surface may have.
-        line_least_pixels: Shortest line that is sampled [px].
+        fact_along: Weight of a known length's such share.
+        is_street: Whether the floor tells distances.
+        unknown_far: Distance in widths if nothing is known.
+        angle_error: Error of an angle [degrees].
+        flat: Residual of a flat surface.
+        lengths: Column and row of ends, and length [m].
+        things: Lengths of objects [m].
+        rectangles: Sides [m].
+        window_radius: Radius of a point's median [px].
+        line_ends: Share of a line not sampled.
+        line_miss: Relative residual of a straight surface.
+        line_least_pixels: Shortest sampled line [px].
     """
 
     metric: bool
@@ -118,12 +106,7 @@ class Terms:
 
 
 def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
-    """Parameters for a prediction with depth and a camera.
-
-    Args:
-        prediction: The prediction that is measured in.
-        floor: Whether the floor is looked for, which takes a while in many pixels.
-    """
+    """Parameters for a prediction; the floor takes a while."""
     anchored = misfit_of(prediction)
     is_anchored = anchored is not None
 
