@@ -1,1 +1,1 @@
-"""Work on other machines than this one: Ray clusters, object stores."""
+"""Work elsewhere: Ray clusters, object stores."""

@@ -1,9 +1,7 @@
-"""Work distributed over a Ray cluster: Ray Data sends tasks to actors and replaces dead ones.
+"""Work on a Ray cluster: Ray Data sends tasks to actors and replaces dead ones.
 
-A row of the Ray dataset is a task of some inputs. An actor opens the work once and runs task by
-task; Ray Data sends more only as tasks finish, so that neither tasks nor reports pile up. When an
-actor or its machine dies, Ray starts another and gives it the task again. One more actor, the
-ledger, outlives the others and records which tasks were started.
+An actor opens the work once. Ray sends more only as tasks finish, so nothing piles up. The ledger,
+an actor that outlives the others, records started tasks.
 """
 
 import logging
@@ -36,7 +34,7 @@ from rilievo.predicting.workers.work_protocol import (
 from rilievo.version import VERSION
 
 PATIENCE = 10.0
-"""Timeout for the first connection to a cluster [s]."""
+"""Timeout of the first connection [s]."""
 
 # Ray reads these at import. Without them it prints progress, warnings and hints between our lines.
 _QUIET = {
@@ -48,11 +46,7 @@ _MEMORY = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "Memor
 
 @frozen
 class Pool:
-    """Requested actors.
-
-    Attributes:
-        workers: Number of actors; one for every ``threads`` cores of the cluster when None.
-    """
+    """Requested actors; ``workers`` is by default one for every ``threads`` cores."""
 
     address: str
     workers: int | None = None
@@ -63,10 +57,10 @@ class Pool:
 def work_on_ray(
     work: Work[Item], items: Iterable[Item], *, count: int, pool: Pool
 ) -> Iterator[Report]:
-    """Process every input, and yield a report for each task in the order in which tasks finish.
+    """Process every input, and yield a report as each task ends.
 
-    Raises ``RilievoError`` if there is no Ray or no cluster at the address, its Ray has another
-    version, its machines lack rilievo, or the work cannot run at all.
+    Raises:
+        RilievoError: If there is no Ray, cluster or rilievo there, or the work cannot run.
     """
     ray = _ray()
     with _natives_silent():
@@ -81,10 +75,7 @@ def work_on_ray(
 
 @contextmanager
 def _natives_silent() -> Iterator[None]:
-    """Keep messages of Ray's compiled part off standard error, where our own messages go.
-
-    The compiled part writes to the file descriptor, whatever Ray's log level is.
-    """
+    """Keep messages of Ray's compiled part, which ignores the log level, off standard error."""
     ours = sys.stderr
     try:
         duplicate = os.dup(ours.fileno())
@@ -136,7 +127,7 @@ def _connect(ray: Any, pool: Pool) -> None:
 
 
 def _refuse_silence(address: str) -> None:
-    """Check that something answers at host:port; Ray itself would retry for minutes."""
+    """Check that something answers; Ray would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return
@@ -161,7 +152,6 @@ def _unreachable(address: str, error: Exception) -> str:
 
 
 def _workers(ray: Any, pool: Pool, count: int) -> int:
-    """Number of actors: those requested, or those that fit, but no more than there are inputs."""
     there = ray.cluster_resources()
     fit = int(there.get("CPU", 0)) // pool.threads
     if pool.gpus:
@@ -224,7 +214,7 @@ def _broken(address: str, error: Exception) -> str:
 
 
 class Actor:
-    """One process of the pool: opens the work once, then runs task by task."""
+    """Process of the pool, which opens the work once."""
 
     def __init__(self, work: Work[Any], version: str, ledger: Any) -> None:
         import ray
@@ -233,7 +223,7 @@ class Actor:
         self._run = open_work(work, version)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[bytes]]:
-        """Run the tasks of a block, and return a pickled report for each."""
+        """Run a block's tasks; return pickled reports."""
         answers = []
         for number, packed in zip(rows["number"], rows["task"], strict=True):
             report = self._do(int(number), pickle.loads(packed))
@@ -246,7 +236,6 @@ class Actor:
         return joined(self._alone(f"{number}/{i}", item) for i, item in enumerate(items))
 
     def _alone(self, key: str, item: Any) -> Report:
-        """Retry one input of a task whose actor died; skip it if it has killed this one too."""
         if not self._get(self._ledger.begin_alone.remote(key)):
             failure: Failure = killed_twice(self._work, item)
             return Report(failures=(failure,))
@@ -256,20 +245,20 @@ class Actor:
 
 
 class Ledger:
-    """Record of started tasks and inputs, in an actor that outlives the workers."""
+    """Record of started tasks and inputs, which outlives workers."""
 
     def __init__(self) -> None:
         self._begun: set[int] = set()
         self._alone: set[str] = set()
 
     def begin(self, number: int) -> bool:
-        """Whether the task is started for the first time; records the start."""
+        """Whether the task starts for the first time; records it."""
         first = number not in self._begun
         self._begun.add(number)
         return first
 
     def begin_alone(self, key: str) -> bool:
-        """Whether no earlier run of the input alone was started and left unfinished."""
+        """Whether no run of the input alone was left unfinished."""
         first = key not in self._alone
         self._alone.add(key)
         return first

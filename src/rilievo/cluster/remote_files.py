@@ -1,4 +1,4 @@
-"""Remote files: s3://, gs://, https:// and every other scheme that fsspec supports."""
+"""Remote files: s3://, gs://, https:// and others of fsspec."""
 
 import shutil
 import time
@@ -21,23 +21,22 @@ _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _READ_ONLY = ("http", "https")
 
 TRIES = 4
-"""Attempts before a request counts as failed."""
+"""Attempts of a request."""
 
 FIRST_WAIT = 0.5
-"""Wait before the second attempt [s]; doubled before every further one."""
+"""First wait [s], then doubled."""
 
 Answer = TypeVar("Answer")
 
 
 class WebFiles:
-    """Methods of an fsspec file system that reading single files needs, for http:// and https://.
+    """Part of an fsspec file system, for http:// and https://, without folders.
 
-    A page of links does not count as a folder. Failed requests raise ``FileNotFoundError``,
-    ``PermissionError`` or another ``OSError``.
+    Failures raise ``FileNotFoundError``, ``PermissionError`` or another ``OSError``.
     """
 
     def glob(self, address: str) -> list[str]:
-        """The address itself, since web servers do not expand patterns."""
+        """Address itself: web servers expand no patterns."""
         return [address]
 
     def isdir(self, address: str) -> bool:
@@ -46,11 +45,11 @@ class WebFiles:
         return False
 
     def walk(self, address: str, on_error: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Raise ``OSError``, since there are no folders."""
+        """Raise ``OSError``: there are no folders."""
         raise OSError("folders of a web server need pip install 'rilievo[cluster]'")
 
     def exists(self, address: str) -> bool:
-        """Whether the server has a file at the address."""
+        """Whether the server has the file."""
         try:
             self.info(address)
         except FileNotFoundError:
@@ -58,7 +57,7 @@ class WebFiles:
         return True
 
     def info(self, address: str) -> dict[str, Any]:
-        """Size [bytes] and time of change; the time is None where the server does not send it."""
+        """Size [bytes] and time of change, if sent."""
         with _answer(address) as answer:  # not HEAD, which many servers refuse
             headers = answer.headers
             size = headers.get("Content-Length", "")
@@ -68,12 +67,12 @@ class WebFiles:
             return facts | {"Last-Modified": headers.get("Last-Modified")}
 
     def cat_file(self, address: str) -> bytes:
-        """Read all bytes of a file."""
+        """Read a file."""
         with _answer(address) as answer:
             return answer.read()
 
     def get_file(self, address: str, path: str) -> None:
-        """Download a file to a path on disk."""
+        """Download a file."""
         with _answer(address) as answer, Path(path).open("wb") as file:
             shutil.copyfileobj(answer, file, 2**20)
             expected = answer.headers.get("Content-Length", "")
@@ -98,7 +97,7 @@ def _answer(address: str) -> HTTPResponse:
 
 @frozen
 class Remote:
-    """A remote file or folder."""
+    """Remote file or folder."""
 
     files: Any
     path: str
@@ -106,36 +105,36 @@ class Remote:
 
     @property
     def address(self) -> str:
-        """The address with its scheme, on one line, without the query of a signed address."""
+        """Address on one line, without a signature's query."""
         return f"{self.scheme}://{printable(self.plain_path.split('://', 1)[-1])}"
 
     @property
     def plain_path(self) -> str:
-        """The path without the query of a signed address."""
+        """Path without a signature's query."""
         return self.path.split("?", 1)[0]
 
     def at(self, path: str) -> "Remote":
-        """Another file of the same file system."""
+        """Another file of the file system."""
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching(self) -> "list[Remote]":
-        """Files that match the path as a pattern, sorted, without hidden files."""
+        """Files that match as a pattern, sorted, none hidden."""
         paths = self._asked(lambda: list(self.files.glob(self.path)))
         return [self.at(path) for path in sorted(paths) if "/." not in path]
 
     def exists(self) -> bool:
-        """Whether the file or folder exists."""
+        """Whether it exists."""
         return self._asked(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
-        """Read all text of a small file."""
+        """Read a small text."""
         try:
             return self._asked(lambda: self.files.cat_file(self.path)).decode()
         except UnicodeDecodeError as error:
             raise InputError(f"{self.address}: is no text") from error
 
     def size_and_time(self) -> tuple[int, int]:
-        """Size [bytes] and time of change [ns since 1970]; the time is 0 where it is not known."""
+        """Size [bytes] and time [ns since 1970], 0 if unknown."""
         info = self._asked(lambda: self.files.info(self.path))
         size = info.get("size")
         if not isinstance(size, int):
@@ -143,18 +142,18 @@ class Remote:
         return size, _modified(info)
 
     def fetch(self, path: Path) -> None:
-        """Download the file to a path on disk."""
+        """Download to a path."""
         self._asked(lambda: self.files.get_file(self.path, str(path)))
 
     def store(self, path: Path) -> None:
-        """Upload a file from disk; the upload is atomic."""
+        """Upload atomically."""
         try:
             self._asked(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
             raise OutputError(problem=template(error)) from error
 
     def remove(self) -> None:
-        """Delete the file, if it exists."""
+        """Delete, if it exists."""
         try:
             if self.exists():
                 self._asked(lambda: self.files.rm_file(self.path))
@@ -162,7 +161,6 @@ class Remote:
             raise OutputError(problem=template(error)) from error
 
     def _asked(self, question: Callable[[], Answer]) -> Answer:
-        """Send a request, and retry it with growing waits where that may help."""
         for number in range(TRIES):
             try:
                 return question()
@@ -190,16 +188,16 @@ class Remote:
 
 
 def _is_unreachable(error: OSError) -> bool:
-    """Whether no server answered; fsspec's HTTP raises FileNotFoundError for that too."""
+    """Whether no server answered; fsspec's HTTP raises FileNotFoundError then."""
     cause = error.__cause__
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
 
 def remote(address: str, *, for_writing: bool = False) -> Remote:
-    """Open the file system of an address; the file itself need not exist.
+    """Open the file system of an address.
 
     Raises:
-        MissingExtraError: If the package for its scheme is not installed.
+        MissingExtraError: If its scheme's package is not installed.
         OptionError: If the scheme is not supported, or cannot be written to.
     """
     scheme = address.partition("://")[0]
@@ -223,7 +221,7 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
 
 
 def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk over each folder with the names of its subfolders, to be pruned, and its files."""
+    """Walk over folders, with subfolders to be pruned, and files."""
     try:
         yield from place.files.walk(place.path, on_error="raise")
     except Exception as error:
@@ -232,7 +230,6 @@ def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def _modified(info: dict[str, Any]) -> int:
-    """Time of change [ns since 1970] from a file's info, whose keys differ by file system."""
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
         moment = info.get(key)
         if isinstance(moment, int | float):

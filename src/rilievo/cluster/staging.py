@@ -1,11 +1,7 @@
-"""Staging of remote photographs: they are downloaded, processed here, and results uploaded.
+"""Staging of remote photographs: downloaded with name, size and time, processed, uploaded.
 
-A photograph is copied to a scratch folder with its name, size and time, and processed there like
-any other. Its results are uploaded atomically, file by file, the JSON last. The rules of
-``rilievo.io.outputs.ownership`` hold there too: the list of files to be written is uploaded first,
-so that the next run recognises every file that a killed run left behind.
-
-Jobs of files at addresses, listed as ``find_jobs`` lists those on disk.
+Uploads are atomic, the JSON last. As in ``rilievo.io.outputs.ownership`` the list of files goes
+first, so that the next run recognises those of a killed one.
 """
 
 import os
@@ -39,11 +35,7 @@ from rilievo.types import Photo
 def list_jobs(
     inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut | None = None
 ) -> Iterator[Job]:
-    """List the jobs of all inputs in a fixed order, as ``find_jobs`` does.
-
-    Inputs are files, folders and patterns on disk, or addresses of them, not both. ``output`` is a
-    folder or its address as a path; ``sequence`` tells whether a folder is one clip.
-    """
+    """List all jobs as ``find_jobs`` does, either on disk or at addresses."""
     left_out = LeftOut() if left_out is None else left_out
     addresses = [address for name in inputs if (address := address_of(name)) is not None]
     if not addresses:
@@ -73,7 +65,6 @@ def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Itera
 
 
 def _expand(address: str) -> list[Remote]:
-    """Files and folders of an address; several for a pattern."""
     place = remote(address)
     if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
         return place.matching()
@@ -120,7 +111,6 @@ def _job(place: Remote, target: Path) -> Job:
 
 
 def _results(folder: Remote, names: Sequence[str]) -> set[str]:
-    """Names of earlier results in this folder: rilievo's JSONs, and the files that they list."""
     results: set[str] = set()
     for name in names:
         if not name.endswith(SUFFIX):
@@ -138,7 +128,7 @@ def _results(folder: Remote, names: Sequence[str]) -> set[str]:
 
 
 class Stage(TaskFiles):
-    """A scratch folder, and the addresses that its paths stand for."""
+    """Scratch folder, and addresses of its paths."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -147,7 +137,7 @@ class Stage(TaskFiles):
         self._targets: dict[Path, str] = {}
 
     def enter(self, job: Job) -> Job:
-        """Map a job with addresses to scratch paths; a job of paths alone is unchanged."""
+        """Map addresses to scratch paths."""
         source, target = address_of(job.source), address_of(job.target)
         if source is None and target is None:
             return job
@@ -163,23 +153,23 @@ class Stage(TaskFiles):
         return job
 
     def source(self, job: Job) -> Remote | None:
-        """Remote source of the photograph; None for one on disk."""
+        """Remote source; None on disk."""
         address = self._sources.get(job.source)
         return None if address is None else remote(address)
 
     def target(self, job: Job) -> Remote | None:
-        """Remote target of the results, without suffix; None for a folder on disk."""
+        """Remote target without suffix; None on disk."""
         address = self._targets.get(job.target)
         return None if address is None else remote(address, for_writing=True)
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> "StagedResults":
-        """Results of jobs that ``enter`` returned."""
+        """Results of such jobs."""
         return StagedResults(model=model, options=options, note=note, stage=self)
 
     def translated(self, message: str) -> str:
-        """Replace scratch paths in a message by their addresses."""
+        """Replace scratch paths by addresses."""
         text = template(message)
         for path, address in (*self._sources.items(), *self._targets.items()):
             scratch, place = (literal(printable(name)) for name in (path, address.split("?")[0]))
@@ -188,7 +178,7 @@ class Stage(TaskFiles):
         return Note(text)
 
     def clear(self) -> None:
-        """Remove the scratch folder with all downloads and results."""
+        """Remove the scratch folder."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -196,7 +186,6 @@ class Stage(TaskFiles):
         self._targets.clear()
 
     def _own_folder(self) -> Path:
-        """Scratch folder of one job, since photographs of two jobs may share a name."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rilievo-"))
         self._number += 1
@@ -205,13 +194,13 @@ class Stage(TaskFiles):
 
 @frozen
 class StagedResults(Results):
-    """Results of jobs that have gone through the stage's ``enter``."""
+    """Results of jobs that went through ``enter``."""
 
     stage: Stage = field(default_factory=Stage)
 
     @property
     def thoroughness(self) -> Thoroughness:
-        """Depth of comparisons: of files at addresses, only the size is here unless fetched."""
+        """Depth of comparisons: unfetched files show only sizes."""
         if self.options.saving.resume == "hash":
             return Thoroughness.HASHES
         return (
@@ -221,7 +210,7 @@ class StagedResults(Results):
         )
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the job is finished, as for paths on disk; downloads its photograph if not."""
+        """Whether the job is finished; downloads its photograph if not."""
         source, target = self.stage.source(job), self.stage.target(job)
         modified = 0
         if target is not None:
@@ -253,7 +242,7 @@ class StagedResults(Results):
         return False
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
-        """Write the results and upload them; for a target on disk, return their placement."""
+        """Write and upload; on disk, return the placement."""
         formats = [*self.to_write(job)]
         placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
@@ -265,10 +254,9 @@ class StagedResults(Results):
 
 
 def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
-    """Mirror the files at the target here: lists with their content, other files by size only.
+    """Mirror files here: lists by content, others by size.
 
-    Where a list is torn, files are downloaded, since only their content shows whether rilievo
-    wrote them. With ``fetches``, all are downloaded.
+    Where a list is torn, content shows whether rilievo wrote them.
     """
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _beside(target, path)
@@ -296,10 +284,6 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool
 
 
 def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
-    """Upload results: the list of pending files, the files, the JSON; then delete the list.
-
-    Only files of ``formats`` are new; files of earlier runs are already at the target.
-    """
     json, pending = sidecar_path(stem), pending_path(stem)
     text = json.read_text(encoding="utf-8")
     sidecar = parse_sidecar(text, printable(json))
@@ -321,7 +305,7 @@ def _beside(target: Remote, path: Path) -> Remote:
 
 @dataclass(frozen=True, slots=True)
 class Addresses(Places):
-    """Inputs, results or both at addresses; the others are on disk."""
+    """Inputs, results or both at addresses."""
 
     def check_output(self, output: Path) -> None:
         """Refuse an output that cannot be written to."""
@@ -332,9 +316,9 @@ class Addresses(Places):
     def list_jobs(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
     ) -> Iterator[Job]:
-        """List the jobs of all inputs in a fixed order."""
+        """List all jobs in a fixed order."""
         return list_jobs(inputs, output, sequence=sequence, left_out=left_out)
 
     def open_task(self) -> Stage:
-        """Scratch folder of a new task."""
+        """Scratch folder of a task."""
         return Stage()
