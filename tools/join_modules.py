@@ -30,6 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ("src", "tests", "lab", "benchmarks", "tools", ".ci")
 TEXTS = (".py", ".pyi", ".md", ".toml", ".json", ".yml", ".yaml", ".txt", ".cfg", ".js", ".tsv")
+PUBLIC_NAMES = ROOT / "src/rilievo/__init__.py"
+"""Table of public names, whose homes lack the name of the package."""
 MOST_LINES = 600
 IMPORTS = (ast.Import, ast.ImportFrom)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -288,6 +290,9 @@ def retold(path: Path, text: str, homes: Mapping[str, str]) -> str:
         short, home_short = (path.split("/", 1)[1] for path in (slashes, home_slashes))
         if "/" in short:
             text = re.sub(rf"(?<![\w./-]){re.escape(short)}", home_short, text)
+        if path == PUBLIC_NAMES:
+            inner, home_inner = (module.partition(".")[2] for module in (name, home))
+            text = text.replace(f'"{inner}"', f'"{home_inner}"')
     return _once(text) if path.suffix == ".md" else text
 
 
