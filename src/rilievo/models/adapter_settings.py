@@ -11,7 +11,7 @@ from rilievo.messages import literal, template
 from rilievo.schema import field_kinds, field_texts
 from rilievo.types import Setting
 
-Record = TypeVar("Record")
+Settings = TypeVar("Settings")
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -41,7 +41,7 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
     return pairs
 
 
-def read_settings(record: type[Record], settings: Mapping[str, Setting], model: str) -> Record:
+def read_settings(record: type[Settings], settings: Mapping[str, Setting], model: str) -> Settings:
     """Settings of a model from the user's values."""
     kinds, values = field_kinds(record), dict(settings)
     for name, value in settings.items():
