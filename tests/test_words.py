@@ -15,8 +15,10 @@ PACKAGE = ROOT / "src" / "rilievo"
 PROGRAMS = ("src", "lab", "tests", "tools", "benchmarks", "examples")
 PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"))
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^([ ]*)```.*?^\1```[ ]*$|<!--.*?-->|`[^`]*`", re.DOTALL | re.MULTILINE)
 # A section that begins so has no subject. "For a video, ..." and "Without a camera, ..." may have.
 HEADLESS = re.compile(r"(Of|That|What|Where|Whose|From) ")
+DOCS = tuple(sorted(ROOT.glob("docs/**/*.md")))
 QUESTION = re.compile(r"[^.?]*\?")
 # A text that begins so has no noun or verb to begin with: "That read frames ahead."
 FRAGMENT = re.compile(
@@ -30,6 +32,12 @@ FRAGMENT = re.compile(
 )
 # Classes whose docstrings below fields are the help of command lines and settings.
 HELPFUL = re.compile(r"(Options|Arguments|Settings|Config)$")
+# Words that the field has others for: ground truth, skipped, resumed.
+FOREIGN = re.compile(r"(?<!ground )\btruths?\b|\bpassed over\b|\b(?:go|goes|gone) on with\b")
+KIND = re.compile(r"\bkinds?\b")
+DEFINITION = re.compile(r"\[[^\]]*\bkinds?\b[^\]]*\]\([^)]+\)|\*\*kinds?\*\*")
+# Pages on which a kind is one of scenes.
+OF_SCENES = frozenset(("synthetic.md", "scenes.md", "training-record.md"))
 # Metaphors that modules, classes and functions once had as names; the field has words for all.
 STALE = frozenset({"desk", "exhibit", "exhibition", "visit", "whim", "sureness"})
 SECTIONS = re.compile(r"(Args|Attributes):$")
@@ -190,3 +198,38 @@ def test_names_are_the_fields_words(folder: str) -> None:
         if word.lower() in STALE
     }
     assert not stale
+
+
+def prose(page: str) -> str:
+    """Text of a page without its programs and names in code, in small letters on one line."""
+    return " ".join(CODE.sub(" ", page).lower().split())
+
+
+def undefined_kind(page: str) -> str:
+    """Words around the first kind in the prose of a page, unless it is explained or linked."""
+    text = prose(page)
+    first, explained = KIND.search(text), DEFINITION.search(text)
+    if first is None or (explained is not None and explained.start() < first.end()):
+        return ""
+    return text[max(0, first.start() - 40) : first.end() + 40]
+
+
+def test_words_that_the_field_lacks_are_found() -> None:
+    page = "The Truth is\nground\ntruth, `truth.py`. A file is passed\nover; work goes on with it."
+    assert FOREIGN.findall(prose(page)) == ["truth", "passed over", "goes on with"]
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pages_have_the_fields_words(page: Path) -> None:
+    assert not FOREIGN.findall(prose(page.read_text("utf-8")))
+
+
+def test_a_kind_that_is_not_explained_is_found() -> None:
+    assert undefined_kind("Depth of any kind. The [kind](a.md) says it.").startswith("depth of any")
+    assert undefined_kind("A [kind of\ndepth](a.md), then its kind; `kind`.") == ""
+    assert undefined_kind("The **kind** says it, and the kind.") == ""
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_kind_of_depth_is_explained_at_its_first_use(page: Path) -> None:
+    assert page.name in OF_SCENES or not undefined_kind(page.read_text("utf-8"))
