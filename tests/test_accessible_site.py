@@ -7,7 +7,7 @@ import pytest
 
 from accessible import LOOKS, faults
 from browser import Opened
-from static_host import PATIENCE
+from static_host import PATIENCE, hosted
 
 SITE = Path(__file__).parents[1] / "site"
 PAGES = (
@@ -37,5 +37,33 @@ def test_a_page_of_the_site_has_no_fault(browser: Any, name: str, look: str) -> 
             " || document.querySelector('.md-code__nav, .md-typeset__scrollwrap')"
         )
         assert faults(opened.page) == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "is_there", "is_live"), [(1280, True, True), (1280, False, False), (390, True, False)]
+)
+def test_the_live_page_is_on_the_first_screen(
+    browser: Any, width: int, is_there: bool, is_live: bool
+) -> None:
+    """Small windows, and sites without the page, have a picture with a link in its place."""
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    context.set_default_timeout(PATIENCE)
+    context.route(
+        "**/demo/index.html",
+        lambda route: route.fulfill(
+            status=200 if is_there else 404, body="<title>The page</title>"
+        ),
+    )
+    try:
+        with hosted(SITE) as address:
+            page = context.new_page()
+            page.goto(f"{address}index.html", wait_until="networkidle")
+            place = page.locator("iframe.live" if is_live else "a.live")
+            place.wait_for()
+            box = place.bounding_box()
+            assert box["y"] + box["height"] < 800
+            assert page.locator(".live").count() == 1
     finally:
         context.close()

@@ -125,3 +125,14 @@ def test_words_of_others_are_found(word: str) -> None:
     [search] = [each["search"] for each in CONFIG["plugins"] if "search" in each]
     questions = (ROOT / "docs/faq.md").read_text("utf-8").lower()
     assert word in re.split(search["separator"], questions)
+
+
+def test_the_landing_page_begins_with_the_live_page_and_has_cards_with_pictures() -> None:
+    text = (ROOT / "docs/index.md").read_text("utf-8")
+    assert 0 < text.index('<a class="live" href="demo/index.html">') < text.index("```")
+    cards = re.findall(r"^- (.*\n(?:\n|    .*\n)+)", text.partition("<div")[2], re.MULTILINE)
+    assert len(cards) >= 6
+    for card in cards:
+        assert (picture := re.match(r"!\[[^]]+\]\((\S+)\)\n\n    \*\*", card)), card
+        assert (ROOT / "docs" / picture[1]).is_file()
+        assert len(LINK.findall(card)) >= 3
