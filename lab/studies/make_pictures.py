@@ -141,7 +141,8 @@ def _seen(path: Path) -> Iterator[Image.Image]:
     """Yield a picture, or some frames of a video."""
     if path.suffix != ".mp4":
         with Image.open(path) as image:
-            clear = image.convert("RGBA")
+            of_bytes = image if image.mode != "I;16" else Image.fromarray(np.asarray(image) // 257)
+            clear = of_bytes.convert("RGBA")
         yield Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
         return
     import av
