@@ -147,7 +147,7 @@ def write_checksums(
     Args:
         folder: Folder of the files.
         names: Relative paths.
-        known: Sums of files that need not be read again.
+        sums: Sums of files that need not be read again.
     """
     _write(folder / CHECKSUMS, names, sums or {})
 

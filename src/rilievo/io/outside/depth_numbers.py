@@ -415,8 +415,8 @@ def scale_fact(
     Args:
         stored: Numbers of the file.
         statement: Facts of the file.
-        given: Metres of one number by the user.
-        place: Place of ``given``.
+        unit: Metres of one number by the user.
+        place: Place of ``unit``.
         guess: Metres where nothing is stated.
     """
     if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:

@@ -75,7 +75,7 @@ class Service:
         self.heavy = Turns(_HEAVY_PLACES, waiting=limits.queue, spare=1)
         # Those that read keep the network busy while others write. They wait for processes that
         # decode, of which no client alone gets the last one.
-        self.decoders = Decoders(max_pixels=options.max_pixels, kept=workers + 2)
+        self.decoders = Decoders(max_pixels=options.max_pixels, idle=workers + 2)
         self._decoding = Turns(workers + 1, waiting=4 * limits.queue, spare=1)
         self._readers = ThreadPoolExecutor(workers + 1, "read")
         self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
