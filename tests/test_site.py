@@ -136,3 +136,25 @@ def test_the_landing_page_begins_with_the_live_page_and_has_cards_with_pictures(
         assert (picture := re.match(r"!\[[^]]+\]\((\S+)\)\n\n    \*\*", card)), card
         assert (ROOT / "docs" / picture[1]).is_file()
         assert len(LINK.findall(card)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        *((words, "outputs.md") for words in ("displacement", "normal map", "image sequence")),
+        *((words, "outputs.md") for words in ("alpha", "thermal")),
+        *(
+            (words, "install.md")
+            for words in ("jetson", "raspberry pi", "cpu-only torch", "windows")
+        ),
+        *((words, "cookbook.md") for words in ("blender", "point cloud", "ros 2", "flicker")),
+        *((words, "faq.md") for words in ("cors", "base64", "fine-tune", "cite", "webcam")),
+        ("realsense", "numbers.md"),
+        ("focal length", "conventions.md"),
+        ("docker", "serve.md"),
+    ],
+)
+def test_what_strangers_search_stands_in_a_heading(words: str, page: str) -> None:
+    """The search of the site ranks headings first: else names of Python come before the guide."""
+    text = (ROOT / "docs" / page).read_text("utf-8").lower()
+    assert [line for line in text.splitlines() if line.startswith("#") and words in line]
