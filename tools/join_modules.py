@@ -32,6 +32,8 @@ PYTHON = ("src", "tests", "lab", "benchmarks", "tools", ".ci")
 TEXTS = (".py", ".pyi", ".md", ".toml", ".json", ".yml", ".yaml", ".txt", ".cfg", ".js", ".tsv")
 PUBLIC_NAMES = ROOT / "src/rilievo/__init__.py"
 """Table of public names, whose homes lack the name of the package."""
+READERS = ROOT / "tests/reader_table.toml"
+"""Table of functions that open files, by the end of their names."""
 MOST_LINES = 600
 IMPORTS = (ast.Import, ast.ImportFrom)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -293,6 +295,9 @@ def retold(path: Path, text: str, homes: Mapping[str, str]) -> str:
         if path == PUBLIC_NAMES:
             inner, home_inner = (module.partition(".")[2] for module in (name, home))
             text = text.replace(f'"{inner}"', f'"{home_inner}"')
+        if path == READERS:
+            stem, home_stem = (module.rsplit(".", 1)[1] for module in (name, home))
+            text = re.sub(rf'^"{stem}\.', f'"{home_stem}.', text, flags=re.MULTILINE)
     return _once(text) if path.suffix == ".md" else text
 
 
