@@ -23,9 +23,8 @@ EMPTY, MISSING = "is empty (0 bytes)", "is missing"
 BLANK = "begins or ends in zeros, as after a power cut"
 CHANGED = "differs from what was written (sha256)"
 _END = 4096
-"""Bytes read at each end: a page, the least that a file system loses."""
+"""Bytes at each end, as many as a file system loses."""
 _LAST = 16
-"""Zeros at the end that raise suspicion."""
 _CHUNK = 1 << 20
 
 CHECKSUMS = "checksums.json"
@@ -56,15 +55,14 @@ FEATURES = ".features"
 MAGIC = b"rilfeat\0"
 
 HEADER = struct.Struct("<8sI4s32s32sQ")
-"""Fields: magic, version, storage, identity, image, length of the features."""
+"""Magic, version, storage, identity, image, length."""
 
 HEADER_BYTES = 128
-"""Fields, a checksum of 4 bytes, and reserved bytes."""
 
 _CHECKSUM = struct.Struct("<I")
 
 FRAMES = ".frames"
-"""Pixels of cached frames; ``NAME.sums`` has their records."""
+"""Cached frames; ``NAME.sums`` has records."""
 
 FRAMES_FORMAT = "rilievo-frames/2"
 
@@ -88,7 +86,7 @@ class Thoroughness(Enum):
 def first_fault(
     folder: Path, sums: Mapping[str, FileSum], thoroughness: Thoroughness
 ) -> str | None:
-    """Describe the first file that differs; None if none does."""
+    """First file that differs, in words."""
     for name, expected in sums.items():
         fault = _FAULTS[thoroughness](folder / name, expected)
         if fault is not None:
@@ -109,7 +107,7 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def _ends_fault(path: Path, expected: FileSum) -> str | None:
-    """Fault by size and ends; SHA-256 decides, since files may have zeros there."""
+    """Fault by size and ends; SHA-256 decides."""
     fault = _size_fault(path, expected)
     if fault is not None or not expected.bytes:
         return fault
@@ -123,7 +121,7 @@ def _ends_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def content_fault(path: Path, expected: FileSum) -> str | None:
-    """Difference in size or SHA-256, in words; None if there is none."""
+    """Difference in size or SHA-256, in words."""
     fault = _size_fault(path, expected)
     if fault is not None:
         return fault
@@ -142,13 +140,7 @@ class _Checksums:
 def write_checksums(
     folder: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write size and SHA-256 of existing files of one result, such as a training run.
-
-    Args:
-        folder: Folder of the files.
-        names: Relative paths.
-        sums: Sums of files that need not be read again.
-    """
+    """Write size and SHA-256 of a result's existing files; ``known`` ones are not read."""
     _write(folder / CHECKSUMS, names, sums or {})
 
 
@@ -199,7 +191,7 @@ def is_blank(path: Path) -> bool:
 
 
 def is_torn(record: Path) -> bool:
-    """Whether a JSON is ours and cut: empty, zeros, or begun as ours and invalid."""
+    """Whether a JSON of ours is cut or zeros."""
     if is_blank(record):
         return True
     try:

@@ -14,7 +14,7 @@ from rilievo.io.files.limits import check_regular, printable, unreadable
 
 
 class _CameraModel(NamedTuple):
-    """Focal lengths, principal point and coefficients; an empty ``lens`` has no name of ours."""
+    """Camera model; an empty ``lens`` has no name of ours."""
 
     lens: str
     focals: int
@@ -38,15 +38,14 @@ MODELS: Mapping[str, _CameraModel] = {
     "RADIAL_FISHEYE": _CameraModel("fisheye", 1, 2),
     "THIN_PRISM_FISHEYE": _CameraModel("", 2, 8),
 }
-"""Camera models in the order of their numbers."""
+"""Models in the order of their numbers."""
 
 _LONGEST_NAME = 4096
 _POINT = 24
-"""Bytes of a point: x, y and its number in the scene."""
 
 
 class CameraRow(NamedTuple):
-    """Camera of a file; the principal point counts from the first pixel's corner."""
+    """Camera whose principal point counts from the first pixel's corner."""
 
     id: int
     model: str
@@ -57,12 +56,7 @@ class CameraRow(NamedTuple):
 
 
 class ImageRow(NamedTuple):
-    """Image of a file.
-
-    Attributes:
-        pose: Quaternion w x y z, then translation, of ``cam_T_world``.
-        place: Place in messages.
-    """
+    """Image with ``cam_T_world``: quaternion w x y z, then translation."""
 
     pose: tuple[float, ...]
     camera_id: int
@@ -105,13 +99,10 @@ def binary_images(path: Path) -> Iterator[ImageRow]:
 
 
 class _Content:
-    """Numbers of a binary file, in order."""
-
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         self._file, self.name, self._size = file, name, size
 
     def take(self, form: str, what: str) -> tuple[Any, ...]:
-        """Next numbers, in a form of ``struct``."""
         at, size = self._file.tell(), _least(form)
         content = self._file.read(size)
         if len(content) < size:
@@ -125,7 +116,6 @@ class _Content:
         return struct.unpack(f"<{form}", content)
 
     def count(self, what: str, least: int) -> int:
-        """Number of entries of at least some bytes."""
         [count] = self.take("Q", f"the number of {what}")
         left = self._size - self._file.tell()
         if count * least > left:
@@ -140,7 +130,6 @@ class _Content:
         return count
 
     def text(self, place: str) -> str:
-        """Text that ends in a zero."""
         at = self._file.tell()
         name, zero, _ = self._file.read(_LONGEST_NAME + 1).partition(b"\0")
         if not zero and len(name) > _LONGEST_NAME:
@@ -158,7 +147,6 @@ class _Content:
         self._file.seek(count, 1)
 
     def check_end(self) -> None:
-        """Refuse a rest, since counts are wrong then."""
         at = self._file.tell()
         if at < self._size:
             raise InputError(

@@ -29,10 +29,10 @@ ANGLE_COLOURS = "magma"
 COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
 
 LEAST_SPAN = 1.5
-"""Least ratio of far to near, so that a wall looks flat."""
+"""Least ratio of far to near."""
 
 LEAST_SHARE = 0.6
-"""Least share of a range without its strip of near floor."""
+"""Least share without near floor."""
 
 _SAMPLES = 1 << 16
 
@@ -42,9 +42,7 @@ _NEAREST = 1e-30
 _CONSTANT = 1e-6
 
 SKY = (206, 214, 224)
-"""RGB of the sky."""
 _SKY_IN = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
-"""RGB of the sky in maps with colours like ``SKY``."""
 
 NO_NORMAL = 128
 """Grey of a vector without length."""
@@ -62,12 +60,12 @@ def check_colour_map(name: str) -> str:
 
 
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB of invalid pixels, which the map does not contain."""
+    """RGB that the map does not contain."""
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
 
 
 def sky_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB of the sky, which the map does not contain."""
+    """RGB that the map does not contain."""
     return _SKY_IN.get(colour_map, SKY)
 
 
@@ -80,14 +78,14 @@ def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
 
 @cache
 def sky_table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    """RGB of a colour map that begins with the sky's."""
+    """Colour table that begins with the sky."""
     table = colour_table(name).copy()
     table[0] = sky_colour(name)
     return table
 
 
 class Drawn(StrEnum):
-    """Quantity of a colour picture; the smallest value gets the first colour."""
+    """Quantity of a colour picture."""
 
     INVERSE_DEPTH = "inverse_depth"
     """1/depth of every kind; near gets the last colour."""
@@ -97,7 +95,7 @@ class Drawn(StrEnum):
 
 @frozen
 class ColourRange:
-    """Drawn values of the first and last colour (``drawn``); others are clamped.
+    """Drawn values of the first and last colour.
 
     Raises:
         OptionError: If they are not finite or out of order.
@@ -116,20 +114,13 @@ class ColourRange:
 def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
     """Values of a picture, defined where ``depth.valid``.
 
-    Affine kinds have an unknown shift and cannot be inverted: they are drawn as they are, or
-    negated for the order.
+    Affine kinds cannot be inverted: they are drawn as they are, or negated.
     """
     return _drawn(depth.values, depth.kind, what)
 
 
 def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
-    """Convert a range of depth to drawn values.
-
-    Args:
-        near: One end, in the unit of the map.
-        far: The other end, smaller or larger.
-        kind: Kind of the map.
-        what: Quantity to draw.
+    """Convert a range of depth, in either order, to drawn values.
 
     Raises:
         OptionError: If a depth is not positive, or the range is empty or not finite.
@@ -152,8 +143,7 @@ def colour_range(
     """Percentiles 2 and 98 of drawn values, without the sky.
 
     The near end is above the lowest tenth of rows, unless less than ``LEAST_SHARE`` is left. A
-    depth range spans at least ``LEAST_SPAN``. An even grid of 65,536 pixels is used. An empty map
-    has 0 to 1.
+    depth range spans at least ``LEAST_SPAN``.
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
@@ -166,7 +156,7 @@ def colour_range(
 
 @dataclass(frozen=True, slots=True)
 class DrawnSample:
-    """Drawn values of valid pixels without sky; ``upper`` are above the lowest tenth of rows."""
+    """Values of valid pixels without sky; ``upper`` are without the lowest tenth of rows."""
 
     values: Float32[np.ndarray, "n"]
     upper: Float32[np.ndarray, "m"]
@@ -180,10 +170,7 @@ class DrawnSample:
 
 
 def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:
-    """Common ``colour_range`` of maps of a kind.
-
-    A constant map keeps its range, so that rounding errors are not drawn.
-    """
+    """Common ``colour_range``; a constant map keeps its range."""
     low, high = _percentiles(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
@@ -219,18 +206,9 @@ def colourise(
     what: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> Pixels:
-    """Draw depth as RGB.
+    """Draw depth as RGB; invalid pixels have ``invalid_colour``, those of the sky ``sky_colour``.
 
-    Args:
-        depth: Map of any kind.
-        colour_map: One of ``COLOUR_MAPS``.
-        limits: Values of the first and last colour, by default ``colour_range``; if equal, that
-            value gets the middle colour.
-        what: Quantity to draw.
-        sky: Pixels of ``sky_colour``; the map's first colour is left out then.
-
-    Returns:
-        Picture whose invalid pixels have one flat colour (``invalid_colour``).
+    Equal limits get the middle colour; by default they are ``colour_range``.
 
     Raises:
         OptionError: If there is no such colour map.
@@ -260,7 +238,7 @@ def colour_levels(
     what: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Rows of the colour table, or of ``sky_table``, for a fully valid map."""
+    """Rows of the colour table for a fully valid map."""
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
         levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
@@ -270,14 +248,13 @@ def colour_levels(
 
 
 def _set_sky(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
-    """Move levels out of the first row, the sky's."""
     np.maximum(levels, 1, out=levels)
     levels[sky] = 0
 
 
 @cache
 def linear_light() -> Float32[np.ndarray, "256"]:
-    """Linear light of 256 levels of sRGB, 0 to 1 (IEC 61966-2-1)."""
+    """Linear light of sRGB levels, 0 to 1 (IEC 61966-2-1)."""
     level = np.arange(256) / 255
     light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)
@@ -300,7 +277,7 @@ NORMALS_AXES = {
         "(128, 128, 0)",
     ),
 }
-"""Signs of our axes, and words."""
+"""Signs of axes, and words."""
 PICTURE_AXES = "opengl"
 """Default axes."""
 
@@ -308,13 +285,7 @@ PICTURE_AXES = "opengl"
 def normals_picture(
     normals: Vectors, mask: Mask | None = None, *, axes: str = PICTURE_AXES
 ) -> Pixels:
-    """Draw normals, each number mapped from -1..1 to 0..255.
-
-    Args:
-        normals: Unit normals in our frame.
-        mask: Pixels that have one; others and NaN are ``NO_NORMAL``.
-        axes: One of ``NORMALS_AXES``.
-    """
+    """Draw normals of our frame, mapped from -1..1 to 0..255; others are ``NO_NORMAL``."""
     height, width = normals.shape[1:]
     picture = np.empty((height, width, 3), np.uint8)
     for rows in bands((height, width)):

@@ -5,12 +5,7 @@ from typing import Any
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
-    """Compile a function, cached beside its file or in the user's cache, where writable.
-
-    Args:
-        function: Function in numba's subset of Python.
-        nogil: Release Python's global lock.
-    """
+    """Compile a function, cached beside its file or in the user's cache, where writable."""
     import numba
 
     def compile_it(*, cache: bool) -> Any:

@@ -11,9 +11,8 @@ import numpy as np
 from rilievo.io.files.limits import MAX_PIXELS, check_unpacked
 
 MOST_BYTES = 2**29
-"""Most bytes: a 32-bit channel of the largest photograph, or 15 at 4K."""
+"""Most bytes: a channel of the largest photograph, or 15 at 4K."""
 _TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
-"""Types by number."""
 
 
 class ExrChannels:

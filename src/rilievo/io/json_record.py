@@ -24,12 +24,7 @@ _NAMES = {
 
 
 class NotThisRecord(ValueError):
-    """JSON without the expected record.
-
-    Attributes:
-        problem: Fault of the value.
-        place: Path of the value, such as ".depth.file".
-    """
+    """JSON without the expected record, with the place of the fault."""
 
     def __init__(self, problem: str, place: str | None = None) -> None:
         super().__init__(problem if place is None else f"it{place} {problem}")
@@ -128,7 +123,6 @@ def _read_record(kind: Any, data: Any, where: str) -> Any:
 
 @cache
 def _hints(kind: Any) -> Mapping[str, Any]:
-    """Types of fields, cached since looking them up is slow."""
     return get_type_hints(kind)
 
 
@@ -153,13 +147,10 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
 
 
 def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) -> None:
-    """Refuse names without effect.
+    """Refuse names without effect in a user's file.
 
-    Args:
-        kind: Class of the record.
-        data: Content of the user's file, of any type.
-        inside: Path of the record, "" or ending in a dot.
-        whole: Class of the whole file, whose other records may have the name.
+    ``inside`` is the record's path, "" or ending in a dot; other records of ``whole`` may have the
+    name.
     """
     whole = whole or kind
     for choice in get_args(kind):
@@ -178,7 +169,6 @@ def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) ->
 
 
 def _elsewhere(whole: Any, name: str) -> str | None:
-    """Records with a name, in words."""
     places = [*dict.fromkeys(_places(whole, name, ""))]
     if not places:
         return None

@@ -1,9 +1,8 @@
 """Intrinsics and lenses from small files.
 
-Supported are COLMAP's ``cameras.txt`` and ``cameras.bin``, KITTI's ``calib.txt`` (``P2``) and
-``calib_cam_to_cam.txt`` (``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of
-DSO, Kalibr's YAML, ROS, OpenCV and Open3D (``intrinsic_matrix``), plain ``fx``, ``fy``, ``cx`` and
-``cy``, ORB-SLAM, VINS, ``transforms.json``, npz calibrations, rilievo's JSON, and K as text or npy.
+Supported are COLMAP's cameras, KITTI's ``calib.txt`` and ``calib_cam_to_cam.txt``, TUM's numbers,
+DSO's ``camera.txt``, Kalibr, ROS, OpenCV, Open3D, ORB-SLAM, VINS, ``transforms.json``, npz
+calibrations, rilievo's JSON, and K as text or npy.
 """
 
 import json
@@ -36,7 +35,6 @@ _DSO: Mapping[str, tuple[str, int]] = {
     "equidistant": ("fisheye", 4),
     "kannalabrandt": ("fisheye", 4),
 }
-"""Our name and number of coefficients."""
 
 _RADTAN = ("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole")
 
@@ -165,7 +163,6 @@ def _finite(numbers: Sequence[float], place: str) -> list[float]:
 
 
 def _size(width: float, height: float, place: str) -> tuple[int, int]:
-    """Size (height, width) of a lens."""
     if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
         raise InputError(
             (
@@ -252,7 +249,7 @@ def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
 
 
 def _is_of_dso(lines: Sequence[str]) -> bool:
-    """Whether lines are a lens, the pictures' size, and what to do."""
+    """Whether lines are those of DSO."""
     if len(lines) < 2 or not re.fullmatch(r"\d{1,6}\s+\d{1,6}", lines[1]):
         return False
     words = lines[0].split(maxsplit=1)
@@ -343,7 +340,6 @@ def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
 
 
 def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
-    """Numbers of the first of several names, if any."""
     name = next((name for name in names if entries.get(name) is not None), None)
     if name is None:
         return []
@@ -356,7 +352,7 @@ def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[
 
 
 def _real(entry: Any) -> float:
-    """Number, also 1e-05, a text in YAML; else NaN."""
+    """Number, also 1e-05, a text in YAML."""
     try:
         return math.nan if isinstance(entry, bool) else float(entry)
     except OverflowError:

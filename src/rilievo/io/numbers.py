@@ -50,17 +50,10 @@ _HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+
 
 
 def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w *c"]:
-    """Read the array of a file, in its type and native byte order.
+    """Read the array of a file, in its type, without axes of length one.
 
-    Formats are PNG (8 and 16 bits; 1 bit as 0 and 1), TIFF (grey of 8, 16 or 32 bits, float32;
-    8-bit colour), npy, npz, OpenEXR with the extra ``exr``, PFM, binary PGM and PPM.
-
-    Args:
-        path: Path of the file.
-        name: Array of an npz or channel of an EXR file; by default the only one, or R, G and B.
-
-    Returns:
-        Array without axes of length one. Channels are last, except as saved in npy and npz.
+    Formats are PNG, TIFF (grey of 8, 16 or 32 bits, float32; 8-bit colour), npy, npz, OpenEXR with
+    the extra ``exr``, PFM, binary PGM and PPM. ``name`` is an array of npz or channel of EXR.
     """
     shown, size = printable(path), check_regular(path)
     if size > MAX_BYTES:
@@ -172,7 +165,7 @@ def _loaded(image: ImageFile) -> np.ndarray:
 
 
 def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
-    """16-bit colour; its lower 8 bits are read with reversed byte order, as Pillow drops them."""
+    """16-bit colour; the lower 8 by reversed byte order."""
     upper = _loaded(image).astype(np.uint16)
     with PngImageFile(BytesIO(content)) as again:
         other = stored.replace("16B", "16L")

@@ -1,8 +1,4 @@
-"""Fast PNG of smooth maps (PNG Specification, third edition, W3C 2025).
-
-One filter (the row above) and the fastest deflate come within a few per cent of a full search. In
-16 bits isal is faster and smaller than zlib.
-"""
+"""Fast PNG of smooth maps (W3C 2025): one filter and the fastest deflate."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -36,13 +32,9 @@ def write_png(
     *,
     palette: UInt8[np.ndarray, "256 3"] | None = None,
 ) -> None:
-    """Write an 8-bit grey, RGB or RGBA picture, or a 16-bit grey one.
+    """Write an 8-bit grey, RGB, RGBA or palette picture, or a 16-bit grey one.
 
-    Args:
-        path: Path of the file.
-        pixels: Pixels.
-        text: Keywords (Latin-1, 1 to 79 characters) and texts, in UTF-8 before the pixels.
-        palette: RGB of 8-bit numbers; None if they are grey.
+    Keywords of ``text`` are Latin-1 of 1 to 79 characters, texts UTF-8.
 
     Raises:
         OSError: If the system refuses.

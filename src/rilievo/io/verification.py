@@ -68,13 +68,9 @@ class Verification:
 
 
 def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
-    """Compare files with their recorded size and SHA-256.
+    """Compare all that rilievo writes with its recorded size and SHA-256.
 
-    Covers everything that rilievo writes: results, training runs, evaluations, reports, models,
-    caches and shards. No file is changed.
-
-    Args:
-        paths: Folders, searched recursively, or JSON files or models.
+    Paths are folders, searched recursively, or JSON files or models.
 
     Raises:
         InputError: If a path does not exist, or holds nothing of rilievo.
@@ -104,8 +100,6 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
 
 @dataclass(slots=True)
 class _Findings:
-    """Findings; a file in two records counts once."""
-
     whole: set[Path] = field(default_factory=set)
     faults: dict[Path, str] = field(default_factory=dict)
 
@@ -181,13 +175,11 @@ class _Findings:
             self._note(path, "has no content")
 
     def _archive(self, path: Path) -> None:
-        """Check zip archives by their own checksums."""
         is_shard = path.name.startswith("shard-")
         if is_shard or any((above / "fingerprint.json").exists() for above in path.parents):
             self._note(path, _archive_fault(path))
 
     def _frames(self, path: Path) -> None:
-        """Check complete frames of a cache."""
         about = _head(about_path(path))
         if about is not None and about.format == FRAMES_FORMAT and len(about.size) == 2:
             height, width = about.size

@@ -29,7 +29,7 @@ BROKEN_FILE = (
     zlib.error,
     lzma.LZMAError,
 )
-"""Errors and warnings of zip, numpy (which tokenises headers), Pillow and OpenEXR."""
+"""Errors and warnings of zip, numpy, Pillow and OpenEXR."""
 
 
 _MOST_RATIO = 1100
@@ -73,7 +73,7 @@ def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
 
 
 def check_archive(path: Path, *, most_ratio: int) -> None:
-    """Refuse a zip archive that unpacks to too many times its size.
+    """Refuse an archive that unpacks to too many times its size.
 
     Raises:
         ValueError: If it does.

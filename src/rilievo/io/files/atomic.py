@@ -1,7 +1,6 @@
 """Atomic writes: a part file is written beside the file, synced, then renamed.
 
-Data are synced before the rename and the folder after it: the system may write a name before its
-data, and a power cut would leave zeros. ``placement`` places sets of files.
+Data are synced before the rename and the folder after it, else a power cut leaves zeros.
 """
 
 import errno
@@ -24,9 +23,7 @@ from rilievo.io.files.limits import printable
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""Errors of file systems without syncing."""
 _AT_ONCE = 32
-"""Parallel syncs, which the disk merges."""
 
 _PART = re.compile(
     r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
@@ -97,7 +94,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Sync a file, or a folder and everything in it."""
+    """Sync a file, or a whole folder."""
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         sync_file(path)
         return
@@ -113,7 +110,7 @@ def sync_tree(path: Path) -> None:
 def sync_files(
     paths: Sequence[Path], sync: Callable[[Path], None] = sync_tree
 ) -> list[OSError | None]:
-    """Sync several files or folders in parallel; return the error of each, or None."""
+    """Sync files or folders in parallel; return their errors."""
 
     def attempt(path: Path) -> OSError | None:
         try:
@@ -141,14 +138,9 @@ def sync_open_file(file: int) -> None:
 
 
 def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Path]:
-    """Yield a part file, renamed to ``path`` when the block ends without error.
+    """Yield a part file, renamed to ``path`` when the block ends without error, else removed.
 
-    If the block raises, the part is removed. A part of a killed process is removed by the next one
-    that writes there.
-
-    Args:
-        path: Finished file.
-        durable: Survive a power cut, for two syncs; False is for files that can be made again.
+    ``durable`` files survive a power cut, for two syncs.
     """
     return _replacing(path, new_part, durable=durable)
 
@@ -156,7 +148,7 @@ def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Pat
 def replacing_folder(path: Path) -> AbstractContextManager[Path]:
     """Yield an empty part folder, renamed to ``path`` when the block ends without error.
 
-    An existing folder is then removed, so check ``ownership`` first.
+    An existing folder is removed: check ``ownership`` first.
     """
     return _replacing(path, new_part_folder, durable=True)
 
@@ -206,7 +198,7 @@ def rename(part: Path, path: Path) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """Unique name of a part beside ``path``; nobody can guess it and plant a link there."""
+    """Unique name of a part, which nobody can guess."""
     ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
@@ -224,8 +216,7 @@ def is_part(name: str) -> bool:
 def sweep_parts(directory: Path) -> list[Path]:
     """Remove parts whose process has ended, and return their paths.
 
-    A name holds process and machine. Parts of other machines are removed after a day without
-    writes.
+    Parts of other machines are removed after a day without writes.
     """
     swept = []
     try:
@@ -279,7 +270,7 @@ def make_folder(directory: Path) -> None:
 
 
 def check_folder(directory: Path) -> None:
-    """Refuse a folder that cannot be made or written into, without making it."""
+    """Refuse a folder that cannot be written into."""
     whole = directory.absolute()
     there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
     if not os.path.isdir(there):
@@ -304,7 +295,7 @@ def _reason(error: OSError) -> str:
 
 
 def _sweep_once(folder: Path) -> None:
-    """Sweep a folder once a process; a large one takes a while to list."""
+    """Sweep a folder once a process."""
     name = os.path.abspath(folder)
     if name in _swept:
         return
@@ -324,7 +315,7 @@ def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
 
 @cache
 def _place() -> str:
-    """Machine or container, within which process numbers are unique."""
+    """Machine or container."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -350,7 +341,7 @@ def _alive(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended without being reaped, as in some containers."""
+    """Whether a process has ended without being reaped."""
     try:
         facts = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,8 +1,7 @@
 """Limits of all inputs: regular files that fit in memory, and names in messages.
 
-Names may be addresses (s3://bucket/key), also with the double slash that ``Path`` collapses. A
-reader knows from a header how many bytes it makes (``check_unpacked``) or reads a
-``BoundedReader``; ``tests/reader_table.toml`` has each.
+Names may be addresses (s3://bucket/key), also with the double slash that ``Path`` collapses.
+``tests/reader_table.toml`` has the bound of each reader.
 """
 
 import io
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MIN_SIDE = 32
-"""Fewest pixels a side; smaller images show no scene."""
+"""Fewest pixels a side that show a scene."""
 MAX_PIXELS = 100 * 2**20
-"""Most pixels, so that cameras of "100 megapixels" (11648x8736) pass."""
+"""Most pixels; "100 megapixels" (11648x8736) pass."""
 MAX_BYTES = 2**30
-"""Largest file of a decoder: above ``MAX_PIXELS`` with alpha at 16 bits."""
+"""Largest file: above ``MAX_PIXELS`` with alpha at 16 bits."""
 MAX_TEXT_BYTES = 64 * 2**20
-"""Largest text file; hours of video have a JSON of a few megabytes."""
+"""Largest text file."""
 MOST_DIGITS = 18
-"""Most digits of a whole number, so that it fits in 64 bits."""
+"""Most digits of a number of 64 bits."""
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -57,7 +56,7 @@ def is_whole(word: str) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Whether a path exists; one that no system takes does not."""
+    """Whether a path exists, whatever its characters."""
     try:
         return path.exists()
     except (OSError, ValueError):  # such as a name that is too long
@@ -71,7 +70,7 @@ def shortened(text: str, most: int = 80) -> str:
 
 
 def check_regular(path: Path | str) -> int:
-    """Check that a path is a regular file (a pipe would block) and return its size [bytes]."""
+    """Size [bytes] of a regular file; a pipe, which would block, is refused."""
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
@@ -106,13 +105,13 @@ def read_text(path: Path) -> str:
 
 
 def as_typed(path: Path) -> str:
-    """Printable path, relative if it lies in the working folder."""
+    """Printable path, relative to the working folder."""
     here = Path.cwd()
     return printable(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse an image (height, width) that is too small for a scene or too large for memory."""
+    """Refuse an image too small for a scene or too large for memory."""
     height, width = size
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -158,11 +157,7 @@ def _missing(path: Path | str) -> str:
 
 
 def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
-    """Retry a read that fails by a miscount of the parser's depth.
-
-    Python 3.11 has one counter for all threads (CPython issue 106905), and numpy parses headers, so
-    ``SystemError`` may occur on whole files.
-    """
+    """Retry a read that fails by Python 3.11's miscount of a depth (CPython issue 106905)."""
 
     @wraps(read)
     def patient(*args: Given.args, **options: Given.kwargs) -> Read:
@@ -192,7 +187,7 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def own_names(files: Sequence[str]) -> list[str]:
-    """Stem of each file, or its name where stems are equal."""
+    """Stems, or names where stems are equal."""
     stems = Counter(Path(name).stem.lower() for name in files)
     return distinct(
         Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
@@ -200,7 +195,7 @@ def own_names(files: Sequence[str]) -> list[str]:
 
 
 def address_of(name: str | Path) -> str | None:
-    """Address of a name; None for a path, also as ``file://``."""
+    """Address of a name; None for a path."""
     match = _parts_of(name)
     if match is None or match["scheme"] == "file":
         return None
@@ -216,18 +211,12 @@ def local_path(name: str | Path) -> str:
 
 
 def _parts_of(name: str | Path) -> re.Match[str] | None:
-    """Scheme and rest of an address."""
     text = str(name)
     return re.fullmatch(_ADDRESS, text, re.DOTALL) if ":/" in text else None
 
 
 def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
-    """Refuse what unpacks to too many bytes.
-
-    Args:
-        what: Name in the message.
-        counts: Factors of the size [bytes].
-        most_bytes: Largest size.
+    """Refuse what unpacks to too many bytes, by the product of ``counts``.
 
     Raises:
         ValueError: If a number is negative, or the size is above the bound.
@@ -240,7 +229,7 @@ def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
 
 
 class BoundedReader(io.RawIOBase):
-    """Stream of unpacked bytes that fails after so many."""
+    """Stream that fails after so many bytes."""
 
     def __init__(self, stream: io.BufferedIOBase, what: str, *, most_bytes: int) -> None:
         self._stream, self._what = stream, what

@@ -14,15 +14,8 @@ _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 def check_room(folder: Path, needed: float, what: str, hint: str, *, spare: float = 0) -> None:
     """Refuse work for which a disk has no space.
 
-    Args:
-        folder: Folder on the disk.
-        needed: Bytes.
-        what: Subject of the message, in the plural.
-        hint: Further remedy.
-        spare: Bytes that stay free.
-
     Raises:
-        OutputError: If fewer bytes are free.
+        OutputError: If fewer than ``needed`` and ``spare`` bytes are free.
     """
     import shutil
 
@@ -51,14 +44,8 @@ _UNLIMITED = 2**60
 def check_memory(needed: float, what: str, hint: str, *, free: int | None = None) -> None:
     """Refuse work that this process has no memory for.
 
-    Args:
-        needed: Further bytes.
-        what: Subject of the message, in the plural.
-        hint: Further remedy.
-        free: Free bytes, if known.
-
     Raises:
-        OptionError: If less is free.
+        OptionError: If fewer than ``needed`` bytes are free.
     """
     free = free_memory() if free is None else free
     if free is not None and needed > free:
@@ -69,11 +56,7 @@ def check_memory(needed: float, what: str, hint: str, *, free: int | None = None
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may still take, swap included; None if unknown.
-
-    The least of the machine, its control groups and the address space. ``root`` has ``proc`` and
-    ``sys``.
-    """
+    """Bytes that this process may take, swap included, by machine, groups and address space."""
     if sys.platform != "linux":
         return None
     facts = _sizes(root / "proc/meminfo")
@@ -145,7 +128,6 @@ def _idle(path: Path, name: str) -> int:
 
 
 def _swap(folder: Path, free: int) -> int:
-    """Swap left by a group; version 1 counts it apart."""
     used = _number(folder / "memory.swap.current")
     if used is None:
         return 0

@@ -1,10 +1,8 @@
 """Sets of files that are renamed into place together, their record last.
 
-The record (the JSON beside results) states that a set is complete: it is renamed after all others
-are synced, so a power cut leaves complete files or no record. Sets share their syncs.
-
-Processes that write into a folder lock its record by an empty file beside it. A killed process
-leaves the file but no lock.
+The record (the JSON beside results) is renamed after all others are synced, so a power cut leaves
+complete files or no record. Processes lock it by an empty file; a killed one leaves the file but no
+lock.
 """
 
 import errno
@@ -29,12 +27,9 @@ from rilievo.io.files.atomic import (
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
-"""Errors of file systems without locks."""
 _HELD = (errno.EAGAIN, errno.EACCES)
-"""Errors of a lock of another process."""
 
 _AT_ONCE = 64
-"""Sets with common syncs; each lock takes an open file."""
 
 
 def lock_path(record: Path) -> Path:
@@ -44,10 +39,10 @@ def lock_path(record: Path) -> Path:
 
 @contextmanager
 def locked(paths: list[Path]) -> Iterator[None]:
-    """Hold several locks, taken in one order by all processes.
+    """Hold several locks, in one order.
 
     Raises:
-        OSError: If the system refuses to make the files.
+        OSError: If the system refuses.
     """
     with ExitStack() as held:
         for path in sorted(set(paths)):
@@ -60,7 +55,7 @@ def held_alone(path: Path, refusal: str) -> Iterator[None]:
     """Hold a lock, or refuse instead of waiting; no lock where the file system has none.
 
     Raises:
-        OutputError: With ``refusal``, if another process holds it.
+        OutputError: If another process holds it.
         OSError: If the system refuses to make the file.
     """
     with ExitStack() as held:
@@ -132,13 +127,10 @@ class Placement:
 
     Attributes:
         record: Path whose existence states that the set is complete.
-        notice: Path of a list of the files to come, there from before the first rename until the
-            record is in place.
-        latest: File begun last; errors name it.
-        renew: Called under the lock: where another process has placed a set of this record, it
-            writes the record's part anew and returns the notice, else None; it refuses a set of
-            something else.
-        error: Reason of a failure.
+        notice: List of the files, there until the record is.
+        latest: File begun last.
+        renew: Called under the lock: after another process's set of this record, it writes the
+            record anew and returns the notice.
     """
 
     record: Path
@@ -173,7 +165,6 @@ class Placement:
         self._parts[self.notice].write_text(text, encoding="utf-8")
 
     def _rename(self, step: int) -> None:
-        """Rename parts of a step: notice, files, record."""
         data = [path for path in self._parts if path not in (self.notice, self.record)]
         if step == 1:
             remove(self.record)  # one of older files must not remain beside newer ones
@@ -185,7 +176,6 @@ class Placement:
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
     def _end(self) -> None:
-        """Clean up; the notice stays where files may be in place."""
         if self.error is None and not self._parts:
             # The notice is redundant beside a record, and the next run removes it.
             discard(self.notice)
@@ -195,7 +185,7 @@ class Placement:
 
 @contextmanager
 def filling(placement: Placement) -> Iterator[Placement]:
-    """Fill the parts of a set; discard them if the block raises."""
+    """Fill a set; discard it if the block raises."""
     try:
         yield placement
     except BaseException as error:
@@ -213,14 +203,9 @@ def place_one(placement: Placement, *, durable: bool = True) -> None:
 
 
 def place(placements: Sequence[Placement], *, durable: bool = True) -> list[OutputError | None]:
-    """Rename several sets into place, data first and records last.
+    """Rename several sets into place, data first and records last; return their errors.
 
-    Args:
-        placements: The sets.
-        durable: Survive a power cut; False needs no syncs.
-
-    Returns:
-        Error of each set; None for complete ones.
+    A set survives a power cut if ``durable``.
     """
     if not durable:
         return _place(placements, durable=False)

@@ -1,7 +1,4 @@
-"""TIFF directories (also in EXIF blocks), bounded before Pillow unpacks their tags.
-
-Pillow makes an object of each number: 10 million strip offsets in a hole took a minute and 2.6 GB.
-"""
+"""TIFF directories (also in EXIF), bounded before Pillow makes an object of each number."""
 
 import struct
 from dataclasses import dataclass
@@ -13,23 +10,21 @@ from rilievo.io.files.limits import MAX_BYTES
 MOST_TAGS = 4096
 """Most tags of a directory; programs write dozens."""
 MOST_NUMBERS = 2**18
-"""Most numbers of a directory besides strips and tiles: a 16-bit colour map has 196,608."""
+"""Most numbers without strips; a 16-bit colour map has 196,608."""
 MOST_STRIPS = 2**20
-"""Most strips or tiles: ``MAX_PIXELS`` in tiles of 16x16 have 409,600."""
+"""Most strips or tiles; ``MAX_PIXELS`` in 16x16 have 409,600."""
 _MOST_PAGES = 100
-"""Directories examined for further pages."""
 
 _WIDTH, _HEIGHT, _SAMPLES, _PLANAR = 256, 257, 277, 284
 _STRIPS = {273: "StripOffsets", 279: "StripByteCounts", 324: "TileOffsets", 325: "TileByteCounts"}
 _SMALLEST_TILE = 16
 _MOST_SAMPLES = 6
 _DIRECTORIES = (34665, 34853, 40965)
-"""Tags of directories that Pillow unpacks: Exif, GPS, Interop."""
+"""Exif, GPS and Interop, which Pillow unpacks."""
 _SUBFILE, _PAGE = 254, 2
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
-"""Bytes of each type."""
 _BYTES = (1, 2, 7)
-"""Types that are not unpacked."""
+"""Types that stay packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ class _Tag:
 
 
 class _Directories:
-    """Reader of directories; ``as_classic`` reads MM and 43 (BigTIFF) as Pillow does."""
+    """Reader of directories, also MM and 43 as Pillow takes it."""
 
     def __init__(self, file: IO[bytes], *, as_classic: bool = False) -> None:
         self._file = file
@@ -81,11 +76,7 @@ class _Directories:
 
 
 def check_directories(file: IO[bytes], name: str) -> None:
-    """Refuse a file of which Pillow would unpack too many numbers.
-
-    Args:
-        file: Its position is changed.
-        name: Name in messages.
+    """Refuse a file of which Pillow would unpack too many numbers; its position changes.
 
     Raises:
         InputError: If a tag or a directory has more entries than programs write.
@@ -108,7 +99,7 @@ def check_directories(file: IO[bytes], name: str) -> None:
 
 
 def has_pages(file: IO[bytes]) -> bool:
-    """Whether a TIFF file has further pages besides previews and masks."""
+    """Whether there are pages besides previews and masks."""
     directories = _Directories(file)
     _, place = directories.at(directories.first, "")
     for _ in range(_MOST_PAGES):

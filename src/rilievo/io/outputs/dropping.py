@@ -9,25 +9,21 @@ from rilievo.shapes import Field, Mask, Pixels, Shaped
 from rilievo.types import DepthMap, Prediction
 
 _FAR = 12
-"""Ratio of sky to the 25th percentile of depth: 30 to 90 in photographs, at most 4 in rooms."""
+"""Ratio of sky to the 25th percentile of depth; rooms end at 4."""
 _LEAST_SKY = 0.005
 _SIDE = 192
-"""Longest side of the picture in which sky is searched [px]."""
 _EVEN = 26
-"""Largest difference in grey between neighbours of a sky."""
 _BRIGHT = 190
-"""Least red, green and blue of a sky that is not blue."""
 _DARKEST = 45
-"""Least blue of a blue sky."""
 _WIDE = 0.1
-"""Least share of the upper border; smaller bright patches may be walls."""
+"""Least share of the upper border; smaller patches may be walls."""
 _RIM = 1 / 80
-"""Share of the longer side near an edge where depth decides, since masks are coarser."""
+"""Share of the longer side where depth decides, since masks are coarser."""
 _WIDTHS = 1
 _AS_FAR = 0.15
-"""Least depth of the rim, relative to the sky's median; hills are nearer."""
+"""Least depth relative to the sky's median; hills are nearer."""
 _BEFORE = 2
-"""Least ratio of its depth to what is before it."""
+"""Least ratio to what is before it."""
 _RAMP = 4
 _STEEP = 1.08
 _FINE = 640
@@ -55,7 +51,6 @@ def surface_sky(prediction: Prediction) -> Mask:
 
 
 def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
-    """Sky with its rim and the ramp of depth before it."""
     step = max(1, max(depth.shape) // _FINE)
     grid = np.s_[step // 2 :: step, step // 2 :: step]
     valid, some = depth.valid[grid], sky[grid]
@@ -100,7 +95,7 @@ def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w
 
 
 def known_normals(prediction: Prediction) -> Mask | None:
-    """Mask of pixels with depth, which alone have normals; None where depth has no mask."""
+    """Mask of pixels with normals; None where depth has no mask."""
     depth = prediction.depth_or_none
     return None if depth is None else depth.valid
 
@@ -114,7 +109,7 @@ def sky_share(prediction: Prediction) -> float | None:
 def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Mask:
     """Mask of pixels farther than a share of the way from near to far.
 
-    The way is between the 2nd and 98th percentile in log depth: half of it is the geometric mean.
+    The way is in log depth, from percentile 2 to 98.
     """
     depths = depth.depth()[depth.valid]
     if not depths.size:
@@ -141,7 +136,7 @@ def distant_sky(depth: DepthMap) -> Mask:
 
 
 def likely_sky(depth: DepthMap, pixels: Pixels) -> Mask:
-    """Mask of an even, blue or bright region along the upper border, farther than most pixels."""
+    """Mask of an even, blue or bright region along the upper border."""
     height, width = depth.shape
     factor = min(1.0, _SIDE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

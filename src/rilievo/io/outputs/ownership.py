@@ -1,9 +1,7 @@
 """Existing files of an output folder: which rilievo may replace or add to.
 
-A file is ours if the JSON file beside it lists it. ``.STEM.json.pending`` lists a set before its
-first file is written, so files of a killed run stay ours. The JSON of an older set is removed
-first, so none ever lists incomplete files. A disk that loses data may leave an empty list; then
-files with rilievo's mark are ours.
+A file is ours if the JSON beside it or the pending list of a killed run lists it, or by its mark if
+a power cut emptied the list. No JSON lists incomplete files.
 """
 
 import json
@@ -37,14 +35,9 @@ _ALIKE = 1e-3
 def agreeing(
     stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: Thoroughness
 ) -> Sidecar | None:
-    """JSON of an earlier run to which this one may add; None where there is none.
+    """JSON of an earlier run to which this one may add, if any.
 
-    Args:
-        stem: Path of the results without suffix.
-        about: JSON of this run.
-        run: Other options, with size and time of the source; without these, photographs are told
-            apart by their depth.
-        thoroughness: How to compare existing files.
+    Without ``run``, photographs are told apart by their depth.
     """
     path = sidecar_path(stem)
     before = find_sidecar(path)
@@ -65,7 +58,7 @@ def agreeing(
 def first_difference(
     before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> str | None:
-    """First difference between the models and options of two runs, in words."""
+    """First difference between models and options, in words."""
     if before.made_by.weights_sha256 != made_by.weights_sha256:
         return f"another model or other weights ({before.made_by.model})"
     was = {**before.made_by.settings, **({} if run is None else before.run)}
@@ -89,14 +82,7 @@ def _said(value: Setting) -> str:
 def merged(
     about: Sidecar, written: tuple[FileFacts, ...], before: Sidecar | None, earlier: tuple[str, ...]
 ) -> Sidecar:
-    """Combine this run's JSON with that of an earlier run that agrees.
-
-    Args:
-        about: JSON of this run.
-        written: Files of this run.
-        before: JSON of the earlier run.
-        earlier: Names of our other existing files.
-    """
+    """Combine this run's JSON with that of an earlier run."""
     if before is None:
         return replace(about, files=written, earlier=earlier)
     described_before = tuple(facts for facts in before.files if facts.file in earlier)
@@ -121,7 +107,6 @@ def fault_of(folder: Path, facts: FileFacts, thoroughness: Thoroughness) -> str 
 
 
 def _contents(before: Sidecar, about: Sidecar) -> str | None:
-    """First difference of photographs or metres, in words."""
     for name, what in (
         ("source", "another photograph"),
         ("calibration", "other metres"),
@@ -175,7 +160,7 @@ class Claim:
     earlier: tuple[str, ...]
 
     def placement(self) -> Placement:
-        """Placement that lists its files before the first is in place."""
+        """Placement that lists its files first."""
         return Placement(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
@@ -196,13 +181,9 @@ class Claim:
 def check_claim(
     stem: Path, files: Sequence[str], *, overwrite: bool, others: Sequence[str] = ()
 ) -> Claim:
-    """Check whether a set of files may be written; change nothing.
+    """Check whether a set of files may be written.
 
-    Args:
-        stem: Path of the files without suffixes.
-        files: Names of the files, without the JSON.
-        overwrite: Replace a complete earlier run; files of a killed one always may be.
-        others: Further names that a set may have, ours by their mark after a power cut.
+    Files of a killed run may be replaced without ``overwrite``.
     """
     json, pending = sidecar_path(stem), pending_path(stem)
     sidecar = find_sidecar(json)

@@ -14,7 +14,6 @@ from rilievo.schema import Door, Record, option, options_of
 
 DROPS = ("sky", "background")
 BACKGROUND_SHARE = 0.5
-"""Default share at which background begins."""
 
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 
@@ -30,7 +29,7 @@ LEAST_RELIEF, MOST_RELIEF = 0.1, 2000
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
-    """Parse ``sky``, ``background`` or ``background=SHARE``, separated by commas."""
+    """Parse names and ``background=SHARE``, separated by commas."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in parts:
         name, number, _ = part.partition("=")
@@ -190,9 +189,8 @@ class SaveOptions(Record):
             subject="meshes and clouds",
         ),
     ] = None
-    """Share of the width by which far surfaces continue behind near ones, in mirrored colours; 0
-    for none. By default 0.15 in glb and turns, which are then closed at edges, and 0 in ply and
-    splat."""
+    """Share of the width by which far surfaces continue behind near ones, in mirrored colours. By
+    default 0.15 in glb and turns, which are then closed at edges, and 0 in ply and splat."""
     stereo: Annotated[
         str | None,
         option(

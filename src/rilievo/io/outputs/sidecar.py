@@ -63,12 +63,7 @@ class SourceFacts:
 
 @frozen
 class DepthFacts:
-    """Kind, unit and range of valid depth.
-
-    Attributes:
-        unit: "metre", or "arbitrary".
-        minimum: Least valid value; None where no pixel is valid, as ``maximum``.
-    """
+    """Kind, unit and range of valid depth."""
 
     kind: DepthKind
     unit: str
@@ -80,14 +75,7 @@ class DepthFacts:
 
 @frozen
 class CameraFacts:
-    """Camera of a surface.
-
-    Attributes:
-        K: Rows [px]; the centre of the top-left pixel is (0, 0). None if the lens is no pinhole.
-        source: Origin; "assumed" may be far off.
-        horizontal_fov: Field of view [degrees], as ``vertical_fov``.
-        lens: Lens as ``--projection`` reads it; None of a pinhole.
-    """
+    """Camera; K [px] counts from the centre of the top-left pixel, fields are in degrees."""
 
     K: (
         tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
@@ -118,16 +106,11 @@ class SurfaceFacts:
     Attributes:
         pixel_step: Step between pixels that became points.
         points: Number of points or vertices.
-        triangles: Number of triangles; None for points.
-        behind: Number of triangles, the last ones, that fill tears and continue behind near
-            surfaces.
-        edge_jump: Relative jump in depth at which the surface is cut.
-        grazing_degrees: Least angle between surface and ray.
-        texture_width: Width of its texture [px].
-        specks: Share of points up to which a loose patch is left out and a hole closed.
-        dropped: Parts left out by ``--drop``.
-        sky: Share of pixels left out as sky; None if the model has no mask.
-        backing: Share of the width by which far surfaces continue behind near ones.
+        behind: Number of last triangles, which fill tears and continue behind near surfaces.
+        edge_jump: Relative jump in depth at a cut.
+        specks: Share of points of left-out patches and closed holes.
+        sky: Share of pixels left out as sky.
+        backing: Share of the width of continued far surfaces.
     """
 
     pixel_step: int
@@ -148,15 +131,12 @@ class FileFacts:
     """Description of one file: value = stored * scale + offset, in ``unit``.
 
     Attributes:
-        file: Name in the folder of the JSON.
         output: Name in ``OUTPUTS``.
         holds: Content in words.
-        invalid: Stored value of invalid pixels: a number or "nan"; None where all are valid.
-        axes: Axes of normals and points.
+        invalid: Stored value of invalid pixels, or "nan".
         sky: Share of sky, in a file of its mask.
-        options: Options that concern this file; None where unknown.
+        options: Options that concern this file.
         bytes: Size, of a folder in all; None in the copy inside the file.
-        sha256: None for a folder, and without ``bytes``.
         frames: Files of a folder by name.
     """
 
@@ -191,15 +171,10 @@ class Sidecar:
     """Content of the JSON file: everything needed to read the results.
 
     Attributes:
-        format: Version, ``FORMAT``.
         depth: Depth as the model gives it, or in metres.
-        anchored: Depth of surfaces and normals; None where it is ``depth``.
-        anchoring: Fit that gave it.
-        normals: Axes of the normals.
-        made_by: Model, weights and settings.
+        anchored: Depth of surfaces and normals, unless ``depth``.
         run: Other options, by which a repeated run is recognised.
-        files: Complete files.
-        earlier: Names of files of earlier runs that it does not describe.
+        earlier: Files of earlier runs that it does not describe.
     """
 
     format: str = FORMAT

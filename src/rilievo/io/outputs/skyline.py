@@ -1,7 +1,6 @@
 """Ground beside the sky, as pictures of depth draw it.
 
-Networks blend both depths over about 1.5 % of the diagonal. Depth files keep this band; pictures
-continue the ground from inside.
+Networks blend both over about 1.5 % of the diagonal; pictures continue the ground.
 """
 
 import math
@@ -13,18 +12,13 @@ from rilievo.shapes import Field, Mask
 from rilievo.types import DepthKind, DepthMap
 
 _BAND = 0.016
-"""Width of the band, as a share of the diagonal."""
+"""Share of the diagonal."""
 _SIDE = 320
-"""Longer side above which pixels are skipped [px]."""
 _BEYOND = 2
-"""Steps beyond the band, for ground whose coarser pixel is sky."""
 
 
 def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
-    """Depth whose band continues the ground inside, where this is nearer.
-
-    Parts thinner than two bands keep their values, except close to wider ones.
-    """
+    """Depth whose band continues the ground inside, where this is nearer."""
     if sky is None or not sky.any():
         return depth
     step = math.ceil(max(depth.shape) / _SIDE)
@@ -64,7 +58,7 @@ def _widened(mask: Mask, reach: int) -> Mask:
 
 
 def _continued(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
-    """Values that grow over the ground, each the mean of its neighbours; NaN where none reaches."""
+    """Values that grow over the ground as means; NaN where none reaches."""
     height, width = mask.shape
     places = [np.s_[row : row + height, column : column + width] for row, column in _AROUND]
     values, counts = np.pad(field, 1).astype(np.float32), np.pad(mask, 1).astype(np.float32)

@@ -1,7 +1,6 @@
 """Stereo pairs from a photograph and its depth.
 
-Shifts are linear in inverse depth, as between parallel cameras. Uncovered background is filled with
-background beside it, mirrored, never with the near object.
+Shifts are linear in inverse depth. Uncovered background is filled with mirrored background.
 """
 
 import numpy as np
@@ -13,7 +12,6 @@ from rilievo.shapes import Field, Int, Mask, Pixels, UInt8
 from rilievo.types import DepthMap
 
 _STEP = 1.5
-"""Difference in parallax at an edge [px]."""
 
 
 def stereo_picture(
@@ -21,11 +19,7 @@ def stereo_picture(
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Draw both eyes' pictures in one.
 
-    Args:
-        pixels: The photograph.
-        depth: Depth of any kind; invalid pixels count as farthest.
-        options: Layout and amount.
-        limits: Inverse depth of the farthest and nearest point; by default of the map.
+    Invalid depth counts as farthest; ``limits`` are inverse depth, by default of the map.
     """
     parallax = _parallax(depth, options, limits or colour_range(depth))
     left, right = (seen_by(pixels, parallax, side) for side in (0.5, -0.5))
@@ -58,10 +52,7 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
 def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     """Draw the view of one eye.
 
-    Args:
-        pixels: The photograph.
-        parallax: Column for the left eye minus that for the right [px].
-        side: Share by which pixels move to the right: 0.5 for the left eye.
+    Parallax is the left eye's column minus the right's [px]; ``side`` is 0.5 for the left.
     """
     if parallax.shape[1] < 2:
         return pixels
@@ -86,7 +77,6 @@ def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
 
 
 def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
-    """Parallax in an eye's picture, and where it is known."""
     height, width = parallax.shape
     # Halves round up; rounding to even would leave out every second column.
     target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
@@ -105,7 +95,6 @@ def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
 
 
 def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
-    """Column of each pixel's colour: its own, or one of the background."""
     width = mask.shape[1]
     rows, columns = np.indices(mask.shape, sparse=True)
     left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)

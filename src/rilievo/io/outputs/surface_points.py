@@ -15,15 +15,9 @@ _CLOUDS = ("ply", "splat", "spz")
 def surface_points(
     job: WriteJob, depth: DepthMap, camera: Camera, *, form: str, holds: str, rim: float = 0.0
 ) -> tuple[PointCloud, FileFacts]:
-    """Points of the surface in the camera's frame, and the facts of their file.
+    """Points of the surface in the camera's frame, and their facts.
 
-    Args:
-        job: File to write.
-        depth: Depth of the photograph.
-        camera: Its camera.
-        form: Noun for the error, such as "a point cloud".
-        holds: Contents of the file.
-        rim: Least backing, where the options have none.
+    ``form`` is a noun for the error; ``rim`` is the least backing.
 
     Raises:
         InputError: If no surface is left.
@@ -45,7 +39,6 @@ def surface_points(
 
 
 def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
-    """Points that the camera sees, kept while another output needs them."""
     options, photo = job.options, job.prediction.photo
     key = ("points", options)
     front = job.shared.pop(key, None)
@@ -67,7 +60,7 @@ def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCl
 def mesh_facts(
     job: WriteJob, surface: Mesh, *, step: int, texture_width: int | None = None
 ) -> SurfaceFacts:
-    """Describe a mesh; ``step`` is between pixels that became points."""
+    """Describe a mesh of every ``step``-th pixel."""
     backing = job.options.mesh_backing
     return replace(
         surface_facts(job, step=step, points=len(surface.points)),
@@ -80,7 +73,7 @@ def mesh_facts(
 
 
 def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
-    """Describe a cloud; ``step`` is between pixels that became points."""
+    """Describe a cloud of every ``step``-th pixel."""
     options = job.options
     return SurfaceFacts(
         pixel_step=step,

@@ -1,8 +1,6 @@
-"""Frames of a surface that turns for three seconds, a little to either side.
+"""Frames of a surface that turns for three seconds, from the photograph's view and back.
 
-It begins and ends at the photograph's view, so it repeats without a jump. Sky stays far behind, and
-far surfaces continue behind near ones (``backing``). A pinhole's surface turns about its middle; in
-a panorama or fisheye the camera looks around.
+Sky stays far behind. In a panorama or fisheye the camera looks around.
 """
 
 import math
@@ -30,45 +28,32 @@ RATE = Fraction(20)
 """Frames a second."""
 SECONDS = 3
 GROUND = (24, 26, 30)
-"""Colour behind the surface, for light and dark pages."""
+"""Colour for light and dark pages."""
 _SIDE = 480
-"""Longest side of a frame [px]."""
 _FINE = 2
-"""Samples a pixel, along each side."""
 _OUTER = np.uint32(0x00FF00FF)
-"""Bits of red and blue in one number of a colour."""
 _SHARE = np.uint32((_FINE**2).bit_length() - 1)
-"""Bits that turn a sum of samples into their mean."""
 _ROUNDING = np.uint32(_FINE**2 // 2 * 0x00010001)
 _SWING = (8.0, 2.5)
-"""Degrees to either side, and down there."""
+"""Degrees to the side, and down."""
 _LOOK = 25.0
-"""Degrees to either side from inside."""
 _WINDOW = 75.0
 """Horizontal field of view from inside [degrees]."""
 _ZOOM = 1.06
-"""Enlargement that hides the photograph's border."""
+"""Enlargement that hides the border."""
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004
 _WHOLE = Cut(grazing=0.0, jump=1e9)
 _SHEET = 64
 _MIXED = 3
-"""Pixels of sky that may have the colour of a thing."""
 _BELOW = 1 / 12
-"""Share of the height by which the sheet goes below the lowest sky."""
 _SKY = 3.0
-"""Depth of the sky, relative to the 98th percentile."""
+"""Depth relative to the 98th percentile."""
 
 
 @frozen
 class Scene:
-    """Surface before the sky, in the photograph's colours.
-
-    Attributes:
-        mesh: Surface; pixels count in ``photo``.
-        pivot: Point about which a view turns; the camera itself inside.
-        step: Step between pixels that became points.
-    """
+    """Surface that turns about ``pivot``: the camera itself inside."""
 
     mesh: Mesh
     photo: Pixels
@@ -92,12 +77,7 @@ class Turn:
 
 @frozen
 class _Paint:
-    """Colours of a photograph about as large as a picture's samples.
-
-    Attributes:
-        colours: Red, green, blue and 0 in one number, then ``GROUND``.
-        scale: Size relative to the photograph, along columns and rows.
-    """
+    """Reduced photograph: a colour is one number, the last is ``GROUND``."""
 
     colours: UInt[np.ndarray, "n"]
     size: tuple[int, int]
@@ -106,14 +86,7 @@ class _Paint:
 
 @frozen
 class View:
-    """Camera that went around a scene.
-
-    Attributes:
-        size: Height and width [px].
-        K: Intrinsics [px].
-        yaw: Degrees to the right around the scene; to the left from inside.
-        pitch: Degrees down.
-    """
+    """Camera around a scene, by degrees to the right (left inside) and down."""
 
     size: tuple[int, int]
     K: Matrix
@@ -174,7 +147,6 @@ def scene_of(
 
 
 def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
-    """Sheet down to the lowest sky, in colours away from what hides it."""
     step = math.ceil(max(sky.shape) / _SHEET)
     inside = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
     inside[np.flatnonzero(sky.any(axis=1))[-1] + round(_BELOW * len(sky)) :] = False
@@ -265,7 +237,7 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
 
 
 def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
-    """Rounded means of samples; a number of 32 bits holds the sums of red and blue, or of green."""
+    """Rounded means; 32 bits hold the sums of two colours."""
     rows, columns = (length // _FINE for length in samples.shape)
     samples = samples.reshape(rows, _FINE, columns, _FINE)
     outer = np.full((rows, columns), _ROUNDING, np.uint32)
@@ -283,7 +255,6 @@ def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
 
 
 def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Float32[np.ndarray, "h w"]:
-    """Nearest pixels of a reduced photograph; centres stay centres."""
     places = places + np.float32(0.5)
     places *= scale
     places -= np.float32(0.5)

@@ -26,7 +26,6 @@ _PARTS = {
     "sky": (),
     "photo": ("transparent",),
 }
-"""Parts of ``Stored``, and fields that come with them."""
 
 
 @frozen
@@ -37,12 +36,11 @@ class WriteJob:
         path: Part file, whose name carries no meaning.
         file: Final name.
         output: Name in ``OUTPUTS``.
-        prediction: Prediction with every part that the output needs.
         about: Description to embed.
-        extent: Range of depth of files that share one scale; None for a file of its own.
-        later: Outputs that are written after it with the same options.
-        beside: Names of files that are written together, by output.
-        shared: Turns and points of other files, by kind and options.
+        extent: Range of depth of files with one scale.
+        later: Outputs that are written after it.
+        beside: Files written together, by output.
+        shared: Turns and points of other files.
     """
 
     path: Path
@@ -85,7 +83,7 @@ class WriteJob:
 
 @frozen
 class Stored:
-    """Arrays of one file; ``is_anchored`` says that its depth is that of surfaces."""
+    """Arrays of one file; ``is_anchored`` depth is that of surfaces."""
 
     values: Field | None = None
     network_depth: Field | None = None
@@ -124,7 +122,7 @@ def from_nan(values: Field) -> Stored:
 
 @contextmanager
 def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
-    """Open an image that we wrote; ``Image.open`` would warn of large ones."""
+    """Open an image of ours, without ``Image.open``'s warning of large ones."""
     if plugin.format == "TIFF":
         with path.open("rb") as file:
             check_directories(file, printable(path))

@@ -1,8 +1,4 @@
-"""Calibrations of other programs, with the names of Kalibr, ROS and OpenCV.
-
-Converted are ORB-SLAM's ``Camera.fx``, VINS's ``projection_parameters``, ``transforms.json`` of
-instant-ngp and nerfstudio, OpenCV's XML, and npz files.
-"""
+"""Calibrations of other programs, with the names of Kalibr, ROS and OpenCV."""
 
 import math
 import re
@@ -49,7 +45,6 @@ _MODELS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("simple_radial_fisheye", "radial_fisheye", "equidistant"), "equidistant"),
 }
-"""Our word for a distortion."""
 _FOCALS = ("fx", "fy", "cx", "cy")
 _NPZ_MATRIX = ("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1")
 _NPZ_BEND = ("dist", "D", "distCoeffs", "dist_coeffs", "distortion", "distortion_coefficients")
@@ -72,7 +67,6 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
 
 
 def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
-    """Coefficients in OpenCV's order."""
     names: Sequence[str] = ("k1", "k2", "k3", "k4")
     if model != "equidistant":
         names = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
@@ -97,7 +91,6 @@ def _plain(
 
 
 def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """ORB-SLAM2's and 3's settings."""
     for prefix in ("Camera.", "Camera1."):
         own = {
             str(key).removeprefix(prefix): entry
@@ -112,7 +105,6 @@ def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """VINS's and camodocal's calibrations."""
     own = entries.get("projection_parameters")
     if not isinstance(own, Mapping):
         return None
@@ -131,7 +123,7 @@ def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-    """One camera for all frames of ``transforms.json``, or the same in each."""
+    """Camera of ``transforms.json``, one for all frames."""
     frames = entries.get("frames")
     if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
         named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")

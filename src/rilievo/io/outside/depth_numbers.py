@@ -1,9 +1,4 @@
-"""Depth of other programs: numbers and five facts about them.
-
-The facts are unit or scale, kind, invalid numbers, size and crop, and camera. Results of rilievo,
-MoGe's PNG of the logarithm, texts of PNG (``scale``, or ``minimum`` and ``maximum``), npz
-(``unit``, ``kind``) and a JSON beside the file state them. Others are guesses, and named so.
-"""
+"""Depth of other programs: numbers, and five facts that files state or guesses replace."""
 
 import json
 import math
@@ -54,7 +49,7 @@ _RANGES = (
     ("z_min", "z_max"),
 )
 _COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
-"""Names of metres of a count (0.001), or counts of a metre (1000)."""
+"""Names of metres of a count, or counts of a metre."""
 _KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
 _LOGARITHM_STEPS = 65533
 _UNKNOWN, _INFINITE = 0, 65535
@@ -74,7 +69,7 @@ TOO_NEAR = (
     "millimetres, or metres that were divided once too often; check the scale"
 )
 COMMON = 1 / 20
-"""Share above which one whole number is hardly a measurement."""
+"""Share of a whole number that is no measurement."""
 
 
 class FactOrigin(StrEnum):
@@ -90,13 +85,7 @@ class FactOrigin(StrEnum):
 
 @frozen
 class NumberFact:
-    """Fact about the numbers of a file.
-
-    Attributes:
-        name: Subject: scale, kind, invalid, size or camera.
-        value: Fact in words.
-        place: Place that states it.
-    """
+    """Fact about numbers: scale, kind, invalid, size or camera."""
 
     name: str
     value: str
@@ -112,14 +101,7 @@ NOTHING_SAYS = "nothing says otherwise"
 
 @frozen
 class NumberReading:
-    """Meaning of the numbers of a file.
-
-    Attributes:
-        facts: The five facts.
-        doubts: Reasons to doubt them, a line each.
-        near: Least depth [m], if any.
-        far: Largest depth [m], if any.
-    """
+    """Meaning of a file's numbers: facts, doubts, and range [m]."""
 
     facts: tuple[NumberFact, ...] = ()
     doubts: tuple[str, ...] = ()
@@ -147,9 +129,6 @@ class DepthStatement:
         scale: Unit of the result, or its factor.
         logarithm: Depth at the numbers 1 and 65534, even in the logarithm.
         span: Values at 0 and at the type's largest number.
-        invalid: Numbers without meaning.
-        array: Array of an npz file, unless the only one.
-        place: Place of these facts; empty without any.
     """
 
     kind: str | None = None
@@ -182,11 +161,7 @@ class DepthNumbers:
 
 
 def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
-    """Read a depth map with the facts that it states.
-
-    Args:
-        path: Any file of ``read_map``.
-        array: Array of an npz or channel of an EXR file.
+    """Read a depth map of ``read_map`` with the facts that it states.
 
     Raises:
         InputError: If the file is broken, or states the impossible.
@@ -255,7 +230,6 @@ def _of_content(path: Path) -> DepthStatement:
 
 
 def _of_npz(path: Path) -> DepthStatement:
-    """Facts of numbers and words beside the depth."""
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         names = archive.files
         array = next((name for name in _MAIN if name in names), None) if len(names) > 1 else None
@@ -302,7 +276,6 @@ def _beside(path: Path) -> DepthStatement:
 
 
 def _of_record(text: str, path: Path, place: str) -> DepthStatement:
-    """Facts of rilievo's JSON."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
@@ -332,7 +305,6 @@ def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
 
 
 def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
-    """Facts by their names in texts, arrays and JSON."""
     record = texts.get("rilievo")
     if isinstance(record, str):
         ours = _of_record(record, path, place)
@@ -410,15 +382,7 @@ def scale_fact(
     place: str,
     guess: float,
 ) -> NumberFact:
-    """Unit of the numbers: stated, given or guessed.
-
-    Args:
-        stored: Numbers of the file.
-        statement: Facts of the file.
-        unit: Metres of one number by the user.
-        place: Place of ``unit``.
-        guess: Metres where nothing is stated.
-    """
+    """Unit of the numbers: stated, given at a ``place`` or guessed [m]."""
     if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
         value = "metres" if statement.kind != DepthKind.UP_TO_SCALE else "numbers up to scale"
         if statement.logarithm is not None:
@@ -450,13 +414,7 @@ def unit_words(scale: float) -> str:
 def doubts_of(
     stored: Shaped[np.ndarray, "h w"], metres: Values, *, meaningless: tuple[float, ...] = ()
 ) -> Iterator[str]:
-    """Doubts about how a map is read.
-
-    Args:
-        stored: Numbers of the file.
-        metres: Depth [m] of valid pixels.
-        meaningless: Numbers known to mean nothing.
-    """
+    """Doubts about how a map [m] is read."""
     whole = stored.dtype.kind in "ui" and stored.dtype.itemsize > 1
     if whole:
         most = np.iinfo(stored.dtype).max
@@ -485,7 +443,6 @@ def unit_doubt(middle: float) -> str | None:
 
 
 def _commonest(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, float]:
-    """Most frequent whole number, and its share."""
     if not stored.size:
         return 0, 0.0
     numbers, counts = np.unique(stored, return_counts=True)

@@ -1,9 +1,7 @@
 """Decode files and bytes to Pillow images; every failure is a one-line error.
 
-Decoders are chosen by content and called directly: ``Image.open`` would import all, and its own
-pixel limit is lower. Scans of JPEG files are bounded as by ``djpeg -maxscans``: each costs a pass
-over all pixels in 14 bytes. 16-bit data of 8, 10 or 12 bits are refused, since scaling them would
-be a guess.
+``Image.open`` would import all decoders, with a lower limit. Scans of JPEG files are bounded as by
+``djpeg -maxscans``: each costs a pass in 14 bytes.
 """
 
 import re
@@ -48,8 +46,7 @@ PILLOW_ERRORS = (
     zlib.error,
     UserWarning,
 )
-"""Errors of broken images: Pillow documents ``OSError``, hostile headers raise others.
-``UserWarning`` is for users who make warnings errors."""
+"""Errors of broken images, and ``UserWarning`` if warnings are errors."""
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
 _FULL, _LEAST = 65535, 4096
@@ -69,7 +66,6 @@ _START, _END, _HEADER_OF_SCAN = 0xD8, 0xD9, 0xDA
 _FIRST_KNOWN = 0xC0
 
 _MOST_SEGMENTS = 10_000
-"""Bound of counting."""
 
 
 def decode(
@@ -81,15 +77,11 @@ def decode(
 ) -> Image.Image:
     """Decode the first image, in its stored mode and orientation.
 
-    Args:
-        file: File at its beginning; it stays open while the image is used.
-        name: Name for messages; its suffix decides some formats.
-        size_bytes: Size of the file.
-        max_pixels: Most pixels of the header.
+    The file stays open while the image is used; the name's suffix decides some formats.
 
     Raises:
-        InputError: If it is no photograph in a known format, too large, broken, or 16-bit colours
-            span less than a 16th.
+        InputError: If it is in no known format, too large, broken, or 16-bit colours span less than
+            a 16th.
     """
     kind = _kind_of(file, name, size_bytes)
     with one_line_errors(name, f"{kind.name} file"):
@@ -119,7 +111,7 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
     """Read the size (height, width) of the header.
 
     Raises:
-        InputError: If it is no photograph in a known format, too large, or broken.
+        InputError: If it is in no known format, too large, or broken.
     """
     kind = _kind_of(file, name, 0)
     with one_line_errors(name, f"{kind.name} file"):
@@ -211,7 +203,7 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
 
 @contextmanager
 def _pillow_takes(pixels: int) -> Generator[None, None, None]:
-    """Raise Pillow's limit, which is one for the whole process, for one large image at a time."""
+    """Raise Pillow's process-wide limit for one image at a time."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
         yield
@@ -226,7 +218,7 @@ def _pillow_takes(pixels: int) -> Generator[None, None, None]:
 
 
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:
-    """Refuse raw files like TIFF, whose first image is a thumbnail."""
+    """Refuse raw files like TIFF."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
@@ -236,7 +228,7 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
 
 
 def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
-    """1st and 99th percentile; the whole range if all is black."""
+    """1st and 99th percentile, or the whole range if black."""
     width, height = image.size
     rows, count = max(1, _ROWS_PIXELS // width), np.zeros(_FULL + 1, np.int64)
     for top in range(0, height, rows):
@@ -275,11 +267,7 @@ def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
 
 
 def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
-    """Refuse a JPEG file of too many scans.
-
-    Args:
-        file: Its position is changed.
-        name: Name in messages.
+    """Refuse a JPEG file of too many scans; the file's position changes.
 
     Raises:
         InputError: If it has more than ``MOST_SCANS``.
@@ -305,7 +293,7 @@ def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
 
 
 def _count(content: bytes) -> int:
-    """Scans of the first picture; all possible ones where libjpeg skips markers."""
+    """Scans of the first picture, or all that may be some."""
     count = at = 0
     for _ in range(_MOST_SEGMENTS):
         hit = _MARKER.search(content, at)

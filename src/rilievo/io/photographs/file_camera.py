@@ -16,20 +16,19 @@ from rilievo.shapes import Matrix
 from rilievo.types import Camera, CameraSource
 
 ASSUMED_FOV = 55.0
-"""Assumed field of view along the longer side [degrees], that of a 35 mm lens: a factor of at most
-1.45 from telephones (24 to 28 mm) and ordinary lenses (50 mm)."""
+"""Assumed field of view along the longer side [degrees], of a 35 mm lens: within a factor of 1.45
+of telephones and 50 mm lenses."""
 
 _LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
 """Plausible fields of view [degrees]."""
 
 _SAME_ASPECT = 0.02
-"""Relative difference of aspect up to which an image is resized, not cropped."""
+"""Relative difference up to which an image is resized, not cropped."""
 
 _CENTRAL = 0.1
-"""Largest distance of a principal point from the middle in longer sides, else a crop."""
+"""Largest distance of a principal point from the middle, in longer sides."""
 
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
-"""FocalPlaneResolutionUnit [mm]; inch and centimetre are standard."""
 
 _ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
 _FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
@@ -42,14 +41,11 @@ class ExifFacts:
     """Positive tags of the camera.
 
     Attributes:
-        orientation: Orientation, 1 to 8; 1 is upright.
+        orientation: 1 to 8; 1 is upright.
         focal_35mm: Focal length of a 35 mm camera with this diagonal field of view [mm].
         focal: True focal length [mm].
-        plane_x: Pixels of the original along a row, per ``plane_unit``.
-        plane_y: Pixels along a column.
-        plane_unit: Unit [mm].
+        plane_x: Pixels of the original along a row, per ``plane_unit`` [mm].
         width: Width of the original [px].
-        height: Height [px].
     """
 
     orientation: int = 1
@@ -87,10 +83,9 @@ def exif_facts(image: Image.Image) -> ExifFacts:
 
 
 def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright photograph; None without a plausible focal length.
+    """Camera of an upright photograph, if its focal length is plausible.
 
-    Pixels are square and the principal point is central. A changed aspect ratio is a crop, whose
-    field of view is unknown.
+    Pixels are square and the principal point is central; a changed aspect ratio is a crop.
     """
     resized = 1.0
     if facts.width is not None and facts.height is not None:
@@ -130,7 +125,6 @@ def assumed_camera(size: tuple[int, int]) -> Camera:
 
 
 def _focal_by_sensor(facts: ExifFacts, resized: float) -> float | None:
-    """Focal length [px] from the original's pixel pitch."""
     x, y = facts.plane_x, facts.plane_y
     if facts.focal is None or facts.plane_unit is None or x is None or y is None:
         return None

@@ -51,10 +51,10 @@ _MATCHED_WIDTH = 1280
 _NEAREST = 0.25
 """Least distance [m]."""
 _FARTHEST = 200.0
-"""Largest distance, in baselines: half a pixel in 2,000 is 5 % there."""
+"""Largest distance in baselines: half a pixel in 2,000 is 5 %."""
 _FEWEST = 20
 _MOST_TURN = 2.5e-4
-"""Rotation of parallel views: half a pixel in 2,000."""
+"""Turn of parallel views: half a pixel in 2,000."""
 
 
 def own_depth_of(
@@ -83,7 +83,7 @@ def own_depth_of(
 
 
 def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
-    """Result of a reader; a broken map never fails the photograph."""
+    """Result of a reader, whose errors never fail the photograph."""
     try:
         return read()
     except (InputError, MemoryError, *PILLOW_ERRORS) as error:
@@ -130,7 +130,6 @@ def _dynamic(
 def _item(
     file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
 ) -> bytes:
-    """Content of an item; items follow each other up to the end."""
     lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
     if any(length < 0 for length in lengths):
         raise InputError("an item of its container has a negative length")
@@ -164,7 +163,7 @@ def _ranged(
     confidence: _Map | None,
     orientation: int,
 ) -> OwnDepth:
-    """Depth from codes between Near and Far, as Google defines it."""
+    """Depth from codes between Near and Far."""
     stated = entries.get("Units", "")
     unit = _METRES.get(stated.lower())
     if unit is None:
@@ -216,7 +215,6 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
 
 
 def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
-    """Depth of places that both views show."""
     pair = other_view(file)
     if pair is None:
         return None

@@ -18,28 +18,18 @@ _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _FULL_16 = 65535
 _WHITE = (255, 255, 255)
 _HALF = 128
-"""Alpha of transparency."""
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
-"""Colour space of a profile, by mode."""
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
-"""Profiles that need no conversion."""
 _HEADER = 128
-"""Bytes before the table of tags."""
 
 
 def upright_pixels(
     image: Image.Image, *, orientation: int, name: str, span: tuple[int, int] | None = None
 ) -> Pixels:
-    """Convert a loaded image to sRGB.
+    """Convert a loaded image to sRGB; ``span`` of 16 bits becomes black and white.
 
     Alpha is composited over white. 16-bit grey is divided by 257; of 16-bit colour Pillow delivers
-    the upper 8. Floats are 0 to 1. Profiles are applied; CMYK without one is converted by Pillow.
-
-    Args:
-        image: Image in any mode.
-        orientation: EXIF orientation, 1 to 8.
-        name: Name in messages.
-        span: Levels of 16 bits that become black and white; by default the whole range.
+    the upper 8. Floats are 0 to 1.
 
     Raises:
         InputError: If values are out of range, 16 bits span less than a 16th without ``span``, or
@@ -88,7 +78,7 @@ def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Mask:
 
 
 def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
-    """Function for alpha of strips; None if all is opaque."""
+    """Function for alpha of strips, unless opaque."""
     bands = image.getbands()
     if bands[-1] in ("A", "a"):
         return lambda strip: np.asarray(strip.getchannel(bands[-1]))
@@ -167,7 +157,6 @@ def _converter(
 
 
 def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
-    """Base mode of profiles, and its conversion."""
     transparent = "transparency" in image.info
     match image.mode:
         case "RGBA" | "RGBa" | "PA":
@@ -235,7 +224,7 @@ def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
 def _converter_to_srgb(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
-    """Conversion by a profile; None for sRGB and for a foreign or broken profile."""
+    """Conversion by a profile, unless it is sRGB, foreign or broken."""
     if mode != "LAB" and (
         not profile or profile[16:20] != _SPACES.get(mode) or _description(profile) in _SRGB_NAMES
     ):
@@ -255,7 +244,7 @@ def _converter_to_srgb(
 
 
 def _description(profile: bytes) -> str | None:
-    """Name of a profile (ICC.1:2022, 'desc'); loading lcms for it is slower than decoding."""
+    """Name of a profile (ICC.1:2022, 'desc'), without loading lcms."""
     try:
         (count,) = struct.unpack_from(">I", profile, _HEADER)
         for tag in range(min(count, 100)):

@@ -31,13 +31,10 @@ HEAD_BYTES = 512
 
 @frozen
 class PhotoFormat:
-    """Format that can be read.
+    """Format, whose decoder is imported at first use.
 
     Attributes:
-        name: Name in messages.
-        module: Module of the decoder, imported at first use.
         decoder: Subclass of ``PIL.ImageFile.ImageFile``.
-        extra: Extra that it needs, if any.
         whole: Whether it reads the file into memory.
     """
 
@@ -170,7 +167,7 @@ def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video, also a broken one: by first bytes, or else its suffix."""
+    """Whether a file is a video by its first bytes, or else its suffix."""
     try:
         if not path.is_file():
             return False
@@ -184,7 +181,6 @@ def is_video(path: Path) -> bool:
 
 
 def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:
-    """Format of the MP4 family by its brands."""
     end = int.from_bytes(head[:4], "big")
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4))]
     for brand in brands:

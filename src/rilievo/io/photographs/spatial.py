@@ -1,7 +1,7 @@
 """Pair of views of a spatial photograph (HEIC, ISO/IEC 23008-12).
 
-The entity group ``ster`` names both views, the property ``cmex`` a camera's position. Decoders give
-intrinsics and rotation of the view that ``pitm`` names.
+The group ``ster`` names both views, ``cmex`` a camera's position. Decoders know the view of
+``pitm``.
 """
 
 import math
@@ -15,14 +15,10 @@ from rilievo.errors import InputError
 _LEAST_BASELINE, _MOST_BASELINE = 1e-3, 1.0
 """Plausible baselines [m]."""
 _MOST_BYTES = 2**20
-"""Beginning of a file that must name its pair."""
 
 
 def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
-    """Find the other view of a photograph; None if its file names none.
-
-    Args:
-        file: HEIC file; its position is changed.
+    """Find the other view of a HEIC photograph, if its file names one; its position changes.
 
     Returns:
         File with the other view first, and the baseline [m], negative if that stands left.
@@ -63,7 +59,6 @@ def _other_view(content: bytes) -> tuple[BytesIO, float] | None:
 
 
 def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, int]]]:
-    """Kind, content and place of each box."""
     while at < len(content):
         size, kind = struct.unpack_from(">I4s", content, at)
         start, end = at + 8, at + size if size else len(content)

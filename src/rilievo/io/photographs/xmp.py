@@ -1,7 +1,4 @@
-"""XMP packets in JPEG, PNG, WebP, TIFF and HEIC files, for depth and panoramas.
-
-JPEG extends packets above 64 KB (XMP specification, part 3, section 1.1.3.1).
-"""
+"""XMP packets in JPEG, PNG, WebP, TIFF and HEIC files, for depth and panoramas."""
 
 import math
 import struct
@@ -23,7 +20,7 @@ _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 _SAME_ASPECT = 0.02
-"""Relative difference of aspect up to which a panorama is resized, not cropped."""
+"""Relative difference up to which a panorama is resized, not cropped."""
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 MOST_BYTES = 64 * 2**20
 """Largest packet [bytes]."""
@@ -84,7 +81,7 @@ def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Elem
 
 
 def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
-    """Simple properties of a namespace at any depth; the first of several is taken."""
+    """Simple properties of a namespace, each the first of its name."""
     texts: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
@@ -110,7 +107,6 @@ def _extensions(image: Image.Image) -> list[bytes]:
 
 
 def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
-    """Attributes, and children of text."""
     prefix = f"{{{namespace}}}"
     for key, value in element.attrib.items():
         if key.startswith(prefix):
@@ -121,7 +117,6 @@ def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, s
 
 
 def _joined(parts: Sequence[bytes], name: str) -> bytes:
-    """Extended packet from its parts: GUID, length, offset, content."""
     if not parts or any(len(part) < _HEADER_BYTES for part in parts):
         raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
@@ -156,7 +151,6 @@ def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterat
 
 
 def _places(index: bytes) -> list[tuple[int, int]]:
-    """Offset and length of every picture."""
     order = ">" if index[:2] == b"MM" else "<"
     [directory] = struct.unpack_from(f"{order}L", index, 4)
     [count] = struct.unpack_from(f"{order}H", index, directory)

@@ -8,10 +8,7 @@ from rilievo.io.videos.open_file import OpenFile
 
 
 def open_video(path: Path | OpenFile, *, fps: Fraction | None = None) -> FrameSource:
-    """Open a video and decode its first frame; ``fps`` keeps so many frames a second.
-
-    PyAV is imported here, so that photographs need none.
-    """
+    """Open a video and decode its first frame; ``fps`` keeps so many frames a second."""
     from rilievo.io.videos.video import VideoReader
 
     return VideoReader(path, fps=fps)

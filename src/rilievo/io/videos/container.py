@@ -43,13 +43,12 @@ _TEXT: dict[str, Any] = (
 )
 _UHD = 3840 * 2160
 _MOST_GROWTH = 16
-"""Largest frame, relative to the header's or ``_UHD``."""
+"""Factor of the header's size, or of ``_UHD``."""
 _MAX_FAULTS_IN_A_ROW = 32
-"""Failures without a packet before the rest is given up."""
+"""Failures without a packet."""
 _UNSPECIFIED = 2
-"""FFmpeg's unspecified colour space."""
 _MAX_PIXEL_ASPECT = 8
-"""Largest plausible aspect of a pixel; beyond it pixels count as square."""
+"""Largest plausible aspect of a pixel."""
 
 
 @dataclass(slots=True)
@@ -90,7 +89,7 @@ def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
 
 
 def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
-    """First video track with motion, which a cover picture has not."""
+    """First video track with motion, which covers have not."""
     moving = [
         stream
         for stream in container.streams.video
@@ -145,7 +144,7 @@ def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
 
 
 class _BrokenPacketError(Exception):
-    """A packet that the container reports as damaged."""
+    """Packet that the container reports as damaged."""
 
 
 def _strict(packet: Packet) -> list[VideoFrame]:
@@ -157,7 +156,6 @@ def _strict(packet: Packet) -> list[VideoFrame]:
 def _salvage(
     container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[VideoFrame]:
-    """Decode all possible frames, and count damage."""
     for packet in _packets(container, stream, damage):
         if packet.is_corrupt:
             damage.add()
@@ -173,7 +171,6 @@ def _salvage(
 
 
 def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
-    """Packets of a track, also after a damaged place."""
     faults = 0
     while faults < _MAX_FAULTS_IN_A_ROW:
         try:

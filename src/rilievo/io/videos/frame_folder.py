@@ -19,8 +19,7 @@ from rilievo.types import OwnDepth, Photo
 class FrameFolder(FrameSource):
     """Photographs of a folder in natural order (``frame2`` before ``frame10``).
 
-    Broken frames and those of another size are skipped and named in ``fault``; their time stays
-    empty.
+    Frames that are broken or of another size are named in ``fault``; their time stays empty.
     """
 
     own_depth: OwnDepth | None
@@ -36,12 +35,7 @@ class FrameFolder(FrameSource):
     ) -> None:
         """List the folder and read its first frame.
 
-        Args:
-            path: Folder without its subfolders.
-            rate: Frame rate [1/s].
-            own_depth: Read the depth map in the first frame's file.
-            alpha: Same as in ``read_photo``.
-            stretch: Same as in ``read_photo``, for each frame.
+        The rate is in 1/s; ``own_depth`` is that of the first frame.
         """
         if rate <= 0:
             raise OptionError(f"a frame rate is positive, got {rate}")

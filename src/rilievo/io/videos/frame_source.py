@@ -14,13 +14,11 @@ DEFAULT_RATE = Fraction(30)
 
 @frozen
 class Frame:
-    """One frame of a video.
+    """Upright frame with square pixels.
 
     Attributes:
-        photo: Upright frame with square pixels.
         index: Index among readable frames, from 0.
         ticks: Time in ``time_base``; strictly increasing.
-        file: Name of its file; empty for a video.
         stem: Unique name of its results.
     """
 
@@ -39,16 +37,12 @@ class FrameSource(ABC):
     """Video or folder of frames, to be iterated any number of times.
 
     Attributes:
-        path: Path of the file or folder.
         size: (height, width) of every frame.
         rate: Average frame rate [1/s].
         time_base: Exact duration of a tick [s].
-        frame_estimate: Expected number of frames, if known.
-        origin: Time [s] that is zero for picture and sound; frames may start later.
-        has_audio: Whether there is sound to copy.
+        origin: Time [s] that is zero for picture and sound.
         notes: Changes to all frames, a line each.
         fault: Damage in one line, once all frames were read.
-        has_alpha: Whether pixels may be transparent.
     """
 
     path: Path

@@ -20,11 +20,8 @@ _TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
 def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
     """Yield RGB frames of a camera, a stream or a video file.
 
-    Args:
-        source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
-            srt), or a file.
-        newest: Yield the latest frame, decoded in a thread, so that a slow consumer keeps up; False
-            yields all.
+    A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
+    file. ``newest`` yields the latest frame, so that a slow consumer keeps up.
     """
     frames = _each(source)
     return _latest(frames) if newest else frames
@@ -64,8 +61,6 @@ def _decoded(
 
 
 class _LatestFrame:
-    """Buffer of one frame between decoder and consumer."""
-
     def __init__(self) -> None:
         self._change = threading.Condition()
         self._frame: Pixels | None = None
@@ -84,7 +79,6 @@ class _LatestFrame:
             self._change.notify()
 
     def take(self) -> Pixels | None:
-        """Wait for a new frame; None at the end."""
         with self._change:
             self._change.wait_for(lambda: self._frame is not None or self._ended)
             frame, self._frame = self._frame, None

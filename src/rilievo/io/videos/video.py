@@ -28,7 +28,7 @@ from rilievo.types import Photo
 Item = TypeVar("Item")
 
 _SAME_RATE = Fraction(998, 1000)
-"""Share of the rate from which ``fps`` keeps all, such as 29.97 of 30."""
+"""Share of the rate from which ``fps`` keeps all."""
 
 _LONGEST_GAP = 600
 """Longest gap [s]; failing clocks jump by years."""
@@ -37,12 +37,9 @@ _LONGEST_GAP = 600
 def nearest_in_time(
     timed: Iterable[tuple[int, Item]], spacing: Fraction, step: int
 ) -> Iterator[tuple[int, Item]]:
-    """Yield the frames nearest to evenly spaced times, each once.
+    """Yield the frames nearest to evenly spaced times, each once; all times are ticks.
 
-    Args:
-        timed: Time [ticks] and content of every frame, in order.
-        spacing: Ticks between the times, from the first frame.
-        step: Ticks for which the last frame is shown.
+    The last frame is shown for ``step``.
     """
     goal, held = Fraction(0), None
     start = 0
@@ -160,7 +157,7 @@ class VideoReader(FrameSource):
 
 
 def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
-    """Time of a frame; the next possible one where it is missing or goes back."""
+    """Time of a frame, or the next possible one."""
     if picture.pts is None:
         return 0 if previous is None else previous + step
     return picture.pts if previous is None else max(picture.pts, previous + 1)

@@ -36,12 +36,7 @@ class VideoFormat:
 
 @frozen
 class SoundSource:
-    """Sound to copy.
-
-    Attributes:
-        path: Video whose sound the new file can hold (``sound_suffix``).
-        origin: Time [s] there that is zero in the new file.
-    """
+    """Sound to copy from a video; ``origin`` [s] there is zero in the new file."""
 
     path: Path
     origin: Fraction

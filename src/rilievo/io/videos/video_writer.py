@@ -67,7 +67,6 @@ class Sound:
             self._waiting = next(self._packets, None)
 
     def _read(self, path: Path, origin: Fraction) -> Iterator[Packet]:
-        """Packets in order, with times from ``origin``."""
         with opened(path) as source:
             track = source.streams.audio[0]
             copy: Stream = self._target.add_stream_from_template(track)
@@ -201,7 +200,6 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
 
 
 def _abandon(container: OutputContainer) -> None:
-    """Close a container that will be removed, despite errors."""
     try:
         container.close()
     except (FFmpegError, OSError):

@@ -1,4 +1,4 @@
-"""Depth as an 8-bit colour PNG, with a palette if all pixels are valid; its colour bar."""
+"""Depth as an 8-bit colour PNG, and its colour bar."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,7 +51,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def shown_sky(prediction: Prediction) -> Mask | None:
-    """Mask of the sky that has a colour of its own; None where there is none."""
+    """Mask of the sky that has a colour of its own."""
     sky = prediction.sky
     return None if sky is None or not sky.any() else sky
 
@@ -63,7 +63,7 @@ def depth_picture(
     columns: slice = slice(None),
     limits: ColourRange | None = None,
 ) -> Pixels:
-    """Draw depth at some rows and columns; by default with the range of the whole map."""
+    """Draw depth at some rows and columns, with the range of the map."""
     depth, sky = prediction.depth, shown_sky(prediction)
     part = None if sky is None else sky[rows, columns]
     some = DepthMap(
@@ -151,7 +151,6 @@ def css(colour: Sequence[int]) -> str:
 
 
 def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
-    """Depths at even steps of the bar, also where it shows inverse depth."""
     numbers = np.linspace(limits.low, limits.high, _TICKS)
     depths = 1 / numbers if what is Drawn.INVERSE_DEPTH else numbers
     return tuple(f"{depth:.3g}{unit}" for depth in depths)

@@ -1,7 +1,6 @@
 """Photograph with what is near alone, as an RGBA PNG.
 
-Opaque up to the far end of ``--colour-range``, or to Otsu's threshold of inverse depth (IEEE
-Transactions on Systems, Man, and Cybernetics, 1979).
+It ends at ``--colour-range``, or at Otsu's threshold of inverse depth (1979).
 """
 
 import numpy as np
@@ -16,7 +15,6 @@ from rilievo.types import DepthMap, Photo
 
 _BINS = 256
 _SOFTNESS = 400
-"""Longer side in radii of the blur."""
 
 
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
@@ -30,7 +28,7 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
 
 
 def _soft(near: Mask) -> UInt8[np.ndarray, "h w"]:
-    """Opacity that falls to 0 inside the edge, where pixels are blended."""
+    """Opacity that falls inside the edge, where pixels are blended."""
     radius = max(near.shape) / _SOFTNESS
     mask = Image.fromarray(near.astype(np.uint8) * np.uint8(255))
     blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)))

@@ -1,7 +1,7 @@
 """Float maps: PFM, and dense maps of COLMAP.
 
-PFM (Debevec) has rows from the bottom up. COLMAP has a header ``width&height&channels&``, then
-planes row by row; 0 is no value. Its frame and its z depth are ours.
+PFM has rows from the bottom up. COLMAP has a header ``width&height&channels&``, then planes; 0 is
+no value. Its frame is ours.
 """
 
 import re

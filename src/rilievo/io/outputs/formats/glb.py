@@ -32,12 +32,11 @@ _JPEG_QUALITY = 90
 _FLATNESS = 0.004
 """Relative change of depth for fewer triangles; networks are ten times less exact."""
 _MOST = 26_000
-"""Points above which the surface is coarser: some 1.5 MB."""
+"""Points above which the surface is coarser."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
 _SHARED = ("glb", "usdz")
-"""Outputs of one mesh."""
 
 
 @frozen
@@ -132,7 +131,7 @@ def _places(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]
 
 
 def _camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
-    """Camera of glTF, whose principal point is always the centre."""
+    """Camera with the centre as principal point, as glTF requires."""
     height, width = shape
     return {
         "type": "perspective",

@@ -1,7 +1,7 @@
 """Triangle meshes as binary glTF 2.0 (ISO/IEC 12113:2022).
 
-The material is two-sided and unlit, because a photograph contains its lighting. Numbers are floats:
-Open3D misreads KHR_mesh_quantization.
+The material is unlit, as photographs contain lighting. Numbers are floats: Open3D misreads
+KHR_mesh_quantization.
 """
 
 import json
@@ -38,9 +38,7 @@ class TriangleMesh:
     Attributes:
         normals: Unit normals, towards the side that was seen.
         triangles: Corners, counter-clockwise as seen from there.
-        colours: sRGB of the vertices.
-        places: Texture coordinates: (0, 0) is the outer corner of the top-left pixel, (1, 1) that
-            of the bottom-right one.
+        places: Texture coordinates: (0, 0) is the outer corner of the top-left pixel.
     """
 
     points: Float32[np.ndarray, "n 3"]
@@ -58,8 +56,6 @@ class TriangleMesh:
 
 @frozen
 class _Part:
-    """Bytes of the chunk; a picture has no accessor."""
-
     data: bytes
     target: int | None = None
     accessor: Mapping[str, Any] | None = None
@@ -73,15 +69,7 @@ def write_gltf(
     about: Any,
     camera: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a mesh as one file.
-
-    Args:
-        path: File to write.
-        mesh: Mesh in glTF's axes, with a vertex at least.
-        name: Name in viewers.
-        about: Facts for ``asset.extras.rilievo``.
-        camera: Camera of the photograph, as glTF has it.
-    """
+    """Write a mesh in glTF's axes; ``about`` becomes ``asset.extras.rilievo``."""
     attributes = {
         "POSITION": _vectors(mesh.points, is_bounded=True),
         "NORMAL": _vectors(mesh.normals),
@@ -103,7 +91,7 @@ def write_gltf(
 
 
 def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
-    """Vertex numbers in as few bytes as they need; glTF keeps the largest number free."""
+    """Vertex numbers; glTF keeps the largest number free."""
     is_short = count <= 65535
     return _Part(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
@@ -119,7 +107,7 @@ def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
 def _vectors(
     rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
 ) -> _Part:
-    """Rows of floats, or of integers for 0 to 1; glTF needs the bounds of positions."""
+    """Rows of numbers; glTF needs the bounds of positions."""
     is_float = rows.dtype == np.float32
     accessor: dict[str, Any] = {
         "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,
@@ -135,7 +123,7 @@ def _vectors(
 
 
 def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
-    """Linear colours with opacity, as glTF has them at vertices."""
+    """Linear colours with opacity."""
     linear = linear_light()[colours]
     opaque = np.ones((len(colours), 1), np.float32)
     return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)

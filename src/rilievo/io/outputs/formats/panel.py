@@ -23,8 +23,6 @@ _NORMALS = "right red, up green, to the camera blue"
 
 @frozen
 class _Sizes:
-    """Lengths [px]."""
-
     font: int
     margin: int
 
@@ -76,7 +74,7 @@ def panel_picture(prediction: Prediction, options: SaveOptions | None = None) ->
 
 
 def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.Image]:
-    """Pictures by title, of one size; pixels are sampled, not averaged."""
+    """Pictures by title; pixels are sampled, not averaged."""
     step = -(-prediction.shape[1] // _WIDEST)
     rows, columns = grid_of(prediction.shape, step)
     pictures = {}
@@ -125,7 +123,6 @@ def _legend(
 
 
 def _ball(side: int) -> Image.Image:
-    """Sphere in the colours of its normals."""
     radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
     v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
     inside = u * u + v * v < 1

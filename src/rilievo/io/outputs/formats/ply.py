@@ -1,6 +1,6 @@
 """Binary PLY of points or a mesh: x y z, nx ny nz, red green blue.
 
-Points stay in our camera frame and in the unit of the depth map, as the header states.
+Points stay in our camera frame and unit, as the header states.
 """
 
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def json_comments(text: str) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Pieces that neither begin nor end with a space, which readers strip."""
+    """Pieces without outer spaces, which readers strip."""
     while len(text) > _LONGEST:
         ends = range(_LONGEST, 0, -1)
         end = next((n for n in ends if " " not in text[n - 1 : n + 1]), _LONGEST)

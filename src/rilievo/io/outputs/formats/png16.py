@@ -1,7 +1,6 @@
 """Depth as a 16-bit grey PNG with its scale embedded.
 
-Values are stored * scale + offset where stored > 0; 0 is invalid. Metric depth that fits is in
-millimetres, as depth cameras have it.
+Values are stored * scale + offset; 0 is invalid. Metric depth that fits is in millimetres.
 """
 
 from dataclasses import replace

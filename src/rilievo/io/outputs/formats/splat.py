@@ -1,7 +1,6 @@
-"""Gaussian splats as a binary PLY (Kerbl and others, SIGGRAPH 2023).
+"""Gaussian splats as a binary PLY (Kerbl and others, SIGGRAPH 2023), in our frame.
 
-Colours are the constant term of spherical harmonics, opacity a logit, scales logarithms, rotations
-quaternions (w, x, y, z). The frame is COLMAP's, which is ours.
+Opacity is a logit, scales logarithms, rotations quaternions (w, x, y, z).
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,7 @@
 """Gaussian splats as SPZ, a sixth of the PLY's size.
 
-Version 2 (Niantic, github.com/nianticlabs/spz): a gzip of a 16-byte header, then positions of 24
-bits in fixed point, opacities, colours, scales and rotations. The frame is x right, y up, z
-backwards.
+Version 2 (Niantic, github.com/nianticlabs/spz): a gzip of a 16-byte header and fixed-point numbers.
+The frame is x right, y up, z backwards.
 """
 
 import math
@@ -21,7 +20,6 @@ from rilievo.types import Camera, DepthMap
 
 _MAGIC, _VERSION = 0x5053474E, 2
 _FRACTION_BITS = 20
-"""Most fraction bits of positions."""
 _INTEGER_RANGE = 2**23 - 1
 _COLOUR_SCALE = 0.15
 _LEVEL = 2
@@ -58,7 +56,6 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def _fraction_bits(points: Float32[np.ndarray, "n 3"]) -> int:
-    """Fraction bits that leave room for the farthest coordinate."""
     largest = max(float(np.abs(points).max()), 1e-6)
     return max(0, min(_FRACTION_BITS, math.floor(math.log2(_INTEGER_RANGE / largest))))
 

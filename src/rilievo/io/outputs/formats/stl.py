@@ -1,7 +1,4 @@
-"""Closed relief for printing, as binary STL: near is high, the back is flat.
-
-Heights follow inverse depth; pixels without depth are lowest. Every edge belongs to two triangles.
-"""
+"""Closed relief for printing, as binary STL: near is high, by inverse depth."""
 
 from dataclasses import replace
 
@@ -52,7 +49,6 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def _points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
-    """Points of the relief, of its outline on the ground, and its middle."""
     height = len(heights)
     row, column = np.indices(heights.shape)
     top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
@@ -61,14 +57,12 @@ def _points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
 
 
 def _outline(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
-    """Outline points, counter-clockwise from the lower left."""
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     sides = (number[-1, :-1], number[:0:-1, -1], number[0, :0:-1], number[:-1, 0])
     return np.concatenate(sides)
 
 
 def _triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
-    """Triangles, counter-clockwise from outside."""
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     a, b, c, d = (
         part.reshape(-1)

@@ -53,7 +53,6 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
 
 
 def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
-    """Turn, drawn for the first file that shows it."""
     key = ("turn", job.options)
     made = job.shared.pop(key, None)
     if made is None:

@@ -1,8 +1,7 @@
 """Textured mesh as USDZ, for AR Quick Look and studios.
 
-Files of the zip are stored and begin at multiples of 64 bytes (Pixar, "USDZ File Format
-Specification"). Units are metres and y is up. The photograph is the emission of a black surface,
-since it contains its lighting.
+Files of the zip are stored and begin at multiples of 64 bytes (Pixar). The photograph is the
+emission of a black surface, since it contains its lighting.
 """
 
 import json
@@ -21,7 +20,6 @@ from rilievo.types import Camera, DepthMap
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
-"""Bytes before the name."""
 _PADDING_ID = 0x1986
 """Extra field of Pixar's own writer."""
 _TEXTURE = "photograph.jpg"
