@@ -21,12 +21,7 @@ from rilievo.types import Camera, CameraSource
 
 @frozen
 class FrameCalibration:
-    """Calibration of frames.
-
-    Attributes:
-        shape: (height, width) that K is for, if known.
-        lens: Distortion, with the centre and focal lengths of K.
-    """
+    """Calibration of frames of ``shape``; ``lens`` has the centre and focal lengths of K."""
 
     K: Matrix
     shape: tuple[int, int] | None = None
@@ -60,10 +55,7 @@ class Straightening:
 
 
 def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straightening:
-    """Compute the map that undistorts frames and keeps K.
-
-    Pixels beyond the turning point of the polynomial, which would appear twice, are not valid.
-    """
+    """Map that undistorts frames and keeps K; pixels beyond the turning point are invalid."""
     height, width = shape
     column, row = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
     x = np.broadcast_to((column - K[0, 2]) / K[0, 0], shape)
@@ -91,7 +83,6 @@ def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h n
 
 
 def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
-    """Whether the radial part grows from the middle to each radius."""
     steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
     radii, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
     falls = np.flatnonzero(np.diff(radii) <= 0)
@@ -102,8 +93,7 @@ _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
 """Plausible fields of view [degrees]."""
 _ENDLESS = 1e9
 _MIDDLE = 0.2
-"""Largest distance of a principal point from the middle, as a share of the side; else K is of
-another size."""
+"""Largest distance of a principal point from the middle, as a share of the side."""
 _SAME_ASPECT = 0.02
 
 
@@ -152,7 +142,7 @@ def choose_camera(
     beside: FrameCalibration | None = None,
     exif: Camera | None = None,
 ) -> SequenceCamera:
-    """Choose the camera: the user's, else that of the file, EXIF or a guess."""
+    """Choose the camera: the user's, the file's, EXIF or a guess."""
     user_camera = said_camera(data)
     if user_camera is not None:
         chosen = _fitted(user_camera, shape, name)
@@ -180,7 +170,6 @@ def choose_camera(
 
 
 def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
-    """Note on one camera for several folders or in place of a folder's own."""
     if own is not None:
         return (
             f"{printable(name)}: has a camera file beside it, which the camera that is given "

@@ -20,12 +20,9 @@ from rilievo.types import CameraSource
 
 
 class ClipReader:
-    """Lazy reader of a video, a folder of frames, or a sequence of KITTI odometry.
+    """Lazy reader of a video, a folder of frames, or KITTI odometry.
 
-    Attributes:
-        clip: Clip on disk.
-        count: Number of frames; for a video an estimate, or 0, until ``walk`` has finished.
-        fault: Problem of a video, set after ``walk``.
+    The count of a video is an estimate, and ``fault`` unset, until ``walk`` has finished.
     """
 
     def __init__(
@@ -109,7 +106,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
 
 
 def _seconds_of(file: Path, number: int) -> float:
-    """Time from a name with a decimal point, as in TUM; else the number."""
+    """Time from a name with a point, as in TUM, or the number."""
     numbers = numbers_of(file.stem) if "." in file.stem else None
     return (
         numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)

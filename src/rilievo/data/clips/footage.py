@@ -57,8 +57,7 @@ class VideoData:
     fov: Annotated[float | None, option(first=True, metavar="DEGREES")] = None
     """Horizontal field of view, if nothing better is known."""
     published_camera: Annotated[bool, option(hidden=True)] = False
-    """K of the published program: fx is 0.58 of the width, fy 1.92 of the height, the principal
-    point half of each."""
+    """K of the published program: fx 0.58 of the width, fy 1.92 of the height, centre 0.5."""
     learn_camera: bool = False
     """Refine the focal lengths while training."""
     poses: Annotated[str | None, option(first=True, metavar="FILE|auto")] = None
@@ -84,6 +83,6 @@ class VideoData:
     """Share of targets of every sequence for validation; 0.1 with preset clip."""
     held_out_stretches: Annotated[int, option(hidden=True)] = 1
     """Stretches held out of every sequence: 1 for its end; 2 for its middle too, a few frames apart
-    from training, as with preset clip."""
+    from training."""
     limit: Annotated[int | None, option(hidden=True)] = None
     """Number of first training targets; by default all."""

@@ -1,8 +1,6 @@
-"""Poses of frames from files.
+"""Poses ``world_T_cam`` of frames from files.
 
-Formats are KITTI (12 numbers a line), TUM (by time), COLMAP (text or binary, by name),
-``transforms.json`` (by name) and 7-Scenes (4x4 a frame). Poses are ``world_T_cam`` with OpenCV's
-axes; ``transforms.json`` has OpenGL's.
+Formats are KITTI, TUM, COLMAP, ``transforms.json`` (with OpenGL's axes) and 7-Scenes.
 """
 
 import math
@@ -31,10 +29,10 @@ _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
 _COLMAP = ("images.txt", "images.bin")
 _SQUARE = 0.01
-"""Largest deviation from orthonormality, for four digits."""
+"""Largest deviation from orthonormality."""
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
 _MOST_PIXELS = 1e9
-"""Bound of sizes; JSON can hold numbers beyond any integer."""
+"""Bound of sizes; JSON has any integer."""
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
@@ -77,7 +75,6 @@ class PoseFile:
         return poses
 
     def _named(self, frames: Sequence[ClipFrame], count: int) -> list[Transform | None]:
-        """Find frames by stem, else by number."""
         assert self.by_name is not None, "a file of poses has one kind of them"
         stems = {stem_of(name): pose for name, pose in self.by_name.items()}
         transforms = [stems.get(stem_of(frame.name)) for frame in frames]
@@ -232,7 +229,7 @@ def _matrix(frame: Any, path: Path, number: int) -> Transform:
 
 
 def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
-    """Camera of transforms.json, whose first pixel has its centre at (0.5, 0.5)."""
+    """Camera whose first pixel has its centre at (0.5, 0.5)."""
     numbers = {
         name: float(value)
         for name, value in entries.items()
@@ -252,10 +249,7 @@ def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
 
 
 def stem_of(name: str) -> str:
-    """Common name of a frame, its depth and pose.
-
-    It is ``1305031102.175304`` of ``1305031102.175304.depth.png``.
-    """
+    """Common name of a frame, its depth and pose, without ``.depth.png``."""
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
 
@@ -311,7 +305,7 @@ def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
 
 
 def _matrix_in(path: Path) -> Transform:
-    """Pose of 7-Scenes; NaN if missing or lost."""
+    """Pose; NaN if missing or lost."""
     if not path.is_file():
         return np.full((4, 4), np.nan)
     rows = [numbers_of(line.text) for line in text_lines(path)]

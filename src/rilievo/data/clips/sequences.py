@@ -24,12 +24,7 @@ PYRAMID_SCALES = 3
 
 @frozen
 class OtherEye:
-    """Second camera of a stereo pair.
-
-    Attributes:
-        sequence: Id of its sequence, with the same numbers.
-        shift: x of a point in the other camera minus x in this [m]; negative in the left.
-    """
+    """Second camera, whose x is ``shift`` more [m]; negative in the left."""
 
     sequence: str
     shift: float
@@ -48,8 +43,7 @@ class ListedTargets:
 
 
 SOURCE_ALONE = ListedTargets(training=())
-"""List of the other camera, whose frames are sources only: else frames would be in training and
-held out."""
+"""List of the other camera, whose frames must not be targets too."""
 
 
 @frozen
@@ -57,16 +51,10 @@ class Clip:
     """Frames of one camera in time, with poses.
 
     Attributes:
-        id: Unique in the run.
-        files: Frames; empty for a video.
         numbers: Number of each frame; a gap is a missing frame.
-        video: File of a video.
         shape: (height, width) as stored.
         poses: ``world_T_cam`` [m], NaN where unknown.
-        poses_file: Poses of a video, whose frames are counted later.
         listed: Targets of a list; None where all may be.
-        other_eye: Other camera of a stereo pair.
-        measured: Measure motion to find static frames and cuts.
         stride: Fixed frames between neighbours; None for measured motion.
         hood: Share of the height that shows the car.
     """
@@ -86,7 +74,7 @@ class Clip:
     hood: float = 0.0
 
     def K_at(self, size: tuple[int, int]) -> Matrix:
-        """Intrinsics at a size [px]; frames are pinholes, since distortion is removed."""
+        """Intrinsics at a size [px], without distortion."""
         camera = self.camera.camera.resized(size=self.shape, new_size=size)
         return camera.needs_pinhole("a clip")
 
@@ -102,13 +90,7 @@ class Clip:
 
 @frozen
 class ClipFrame:
-    """One frame, or the reason why it cannot be used.
-
-    Attributes:
-        index: Index in the clip.
-        name: Name of the file; the number for a video.
-        seconds: Time [s]; the number where unknown.
-    """
+    """One frame, or the reason why it cannot be used; ``seconds`` may be its number."""
 
     index: int
     name: str
@@ -194,7 +176,7 @@ def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
 
 
 def _upright(path: Path) -> Image.Image:
-    """Upright RGB; without profile or rotation, Pillow alone takes half the time."""
+    """Upright RGB, by Pillow alone where it needs no conversion."""
     name = printable(path)
     size_bytes = check_regular(path)
     try:

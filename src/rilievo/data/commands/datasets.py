@@ -64,7 +64,6 @@ def _size(card: DatasetCard) -> str:
 
 
 def _licence(card: DatasetCard, *, is_short: bool = False) -> str:
-    """Licence; in a table its identifier or a reference to the card."""
     is_long = is_short and len(card.licence) > _LONGEST_LICENCE
     licence = "see its card" if is_long else card.licence
     return licence + ("" if card.commercial else " (NON-COMMERCIAL)")

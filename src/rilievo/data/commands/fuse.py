@@ -66,8 +66,6 @@ def _lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[st
 
 
 class _Meter:
-    """Progress and time left."""
-
     def __enter__(self) -> "_Meter":
         self._is_shown = sys.stderr is not None and sys.stderr.isatty()
         self._step, self._start, self._last = "", 0.0, 0.0

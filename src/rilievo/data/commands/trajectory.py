@@ -23,9 +23,8 @@ class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
     model: str = SMALL
-    """Folder of a run of 'rilievo train video' or of an official checkpoint with pose files, whose
-    networks predict motion; or any model of 'rilievo models' with metric or up-to-scale depth, from
-    which motion follows by geometry."""
+    """Run of 'rilievo train video' or official checkpoint with pose files, whose networks predict
+    motion; or any model of metric or up-to-scale depth, from which motion follows by geometry."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
         "rilievo-trajectory"
     )

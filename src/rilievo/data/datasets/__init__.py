@@ -55,10 +55,7 @@ DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
 
 
 def find_dataset(name: str) -> type[Dataset]:
-    """Find the loader class of a dataset.
-
-    Args:
-        name: Name in ``DATASETS`` or of an installed package, or ``package.module:Class``.
+    """Find a loader in ``DATASETS``, an installed package, or ``package.module:Class``.
 
     Raises:
         OptionError: If there is no such loader.
@@ -77,12 +74,8 @@ def open_dataset(
 ) -> Dataset:
     """Open a dataset on disk; files are read lazily.
 
-    Args:
-        name: As in ``find_dataset``.
-        root: Folder of the download, unless generated.
-        split: Split; by default the one of papers.
-        variant: Variant; by default the card's first.
-        list_file: List of ids in place of the split's.
+    By default ``split`` is that of papers and ``variant`` the card's first; ``list_file`` has ids
+    in place of the split's.
 
     Raises:
         OptionError: If there is no such dataset, split or variant, or a root is missing.

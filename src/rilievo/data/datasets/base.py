@@ -1,6 +1,5 @@
 """Base class of datasets: ids of images with ground truth, read lazily.
 
-Files are found at construction. Image and truth are apart, because scoring needs no colours.
 Loaders hold only paths, so other processes can have them.
 """
 
@@ -33,12 +32,7 @@ class DatasetCard:
         gigabytes: Size of the download [GB].
         layout: Tree of the download.
         splits: Official splits, that of papers first.
-        counts: Images of each split in the papers.
         variants: Choices of truth or crop, the default first.
-        normals: Source of true normals, if any.
-        extra: Extra of rilievo for reading, if any.
-        needs_root: False for a generated dataset.
-        caveats: Limitations of the truth, a line each.
     """
 
     name: str
@@ -73,12 +67,7 @@ def _own_cards() -> Mapping[str, Mapping[str, Any]]:
 
 @frozen
 class Request:
-    """Request for a part of a dataset.
-
-    Attributes:
-        root: Folder (or file) of the download.
-        list_file: List of images in place of the split's, in a form of the dataset.
-    """
+    """Request for a dataset; ``list_file`` is in place of the split's list."""
 
     root: Path
     split: str
@@ -97,12 +86,8 @@ class Absent:
 class Dataset(ForeignNames, ABC):
     """Images with ground truth, from ``open_dataset``.
 
-    A loader sets ``card``, ``ids`` and ``absent``, and reads in ``image`` and ``truth``.
-
-    Attributes:
-        request: Request that opened it.
-        ids: Unique relative paths without suffix, in the split's order.
-        absent: Entries without files; none is silently left out.
+    A loader sets ``card``, ``ids`` and ``absent``, and reads in ``image`` and ``truth``. Ids are
+    unique relative paths without suffix.
     """
 
     card: ClassVar[DatasetCard]

@@ -49,16 +49,7 @@ class SplitCount:
 
 @frozen
 class ImageFacts:
-    """Statistics of one image.
-
-    Attributes:
-        size: (height, width) [px].
-        depth_share: Share of pixels with depth; None without a map.
-        near: Least depth [m].
-        median: Median depth [m].
-        far: Largest depth [m].
-        normals_share: Share of pixels with normals; None without any.
-    """
+    """Statistics of one image: depth [m], and shares of pixels with depth and normals."""
 
     id: str
     size: tuple[int, int]
@@ -72,16 +63,7 @@ class ImageFacts:
 
 @frozen
 class Check:
-    """Results of reading a split.
-
-    Attributes:
-        listed: Number of entries.
-        read: Number of images read.
-        absent: Entries without files.
-        broken: Unreadable entries.
-        warnings: Warnings, a line each.
-        reading: Reading of undeclared depth.
-    """
+    """Results of reading ``read`` of the ``listed`` images of a split."""
 
     card: DatasetCard
     root: Path
@@ -105,13 +87,7 @@ class Check:
 def check_dataset(
     dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
 ) -> Check:
-    """Read images of a dataset with their truth.
-
-    Args:
-        dataset: Opened dataset.
-        limit: Number of images, evenly spread.
-        show: Callback with the number read and the total.
-    """
+    """Read images of a dataset with their truth, at most ``limit``, evenly spread."""
     ids = spread(dataset.ids, limit)
     images: list[ImageFacts] = []
     broken: list[Absent] = []
@@ -206,7 +182,6 @@ def _facts(sample: Sample) -> ImageFacts:
 
 
 def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
-    """Counts of splits, or why they cannot be opened."""
     counts = []
     for split in dataset.splits:
         official = dataset.card.counts.get(split)
@@ -250,7 +225,7 @@ def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
-    """Other sizes with counts, where 90 % share one."""
+    """Sizes other than that of 90 %."""
     counts = Counter(facts.size for facts in images)
     if counts and counts.most_common(1)[0][1] >= 0.9 * len(images):
         for (height, width), count in counts.most_common()[1:]:

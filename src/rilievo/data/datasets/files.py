@@ -18,7 +18,6 @@ from rilievo.shapes import Mask, Shaped, UInt, Vectors
 Entry = TypeVar("Entry")
 
 _LONGEST_LINE = 4 * 2**20
-"""Characters of a line; COLMAP writes all points of an image into one."""
 _SHOWN = 6
 
 
@@ -50,7 +49,7 @@ def text_lines(path: Path) -> Iterator[Line]:
 
 
 def scene_of(id: str, root: Path, *, names: int = 1) -> str:
-    """Scene of an id: its folders without the last ``names`` parts, or the root's name."""
+    """Folders of an id without the last ``names`` parts, or the root's name."""
     return "/".join(id.split("/")[:-names]) or root.absolute().name
 
 
@@ -98,7 +97,7 @@ def found_in(folder: Path) -> str:
 
 
 def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """``os.walk`` that raises for unreadable folders; the caller avoids cycles of links."""
+    """``os.walk`` that raises for unreadable folders."""
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
@@ -125,9 +124,9 @@ class NormalAxes(StrEnum):
     OPENCV = "opencv"
     """Ours: x right, y down, z forward; a wall is (0, 0, -1)."""
     OPENGL = "opengl"
-    """x right, y up, z towards the viewer; a wall is (0, 0, 1) (Hypersim, Marigold)."""
+    """x right, y up, z towards the viewer; a wall is (0, 0, 1) (Hypersim)."""
     DSINE = "dsine"
-    """x right, y down, z forward, away from the camera; a wall is (0, 0, 1) (DSINE's GeoNet)."""
+    """x right, y down, z forward, away from the camera; a wall is (0, 0, 1)."""
 
 
 _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
@@ -140,10 +139,7 @@ _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
 def normals_of_stored(
     stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
 ) -> tuple[Vectors, Mask]:
-    """Convert stored normals to unit normals in our axes.
-
-    Integers are colours: 0 is -1, the largest is 1. Pixels far from unit length are holes.
-    """
+    """Convert stored normals to ours; integers are colours, and lengths far from 1 are holes."""
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -162,11 +158,9 @@ def normals_of_stored(
 
 
 def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
-    """Find files of a pattern, by sorted id.
+    """Find files of a pattern, by sorted id; links are followed, hidden files not.
 
-    Args:
-        folder: Folder to search; links are followed, hidden files not.
-        pattern: Path with ``{id}`` for any text; ``*`` is any text without "/".
+    ``{id}`` is any text, ``*`` any without "/".
     """
     fits = _expression(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
@@ -191,7 +185,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
 
 
 def _leads_back(place: str, name: str) -> bool:
-    """Whether a folder is a link to its ancestor."""
+    """Whether a link leads to an ancestor."""
     path = os.path.join(place, name)
     if not os.path.islink(path):
         return False

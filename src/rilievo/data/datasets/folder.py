@@ -188,7 +188,6 @@ class Folder(PhotoFiles[_Files]):
         return checked_ids([line.text for line in text_lines(listing)], printable(listing))
 
     def _find(self, ids: tuple[str, ...] | None) -> None:
-        """Find images with all files; others are absent."""
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
             raise InputError(
@@ -328,14 +327,7 @@ def depth_of_stored(
     camera: Camera | None,
     path: Path,
 ) -> tuple[Field, Mask]:
-    """Convert numbers to depth [m], zero where unknown.
-
-    Args:
-        numbers: Numbers and facts of a file.
-        layout: Description of the numbers.
-        camera: Camera, for distance; a pinhole, for disparity.
-        path: Path for errors.
-    """
+    """Convert numbers to depth [m], zero where unknown; disparity needs a pinhole camera."""
     stored, statement = numbers.stored, numbers.statement
     kind = _kind(layout, statement, path)
     scale = _scale(stored, layout, statement, kind, path)
@@ -395,7 +387,6 @@ def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredK
 def _scale(
     stored: np.ndarray, layout: DepthLayout, statement: DepthStatement, kind: StoredKind, path: Path
 ) -> float:
-    """Factor by the layout, or a guess."""
     if statement.is_coded:
         if (layout.scale, layout.offset) not in ((None, 0.0), (statement.scale, statement.offset)):
             raise InputError(

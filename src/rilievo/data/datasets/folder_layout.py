@@ -41,16 +41,15 @@ class DepthLayout:
 
     Attributes:
         file: Relative pattern with ``{id}``.
-        kind: Quantity; by default as the file states, else depth.
-        scale: Factor; by default as the file states, else 0.001 for integers and 1 for floats and
+        kind: By default as the file states, else depth.
+        scale: By default as the file states, else 0.001 for integers and 1 for floats and
             disparity.
         offset: Added after scaling.
-        invalid: Further unknown numbers besides NaN, infinity and depth that is not positive.
+        invalid: Unknown numbers besides NaN, infinity and depth that is not positive.
         sky: Numbers of "no surface".
         array: Array of npz or channel of EXR.
         min_depth: Least valid depth [m].
-        max_depth: Largest valid depth [m].
-        baseline: Distance of the two views [m].
+        baseline: Distance of two views [m].
         crop: Place in the photograph [px]: top, left, height and width.
     """
 
@@ -69,13 +68,7 @@ class DepthLayout:
 
 @frozen
 class NormalsLayout:
-    """Layout of files of normals.
-
-    Attributes:
-        file: Relative pattern with ``{id}``.
-        axes: Axes of stored normals.
-        array: Array of npz.
-    """
+    """Relative pattern with ``{id}``, axes and array of normals."""
 
     file: str = "normals/{id}.*"
     axes: NormalAxes = NormalAxes.OPENCV
@@ -87,12 +80,9 @@ class CameraLayout:
     """Intrinsics of all images, or a file each.
 
     Attributes:
-        fx: Focal length [px].
-        fy: By default fx.
-        cx: Column of the principal point [px]; the first pixel's centre is 0.
-        cy: Row [px].
-        width: Width of the image that these are for [px]; by default each image's.
-        height: Height of that image [px].
+        fx: Focal length [px]; ``fy`` is equal by default.
+        cx: Principal point [px]; the first pixel's centre is 0, as for ``cy``.
+        width: Size of the image that these are for [px]; by default each image's.
         file: Pattern or file of fx fy cx cy, K, npy, or a calibration program.
         lens: Lens as of ``--projection``.
     """
@@ -114,9 +104,8 @@ class FolderLayout:
     Attributes:
         folder: By default that of the YAML; ``${NAME}`` is from the environment.
         image: Pattern of photographs with ``{id}``, which may include subfolders.
-        valid: Pattern of masks of depth and normals; nonzero is valid.
-        scene: Folders of an id that name its scene; 0 for one clip. By default images are
-            independent.
+        valid: Pattern of masks; nonzero is valid.
+        scene: Folders of an id that name its scene; 0 for one clip, else images are independent.
         splits: Text file of ids by split.
     """
 

@@ -21,11 +21,10 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # MATLAB writes a header of 512 bytes before the HDF5 part; other programs write none.
 _SIGNATURE_OFFSETS = (0, 512)
 _LARGEST = 2**31
-"""Most bytes at once, since zeros compress without limit."""
+"""Most bytes at once."""
 _MOST_RATIO = 64
-"""Greatest ratio of an older file, which may be compressed a thousandfold."""
+"""Greatest ratio of an older file."""
 _SMALL_BYTES = 2**29
-"""Memory of any older file."""
 _CHILD = """
 import pickle, sys
 from scipy.io import loadmat
@@ -113,7 +112,7 @@ class MatSlices:
         self._file = None
 
     def _array(self, name: str, *, parts: bool = False) -> Any:
-        """Dataset of this file; external links could expose others."""
+        """Dataset of this file, not of external links."""
         file = self._opened()
         link, array = file.get(name, getlink=True), file[name]
         if not hasattr(array, "is_virtual"):

@@ -45,7 +45,6 @@ class FileList(Dataset, Generic[Entry]):
         return find_entry(self._files, id, self.request.root)
 
     def _keep(self, entries: Mapping[str, Entry | Absent]) -> None:
-        """Set ids of entries with files; others are absent."""
         # With a cache, since folders may have a hundred thousand files.
         names = cache(names_in)
         present: dict[str, Entry] = {}
@@ -63,7 +62,6 @@ class FileList(Dataset, Generic[Entry]):
         self.ids, self.absent = tuple(present), tuple(absent)
 
     def _choose(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
-        """Keep the images of the split, or of a list of ids."""
         wanted_ids, where = tuple(entries), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
@@ -109,13 +107,11 @@ def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
 
 @frozen
 class DepthFiles:
-    """Files of one photograph with depth.
+    """Files of one photograph with depth, each needed.
 
     Attributes:
-        read: Function that reads ``depth``.
         masks: Masks whose nonzero pixels have depth.
         camera: Intrinsics, their file, or a function of (height, width).
-        needs: Files without which the image is absent.
         pose: ``world_T_cam``, or a function.
         cut: Function that cuts out the image.
     """

@@ -27,9 +27,8 @@ _ALLOWED = {
 
 
 _MOST_RATIO = 32
-"""Greatest ratio of gzip; real numbers are below ten, zeros 1032."""
+"""Greatest ratio; real numbers are below ten."""
 _SMALL_BYTES = 2**26
-"""Bytes of any file, such as masks."""
 
 
 class _ArraysOnly(pickle.Unpickler):

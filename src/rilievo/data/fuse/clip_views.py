@@ -20,22 +20,13 @@ COMPARED = 8
 AGREEING = 3
 """Those that must agree on a point."""
 _WINDOW = 40
-"""Views before and after that may be neighbours."""
 _OVERLAP = 0.4
-"""Least share that a neighbour sees."""
 _GRID = 12
 
 
 @frozen
 class ClipView:
-    """One frame at a small size.
-
-    Attributes:
-        name: Name in messages.
-        depth: Depth z, in the unit of the pose once views agree.
-        valid: Pixels whose depth counts.
-        K: Intrinsics [px].
-    """
+    """One frame at a small size; depth z is in the unit of the pose once views agree."""
 
     name: str
     pixels: Pixels
@@ -58,7 +49,6 @@ def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
 
 
 def _parallax(view: ClipView, other: ClipView) -> float:
-    """Median displacement by the distance of views; 0 for small overlap."""
     at = np.ix_(
         *(
             np.linspace(0, side - 1, _GRID + 2).round().astype(int)[1:-1]

@@ -1,14 +1,8 @@
 """Depth of many views brought to agree: one scale, one a view, and a smooth correction.
 
-A network's scale and slow errors differ between frames, and neighbours measure both. A factor takes
-the clip to the unit of the poses. Then each view is swept (``sweep``) at half and full size; peaks
-give log factors, smoothed by clearness.
-
-Pictures decide between smooth factors, one a view, or none, since flat depth agrees better with
-itself; but corrections that double the disagreement are refused, as with wrong poses.
-
-In the end views are levelled out: each pixel moves towards its neighbours' depth, weighed by
-clearness; those that differ too much see something else.
+A factor takes the clip to the unit of the poses. Views are swept (``sweep``) at half and full size,
+and peaks smoothed. Pictures decide between corrections, since flat depth agrees better with itself.
+In the end depth is levelled out.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,13 +27,12 @@ from rilievo.shapes import Field, Float32, Int64, Values
 
 _ROUNDS = 4
 _BLUR = 4.0
-"""Sigma of smoothing [px]."""
 _SELF = 2.0
 """Weight of own depth, relative to a neighbour."""
 _UNCLEAR = 0.03
-"""Weight of pixels without clear depth; clear ones have 1."""
+"""Weight of unclear pixels; clear ones have 1."""
 _ELSEWHERE = 0.125
-"""Difference of log depth at which a neighbour counts half."""
+"""Log difference at which a neighbour counts half."""
 
 
 def levelled(
@@ -47,13 +40,7 @@ def levelled(
     clear: Sequence[Field],
     around: Sequence[Sequence[int]],
 ) -> list[ClipView]:
-    """Level out depth in the unit of the poses.
-
-    Args:
-        views: Views in the order of time.
-        clear: Clearness of depth, 0 to 1.
-        around: Neighbours of each view.
-    """
+    """Level out depth in the unit of the poses; ``clear`` is clearness, 0 to 1."""
     weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
     for _ in range(_ROUNDS):
         views = [
@@ -88,24 +75,18 @@ def _moved(
 
 _COARSE = np.linspace(-0.45, 0.45, 41)
 _FINE = np.linspace(-0.1, 0.1, 17)
-"""Tried log factors."""
 _CLIP = np.arange(-80, 81) * 0.1
-"""Log factors to the unit of poses, around a distance of twenty steps."""
 _CLEAR = 0.15
 _TRIED = 12
 _ROWS = 56
-"""Shorter side of reduced views [px]."""
 _BIN, _AROUND = 0.05, 0.4
 """Width of bins of votes, and of the range around the fullest."""
 _LEAST_VOTES = 0.01
-"""Mean clearness under which nothing is known."""
 _PULL = 1e-2
-"""Weight of the surroundings, relative to a clear peak."""
 _FEWEST = 0.02
 """Share of clear pixels for a scale of its own."""
 _MOST_APART = 2.0
-"""Ratio of disagreement at which corrections are refused: 1.6 in the kitchen of 7-Scenes, where
-they help, 6 and 20 for cameras turned by 1 and 3 degrees."""
+"""Ratio of disagreement at which corrections are refused; cameras turned by 1 degree have 6."""
 Report = Callable[[int, int], None]
 TOLERANCE = 0.025
 """Relative difference up to which views agree."""
@@ -113,13 +94,7 @@ TOLERANCE = 0.025
 
 @frozen
 class ViewAgreement:
-    """Agreement of a view with its neighbours.
-
-    Attributes:
-        agreeing: Number of neighbours that agree on a pixel.
-        seeing: Number that see it.
-        apart: Median relative difference of depth; NaN without overlap.
-    """
+    """Numbers of neighbours that agree on a pixel and see it, and the median difference."""
 
     agreeing: Int64[np.ndarray, "h w"]
     seeing: Int64[np.ndarray, "h w"]
@@ -163,13 +138,11 @@ class AgreedViews:
     """Views whose depth agrees.
 
     Attributes:
-        views: Views in the unit of the poses; pixels with too few agreeing views do not count.
-        scale: Factor from depth to that unit.
+        views: Pixels with too few agreeing views do not count.
+        scale: Factor from depth to the unit of the poses.
         scales: Median correction of each view.
         before: Median relative difference between neighbours with one scale.
-        after: That at the end.
-        doubt: The smaller one, with or without corrections, before levelling; large for wrong
-            poses, field of view or depth.
+        doubt: That before levelling; large for wrong poses, field of view or depth.
     """
 
     views: tuple[ClipView, ...]
@@ -182,13 +155,7 @@ class AgreedViews:
 
 
 def clip_scale(views: Sequence[ClipView]) -> float | None:
-    """Find the factor from depth to the unit of the poses.
-
-    Pixels vote for the factor under which a later view looks alike, weighed by clearness.
-
-    Returns:
-        Median vote around the fullest bin; None for hardly any, as of a still or turning camera.
-    """
+    """Find the factor from depth to the unit of the poses, unless few pixels vote."""
     places = np.stack([view.world_T_cam[:3, 3] for view in views])
     medians = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
     depth = float(np.median(medians)) if medians else 0.0
@@ -284,7 +251,6 @@ def _compared(
 
 
 def _trusted(view: ViewAgreement) -> np.ndarray:
-    """Pixels on which enough neighbours agree, or all where few see them."""
     return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
 
 
@@ -335,11 +301,7 @@ def _field(
     *,
     towards: float | None = None,
 ) -> _Field:
-    """Smooth log factors of a view.
-
-    Scores are blurred by ``blur`` [px], factors twice. Unclear places get ``towards``, or the
-    median.
-    """
+    """Smooth log factors; unclear places get ``towards``, or the median."""
     cv2 = opencv()
 
     def blurred(values: np.ndarray, sigma: float) -> Field:

@@ -1,7 +1,6 @@
 """Labels of frames: depth of the fused surface, weighed by agreement.
 
-A folder has an npz file a frame, and ``labels.json``. Triangles are drawn into inverse depth, which
-is linear over a plane, so depth is exact.
+Triangles are drawn into inverse depth, which is linear over a plane.
 """
 
 import hashlib
@@ -28,9 +27,7 @@ from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.shapes import Field, Float64, Int64, Matrix, Transform
 
 _AT_ONCE = 1 << 20
-"""Pixels at once, for some 100 MB."""
 _EDGE = 1e-6
-"""Widening of a triangle against gaps."""
 
 
 def seen_depth(
@@ -63,7 +60,6 @@ def seen_depth(
 def _parts(
     chosen: Int64[np.ndarray, "n"], pixels: Int64[np.ndarray, "n"]
 ) -> Iterator[Int64[np.ndarray, "m"]]:
-    """Groups of triangles with few pixels."""
     part = np.cumsum(pixels) // _AT_ONCE
     cuts = np.flatnonzero(np.diff(part)) + 1
     yield from (triangles for triangles in np.split(chosen, cuts) if len(triangles))
@@ -100,16 +96,7 @@ _MADE_BY = "rilievo fuse CLIP --teach FOLDER"
 
 @frozen
 class LabelsRecord:
-    """Contents of ``labels.json``.
-
-    Attributes:
-        unit: Unit of the surface.
-        size: (height, width) of labels.
-        camera: fx, fy, cx, cy [px].
-        names: Frames without ending.
-        weight: Mean weight.
-        digest: SHA-256 of depth and weights.
-    """
+    """Contents of ``labels.json``: names without ending, (height, width), camera [px]."""
 
     format: str = FORMAT
     clip: str
@@ -123,12 +110,7 @@ class LabelsRecord:
 
 @frozen
 class FrameLabel:
-    """Label of one frame.
-
-    Attributes:
-        depth: Depth of the surface; 0 where not seen.
-        weight: Share of frames that agree; 0 where none does.
-    """
+    """Depth of the surface, or 0, and the share of frames that agree."""
 
     depth: Field
     weight: Field

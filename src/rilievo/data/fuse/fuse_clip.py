@@ -41,13 +41,10 @@ class FuseRecord:
         poses: File of the poses, or "estimated".
         unit: "metre", "that of the poses" or "arbitrary".
         left_out: Number of frames read but not fused.
-        blocks: Number of blocks of 8 x 8 x 8 voxels.
-        volume_bytes: Memory of the volume.
         scale: Factor from depth to the unit of the surface.
         scales: Further factor of each frame.
         disagreement_before: Median relative difference between neighbours with one scale.
-        disagreement: The same as fused.
-        labels: Mean weight of labels, if written.
+        labels: Mean weight of labels.
     """
 
     format: str = FORMAT
@@ -76,11 +73,11 @@ class FuseRecord:
 
 _SUFFIXES = (".glb", ".ply")
 _MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9
-"""Most memory with automatic voxels, which grow to fit, and given ones."""
+"""Most memory with automatic and given voxels."""
 _DOUBTFUL = 0.06
-"""Disagreement that points to a wrong camera or poses."""
+"""Disagreement of a wrong camera or poses."""
 _SAME_UNIT = 0.08
-"""Log factor up to which depth and poses are both in metres."""
+"""Log factor up to which both are in metres."""
 _WORLD_AXES = "those of the poses"
 _CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
 _ESTIMATED = "estimated"
@@ -97,16 +94,9 @@ def fuse_clip(
     options: FuseOptions | None = None,
     report: Report = _silent,
 ) -> FuseRecord:
-    """Fuse a clip into one coloured surface, with a JSON beside it.
+    """Fuse a clip into one coloured surface (``.glb`` or ``.ply``), with a JSON beside it.
 
-    Args:
-        clip: Video or folder of frames.
-        output: ``.glb`` or ``.ply``.
-        options: Options of fusing.
-        report: Called with the step, the frames done, and their total if known.
-
-    Returns:
-        Content of the JSON.
+    ``report`` is called with the step, the frames done, and their total if known.
 
     Raises:
         InputError: If the clip, its depth or poses cannot be used, or no surface is left.
@@ -274,7 +264,6 @@ def _notes(done: _Done) -> list[str]:
 def _taught(
     folder: Path, agreed: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
 ) -> float:
-    """Write labels; return their mean weight."""
 
     def each() -> Iterator[FrameLabel]:
         for index, label in enumerate(labels_of(surface.mesh, agreed)):
@@ -285,7 +274,6 @@ def _taught(
 
 
 def _write(output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord) -> None:
-    """Write the surface, then its JSON."""
     about = json.loads(to_json(record))
     make_folder(output.parent)
     remove(_record_path(output))

@@ -14,14 +14,11 @@ from rilievo.messages import Note
 from rilievo.shapes import Field, Matrix, Transform
 
 _VOXELS_DEEP = 128
-"""Default voxels to the median depth."""
 _FARTHEST = 3.0
-"""Largest depth, relative to the median."""
 _SPECKS = 2e-4
-"""Share of triangles up to which a patch is left out."""
 _GROWTH = 1.5
 _SNAP = 0.96
-"""Cosine to a world axis that counts as up (16 degrees)."""
+"""Cosine to a world axis (16 degrees)."""
 
 
 @frozen
@@ -45,8 +42,7 @@ def fuse_views(
 ) -> FusedSurface:
     """Fuse views with depth in the unit of their poses.
 
-    By default a voxel is 1/128 of the median depth, or more for ``most_bytes``, and ``farthest``
-    three times the median.
+    By default a voxel is 1/128 of the median depth and ``farthest`` three times that.
 
     Raises:
         InputError: If no surface is left, or memory is not enough.
@@ -92,7 +88,6 @@ def _filled(
 
 
 def _weights(view: ClipView) -> Field:
-    """Weights: errors grow with depth."""
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)
     return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))

@@ -1,7 +1,4 @@
-"""Plane sweep around known depth: factors under which neighbours look alike.
-
-Neighbours are warped to the view (Collins, 1996) and compared by normalised correlation.
-"""
+"""Plane sweep around known depth: factors under which neighbours correlate (Collins, 1996)."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -18,7 +15,6 @@ from rilievo.shapes import Field, Float32, Matrix, Transform, Values
 WINDOW = 7
 """Side of windows [px]."""
 _FAINTEST = 4.0
-"""Variance below which a window is flat."""
 _UNSEEN = -0.2
 """Correlation of unseen points, less than chance."""
 _OUTSIDE = -1e4
@@ -108,16 +104,12 @@ def _correlation(
 
 
 def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
-    """Mean and variance of windows."""
     mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
     return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
 
 
 def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
-    """Log factor of the highest score (by a parabola), and its clearness in [0, 1].
-
-    Clearness is the score times its lead over the median; zero at the ends.
-    """
+    """Log factor of the highest score (by a parabola), and its clearness in [0, 1]."""
     highest = scores.argmax(axis=0)
     inner = highest.clip(1, len(logs) - 2)
     rows, columns = np.indices(highest.shape)

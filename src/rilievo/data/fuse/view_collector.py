@@ -29,12 +29,7 @@ _NAMED = 5
 
 @frozen
 class Collected:
-    """Views of a clip.
-
-    Attributes:
-        is_scaled: Whether poses come from depth, so that units agree.
-        left_out: Number of frames read without a view.
-    """
+    """Views of a clip; ``is_scaled`` if their poses come from depth."""
 
     views: tuple[ClipView, ...]
     kind: DepthKind
@@ -164,7 +159,6 @@ def _posed(
 
 
 def _tracked(frame: _Read) -> tuple[list[ClipView], list[str]]:
-    """Views of the longest part without a cut, by geometry."""
     if not frame.views or frame.tracker is None:
         return [], []
     motion = frame.tracker.motion()

@@ -1,10 +1,8 @@
 """Truncated signed distance in sparse blocks of voxels (Curless and Levoy, 1996).
 
-Blocks of 8 x 8 x 8 exist near surfaces (Niessner et al., 2013). A voxel has the weighted mean of
-distance in [-1, 1], along the optical axis (KinectFusion, Newcombe et al., 2011), and colour.
-Voxels far behind a surface learn nothing; those in front are empty, which removes errors.
-
-Meshes are made by marching cubes (Lewiner et al., 2003), part by part to save memory.
+Distance in [-1, 1] is along the optical axis (Newcombe et al., 2011). Voxels far behind a surface
+learn nothing; those in front are empty, which removes errors. Marching cubes (Lewiner et al., 2003)
+make meshes.
 """
 
 import itertools
@@ -29,10 +27,8 @@ VOXEL_BYTES = 14
 TRUNCATION = 4.0
 """Truncation [voxels]."""
 _AT_ONCE = 512
-"""Blocks of an update, for some 20 MB."""
 _FIRST = 256
 _REACH = 1 << 20
-"""Blocks from the origin to the end of space."""
 
 
 class Volume:
@@ -99,7 +95,6 @@ class Volume:
             self._update(block_numbers[first : first + _AT_ONCE], view, weights)
 
     def _touched(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
-        """Blocks within truncation of a view's surface."""
         depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
         reach = TRUNCATION * self.voxel
         side = SIDE * self.voxel
@@ -149,7 +144,6 @@ class Volume:
         self._colour = np.concatenate([self._colour, np.zeros((more, VOXELS, 3), np.float16)])
 
     def _in_front(self, view: ClipView) -> Int64[np.ndarray, "m"]:
-        """Blocks in the view and not far behind its surface."""
         side = SIDE * self.voxel
         radius = math.sqrt(3) / 2 * side
         centres = (self.places.astype(np.float64) + 0.5) * side
@@ -173,7 +167,6 @@ class Volume:
         view: ClipView,
         weights: Field | None,
     ) -> None:
-        """Update running means of blocks by a view."""
         cam_T_world = invert(view.world_T_cam)
         R, t = cam_T_world[:3, :3], cam_T_world[:3, 3]
         corners = self._places[blocks] * (SIDE * self.voxel)
@@ -206,7 +199,6 @@ class Volume:
 def _pixels_of(
     points: Float32[np.ndarray, "m k 3"], view: ClipView
 ) -> tuple[Int64[np.ndarray, "m k"], Bool[np.ndarray, "m k"]]:
-    """Pixel of each point, and which points are seen."""
     height, width = view.depth.shape
     K = view.K.astype(np.float32)
     z = np.maximum(points[..., 2], np.float32(1e-6))
@@ -228,17 +220,13 @@ def _unique(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
 
 
 _PART = 8
-"""Blocks along a part that is meshed at once."""
 _STEEPEST = 3.5
-"""Largest change of distance along a cell's diagonal; beyond it lies a border of views."""
+"""Largest change of distance in a cell without a border."""
 _SAME = 1 << 8
-"""Steps of a voxel within which corners of parts are equal."""
 
 
 @frozen
 class _Piece:
-    """Surface of a part; vertices count in voxels."""
-
     points: Float32[np.ndarray, "n 3"]
     colours: Float32[np.ndarray, "n 3"]
     triangles: Int32[np.ndarray, "m 3"]
@@ -268,7 +256,6 @@ def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
 
 
 def _pieces(volume: Volume) -> Iterator[_Piece]:
-    """Mesh parts with blocks, also those that end in one."""
     corners = np.array(list(itertools.product((0, -1), repeat=3)), np.int32)
     places = volume.places[:, None, :] + corners
     parts = np.unique(np.floor_divide(places.reshape(-1, 3), _PART), axis=0)
@@ -307,7 +294,6 @@ def _piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
 
 
 def _cells(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
-    """Known cells with a surface, marked at the last corner."""
     low = high = distance
     for axis in range(3):
         one, other = (

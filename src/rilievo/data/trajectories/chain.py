@@ -14,10 +14,7 @@ from rilievo.shapes import Bool, Int64, Transform, Transforms
 
 
 class Chain:
-    """Trajectory that grows frame by frame; the first usable frame is the world.
-
-    Poses of unusable frames are interpolated, or those of the nearest usable frame at the ends.
-    """
+    """Trajectory that grows frame by frame; unusable frames are interpolated."""
 
     def __init__(self) -> None:
         self._poses: list[Transform] = []
@@ -64,13 +61,7 @@ def part_of_motion(motion: Transform, share: float) -> Transform:
 
 @frozen
 class Walk:
-    """Results of a whole clip.
-
-    Attributes:
-        frames: Frames without pixels.
-        parts: Unbroken part of each frame.
-        notes: Notes on the motion's worth.
-    """
+    """Results of a whole clip; ``parts`` are unbroken."""
 
     chain: Chain
     frames: tuple[ClipFrame, ...]

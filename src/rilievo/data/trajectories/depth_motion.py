@@ -20,7 +20,6 @@ from rilievo.plugins import load_service
 from rilievo.shapes import Field, Int64, Pixels, Transform
 
 _AREA = 640 * 480
-"""Most pixels for tracking."""
 _LOST = 0.1
 """Share of unknown motion from which there is a note."""
 
@@ -74,7 +73,6 @@ def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
 
 
 def _parts(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
-    """Part of each frame; a broken one belongs to the part before."""
     usable = np.cumsum([frame.problem is None for frame in frames])
     return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
 

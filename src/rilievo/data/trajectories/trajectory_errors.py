@@ -1,8 +1,4 @@
-"""Errors of a trajectory ``world_T_cam`` after a fit, and of relative motion.
-
-Trajectories have worlds, and often scales, of their own; ``Freedom`` selects what is fitted.
-Relative errors do not grow with earlier ones.
-"""
+"""Errors of a trajectory ``world_T_cam`` after a fit (``Freedom``), and of relative motion."""
 
 import itertools
 from collections.abc import Callable
@@ -48,11 +44,7 @@ class Freedom(StrEnum):
 
 @frozen
 class Similarity:
-    """Map p ↦ s R p + t from the estimate's world to the true one.
-
-    Attributes:
-        scale: Scale s; 1 without motion, negative for a reversed path.
-    """
+    """Map p ↦ s R p + t to the true world; s is 1 without motion, negative for a reversed path."""
 
     scale: float
     R: Matrix
@@ -70,7 +62,7 @@ def fit_similarity(estimate: AnyPoses, true: TruePoses, freedom: Freedom) -> Sim
     """Fit an estimate to the truth (Umeyama, TPAMI 1991).
 
     Raises:
-        InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
+        InputError: If poses are fewer than two, differ in number, or are not finite.
     """
     check_paths(estimate, true)
     first, true_first = estimate[0].astype(np.float64), true[0].astype(np.float64)
@@ -90,12 +82,10 @@ def position_rmse(
     true: TruePoses,
     freedom: Freedom = Freedom.SIMILARITY,
 ) -> float:
-    """Absolute trajectory error: sqrt(mean ‖p̂ - p‖²) after the fit (Sturm et al., IROS 2012).
-
-    "ATE" is also another quantity: ``snippet_errors``.
+    """Absolute trajectory error sqrt(mean ‖p̂ - p‖²) after the fit (Sturm et al., IROS 2012).
 
     Raises:
-        InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
+        InputError: If poses are fewer than two, differ in number, or are not finite.
     """
     fitted = fit_similarity(estimate, true, freedom).apply(estimate)
     gaps = fitted[:, :3, 3] - true[:, :3, 3]
@@ -107,14 +97,9 @@ def snippet_errors(
 ) -> Float64[np.ndarray, "k"]:
     """Error of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N (Zhou et al., CVPR 2017).
 
-    Positions are relative to the first camera, and each snippet has its own scale s. N is outside
-    the root, so it is sqrt(N) times less than an RMSE. Monodepth2 differs:
-    ``monodepth2_snippet_errors``.
-
-    Args:
-        estimate: ``world_T_cam`` of any scale.
-        true: ``world_T_cam`` [m]; snippets with NaN are left out.
-        length: Frames N of a snippet.
+    Positions are relative to the first camera, and each snippet of N frames has its own scale s.
+    This is sqrt(N) times less than an RMSE; Monodepth2 differs again. Snippets with a true NaN are
+    left out.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
@@ -129,13 +114,8 @@ def monodepth2_snippet_errors(
     """Error of each snippet as Monodepth2's program reports it, also called "ATE".
 
     Motions of points, inverse to the camera's steps, are multiplied in forward order, and
-    translations of the products compared. Every frame but the last begins a snippet, so last ones
-    are shorter. Means differ by up to 2 % from ``snippet_errors``, single snippets by 90 %.
-
-    Args:
-        estimate: ``world_T_cam`` of any scale.
-        true: ``world_T_cam`` [m]; snippets with NaN are left out.
-        length: Frames N of a snippet.
+    translations of the products compared. Every frame but the last begins a snippet. Means differ
+    by up to 2 % from ``snippet_errors``, single snippets by 90 %.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
@@ -164,7 +144,7 @@ def _errors_of_snippets(
 
 
 def _forward_products(poses: AnyPoses) -> Points:
-    """Origin and translations of M₁, M₁ M₂, ...; Mₖ maps points of frame k-1 to frame k."""
+    """Origin and translations of M₁, M₁ M₂, ..."""
     product, points = np.eye(4), [np.zeros(3)]
     for before, after in itertools.pairwise(poses.astype(np.float64)):
         product = product @ np.linalg.solve(after, before)
@@ -193,7 +173,7 @@ def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
     """Refuse trajectories without a similarity.
 
     Raises:
-        InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
+        InputError: If poses are fewer than two, differ in number, or are not finite.
     """
     check_same_length(estimate, true)
     if len(true) < 2 or not known_poses(true).all():
@@ -210,7 +190,6 @@ def _scaled_gap(p: Points, q: Points) -> float:
 
 
 def _seen_from_first(poses: AnyPoses) -> Points:
-    """Positions in the first camera: R₀ᵀ (p - p₀)."""
     positions = poses[:, :3, 3].astype(np.float64)
     return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)
 
@@ -238,17 +217,11 @@ KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 """Lengths of KITTI's segments [m]."""
 
 _EVERY = 10
-"""Frames between their starts."""
 
 
 @frozen
 class MotionErrors:
-    """Errors of motions.
-
-    Attributes:
-        translation: Errors of position, in the unit of truth.
-        rotation: Angles [degrees].
-    """
+    """Errors of motions: position in the unit of truth, rotation [degrees]."""
 
     translation: Float64[np.ndarray, "m"]
     rotation: Float64[np.ndarray, "m"]
@@ -256,13 +229,7 @@ class MotionErrors:
 
 @frozen
 class LengthErrors:
-    """Errors by KITTI's protocol.
-
-    Attributes:
-        parts: Number of segments of all lengths.
-        translation: Mean error of position, as a share of length.
-        rotation: Mean error of rotation [degrees per metre].
-    """
+    """Errors of ``parts`` segments: mean share of length, and degrees per metre."""
 
     parts: int
     translation: float
@@ -270,14 +237,10 @@ class LengthErrors:
 
 
 def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray, "k"]:
-    """Angles between estimated and true directions of motion [degrees].
+    """Angles between estimated and true directions of motion [degrees], free of scale.
 
-    Directions are free of scale and earlier errors. Pairs below a tenth of the median true motion
-    are noise, and left out like pairs without estimated motion.
-
-    Args:
-        estimate: ``world_T_cam``.
-        true: Pairs with NaN are left out.
+    Pairs with NaN, below a tenth of the median true motion, or without estimated motion are left
+    out.
 
     Raises:
         InputError: If lengths differ.
@@ -298,13 +261,9 @@ def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray,
 
 
 def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
-    """Relative pose errors of neighbouring frames (Sturm et al. 2012).
+    """Relative pose errors of neighbouring frames without NaN (Sturm et al. 2012).
 
     Scale the estimate first (``fit_similarity``).
-
-    Args:
-        estimate: ``world_T_cam``.
-        true: ``world_T_cam``; pairs with NaN are left out.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
@@ -320,16 +279,9 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
 
 
 def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
-    """Errors over segments of 100 to 800 m (Geiger et al., CVPR 2012).
+    """Errors over segments of 100 to 800 m (Geiger et al., CVPR 2012); None for shorter paths.
 
-    Segments begin at every tenth frame and end where the true path exceeds the length.
-
-    Args:
-        estimate: ``world_T_cam`` in the unit of truth: scale it first.
-        true: ``world_T_cam`` [m], all known.
-
-    Returns:
-        Mean errors; None for a path shorter than all lengths.
+    Segments begin at every tenth frame. Scale the estimate first.
 
     Raises:
         InputError: If lengths differ, or a pose is not finite.
@@ -366,7 +318,6 @@ def _way(poses: AnyPoses) -> Values:
 
 
 def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
-    """Estimated motion, then the inverse of the true one."""
     left, right = (
         np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
         for path in (estimate, true)
@@ -375,6 +326,6 @@ def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Tran
 
 
 def _degrees(R: Matrix) -> float:
-    """Angle of a rotation; exact near zero, unlike an arc cosine."""
+    """Angle, exact near zero."""
     sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
     return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))

@@ -19,10 +19,7 @@ def check_can_draw() -> None:
 
 
 def write_picture(path: Path, trajectory: Trajectory) -> None:
-    """Draw truth and estimate from above (``.png`` or ``.svg``), x to the right and z upwards.
-
-    The first poses are aligned, and one scale is fitted unless metric.
-    """
+    """Draw truth and estimate from above (``.png`` or ``.svg``), x to the right and z upwards."""
     check_can_draw()
     import matplotlib
     from matplotlib.figure import Figure

@@ -47,29 +47,19 @@ class TrajectoryOptions(ClipCamera):
 
 @frozen
 class TrajectoryScores:
-    """Errors of a trajectory; lengths are in the unit of truth.
+    """Errors of a trajectory; lengths are in the unit of truth, angles in degrees.
+
+    ``rmse_origin`` to ``rmse_similarity`` are ``position_rmse`` by its freedoms, snippets those of
+    their functions, parts KITTI's segments.
 
     Attributes:
-        frames: Number of frames with a true pose, over which all are computed.
+        frames: Number of frames with a true pose.
         pieces: Number of unbroken parts, each fitted by itself.
-        path_length: Length of the true path.
-        scale: True length of a unit of the estimate, by least squares from the first pose; of the
-            longest part.
-        snippets: Number of snippets of five frames.
-        snippet_mean: Mean of ``snippet_errors``, the ATE of positions.
-        monodepth2_snippets: Number of snippets of up to five frames.
-        monodepth2_mean: Mean of ``monodepth2_snippet_errors``.
-        rmse_origin: ``position_rmse`` with the first pose aligned; metric estimates only.
-        rmse_scale: That with one scale too.
-        rmse_rigid: That with SE(3); metric estimates only.
-        rmse_similarity: That with Sim(3).
-        frame_translation: Mean error of motions between neighbours, after ``scale``.
-        frame_rotation: Mean error of their rotation [degrees].
-        parts: Number of segments of 100 to 800 m (KITTI).
-        part_translation: Mean error at their ends [share of length], after ``scale`` unless metric.
+        scale: True length of a unit of the estimate; of the longest part.
+        frame_translation: Mean error between neighbours, after ``scale``.
+        part_translation: Mean error [share of length], after ``scale`` unless metric.
         part_rotation: Mean error [degrees per metre].
-        direction: Median angle between directions of motion [degrees], between frames at least a
-            tenth of the median step apart.
+        direction: Median angle between directions of motion.
     """
 
     frames: int
@@ -120,8 +110,7 @@ class Trajectory:
         seconds: Times [s]; numbers where unknown.
         poses: ``world_T_cam``, in the unit of the network's depth.
         estimated: Mask of usable frames; others are interpolated.
-        true: True poses relative to the first known one, NaN where unknown.
-        parts: Unbroken part of each frame; None for one.
+        true: True poses relative to the first known one.
     """
 
     names: tuple[str, ...]

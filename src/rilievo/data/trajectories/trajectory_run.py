@@ -47,13 +47,11 @@ from rilievo.models import load_model
 from rilievo.shapes import Float64, Transforms, Values
 
 _LEAST_FRAMES = 5
-"""Least frames of a scored part, which has a snippet."""
+"""Least frames of a scored part."""
 
 
 @frozen
 class _PartErrors:
-    """Errors of one part after its own fit."""
-
     frames: int
     path_length: float
     scale: float
@@ -66,13 +64,7 @@ class _PartErrors:
 
 
 def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
-    """Errors over usable frames with a true pose.
-
-    Parts between cuts are fitted by themselves; squared errors are averaged over frames.
-
-    Returns:
-        None where fewer than two frames count, or the true camera never moved.
-    """
+    """Errors over usable frames with a true pose, if any; parts are fitted by themselves."""
     if trajectory.true is None:
         return None
     true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
@@ -111,7 +103,7 @@ def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors
 
 
 def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
-    """Errors over parts; the scale is that of the longest."""
+    """Errors over parts, with the scale of the longest."""
     frames = np.array([part.frames for part in parts])
     snippets, monodepth2_snippets, directions, translations, rotations = (
         np.concatenate(arrays)
@@ -173,16 +165,10 @@ _NAMED = 5
 def estimate_trajectory(
     model: str | Path, clip: Path, options: TrajectoryOptions | None = None
 ) -> Trajectory:
-    """Estimate the motion between frames of a clip, and chain it.
+    """Estimate the motion between frames of a clip, and chain it; broken frames are skipped.
 
-    Motion is that of trained networks, or follows from depth and tracked corners. Broken frames are
-    skipped.
-
-    Args:
-        model: Run of ``rilievo train video``, official checkpoint with pose files, or any model of
-            metric or up-to-scale depth.
-        clip: Video, folder of frames, or sequence of KITTI odometry.
-        options: Options of the estimate.
+    The model is a run of ``rilievo train video``, an official checkpoint with pose files, or of
+    metric or up-to-scale depth, whose motion follows from tracked corners.
 
     Raises:
         InputError: If the clip has fewer than two usable frames, or true poses do not match.
@@ -213,19 +199,13 @@ def estimate_trajectory(
 def write_trajectory(
     model: str | Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
 ) -> TrajectoryRecord:
-    """Estimate a trajectory and write poses, a picture and errors.
+    """Estimate a trajectory and write poses, a picture and errors, as ``estimate_trajectory``.
 
-    Args:
-        model: As in ``estimate_trajectory``.
-        clip: As in ``estimate_trajectory``.
-        output: Folder, whose files are replaced; or a ``.txt`` file of TUM's format, or KITTI's if
-            ``poses.txt``.
-        options: Options of the estimate.
+    ``output`` is a folder, whose files are replaced, or a ``.txt`` file: of KITTI's format if
+    called ``poses.txt``, else TUM's.
 
     Raises:
         OutputError: If a file cannot be written.
-        MissingExtraError: If a package is not installed.
-        RilievoError: If ``estimate_trajectory`` raises it.
     """
     with needing("estimating a trajectory", "train"):
         import cv2  # noqa: F401
@@ -274,7 +254,6 @@ def _counted(chain: Chain) -> str:
 def _seen_from_first(
     poses: Transforms | None, indices: list[int]
 ) -> Float64[np.ndarray, "m 4 4"] | None:
-    """True poses relative to the first known one."""
     if poses is None:
         return None
     used = poses[indices]

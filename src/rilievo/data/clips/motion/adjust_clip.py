@@ -1,7 +1,7 @@
 """Bundle adjustment in overlapping windows of a clip.
 
-Errors of a window do not spoil the next, and memory does not grow with the clip. Shared frames
-bring units of neighbours together; a weak pull keeps the path from drifting.
+Errors do not spread, and memory does not grow. Shared frames bring units together; a weak pull
+prevents drift.
 """
 
 import itertools
@@ -22,21 +22,17 @@ WINDOW = 40
 STEP = 20
 """Frames between windows; shared ones are taken half from each."""
 _AGREE = 0.5
-"""Share of sightings that a window explains, or the guess stays."""
+"""Share of sightings that a window explains."""
 _SEEN = 3
-"""Least sightings of a point."""
 _JUDGES = 12
-"""Least points for a factor of depth."""
 _FEWEST = 30
-"""Least points of a block."""
 
 
 @frozen
 class PointDepths:
-    """Depth of followed points in one frame.
+    """Depth of followed points in one frame, at (x, y) [px].
 
     Attributes:
-        places: Positions (x, y) [px].
         depth: Depth in the unit of the poses.
         given: Depth by a model, in its unit; NaN where unknown.
         doubt: Standard error of log depth for known poses.
@@ -73,15 +69,7 @@ def adjust_part(
     log_factors: Values,
     K: Matrix,
 ) -> AdjustedPart:
-    """Adjust the poses of one unbroken part of a clip.
-
-    Args:
-        tracker: Points followed through the clip.
-        first: Index of its first frame.
-        cam_T_world: Guess of the poses.
-        log_factors: Guess of the log factors of depth.
-        K: Intrinsics [px].
-    """
+    """Adjust one unbroken part from frame ``first`` on."""
     count = len(cam_T_world)
     windows = [
         _adjusted(tracker, first, slice(begin, end), cam_T_world, log_factors, K)
@@ -110,8 +98,6 @@ def adjust_part(
 
 @frozen
 class _Window:
-    """Frames and results of a window, in its own unit."""
-
     span: slice
     cam_T_world: Transforms
     log_factors: Values
@@ -126,7 +112,6 @@ def _adjusted(
     log_factors: Values,
     K: Matrix,
 ) -> _Window:
-    """Adjust a window; the guess stays where few points agree."""
     poses, factors = cam_T_world[span], log_factors[span]
     count = len(poses)
     guess = _Window(
@@ -149,7 +134,6 @@ def _adjusted(
 
 
 def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
-    """Log factors of windows, by the depth of shared frames."""
     steps = [np.nan]
     for before, after in itertools.pairwise(windows):
         shared = before.span.stop - after.span.start
@@ -163,7 +147,6 @@ def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
 
 
 def _depth_ratios(one: PointDepths, other: PointDepths) -> Values:
-    """Log ratios of depth of common points."""
     _, here, there = np.intersect1d(
         one.places @ [1, 1j], other.places @ [1, 1j], return_indices=True
     )
@@ -207,7 +190,7 @@ def _start(
     cam_T_world: Transforms,
     log_factors: Values,
 ) -> State:
-    """State with points at the model's depth, or the median of others."""
+    """State with points at the model's depth, or a median."""
     own = np.log(views.first_depth) + log_factors[views.begins]
     finite = np.isfinite(own)
     middle = float(np.median(own[finite])) if finite.any() else 0.0
@@ -219,7 +202,6 @@ def _start(
 
 
 def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
-    """Log factors by points, interpolated where there are too few."""
     medians = np.full(len(points), np.nan)
     for frame, point in enumerate(points):
         ratios = np.log(point.depth / point.given)

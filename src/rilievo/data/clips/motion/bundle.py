@@ -1,9 +1,7 @@
 """Bundle adjustment of poses, factors of depth, and points (Triggs et al., 1999).
 
-A point lies on the ray of its first frame, at an unknown depth. Weak pulls keep the depth near the
-model's, times a factor a frame, and the factors near 1. Robust weights exclude outliers gradually
-(graduated non-convexity, Blake and Zisserman 1987). Steps are Levenberg-Marquardt with the Schur
-complement.
+Weak pulls keep depth near the model's, times a factor a frame. Robust weights exclude outliers
+gradually (Blake and Zisserman 1987). Steps are Levenberg-Marquardt with the Schur complement.
 """
 
 from dataclasses import replace
@@ -15,34 +13,21 @@ from rilievo.geometry.transforms import cross_matrix, rigid, rotation_from_axis_
 from rilievo.shapes import Bool, Float64, Int64, Matrix
 
 _PIXEL = 0.3
-"""Standard deviation of tracking into the next frame [px]."""
+"""Deviation of tracking into the next frame [px]."""
 _SLIDES = 0.2
 """Growth of its variance a frame, as a share."""
 _DEPTH = 0.3
-"""Standard deviation of a model's log depth, without the frame's factor."""
+"""Deviation of a model's log depth."""
 _FACTOR = 0.25
-"""Standard deviation of a log factor."""
 _ODD = 3.0
-"""Standard deviations from which a model's depth is mistaken."""
+"""Deviations of a mistaken depth."""
 _NEAREST = 1e-3
 _BEHIND = 1e3
-"""Error of a point behind the camera."""
 
 
 @frozen
 class PointViews:
-    """Sightings of points after their first frames.
-
-    Attributes:
-        frame: Frame of each sighting.
-        point: Point of each sighting.
-        place: Position (x, y) [px].
-        depth: Depth by a model; NaN where unknown.
-        begins: First frame of each point.
-        first: Position there (x, y) [px].
-        first_depth: Depth there by a model; NaN where unknown.
-        K: Intrinsics [px].
-    """
+    """Sightings (x, y) [px] of points after their first frames; unknown depth is NaN."""
 
     frame: Int64[np.ndarray, "sightings"]
     point: Int64[np.ndarray, "sightings"]
@@ -62,7 +47,7 @@ class PointViews:
 
 @frozen
 class State:
-    """Unknowns of a bundle adjustment: poses, log factors of frames, log depths of points."""
+    """Poses, log factors of frames, log depths of points."""
 
     cam_T_world: Float64[np.ndarray, "frames 4 4"]
     log_factors: Float64[np.ndarray, "frames"]
@@ -71,12 +56,9 @@ class State:
 
 @frozen
 class Residuals:
-    """Errors of a state in standard deviations.
+    """Errors of a state in standard deviations; 0 for unknown depth.
 
     Attributes:
-        places: Error of each sighting (x, y).
-        depths: Error of a model's depth; 0 where unknown.
-        factors: Error of each frame's factor.
         ray: Point of a sighting, in the camera of its first frame.
         R: Rotation from there to the camera of the sighting.
         seen: Point in that camera.
@@ -103,19 +85,9 @@ class Residuals:
 
 @frozen
 class Equations:
-    """Normal equations of small changes.
+    """Normal equations of (turn, translation) of each frame, then log factors.
 
-    Unknowns are (turn, translation) of each frame, then log factors; points, which are diagonal,
-    are apart.
-
-    Attributes:
-        across: Matrix of those with the points.
-        points: Diagonal of the points.
-        right: Right side without points.
-        right_points: Right side of the points.
-        seen_points: Part of ``points`` from sightings.
-        cost: Robust cost.
-        slack: Standard deviations from which sightings hardly count.
+    Points, which are diagonal, are apart; ``seen_points`` is the part of sightings.
     """
 
     matrix: Float64[np.ndarray, "u u"]
@@ -206,14 +178,6 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
 
 @frozen
 class _Derivatives:
-    """Derivatives of positions, in standard deviations.
-
-    Attributes:
-        pose: By (turn, translation) of the sighting's frame.
-        begin: By those of the point's first frame.
-        deeper: By the point's log depth.
-    """
-
     pose: Float64[np.ndarray, "sightings 2 6"]
     begin: Float64[np.ndarray, "sightings 2 6"]
     deeper: Float64[np.ndarray, "sightings 2"]
@@ -242,25 +206,18 @@ def _summed(
 
 
 OUTLIER = 3.0
-"""Standard deviations from which a sighting is mistaken."""
+"""Deviations of a mistaken sighting."""
 _SLACK = 16.0
-"""Factor of ``OUTLIER`` in the first round, halved in each."""
+"""Factor of the first round, halved in each."""
 _ROUNDS = 30
 _DONE = 1e-5
-"""Relative change of the cost at the end."""
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-7, 1e6
 _LARGEST_STEP = 1.0
-"""Largest change of log depth in a round."""
 
 
 @frozen
 class Adjusted:
-    """Result of a bundle adjustment.
-
-    Attributes:
-        agrees: Whether the state explains each sighting.
-        doubt: Standard error of log depths for known poses.
-    """
+    """Result; ``doubt`` is the standard error of log depths for known poses."""
 
     state: State
     agrees: Bool[np.ndarray, "sightings"]
@@ -291,7 +248,6 @@ def adjust(views: PointViews, start: State) -> Adjusted:
 def _improved(
     views: PointViews, state: State, equations: Equations, damping: float
 ) -> tuple[State | None, float, float]:
-    """State after a step that lowers the cost, the cost, and the next damping."""
     active = _active(len(state.cam_T_world))
     while damping < _MOST_DAMPING:
         changed = _moved(state, *_step(equations, active, damping))
@@ -309,16 +265,13 @@ def _active(frames: int) -> Int64[np.ndarray, "a"]:
 def _step(
     equations: Equations, active: Int64[np.ndarray, "a"], damping: float
 ) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
-    """Changes of unknowns: those without points, then log depths."""
     points = equations.points * (1 + damping) + 1e-9
     across = equations.across[active]
     shares = across / points
     matrix = equations.matrix[np.ix_(active, active)] - shares @ across.T
     matrix[np.diag_indices_from(matrix)] += damping * equations.matrix[active, active] + 1e-9
     step = np.zeros(len(equations.right))
-    step[active] = np.linalg.solve(
-        matrix, equations.right[active] - shares @ equations.right_points
-    )
+    step[active] = np.linalg.solve(matrix, equations.right[active] - shares @ equations.right_points)
     deeper = (equations.right_points - across.T @ step[active]) / points
     return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
 

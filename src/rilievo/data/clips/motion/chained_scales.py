@@ -13,12 +13,9 @@ OWN = 0.25
 
 
 def chained_log_scales(steps: Sequence[float]) -> Values:
-    """Log factors of depth maps in a row, from ratios between neighbours.
+    """Log factors of depth maps in a row, from log ratios between neighbours, NaN where unknown.
 
     Least squares with a weak pull towards 1, so that errors do not add up.
-
-    Args:
-        steps: Log ratio of each factor to the one before; NaN where unknown, and for the first.
     """
     own, link = 1 / OWN**2, 1 / LINK**2
     count = len(steps)

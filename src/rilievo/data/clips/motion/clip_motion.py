@@ -1,8 +1,7 @@
 """Camera motion along a clip, by tracked corners with depth.
 
-Frames are compared with the last key frame, so that noise of slow motion does not add up. Depth of
-each key frame has its own scale: neighbours agree on common corners, and a weak pull prevents
-drift. A bundle adjustment begins there.
+Frames are compared with the last key frame, so that noise does not add up; scales of key frames
+agree on common corners.
 """
 
 import itertools
@@ -35,21 +34,19 @@ from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 _MOVED = 0.06
 """Median displacement of a key frame [share of the width]."""
 _LOST = 0.5
-"""Share of corners below which a frame becomes a key frame."""
+"""Share of corners of a new key frame."""
 _FEWEST = 12
-"""Least corners of a ratio of scales."""
 DepthSource = Callable[[], FrameDepth]
 """Function that computes depth when it is needed."""
 
 
 @frozen
 class FrameMotion:
-    """Motion of one frame since its key frame.
+    """Motion ``frame_T_key`` of one frame, in the unit of the key frame's depth.
 
     Attributes:
         key: Index of the key frame; the frame's own where a part begins.
-        pair: Motion ``frame_T_key`` in the unit of the key frame's depth.
-        ratio: Median depth of the key frame, moved to this frame, over its own; 1 where unknown.
+        ratio: Median depth of the key frame, moved here, over the frame's own.
     """
 
     key: int
@@ -62,11 +59,9 @@ class ClipMotion:
     """Motion of a camera along a clip.
 
     Attributes:
-        cam_T_world: Poses; the world is the first camera. A new part begins at the last pose
-            before.
+        cam_T_world: Poses; the world is the first camera.
         scales: Factors from each frame's depth to the unit of ``cam_T_world``.
         parts: Part of each frame, from 0. After a cut, poses have no relation to those before.
-        frames: Motion of each frame since its key frame.
         points: Followed points, in the unit of ``cam_T_world``.
     """
 
@@ -83,8 +78,6 @@ class ClipMotion:
 
 
 class _Seen:
-    """Frame for comparison, with lazy depth."""
-
     def __init__(
         self,
         index: int,
@@ -105,7 +98,7 @@ class _Seen:
 
 
 class ClipTracker:
-    """Estimates motion frame by frame; two frames stay in memory, and 20 kB of points a frame."""
+    """Estimates motion frame by frame, with two frames in memory."""
 
     def __init__(self, K: Float[np.ndarray, "3 3"], following: Tracking = FOLLOWING) -> None:
         """Make a tracker with intrinsics [px] and settings."""
@@ -120,7 +113,7 @@ class ClipTracker:
         frame: Pixels,
         depth: FrameDepth | DepthSource,
     ) -> FrameMotion:
-        """Add the next frame and its depth, which may be a function, and return its motion."""
+        """Add the next frame and its depth or a function for it; return its motion."""
         now = _Seen(len(self._frames), grey(frame), depth)
         motion = self._found(now)
         self._points.add(
@@ -178,7 +171,7 @@ class ClipTracker:
         )
 
     def _found(self, now: _Seen) -> FrameMotion:
-        """Compare a frame with the key frame, else the last; a new part begins if both fail."""
+        """Compare a frame with the key frame, else the last, else begin a part."""
         for track, key in itertools.product((track_corners, track_matched), self._earlier):
             tracks = track(key.grey, now.grey, TRACKING)
             pair = motion_of_tracks(tracks, key.depth, self._K)
@@ -194,7 +187,6 @@ class ClipTracker:
 
     @property
     def _earlier(self) -> tuple[_Seen, ...]:
-        """Frames for comparison, the best first."""
         if self._key is None or self._last is None:
             return ()
         return (self._key,) if self._key is self._last else (self._key, self._last)
@@ -207,7 +199,7 @@ def _is_far(tracks: Tracks, width: int) -> bool:
 def _ratio(
     key: _Seen, now: _Seen, tracks: Tracks, pair: PairMotion, K: Float[np.ndarray, "3 3"]
 ) -> float:
-    """Depth of the key frame's corners as seen from now, over that of now."""
+    """Depth of common corners of the key frame, over that of now."""
     z, own = depth_at(key.depth, tracks.start), depth_at(now.depth, tracks.end)
     moved = (rays_at(tracks.start, K) * z[:, None]) @ pair.source_T_target[2, :3]
     ratios = (moved + pair.source_T_target[2, 3]) / own
@@ -216,6 +208,5 @@ def _ratio(
 
 
 def _log_scales(frames: Sequence[FrameMotion], keys: Sequence[int]) -> Float64[np.ndarray, "k"]:
-    """Log scales of key frames."""
     steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
     return chained_log_scales(steps)

@@ -14,9 +14,7 @@ _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 _BETTER = 0.15
 """Share by which another focal length fits better."""
 _AGREE = 0.8
-"""Share of pairs in which it does."""
 _TURNING = 0.4
-"""Share of pairs that count, which turn most."""
 _LEAST_TURN = math.radians(0.5)
 _FEWEST = 5
 
@@ -31,14 +29,10 @@ class CornerPair(NamedTuple):
 def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:
     """Factor of a focal length that fits clearly better, if any.
 
-    The check finds errors of a third or more, from pairs that turn by some degrees.
-
-    Args:
-        pairs: Pairs of frames.
-        K: Intrinsics to check [px].
+    The check finds errors of a third or more, from pairs that turn.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     turned = [pair_errors for pair in pairs if (pair_errors := _pair_errors(pair, K)) is not None]
     turned = [pair_errors for pair_errors in turned if pair_errors.turn >= _LEAST_TURN]
@@ -53,8 +47,6 @@ def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]
 
 
 class _PairErrors(NamedTuple):
-    """Errors of one pair by factor, and its turn [rad]."""
-
     errors: list[float]
     turn: float
 

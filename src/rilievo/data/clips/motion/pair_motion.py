@@ -1,8 +1,7 @@
 """Camera motion between two frames, by tracked corners with uncertain depth.
 
-Robust least squares begin at a pose from points (P-n-P with RANSAC, Lepetit et al. 2009) or a
-camera that stands still. With a relative error s of depth, an image error has the covariance σ² 1 +
-s² j jᵀ, where j is its change by log depth. So direction comes from corners, length from depth.
+Robust least squares begin at P-n-P with RANSAC (Lepetit et al. 2009) or without motion. An image
+error has the covariance σ² 1 + s² j jᵀ, where j is its change by log depth.
 """
 
 import math
@@ -17,14 +16,14 @@ from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, rotatio
 from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values, Vector
 
 PIXEL = 0.2
-"""Standard deviation of tracking [px]."""
+"""Deviation of tracking [px]."""
 _DEPTH = 0.3
-"""Standard deviation of log depth, without the frame's scale."""
+"""Deviation of log depth."""
 OUTLIER = 3.0
-"""Standard deviations from which a corner is mistaken."""
+"""Deviations of a mistaken corner."""
 _ROUNDS, _STEP_DONE = 20, 1e-6
 _SLACK = 16.0
-"""Factor of ``OUTLIER`` in the first round, halved in each."""
+"""Factor of the first round, halved in each."""
 NEAREST = 1e-6
 
 
@@ -46,15 +45,7 @@ class PoseFit(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """Image errors of corners under a motion.
-
-    Attributes:
-        moved: Points in the source camera.
-        error: Observed minus predicted position [px].
-        along: Displacement [px] by log depth.
-        inverse: Inverse covariances of ``error``.
-        squared: Squared errors in standard deviations.
-    """
+    """Image errors under a motion; ``along`` is [px] by log depth, ``squared`` in deviations."""
 
     moved: Points
     error: Positions
@@ -67,7 +58,7 @@ def fit_pose(corners: Corners) -> PoseFit:
     """Fit the motion from target to source.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     return min((_refined(corners, start) for start in _starts(corners)), key=lambda fit: fit.cost)
 
@@ -80,7 +71,6 @@ def across_lines(errors: Errors) -> Positions:
 
 
 def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
-    """A camera that stands still, and a pose from points if any."""
     try:
         import cv2
     except ImportError as missing:
@@ -104,7 +94,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
-    """Gauss-Newton with Cauchy's weights, which exclude outliers gradually."""
+    """Gauss-Newton with Cauchy's weights."""
     R, t = start
     for number in range(_ROUNDS):
         slack = max(1.0, _SLACK / 2**number)
@@ -164,11 +154,10 @@ def _normal(
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
 _FEWEST = 20
-"""Least corners of a motion."""
 _BROADEST = 30.0
-"""Standard error of an unknown direction [degrees]."""
+"""Error of an unknown direction [degrees]."""
 _PARALLAX = 1.0
-"""Least parallax of a triangulated corner [px], for a fifth of uncertainty in depth."""
+"""Least parallax of a triangulated corner [px]."""
 _GOOD_PARALLAX = 2.0
 """Least parallax of a corner that judges depth [px]."""
 _FEWEST_JUDGES = 10
@@ -176,13 +165,7 @@ _FEWEST_JUDGES = 10
 
 @frozen
 class Triangulated:
-    """Corners with depth by their motion.
-
-    Attributes:
-        places: Positions (x, y) in the first frame [px].
-        depth: Depth in the unit of the motion.
-        parallax: Displacement without rotation [px].
-    """
+    """Corners (x, y) [px], depth in the unit of motion, parallax without rotation [px]."""
 
     places: Positions
     depth: Values
@@ -194,18 +177,12 @@ class PairMotion:
     """Motion between two frames, with its quality.
 
     Attributes:
-        source_T_target: From the first (target) camera to the second (source), in the unit of
-            depth.
+        source_T_target: From the first (target) to the second camera, in the unit of depth.
         tracked: Number of corners with depth in both frames.
-        inliers: Number of those that the motion explains.
         error: Median error of inliers across epipolar lines [px].
         parallax: Median displacement of inliers without rotation [px].
-        direction_error: Standard error of the translation's direction [degrees], at most 90,
-            without common errors of depth.
-        corners: Triangulated corners.
-        depth_error: AbsRel of depth, scaled by the median, at corners with enough parallax; each at
-            most 1, NaN for too few.
-        judges: Number of those corners.
+        direction_error: Standard error of the translation's direction [degrees], at most 90.
+        depth_error: AbsRel of scaled depth at ``judges`` corners; NaN for too few.
     """
 
     source_T_target: Transform
@@ -246,25 +223,17 @@ UNKNOWN = PairMotion(
 def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> PairMotion:
     """Estimate ``source_T_target`` from corners tracked from target to source.
 
-    Args:
-        tracks: Corners of the target, found again in the source.
-        depth: Depth of the target in any unit; not finite or not positive is unknown.
-        K: Intrinsics [px].
+    Depth of the target is in any unit, and K is of both frames [px].
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     solution = _fitted(tracks, depth, K)
     return UNKNOWN if solution is None else _described(*solution)
 
 
 class CornerMisfit(NamedTuple):
-    """Misfit of corners, for comparing cameras.
-
-    Attributes:
-        across: Median error across epipolar lines [px].
-        turn: Angle of the rotation [rad].
-    """
+    """Median error across epipolar lines [px], and the turn [rad]."""
 
     across: float
     turn: float
@@ -274,7 +243,7 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
     """Misfit of corners under intrinsics; None where too few have depth.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     solution = _fitted(tracks, depth, K)
     if solution is None:
@@ -288,7 +257,6 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
 def _fitted(
     tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]
 ) -> tuple[Corners, PoseFit, float] | None:
-    """Corners in the unit of median depth, the motion, and that unit."""
     z = depth_at(depth, tracks.start)
     valid = np.isfinite(z)
     if valid.sum() < _FEWEST:
@@ -329,10 +297,7 @@ def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
 
 
 def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
-    """Triangulate corners; NaN off epipolar lines.
-
-    Wrong depth hardly changes the direction, so it cannot excuse itself.
-    """
+    """Triangulate corners; NaN off epipolar lines. Depth hardly changes the direction."""
     directions = (corners.points / corners.points[:, 2:]) @ fit.R.T
     ends = rays_at(corners.ends, corners.K)
     # The point z d + t is seen at the end e: z (e d_z - d) = t - e t_z, in x and y.

@@ -1,8 +1,4 @@
-"""Corners tracked between frames, and points followed through a clip.
-
-Corners are tracked forward and back (Lucas-Kanade with a pyramid, Bouguet 2001); those that return
-count. For large motion, matched features begin the tracking.
-"""
+"""Corners tracked forward and back (Bouguet 2001), and points followed through a clip."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -37,25 +33,21 @@ GreyFrame = UInt8[np.ndarray, "h w"]
 _GREY = (77, 150, 29)
 """RGB weights of 256 (ITU-R BT.601)."""
 _FEATURES, _DISTINCT = 1000, 0.8
-"""Number of features, and the largest ratio of a match's distance to the next best."""
+"""Number of features, and ratio of a match to the next best."""
 _MATCHES = 16
-"""Least matches of a homography: different scenes have at most 15 (449 of 450 pairs of 7-Scenes,
-TUM, NYU, KITTI and Kodak), frames of 7-Scenes a second apart 60."""
+"""Least matches; different scenes have at most 15."""
 _AGREES = 1 / 80
-"""Largest error of a match, as a share of the width."""
 _GUIDED: Mapping[str, Any] = {"winSize": (21, 21), "maxLevel": 2}
 
 
 @frozen
 class Tracking:
-    """Settings of corners and tracking.
+    """Settings of tracking.
 
     Attributes:
-        corners: Most corners.
         quality: Least strength, as a share of the strongest.
         apart: Least distance of corners [px].
         window: (width, height) of patches [px].
-        levels: Number of halvings.
         comes_back: Largest distance from the start after forward and back [px].
     """
 
@@ -69,13 +61,7 @@ class Tracking:
 
 @frozen
 class Tracks:
-    """Tracked corners.
-
-    Attributes:
-        start: Position (x, y) in the first frame [px].
-        way: Displacement to the second [px].
-        share: Share of corners that returned.
-    """
+    """Corners (x, y) [px], their displacement, and the share that returned."""
 
     start: Positions
     way: Positions
@@ -95,7 +81,7 @@ def track_corners(
     """Track corners to the second frame and back, and keep those that return.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     start, end = follow_corners((first, second), tracking or Tracking())
     good = np.isfinite(end[:, 0])
@@ -107,7 +93,7 @@ def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Posi
     """Track corners from frame to frame; return (x, y) [px], NaN after a loss.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     now = new_corners(frames[0], np.zeros((0, 2)), tracking)
     places, alive = [now], np.ones(len(now), bool)
@@ -124,7 +110,7 @@ def new_corners(
     """Find corners (x, y) [px] apart from known ones.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     cv2 = _cv2()
     free = np.full(frame.shape, 255, np.uint8)
@@ -146,7 +132,7 @@ def follow(
     """Track positions to another frame; return (x, y) [px] and which came back.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     if not len(places):
         return places, np.zeros(0, bool)
@@ -167,13 +153,12 @@ def track_matched(
     second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
-    """Track corners over large motion, in 50 ms for 640x480.
+    """Track corners over large motion, in 50 ms for 640x480, or none between scenes.
 
-    A homography of matched features (ORB: Rublee et al., ICCV 2011) begins the tracking. Too few
-    matches, as between scenes, track nothing.
+    A homography of ORB features (Rublee et al., ICCV 2011) begins the tracking.
 
     Raises:
-        MissingExtraError: If OpenCV is not installed.
+        MissingExtraError: Without OpenCV.
     """
     cv2, tracking = _cv2(), tracking or Tracking()
     guess = _homography(first, second)
@@ -193,7 +178,6 @@ def track_matched(
 
 
 def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
-    """Homography of matched features; None for too few."""
     cv2 = _cv2()
     detector = cv2.ORB_create(_FEATURES)
     (here, one), (there, other) = (
@@ -216,7 +200,7 @@ def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
 
 
 def _cv2() -> Any:
-    """Module whose stubs lack functions and defaults."""
+    """Module with incomplete stubs."""
     try:
         import cv2
     except ImportError as missing:
@@ -252,25 +236,15 @@ def rays_at(places: Positions, K: Float[np.ndarray, "3 3"]) -> Points:
 
 
 MOST_FRAMES = 15
-"""Frames through which a point is followed. Points slide: the path of KITTI's drive 00 was off by
-.3 % with 15, 1.1 % with 30."""
+"""Frames of a point, since it slides: a path was off by .3 % with 15, 1.1 % with 30."""
 FOLLOWING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
-"""Settings for frames of 640 px and more. Nearer corners are worse: 4 px made the path through a
-room wrong by 1.2 % instead of .2 %."""
+"""Settings for frames of 640 px and more."""
 _FEW = 0.7
-"""Share of points below which new ones begin."""
 
 
 @frozen
 class Sightings:
-    """Positions of points, in the order of frames.
-
-    Attributes:
-        frame: Index of the frame.
-        point: Number of the point.
-        place: Position (x, y) [px].
-        depth: Depth by a model; NaN where unknown.
-    """
+    """Positions (x, y) of points [px] in the order of frames, with depth by a model, or NaN."""
 
     frame: Int64[np.ndarray, "n"]
     point: Int64[np.ndarray, "n"]
@@ -310,14 +284,10 @@ class PointTracker:
     ) -> None:
         """Follow points to the next frame; begin new ones where few are left.
 
-        Args:
-            frame: Grey frame.
-            depth: Function for depth, called where points begin or ``has_depth``.
-            has_depth: Whether depth costs nothing.
-            cut: Whether the frame has nothing to do with the one before.
+        ``depth`` is called where points begin or ``has_depth``; after a ``cut`` all are new.
 
         Raises:
-            MissingExtraError: If OpenCV is not installed.
+            MissingExtraError: Without OpenCV.
         """
         index, self._count = self._count, self._count + 1
         if self._last is None or cut:

@@ -27,8 +27,6 @@ _SPLITS = ("train", "val", "test")
 
 @frozen
 class _Snippet:
-    """Frames without a gap."""
-
     city: str
     drive: str
     numbers: tuple[int, ...]
@@ -104,7 +102,6 @@ def _calibration(entries: Mapping[str, float]) -> FrameCalibration:
 
 
 def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
-    """Calibration of the annotated frame, the only one."""
     names = names_in(folder)
     candidates: Sequence[str] = [snippet.file(number, "camera.json") for number in snippet.numbers]
     path = folder / next((name for name in candidates if name in names), candidates[-1])

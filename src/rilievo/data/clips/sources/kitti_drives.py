@@ -27,8 +27,7 @@ from rilievo.io.files.limits import printable
 def sequences(data: VideoData) -> list[Clip]:
     """List a sequence for each camera of each drive.
 
-    Without a list, all drives are used (the right camera with ``stereo``), and motion is measured.
-    With a list, its frames are targets, with neighbours by number.
+    Without a list, all drives are used and motion is measured.
     """
     root = Path(data.roots[0])
     if data.poses is not None:
@@ -99,7 +98,6 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | N
 
 
 def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> FrameCalibration | None:
-    """Calibration of the date, or one by the frames' size."""
     if (drive.parent / CAMERA_FILE).is_file():
         calibration = read_camera(drive.parent, camera)
         return FrameCalibration(K=calibration.camera.K, shape=calibration.shape)

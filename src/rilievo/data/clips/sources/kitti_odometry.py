@@ -100,7 +100,6 @@ def _sequence(
 
 
 def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
-    """P2 and P3, by side."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, _, rest = line.text.partition(":")
@@ -126,7 +125,7 @@ def _poses(
     numbers: tuple[int, ...],
     data: VideoData,
 ) -> Transforms | None:
-    """Poses of this camera; files have those of camera 0, of the same direction."""
+    """Poses of this camera, from those of camera 0."""
     path = root / "poses" / f"{folder.name}.txt"
     if data.poses not in (None, AUTO):
         path = Path(data.poses)

@@ -1,7 +1,6 @@
 """Videos, folders of frames, and folders of these.
 
-Frames lie in a folder or its ``rgb``, ``images``, ``color`` and so on; images of depth, normals or
-masks are left out by name.
+Frames lie in a folder or its ``rgb``, ``images`` and so on, without depth, normals or masks.
 """
 
 import os
@@ -136,7 +135,6 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> Clip:
 
 
 def _of_its_own(video: Path) -> FrameCalibration | None:
-    """Calibration file with a video's name, if any."""
     for suffix in (".yaml", ".yml", ".json", ".xml", ".npz"):
         if video.with_suffix(suffix).is_file():
             return read_calibration(video.with_suffix(suffix))
@@ -144,7 +142,6 @@ def _of_its_own(video: Path) -> FrameCalibration | None:
 
 
 def _calibration(place: _Place) -> FrameCalibration | None:
-    """Calibration beside frames, or of their dataset."""
     for folder in dict.fromkeys((place.home, place.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():

@@ -23,7 +23,6 @@ class ListedFrame:
 
 
 def _training_list(root: Path, split: str) -> Path:
-    """List of a split: a file, a folder with ``train_files.txt``, or a name."""
     path = Path(split)
     places = (path, root / "splits" / split, root / split)
     candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
@@ -59,12 +58,7 @@ def read_frames(path: Path) -> list[ListedFrame]:
 
 @frozen
 class ListedSequences:
-    """Sequences of the lists of a split.
-
-    Attributes:
-        path: List of training frames.
-        targets: Targets by folder and side.
-    """
+    """Training list of a split, and targets by folder and side."""
 
     path: Path
     targets: Mapping[tuple[str, str], ListedTargets]

@@ -85,7 +85,7 @@ def _stems(folder: Path, place: str) -> list[str]:
 
 
 def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
-    """Normals with the signs that agree best with depth."""
+    """Normals with signs that agree with depth."""
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
         raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")

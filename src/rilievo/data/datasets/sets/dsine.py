@@ -1,7 +1,6 @@
 """DSINE's evaluation zip: ScanNet, iBims-1, Sintel, OASIS and NYUv2.
 
-Normals point away from the camera: colours in ScanNet and NYUv2, numbers in iBims-1 and Sintel, a
-pickled part in OASIS (DSINE's ``data/datasets``).
+Normals point away from the camera: colours, numbers, or a pickled part (OASIS).
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +81,6 @@ class Dsine(PhotoFiles[_Entry]):
 
 
 def _folder(request: Request) -> Path:
-    """Folder of a set, in the zip's folder or the root."""
     root, split = request.root, request.split
     for folder in (root / _FOLDER / split, root / split):
         if folder.is_dir():

@@ -85,7 +85,6 @@ def _views(scene: Path) -> dict[str, DepthFiles]:
 
 
 def _depth_folder(scene: Path) -> Path:
-    """Depth beside images, or in its archive's folder."""
     beside = scene / _DEPTHS
     apart = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
     return apart if not names_in(beside) and names_in(apart) else beside

@@ -45,7 +45,6 @@ class Ibims(DepthSet):
 
 
 def _listed(folder: Path, there: list[str]) -> tuple[str, ...]:
-    """Names of the list, or existing ones."""
     for place in (folder, folder.parent):
         if (place / "imagelist.txt").is_file():
             lines = text_lines(place / "imagelist.txt")

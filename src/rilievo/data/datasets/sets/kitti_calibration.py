@@ -19,13 +19,7 @@ _LARGEST = 1e9
 
 @frozen
 class KittiCamera:
-    """Rectified camera of one date.
-
-    Attributes:
-        shape: (height, width) [px], ``S_rect``.
-        P: ``P_rect``: from rectified camera 0 [m] to pixels.
-        R: ``R_rect_00``: from camera 0 to rectified.
-    """
+    """Rectified camera of one date (``S_rect``, ``P_rect``, ``R_rect_00``), from camera 0 [m]."""
 
     shape: tuple[int, int]
     P: Float64[np.ndarray, "3 4"]
@@ -85,7 +79,6 @@ def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4
 
 
 def _entries(path: Path) -> dict[str, tuple[float, ...]]:
-    """Lines ``name: numbers``."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, colon, rest = line.text.partition(":")

@@ -1,4 +1,4 @@
-"""KITTI's annotated depth: eleven accumulated scans, checked by stereo (Uhrig et al., 3DV 2017)."""
+"""KITTI's annotated depth: eleven accumulated scans (Uhrig et al., 3DV 2017)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -122,7 +122,6 @@ def _root_and_below(root: Path) -> Iterator[Path]:
 
 
 def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
-    """Depth of a frame, expected in ``val``."""
     below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
     places = [annotated / part / below for part in _PARTS]
     return next((path for path in places if path.is_file()), places[0])

@@ -45,13 +45,7 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
 
 @frozen
 class KittiFrame:
-    """Picture of a drive.
-
-    Attributes:
-        drive: Such as ``2011_09_26_drive_0002_sync``.
-        camera: ``image_02`` (left) or ``image_03`` (right).
-        index: Ten digits.
-    """
+    """Picture ``index`` of ``image_02`` (left) or ``image_03`` (right) of a drive."""
 
     drive: str
     camera: str
@@ -78,13 +72,7 @@ def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
 
 
 def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFrame]:
-    """Frames of the user's list, or the split's below the root.
-
-    Args:
-        request: Its split is ``eigen`` (Eigen et al. 2014) or ``eigen_benchmark`` (with annotated
-            depth).
-        counts: Images of each split.
-    """
+    """Frames of the user's list, or of the split's: ``eigen`` (2014) or ``eigen_benchmark``."""
     root, split = request.root, request.split
     if request.list_file is not None:
         return _read_list(request.list_file, annotated=split == "eigen_benchmark")

@@ -65,15 +65,9 @@ def project_monodepth2(
 ) -> Float64[np.ndarray, "h w"]:
     """Project to depth [m], 0 for none, by the rule since SfMLearner (2017).
 
-    Points with x < 0 are left out; coordinates are rounded and reduced by 1, a relic of MATLAB; the
-    nearest point counts.
-
-    Args:
-        points: Points of a scan.
-        image_from_laser: Projection to (u z, v z, z).
-        shape: (height, width) of the picture.
-        forward: Store the laser's x [m] for z (``vel_depth``), as Monodepth2's true depths; the
-            laser is 0.27 m behind.
+    Points with x < 0 are left out; coordinates are reduced by 1, a relic of MATLAB; the nearest
+    point counts. ``forward`` stores the laser's x for z (``vel_depth``), as Monodepth2's true
+    depths.
     """
     height, width = shape
     points = points[points[:, 0] >= 0]

@@ -21,12 +21,7 @@ _LONGEST = 1e6
 
 @frozen
 class _Calibration:
-    """Calibration of the left camera.
-
-    Attributes:
-        baseline: Distance between cameras [m].
-        doffs: Offset of disparities between principal points [px].
-    """
+    """Left camera; ``baseline`` is in m, ``doffs`` in px."""
 
     K: Matrix
     baseline: float

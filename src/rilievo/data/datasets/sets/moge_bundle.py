@@ -1,8 +1,7 @@
 """MoGe's bundle: ten evaluation sets, and the view in which it scores an image.
 
-A picture is turned until its middle looks along the axis, and cut to the set's proportions.
-Photographs are shrunk, then interpolated; distances keep the nearest. Depth beyond a thousand times
-the first percentile does not count (MoGe's ``moge/test/dataloader.py``).
+A picture is turned until its middle looks along the axis, and cut to the set's proportions. Depth
+beyond a thousand times the first percentile does not count (``moge/test/dataloader.py``).
 """
 
 import json
@@ -43,17 +42,13 @@ from rilievo.shapes import (
 from rilievo.types import Camera, Truth
 
 _LARGEST = 16384
-"""Largest side of a shrunk image."""
 
 
 @frozen
 class CentredView:
-    """View of an image.
+    """View of an image, whose ``raw_K`` and K are in shares of sides.
 
     Attributes:
-        shape: (height, width) of the view.
-        raw_K: Intrinsics of the image, in shares of its sides.
-        K: Intrinsics of the view, in shares.
         shrunk: (height, width) with pixels as large as the view's.
         source: Column and row [px] there of each pixel.
     """
@@ -93,14 +88,12 @@ def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredV
 
 
 def _turn(direction: Vector) -> Matrix:
-    """Smallest rotation of a direction to the axis."""
     x, y, z = direction / np.linalg.norm(direction)
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])
     return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
 def _extent(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
-    """Largest width and height at depth 1 inside the image."""
     across, down = abs(1 / K[0, 0]), abs(1 / K[1, 1])
     square = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 0, 1.0]])
     corners = square @ (np.linalg.inv(K).T @ turn.T)
@@ -117,7 +110,7 @@ def _extent(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
 
 
 def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> Pixels:
-    """Photograph in the view, black outside, interpolated exactly like OpenCV 5."""
+    """Photograph in the view, black outside, exactly as by OpenCV 5."""
     height, width = view.shrunk
     resized = Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS)
     padded = np.pad(np.asarray(resized), ((1, 1), (1, 1), (0, 0))).astype(np.float64)
@@ -160,7 +153,6 @@ def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[n
 def _nearest(
     view: CentredView, maps: Float64[np.ndarray, "k a b"]
 ) -> tuple[Float64[np.ndarray, "k h w"], Mask]:
-    """Nearest pixels of maps, 0 outside."""
     height, width = view.shrunk
     column, row = (np.rint(coordinates).astype(np.int64) for coordinates in view.source)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -169,12 +161,10 @@ def _nearest(
 
 
 def _ray_lengths(K: Matrix, height: int, width: int) -> Float64[np.ndarray, "{height} {width}"]:
-    """Distance of points at depth 1."""
     return np.linalg.norm(_at_pixels(np.linalg.inv(K), height, width), axis=0)
 
 
 def _at_pixels(matrix: Matrix, height: int, width: int) -> Float64[np.ndarray, "3 h w"]:
-    """Products of a matrix with (u, v, 1), in shares."""
     u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     grid = np.stack([*np.meshgrid(u, v), np.ones((height, width))])
     return np.einsum("ij,jhw->ihw", matrix, grid)
@@ -193,12 +183,7 @@ NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
 
 @frozen
 class BundleSet:
-    """One set, as in MoGe's configuration.
-
-    Attributes:
-        shape: (height, width) of scoring.
-        has_objects: Whether objects are compared.
-    """
+    """One set, as in MoGe's configuration; ``shape`` is (height, width)."""
 
     shape: tuple[int, int]
     is_metric: bool = True
@@ -286,7 +271,6 @@ class MogeBundle(FileList[_Entry]):
             ) from error
 
     def _objects(self, entry: _Entry, view: CentredView) -> Int64[np.ndarray, "h w"] | None:
-        """Objects by size, the largest is 1."""
         path = entry.meta.with_name("segmentation.png")
         if not (self._set.has_objects and path.is_file()):
             return None
@@ -316,10 +300,7 @@ class Segmentation:
 
 
 def read_log_depth(path: Path) -> Field:
-    """Read depth of a logarithmic PNG; NaN where unknown, infinite for sky.
-
-    Numbers 1 to 65534 run from ``near`` to ``far``; older files have a factor ``unit``.
-    """
+    """Read depth of a logarithmic PNG; NaN if unknown, infinite for sky."""
     stored, statement = _sixteen_bits(path), statement_of(path)
     if statement.logarithm is None:
         raise InputError(

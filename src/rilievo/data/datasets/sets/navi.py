@@ -1,7 +1,6 @@
 """NAVI: scanned objects with manual poses (Jampani et al., NeurIPS 2023), and Probe3D's crop.
 
-All steps select whole pixels: resize to a shorter side of 1024, to 512, crop the centre square,
-then the object's, and resize to 512 (El Banani et al., CVPR 2024).
+All its steps select whole pixels (El Banani et al., CVPR 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,14 +30,7 @@ Grid = tuple[Int[np.ndarray, "rows 1"], Int[np.ndarray, "1 columns"]]
 
 @frozen
 class ObjectCrop:
-    """Crop around an object.
-
-    Attributes:
-        size: (height, width) of the photograph.
-        kept: (height, width) of Probe3D's copy.
-        half: (height, width) with a shorter side of 512.
-        top: First row of the square, at ``half``.
-    """
+    """Crop around an object of Probe3D's copy ``kept``, ``half`` of which is 512 px."""
 
     size: tuple[int, int]
     kept: tuple[int, int]
@@ -104,7 +96,7 @@ def object_crop(mask: Mask) -> ObjectCrop | None:
 def _square(
     rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]
 ) -> tuple[tuple[int, int], int]:
-    """Square around pixels, without their last row and column."""
+    """Square without the last row and column."""
     first = np.array([rows.min(), columns.min()])
     box = np.array([rows.max(), columns.max()]) - first
     side = max(int(box.max()), 1)
@@ -123,7 +115,6 @@ def _halved(side: int, shorter: int) -> int:
 def _grid(
     choose: Callable[[int, int], np.ndarray], new: tuple[int, int], old: tuple[int, int]
 ) -> Grid:
-    """Rows and columns of a resize."""
     rows, columns = choose(new[0], old[0]), choose(new[1], old[1])
     return rows[:, None], columns[None, :]
 
@@ -146,7 +137,7 @@ _WILD = "wild_set"
 
 @frozen
 class _Split:
-    """Share of scenes from ``first`` to ``last``; Probe3D needs objects posed twice."""
+    """Share of scenes; Probe3D needs objects posed twice."""
 
     kind: str
     first: float = 0.0
@@ -176,8 +167,6 @@ class _AnnotatedCamera:
 
 @frozen
 class _Annotation:
-    """Fields of ``annotations.json``; focal lengths are at ``image_size``."""
-
     filename: str
     image_size: tuple[int, int]
     camera: _AnnotatedCamera
@@ -310,7 +299,6 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
 
 
 def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[Absent]:
-    """Photographs without annotation, except Probe3D's copies."""
     listed = {view.image.name for view in views.values()}
     return [
         Absent(
@@ -330,7 +318,6 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
 
 
 def _K(view: _View, size: tuple[int, ...]) -> Matrix:
-    """K of the depth map, centred."""
     shape = view.annotation.image_size
     if min(shape) < 1:
         raise InputError(f"{view.depth}: the annotations say that its picture is {shape} pixels")

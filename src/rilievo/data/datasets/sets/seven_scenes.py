@@ -57,10 +57,7 @@ def _depth(path: Path, *, registered: bool) -> MaskedValues:
 
 
 def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
-    """Resample depth to the colour camera, at the nearest pixel.
-
-    Cameras share centre and axis, so z stays; outside the narrower view depth is 0.
-    """
+    """Resample depth to the colour camera, at the nearest pixel; 0 outside its view."""
     (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
     height, width = _SHAPE
     v = np.rint(cy + (np.arange(height) - cy) * ratio).astype(np.int64)

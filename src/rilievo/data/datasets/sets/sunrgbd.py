@@ -41,8 +41,7 @@ _VOTES = 15
 def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
     """Whether millimetres are rotated left by three bits, as published.
 
-    Then the low bits are zero below 8.192 m; in plain millimetres, in one pixel of eight. If they
-    are set in most nonzero pixels, the file was decoded, or is mostly far.
+    Then the low bits are zero below 8.192 m; in plain millimetres, in one pixel of eight.
     """
     held = stored[stored > 0]
     return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
@@ -119,7 +118,6 @@ def _tree(root: Path) -> _Tree:
 
 
 def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[Path]:
-    """Folders of frames; files of the split join ``splits``."""
     names = names_in(folder)
     if "image" in names and names & set(_DEPTH_FOLDERS.values()):
         yield folder
@@ -134,7 +132,6 @@ def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[P
 
 
 def _id(folder: Path, root: Path) -> str:
-    """Path from the sensor, or the root."""
     if (sensor_id := _from_sensor(folder.absolute().parts)) is not None:
         return sensor_id
     return folder.name if folder == root else folder.relative_to(root).as_posix()
@@ -147,7 +144,6 @@ def scene_in(id: str) -> str | None:
 
 
 def _from_sensor(parts: Sequence[str]) -> str | None:
-    """Part of a path from the sensor on."""
     tops = [place + 1 for place, part in enumerate(parts) if part == "SUNRGBD"]
     parts = parts[tops[-1] :] if tops else parts
     places = [place for place, part in enumerate(parts) if part in _SENSORS]

@@ -34,8 +34,7 @@ _STEPS_PER_METRE = 25.5
 class SyncFolders(PairedLayout):
     """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS).
 
-    Raw recordings have a folder a scene; the labelled set has ``train`` and ``test``. Ids are such
-    as ``test/kitchen/00045``.
+    Ids are such as ``test/kitchen/00045``.
     """
 
     what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
@@ -132,7 +131,6 @@ class LabelledImages(PairedLayout):
         return self._normals(int(id) - (self._first or 0))
 
     def _first_number(self) -> int | None:
-        """First number, 0 or 1, if known."""
         numbers = {int(id) for id in self._pairs.found if id.isdecimal()}
         if 0 in numbers:
             return 0
@@ -159,7 +157,6 @@ class LabelledImages(PairedLayout):
 
 
 def _by_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Images by every unambiguous form of a list's line."""
     entries: dict[str, Entry] = {}
     twice: set[str] = set()
     for id, image in images.items():

@@ -108,7 +108,6 @@ def _by_id(folder: Path, root: Path) -> dict[str, Path]:
 
 
 def _stem(name: str) -> str | None:
-    """Name without suffix and prefixes; None for other files."""
     path = Path(name)
     if path.suffix.lower() not in PHOTO_SUFFIXES:
         return None
@@ -182,14 +181,7 @@ def recorded_scene(id: str) -> str | None:
 def listed(
     list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], what: str
 ) -> Listing:
-    """Read a list of images by the first word of a line.
-
-    Args:
-        list_file: List; also of pairs of files.
-        ids: Ids by every form.
-        absent: Images without files, by every form.
-        what: Valid lines, for errors.
-    """
+    """Read a list of images by the first word of a line, in any form."""
     listed_ids: list[str] = []
     missing: list[Absent] = []
     for line in text_lines(list_file):

@@ -1,8 +1,7 @@
 """True normals of NYU's labelled images, or of GeoNet's training set.
 
-All files have x right, y down, z forward, *away* from the camera (Bae and Davison 2024; GeoNet, Qi
-et al. 2018; Ladicky et al. 2014, scored by Probe3D). They are negated, and refused if they then do
-not face the camera.
+All files have x right, y down, z forward, *away* from the camera (Bae and Davison 2024; Qi et al.
+2018). They are negated, and refused if they then do not face the camera.
 """
 
 import threading
@@ -54,10 +53,7 @@ def find_normals(folder: Path) -> NormalsOf | None:
 
 
 def _ladicky(path: Path, index: int) -> MaskedValues:
-    """Normals of ``all_normals.pklz`` with masks (FAIR), unpacked once a process.
-
-    Its names count from 1.
-    """
+    """Normals of ``all_normals.pklz``, whose names count from 1."""
     # Without the lock, every prefetching thread would unpack the file.
     with _UNPACKING:
         content = _unpacked(path)
@@ -69,7 +65,6 @@ def _ladicky(path: Path, index: int) -> MaskedValues:
 
 
 def _geonet(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
-    """Normals of ``norm_gt_l.mat`` (N, 3, width, height)."""
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
     return inward(normals, mask, stored.path)
@@ -142,10 +137,9 @@ def _check_facing(
 
 
 class GeoNetFolder(NyuLayout):
-    """GeoNet's training files: .mat with ``img``, ``depth``, ``norm`` and ``mask``.
+    """GeoNet's training files (Qi et al. 2018), without a split.
 
-    Images are 481 x 641, whose last row and column are dropped, and stored minus twice their mean
-    (Qi et al. 2018). There is no split.
+    Images are 481 x 641, whose last row and column are dropped, and stored minus twice their mean.
     """
 
     what = "the training files of GeoNet (.mat with img, depth, norm)"

@@ -1,8 +1,4 @@
-"""Sets of videos of their authors.
-
-Videos are those of DepthCrafter (Hu et al., CVPR 2025), frames those of Video Depth Anything (Chen
-et al., CVPR 2025).
-"""
+"""Sets of videos: those of DepthCrafter, with the frames of Video Depth Anything (CVPR 2025)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,13 +33,7 @@ class Download:
 def downloaded_frames(
     download: Download, root: Path, variant: str, taken: slice
 ) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
-    """Frames by id, and missing videos.
-
-    Args:
-        download: The set.
-        root: Folder of the download, or above.
-        variant: Variant of the set.
-        taken: Frames of each video.
+    """Frames by id, and missing videos, of a download at or below the root.
 
     Raises:
         OptionError: If the set has no such variant.

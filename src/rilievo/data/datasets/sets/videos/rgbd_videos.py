@@ -28,8 +28,7 @@ from rilievo.shapes import Pixels, Transform, UInt8
 from rilievo.types import Camera
 
 ASSOCIATED = "associated"
-"""Variant with depth nearest in time, within 20 ms; else it is of the same place in the folder, as
-in Video Depth Anything."""
+"""Variant with depth nearest in time, within 20 ms; else pairs are by place, as in papers."""
 _SECONDS = re.compile(r"\d{1,12}\.\d{1,9}")
 _BONN = (
     "rgbd_bonn_balloon2",
@@ -66,7 +65,6 @@ def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]
 
 
 def _times(folder: Path) -> list[str]:
-    """Names in seconds, in order."""
     return sorted(filter(_SECONDS.fullmatch, stems(folder, ".png")), key=float)
 
 
@@ -108,7 +106,7 @@ def _camera(path: Path) -> Camera:
 
 
 def _pose(path: Path) -> Transform | None:
-    """Pose; infinite where tracking was lost."""
+    """Pose; infinite if lost."""
     pose = _matrix(path)
     return pose if np.isfinite(pose).all() else None
 

@@ -1,8 +1,4 @@
-"""Videos of MPI Sintel (Butler et al., ECCV 2012).
-
-Little-endian files begin with 202021.25: .dpt has width, height and rows; .cam has K and the
-transform from the world.
-"""
+"""Videos of MPI Sintel (Butler et al., ECCV 2012), with .dpt and .cam files."""
 
 from functools import partial
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""Sintel, KITTI, Bonn and ScanNet as papers score videos.
-
-Frames, caps and cuts are those of Video Depth Anything (Chen et al., CVPR 2025), from downloads or
-its extracted lists.
-"""
+"""Sintel, KITTI, Bonn and ScanNet with the frames, caps and cuts of Video Depth Anything."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,13 +23,7 @@ _MOST_STEPS = 1e300
 
 
 def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
-    """Frames of a JSON list by id.
-
-    Args:
-        path: The list.
-        key: Name of the set.
-        most: Most frames of a video.
-    """
+    """Frames of a JSON list by id, at most ``most`` a video."""
     entries: dict[str, DepthFiles] = {}
     for scene, frames in _videos(path, key):
         for frame in frames[:most]:
@@ -89,12 +79,7 @@ _KITTI_PART = slice(0, 374), slice(0, 1242)
 
 @frozen
 class VideoSet:
-    """One set at one length.
-
-    Attributes:
-        taken: Frames of each video.
-        part: Rows and columns that are scored.
-    """
+    """One set at one length; ``part`` are the scored rows and columns."""
 
     download: Download
     taken: slice
