@@ -15,7 +15,11 @@ from rilievo.shapes import Field, Mask
 
 
 class DepthKind(StrEnum):
-    """Kind of the values of a depth map."""
+    """Kind of the values of a depth map.
+
+    >>> rilievo.DepthKind("up_to_scale").is_depth
+    True
+    """
 
     METRIC = "metric"
     """Depth in metres."""
@@ -38,6 +42,9 @@ class DepthMap(ForeignNames):
 
     It is not an array, so that values that are not metres are never scored or unprojected by
     mistake.
+
+    >>> rilievo.DepthMap(values=np.ones((2, 3), np.float32), kind=rilievo.DepthKind.METRIC)
+    DepthMap(3x2, metric 1 to 1 m)
 
     Attributes:
         values: Values of the kind; NaN where not ``valid``.

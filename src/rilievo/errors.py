@@ -20,6 +20,9 @@ class RilievoError(Exception, Message):
 
     The command line prints it without a traceback and exits with 2.
 
+    >>> str(rilievo.RilievoError(option="fov", value=0, expected="positive"))
+    'fov is positive, got 0'
+
     Args:
         message: Whole message, in which braces are no names of options.
     """
@@ -47,11 +50,21 @@ class RilievoError(Exception, Message):
 
 
 class InputError(RilievoError, ValueError):
-    """A file or array cannot be used."""
+    """A file or array cannot be used.
+
+    >>> rilievo.read_photo(b"no photograph")
+    Traceback (most recent call last):
+    rilievo.errors.InputError: ...
+    """
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder does not exist."""
+    """A file or folder does not exist.
+
+    >>> rilievo.read_photo("absent.jpg")
+    Traceback (most recent call last):
+    rilievo.errors.MissingFileError: absent.jpg: ...
+    """
 
 
 class InputTypeError(InputError, TypeError):
@@ -59,11 +72,20 @@ class InputTypeError(InputError, TypeError):
 
 
 class OutputError(RilievoError, OSError):
-    """A result cannot be written."""
+    """A result cannot be written.
+
+    >>> str(rilievo.OutputError("is in the way", path="photo.npz"))
+    'photo.npz: is in the way'
+    """
 
 
 class OptionError(RilievoError, ValueError):
-    """Options are out of range or contradict each other."""
+    """Options are out of range or contradict each other.
+
+    >>> rilievo.PredictOptions(fov=200)
+    Traceback (most recent call last):
+    rilievo.errors.OptionError: fov is between 0 and 180 degrees, got 200
+    """
 
 
 class UntrustedCodeError(OptionError):
@@ -71,7 +93,12 @@ class UntrustedCodeError(OptionError):
 
 
 class ModelError(RilievoError, ValueError):
-    """A model is unknown or broken, or cannot do what was asked."""
+    """A model is unknown or broken, or cannot do what was asked.
+
+    >>> rilievo.load_model("absent")
+    Traceback (most recent call last):
+    rilievo.errors.ModelError: ...
+    """
 
 
 class UnknownCameraError(ModelError):
@@ -80,6 +107,9 @@ class UnknownCameraError(ModelError):
 
 class MissingExtraError(RilievoError, ImportError):
     """A package that an option needs is not installed.
+
+    >>> rilievo.MissingExtraError("a chart", "evaluate")
+    MissingExtraError(...)
 
     Args:
         what: Subject that needs it, such as "a chart"; "" for an option.
@@ -98,7 +128,11 @@ class MissingExtraError(RilievoError, ImportError):
 
 
 class MissingPackageError(RilievoError, ImportError):
-    """A package that converts a result is not installed."""
+    """A package that converts a result is not installed.
+
+    >>> issubclass(rilievo.MissingPackageError, ImportError)
+    True
+    """
 
     def __init__(self, what: str, package: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install {package}")
@@ -109,7 +143,11 @@ class MissingPackageError(RilievoError, ImportError):
 
 
 class NoDepthError(RilievoError, AttributeError):
-    """A prediction has normals only."""
+    """A prediction has normals only.
+
+    >>> issubclass(rilievo.NoDepthError, AttributeError)
+    True
+    """
 
 
 class NoGroundTruthError(RilievoError, ValueError):
@@ -117,7 +155,11 @@ class NoGroundTruthError(RilievoError, ValueError):
 
 
 class CalibrationError(RilievoError, ValueError):
-    """Known distances do not determine the scale of depth."""
+    """Known distances do not determine the scale of depth.
+
+    >>> issubclass(rilievo.CalibrationError, ValueError)
+    True
+    """
 
 
 class UndeterminedError(CalibrationError):

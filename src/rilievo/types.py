@@ -45,6 +45,9 @@ _lazy: Callable[[], Any] = LazyField
 class Photo(ForeignNames):
     """Photograph, upright, with its camera if the file states it.
 
+    >>> rilievo.Photo(pixels=np.zeros((48, 64, 3), np.uint8)).shape
+    (48, 64)
+
     Attributes:
         pixels: sRGB pixels, with the EXIF orientation applied.
         camera: Intrinsics of the whole photograph; None if unknown.
@@ -159,7 +162,11 @@ class Truth:
 
 @frozen
 class Sample(ForeignNames, Truth):
-    """Image of a dataset with its ground truth."""
+    """Image of a dataset with its ground truth.
+
+    >>> rilievo.Sample(id="room/0", image=np.zeros((48, 64, 3), np.uint8)).is_metric
+    True
+    """
 
     image: Pixels
 
