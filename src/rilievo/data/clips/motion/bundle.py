@@ -271,7 +271,9 @@ def _step(
     matrix = equations.matrix[np.ix_(active, active)] - shares @ across.T
     matrix[np.diag_indices_from(matrix)] += damping * equations.matrix[active, active] + 1e-9
     step = np.zeros(len(equations.right))
-    step[active] = np.linalg.solve(matrix, equations.right[active] - shares @ equations.right_points)
+    step[active] = np.linalg.solve(
+        matrix, equations.right[active] - shares @ equations.right_points
+    )
     deeper = (equations.right_points - across.T @ step[active]) / points
     return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
 
