@@ -8,7 +8,7 @@ import pytest
 from probed_scenes import scenes
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
-from rilievo.training.sweep.sweep_config import SweepOptions
+from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
 from rilievo.training.sweep.sweep_results import read_cell
 from rilievo.training.sweep.sweep_run import sweep_probes
 
@@ -169,6 +169,11 @@ def test_a_slip_in_the_file_is_said_in_one_line(
     with pytest.raises((InputError, OptionError), match=words) as caught:
         sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_can_be_read() -> None:
+    folder = Path(__file__).parents[3] / "examples"
+    assert len(read_sweep(folder / "probes_nyuv2.toml").backbones) == 6
 
 
 def test_a_record_of_a_cell_that_was_cut_off_is_refused(tmp_path: Path) -> None:
