@@ -66,5 +66,6 @@ SERVICES: Mapping[str, str] = {
     "load-motion": "rilievo.training.adapters.network_motion:load_motion",
     "live-page": "rilievo.serving.live.live_page:LivePage",
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
+    "probe-comparison": "rilievo.evaluation.probe_comparison:compare_probes",
 }
 """Services across wings."""

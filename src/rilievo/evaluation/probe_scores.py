@@ -44,6 +44,8 @@ SCALE_INVARIANT = replace(
     least_depth=BENCHMARKS["probe3d-nyuv2-si"].least_depth,
 )
 NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
+USUAL = {benchmark.name: benchmark for benchmark in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)}
+"""Benchmarks where a sweep names none."""
 
 
 @frozen
@@ -127,10 +129,7 @@ class ProbeScoring:
             )
         crop = InputCrop(self.input_crop)
         named = [find_benchmark(name) for name in self.benchmarks]
-        usual = [
-            replace(candidate, input_crop=crop)
-            for candidate in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)
-        ]
+        usual = [replace(candidate, input_crop=crop) for candidate in USUAL.values()]
         wanted = {task for task, has in ((Task.DEPTH, depth), (Task.NORMALS, normals)) if has}
         chosen = tuple(candidate for candidate in named or usual if candidate.task in wanted)
         if missing := wanted - {candidate.task for candidate in chosen}:

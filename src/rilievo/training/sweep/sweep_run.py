@@ -1,20 +1,18 @@
 """``rilievo.sweep_probes``: runs a sweep cell by cell, then writes its table."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rilievo.errors import InputError, needing
 from rilievo.frozen import frozen
-from rilievo.io.checks import CHECKSUMS, write_checksums
-from rilievo.io.files.atomic import make_folder, remove
-from rilievo.pages.document import write_page, write_text
-from rilievo.pages.tables import Table, comma_separated, latex, markdown
-from rilievo.plugins import trust
+from rilievo.io.files.atomic import make_folder
+from rilievo.pages.tables import Table
+from rilievo.plugins import load_service, trust
 from rilievo.predicting.workers.work_protocol import Failure
 from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
-from rilievo.training.sweep.sweep_results import CELLS, SweepCell, make_table
+from rilievo.training.sweep.sweep_results import CELLS, SweepCell
 
-PAGE = "page.html"
+FILES = ("table.md", "table.csv", "table.tex", "page.html")
 
 
 @frozen
@@ -24,7 +22,7 @@ class Swept:
     Attributes:
         cells: Finished cells, of this run or earlier ones.
         failures: Cells that failed, and why.
-        table: A row per backbone and probe; the folder has it in four formats.
+        table: A row per backbone and probe, means over seeds; the folder has it in four formats.
     """
 
     folder: Path
@@ -45,13 +43,16 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
 
     Raises:
         InputError: If the file or the data cannot be used, or every cell failed.
-        MissingExtraError: If torch or another package of training is not installed.
+        MissingExtraError: If torch or another package of training is not installed, or scipy.
         OptionError: If an option is invalid.
         OutputError: If the folder cannot be written.
     """
     # torch is imported here, so that the core can import this module without it.
     with needing("a sweep of probes", "train"):
         from rilievo.training.sweep.sweep_work import run_cells
+    # Before the first cell is trained, as the comparison comes last.
+    with needing("a sweep of probes", "evaluate"):
+        import scipy  # noqa: F401
     options = options or SweepOptions()
     trust(options.trust_code)
     config = read_sweep(file)
@@ -63,13 +64,13 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
             f"{file}: none of its cells could be done; the first, {failures[0].name}: "
             f"{failures[0].reason}"
         )
-    table = make_table(config.title, cells)
-    passed_over = (f"Passed over: {failure.name}: {failure.reason}" for failure in failures)
-    table = replace(table, notes=(*table.notes, *passed_over))
-    remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
-    texts = {"table.md": markdown, "table.csv": comma_separated, "table.tex": latex}
-    for name, text_of in texts.items():
-        write_text(folder / name, text_of(table))
-    write_page(folder / PAGE, "sweep.html", made=table, runs=len(cells))
-    write_checksums(folder, (*texts, PAGE))
-    return Swept(folder=folder, cells=cells, failures=failures, table=table)
+    compared: Any = load_service("probe-comparison")(
+        config.title,
+        cells,
+        config.data.dataset,
+        config.test.split or "usual split",
+        notes=[f"Skipped: {failure.name}: {failure.reason}" for failure in failures],
+    )
+    for name in FILES:
+        compared.write(folder / name)
+    return Swept(folder=folder, cells=cells, failures=failures, table=compared.table)

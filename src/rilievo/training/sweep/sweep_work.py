@@ -190,4 +190,5 @@ def _measured(scores: Any) -> Measured:
             for summary in scores.summaries
         ),
         ids=tuple(score.id for score in scores.scores),
+        scenes=tuple(score.scene for score in scores.scores),
     )

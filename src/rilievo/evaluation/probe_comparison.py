@@ -1,0 +1,260 @@
+"""Probes of a sweep side by side: a row for each backbone and probe, the mean over its seeds.
+
+``rilievo.training.sweep.sweep_run`` finds ``compare_probes`` by its name in the table of wings.
+"""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import (
+    Averaging,
+    benchmark_sha256,
+    metrics_of,
+    settings_of,
+)
+from rilievo.evaluation.metrics.metric import AnyMetric
+from rilievo.evaluation.probe_scores import USUAL
+from rilievo.evaluation.records import DataFacts, Evaluation, Score, Summary
+from rilievo.evaluation.results.intervals import mean_interval, scene_means
+from rilievo.evaluation.results.summaries import reach_of
+from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison import Comparison
+from rilievo.evaluation.tables.comparison_files import write_comparison
+from rilievo.evaluation.tables.comparison_tables import values_table
+from rilievo.evaluation.tables.run_groups import Run
+from rilievo.evaluation.tables.standings import Standings, standings
+from rilievo.evaluation.tables.standings_tables import wide_table
+from rilievo.evaluation.tables.wording import quantity
+from rilievo.frozen import frozen
+from rilievo.pages.tables import Table
+from rilievo.shapes import Values
+from rilievo.types import MadeBy
+from rilievo.version import VERSION
+
+
+class _Metric(Protocol):
+    """Metric of a cell: the benchmark's number, and that of each image."""
+
+    label: str
+    value: float
+    by_image: Sequence[float]
+
+
+class _Measurement(Protocol):
+    """Scores of a cell under one benchmark, as ``cell.json`` has them."""
+
+    benchmark: str
+    unscored: int
+    reason: str | None
+    metrics: Sequence[_Metric]
+    ids: Sequence[str]
+    scenes: Sequence[str | None]
+
+
+class _Cell(Protocol):
+    """Trained probe with its scores."""
+
+    title: str
+    probe: str
+    task: str
+    seed: int
+    run: str
+    backbone_parameters: int
+    predicting_cpu_seconds: float
+    measured: Sequence[_Measurement]
+    doubts: Sequence[str]
+
+
+@frozen
+class ComparedProbes:
+    """Comparison of the probes of a sweep: of one benchmark, or of several."""
+
+    compared: Comparison | Standings
+
+    @property
+    def table(self) -> Table:
+        """The table of all rows."""
+        if isinstance(self.compared, Standings):
+            return wide_table(self.compared)
+        return values_table(self.compared)
+
+    def write(self, path: Path) -> None:
+        """Write a file in the format of its ending, as ``rilievo compare`` does."""
+        write_comparison(self.compared, path)
+
+
+def compare_probes(
+    title: str, cells: Sequence[_Cell], dataset: str, split: str, *, notes: Sequence[str]
+) -> ComparedProbes:
+    """Compare the cells of a sweep, on each benchmark over the images that all rows have.
+
+    Raises:
+        InputError: If no benchmark has an image that is scored in every row.
+        MissingExtraError: If scipy is not installed.
+    """
+    rows: dict[tuple[str, str], list[tuple[_Cell, _Measurement]]] = {}
+    mixed = len({cell.task for cell in cells}) > 1 and any(cell.task == "both" for cell in cells)
+    left: list[str] = []
+    for cell in cells:
+        name = f"{cell.title}, {cell.probe}" + (f", {cell.task}" if mixed else "")
+        for measured in cell.measured:
+            rows.setdefault((measured.benchmark, name), []).append((cell, measured))
+    for benchmark in dict.fromkeys(benchmark for benchmark, _ in rows):
+        parts = [part for (own, _), seeds in rows.items() if own == benchmark for _, part in seeds]
+        if not set[str].intersection(*(set(part.ids) for part in parts)):
+            left.append(benchmark)
+    evaluations = [
+        _evaluation(name, benchmark, seeds, dataset, split)
+        for (benchmark, name), seeds in rows.items()
+        if benchmark not in left
+    ]
+    notes = (
+        *(f"{name}: no image has a score in every row, so it is left out." for name in left),
+        *notes,
+    )
+    if not evaluations:
+        raise InputError(f"no image has a score in every row of the sweep under {', '.join(left)}")
+    if len({evaluation.benchmark for evaluation in evaluations}) == 1:
+        compared = compare(evaluations, common=True)
+        compared = replace(compared, title=title, notes=(*compared.notes, *notes))
+        return ComparedProbes(compared=compared)
+    runs = [Run(folder=Path(), evaluation=evaluation) for evaluation in evaluations]
+    placed = standings(runs, choose=list, common=True)
+    return ComparedProbes(compared=replace(placed, notes=(f"{title}.", *placed.notes, *notes)))
+
+
+def _evaluation(
+    name: str,
+    place: str,
+    seeds: Sequence[tuple[_Cell, _Measurement]],
+    dataset: str,
+    split: str,
+) -> Evaluation:
+    """Record of a row under a benchmark: means over its seeds, of images that all of them have."""
+    benchmark = USUAL.get(place) or find_benchmark(place)
+    metrics = {metric.label: metric for metric in metrics_of(benchmark).values()}
+    cells, parts = zip(*seeds, strict=True)
+    first, *_ = parts
+    shared = set[str].intersection(*(set(part.ids) for part in parts))
+    is_cut = any(len(part.ids) > len(shared) for part in parts)
+    ids = [id for id in first.ids if id in shared]
+    own = [metrics[metric.label] for metric in first.metrics]
+    values = {
+        metric.name: np.mean([_by_image(part, metric.label, ids) for part in parts], axis=0)
+        for metric in own
+    }
+    scenes = dict(zip(first.ids, first.scenes or [None] * len(first.ids), strict=True))
+    return Evaluation(
+        benchmark=benchmark.name,
+        benchmark_sha256=benchmark_sha256(benchmark),
+        settings={"title": benchmark.title, **settings_of(benchmark)},
+        task=benchmark.task.value,
+        made_by=MadeBy(model=name, weights_sha256="", licence="", settings={}, version=VERSION),
+        data=DataFacts(
+            dataset=dataset,
+            root="",
+            split=split,
+            variant="",
+            found=len(ids),
+            asked=len(ids),
+            ids_sha256="",
+        ),
+        summaries=tuple(
+            _summary(
+                metric,
+                None if is_cut else [_metric(part, metric.label).value for part in parts],
+                values[metric.name],
+                [scenes[id] for id in ids],
+                benchmark.averaging,
+            )
+            for metric in own
+        ),
+        scores=tuple(
+            Score(
+                id=id,
+                values={metric: float(column[at]) for metric, column in values.items()},
+                pixels=0,
+                true_share=0.0,
+                scene=scenes[id],
+            )
+            for at, id in enumerate(ids)
+        ),
+        warnings=tuple(_warnings(cells, parts, own)),
+        command="",
+        version=VERSION,
+        seconds=0.0,
+    )
+
+
+def _by_image(part: _Measurement, label: str, ids: Sequence[str]) -> Values:
+    """Scores of images by a metric, in the order of their ids."""
+    by_id = dict(zip(part.ids, _metric(part, label).by_image, strict=True))
+    return np.array([by_id[id] for id in ids], np.float64)
+
+
+def _metric(part: _Measurement, label: str) -> _Metric:
+    return next(metric for metric in part.metrics if metric.label == label)
+
+
+def _summary(
+    metric: AnyMetric,
+    numbers: Sequence[float] | None,
+    values: Values,
+    scenes: Sequence[str | None],
+    averaging: Averaging,
+) -> Summary:
+    """Mean over seeds of a benchmark's numbers, or where there are none, of images or scenes."""
+    is_by_scene = averaging is Averaging.PER_SCENE
+    by_scene = scene_means(values, scenes) if is_by_scene else values
+    interval = None
+    if averaging is not Averaging.POOLED or not metric.pools:
+        reach = reach_of(metric.better, metric.unit, values.tolist())
+        interval = mean_interval(values, scenes, reach, by_scene=is_by_scene)
+    low, high = interval or (None, None)
+    return Summary(
+        metric=metric.name,
+        label=metric.label,
+        unit=metric.unit,
+        better=metric.better,
+        value=float((by_scene if numbers is None else np.array(numbers)).mean()),
+        low=low,
+        high=high,
+        per_image=float(values.mean()),
+        median=float(np.median(values)),
+        images=values.size,
+        pixels=0,
+    )
+
+
+def _warnings(
+    cells: Sequence[_Cell], parts: Sequence[_Measurement], metrics: Sequence[AnyMetric]
+) -> Iterator[str]:
+    """Facts of a row that a table of scores has no column for."""
+    size = f"{cells[0].backbone_parameters / 1e6:.3g} M parameters of the backbone"
+    seconds = statistics.fmean(cell.predicting_cpu_seconds for cell in cells)
+    yield f"{size}, {seconds:.3f} CPU s an image from photograph to answer"
+    if len(cells) == 1:
+        yield "one seed"
+    else:
+        spreads = (
+            f"{metric.label} "
+            + quantity(
+                statistics.stdev(_metric(part, metric.label).value for part in parts), metric.unit
+            )
+            for metric in metrics
+        )
+        yield f"standard deviation over {len(cells)} seeds: {', '.join(spreads)}"
+    for cell, part in zip(cells, parts, strict=True):
+        if part.unscored:
+            yield (
+                f"seed {cell.seed}: {part.unscored} images have no score under {part.benchmark}; "
+                f"the first, {part.reason}"
+            )
+        yield from (f"seed {cell.seed} learned nothing: {doubt}" for doubt in cell.doubts)
