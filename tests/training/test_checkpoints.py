@@ -18,9 +18,7 @@ from rilievo.training.engine.checkpoint import Stateful, load_checkpoint, save_c
 from rilievo.training.probe.probe_task import ProbeState
 from rilievo.training.video.video_task import VideoState
 
-STATE = VideoState(
-    step=4, warned=("a",), best_error=0.25, best_step=3, logs={"log.csv": "step\n4\n"}
-)
+STATE = VideoState(step=4, best_error=0.25, best_step=3, logs={"log.csv": "step\n4\n"})
 SUMS = {"best/weights.safetensors": FileSum(bytes=1, sha256="0" * 64)}
 
 
@@ -106,7 +104,7 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
             "{",
             '{"step": {}}',
             '{"seconds": "1"}',
-            '{"warned": 3}',
+            '{"best_step": "3"}',
             '{"logs": ["a"]}',
             '{"logs": {"log.csv": 1}}',
             '{"sums": {"../../.bashrc": {"bytes": 1, "sha256": "' + 64 * "0" + '"}}}',

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.training.engine.progress import Decoding, Progress
+from rilievo.training.engine.progress import Decoding, Progress, listed
 
 
 class Clock:
@@ -96,3 +96,11 @@ def test_long_decoding_is_told_in_lines(capsys: pytest.CaptureFixture[str]) -> N
         decoding("clip.mp4", frame, 20)
     expected = [f"clip.mp4: {frame} of 20 frames" for frame in (5, 10, 15, 20)]
     assert lines(capsys) == expected
+
+
+def test_the_first_and_the_last_of_many_notes_are_said() -> None:
+    notes = tuple(map(str, range(20)))
+    said = listed(notes)
+    assert (said[:4], said[5:]) == (notes[:4], notes[-4:])
+    assert said[4] == "... and 12 more, in record.json at the end"
+    assert listed(notes[:8]) == notes[:8]

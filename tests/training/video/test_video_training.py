@@ -22,7 +22,6 @@ from rilievo.training.engine.loop import random_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video import video_task
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoRunOptions
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
@@ -261,22 +260,6 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(
     torch.save(entries | {"fingerprint": sha256(text.encode()).hexdigest()}, path)
     with pytest.raises(InputError, match="number of processes"):
         train_video(small_config(walls), tmp_path, GO_ON)
-
-
-@pytest.mark.slow
-def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
-    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
-    sign = video_task.Sign(kind="any", shows=lambda row: row["loss"] > 0, text="try", first_step=2)
-    monkeypatch.setattr(video_task, "SIGNS", (sign,))
-    record = train_video(small_config(walls), tmp_path, replace(CPU, stop_at=5))
-    assert record is None
-    assert "warning: step 5: try" in capsys.readouterr().err
-    record = train_video(small_config(walls), tmp_path, GO_ON)
-    assert record is not None
-    assert record.warnings == ("step 5: try",)
-    assert (tmp_path / "warnings.csv").read_text() == "step,kind,text\n5,any,try\n"
 
 
 def test_a_loss_that_is_no_number_ends_the_run_in_a_line(

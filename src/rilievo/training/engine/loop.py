@@ -260,7 +260,7 @@ class TrainingLoop(Generic[State]):
                     is_stale = task.after_step(loss)
                 progress.step(loss, share=task.share or None)
                 if state.step % STEPS_A_ROW == 0 or task.is_over:
-                    self._write_row(log, progress)
+                    self._write_row(log)
                 if is_stale:
                     batches.close()
                     batches = task.batches()
@@ -338,7 +338,7 @@ class TrainingLoop(Generic[State]):
         state.cpu_seconds += time.process_time() - cpu
         return loss
 
-    def _write_row(self, log: Journal, progress: Progress) -> None:
+    def _write_row(self, log: Journal) -> None:
         """Add the means over the steps since the last row, over all processes."""
         if not self._losses:
             return
@@ -360,7 +360,6 @@ class TrainingLoop(Generic[State]):
             "seconds": state.seconds,
         }
         log.add(STEPS, row)
-        task.look(row, log, progress)
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -88,9 +88,6 @@ class TrainingTask(ABC, Generic[State, Network]):
         """
         return False
 
-    def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
-        """Look at a new row of the log."""
-
     def is_validated(self) -> bool:
         """Whether the current step ends with a validation."""
         return False

@@ -184,7 +184,6 @@ class VideoState(RunState):
     Attributes:
         best_error: Least error on the held-out targets; None before the first validation.
         best_step: Step that had this error.
-        warned: Kinds of warnings that were given.
         sums: Size and sha256 of the best weights and the pictures, as they were written.
         stale: Validations since the one with the least error.
         minutes: Time of a run of so many minutes; None where its steps are counted.
@@ -196,7 +195,6 @@ class VideoState(RunState):
 
     best_error: float | None = None
     best_step: int = 0
-    warned: tuple[str, ...] = ()
     sums: Mapping[str, FileSum] = field(default_factory=dict)
     stale: int = 0
     minutes: Minutes | None = None

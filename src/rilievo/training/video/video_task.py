@@ -1,20 +1,15 @@
-"""Training on video, as a task of the engine.
-
-Signs in the log that a run learns nothing.
-"""
+"""Training on video, as a task of the engine."""
 
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rilievo.frozen import frozen
 from rilievo.io.checks import sum_of
 from rilievo.io.files.atomic import replacing
 from rilievo.messages import for_terminal
@@ -41,101 +36,6 @@ from rilievo.training.video.video_learner import (
 )
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_summary import save_pictures, summarise
-
-PATIENCE = 4
-"""Number of consecutive rows that show a sign before it is reported."""
-FIRST_STEP = 200
-"""First step at which signs count; a network with random weights shows most of them."""
-_LATER = 2000
-
-Row = Mapping[str, float]
-"""Row of the log: numbers by column."""
-
-
-class Warned(NamedTuple):
-    """Warning of one kind."""
-
-    kind: str
-    text: str
-
-
-@frozen
-class Sign:
-    """Sign of one kind of failure.
-
-    Attributes:
-        text: Explanation, and what to try; formatted with the row's numbers.
-        first_step: First step at which the sign counts.
-    """
-
-    kind: str
-    shows: Callable[[Row], bool]
-    text: str
-    first_step: int = FIRST_STEP
-
-
-SIGNS = (
-    Sign(
-        kind="flat",
-        shows=lambda row: row["depth_spread"] < 0.01,
-        text="depth is flat (it spreads by {spread:.2g} %): is there motion between frames? try a "
-        "larger stride, a smaller learning rate, or an encoder that starts from ImageNet",
-    ),
-    Sign(
-        kind="saturated",
-        shows=lambda row: row["saturated"] > 0.9,
-        text="{saturated:.0%} of depth lies at an end of its range: try a smaller learning rate, "
-        "another min_depth and max_depth, or intrinsics that are right",
-        first_step=50,
-    ),
-    Sign(
-        kind="masked",
-        shows=lambda row: row["masked"] > 0.98,
-        text="{masked:.1%} of the pixels are masked, since a source that stays where it is "
-        "explains them: try a larger stride, and leave out frames of a still camera",
-    ),
-    Sign(
-        kind="still",
-        shows=lambda row: row["translation"] < 1e-4 * row["mean_depth"],
-        text="the camera is thought to stand still (its steps are {step_of_depth:.1e} of depth): "
-        "try a larger stride, or no auto-mask for the first epochs",
-    ),
-    Sign(
-        kind="unexplained",
-        shows=lambda row: row["warp_error"] >= row["identity_error"],
-        text="frames warped by depth and motion match no better (error {warp_error:.4f}) than "
-        "frames as they are ({identity_error:.4f}): look at the intrinsics, and at whether the "
-        "scene stands still",
-        first_step=_LATER,
-    ),
-)
-
-
-class SignWatch:
-    """Detector of early signs that a run learns nothing, which looks at every row of its log.
-
-    Depth from video has trivial solutions that no loss forbids: a flat wall, a static camera, a
-    mask over everything. Each is looked for in the means of a row, and reported once.
-    """
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def look(self, row: Row, reported: Collection[str] = ()) -> list[Warned]:
-        """Return the signs that became certain with a row, and were not reported before."""
-        alarms = []
-        for sign in SIGNS:
-            shows = row["step"] >= sign.first_step and sign.shows(row)
-            count = self._counts[sign.kind] = self._counts[sign.kind] + 1 if shows else 0
-            if count >= PATIENCE and sign.kind not in reported:
-                text = sign.text.format(
-                    **row,
-                    spread=100 * row["depth_spread"],
-                    step_of_depth=row["translation"] / max(row["mean_depth"], 1e-12),
-                )
-                alarms.append(Warned(sign.kind, text))
-        return alarms
-
 
 BEST = "best"
 _CLEARLY = 0.02
@@ -164,7 +64,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Prepare a run, whose minutes began at ``began`` (``time.monotonic``)."""
         self._config, self._run, self._fabric = config, run, fabric
         self._frames, self._geometry, self._began = frames, geometry, began
-        self._workers, self._watch = workers, SignWatch()
+        self._workers = workers
         self._looked, self._validation = began, 0.0
         self._copied: int | None = None
         self.learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -295,14 +195,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         now = time.monotonic()
         minutes.share = self._fabric.broadcast(minutes.count(now - self._looked))
         self._looked = now
-
-    def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
-        """Warn of signs that the run learns nothing."""
-        step = self.state.step
-        for kind, text in self._watch.look(row, self.state.warned):
-            self.state.warned += (kind,)
-            log.add(WARNINGS, {"step": step, "kind": kind, "text": text})
-            progress.say(f"warning: step {step}: {text}")
 
     def is_validated(self) -> bool:
         """Whether a validation is due."""
