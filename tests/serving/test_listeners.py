@@ -183,7 +183,13 @@ def test_one_address_has_so_many_connections_and_they_end(listener: Listener) ->
             channel.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+    ],
+)
 @pytest.mark.parametrize("command", STARTS)
 def test_a_signal_ends_it_with_a_reader_that_does_not_leave(
     command: str, number: signal.Signals, folder: Path

@@ -419,6 +419,7 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
     phone.context.close()
 
 
+@pytest.mark.slow
 def test_a_video_is_made_and_keeps_its_address(visitor: Visitor, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "walk.mp4", Clip(pictures=numbered(8)))
     sync_api = pytest.importorskip("playwright.sync_api")

@@ -117,7 +117,14 @@ def test_torch_runs_it_where_nothing_can_be_exported(
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("module", ["adapters.trained", "engine.loop", "commands.train_video"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "adapters.trained",
+        pytest.param("engine.loop", marks=pytest.mark.slow),
+        pytest.param("commands.train_video", marks=pytest.mark.slow),
+    ],
+)
 def test_threads_of_torch_wait_without_spinning(module: str) -> None:
     script = f"import rilievo.training.{module}, torch"
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}

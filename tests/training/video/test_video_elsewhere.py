@@ -177,6 +177,7 @@ def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
     assert same(weights_of(whole), weights_of(stopped))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_places")
 def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -108,6 +108,7 @@ def test_depth_comes_nearer_the_truth_without_seeing_it(tmp_path: Path) -> None:
     assert errors[-1] < 0.85 * errors[0]
 
 
+@pytest.mark.slow
 def test_the_start_is_kept_where_the_end_is_worse(
     walls: Path,
     tmp_path: Path,
