@@ -41,10 +41,10 @@ class DepthLayout:
 
     Attributes:
         file: Relative pattern with ``{id}``.
-        kind: By default as the file states, else depth.
-        scale: By default as the file states, else 0.001 for integers and 1 for floats and
+        kind: Quantity; by default as the file states, else depth.
+        scale: Factor; by default as the file states, else 0.001 for integers and 1 for floats and
             disparity.
-        offset: Added after scaling.
+        offset: Number added after scaling.
         invalid: Unknown numbers besides NaN, infinity and depth that is not positive.
         sky: Numbers of "no surface".
         array: Array of npz or channel of EXR.
@@ -102,10 +102,10 @@ class FolderLayout:
     """Layout of the user's folder; every key is optional.
 
     Attributes:
-        folder: By default that of the YAML; ``${NAME}`` is from the environment.
+        folder: Folder of the files, by default of the YAML; ``${NAME}`` is from the environment.
         image: Pattern of photographs with ``{id}``, which may include subfolders.
         valid: Pattern of masks; nonzero is valid.
-        scene: Folders of an id that name its scene; 0 for one clip, else images are independent.
+        scene: Folders of an id that name its scene; 0 for one clip.
         splits: Text file of ids by split.
     """
 

@@ -138,11 +138,11 @@ class AgreedViews:
     """Views whose depth agrees.
 
     Attributes:
-        views: Pixels with too few agreeing views do not count.
+        views: Views without pixels on which too few agree.
         scale: Factor from depth to the unit of the poses.
         scales: Median correction of each view.
         before: Median relative difference between neighbours with one scale.
-        doubt: That before levelling; large for wrong poses, field of view or depth.
+        doubt: Difference before levelling; large for wrong poses, field of view or depth.
     """
 
     views: tuple[ClipView, ...]

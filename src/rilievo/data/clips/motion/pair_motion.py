@@ -177,7 +177,8 @@ class PairMotion:
     """Motion between two frames, with its quality.
 
     Attributes:
-        source_T_target: From the first (target) to the second camera, in the unit of depth.
+        source_T_target: Transform from the first (target) to the second camera, in the unit of
+            depth.
         tracked: Number of corners with depth in both frames.
         error: Median error of inliers across epipolar lines [px].
         parallax: Median displacement of inliers without rotation [px].
