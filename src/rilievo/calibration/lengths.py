@@ -27,6 +27,9 @@ vary.
 class KnownLength:
     """Straight line of known length between (u1, v1) and (u2, v2) [px].
 
+    >>> str(rilievo.KnownLength(u1=100, v1=240, u2=180, v2=240, metres=0.8))
+    '100,240,180,240,0.8'
+
     Raises:
         OptionError: If a number is not finite, the length [m] not positive, or the ends share a
             pixel.
@@ -109,6 +112,9 @@ class Along(StrEnum):
 @frozen
 class KnownPoint:
     """Point (u, v) [px] at a known distance [m].
+
+    >>> str(rilievo.KnownPoint(u=320, v=240, metres=2.35))
+    '320,240,2.35'
 
     Attributes:
         along: Direction of the measurement; at 30 degrees off the axis they differ by 15 %.
