@@ -39,6 +39,9 @@ def stream(
 
     Frames are independent, but for anchoring; for steady depth use ``rilievo.predict_files``.
 
+    >>> [prediction.shape for prediction in rilievo.stream("clip.mp4")]
+    [(48, 64)]
+
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
             srt) or a video file.
