@@ -60,7 +60,12 @@ else:
 
 
 class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
-    """Prediction for one image: ``rilievo.types.Prediction`` with methods."""
+    """Prediction for one image: ``rilievo.types.Prediction`` with methods.
+
+    >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
+    >>> prediction.normals.shape
+    (3, 48, 64)
+    """
 
     @classmethod
     def from_depth(
