@@ -169,6 +169,11 @@ def _outside(function: object, name: str) -> ModelCard:
 
 
 MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
+"""Models by name.
+
+>>> rilievo.MODELS["rilievo/small"].kind
+<DepthKind.UP_TO_SCALE: 'up_to_scale'>
+"""
 
 
 def _unknown(name: str) -> ModelError:
@@ -317,6 +322,9 @@ def load_model(
 ) -> "Model":
     """Load a model, ready to predict.
 
+    >>> rilievo.load_model("rilievo/small")
+    Model(rilievo/small, depth up_to_scale, ...)
+
     Args:
         name: A name in ``MODELS``; an ONNX file; a hub repository ``org/name`` or
             ``diffusers:org/name``; a folder of transformers, diffusers, ``rilievo train`` or
@@ -397,7 +405,10 @@ def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator
 
 
 def unload_model() -> None:
-    """Release the model that ``rilievo.predict`` keeps."""
+    """Release the model that ``rilievo.predict`` keeps.
+
+    >>> rilievo.unload_model()
+    """
     with _last.lock:
         _last.key, _last.model = None, None
 
