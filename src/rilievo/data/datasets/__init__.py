@@ -52,6 +52,11 @@ def _checked(thing: object, name: str) -> type[Dataset]:
 
 
 DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
+"""Loaders of datasets by name.
+
+>>> "nyuv2" in rilievo.DATASETS
+True
+"""
 
 
 def find_dataset(name: str) -> type[Dataset]:
@@ -76,6 +81,9 @@ def open_dataset(
 
     By default ``split`` is that of papers and ``variant`` the card's first; ``list_file`` has ids
     in place of the split's.
+
+    >>> rilievo.open_dataset("folder", "rooms").ids
+    ('0', '1', '2', '3')
 
     Raises:
         OptionError: If there is no such dataset, split or variant, or a root is missing.

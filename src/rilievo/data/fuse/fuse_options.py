@@ -12,7 +12,11 @@ from rilievo.schema import option
 
 @frozen
 class FuseOptions(ClipCamera):
-    """Options of fusing a clip."""
+    """Options of fusing a clip.
+
+    >>> rilievo.FuseOptions(depth="clip/depth", voxel=0.05).voxel
+    0.05
+    """
 
     model: str = ""
     """Model of depth: a name that 'rilievo models' lists, a file or a folder."""
