@@ -75,6 +75,9 @@ class ImageOptions:
 class EvaluateOptions(ImageOptions, ModelOptions):
     """Everything that can be asked of an evaluation besides model, benchmark and root.
 
+    >>> rilievo.EvaluateOptions(dataset="folder", limit=10).limit
+    10
+
     Raises:
         OptionError: If an option is out of range or two do not go together.
     """

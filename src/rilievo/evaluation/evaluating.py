@@ -71,6 +71,10 @@ def evaluate(
     Predictions are kept there, so that an evaluation that was stopped goes on where it was. A
     script calls this below ``if __name__ == "__main__"``, since scoring starts processes.
 
+    >>> options = rilievo.EvaluateOptions(dataset="folder", output="scores")
+    >>> rilievo.evaluate("rilievo/small", "depth", "rooms", options, show=False).benchmark
+    'depth'
+
     Args:
         model: A name in ``MODELS``, a file, a model loaded before, or a function of your own
             (``rilievo.model``). With

@@ -87,6 +87,11 @@ def _outside(thing: Any, name: str) -> Benchmark:
 BENCHMARKS: OpenTable[Benchmark] = OpenTable(
     {benchmark.name: benchmark for benchmark in _own()}, "benchmark", _outside
 )
+"""Benchmarks by name.
+
+>>> rilievo.BENCHMARKS["nyuv2-eigen"].dataset
+'nyuv2'
+"""
 
 
 def find_benchmark(name: str) -> Benchmark:
