@@ -90,6 +90,9 @@ def export_model(
 
     The write is atomic.
 
+    >>> rilievo.export_model("rilievo/small", "small.onnx").agreement.most
+    0.0
+
     Args:
         name: Name or file of a model, as for ``load_model``, or a third-party ONNX file, which is
             wrapped.

@@ -17,6 +17,9 @@ from rilievo.training.conversion.onnx_file import FP32, INT8, check_precision
 class ExportOptions(TrustOptions):
     """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 
+    >>> rilievo.ExportOptions(precision="fp32").overwrite
+    False
+
     Raises:
         OptionError: If an option is out of range, or two options conflict.
     """

@@ -41,6 +41,17 @@ def train_probe(
     ``log.csv``, ``validation.csv`` and ``record.json``, and ``checkpoint.pt`` while the run is in
     progress. A run that was stopped is a model of its last checkpoint's weights.
 
+    >>> from rilievo.training.networks.blueprint import BackboneChoice, Blueprint
+    >>> from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
+    >>> backbone = BackboneChoice(name="timm/test_resnet", weights="random")
+    >>> config = ProbeConfig(
+    ...     blueprint=Blueprint(backbone=backbone, size=(32, 32)),
+    ...     data=DataChoice(dataset="folder", root="rooms"),
+    ...     epochs=1,
+    ... )
+    >>> rilievo.train_probe(config, Path("probe"), RunOptions(device="cpu", shown=False)).steps
+    1
+
     Args:
         config: Configuration of the run.
         run: Folder of the run.

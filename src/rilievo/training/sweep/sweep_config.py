@@ -140,7 +140,11 @@ class SweepConfig:
 
 @frozen(slots=False)
 class SweepOptions(TrustOptions):
-    """Options for running a sweep."""
+    """Options for running a sweep.
+
+    >>> rilievo.SweepOptions(output="sweep", device="cpu").device
+    'cpu'
+    """
 
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None
     """Folder of the sweep; by default runs/NAME of the file. Finished cells in it are kept, and

@@ -36,6 +36,10 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
 
     A cell that fails is reported and skipped. A sweep that was stopped is resumed.
 
+    >>> options = rilievo.SweepOptions(output="sweep", device="cpu")
+    >>> len(rilievo.sweep_probes(Path("sweep.toml"), options, show=False).cells)
+    1
+
     Args:
         file: File of the sweep, TOML.
         options: Options for running it.

@@ -36,13 +36,15 @@ def fine_tune(
     The folder gets ``config.json``, ``weights.safetensors``, ``log.csv``, ``validation.csv`` and
     ``record.json``, and ``checkpoint.pt`` while the run is in progress.
 
-    >>> fine_tune(
-    ...     TuningConfig(
-    ...         data=DataChoice(dataset="folder", root="kitchen/"),
-    ...         tuning=TuningOptions(start="rilievo/small"),
-    ...     ),
-    ...     Path("run"),
+    >>> from rilievo.training.probe.probe_config import DataChoice, RunOptions
+    >>> from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
+    >>> config = TuningConfig(
+    ...     data=DataChoice(dataset="folder", root="rooms"),
+    ...     tuning=TuningOptions(start="rilievo/small"),
+    ...     epochs=1,
     ... )
+    >>> rilievo.fine_tune(config, Path("run"), RunOptions(device="cpu", shown=False)).steps
+    1
 
     Args:
         config: Configuration of the run.
