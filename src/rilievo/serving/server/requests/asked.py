@@ -53,7 +53,7 @@ _MOST_POINTS, _MOST_BOXES = 500, 64
 
 Point = tuple[float, float]
 _OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), AnchorUse(), Refine())
-Record = TypeVar("Record", bound=BaseModel)
+SomeAsked = TypeVar("SomeAsked", bound=BaseModel)
 _MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 
 
@@ -197,8 +197,8 @@ class VideoAsked(_FromRecords):
 
 
 def read_asked(
-    into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
-) -> Record:
+    into: type[SomeAsked], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
+) -> SomeAsked:
     """Read parameters of an address and a form; lists add up."""
     values: dict[str, list[str]] = {}
     pairs = [*query, *((name, value) for name, texts in form.items() for value in texts)]
@@ -223,7 +223,7 @@ def output_names(save: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
+def _read(into: type[SomeAsked], values: Mapping[str, list[str]]) -> SomeAsked:
     names = into.model_fields
     parameters: dict[str, object] = {}
     for name, texts in values.items():
