@@ -69,6 +69,17 @@ def test_its_colours_are_the_walls_and_its_triangles_face_the_camera() -> None:
     np.testing.assert_allclose(np.linalg.norm(whole.normals, axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_its_colours_are_clear_of_the_rim_which_may_show_the_disc(step: int) -> None:
+    """Outlines of depth and of the photograph differ by a few pixels."""
+    front, whole = made(backing=0, step=step), made(step=step)
+    added = slice(len(front.points), None)
+    deep = 30 - np.hypot(*(seen_at(whole.points[added]) - [60, 45]).T)
+    away = np.hypot(*(whole.pixels[added] - [60, 45]).T) - 30
+    assert np.count_nonzero(deep > step) > 10
+    assert away[deep > step].min() > 2.5 * step
+
+
 def test_a_thin_pole_is_backed_whole_and_a_wall_alone_not_at_all() -> None:
     pole = np.where(abs(U - 60) < 5, NEAR, FAR).astype(np.float32)
     assert drawn_from(behind(made(depth=pole)))[2:-2, 56:65].all()

@@ -1,6 +1,10 @@
 """Second layer of a surface, which continues far sides of edges behind near ones.
 
-It is made up: it comes nearer no faster than is well seen, in mirrored colours.
+It is made up: no camera saw what lies there. The layer is a sheet behind the whole surface. It
+goes on from the far sides of edges, mostly from the closest one, comes nearer no faster than a
+surface that is well seen from its own camera and from beside (so that it is nowhere a curtain
+itself), and has the colours of the photograph mirrored at the edge, clear of its rim. The
+photograph's own camera sees it where the surface is torn.
 """
 
 import math
@@ -22,7 +26,9 @@ _FARTHEST = math.sin(math.radians(20))
 _CLOSER = 16
 """Slope by which far sides come nearer, in the layer's: the closer of two goes on."""
 _RIM = 2
-"""Points beside an edge that the layer covers."""
+"""Number of points beside an edge that the layer covers at least, since rims are smooth."""
+_CLEAR = 4
+"""Number of points beside an edge whose colours may be those of the other side."""
 _SAME = 1e-4
 """Relative step of depth of layer and surface that counts as none."""
 _UNIT = 1e-5
@@ -52,19 +58,31 @@ class Backing:
     begin: Grid
 
     def sources(self, points: Numbers) -> Numbers:
-        """Points with colours of others, mirrored at the edge."""
-        height, width = self.grown.shape
+        """Points that have the colours of others: as far beyond the edge as those are behind it.
+
+        All lie clear of the rim, whose colours may be those of what is near. Where another surface
+        is beyond the edge, it is the point at which the layer begins, clear of the rim if it can.
+        """
+        width = self.grown.shape[1]
         begin = self.begin.reshape(-1)[points]
-        (row, column), (from_row, from_column) = np.divmod(points, width), np.divmod(begin, width)
-        down, right = from_row - row, from_column - column
-        inside = (row + 2 * down >= 0) & (row + 2 * down < height)
-        inside &= (column + 2 * right >= 0) & (column + 2 * right < width)
-        mirrored = np.where(inside, begin + down * width + right, begin)
-        depth, there = self.surface.reshape(-1), self.lattice.valid.reshape(-1)
-        steepest = max(_slopes(self.lattice)) * (abs(down) + abs(right) + _RIM)
-        alike = there[mirrored] & (abs(np.log(depth[mirrored] / depth[begin])) < 2 * steepest)
-        sources = np.where(alike, mirrored, begin)
+        places, start = (np.stack(np.divmod(each, width)) for each in (points, begin))
+        away = start - places
+        clear = np.rint(away * (_CLEAR / np.maximum(abs(away).max(axis=0), 1))).astype(int)
+        sources = begin
+        for further in (clear, away + clear):
+            there = self._continues(start, further)
+            sources = np.where(there, begin + further[0] * width + further[1], sources)
         return np.where(self.grown.reshape(-1)[points], sources, points)
+
+    def _continues(self, start: Numbers, away: Numbers) -> Mask:
+        """Whether a surface goes on from some places to others."""
+        row, column = end = start + away
+        height, width = self.grown.shape
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        row, column = np.where(inside, end, start)
+        steepest = max(_slopes(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
+        alike = abs(np.log(self.surface[row, column] / self.surface[tuple(start)])) < 2 * steepest
+        return inside & self.lattice.valid[row, column] & alike
 
 
 def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:

@@ -2,7 +2,7 @@
 // A second layer of a surface, which continues the far side of an edge behind the near side:
 // rilievo.geometry.surfaces.backing, which explains it.
 
-const LEANING = Math.tan(Math.PI / 18), FARTHEST = Math.sin(Math.PI / 9), RIM = 2, SAME = 1e-4, CLOSER = 16;
+const LEANING = Math.tan(Math.PI / 18), FARTHEST = Math.sin(Math.PI / 9), RIM = 2, SAME = 1e-4, CLOSER = 16, CLEAR = 4;
 
 // The largest field below another that changes by at most a step from row to row, and across, in place of it, and
 // with each value the number of its origin.
@@ -40,10 +40,14 @@ function behindEdges(lattice, edge, reach) {
   const reached = valid.map((each, at) => (each && away[at] <= Math.min(moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
   return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, surface: z, source(at) {
     if (!grown[at]) return at;
-    const from = begin[at], place = (each) => [Math.floor(each / columns), each % columns];
-    const [down, right] = place(from).map((each, axis) => each - place(at)[axis]), row = place(from)[0] + down, column = place(from)[1] + right;
-    const to = row * columns + column, steep = Math.max(...slopes) * (Math.abs(down) + Math.abs(right) + RIM);
-    // Not what is nearer, nor what is another thing behind.
-    return row >= 0 && row < rows && column >= 0 && column < columns && valid[to] && Math.abs(Math.log(z[to] / z[from])) < 2 * steep ? to : from;
+    const from = begin[at], place = (each) => [Math.floor(each / columns), each % columns], start = place(from);
+    const across = place(at).map((each, axis) => start[axis] - each), length = Math.max(1, ...across.map(Math.abs)), clear = across.map((each) => Math.round((each * CLEAR) / length));
+    // Clear of the rim, which has colours of what is near; not what is nearer, nor what is another thing behind.
+    for (const away of [across.map((each, axis) => each + clear[axis]), clear]) {
+      const [row, column] = start.map((each, axis) => each + away[axis]), to = row * columns + column;
+      const steep = Math.max(...slopes) * (Math.abs(away[0]) + Math.abs(away[1]) + RIM);
+      if (row >= 0 && row < rows && column >= 0 && column < columns && valid[to] && Math.abs(Math.log(z[to] / z[from])) < 2 * steep) return to;
+    }
+    return from;
   } };
 }
