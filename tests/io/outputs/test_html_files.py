@@ -363,6 +363,16 @@ def test_mouse_wheel_and_keys_turn_shift_and_zoom_and_reset_goes_back(
     assert differing(first, seen(shown)) < 0.005
 
 
+def test_a_grid_lies_below_a_surface_that_is_turned(shown: Opened) -> None:
+    shown.page.click("#camera")
+    before = seen(shown)
+    press(shown, "ArrowUp", 1)
+    press(shown, "ArrowRight", 2)
+    steps = [np.abs(np.diff(each[-8:], axis=1)).max() for each in (before, seen(shown))]
+    assert steps[0] < 8, "the photograph's own camera sees the photograph alone"
+    assert steps[1] > 20
+
+
 def press(shown: Opened, key: str, times: int) -> None:
     shown.page.focus("#surface")
     for _ in range(times):

@@ -21,11 +21,14 @@ in vec3 seen;
 in vec2 place;
 uniform sampler2D picture, normals;
 uniform mat3 normalMatrix;
-uniform float shape, known;
+uniform float shape, known, lit;
 out vec4 colour;
+const vec3 LIGHT = normalize(vec3(-0.55, 0.65, 0.5));
 void main() {
   if (shape < 0.5) {
-    colour = vec4(texture(picture, place).rgb, 1.0);
+    // Soft light as on a thing in a room, by normals where there are some; level ones keep their colour.
+    float light = lit > 0.0 ? dot(normalize(normalMatrix * (texture(normals, place).rgb * 2.0 - 1.0)), LIGHT) - 0.5 : 0.0;
+    colour = vec4(texture(picture, place).rgb * clamp(1.0 + 0.8 * lit * light, 0.75, 1.12), 1.0);
   } else {
     // Normals of the model are smoother than those of triangles, which show every pixel of depth.
     vec3 normal = known > 0.5
@@ -34,6 +37,26 @@ void main() {
     float light = abs(dot(normal, normalize(vec3(-0.35, 0.5, 0.8))));
     colour = vec4(vec3(0.86, 0.84, 0.80) * (0.22 + 0.78 * light), 1.0);
   }
+}`;
+
+// A level grid below the surface, which says how it stands in space.
+const FLOOR_VERTEX = `#version 300 es
+in vec3 position;
+uniform mat4 modelViewMatrix, projectionMatrix;
+out vec2 place;
+void main() {
+  place = position.xz;
+  gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+}`;
+const FLOOR_FRAGMENT = `#version 300 es
+precision highp float;
+in vec2 place;
+uniform float cell, lit;
+out vec4 colour;
+void main() {
+  vec2 at = place / cell, line = clamp(1.4 - abs(at - round(at)) / fwidth(at), 0.0, 1.0);
+  float away = length(place - vec2(0.0, -1.0)) / cell;
+  colour = vec4(vec3(0.75), 1.0) * (lit * 0.6 * max(line.x, line.y) * clamp(1.3 - away / 9.0, 0.0, 1.0));
 }`;
 
 const texture = (gl, image, form) => image
@@ -54,23 +77,38 @@ function model(gl, data, form) {
   const unit = Math.exp(logarithm), { position, uv } = vertices(lattice, form, unit, rims);
   const photo = part("photo"), normals = part("normals");
   const uniforms = { picture: { value: texture(gl, photo, form) }, normals: { value: texture(gl, normals, form) },
-    known: { value: normals ? 1 : 0 }, shape: { value: photo ? 0 : 1 }, size: { value: 2 } };
+    known: { value: normals ? 1 : 0 }, shape: { value: photo ? 0 : 1 }, size: { value: 2 }, lit: { value: 0 } };
   const drawn = (numbers, mode, points, own = uniforms) => {
     const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms: own, cullFace: false });
     const attributes = { position: { size: 3, data: points.position }, uv: { size: 2, data: points.uv } };
     return new Mesh(gl, { geometry: new Geometry(gl, { ...attributes, index: { data: numbers } }), program, mode,
       frustumCulled: false });
   };
-  return { uniforms, used, position, unit, ...heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
+  const floor = floorOf(gl, position, used, form);
+  return { uniforms, used, position, unit, floor, ...heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
     points: drawn(used, gl.POINTS, { position, uv }),
+    // None at the photograph's own camera, all from where it is clearly turned.
+    light(share) { [floor.program.uniforms.lit.value, uniforms.lit.value] = [share, normals ? share : 0]; },
     // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
     backing() {
       // Beyond the border it would be seen for itself.
-      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns), 0), { shape, picture, size } = uniforms;
+      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns), 0), { shape, picture, size, lit } = uniforms;
       const own = rims.map((rim) => ({ ...rim, at: fill.wide(rim.at) })).filter(({ at }) => !fill.grown[at]);
       return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source),
-        { shape, picture, size, normals: uniforms.normals, known: { value: 0 } });
+        { shape, picture, size, lit, normals: uniforms.normals, known: { value: 0 } });
     } };
+}
+
+// The floor: as low as what is near, a few times as wide as the photograph.
+function floorOf(gl, position, used, form) {
+  const cell = form.width / form.fx / 8, wide = 12 * cell;
+  const low = used.reduce((least, at) => (position[3 * at + 2] > -1.5 ? Math.min(least, position[3 * at + 1]) : least), 0) - cell / 8;
+  const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].flatMap(([x, z]) => [x * wide, low, z * wide - 1]);
+  const program = new OGL.Program(gl, { vertex: FLOOR_VERTEX, fragment: FLOOR_FRAGMENT, cullFace: false, transparent: true, depthWrite: false,
+    uniforms: { cell: { value: cell }, lit: { value: 0 } } });
+  program.setBlendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  return new OGL.Mesh(gl, { geometry: new OGL.Geometry(gl, { position: { size: 3, data: Float32Array.from(corners) }, index: { data: Uint16Array.of(0, 1, 2, 0, 2, 3) } }),
+    program, frustumCulled: false });
 }
 
 // The angle up to which a turn is held: where much of the view would be made up, it is less; and whether
@@ -113,7 +151,7 @@ const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a wi
 // Where a turn is held at most, how far beyond it gives way, and the share of that by which it goes back every frame.
 const MADE_UP = 0.15; // largest share of a view that is made up
 const FREE = 1.5, HELD = (20 * Math.PI) / 180, GIVE = (8 * Math.PI) / 180, BACK = 0.2, SWAY = (8 * Math.PI) / 180;
-const REST = (16 * Math.PI) / 180, TILT = 0.5; // the first view to a side at most, and of that up
+const REST = (16 * Math.PI) / 180, TILT = 0.6; // the first view to a side at most, and of that up
 const EYES = 0.06; // between the eyes, as a share of the usual depth
 const PERIOD = 8, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
@@ -162,7 +200,11 @@ function view(canvas, data, form) {
     }
     orbit.update();
     settle();
-    renderer.render({ scene: dots ? shown.points : shown.surface, camera });
+    if (!inside) {
+      shown.light(Math.min(1, Math.hypot(...angles()) / SWAY));
+      renderer.render({ scene: shown.floor, camera });
+    }
+    renderer.render({ scene: dots ? shown.points : shown.surface, camera, clear: inside });
     if (isBacked && layer && !dots) renderer.render({ scene: layer, camera, clear: false });
     drew();
     const now = [...camera.position, ...orbit.target].map((each) => each.toFixed(5)).join();
@@ -281,6 +323,7 @@ function view(canvas, data, form) {
       const pose = [...camera.position], { clientWidth: width, clientHeight: height } = canvas;
       const ratio = picture.width / picture.height, hides = [...orbit.target];
       layer ??= shown.backing();
+      shown.light(0);
       renderer.setSize(picture.width / renderer.dpr, picture.height / renderer.dpr);
       camera.perspective({ aspect: ratio, fov: angle(reach(shown.position, shown.used, inside, 0), ratio) / 1.06 });
       camera.position.set(0, 0, 0);

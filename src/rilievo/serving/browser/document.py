@@ -15,11 +15,11 @@ from rilievo.types import DepthKind
 from rilievo.version import VERSION
 
 EXAMPLES: Mapping[str, str] = {
+    "coffee": "A cup of coffee",
     "tent": "A tent before mountains",
     "houseboat": "A houseboat",
     "hat": "A woman with a hat",
     "cafe": "Two people at a table",
-    "coffee": "A cup of coffee",
     "bear": "A bear",
 }
 """Photographs to try, by their files; the page opens with the first."""
