@@ -2,8 +2,8 @@
 
     python lab/studies/write_readme_pictures.py overview|strip
 
-``turning.webp`` is a strip of three panels: a photograph, its depth in colours, and its surface,
-which is seen from the side in every frame and sways there. One photograph fades in after the other.
+``turning.webp`` is a strip: a photograph above its depth in colours, and beside them its surface
+from the left and from the right, which sways. One photograph fades in after the other.
 ``overview.jpg`` shows three more photographs with depth and normals. ``everyday_photographs`` says
 where they are from.
 """
@@ -16,87 +16,89 @@ from pathlib import Path
 
 import numpy as np
 from everyday_photographs import photograph
+from lit_surfaces import PAPER, lit_picture
 from picture_grid import answers, grid, of_height, surface
 from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
 from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
-from rilievo.io.outputs.turning import GROUND, Scene, View, first_view, picture, seen
+from rilievo.io.outputs.turning import Scene, View, first_view, seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A photograph of the strip, and the side from which its surface is seen.
+    """A photograph of the strip, and how far its surface is turned.
 
     Attributes:
         name: Name in ``everyday_photographs``.
-        yaw: Degrees to the right, at the least and at the most.
+        left: Degrees to the right where the surface is turned most, seen from the left.
+        right: The same seen from the right.
         pitch: Degrees down.
-        crop: Columns and rows of the photograph that are shown: left, top, right, bottom.
     """
 
     name: str
-    yaw: tuple[float, float]
+    left: float
+    right: float
     pitch: float
-    crop: tuple[int, int, int, int] | None = None
 
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
-    Subject(name="tent", yaw=(14, 27), pitch=10),
-    Subject(name="desk", yaw=(9, 19), pitch=11),
-    Subject(name="kitten", yaw=(-27, -14), pitch=8),
+    Subject(name="coffee", left=-20, right=23, pitch=14),
+    Subject(name="desk", left=-25, right=20, pitch=14),
+    Subject(name="hat", left=-26, right=26, pitch=10),
 )
 OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
-PANELS = {"Photograph": 262, "Depth": 262, "Surface, turned": 340}
-"""Labels of the strip's panels, and their widths [px]."""
-STRIP_HEIGHT, GAP = 236, 9
-"""Height of a panel, and pixels between panels and around them."""
-QUALITY, RATE = 72, 12
+FLAT, SOLID, GAP = (205, 137), (334, 283), 9
+"""Sizes of the panels of photographs and of surfaces, and what is between them [px]."""
+SIZE = (FLAT[0] + 2 * SOLID[0] + 3 * GAP, SOLID[1] + 2 * GAP)
+QUALITY, RATE = 62, 10
 """Quality of the strip's WebP, and its frames a second."""
-SWAY = 36
+SWAY = 24
 """Frames of a surface that sways once."""
 FADES = (0.35, 0.75)
 """Shares of a picture in the frames that darken it; never so far that it cannot be read."""
-NOD = 2.5
-"""Degrees by which a surface turns up and down while it sways."""
-MARGIN = 6
+SWING, NOD = 12, 2.5
+"""Degrees by which a surface turns aside, and up and down, while it sways."""
+MARGIN = 10
 """Pixels between a surface and the rim of its panel."""
 KEY = (56, 9)
 """Width and height of the colours between "far" and "near" [px]."""
 
 
 def strip() -> list[Image.Image]:
-    """Frames of the photographs in turn, each in three panels, from the dark and into it."""
+    """Frames of the photographs in turn, each in four panels, out of the ground and into it."""
     frames: list[Image.Image] = []
     for subject in STRIP:
         parts = [*_parts(subject)]
-        dark = [_panels(parts[0], share) for share in FADES]
-        frames += [*dark, *(_panels(part) for part in parts), *reversed(dark)]
-    # Viewers that do not animate show the first frame, which is not dark.
+        pale = [_panels(parts[0], share) for share in FADES]
+        frames += [*pale, *(_panels(part) for part in parts), *reversed(pale)]
+    # Viewers that do not animate show the first frame, which is not pale.
     return [*frames[len(FADES) :], *frames[: len(FADES)]]
 
 
 def _parts(subject: Subject) -> Iterator[tuple[Image.Image, ...]]:
-    """Yield a photograph, its depth and its surface, which sways once.
+    """Yield a photograph, its depth and its surface from both sides, which sways once.
 
-    It begins where the surface is turned most.
+    It begins where the surface is turned most to both sides.
     """
-    image = Image.fromarray(photograph(subject.name)).crop(subject.crop)
-    prediction = rilievo.predict(np.asarray(image))
+    prediction = rilievo.predict(photograph(subject.name))
+    assert prediction.normals is not None
     photo, depth, _ = answers(prediction)
     scene = _within(surface(prediction))
-    least, most = subject.yaw
-    poses = []
-    for number in range(SWAY):
-        angle = 2 * math.pi * number / SWAY
-        yaw = (most + least) / 2 + (most - least) / 2 * math.cos(angle)
-        poses.append((yaw, subject.pitch + NOD * math.sin(angle)))
-    view = _whole(scene, poses)
-    for yaw, pitch in poses:
-        turned = Image.fromarray(picture(scene, replace(view, yaw=yaw, pitch=pitch)))
-        yield photo, depth, turned
+    angles = [2 * math.pi * number / SWAY for number in range(SWAY)]
+    sides = []
+    for most, way in ((subject.left, 1), (subject.right, -1)):
+        poses = [
+            (most + way * SWING / 2 * (1 - math.cos(each)), subject.pitch + NOD * math.sin(each))
+            for each in angles
+        ]
+        view = _whole(scene, poses)
+        sides.append([replace(view, yaw=yaw, pitch=pitch) for yaw, pitch in poses])
+    for views in zip(*sides, strict=True):
+        turned = (Image.fromarray(lit_picture(scene, prediction.normals, view)) for view in views)
+        yield photo, depth, *turned
 
 
 def _within(scene: Scene) -> Scene:
@@ -112,7 +114,7 @@ def _within(scene: Scene) -> Scene:
 
 def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
     """View in which the whole surface fills a panel, in all of the poses."""
-    first = first_view(scene, PANELS["Surface, turned"])
+    first = first_view(scene, SOLID[0])
     height, width = first.size
     K = first.K.copy()
     K[:2, 2] += (width, height)
@@ -122,7 +124,7 @@ def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
         there |= seen(scene, replace(wide, yaw=yaw, pitch=pitch)).inverse_depth > 0
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
     begin, end = np.array([(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)])
-    panel = np.array([PANELS["Surface, turned"], STRIP_HEIGHT])
+    panel = np.array(SOLID)
     scale = ((panel - 2 * MARGIN) / (end - begin)).min()
     K[:2] *= scale
     K[:2, 2] += panel / 2 - scale * (begin + end) / 2
@@ -130,24 +132,28 @@ def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
 
 
 def _panels(parts: tuple[Image.Image, ...], share: float = 1.0) -> Image.Image:
-    """Pictures, or a share of them, in dark panels beside one another, each with its label."""
-    size = (sum(PANELS.values()) + GAP * (len(PANELS) + 1), STRIP_HEIGHT + 2 * GAP)
-    frame, left = Image.new("RGB", size, GROUND), GAP
+    """Pictures, or a share of them, in panels, each with its label."""
+    frame, beside = Image.new("RGB", SIZE, PAPER), 2 * GAP + FLAT[0]
+    panels = {
+        "Photograph": (GAP, GAP, *FLAT),
+        "Depth": (GAP, SIZE[1] - GAP - FLAT[1], *FLAT),
+        "3-D surface, from the left": (beside, GAP, *SOLID),
+        "from the right": (beside + SOLID[0], GAP, *SOLID),
+    }
     draw, font = ImageDraw.Draw(frame, "RGBA"), ImageFont.load_default(15)
-    for part, (label, width) in zip(parts, PANELS.items(), strict=True):
-        scale = min(width / part.width, STRIP_HEIGHT / part.height)
+    for part, (label, (left, top, width, height)) in zip(parts, panels.items(), strict=True):
+        scale = min(width / part.width, height / part.height)
         inside = (round(scale * part.width), round(scale * part.height))
         fitted = part.resize(inside, Image.Resampling.LANCZOS)
-        fitted = Image.blend(Image.new("RGB", inside, GROUND), fitted, share)
-        begin, top = left + (width - inside[0]) // 2, GAP + (STRIP_HEIGHT - inside[1]) // 2
-        frame.paste(fitted, (begin, top))
-        bottom, right = top + inside[1] - 14, begin + inside[0] - 15
-        x0, _, x1, _ = draw.textbbox((begin + 15, bottom), label, font, anchor="ls")
+        fitted = Image.blend(Image.new("RGB", inside, PAPER), fitted, share)
+        begin = left + (width - inside[0]) // 2
+        frame.paste(fitted, (begin, top + (height - inside[1]) // 2))
+        bottom, right = top + height - 14, left + width - 15
+        x0, _, x1, _ = draw.textbbox((left + 15, bottom), label, font, anchor="ls")
         _tag(draw, x0, x1, bottom)
         draw.text((x0, bottom), label, "white", font, anchor="ls")
         if label == "Depth":
             _key(frame, draw, right, bottom)
-        left += width + GAP
     return frame
 
 
