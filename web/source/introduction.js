@@ -23,6 +23,13 @@ function wipe(shown, scene) {
   setTimeout(() => layers.remove(), LASTS - since);
 }
 
+// What an example hides at first; every result has a button of its own.
+document.addEventListener("click", ({ target }) => {
+  if (!(target instanceof Element) || target.id !== "measure-more") return;
+  document.body.classList.add("measures");
+  part("add-line").focus();
+});
+
 // Ends with the wipe, if there is one.
 export const introduced = () => new Promise((done) => { setTimeout(done, began === null ? 0 : Math.max(0, began + LASTS - performance.now())); });
 

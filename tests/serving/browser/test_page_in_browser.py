@@ -443,6 +443,9 @@ def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, addre
     # Ground and grid are grey; the photograph is not.
     assert np.ptp(rim, axis=1).max() < 40, "the whole surface is in view, with air around it"
     assert np.ptp(shot, axis=2).max() > 150
+    assert not page.locator("#add-line").is_visible(), "an example hides what measures"
+    page.click("#measure-more")
+    assert page.evaluate("document.activeElement.id") == "add-line"
     page.click("#add-line")
     assert not words.is_visible(), "it would lie on the lines"
     page.click("#undo")
