@@ -151,7 +151,7 @@ const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a wi
 // Where a turn is held at most, how far beyond it gives way, and the share of that by which it goes back every frame.
 const MADE_UP = 0.15; // largest share of a view that is made up
 const FREE = 1.5, HELD = (20 * Math.PI) / 180, GIVE = (8 * Math.PI) / 180, BACK = 0.2, SWAY = (8 * Math.PI) / 180;
-const REST = (16 * Math.PI) / 180, TILT = 0.6; // the first view to a side at most, and of that up
+const REST = (14 * Math.PI) / 180, TILT = 0.5; // the first view to a side at most, and of that up
 const EYES = 0.06; // between the eyes, as a share of the usual depth
 const PERIOD = 8, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
