@@ -44,9 +44,9 @@ class Subject:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
-    Subject(name="coffee", left=-20, right=23, pitch=14),
-    Subject(name="desk", left=-25, right=20, pitch=14),
-    Subject(name="hat", left=-26, right=26, pitch=10),
+    Subject(name="coffee", left=-14, right=17, pitch=8),
+    Subject(name="desk", left=-20, right=17, pitch=11),
+    Subject(name="hat", left=-21, right=21, pitch=10),
 )
 OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
@@ -59,7 +59,7 @@ SWAY = 24
 """Frames of a surface that sways once."""
 FADES = (0.35, 0.75)
 """Shares of a picture in the frames that darken it; never so far that it cannot be read."""
-SWING, NOD = 12, 2.5
+SWING, NOD = 9, 2.5
 """Degrees by which a surface turns aside, and up and down, while it sways."""
 MARGIN = 10
 """Pixels between a surface and the rim of its panel."""
