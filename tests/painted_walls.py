@@ -50,7 +50,6 @@ def wall_views(depth: float, steps: tuple[float, float], refined: int = 1) -> Vi
         sources=sources,
         target_seen=target,
         sources_seen=sources,
-        offsets=(-1, 1),
         pyramid=(target,),
         K=K[None],
         source_T_target=tuple(motion),

@@ -324,7 +324,6 @@ def test_the_loss_has_minimum_reprojection_automask_and_smoothness() -> None:
         sources=tuple(source[0] for source in sources),
         target_seen=target[0],
         sources_seen=tuple(each[0] for each in sources),
-        offsets=(-1, 1),
         pyramid=target,
         source_pyramids=tuple(sources),
         K=torch.tensor(K)[None],

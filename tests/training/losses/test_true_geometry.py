@@ -79,7 +79,6 @@ def test_rendered_frames_are_explained_by_their_true_depth_and_poses() -> None:
         sources=tuple(picture(source.image) for source in sources),
         target_seen=picture(target.image),
         sources_seen=tuple(picture(source.image) for source in sources),
-        offsets=(-1, 1),
         pyramid=(picture(target.image),),
         K=torch.tensor(target.camera.K)[None],
         source_T_target=tuple(torch.tensor(T)[None] for T in motion),

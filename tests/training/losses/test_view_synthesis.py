@@ -58,7 +58,6 @@ class Batch:
             sources=tuple(each[0] for each in sources),
             target_seen=target[0],
             sources_seen=tuple(each[0] for each in sources),
-            offsets=(-1, 1),
             pyramid=target,
             source_pyramids=tuple(sources),
             K=torch.tensor(K).repeat(2, 1, 1),

@@ -20,7 +20,6 @@ def sample(K: np.ndarray, motion: np.ndarray | None = None) -> OneViews:
         id="clip/0",
         frames=frames,
         seen=None,
-        offsets=(-1, 1),
         pyramid=(frames[:, ::2, ::2], frames[:, ::4, ::4], frames[:, ::8, ::8]),
         K=K.astype(np.float32),
         source_T_target=(given, None),

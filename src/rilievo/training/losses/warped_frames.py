@@ -34,10 +34,8 @@ class Views:
 
     Attributes:
         target: Frames whose depth is learned.
-        sources: Frames of the same scene from elsewhere, in the order of ``offsets``.
+        sources: Frames of the same scene from elsewhere.
         target_seen: ``target`` for the networks.
-        offsets: Offset of each source in time: -1 for the frame before, 1 for the one after, 0 for
-            the other eye.
         pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
         K: Intrinsics [px] at the size of ``target``.
         source_T_target: Known motion of each source; None where the pose network predicts it. The
@@ -56,7 +54,6 @@ class Views:
     sources: tuple[Images, ...]
     target_seen: Images
     sources_seen: tuple[Images, ...]
-    offsets: tuple[int, ...]
     pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
     K: Intrinsics
     source_T_target: tuple[Transforms | None, ...]

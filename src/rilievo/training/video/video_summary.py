@@ -205,7 +205,7 @@ def save_pictures(
     if not fabric.is_global_zero:
         return None
     shown = frames.held_out if len(frames.held_out) else frames.training
-    one = shown.views_of(0, rng=np.random.default_rng(0))
+    one = shown.views_of(0)
     views = collate([one], fabric.device)
     learner.eval()
     with fabric.autocast():

@@ -42,8 +42,11 @@ class FrameStore:
         fault: Fault of a video, one line; None without.
     """
 
-    def __init__(self, path: Path, about: About) -> None:
-        self.path, self.count, self._size = path, about.count, about.size
+    def __init__(self, files: CacheFiles) -> None:
+        """Open a complete store, which describes itself."""
+        about = files.read_about()
+        assert about is not None, "its description is written last"
+        self.path, self.count, self._size = files.frames, about.count, about.size
         self.broken = {int(index): why for index, why in about.broken.items() if is_whole(index)}
         self.fault = about.fault
         self._map: np.ndarray | None = None
@@ -78,23 +81,23 @@ def open_store(
     files.check_places()
     try:
         if sequence.video is not None:
-            about = _of_video(sequence, sequence.video, size, files, progress)
+            _decode_video(sequence, sequence.video, size, files, progress)
         else:
-            about = _of_files(sequence, size, files, wanted, progress)
-        return FrameStore(files.frames, about)
+            _decode_files(sequence, size, files, wanted, progress)
+        return FrameStore(files)
     except RilievoError:
         raise
     except OSError as error:
         raise unwritable(files.frames, error) from error
 
 
-def _of_files(
+def _decode_files(
     sequence: Clip,
     size: Size,
     files: CacheFiles,
     wanted: Sequence[int] | None,
     progress: Progress | None,
-) -> About:
+) -> None:
     count, before = len(sequence.files), files.read_about()
     needed = range(count) if wanted is None else sorted(set(wanted))
     records, bytes_each = files.records(count, size), size[0] * size[1] * 3
@@ -102,7 +105,7 @@ def _of_files(
     there = {index for index in needed if records[index]["state"] == THERE}
     done = there | {index for index in needed if str(index) in about.broken}
     if len(done) == len(needed) and before is not None:
-        return before
+        return
     if there and before is None:
         # They were perhaps on their way when the power failed.
         done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
@@ -119,20 +122,19 @@ def _of_files(
                     progress(sequence.id, len(done) + place, len(needed))
         about = replace(about, broken={**about.broken, **writer.broken})
     files.write_about(about)
-    return about
 
 
-def _of_video(
+def _decode_video(
     sequence: Clip,
     video: Path,
     size: Size,
     files: CacheFiles,
     progress: Progress | None,
-) -> About:
+) -> None:
     """Decode a video from its beginning, since its frames depend on those before them."""
     about = files.read_about()
     if about is not None and files.has_length(about.count, size):
-        return about
+        return
     reader, how = open_video(video), how_straight(sequence)
     files.check_room(reader.frame_estimate or 0, size)
     count = 0
@@ -143,9 +145,7 @@ def _of_video(
             if progress is not None:
                 progress(sequence.id, count, max(count, reader.frame_estimate or 0))
         writer.set_length(count)
-    about = About(sequence=sequence.id, size=size, count=count, fault=reader.fault)
-    files.write_about(about)
-    return about
+    files.write_about(About(sequence=sequence.id, size=size, count=count, fault=reader.fault))
 
 
 class _Writer:

@@ -18,7 +18,7 @@ from rilievo.errors import InputError
 from rilievo.training.arrays import Indices
 from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
-from rilievo.training.video.frames.video_batches import Batch, OneViews, collate
+from rilievo.training.video.frames.video_batches import Batch, OneViews, augmented, collate
 
 AHEAD = 2
 """Number of batches that are prefetched while one is used."""
@@ -61,8 +61,8 @@ def batches(
     def draw(step: int, slot: int) -> OneViews:
         epoch, place = divmod(step, epoch_batches)
         index = int(_order(len(frames), seed, epoch)[place * batch_size + slot])
-        rng = np.random.default_rng([seed, step, slot])
-        return frames.views_of(index, rng=rng, augmentation=augmentation)
+        views, rng = frames.views_of(index), np.random.default_rng([seed, step, slot])
+        return views if augmentation is None else augmented(views, augmentation, rng)
 
     with closing(_numbered(draw, batch_size, start_step, stride, workers)) as drawn:
         for step, views in drawn:

@@ -14,10 +14,9 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform
 from rilievo.training.arrays import Motion
-from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.frame_store import FrameStore
-from rilievo.training.video.frames.targets import OTHER_EYE, FramePlace, Target, depth_beside
-from rilievo.training.video.frames.video_batches import OneViews, augmented
+from rilievo.training.video.frames.targets import FramePlace, Target, depth_beside
+from rilievo.training.video.frames.video_batches import OneViews
 from rilievo.training.video.true_scores import VideoTruth
 
 
@@ -141,7 +140,6 @@ class VideoTargetFrames:
     Attributes:
         targets: Targets with the places of their sources.
         ids: Ids of the targets: the sequence and the name of the frame.
-        offsets: Offsets of the sources in time, in strides; 0 is the other camera of a stereo pair.
         additions: Maps that were added to the targets.
     """
 
@@ -150,19 +148,22 @@ class VideoTargetFrames:
         sequences: Sequence[OpenClip],
         targets: Sequence[Target],
         *,
-        offsets: tuple[int, ...],
-        follows_poses: bool = False,
         source_pyramids: bool = False,
     ) -> None:
         self._sequences, self.targets = tuple(sequences), tuple(targets)
-        self._follows_poses, self.offsets = follows_poses, offsets
-        self._shrunk = 1 + len(offsets) if source_pyramids else 1
+        self._source_pyramids, self._follows_poses = source_pyramids, False
         self._given: Mapping[tuple[FramePlace, FramePlace], Transform] | None = None
         self.additions: tuple[TargetMaps, ...] = ()
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def following_poses(self) -> "VideoTargetFrames":
+        """Return the targets with the motion of poses in place of a pose network's."""
+        changed = copy.copy(self)
+        changed._follows_poses = True
+        return changed
 
     def with_motion(
         self, motions: Mapping[tuple[FramePlace, FramePlace], Transform], *maps: TargetMaps
@@ -227,18 +228,13 @@ class VideoTargetFrames:
         """Return the intrinsics of a target at the training size [px]."""
         return self._sequences[target.place.sequence].K
 
-    def views_of(
-        self,
-        index: int,
-        *,
-        rng: np.random.Generator,
-        augmentation: VideoAugmentation | None = None,
-    ) -> OneViews:
-        """Return one target with its sources; the same state of ``rng`` gives the same result."""
+    def views_of(self, index: int) -> OneViews:
+        """Return one target with its sources."""
         target = self.targets[index]
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self.frame_of(place) for place in target.places])
-        levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
+        compared = frames if self._source_pyramids else frames[:1]
+        levels = [pyramid_of(frame) for frame in compared]
         pose_motions = self._known_motion(target)
         height, width = frames.shape[1:3]
         maps = {
@@ -246,11 +242,10 @@ class VideoTargetFrames:
             for added in self.additions
             for name, values in added.maps_of(target.place, (height, width)).items()
         }
-        views = OneViews(
+        return OneViews(
             id=self.ids[index],
             frames=frames,
             seen=None,
-            offsets=self.offsets,
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
             source_T_target=self._given_motion(target, pose_motions),
@@ -260,7 +255,6 @@ class VideoTargetFrames:
             valid=opened.valid,
             maps=maps,
         )
-        return views if augmentation is None else augmented(views, augmentation, rng)
 
     def truth_of(self, index: int) -> VideoTruth:
         """Return the true depth and motion of a target, as far as they are known.
@@ -289,10 +283,11 @@ class VideoTargetFrames:
         if self._given is not None:
             pairs = [self._given[target.place, source] for source in target.sources]
             return tuple(transform.astype(np.float32) for transform in pairs)
-        is_given = [offset == OTHER_EYE or self._follows_poses for offset in self.offsets]
         return tuple(
-            transform.astype(np.float32) if flag and transform is not None else None
-            for flag, transform in zip(is_given, motions, strict=True)
+            transform.astype(np.float32)
+            if transform is not None and (self._follows_poses or target.is_other_eye(source))
+            else None
+            for source, transform in zip(target.sources, motions, strict=True)
         )
 
     def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:
@@ -300,9 +295,9 @@ class VideoTargetFrames:
         clip = self._sequences[target.place.sequence].sequence
         return tuple(
             self._to_other_eye(target)
-            if offset == OTHER_EYE
+            if target.is_other_eye(source)
             else clip.motion(source.frame, target.place.frame)
-            for offset, source in zip(self.offsets, target.sources, strict=True)
+            for source in target.sources
         )
 
     def _to_other_eye(self, target: Target) -> Transform:

@@ -61,6 +61,10 @@ class Target:
         """Places of the target and its sources."""
         return (self.place, *self.sources)
 
+    def is_other_eye(self, source: FramePlace) -> bool:
+        """Whether the other camera of a stereo pair took a source."""
+        return source.sequence != self.place.sequence
+
 
 @frozen
 class Found:

@@ -26,9 +26,8 @@ class OneViews:
     Frames are bytes, not floats, which take four times the memory and transfer.
 
     Attributes:
-        frames: Target, then its sources in the order of ``offsets``, as the camera saw them.
+        frames: Target, then its sources, as the camera saw them.
         seen: Frames that the networks see; None where their colours are not changed.
-        offsets: Offset of each source in time; 0 is the other camera of a stereo pair.
         pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
             scales 1 to 3, each made from the one before.
         source_T_target: Known motion of each source; None where it is to be learned.
@@ -40,7 +39,6 @@ class OneViews:
     id: str
     frames: FrameStack
     seen: FrameStack | None
-    offsets: tuple[int, ...]
     pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
     K: Float32[np.ndarray, "3 3"]
     source_T_target: tuple[Motion | None, ...]
@@ -60,13 +58,12 @@ class Batch:
 
 
 def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
-    """Stack targets whose sources have the same offsets.
+    """Stack targets with as many sources each.
 
     Colours go to the device as bytes and become floats there. Where no colours were changed, the
     networks see the same tensors, not copies.
     """
     first = views[0]
-    assert all(view.offsets == first.offsets for view in views), "of one set of frames"
     assert all(view.maps.keys() == first.maps.keys() for view in views), "of one set of frames"
     frames = _floats([view.frames for view in views], device)
     pictures = frames
@@ -83,13 +80,12 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         sources=frames[1:],
         target_seen=pictures[0],
         sources_seen=pictures[1:],
-        offsets=first.offsets,
         pyramid=pyramids[0],
         source_pyramids=pyramids[1:] or None,
         K=_tensor(np.stack([view.K for view in views]), device),
         source_T_target=tuple(
             _motion([view.source_T_target[place] for view in views], device)
-            for place in range(len(first.offsets))
+            for place in range(len(first.source_T_target))
         ),
         true_motion=tuple(
             _true_motion([view.true_motion[place] for view in views], device)

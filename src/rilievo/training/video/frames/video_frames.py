@@ -144,15 +144,13 @@ def parted_frames(
         key=lambda target: target.place,
     )
     training_frames, held_out, every = (
-        VideoTargetFrames(
-            opened,
-            targets,
-            offsets=opening.offsets,
-            follows_poses=opening.data.follow_poses,
-            source_pyramids=opening.source_pyramids,
-        )
+        VideoTargetFrames(opened, targets, source_pyramids=opening.source_pyramids)
         for targets in (training, parted.held_out, whole)
     )
+    if opening.data.follow_poses:
+        training_frames, held_out, every = (
+            part.following_poses() for part in (training_frames, held_out, every)
+        )
     return VideoFrames(
         training=training_frames,
         held_out=held_out,
@@ -178,8 +176,8 @@ def _usable(opening: Opening, opened: Sequence[OpenClip], sequence: Found) -> Fo
             return False
         clip = opened[target.place.sequence].sequence
         return not opening.data.follow_poses or all(
-            offset == OTHER_EYE or clip.motion(source.frame, target.place.frame) is not None
-            for offset, source in zip(opening.offsets, target.sources, strict=True)
+            target.is_other_eye(source) or clip.motion(source.frame, target.place.frame) is not None
+            for source in target.sources
         )
 
     return Found(
@@ -260,7 +258,7 @@ def open_frames(
     ]
     neighbours = Neighbours(sequences, opening.runs)
     target_sets = [
-        neighbours.find(place, opening.offsets, stride) for place, stride in enumerate(strides)
+        neighbours.find(place, opening.offsets, strides[place]) for place in range(len(sequences))
     ]
     for place, sequence in enumerate(sequences):
         if place not in stores:
