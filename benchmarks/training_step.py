@@ -68,7 +68,6 @@ def _video(*, plain: bool, quick: bool) -> tuple[Loss, torch.optim.Optimizer]:
         sources=(before, after),
         target_seen=target,
         sources_seen=(before, after),
-        offsets=(-1, 1),
         pyramid=tuple(pyramid),
         K=K,
         source_T_target=(None, None),

@@ -42,7 +42,7 @@ def embedded() -> VideoNetworks:
 
 
 def places_of(networks: VideoNetworks) -> OtherPlaces:
-    return OtherPlaces(networks.depth, BLUEPRINT, torch.device("cpu"), seed=0)
+    return OtherPlaces(networks.depth, SIZE[0] * SIZE[1], torch.device("cpu"), seed=0)
 
 
 def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:

@@ -117,7 +117,7 @@ def test_an_image_without_a_label_teaches_nothing() -> None:
 def test_a_target_has_its_label_at_the_training_size(
     opened: VideoFrames, labels: Path, tmp_path: Path
 ) -> None:
-    given = with_labels(opened, labels, tmp_path, size=SIZE)
+    given = with_labels(opened, labels, tmp_path)
     count = len(opened.training)
     assert given.notes[-1].endswith(f"labels {count} of {count} training targets")
     views = given.training.views_of(0)
@@ -131,13 +131,13 @@ def test_a_target_has_its_label_at_the_training_size(
     np.testing.assert_array_equal(turned.maps["labels"], views.maps["labels"][:, ::-1])
     batch = collate([views, turned])
     assert batch.maps["labels"].shape == (2, *SIZE)
-    assert with_labels(opened, labels, tmp_path, size=SIZE).held_out is opened.held_out
+    assert with_labels(opened, labels, tmp_path).held_out is opened.held_out
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path: Path) -> None:
     late = label_folder(tmp_path / "labels", first=5, times=1)
-    given = with_labels(opened, late, tmp_path, size=SIZE).training
+    given = with_labels(opened, late, tmp_path).training
     first, last = (given.views_of(k) for k in (0, len(given) - 1))
     assert not first.maps["labels_weights"].any()
     assert last.maps["labels_weights"].any()
@@ -146,12 +146,12 @@ def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path
 def test_labels_of_another_clip_or_camera_are_refused(opened: VideoFrames, tmp_path: Path) -> None:
     other = label_folder(tmp_path / "other", first=500, times=1)
     with pytest.raises(InputError, match=r"none is a training target, such as 0000\d\d"):
-        with_labels(opened, other, tmp_path, size=SIZE)
+        with_labels(opened, other, tmp_path)
     wide = label_folder(tmp_path / "wide", focal=0.8 * FOCAL, times=1)
     with pytest.raises(InputError, match="the same camera"):
-        with_labels(opened, wide, tmp_path, size=SIZE)
+        with_labels(opened, wide, tmp_path)
     with pytest.raises(InputError, match="no folder of labels"):
-        with_labels(opened, tmp_path / "none", tmp_path, size=SIZE)
+        with_labels(opened, tmp_path / "none", tmp_path)
 
 
 def test_labels_that_are_broken_leave_no_run_behind(walls: Path, tmp_path: Path) -> None:

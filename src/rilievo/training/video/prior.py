@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from rilievo.data.clips.motion.focal_check import CornerPair, better_focal_factor
 from rilievo.data.clips.motion.pair_motion import TRACKING
@@ -21,8 +20,7 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.models import load_model
 from rilievo.shapes import Field
-from rilievo.training.networks.blueprint import VideoBlueprint
-from rilievo.training.networks.video.depth_network import depth_of
+from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import as_input
 from rilievo.training.video.frames.target_frames import StoredMaps, VideoTargetFrames, stored_maps
 
@@ -33,16 +31,16 @@ _LARGEST = 6e4
 
 
 def network_depths(
-    depth: nn.Module, frames: VideoTargetFrames, blueprint: VideoBlueprint, device: torch.device
+    network: DepthNet, frames: VideoTargetFrames, device: torch.device
 ) -> Iterator[Field]:
     """Yield the depth of each target by a depth network."""
-    depth.eval()
+    network.eval()
     for first in range(0, len(frames), _AT_ONCE):
         targets = frames.targets[first : first + _AT_ONCE]
         batch = np.stack([frames.frame_of(target.place) for target in targets])
         pixels = as_input(torch.from_numpy(batch).to(device))
         with torch.no_grad():
-            depths = depth_of(depth(pixels)[0][:, 0].float(), blueprint)
+            depths = network.depth(pixels)
         yield from depths.cpu().numpy()
 
 

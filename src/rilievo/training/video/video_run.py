@@ -169,7 +169,7 @@ def _additions(
 
         def label(frames: VideoFrames) -> VideoFrames:
             with fabric.rank_zero_first():
-                return with_labels(frames, labels, cache, size=config.blueprint.size)
+                return with_labels(frames, labels, cache)
 
         yield label
     if geometry is not None:

@@ -77,9 +77,10 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         self._start = weights_of(learner.networks) if needs_start else {}
         if config.losses.replay:
             # Before a checkpoint is read: the answers are those of the start.
-            learner.elsewhere = OtherPlaces(
-                learner.networks.depth, config.blueprint, fabric.device, seed=config.seed
-            )
+            height, width = config.blueprint.size
+            area = config.blueprint.area or height * width
+            depth = learner.networks.depth
+            learner.elsewhere = OtherPlaces(depth, area, fabric.device, seed=config.seed)
         self._course = Course.of(
             config,
             len(frames.training),

@@ -18,7 +18,7 @@ from rilievo.training.networks.mobilenetv2 import MobileNetV2
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import Encoder, TimmEncoder
-from rilievo.training.tensors import FeatureMaps, Images, OneChannel, Sigmoids
+from rilievo.training.tensors import FeatureMaps, Images, Maps, OneChannel, Sigmoids
 
 _HOME = __name__.rpartition(".")[0]
 
@@ -115,10 +115,15 @@ class DepthNet(nn.Module):
         super().__init__()
         self.encoder = make_encoder(blueprint)
         self.decoder = make_decoder(self.encoder, blueprint)
+        self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
 
     def forward(self, image: Images) -> tuple[Sigmoids, ...]:
         """Return the sigmoid at each scale (see ``depth_of``) for RGB in 0..1, the finest first."""
         return self.decoder(self.encoder(image))
+
+    def depth(self, image: Images) -> Maps:
+        """Return depth at the finest scale for RGB in 0..1, in the network's unit of depth."""
+        return 1 / _between(self._least, self._most, self(image)[0][:, 0].float())
 
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
@@ -146,7 +151,10 @@ def scaled_disparity(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Fl
 
     Its unit is 1 over the network's unit of depth.
     """
-    least, most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+    return _between(1 / blueprint.max_depth, 1 / blueprint.min_depth, sigmoid)
+
+
+def _between(least: float, most: float, sigmoid: Float[Any, "*b"]) -> Float[Any, "*b"]:
     return least + (most - least) * sigmoid
 
 

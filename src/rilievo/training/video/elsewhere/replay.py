@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.frozen import frozen
 from rilievo.models.resampling.preparation import network_size
 from rilievo.shapes import Float, UInt8
 from rilievo.training.losses.video_terms import anchor_loss
-from rilievo.training.networks.blueprint import VideoBlueprint
-from rilievo.training.networks.video.depth_network import depth_of
+from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import Scalar
 
 ARCHIVE = Path(__file__).parent / "places.zip"
@@ -52,17 +51,21 @@ class OtherPlaces:
     Each is seen at the size at which ``predict`` would show it to the network.
     """
 
-    def __init__(
-        self, depth: nn.Module, blueprint: VideoBlueprint, device: torch.device, *, seed: int
-    ) -> None:
-        """Ask the network for its answers; it must not have learned yet."""
-        self._blueprint, self._seed = blueprint, seed
+    def __init__(self, network: DepthNet, area: int, device: torch.device, *, seed: int) -> None:
+        """Ask the network for its answers; it must not have learned yet.
+
+        ``area`` is the number of pixels at which it sees a picture.
+        """
+        self._seed = seed
         self._trained, self._judges = (
-            [self._labelled(depth, place, device) for place in read_places(judges=judges)]
+            [
+                _labelled(network, _shown(place, area, device))
+                for place in read_places(judges=judges)
+            ]
             for judges in (False, True)
         )
 
-    def loss(self, depth: nn.Module, step: int, targets: int) -> Scalar:
+    def loss(self, network: DepthNet, step: int, targets: int) -> Scalar:
         """Mean |log depth - log answer of the start| of some pictures, up to a factor each.
 
         The pictures follow from seed and step; there is one for every four targets of a batch.
@@ -70,36 +73,35 @@ class OtherPlaces:
         rng = np.random.default_rng([self._seed, step, _STREAM])
         count = max(1, round(targets / _TARGETS))
         drawn = rng.choice(len(self._trained), min(count, len(self._trained)), replace=False)
-        return _mean([self._apart(depth, self._trained[int(index)]) for index in drawn])
+        return _mean([_apart(network, self._trained[int(index)]) for index in drawn])
 
     @torch.no_grad()
-    def change(self, depth: nn.Module) -> float:
+    def change(self, network: DepthNet) -> float:
         """Mean |log depth - log answer of the start| of the pictures that judge a run.
 
         Depth is up to a factor a picture, so that 0.05 is a change of shape by about 5 %.
         """
-        depth.eval()
-        return float(_mean([self._apart(depth, judge) for judge in self._judges]))
+        network.eval()
+        return float(_mean([_apart(network, judge) for judge in self._judges]))
 
-    def _apart(self, depth: nn.Module, one: Labelled) -> Scalar:
-        with torch.autocast(one.pixels.device.type, enabled=False):
-            estimate = self._depth(depth, one.pixels)
-            return anchor_loss(estimate, one.depth)
 
-    def _depth(self, depth: nn.Module, pixels: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 h w"]:
-        return depth_of(depth(pixels)[0][:, 0].float(), self._blueprint)
+def _apart(network: DepthNet, one: Labelled) -> Scalar:
+    with torch.autocast(one.pixels.device.type, enabled=False):
+        return anchor_loss(network.depth(one.pixels), one.depth)
 
-    @torch.no_grad()
-    def _labelled(
-        self, depth: nn.Module, picture: UInt8[np.ndarray, "_ _ 3"], device: torch.device
-    ) -> Labelled:
-        height, width = self._blueprint.size
-        area = self._blueprint.area or height * width
-        rows, columns = network_size(picture.shape[:2], area=area, multiple=_MULTIPLE)
-        shown = Image.fromarray(picture).resize((columns, rows))
-        pixels = torch.from_numpy(np.array(shown)).to(device).permute(2, 0, 1)[None].float() / 255
-        depth.eval()
-        return Labelled(pixels=pixels, depth=self._depth(depth, pixels))
+
+@torch.no_grad()
+def _labelled(network: DepthNet, pixels: Float[Tensor, "1 3 h w"]) -> Labelled:
+    network.eval()
+    return Labelled(pixels=pixels, depth=network.depth(pixels))
+
+
+def _shown(
+    picture: UInt8[np.ndarray, "_ _ 3"], area: int, device: torch.device
+) -> Float[Tensor, "1 3 h w"]:
+    rows, columns = network_size(picture.shape[:2], area=area, multiple=_MULTIPLE)
+    shown = Image.fromarray(picture).resize((columns, rows))
+    return torch.from_numpy(np.array(shown)).to(device).permute(2, 0, 1)[None].float() / 255
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

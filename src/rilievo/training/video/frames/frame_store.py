@@ -38,6 +38,7 @@ class FrameStore:
     """Frames of one sequence; after pickling to another process, that process maps the file itself.
 
     Attributes:
+        size: (height, width) of the frames.
         broken: Reasons of the frames that are broken, by index.
         fault: Fault of a video, one line; None without.
     """
@@ -46,7 +47,7 @@ class FrameStore:
         """Open a complete store, which describes itself."""
         about = files.read_about()
         assert about is not None, "its description is written last"
-        self.path, self.count, self._size = files.frames, about.count, about.size
+        self.path, self.count, self.size = files.frames, about.count, about.size
         self.broken = {int(index): why for index, why in about.broken.items() if is_whole(index)}
         self.fault = about.fault
         self._map: np.ndarray | None = None
@@ -59,7 +60,7 @@ class FrameStore:
         if index in self.broken:
             raise InputError(self.broken[index])
         if self._map is None:
-            shape = (self.count, *self._size, 3)
+            shape = (self.count, *self.size, 3)
             self._map = np.memmap(self.path, np.uint8, mode="r", shape=shape)
         return np.asarray(self._map[index])
 

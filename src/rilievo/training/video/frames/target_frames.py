@@ -159,6 +159,11 @@ class VideoTargetFrames:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def size(self) -> Size:
+        """(height, width) at which the frames are trained on."""
+        return self._sequences[0].frames.size
+
     def following_poses(self) -> "VideoTargetFrames":
         """Return the targets with the motion of poses in place of a pose network's."""
         changed = copy.copy(self)

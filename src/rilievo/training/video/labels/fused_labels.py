@@ -30,13 +30,14 @@ _LARGEST = 6e4
 """Limit of half precision, a little below."""
 
 
-def with_labels(frames: VideoFrames, labels: Path, cache: Path, *, size: Size) -> VideoFrames:
+def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
     """Give the training targets the labels of a folder.
 
     Raises:
         InputError: If the folder cannot be used, or is of other frames or of another camera.
     """
     training, record = frames.training, read_labels_record(labels)
+    size = training.size
     names = _names(frames, labels)
     record_names = set(record.names)
     chosen = {place: name for place, name in names.items() if name in record_names}
@@ -47,7 +48,7 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path, *, size: Size) -
             f"{printable(next(iter(names.values())))}: take the folder that 'rilievo fuse' made of "
             "this clip"
         )
-    _check_camera(training, record, labels, size)
+    _check_camera(training, record, labels)
     key = "\n".join([to_json(record), str(size), *chosen.values()])
     depths = stored_maps(
         cache,
@@ -77,11 +78,9 @@ def _names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
     }
 
 
-def _check_camera(
-    training: VideoTargetFrames, record: LabelsRecord, labels: Path, size: Size
-) -> None:
+def _check_camera(training: VideoTargetFrames, record: LabelsRecord, labels: Path) -> None:
     own = training.K_of(training.targets[0])
-    theirs = resize_K(camera_of(record), size=record.size, new_size=size)
+    theirs = resize_K(camera_of(record), size=record.size, new_size=training.size)
     apart = max(abs(theirs[k, k] / own[k, k] - 1) for k in (0, 1))
     if apart > _MOST_APART:
         raise InputError(

@@ -264,8 +264,7 @@ class GeometryMotion:
             self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {summary}",)
 
     def _learned(self, part: VideoTargetFrames) -> Iterator[Field]:
-        depth = self._learner.networks.depth
-        return network_depths(depth, part, self._config.blueprint, self._fabric.device)
+        return network_depths(self._learner.networks.depth, part, self._fabric.device)
 
     def _path(self, step: int) -> Path:
         return self._path_of(f"{step:07d}")
