@@ -17,9 +17,7 @@ class BatchResult:
     """Predictions for a batch, and how well they explain the sources.
 
     Attributes:
-        views: Frames, with the intrinsics that were used.
-        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
-        motions: Motion of each source, ``source_T_target``.
+        sigmoids: Outputs for the targets in 0..1, by scale.
     """
 
     views: Views
@@ -32,15 +30,9 @@ class BatchResult:
 def measure(result: BatchResult) -> dict[str, Scalar]:
     """Compute the numbers of a batch, whose means over steps are columns of the log.
 
-    Returns:
-        ``photometric``, ``smoothness`` and ``extra``: parts of the loss, weighted; they add up to
-        it, and the last has all that are off by default. ``warp_error`` and ``identity_error``:
-        photometric error of the sources warped to the target, and without warping. ``masked``:
-        share of pixels that a source without warping explains better. ``mean_depth``: in the unit
-        of the network's depth. ``depth_spread``: standard deviation of the logarithm of depth
-        within an image. ``saturated``: share of pixels at either end of the sigmoid.
-        ``translation`` and ``rotation``: mean length of the motions in the unit of depth, and their
-        mean angle [degrees].
+    ``photometric``, ``smoothness`` and ``extra`` are weighted and add up to the loss; ``masked``
+    and ``saturated`` are shares of pixels; ``depth_spread`` is of log depth; ``rotation`` is in
+    degrees.
     """
     loss, finest = result.loss, result.sigmoids[0]
     zero = torch.zeros_like(loss.total)

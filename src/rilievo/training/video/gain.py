@@ -1,8 +1,7 @@
 """Gain of a run over its start on held-out frames, with an interval.
 
-Frames next to each other err alike, so that blocks of frames, not frames, are drawn again and again
-(bootstrap by blocks). Blocks are few: the interval is Student's, with the standard error of the
-bootstrap (T. Hesterberg, "What teachers should know about the bootstrap", 2014).
+Neighbouring frames err alike, so that blocks are drawn (bootstrap); as blocks are few, the interval
+is Student's.
 """
 
 import math
@@ -16,7 +15,6 @@ from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.targets import FramePlace
 
 _BLOCK = 5
-"""Frames of a block at most."""
 _DRAWS = 4000
 _STUDENT = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -24,18 +22,11 @@ _STUDENT = (
 )
 """Student's factors of an interval of 95 %, for 1 to 20 degrees of freedom."""
 _NORMAL, _SLOPE = 1.960, 2.5
-"""The same without end, and how much more it is for n degrees, times n."""
 
 
 @frozen
 class Gain:
-    """Share by which the error of learned weights is less than that of the start.
-
-    Attributes:
-        low: Lower end of the interval of 95 %; None where there are too few blocks for one.
-        high: Upper end of the interval, likewise.
-        frames: Number of held-out frames that were compared.
-    """
+    """Share by which learned weights err less than the start; None as an end for too few blocks."""
 
     share: float
     low: float | None = None
@@ -44,7 +35,7 @@ class Gain:
 
     @property
     def words(self) -> str:
-        """The gain as half a sentence, such as "better by 4 % (1 to 7)"."""
+        """Words such as "better by 4 % (1 to 7)"."""
         frames = f"{self.frames:,} held-out frame{'s' * (self.frames != 1)}"
         if self.low is None or self.high is None:
             return f"no difference that {frames} can show: they are too few"
@@ -68,13 +59,7 @@ def _signed(share: float) -> str:
 
 
 def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Sequence[float]) -> Gain:
-    """Compare errors of the same frames before and after; frames whose error is NaN do not count.
-
-    Args:
-        places: Places of the frames, in the order of time.
-        start: Error of each with the weights that the run started from.
-        learned: Error of each with learned weights.
-    """
+    """Compare errors of the same frames in the order of time."""
     errors = np.array([start, learned], np.float64)
     finite = np.isfinite(errors).all(axis=0)
     errors = errors[:, finite]
@@ -92,7 +77,6 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
 
 
 def _blocks(places: Sequence[FramePlace]) -> Indices:
-    """Number of the block of each frame; blocks of a stretch begin anew every few frames."""
     numbers: list[int] = []
     first = None
     for place in places:
@@ -121,5 +105,4 @@ def _half_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float
 
 
 def _student(degrees: int) -> float:
-    """Factor of the standard error in an interval of 95 %, to 0.2 %."""
     return _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else _NORMAL + _SLOPE / degrees

@@ -1,8 +1,4 @@
-"""Depth of the targets by the network that a run starts from, or by a stronger model.
-
-It gives the first motion by geometry, and learned depth is kept near it. It is computed once and
-stored in half precision beside the decoded frames.
-"""
+"""Depth of the targets by the network that a run starts from, or by a stronger model."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +23,6 @@ from rilievo.training.video.frames.target_frames import StoredMaps, VideoTargetF
 _AT_ONCE = 8
 _CHECKED = 40
 _LARGEST = 6e4
-"""Limit of half precision, a little below."""
 
 
 def network_depths(
@@ -45,7 +40,7 @@ def network_depths(
 
 
 def model_depths(name: str, frames: VideoTargetFrames) -> Iterator[Field]:
-    """Yield the depth of each target by any model, in its own unit."""
+    """Yield the depth of each target by any model."""
     model = load_model(name)
     if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
@@ -65,10 +60,9 @@ def stored_prior(
     *,
     middle: float | None = None,
 ) -> StoredMaps:
-    """Compute and store the depth of all targets, unless a file holds it already.
+    """Store the depth of all targets, unless a file of the key has it.
 
-    The key names the source of the depth; another one gets another file. All targets together are
-    scaled to the median depth ``middle``; None keeps the unit.
+    All targets are scaled to the median ``middle``; None keeps the unit.
     """
 
     def make() -> np.ndarray:
@@ -84,7 +78,7 @@ def stored_prior(
 
 
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
-    """Say where another field of view fits the turns of the first sequence clearly better."""
+    """Say where another field of view fits the first sequence clearly better."""
     first = frames.targets[0].place.sequence
     pairs = []
     for target in frames.some(_CHECKED).targets:

@@ -1,4 +1,4 @@
-"""Schedule of a run: its length, its learning rate, its counts."""
+"""Schedule of a run."""
 
 import math
 import re
@@ -17,23 +17,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _FALL = 0.1
 _LEAST_LEFT = 0.25
-"""Share of a run's minutes that is trained even where preparation took more of them."""
 _FOR_VALIDATION = 0.25
-"""Share of the time after preparation that validations take at most."""
 _ROUNDING = 1e-9
 
 
 def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
-    """Return the learning rate of a step, as a share of its peak.
+    """Return the learning rate of a step, as a share of its peak; steps and epochs count from 0.
 
-    A milestone of 15 means that epochs 1 to 15 are trained at the full rate. Programs that step
-    their schedule before an epoch instead of after it have 14 such epochs with a newer torch.
-
-    Args:
-        config: Configuration of the run.
-        step: Number of the step, from 0.
-        epoch: Epoch of the step, from 0; 15 is the beginning of the sixteenth.
-        share: Share of the run that is done, for a rate that falls along a cosine.
+    A milestone of 15 means that epochs 1 to 15 are trained at the full rate.
     """
     climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
     if not config.milestones:
@@ -45,18 +36,7 @@ def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 
 
 @frozen
 class Course:
-    """Counts of the steps, batches and epochs of a run.
-
-    Batches are numbered across all processes, so that a run of two processes and one that
-    accumulates two batches see the same ones in each step.
-
-    Attributes:
-        batches: Batches per step, over all processes.
-        epoch_batches: Batches per pass through the targets; a remainder is left for another pass.
-        images: Targets per step.
-        validations: Number of validations, evenly over the run; None for one after every epoch.
-        motion_again: Shares of the steps after which motion is estimated again.
-    """
+    """Counts of the steps, batches and epochs of a run, over all processes."""
 
     steps: int
     batches: int
@@ -69,11 +49,7 @@ class Course:
     def of(
         cls, config: VideoConfig, targets: int, *, processes: int, left_out: str = ""
     ) -> "Course":
-        """Count the steps, batches and epochs of a run.
-
-        Raises:
-            InputError: If the targets do not fill one batch; it says what frames are ``left_out``.
-        """
+        """Count; raises ``InputError`` if the targets do not fill one batch."""
         epoch_batches = targets // config.batch_size
         if not epoch_batches:
             raise InputError(
@@ -98,17 +74,17 @@ class Course:
         return step * self.batches / self.epoch_batches
 
     def is_validated(self, step: int) -> bool:
-        """Whether the steps done so far end with a validation, in a run of so many steps."""
+        """Whether a step ends with a validation."""
         if self.validations is None:
             return self.ends_epoch(step)
         return step * self.validations // self.steps > (step - 1) * self.validations // self.steps
 
     def estimates_motion(self, step: int) -> bool:
-        """Whether motion is estimated again after the steps done so far, likewise."""
+        """Whether motion is estimated after a step."""
         return step in {max(1, round(share * self.steps)) for share in self.motion_again}
 
     def ends_epoch(self, step: int) -> bool:
-        """Whether a pass, or the run, ended with the steps done so far."""
+        """Whether a step ends a pass or the run."""
         passes = step * self.batches // self.epoch_batches
         before = (step - 1) * self.batches // self.epoch_batches
         return passes > before or step == self.steps
@@ -116,19 +92,12 @@ class Course:
 
 @dataclass(slots=True, kw_only=True)
 class Minutes:
-    """Time of a run of so many minutes, from its first step on.
-
-    The share that is done follows from the clock, so that the run keeps its minutes on a machine
-    whose pace changes.
+    """Time of a run of so many minutes, by the clock [s].
 
     Attributes:
-        given: Time for steps, validations and estimates of motion [s].
-        used: Time that went by, interruptions not counted [s].
-        share: Share of the run that is done.
-        moved: Share up to which motion was estimated again where that was due.
+        moved: Share up to which motion was estimated again.
         validated: Share up to which validations were done.
-        validations: Number of validations, evenly over the run; None for one after every epoch.
-        validation: Duration of the last validation, which the end of the run is kept for [s].
+        validation: Duration of the last validation, kept for the end.
     """
 
     given: float
@@ -143,15 +112,9 @@ class Minutes:
     def left(
         cls, minutes: float, *, spent: float, validations: int | None, validation: float
     ) -> "Minutes":
-        """Time that is left after preparation, at least a quarter of the whole.
+        """Time after preparation, at least a quarter of ``minutes``; other times are in seconds.
 
-        There are fewer validations where they would take more than a quarter of that.
-
-        Args:
-            minutes: Time for the whole run [min].
-            spent: Time of the preparation [s].
-            validations: Wanted number of validations.
-            validation: Duration of one [s]; 0 where it is not known.
+        Validations take at most a quarter of it.
         """
         whole = 60 * minutes
         seconds = max(whole - spent, _LEAST_LEFT * whole)
@@ -161,18 +124,18 @@ class Minutes:
         return cls(given=seconds, validations=validations, validation=validation)
 
     def count(self, seconds: float) -> float:
-        """Count time that went by, and return the share that is done."""
+        """Count time, and return the share that is done."""
         self.used += seconds
         share = self.used / max(self.given - self.validation, 1e-6)
         return max(self.share, min(1.0, share))
 
     def is_validated(self) -> bool:
-        """Whether a validation is due, if they are spread evenly."""
+        """Whether a validation is due."""
         count = self.validations or 0
         return int(self.share * count + _ROUNDING) > int(self.validated * count + _ROUNDING)
 
     def estimates_motion(self, shares: Sequence[float]) -> bool:
-        """Whether motion is due to be estimated again after the last step."""
+        """Whether motion is due."""
         before, self.moved = self.moved, self.share
         return any(before < share <= self.share for share in shares)
 
@@ -186,11 +149,9 @@ class VideoState(RunState):
         best_step: Step that had this error.
         sums: Size and sha256 of the best weights and the pictures, as they were written.
         stale: Validations since the one with the least error.
-        minutes: Time of a run of so many minutes; None where its steps are counted.
-        start_errors: Error of each held-out target that judges, with the weights of the start.
+        start_errors: Error of each held-out target that judges, with the start.
         learned_errors: The same with the best learned weights.
-        gentler: Factor of the learning rate, less than 1 after depth of other places had moved too
-            far from that of the start.
+        gentler: Factor of the learning rate, after depth of other places moved too far.
     """
 
     best_error: float | None = None

@@ -1,4 +1,4 @@
-"""Memory of one step of training on video, measured on one small frame before any work."""
+"""Memory of a step, measured on one small frame."""
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +8,12 @@ from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.frames.video_frames import all_offsets
 
 _SIDE = 64
-"""Rows and columns of the small frame; all that grows with a frame grows with its pixels."""
 _A_WEIGHT = 4
 """Numbers for each weight: itself, its gradient and Adam's two means."""
 
 
 def step_bytes(config: VideoConfig) -> int:
-    """Number of bytes that a step takes: what networks keep for gradients, and weights.
-
-    What losses keep for gradients comes on top.
-    """
+    """Number of bytes that a step takes for networks; losses come on top."""
     offsets = all_offsets(config.data, config.offsets)
     with torch.random.fork_rng(devices=[]):
         networks = VideoNetworks(config.blueprint, offsets).train()
@@ -31,17 +27,16 @@ def step_bytes(config: VideoConfig) -> int:
 
 
 def step_in_words(config: VideoConfig) -> str:
-    """A step, as the subject of what it takes."""
+    """A step, as a subject."""
     height, width = config.blueprint.size
     return f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
 
 
 LESS = "take a smaller {batch_size} or {size}, or {precision=bf16}"
-"""Remedy where memory is too small for a step."""
+"""Remedy for too little memory."""
 
 
 def _kept_bytes(networks: nn.Module, target: Tensor, sources: tuple[Tensor, ...]) -> int:
-    """Bytes of the tensors that a forward pass keeps for gradients, weights left out."""
     weights = {weight.untyped_storage().data_ptr() for weight in networks.parameters()}
     tensors: dict[int, tuple[int, Tensor]] = {}
 

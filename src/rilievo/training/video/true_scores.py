@@ -1,4 +1,4 @@
-"""Scores by true depth, or by true motion, where it is known."""
+"""Scores by true depth, or by true motion."""
 
 from typing import NamedTuple
 
@@ -16,24 +16,14 @@ _STILL = 1e-3
 
 @frozen
 class VideoTruth:
-    """True depth and motion of one target.
-
-    Attributes:
-        depth: True depth [m], 0 where unknown, at any size; None where there is none.
-    """
+    """True depth [m], 0 where unknown, and motion of one target."""
 
     depth: Field | None = None
     source_T_target: tuple[Transform | None, ...] = ()
 
 
 class DepthScores(NamedTuple):
-    """Depth scores of one target; NaN without true depth.
-
-    Attributes:
-        abs_rel: Mean |p - t| / t, with p scaled by the ratio of medians.
-        delta1: Share of pixels within a factor of 1.25.
-        constant_abs_rel: ``abs_rel`` of a constant, the median of t.
-    """
+    """Depth scores, scaled by the ratio of medians; NaN without true depth."""
 
     abs_rel: float
     delta1: float
@@ -41,22 +31,14 @@ class DepthScores(NamedTuple):
 
 
 class MotionScores(NamedTuple):
-    """Means over the sources of one target; NaN where no motion is known.
-
-    Attributes:
-        translation_angle: Angle between predicted and true translation [degrees]; translations
-            under a millimetre have no direction and are left out.
-    """
+    """Means over the sources of one target [degrees]; NaN without known motion."""
 
     translation_angle: float
     rotation_error: float
 
 
 def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
-    """Score depth up to its scale, at the pixels and the size of the truth.
-
-    Inverse depth is interpolated, as the network's output is linear in it.
-    """
+    """Score depth up to its scale; inverse depth is interpolated."""
     true = truth.depth
     if true is None or not (true > 0).any():
         return DepthScores(np.nan, np.nan, np.nan)
@@ -75,7 +57,7 @@ def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
 
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:
-    """Score the motion of the sources of one target, whatever its scale."""
+    """Score motion, whatever its scale."""
     ways, turns = [], []
     for motion, true in zip(motions, truth.source_T_target, strict=False):
         if true is None:
@@ -88,7 +70,7 @@ def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth
 
 
 def _angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Angle between two vectors [rad], exact at small and large angles alike (Kahan)."""
+    """Angle between two vectors [rad], exact at all angles (Kahan)."""
     a, b = a / a.norm().clamp_min(1e-30), b / b.norm()
     return 2 * torch.atan2((a - b).norm(), (a + b).norm())
 

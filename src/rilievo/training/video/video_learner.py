@@ -24,7 +24,7 @@ from rilievo.training.video.true_scores import depth_scores, motion_scores
 
 
 class LearnedCamera(nn.Module):
-    """Factors of the focal lengths, stored as logarithms so that they stay positive."""
+    """Factors of the focal lengths, as logarithms."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,13 +36,7 @@ class LearnedCamera(nn.Module):
 
 
 class VideoLearner(nn.Module):
-    """Depth and pose network with their losses.
-
-    Attributes:
-        camera: Refined focal lengths; None where they are fixed.
-        losses: Weights of the losses, which may be less than those of the configuration.
-        elsewhere: Pictures of other places, which stand in each batch; None without.
-    """
+    """Depth and pose network with their losses."""
 
     elsewhere: OtherPlaces | None = None
 
@@ -74,8 +68,8 @@ class VideoLearner(nn.Module):
         """Predict depth and motion of a batch, and compute their loss.
 
         Raises:
-            FloatingPointError: If depth or motion is NaN or infinite, naming which: sampling images
-                with it would read outside their memory.
+            FloatingPointError: If depth or motion is not finite: sampling would read outside
+                memory.
         """
         blueprint, losses = self.config.blueprint, self.losses
         answer = self.networks(views.target_seen, views.sources_seen)
@@ -110,7 +104,7 @@ class VideoLearner(nn.Module):
 
 
 def known_or_found(views: Views, answer: tuple[Transforms | None, ...]) -> tuple[Transforms, ...]:
-    """Return the motion of each source: the known one where there is one, else the network's."""
+    """Return the known motion of each source, or else the network's."""
     motions = []
     for reference, estimate in zip(views.source_T_target, answer, strict=True):
         motion = estimate if reference is None else reference
@@ -126,11 +120,7 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> Iterator[None]:
-    """Give a network the average of its weights and a share of the start's; undone at the end.
-
-    M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022: such averages keep most
-    of what was learned of one place, and forget less of all others.
-    """
+    """Average a network with a share of the start (Wortsman et al., CVPR 2022) for a while."""
     if not share:
         yield
         return
@@ -144,22 +134,17 @@ def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> I
 
 @torch.no_grad()
 def go_towards(network: nn.Module, start: Mapping[str, Tensor], share: float) -> None:
-    """Go a share of the straight way from the weights of a network to those of the start."""
+    """Go a share of the straight way to the start's weights."""
     for name, value in network.state_dict().items():
         if value.is_floating_point():
             value.lerp_(start[name].to(value), share)
 
 
 class VideoScores(NamedTuple):
-    """Means over targets; NaN where the truth is not known beside the frames.
+    """Means over targets; NaN where the truth is not known.
 
-    Attributes:
-        warp_error: Photometric error of the sources warped to the target, the best at each pixel.
-        identity_error: Photometric error of the sources without warping, likewise.
-        abs_rel: Mean |p - t| / t of depth, p scaled by the median of each image, at the true
-            depth's pixels.
-        delta1: Share of pixels right within a factor of 1.25, likewise.
-        constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
+    ``warp_error`` is photometric of warped sources, ``identity_error`` of sources as they are;
+    ``abs_rel`` is scaled by the median of each image.
     """
 
     warp_error: float
@@ -173,7 +158,7 @@ class VideoScores(NamedTuple):
 
 @torch.no_grad()
 def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> VideoScores:
-    """Score the networks on whole targets, one at a time; each process takes its share."""
+    """Score the networks on whole targets, over all processes."""
     learner.eval()
     sums, counts = np.zeros((2, len(VideoScores._fields)))
     for index in range(fabric.global_rank, len(frames), fabric.world_size):

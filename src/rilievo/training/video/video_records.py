@@ -1,4 +1,4 @@
-"""Record of a finished run on video: ``record.json`` beside its weights."""
+"""Record of a finished run on video."""
 
 from pathlib import Path
 
@@ -12,14 +12,7 @@ from rilievo.training.video.gain import Gain
 
 @frozen
 class SequenceFacts:
-    """Facts of one sequence of frames.
-
-    Attributes:
-        size: (height, width) of its frames as they are stored.
-        camera: fx, fy, cx, cy [px] at that size, with refined focal lengths if they were learned.
-        source: Origin of the camera: given, exif, assumed, and so on.
-        stride: Frames between a target and its neighbours.
-    """
+    """Facts of one sequence; ``camera`` is fx, fy, cx, cy [px] of the stored frames."""
 
     id: str
     size: tuple[int, int]
@@ -33,33 +26,14 @@ class VideoRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        notes: Notes on the data and on the weights to start from.
-        depth_parameters: Number of weights of the depth network.
-        pose_parameters: Number of weights of the pose network, without a shared encoder.
-        epochs: Passes through the targets, fractions included.
-        loss: Mean loss over the last row of the log.
-        warp_error: Photometric error of warped sources on the held-out targets, at the end; None
-            without any.
-        identity_error: Photometric error of the sources without warping, likewise.
-        abs_rel: AbsRel of depth scaled by the median, where true depth is known beside the frames.
-        delta1: Share of pixels right within a factor of 1.25, likewise.
-        constant_abs_rel: AbsRel of a constant depth, likewise.
-        corner_error: AbsRel of depth at triangulated corners of the held-out targets, at the end;
-            None unless motion is by geometry.
-        best_step: Step with the least error on the held-out targets: folder ``best``.
-        best_error: Error of that step: of depth at triangulated corners where motion is by
-            geometry, else photometric.
-        start_error: Error of the weights that the run started from, where ``keep_best`` is set.
-        gain: Gain of the best learned weights over the start on the held-out targets, with an
-            interval; None unless motion is by geometry and ``keep_best`` is set.
-        elsewhere: Mean change of depth of other places since the start, at the step whose weights
-            are the run's: |log| after the median of each picture, so that 0.05 is about 5 %.
-        kept_start: Whether the run's weights are those of the start, since no others fit the
-            held-out targets better.
-        focal_factors: Factors of fx and fy that were learned for all sequences; None where they
-            were not refined.
-        seconds: Time spent in steps, interruptions not counted.
-        differences: Differences from the preset ``default``.
+        warp_error: Photometric error of warped sources on the held-out targets.
+        identity_error: Photometric error of the sources without warping.
+        constant_abs_rel: AbsRel of a constant depth.
+        corner_error: AbsRel of depth at triangulated corners.
+        best_error: Least error, at triangulated corners or else photometric.
+        start_error: The same of the start.
+        elsewhere: Mean |log| change of depth of other places since the start.
+        kept_start: Whether the run's weights are those of the start.
     """
 
     targets: int
@@ -94,12 +68,12 @@ class VideoRecord:
 
     @property
     def judged_by(self) -> str:
-        """Name of the error that decides between the weights of the run."""
+        """Name of the deciding error."""
         return "photometric error" if self.corner_error is None else "depth error at corners"
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that the run learned nothing; empty without any."""
+        """Reasons to think that nothing was learned."""
         reasons = []
         warped, still = self.warp_error, self.identity_error
         if warped is not None and still is not None and warped >= still:
@@ -122,5 +96,5 @@ class VideoRecord:
 
 
 def video_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:
-    """Return the folder of a run, as far as its configuration and record go."""
+    """Return the folder of a run."""
     return RunFolder(path=run, config=VideoConfig, record=VideoRecord, is_ours=is_video_run)

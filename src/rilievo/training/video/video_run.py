@@ -51,25 +51,12 @@ def train_video(
 ) -> VideoRecord | None:
     """Learn depth and motion from video and write a run folder, which ``load_model`` takes.
 
-    A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
-    ``record.json``, ``log.csv``, ``validation.csv``, ``warnings.csv`` if there were any,
-    ``pictures``, and ``best``, the weights with the least error on the held-out targets, which is a
-    model too; ``checkpoint.pt`` is there while the run is in progress. A run that was stopped is a
-    model of the weights that it would have ended with: the best so far with ``keep_best``, else
-    those of the last checkpoint.
-
-    Args:
-        config: Configuration of the run.
-        run: Folder of the run.
-        options: Options that do not change the result.
-        frames: Frames already opened, in place of those that ``config.data`` names.
-
-    Returns:
-        Record of the run; None if it was stopped before its end.
+    A finished run is not repeated. A run that was stopped is a model of the weights that it would
+    have ended with. ``frames`` stand in place of those of ``config.data``. Returns None if the run
+    was stopped before its end.
 
     Raises:
-        RilievoError: If an option, the data, the weights to start from or a checkpoint cannot be
-            used.
+        RilievoError: If an option, the data, weights or a checkpoint cannot be used.
     """
     began = time.monotonic()
     options = options or VideoRunOptions()
@@ -116,7 +103,6 @@ def _prepared(
     frames: VideoFrames | None,
     began: float,
 ) -> VideoTask:
-    """Make the networks and open the frames."""
     if frames is None:
         # Missing footage is reported before weights are fetched, and weights are refused before
         # frames are decoded, which takes minutes.
@@ -163,7 +149,6 @@ def _additions(
     geometry: GeometryMotion | None,
     fabric: Any,
 ) -> Iterator[Callable[[VideoFrames], VideoFrames]]:
-    """Yield what is added to the frames of a run once they are open, in order."""
     if config.labels is not None:
         labels = Path(config.labels)
 
@@ -185,7 +170,6 @@ def _additions(
 
 
 def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:
-    """Make the networks; with a checkpoint, weights to start from are not fetched again."""
     start = None if (run / CHECKPOINT).exists() else config.start
     offsets = all_offsets(config.data, config.offsets) if frames is None else frames.offsets
     embedded = config.start == EMBEDDED_START
@@ -202,7 +186,7 @@ def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> Vid
 
 @contextmanager
 def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
-    """Remove what a start that is refused has created in the run's folder."""
+    """Remove what a refused start has created."""
     made = [path for path in (run / CACHE, run / BEST, run / MOTIONS) if not path.exists()]
     is_new = not run.exists()
     try:

@@ -45,7 +45,7 @@ def summarise(
     device: torch.device,
     processes: int,
 ) -> VideoRecord:
-    """Make the record of a run from its state and its logs."""
+    """Make the record of a run."""
     steps, scores = _last(run, STEPS), _last(run, VALIDATIONS)
     factors, pose = _factors(learner), learner.networks.pose
     validated = state.best_error is not None
@@ -104,13 +104,11 @@ def _facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceFacts:
 
 
 def _last(run: Path, name: str) -> dict[str, float]:
-    """Return the last row of a log, without values that are not finite."""
     numbers = {name: float(cell) for row in rows_of(run, name)[-1:] for name, cell in row.items()}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 def _start_error(run: Path) -> float | None:
-    """Error of the first validation, which is that of the start."""
     rows = rows_of(run, VALIDATIONS)
     if not rows:
         return None
@@ -118,13 +116,12 @@ def _start_error(run: Path) -> float | None:
 
 
 def _elsewhere(run: Path, step: int) -> float | None:
-    """Change of depth of other places at a validation; None where it was not measured."""
     cells = [row.get("elsewhere") for row in rows_of(run, VALIDATIONS) if row["step"] == str(step)]
     return float(cells[-1]) if cells and cells[-1] else None
 
 
 def write_video_run_page(run: Path, record: VideoRecord) -> Path:
-    """Write ``page.html`` into the folder of a finished run, and return its path."""
+    """Write ``page.html`` into the folder of a finished run."""
     trajectory = _trajectory(positions(latest_motions(run)))
     return write_training_page(
         run,
@@ -139,11 +136,7 @@ def write_video_run_page(run: Path, record: VideoRecord) -> Path:
 
 
 def positions(motions: Motions) -> list[Points]:
-    """Positions of the camera along the longest unbroken row of targets of each sequence.
-
-    Motions are chained from each target to its later source. Targets that are ``stride`` frames
-    apart make several rows side by side, of which one shows the way.
-    """
+    """Positions of the camera along the longest row of targets of each sequence."""
     later = {target: source for target, source in motions if source > target}
     followed = {source for source in later.values() if source in later}
     rows: dict[int, list[np.ndarray]] = {}
@@ -201,7 +194,7 @@ def _trajectory(rows: list[Points]) -> Chart | None:
 def save_pictures(
     learner: VideoLearner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
-    """Write a picture of the first held-out target, or of the first training target without any."""
+    """Write a picture of the first held-out target, else of the first training target."""
     if not fabric.is_global_zero:
         return None
     shown = frames.held_out if len(frames.held_out) else frames.training
@@ -219,10 +212,7 @@ def save_pictures(
 
 
 def picture_of(result: BatchResult) -> Pixels:
-    """Draw the first target of a batch, its depth, its warped sources and the auto-mask.
-
-    Near depth is red; pixels that the auto-mask leaves out are black.
-    """
+    """Draw the first target of a batch, its depth, its warped sources and the auto-mask."""
     loss, views = result.loss, result.views
     depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
     mask = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)

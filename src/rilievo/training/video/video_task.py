@@ -39,11 +39,9 @@ from rilievo.training.video.video_summary import save_pictures, summarise
 
 BEST = "best"
 _CLEARLY = 0.02
-"""Share by which the error of a run has to be below that of its start to replace it."""
+"""Share by which a run has to err less than its start."""
 _HALVINGS = 5
-"""Halvings of the way back to the start."""
 _GENTLER = 0.5
-"""Factor of the learning rate after a run went back."""
 
 
 class VideoTask(TrainingTask[VideoState, VideoLearner]):
@@ -61,7 +59,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         began: float,
         workers: int = 0,
     ) -> None:
-        """Prepare a run, whose minutes began at ``began`` (``time.monotonic``)."""
+        """Prepare a run that began at ``began`` (``time.monotonic``)."""
         self._config, self._run, self._fabric = config, run, fabric
         self._frames, self._geometry, self._began = frames, geometry, began
         self._workers = workers
@@ -111,14 +109,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, or the error has not fallen for long."""
+        """Whether all steps are done, or the error is stale."""
         patience, state = self._config.patience, self.state
         is_stale = patience is not None and state.stale >= patience
         # A run of minutes takes one step however late it is.
         return is_stale or (self.share >= 1 and state.step > 0)
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Take up the motions of the last checkpoint, and score the start of a new run."""
+        """Take up the last motions, and score the start of a new run."""
         state, is_new = self.state, not self.state.step
         if self._geometry is not None:
             self._frames = self._geometry.restore(self._frames, state.step)
@@ -149,7 +147,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             )
 
     def batches(self) -> Generator[Batch, None, None]:
-        """Return the batches of this process: each number belongs to one process."""
+        """Return the batches of this process."""
         fabric, config = self._fabric, self._config
         return batches(
             self._frames.training,
@@ -163,7 +161,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         )
 
     def rate(self) -> float:
-        """Learning rate of the current step, as a share of its peak."""
+        """Return the learning rate of the current step, as a share of its peak."""
         step = self.state.step
         return self.state.gentler * rate_factor(
             self._config, step=step, epoch=self._course.epoch(step), share=self.share
@@ -174,7 +172,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return {"epoch": self._course.epoch(self.state.step)}
 
     def after_step(self, loss: Tensor | None) -> bool:
-        """Count the minutes, and estimate motion again where that is due."""
+        """Count the minutes, and estimate motion where that is due."""
         self._count()
         if self._geometry is None or not self._estimates_motion():
             return False
@@ -189,7 +187,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return minutes.estimates_motion(self._config.motion_again)
 
     def _count(self) -> None:
-        """Count the time since the last look; all processes agree on it."""
         minutes = self.state.minutes
         if minutes is None:
             return
@@ -207,7 +204,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return minutes.is_validated()
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Draw a picture, score the targets that are held out and keep the best weights."""
+        """Draw a picture, score the held-out targets and keep the best weights."""
         began = time.monotonic()
         change = self._change(log, progress)
         with self._averaged():
@@ -220,7 +217,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             minutes.validated = minutes.share
 
     def _averaged(self) -> AbstractContextManager[None]:
-        """Networks with the weights that are kept of those learned so far."""
         return averaged(self.learner.networks, self._start, self._config.start_share)
 
     def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
@@ -262,7 +258,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
                 self._note_sum(self._run / BEST / WEIGHTS)
 
     def _compare(self, errors: tuple[float, ...]) -> None:
-        """Keep the errors of the start, and those of the best weights after it."""
         state = self.state
         if not state.step:
             state.start_errors = errors
@@ -270,18 +265,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             state.learned_errors = errors
 
     def _gain(self, errors: tuple[float, ...]) -> Gain | None:
-        """Gain of learned weights with these errors over the start; None where nothing tells."""
         start = self.state.start_errors
         if self._geometry is None or not start or not errors:
             return None
         return gain_of(self._geometry.judging(self._frames), start, errors)
 
     def _change(self, log: Journal, progress: Progress) -> float | None:
-        """Change of depth of other places since the start; where it is large, go back first.
-
-        The way back is the straight line to the start's weights, along which the change falls. The
-        run goes on from there with a lower learning rate.
-        """
         elsewhere, state = self.learner.elsewhere, self.state
         if elsewhere is None:
             return None
@@ -302,11 +291,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return within
 
     def _way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
-        """Least share of the way to the start after which other places change little.
-
-        Returns:
-            The share, and the change of other places that is left.
-        """
         learned, start_share = self.learner.networks, self._config.start_share
         (less, more), within = (0.0, 1.0), 0.0
         for _ in range(_HALVINGS):
@@ -320,22 +304,17 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return more, within
 
     def _note_sum(self, path: Path) -> None:
-        """Note what was written, since a power cut may take it before the end of the run."""
         name = path.relative_to(self._run).as_posix()
         self.state.sums = {**self.state.sums, name: sum_of(path)}
 
     def _is_better(self, error: float) -> bool:
-        """Whether an error on held-out targets is the least; the start has to be beaten clearly."""
         state = self.state
         is_start = self._config.keep_best and state.step > 0 and state.best_step == 0
         least = float("inf") if state.best_error is None else state.best_error
         return error < least * (1 - _CLEARLY if is_start else 1)
 
     def saved(self) -> None:
-        """Write the weights after the state: a run resumes from the state, which has them too.
-
-        They are those that the run would end with, so that a stopped run is a model.
-        """
+        """Write the weights that the run would end with."""
         best = self._run / BEST / WEIGHTS
         if not self._config.keep_best or not best.exists():
             with self._averaged():
@@ -360,7 +339,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
 
 def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
-    """Return the devices and the arithmetic of a run."""
+    """Return the devices of a run."""
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
     has_motion = config.data.follow_poses and config.blueprint.pose.is_network

@@ -18,20 +18,20 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @frozen
 class VideoAugmentation:
-    """Augmentation, drawn once per sample and the same for all its frames."""
+    """Augmentation, the same for all frames of a sample."""
 
     flip: float = 0.5
     """Probability that a sample is mirrored."""
     jitter: float = 0.5
     """Probability that the colours that the networks see are changed."""
     brightness: float = 0.2
-    """Largest change of the brightness, as a share."""
+    """Largest change of brightness, as a share."""
     contrast: float = 0.2
-    """Largest change of the contrast, as a share."""
+    """Largest change of contrast, as a share."""
     saturation: float = 0.2
-    """Largest change of the saturation, as a share."""
+    """Largest change of saturation, as a share."""
     hue: float = 0.1
-    """Largest change of the hue, as a share of the colour circle."""
+    """Largest change of hue, as a share of the colour circle."""
     move_centre: bool = True
     """Whether a flip moves the principal point; the published program leaves it."""
 
@@ -41,7 +41,7 @@ class VideoAugmentation:
 
 @frozen
 class VideoConfig:
-    """Configuration of a run: the options of ``rilievo train video``."""
+    """Options of ``rilievo train video``."""
 
     GROUP: ClassVar[str] = "Steps"
     GROUPS: ClassVar[Groups] = {
@@ -77,8 +77,8 @@ class VideoConfig:
     offsets: tuple[int, ...] = (-1, 1)
     """Offsets of the sources from their target in time, in strides."""
     minutes: Annotated[float | None, FIRST] = None
-    """Time for the whole run, in place of epochs: the number of steps follows from the pace of the
-    first ones; 10 with preset clip."""
+    """Time for the whole run, in place of epochs: steps follow from the pace of the first ones; 10
+    with preset clip."""
     epochs: Annotated[int, FIRST] = 20
     """Passes through the targets."""
     steps: Annotated[int | None, FIRST] = None
@@ -87,19 +87,18 @@ class VideoConfig:
     """Number of validations, evenly over the run; by default one after every epoch, and 6 with
     preset clip."""
     patience: Annotated[int | None, HIDDEN] = None
-    """Validations without a smaller error after which the run ends early; 4 with preset clip."""
+    """Validations without a smaller error after which the run ends; 4 with preset clip."""
     start_share: Annotated[float, HIDDEN] = 0.0
-    """Share of the start in the weights that are validated and kept: learned weights are averaged
-    with those of the start (Wortsman et al., CVPR 2022); 0.4 with preset clip."""
+    """Share of the start in the weights that are kept (Wortsman et al., CVPR 2022); 0.4 with preset
+    clip."""
     keep_best: Annotated[bool, HIDDEN] = False
-    """Keep the weights with the least error on the held-out targets, of which those of the start
-    count too, as with preset clip; otherwise the last."""
+    """Keep the weights with the least error on the held-out targets, as with preset clip; otherwise
+    the last."""
     pose_warm_up: Annotated[int, HIDDEN] = 0
-    """Steps before those of the run, in which the pose network alone learns the motions that
-    geometry finds on the depth of the start or of the prior."""
+    """Steps before those of the run, in which the pose network alone learns motions by geometry."""
     motion_again: Annotated[tuple[float, ...], HIDDEN] = ()
-    """Shares of the steps after which motion by geometry is estimated again, with the depth learned
-    so far; 0.5 with preset clip."""
+    """Shares of the steps after which motion by geometry is estimated again; 0.5 with preset
+    clip."""
     batch_size: Annotated[int, FIRST] = 12
     """Targets per forward pass on each device; 4 with preset clip."""
     accumulate: Annotated[int, HIDDEN] = 1
@@ -108,7 +107,7 @@ class VideoConfig:
     """Peak learning rate; 5e-5 with preset clip."""
     milestones: Annotated[tuple[int, ...], option(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth; without any, as with preset clip, it
-    falls along half a cosine to nothing."""
+    falls along half a cosine."""
     warm_up: Annotated[int, HIDDEN] = 0
     """Steps over which the learning rate rises from zero; 200 with preset default, 20 with clip."""
     camera_rate: Annotated[float, HIDDEN] = 1e-3
@@ -144,7 +143,7 @@ class VideoConfig:
 
     @property
     def knows_motion(self) -> bool:
-        """Whether motion is known without a network: by poses, or by the baseline alone."""
+        """Whether poses or the baseline alone give all motion."""
         return self.data.follow_poses or not self.data.temporal
 
     @property
@@ -262,7 +261,6 @@ _RULES: Rules[VideoConfig] = (
         ),
     ),
 )
-"""Fields that have to go with one another."""
 
 
 @frozen
@@ -285,7 +283,7 @@ class VideoRunOptions(TrustOptions):
     resume: Annotated[bool, FIRST] = False
     """Resume the run in the folder."""
     stop_at: Annotated[int | None, HIDDEN] = None
-    """Step to stop after, with a checkpoint, as if killed then; None for the end."""
+    """Step to stop after, with a checkpoint, as if killed then."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"0 or more": ("workers",)})

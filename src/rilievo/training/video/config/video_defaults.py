@@ -1,4 +1,4 @@
-"""Fields of a run that were not given: they follow from the preset, the footage and the others."""
+"""Fields of a run that were not given."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -27,16 +27,16 @@ _MULTIPLE, _LEAST = 32, 64
 
 @frozen
 class UncheckedVideoConfig(VideoConfig):
-    """Fields as they are given, which are checked together once the others have been added."""
+    """Fields as they are given, which are checked once the others have been added."""
 
     def __post_init__(self) -> None:
-        """Check nothing: fields that were not given do not count yet."""
+        """Check nothing."""
 
 
 def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     """Complete a configuration of which some fields were given, such as ``losses.ssim``.
 
-    The preset ``clip`` is the default, with and without a GPU, unless an option asks for more.
+    The preset ``clip`` is the default unless an option asks for more.
     """
     if "blueprint.pose" in fields and request.blueprint.pose is PoseKind.NONE:
         has_poses = request.data.poses is not None
@@ -84,7 +84,6 @@ def _blueprint(
     start: str | None,
     clip: VideoData | None,
 ) -> VideoBlueprint:
-    """Networks with what was given; ``clip`` is the data of a run with that preset."""
     if "blueprint.encoder" in fields:
         encoder = request.blueprint.encoder
     pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
@@ -105,7 +104,6 @@ def _blueprint(
 
 
 def _area(start: str | None) -> int:
-    """Pixels of a frame that the model that a run starts from sees, so that both see the same."""
     if start is None or not is_video_run(Path(start)):
         return EMBEDDED_AREA
     blueprint = read_video_run(Path(start)).blueprint
@@ -114,7 +112,6 @@ def _area(start: str | None) -> int:
 
 
 def _asks_for_more(request: VideoConfig, fields: Collection[str]) -> bool:
-    """Whether a run is more than the refinement of an embedded model."""
     pose = request.blueprint.pose if "blueprint.pose" in fields else PoseKind.GEOMETRY
     encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED
     return (
@@ -136,7 +133,7 @@ def _start(encoder: str) -> str | None:
 
 
 def embedded_encoder(start: str) -> str | None:
-    """Encoder of an embedded model, or of a run that refined one; None for any other start."""
+    """Find the encoder of an embedded model, or of a run that refined one."""
     if start == EMBEDDED_START:
         return EMBEDDED
     if not is_video_run(Path(start)):
@@ -146,9 +143,9 @@ def embedded_encoder(start: str) -> str | None:
 
 
 def size_of_footage(data: VideoData, area: int) -> tuple[int, int]:
-    """Size (height, width) at which a network of an area sees the first sequence's frames.
+    """Find the size (height, width) at which a network of an area sees the first sequence.
 
-    Footage that cannot be used is refused when it is opened; here it counts as 4:3.
+    Footage that cannot be used counts as 4:3.
     """
     try:
         shape = list_sequences(data)[0].shape

@@ -1,13 +1,9 @@
-"""Presets of training on video, with the differences between them.
+"""Presets of training on video.
 
-``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did: their losses, sampling,
-augmentation and schedule. ``default`` corrects what is wrong with it. ``clip`` refines an embedded
-model on the user's own footage in minutes, with motion by geometry.
-
-``faithful`` differs from the published program in three ways, none of which changes a mean: the
-noise that breaks ties of the auto-mask is drawn once per step, not at every scale; changed colours
-are rounded once, not after each change; and a rotation of zero has its true gradient, where theirs
-is zero.
+``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did, but for three details
+that change no mean: noise of the auto-mask is drawn once per step, changed colours are rounded
+once, and a rotation of zero has its true gradient. ``default`` corrects what is wrong with it.
+``clip`` refines an embedded model in minutes, with motion by geometry.
 """
 
 from collections.abc import Mapping
@@ -22,13 +18,12 @@ from rilievo.training.networks.blueprint import EMBEDDED
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
 
 EMBEDDED_START, EMBEDDED_AREA = SMALL, 64512
-"""Embedded model whose weights a run can start from, and the pixels that it sees of a frame."""
+"""Embedded model to start from, and the pixels that it sees of a frame."""
 PRESETS = ("default", "faithful", "clip")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
 _BASELINE, _UNIT = 0.1, 5.4
-"""Baseline of KITTI's stereo pair in the published program, and the metres per unit of depth that
-follow from it."""
+"""Baseline of KITTI's pair in the published program, and the metres per unit of depth."""
 
 _POSE_STEPS = 1000
 
@@ -65,14 +60,13 @@ REASONS: Mapping[str, str] = {
     ),
     "clip_norm": "no bound of the gradient; 'default' survives a single bad batch",
 }
-"""Reasons for the fields in which ``faithful`` differs from ``default``."""
+"""Reasons why ``faithful`` differs from ``default``."""
 
 
 def preset_config(config: VideoConfig) -> VideoConfig:
-    """Return a configuration with the numbers of its preset in place of its own.
+    """Return a configuration with the numbers of its preset.
 
-    Blueprint, data, start, seed and batch size do not belong to the preset and stay, except for a
-    few fields of the blueprint and the one camera that ``faithful`` assumes for all of KITTI.
+    Blueprint, data, start, seed and batch size stay, except for a few fields.
     """
     if config.preset not in PRESETS:
         raise OptionError(f"no preset '{config.preset}'; {suggest(config.preset, PRESETS)}")
@@ -105,7 +99,6 @@ def preset_config(config: VideoConfig) -> VideoConfig:
 
 
 def _can_teach_pose(config: VideoConfig) -> bool:
-    """Whether a pose network is learned, and depth is there that gives motion by geometry."""
     data = config.data
     learned = config.blueprint.pose.is_network and data.temporal
     return (
@@ -116,11 +109,9 @@ def _can_teach_pose(config: VideoConfig) -> bool:
 
 
 def _refining(plain: VideoConfig) -> VideoConfig:
-    """Return the numbers of ``clip``: minutes of training from weights that are nearly right.
+    """Return the numbers of ``clip``.
 
-    Depth follows the photometric error and triangulated corners, and the start elsewhere. Without
-    the corners, plain roads and walls are pulled to the scale of the motion before the rest
-    follows.
+    Without corners, plain roads and walls are pulled to the scale of the motion first.
     """
     # Other networks measure the statistics of their norms, which single pictures would spoil.
     knows = plain.blueprint.encoder == EMBEDDED and plain.start not in (None, "imagenet")
@@ -141,7 +132,6 @@ def _refining(plain: VideoConfig) -> VideoConfig:
 
 
 def _published(data: VideoData) -> VideoData:
-    """Return KITTI as the published program has it: one K, and a baseline of 0.1."""
     has_camera = data.camera is not None or data.camera_file is not None or data.fov is not None
     if data.kind not in _KITTI or has_camera:
         return data
@@ -150,7 +140,7 @@ def _published(data: VideoData) -> VideoData:
 
 
 def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
-    """List what differs from ``default``, or ``clip``, among the fields that presets set."""
+    """List what differs from ``default``, or ``clip``."""
     usual = "clip" if config.preset == "clip" else "default"
     all_differences = find_differences(
         config,
@@ -166,5 +156,4 @@ def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
 
 
 def _measured(data: VideoData) -> VideoData:
-    """Return the data with the calibrated cameras, as ``default`` has them."""
     return replace(data, published_camera=False, baseline=None)

@@ -1,1 +1,1 @@
-"""Other places, of which a run on one place must not forget."""
+"""Other places, which a run must not forget."""

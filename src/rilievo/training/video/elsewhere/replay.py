@@ -1,8 +1,6 @@
-"""Replay of other places: a network that learns one place keeps its answers for all others.
+"""Replay of other places, with the answers of the start as labels.
 
-Pictures of other places stand in each batch, with the answer of the start as their label (Z. Li,
-D. Hoiem, "Learning without Forgetting", ECCV 2016; D. Rolnick et al., "Experience Replay for
-Continual Learning", NeurIPS 2019). Other pictures tell how far the answers have moved.
+Z. Li, D. Hoiem, "Learning without Forgetting", ECCV 2016.
 """
 
 import io
@@ -23,39 +21,27 @@ from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import Scalar
 
 ARCHIVE = Path(__file__).parent / "places.zip"
-"""JPEG files of three rounds of the same kinds, by ``lab/studies/write_other_places.py``."""
+"""JPEG files by ``lab/studies/write_other_places.py``."""
 LARGEST_CHANGE = 0.05
-"""Change of depth of other places beyond which a run goes back."""
+"""Change of depth beyond which a run goes back."""
 _MULTIPLE = 32
 _TARGETS = 4
-"""Targets of a batch for each picture of another place."""
 _STREAM = 7
-"""Number that keeps the draw of pictures apart from other draws of the same seed and step."""
 
 
 @frozen
 class Labelled:
-    """Picture of another place.
-
-    Attributes:
-        depth: Answer of the start, in its unit.
-    """
+    """Picture of another place, with the start's depth."""
 
     pixels: Float[Tensor, "1 3 h w"]
     depth: Float[Tensor, "1 h w"]
 
 
 class OtherPlaces:
-    """Pictures of other places with the answers of a network before it learns.
-
-    Each is seen at the size at which ``predict`` would show it to the network.
-    """
+    """Pictures of other places with the answers of a network before it learns."""
 
     def __init__(self, network: DepthNet, area: int, device: torch.device, *, seed: int) -> None:
-        """Ask the network for its answers; it must not have learned yet.
-
-        ``area`` is the number of pixels at which it sees a picture.
-        """
+        """Ask the network, which sees a picture at ``area`` pixels."""
         self._seed = seed
         self._trained, self._judges = (
             [
@@ -66,10 +52,7 @@ class OtherPlaces:
         )
 
     def loss(self, network: DepthNet, step: int, targets: int) -> Scalar:
-        """Mean |log depth - log answer of the start| of some pictures, up to a factor each.
-
-        The pictures follow from seed and step; there is one for every four targets of a batch.
-        """
+        """Mean |log depth - log start's depth| of drawn pictures, up to a factor each."""
         rng = np.random.default_rng([self._seed, step, _STREAM])
         count = max(1, round(targets / _TARGETS))
         drawn = rng.choice(len(self._trained), min(count, len(self._trained)), replace=False)
@@ -77,10 +60,7 @@ class OtherPlaces:
 
     @torch.no_grad()
     def change(self, network: DepthNet) -> float:
-        """Mean |log depth - log answer of the start| of the pictures that judge a run.
-
-        Depth is up to a factor a picture, so that 0.05 is a change of shape by about 5 %.
-        """
+        """Mean |log depth - log start's depth| of the pictures that judge; 0.05 is about 5 %."""
         network.eval()
         return float(_mean([_apart(network, judge) for judge in self._judges]))
 
@@ -109,7 +89,7 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
 
 
 def read_places(*, judges: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
-    """Read the pictures that judge a run, which are the last third, or those that it trains on."""
+    """Read the pictures that judge, the last third, or those that are trained on."""
     with zipfile.ZipFile(ARCHIVE) as archive:
         names = sorted(archive.namelist())
         first = len(names) * 2 // 3

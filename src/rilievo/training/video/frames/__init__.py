@@ -1,1 +1,1 @@
-"""Frames of a run on video: decoded, stored, chosen and put into batches."""
+"""Frames of a run on video."""

@@ -1,4 +1,4 @@
-"""Files of a store of frames: their names and descriptions."""
+"""Files of a store of frames."""
 
 import hashlib
 import os
@@ -36,12 +36,7 @@ class About:
     """Description of a complete store.
 
     Attributes:
-        count: Number of frames, broken ones included.
         broken: Reasons of the broken frames, by their index as text.
-        fault: Fault of a video, one line; None without.
-
-    Raises:
-        ValueError: If the format is another, or a number is none.
     """
 
     format: str = FRAMES_FORMAT
@@ -59,7 +54,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class CacheFiles:
-    """Files of the store of one sequence: pixels, checksums, and a description at the end."""
+    """Files of the store of one sequence."""
 
     frames: Path
 
@@ -70,11 +65,11 @@ class CacheFiles:
 
     @property
     def about(self) -> Path:
-        """Description of the store (JSON), written once it is complete."""
+        """Description (JSON), written last."""
         return about_path(self.frames)
 
     def check_places(self) -> None:
-        """Check that nothing but regular files stands where the store writes."""
+        """Check that only regular files stand here."""
         for path in (self.frames, self.sums, self.about):
             if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
                 raise OutputError(f"{printable(path)}: is no regular file: take it away")
@@ -87,15 +82,12 @@ class CacheFiles:
         check_room(self.frames.parent, needed, what, hint, spare=_ROOM)
 
     def has_length(self, count: int, size: Size) -> bool:
-        """Whether the file of frames is there and holds as many bytes as these frames have."""
+        """Whether the file holds these frames."""
         bytes_all = count * size[0] * size[1] * 3
         return self.frames.is_file() and self.frames.stat().st_size == bytes_all
 
     def records(self, count: int, size: Size) -> np.ndarray:
-        """Read the record of each frame; 0 for frames that a killed run did not get to.
-
-        Where the frames are cut short, as after a power cut, none of them counts as decoded.
-        """
+        """Read the record of each frame; 0 where frames are missing."""
         records = np.zeros(count, RECORD)
         if self.has_length(count, size):
             stored = read_records(self.frames)[:count]
@@ -103,7 +95,7 @@ class CacheFiles:
         return records
 
     def read_about(self) -> About | None:
-        """Read the description of the store; None where it is not complete."""
+        """Read the description; None where the store is not complete."""
         if not self.about.is_file() or not self.frames.is_file():
             return None
         try:
@@ -112,24 +104,24 @@ class CacheFiles:
             return None
 
     def write_about(self, about: About) -> None:
-        """Write the description of a complete store."""
+        """Write the description."""
         with replacing(self.about) as part:
             part.write_text(to_json(about, indent=1), encoding="utf-8")
 
     def motion_file(self, K: Matrix, least: float) -> Path:
-        """Return the path of the stored motion, as measured with these settings."""
+        """Return the path of the stored motion."""
         key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
         return self.frames.with_suffix(f".motion-{key}.json")
 
 
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
-    """Return the files of the store of a sequence, which may not exist."""
+    """Return the files of the store of a sequence."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
 
 
 def taken_bytes(frames: Path) -> int:
-    """Space on the disk that a file of frames takes [bytes]; its holes take none."""
+    """Measure the space that a file with holes takes [bytes]."""
     status = frames.stat()
     blocks = getattr(status, "st_blocks", None)
     return status.st_size if blocks is None else 512 * blocks

@@ -1,10 +1,7 @@
-"""Store of decoded frames: a file of bytes for each sequence, which is mapped into memory.
+"""Store of decoded frames: a file for each sequence, which is mapped into memory.
 
-``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.sums`` a record for each: whether
-it is decoded or broken, and its checksum. The key is a hash of the names, sizes and times of the
-files and of their processing, so changed footage gets another cache. Records are written after
-their frames are synced, a group at a time, so a run resumes near where it was killed or lost its
-power. Frames that are not needed are holes in the file and take no space.
+The key in its name is a hash of names, sizes and times of files and of their processing. Records
+(``.sums``) are written after frames are synced, so that a run resumes near where it was killed.
 """
 
 import os
@@ -28,19 +25,17 @@ from rilievo.shapes import Pixels, Size
 from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
 
 _GROUP = 64
-"""Frames that are synced together; a kill costs these at most."""
+"""Frames that are synced together."""
 
 Progress = Callable[[str, int, int], None]
-"""Callback with the id of a sequence, the number of its frames that are done, and their total."""
+"""Callback with an id, the number of frames that are done, and their total."""
 
 
 class FrameStore:
-    """Frames of one sequence; after pickling to another process, that process maps the file itself.
+    """Frames of one sequence, mapped anew where they are unpickled.
 
     Attributes:
-        size: (height, width) of the frames.
-        broken: Reasons of the frames that are broken, by index.
-        fault: Fault of a video, one line; None without.
+        broken: Reasons of the broken frames.
     """
 
     def __init__(self, files: CacheFiles) -> None:
@@ -73,10 +68,7 @@ def open_store(
     wanted: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> FrameStore:
-    """Return the frames of a sequence from its cache, after decoding those that are missing.
-
-    Indices in ``wanted`` are the frames that are needed; None for all.
-    """
+    """Open the frames of a sequence, after decoding those ``wanted`` (None for all)."""
     make_folder(folder)
     files = cache_files(sequence, size, folder)
     files.check_places()
@@ -132,7 +124,6 @@ def _decode_video(
     files: CacheFiles,
     progress: Progress | None,
 ) -> None:
-    """Decode a video from its beginning, since its frames depend on those before them."""
     about = files.read_about()
     if about is not None and files.has_length(about.count, size):
         return
@@ -150,8 +141,6 @@ def _decode_video(
 
 
 class _Writer:
-    """Writer of frames at their offsets; their records are written once they are synced."""
-
     def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
         self._files, self._bytes, self._count = files, bytes_each, count
         self._records: dict[int, bytes] = {}
@@ -196,7 +185,6 @@ class _Writer:
 
 
 def _opened(path: Path) -> FileIO:
-    """Open a file to be written at any place; it is made if it is not there."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -1,8 +1,6 @@
 """Image motion from frame to frame: static frames, scene cuts, and the stride of a sequence.
 
-Corners are tracked, and the median length of their displacements is the motion. A frame is compared
-with the last one that was kept, not with the one before it: so slow motion adds up, while the noise
-of a static camera does not.
+A frame is compared with the last one that was kept, so that slow motion adds up.
 """
 
 import math
@@ -15,31 +13,21 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 
 METHOD = 2
-"""Version of the measurement; raised with every change, so that stored results are not reused."""
+"""Version of the measurement, raised with every change."""
 
 ENOUGH_PARALLAX = 2.0
-"""Median parallax between neighbours that the stride is usually chosen for [px at a width of 640].
-A car in town has 4 between frames at 10 frames a second, a hand-held camera in a room 0.4 at 30."""
+"""Median parallax that the stride is chosen for [px at a width of 640]; a car in town has 4 at 10
+frames a second."""
 LARGEST_STRIDE = 10
 
 _FEWEST = 12
-"""Smallest number of corners that motion is measured with."""
 _ROUNDS, _LEAST_ERROR = 10, 0.05
-"""Iterations of the fit by least absolute differences, and the error [px] below which all weigh
-alike."""
 _SEEN_AGAIN = 0.2
-"""Share of the corners found again, below which two frames show different scenes."""
 
 
 @frozen
 class Motion:
-    """Motion between two frames.
-
-    Attributes:
-        pixels: Median displacement of the corners seen in both [px]; NaN where too few are.
-        parallax: Median displacement without the part that a rotation of the camera explains [px].
-        is_cut: Whether they show different scenes, or nothing that can be tracked.
-    """
+    """Motion between two frames [px]; ``parallax`` is what a rotation does not explain."""
 
     pixels: float
     parallax: float
@@ -48,13 +36,7 @@ class Motion:
 
 @frozen
 class Moving:
-    """Frames of a sequence with enough motion to learn from.
-
-    Attributes:
-        runs: Indices of frames that were kept, without a cut inside a run.
-        parallaxes: Parallax between successive frames of runs [px].
-        largest: Largest motion of any frame from the last one kept [px]; 0 without any.
-    """
+    """Frames of a sequence with enough motion to learn from; displacements in pixels."""
 
     runs: tuple[tuple[int, ...], ...]
     parallaxes: tuple[float, ...]
@@ -64,7 +46,7 @@ class Moving:
 
     @property
     def parallax(self) -> float:
-        """Median parallax between successive frames that were kept [px]; NaN where none were."""
+        """Median parallax between successive frames [px]."""
         return float(np.median(self.parallaxes)) if self.parallaxes else math.nan
 
 
@@ -74,7 +56,7 @@ _NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Matrix
 ) -> Motion:
-    """Measure the motion between two grey frames of a camera."""
+    """Measure the motion between two grey frames."""
     attempts = (track(first, second) for track in (track_corners, track_matched))
     same = (
         attempt
@@ -93,10 +75,9 @@ def motion_between(
 
 
 def turn_ways(ways: Tracks, K: Matrix) -> Positions:
-    """Displacements due to the small rotation of the camera that explains most of them.
+    """Find the displacements due to the small rotation that explains most of them.
 
-    The flow of a rotation w does not depend on depth (Longuet-Higgins and Prazdny 1980); w is
-    fitted by least absolute differences, since near points move differently.
+    The flow of a rotation does not depend on depth (Longuet-Higgins and Prazdny 1980).
     """
     x = (ways.start[:, 0] - K[0, 2]) / K[0, 0]
     y = (ways.start[:, 1] - K[1, 2]) / K[1, 1]
@@ -120,7 +101,7 @@ def find_moving(
     *,
     least: float,
 ) -> Moving:
-    """Keep frames that moved at least ``least`` [px] in the median from the last one kept."""
+    """Keep frames that moved at least ``least`` [px] from the last one kept."""
     runs: list[list[int]] = []
     parallaxes: list[float] = []
     still, largest = 0, 0.0
@@ -148,7 +129,7 @@ def find_moving(
 
 
 def stride_for(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
-    """Choose the frames between neighbours that give enough parallax, at a width of 640."""
+    """Choose the frames between neighbours that give enough parallax."""
     if not parallax > 0:
         return 1
     wanted = enough * width / 640

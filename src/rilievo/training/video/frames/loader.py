@@ -1,8 +1,4 @@
-"""Batches of a run, each of which depends on the seed and its own number alone.
-
-So a killed run resumes with the batches that it would have seen, whatever the number of threads.
-Threads suffice: Pillow and the compiled kernels release the GIL.
-"""
+"""Batches of a run, each of which depends on the seed and its own number alone."""
 
 import itertools
 from collections import deque
@@ -21,7 +17,7 @@ from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, OneViews, augmented, collate
 
 AHEAD = 2
-"""Number of batches that are prefetched while one is used."""
+"""Number of prefetched batches."""
 
 
 def batches(
@@ -35,21 +31,10 @@ def batches(
     augmentation: VideoAugmentation | None = None,
     device: torch.device | str = "cpu",
 ) -> Generator[Batch, None, None]:
-    """Yield batches without end, numbered through all epochs.
+    """Yield batches without end, numbered from ``start_step`` through all epochs.
 
-    Every epoch goes through all targets in an order of its own; a remainder that does not fill a
-    batch is left out.
-
-    Args:
-        frames: Targets to draw from.
-        seed: Seed of the run.
-        batch_size: Targets per batch.
-        start_step: Number of the first batch.
-        stride: Difference between the numbers of successive batches: the number of processes, each
-            of which starts at its own rank.
-        workers: Threads that prefetch batches; 0 makes each batch when it is requested.
-        augmentation: Augmentation of samples; None for no changes.
-        device: Device of the tensors.
+    ``stride`` is the number of processes, each of which starts at its rank; ``workers`` are
+    threads.
     """
     if len(frames) < batch_size:
         raise InputError(
@@ -77,7 +62,6 @@ def batches(
 def _numbered(
     draw: Callable[[int, int], OneViews], size: int, start: int, stride: int, workers: int
 ) -> Generator[tuple[int, list[OneViews]], None, None]:
-    """Yield the number and the targets of each batch, prefetched by threads if there are any."""
     if not workers:
         for step in itertools.count(start, stride):
             yield step, [draw(step, slot) for slot in range(size)]
@@ -95,5 +79,4 @@ def _numbered(
 
 @lru_cache(maxsize=4)
 def _order(count: int, seed: int, epoch: int) -> Indices:
-    """Order in which an epoch sees the targets."""
     return np.random.default_rng([seed, epoch]).permutation(count)

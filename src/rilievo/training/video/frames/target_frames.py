@@ -1,4 +1,4 @@
-"""Targets of a run with their sources, ready to train on."""
+"""Targets of a run with their sources."""
 
 import copy
 import hashlib
@@ -25,12 +25,8 @@ class OpenClip:
     """Clip whose frames are open.
 
     Attributes:
-        sequence: Clip as it is on disk.
-        frames: Frames at the training size.
-        K: Intrinsics at that size [px].
-        valid: Pixels that count; None where all do.
-        shift: Shift to the other camera of a stereo pair along x, in the depth's unit; None
-            without.
+        K: Intrinsics at the training size [px].
+        shift: Shift to the other camera of a stereo pair along x, in the depth's unit.
         stride: Frames between neighbours.
     """
 
@@ -44,31 +40,22 @@ class OpenClip:
 
 @frozen
 class TargetMaps(ABC):
-    """Maps that are added to targets, under names that the losses take.
-
-    Attributes:
-        names: Names of the maps.
-    """
+    """Maps of targets, under names that the losses take."""
 
     names: tuple[str, ...]
 
     @abstractmethod
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Return the maps of a target by their names."""
+        """Return the maps of a target."""
 
     def over(self, earlier: "TargetMaps") -> "TargetMaps":
-        """Return these maps where earlier ones of the same names were added."""
+        """Join these maps to earlier ones of the same names."""
         return self
 
 
 @frozen
 class StoredMaps(TargetMaps):
-    """Maps of targets in a file.
-
-    Attributes:
-        path: File of an array of half precision, one entry for each place.
-        places: Index of each target in it.
-    """
+    """Maps of targets in a file of half precision."""
 
     path: Path
     places: Mapping[FramePlace, int]
@@ -81,23 +68,23 @@ class StoredMaps(TargetMaps):
         return stored[index].astype(np.float32)
 
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Return the maps of a target by their names."""
+        """Return the maps of a target by name."""
         return dict(zip(self.names, self.of(place).reshape(-1, *size), strict=True))
 
 
 @frozen
 class CornerMaps(TargetMaps):
-    """Depth of the triangulated corners of targets, 0 elsewhere.
+    """Depth of triangulated corners, 0 elsewhere.
 
     Attributes:
-        corners: Corners of each target: x [px], y [px], depth up to a factor.
+        corners: x [px], y [px], depth up to a factor.
     """
 
     corners: Mapping[FramePlace, Points]
     names: tuple[str, ...] = ("corners",)
 
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Return the map of a target; none where no target has corners."""
+        """Return the map of a target."""
         if not self.corners:
             return {}
         depth = np.zeros(size, np.float32)
@@ -107,7 +94,7 @@ class CornerMaps(TargetMaps):
         return {self.names[0]: depth}
 
     def over(self, earlier: TargetMaps) -> "CornerMaps":
-        """Return these corners, and those of before where a target has no newer ones."""
+        """Join these corners to those of other targets."""
         assert isinstance(earlier, CornerMaps), "maps of one name are of one kind"
         return replace(self, corners={**earlier.corners, **self.corners})
 
@@ -119,10 +106,7 @@ def stored_maps(
     places: Iterable[FramePlace],
     make: Callable[[], np.ndarray],
 ) -> StoredMaps:
-    """Make and store the maps of targets, unless a file holds them already.
-
-    The key names all that they depend on; another one gets another file.
-    """
+    """Make and store maps, unless a file of the same key has them."""
     path = folder / f"{names[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         made = make()
@@ -135,13 +119,7 @@ def stored_maps(
 
 
 class VideoTargetFrames:
-    """Targets of a run; after pickling to another process, that process opens the files itself.
-
-    Attributes:
-        targets: Targets with the places of their sources.
-        ids: Ids of the targets: the sequence and the name of the frame.
-        additions: Maps that were added to the targets.
-    """
+    """Targets of a run; files are opened anew where they are unpickled."""
 
     def __init__(
         self,
@@ -161,11 +139,11 @@ class VideoTargetFrames:
 
     @property
     def size(self) -> Size:
-        """(height, width) at which the frames are trained on."""
+        """(height, width) of training."""
         return self._sequences[0].frames.size
 
     def following_poses(self) -> "VideoTargetFrames":
-        """Return the targets with the motion of poses in place of a pose network's."""
+        """Return the targets with motion from poses, not from a pose network."""
         changed = copy.copy(self)
         changed._follows_poses = True
         return changed
@@ -173,13 +151,7 @@ class VideoTargetFrames:
     def with_motion(
         self, motions: Mapping[tuple[FramePlace, FramePlace], Transform], *maps: TargetMaps
     ) -> "VideoTargetFrames":
-        """Return the targets whose motion to all sources is given, which then takes no other.
-
-        Args:
-            motions: ``source_T_target`` by the places of target and source; those that were given
-                before stay where there are no newer ones.
-            *maps: Maps to add, as ``with_maps`` takes them.
-        """
+        """Return the targets that have motion to all sources, with more maps."""
         all_motions = {**(self._given or {}), **motions}
         changed = self.at(
             [
@@ -192,7 +164,7 @@ class VideoTargetFrames:
         return changed.with_maps(*maps)
 
     def with_maps(self, *maps: TargetMaps) -> "VideoTargetFrames":
-        """Return the targets with more maps to learn from, over those of the same names."""
+        """Return the targets with more maps."""
         changed, additions = (
             copy.copy(self),
             {addition.names: addition for addition in self.additions},
@@ -218,19 +190,15 @@ class VideoTargetFrames:
         return changed
 
     def frame_of(self, place: FramePlace) -> Pixels:
-        """Return a frame of a target or a source.
-
-        Raises:
-            InputError: If it is broken.
-        """
+        """Return a frame; raises ``InputError`` if it is broken."""
         return self._sequences[place.sequence].frames.frame(place.frame)
 
     def stride_of(self, place: FramePlace) -> int:
-        """Return the number of frames between a target and its neighbours."""
+        """Return the number of frames between neighbours."""
         return self._sequences[place.sequence].stride
 
     def K_of(self, target: Target) -> Matrix:
-        """Return the intrinsics of a target at the training size [px]."""
+        """Return the intrinsics of a target [px]."""
         return self._sequences[target.place.sequence].K
 
     def views_of(self, index: int) -> OneViews:
@@ -262,11 +230,7 @@ class VideoTargetFrames:
         )
 
     def truth_of(self, index: int) -> VideoTruth:
-        """Return the true depth and motion of a target, as far as they are known.
-
-        Raises:
-            InputError: If true depth exists and is broken.
-        """
+        """Return the true depth and motion of a target."""
         target = self.targets[index]
         sequence = self._sequences[target.place.sequence].sequence
         is_straight = sequence.camera.lens is None
@@ -284,7 +248,6 @@ class VideoTargetFrames:
     def _given_motion(
         self, target: Target, motions: Sequence[Transform | None]
     ) -> tuple[Motion | None, ...]:
-        """Motion that takes the place of the pose network's; None where that network is asked."""
         if self._given is not None:
             pairs = [self._given[target.place, source] for source in target.sources]
             return tuple(transform.astype(np.float32) for transform in pairs)
@@ -296,7 +259,6 @@ class VideoTargetFrames:
         )
 
     def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:
-        """Motion to each source, from the baseline or the poses; None where it is not known."""
         clip = self._sequences[target.place.sequence].sequence
         return tuple(
             self._to_other_eye(target)
@@ -318,14 +280,9 @@ class VideoFrames:
     """Frames that a run trains on and is validated with.
 
     Attributes:
-        training: Targets to train on.
-        held_out: Targets to validate with: stretches of every sequence, or those of a list; may be
-            empty.
-        whole: All targets in the order of time, those between the others among them.
-        offsets: Offsets of the sources of every target; 0 is the other camera of a stereo pair.
-        sequences: Sequences in order.
-        notes: Notes for the user, one line each.
-        left_out: Counts of the frames that are no targets to train on, with reasons.
+        whole: All targets in the order of time.
+        offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
+        left_out: Counts of other frames, with reasons.
     """
 
     training: VideoTargetFrames

@@ -1,7 +1,4 @@
-"""Targets of a run with their sources, some of them held out.
-
-True depth that is stored beside frames.
-"""
+"""Targets of a run with their sources, and true depth beside frames."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
@@ -23,22 +20,15 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Field
 
 OTHER_EYE = 0
-"""Offset of the frame that the other camera of a stereo pair took at the same time."""
+"""Offset of the frame of the other camera of a stereo pair."""
 
 _GAP, _GAP_SHARE = 5, 1 / 20
-"""Frames between those that are trained on and several held-out stretches, and the largest share of
-a short sequence that they are."""
+"""Frames between training and several held-out stretches, and their largest share."""
 _SHORTEST = 3
-"""Smallest number of targets in one of several held-out stretches."""
 
 
 class FramePlace(NamedTuple):
-    """Place of a frame in a run.
-
-    Attributes:
-        sequence: Index of the sequence in the list of sequences.
-        frame: Index of the frame in that sequence.
-    """
+    """Indices of a sequence and of a frame in it."""
 
     sequence: int
     frame: int
@@ -46,12 +36,7 @@ class FramePlace(NamedTuple):
 
 @frozen
 class Target:
-    """Frame to learn the depth of.
-
-    Attributes:
-        place: Place of the frame.
-        sources: Places of its sources, in the order of the offsets.
-    """
+    """Frame to learn the depth of, with its sources."""
 
     place: FramePlace
     sources: tuple[FramePlace, ...]
@@ -68,13 +53,7 @@ class Target:
 
 @frozen
 class Found:
-    """Targets of one sequence.
-
-    Attributes:
-        targets: Targets in the order of time, or of the list.
-        listed_out: Targets that a list holds out; None without such a list.
-        lonely: Number of frames that lack a source.
-    """
+    """Targets of one sequence; ``lonely`` is the number of frames that lack a source."""
 
     targets: tuple[Target, ...]
     listed_out: tuple[Target, ...] | None = None
@@ -82,7 +61,7 @@ class Found:
 
     @property
     def every(self) -> tuple[Target, ...]:
-        """All targets, those that a list holds out too."""
+        """All targets."""
         return (*self.targets, *(self.listed_out or ()))
 
 
@@ -91,12 +70,8 @@ class Parted:
     """Targets of a run, split for training and validation.
 
     Attributes:
-        training: Targets to train on.
-        held_out: Targets to validate with.
-        between: Number of targets that are neither, since they share frames with held-out ones or
-            are next to them.
-        short: Number of sequences that are too short for all stretches, so that their end alone is
-            held out.
+        between: Number of targets next to held-out ones, which are neither.
+        short: Number of sequences too short for all stretches.
     """
 
     training: tuple[Target, ...]
@@ -106,23 +81,18 @@ class Parted:
 
 
 class Neighbours:
-    """Index of the sequences of a run, which finds the sources of a frame."""
+    """Index of sequences, which finds the sources of a frame."""
 
     def __init__(
         self, sequences: Sequence[Clip], runs: Mapping[int, Sequence[Sequence[int]]]
     ) -> None:
-        """Index the sequences.
-
-        Args:
-            sequences: Sequences of the run.
-            runs: Indices of consecutive frames of each sequence, by its place.
-        """
+        """Index sequences with their runs of consecutive frames."""
         self._sequences, self._runs = sequences, runs
         self._places = {sequence.id: place for place, sequence in enumerate(sequences)}
         self._by_number: dict[int, dict[int, int]] = {}
 
     def find(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
-        """Find the targets of one sequence: every frame that has all its sources, or a list's."""
+        """Find the targets of one sequence."""
         listed = self._sequences[sequence].listed
         if listed is None:
             return self._of_runs(sequence, offsets, stride)
@@ -165,7 +135,6 @@ class Neighbours:
     def _target(
         self, sequence: int, frame: int, near: Mapping[int, FramePlace | None]
     ) -> Target | None:
-        """Return the target of a frame; None if it lacks one of its neighbours by offset."""
         sources = [
             self._other_eye(sequence, frame) if offset == OTHER_EYE else place
             for offset, place in near.items()
@@ -186,7 +155,6 @@ class Neighbours:
         return self._numbered(self._places[eye.sequence], number)
 
     def _indices(self, sequence: int) -> dict[int, int]:
-        """Index of each frame by its number."""
         if sequence not in self._by_number:
             numbers = self._sequences[sequence].numbers
             self._by_number[sequence] = {number: index for index, number in enumerate(numbers)}
@@ -194,17 +162,11 @@ class Neighbours:
 
 
 def part(frames: Sequence[Found], share: float, stretches: int = 1) -> Parted:
-    """Split targets into those to train on and those held out: stretches of every sequence.
+    """Split targets into those to train on and those held out: a share of every sequence.
 
-    No frame of a held-out target is used in training: targets in between are neither. With several
-    stretches, no frame next to a held-out target is used either: it looks nearly the same. Of
-    sequences too short for a share of their own, whole ones are held out, as many as the share
-    requires. If nothing would be left to train on, nothing is held out.
-
-    Args:
-        frames: Targets of each sequence.
-        share: Share of the targets to hold out, for sequences without a list of held-out ones.
-        stretches: Number of stretches of a sequence: 1 for its end, 2 for its middle and its end.
+    ``stretches`` is 1 for its end, 2 for its middle and its end. No frame of a held-out target, or
+    with several stretches next to one, is used in training. Of short sequences, whole ones are held
+    out.
     """
     training: list[Target] = []
     held_out: list[Target] = []
@@ -242,7 +204,6 @@ def part(frames: Sequence[Found], share: float, stretches: int = 1) -> Parted:
 
 
 def _stretches(length: int, count: int, stretches: int) -> list[int]:
-    """Indices of ``count`` of ``length`` targets in stretches, the last of which is the end."""
     sizes = [(count + number) // stretches for number in range(stretches)]
     ends = [
         round((number + 1) / stretches * length + (size / 2 if number + 1 < stretches else 0))
@@ -254,10 +215,6 @@ def _stretches(length: int, count: int, stretches: int) -> list[int]:
 
 
 def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> set[FramePlace]:
-    """Places of used frames that are at most ``gap`` used frames away from a held-out target.
-
-    Frames that are not used, such as those of a camera that stands still, do not count.
-    """
     used = sorted({place for target in targets for place in target.places})
     rank = {place: index for index, place in enumerate(used)}
     return {
@@ -279,11 +236,7 @@ _STEPS_A_METRE = 1000
 
 
 def depth_beside(frame: Path) -> Field | None:
-    """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it.
-
-    It is looked for in a folder that a ``rilievo.yaml`` describes, such as a rendered clip, in the
-    depth images of 7-Scenes, and in the laser scans of KITTI raw.
-    """
+    """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it."""
     home = frame.parent.parent
     if (home / FILE_NAME).is_file():
         return _of_folder(home, frame.stem)

@@ -1,4 +1,4 @@
-"""Targets with their sources as arrays, random changes of them, and batches of them as tensors."""
+"""Targets as arrays, random changes of them, and batches as tensors."""
 
 from collections.abc import Mapping
 from dataclasses import field, replace
@@ -21,19 +21,13 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 
 @frozen
 class OneViews:
-    """One target frame and its sources, at the training size.
-
-    Frames are bytes, not floats, which take four times the memory and transfer.
+    """One target frame and its sources, at the training size, as bytes.
 
     Attributes:
-        frames: Target, then its sources, as the camera saw them.
-        seen: Frames that the networks see; None where their colours are not changed.
-        pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
-            scales 1 to 3, each made from the one before.
+        seen: Frames whose colours are changed for the networks.
+        pyramid: Target, and sources where they are compared, at scales 1 to 3.
         source_T_target: Known motion of each source; None where it is to be learned.
-        true_motion: Motion of each source by poses or the baseline; None where it is unknown.
-        valid: Pixels of the target that count; None where all do.
-        maps: Maps of the target that its depth is learned from, as ``Views`` has them.
+        true_motion: Motion of each source by poses or the baseline.
     """
 
     id: str
@@ -58,11 +52,7 @@ class Batch:
 
 
 def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
-    """Stack targets with as many sources each.
-
-    Colours go to the device as bytes and become floats there. Where no colours were changed, the
-    networks see the same tensors, not copies.
-    """
+    """Stack targets; colours become floats on the device."""
     first = views[0]
     assert all(view.maps.keys() == first.maps.keys() for view in views), "of one set of frames"
     frames = _floats([view.frames for view in views], device)
@@ -102,7 +92,6 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
 def _floats(
     frames: list[FrameStack], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
-    """Stack the first frames of all samples, the second ones, and so on, in 0..1."""
     stacked = _tensor(np.stack(frames, axis=1), device)
     return tuple(
         frame_stack.permute(0, 3, 1, 2)
@@ -140,7 +129,6 @@ def _valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
 
 
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
-    """Move an array to a device; memory is pinned for a GPU, so that the copy is asynchronous."""
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()
@@ -162,7 +150,7 @@ def augmented(
 
 
 def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
-    """Draw factors around 1 and a rotation of the hue around 0, uniform, in random order."""
+    """Draw a change of colours."""
     spreads = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     brightness, contrast, saturation = (
         float(rng.uniform(max(0.0, 1 - spread), 1 + spread)) for spread in spreads
@@ -177,11 +165,7 @@ def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> Co
 
 
 def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
-    """Mirror the scene of a sample: (x, y, z) becomes (-x, y, z) in every camera.
-
-    The target stays the target, and the other camera of a stereo pair changes sides: known motion M
-    becomes S M S with S = diag(-1, 1, 1, 1), and a baseline changes its sign.
-    """
+    """Mirror a sample: x becomes -x, and motion M becomes S M S with S = diag(-1, 1, 1, 1)."""
     width = views.frames.shape[2]
     K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K
     return replace(

@@ -1,7 +1,4 @@
-"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out.
-
-Frames of a run while they are opened.
-"""
+"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out."""
 
 import itertools
 import math
@@ -51,13 +48,7 @@ _LEAST_PARALLAX = 0.1
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """State that is gathered while frames are opened.
-
-    Attributes:
-        offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
-        source_pyramids: Whether sources are resized to the coarser scales too.
-        runs: Indices of consecutive frames of each sequence, by place.
-    """
+    """State that is gathered while frames are opened."""
 
     data: VideoData
     size: Size
@@ -81,7 +72,7 @@ def training_K(opening: Opening, sequence: Clip) -> Matrix:
 
 
 def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
-    """Return the pixels inside the undistorted frame and above the car's bonnet; None for all."""
+    """Return the undistorted pixels above the car's bonnet; None for all."""
     how = how_straight(sequence)
     if how is None and not sequence.hood:
         return None
@@ -93,7 +84,7 @@ def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
 def said_of_motion(
     sequence: Clip, moving: Moving, stride: int, count: int, width: int
 ) -> list[str]:
-    """Return notes for the user about the motion of a sequence."""
+    """Return notes about motion."""
     name, parallax = printable(sequence.id), moving.parallax * 640 / width
     lines: list[str] = []
     if moving.still or moving.cuts or stride > 1:
@@ -113,7 +104,7 @@ def said_of_motion(
 def parted_frames(
     opening: Opening, opened: Sequence[OpenClip], frames: Sequence[Found]
 ) -> VideoFrames:
-    """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
+    """Leave out unusable targets, hold some out, and note what became of the rest."""
     usable = [_usable(opening, opened, target_set) for target_set in frames]
     parted = part(usable, opening.data.held_out, opening.data.held_out_stretches)
     training = parted.training[: opening.data.limit]
@@ -169,7 +160,6 @@ def _number(short: int, frames: Sequence[Found]) -> str:
 
 
 def _usable(opening: Opening, opened: Sequence[OpenClip], sequence: Found) -> Found:
-    """Targets whose frames are intact and, where poses are followed, have a pose."""
 
     def good(target: Target) -> bool:
         if not gone_free(target, opening.gone):
@@ -192,7 +182,6 @@ def _usable(opening: Opening, opened: Sequence[OpenClip], sequence: Found) -> Fo
 def _nothing(
     opening: Opening, opened: Sequence[OpenClip], sequences: Sequence[Found]
 ) -> InputError:
-    """Error that explains why there is no target at all."""
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
     rest = sum(len(run) for item in moving for run in item.runs)
@@ -219,7 +208,6 @@ def _nothing(
 
 
 _NAMED = 10
-"""Number of broken frames that are named; more are only counted."""
 
 
 def open_frames(
@@ -231,10 +219,10 @@ def open_frames(
     progress: Progress | None = None,
     source_pyramids: bool = False,
 ) -> VideoFrames:
-    """Open the frames of a run.
+    """Open the frames of a run; notes count what is left out.
 
-    Sequences without a list are read once: frames that hardly moved are skipped, scene cuts split
-    them, and the stride comes from the motion. Frames that are left out are counted in the notes.
+    Frames that hardly moved are skipped, scene cuts split sequences, and the stride comes from the
+    motion.
     """
     opening = Opening(
         data=data,
@@ -272,7 +260,7 @@ def open_frames(
 
 
 def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the offsets of the sources in time, and of the other camera of a stereo pair."""
+    """Return the offsets of all sources."""
     temporal = offsets if data.temporal else ()
     return (*temporal, OTHER_EYE) if data.stereo else temporal
 
@@ -286,7 +274,6 @@ def _is_measured(sequence: Clip, data: VideoData) -> bool:
 def _store(
     opening: Opening, place: int, sequence: Clip, needed: Sequence[int] | None
 ) -> FrameStore:
-    """Decode the frames of a sequence, and note those that are broken."""
     store = open_store(
         sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
     )
@@ -298,7 +285,6 @@ def _store(
 
 
 def _needed(frames: Sequence[Found], sequence: int) -> list[int]:
-    """Indices of the frames of a sequence that are a target or a source of any target."""
     return sorted(
         {
             place.frame
@@ -311,7 +297,6 @@ def _needed(frames: Sequence[Found], sequence: int) -> list[int]:
 
 
 def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
-    """Add the numbers and poses of frames to a video; other sequences stay as they are."""
     if sequence.video is None or frames is None:
         return sequence
     names = tuple(Path(f"{index:06d}") for index in range(frames.count))
@@ -320,7 +305,6 @@ def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
 
 
 def _look(opening: Opening, place: int, sequence: Clip, frames: FrameStore | None) -> int:
-    """Find the runs of consecutive frames of a sequence and return its stride."""
     user_stride = opening.data.stride or sequence.stride
     if frames is None or not _is_measured(sequence, opening.data):
         opening.runs[place] = _unbroken(sequence.numbers)
@@ -335,7 +319,6 @@ def _look(opening: Opening, place: int, sequence: Clip, frames: FrameStore | Non
 
 
 def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
-    """Measure the motion of a sequence, or read it from the cache if it was measured before."""
     K, least = training_K(opening, sequence), opening.data.least_motion
     path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
     remembered = _remembered(path, sequence)
@@ -362,7 +345,6 @@ def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
 
 
 def _remembered(path: Path, sequence: Clip) -> Moving | None:
-    """Read the stored motion; None where there is none, or it is of other frames."""
     try:
         moving = from_json(Moving, read_text(path))
     except (InputError, NotThisRecord):
@@ -375,7 +357,6 @@ def _remembered(path: Path, sequence: Clip) -> Moving | None:
 
 
 def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
-    """Group the indices of frames whose numbers are consecutive."""
     runs: list[list[int]] = []
     for index, number in enumerate(numbers):
         if not index or number != numbers[index - 1] + 1:

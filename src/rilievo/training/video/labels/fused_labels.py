@@ -1,8 +1,4 @@
-"""Labels of the targets: depth of a fused surface, from a folder of ``rilievo fuse --teach``.
-
-They are checked, brought to the training size and stored in half precision beside the decoded
-frames.
-"""
+"""Labels of the targets, from a folder of ``rilievo fuse --teach``."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,16 +21,14 @@ from rilievo.training.video.frames.target_frames import VideoFrames, VideoTarget
 from rilievo.training.video.frames.targets import FramePlace
 
 _MOST_APART = 0.05
-"""Relative difference of focal lengths up to which labels and frames are of one camera."""
 _LARGEST = 6e4
-"""Limit of half precision, a little below."""
 
 
 def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
-    """Give the training targets the labels of a folder.
+    """Give the training targets labels.
 
     Raises:
-        InputError: If the folder cannot be used, or is of other frames or of another camera.
+        InputError: If the folder is of other frames or of another camera.
     """
     training, record = frames.training, read_labels_record(labels)
     size = training.size
@@ -62,7 +56,6 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
 
 
 def _names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
-    """Name of each training target, as labels have it."""
     targets = frames.training.targets
     if len({target.place.sequence for target in targets}) > 1:
         raise InputError(

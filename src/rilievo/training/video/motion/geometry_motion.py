@@ -1,8 +1,6 @@
 """Motion by geometry in place of a pose network, for the whole of a run.
 
-The first motions come from the depth that the run starts from, or from a stronger model. They are
-estimated again with the depth learned so far. Each estimate is stored in the run's folder, so that
-a resumed run goes on with the same.
+Each estimate is stored in the run's folder, so that a resumed run goes on with the same.
 """
 
 import math
@@ -50,13 +48,10 @@ from rilievo.training.video.prior import fov_notes, model_depths, network_depths
 from rilievo.training.video.video_learner import VideoLearner
 
 _FEWEST = 8
-"""Smallest number of targets that a run begins with."""
 _FEW_JUDGES = 5
-"""Number of held-out targets below which their verdict is said to be weak."""
 _MOST_JUDGES = 32
-"""Largest number of held-out targets: more of them change the verdict little, and take time."""
 _A_MINUTE, _TOGETHER = 100, 50
-"""Targets for each minute of the run, and the length of the blocks that are chosen of more."""
+"""Targets for each minute of the run, and the length of blocks."""
 
 _WHY = {
     "turning": (
@@ -69,19 +64,12 @@ _WHY = {
     ),
     "odd": ("the motion is far longer or shorter than usual", ""),
 }
-"""Reasons to leave targets out, and what is added where they leave too few."""
+"""Reasons to leave targets out, and what is added where too few remain."""
 
 
 @frozen
 class JudgedDepth:
-    """Depth learned so far, judged on the held-out targets.
-
-    Attributes:
-        frames: Frames whose held-out targets have the motions that follow from this depth, each in
-            the scale of its own depth.
-        error: Mean error at triangulated corners.
-        errors: Error of each target that judges.
-    """
+    """Depth learned so far, with motions that follow from it and errors at corners."""
 
     frames: VideoFrames
     error: float
@@ -89,11 +77,7 @@ class JudgedDepth:
 
 
 class GeometryMotion:
-    """Estimates motion by geometry for the frames of a run.
-
-    Attributes:
-        notes: Notes for the user, one line each.
-    """
+    """Estimator of motion by geometry for the frames of a run."""
 
     def __init__(
         self, config: VideoConfig, run: Path, cache: Path, *, learner: VideoLearner, fabric: Any
@@ -105,7 +89,7 @@ class GeometryMotion:
         self._corners: Corners = {}
 
     def begin(self, frames: VideoFrames) -> VideoFrames:
-        """Return the frames whose motion can be trusted, with their first motion and prior depth.
+        """Return the frames whose motion can be trusted, with motion and prior depth.
 
         Raises:
             InputError: If motion is found for too few frames.
@@ -123,7 +107,7 @@ class GeometryMotion:
         )
 
     def taught(self, frames: VideoFrames) -> VideoTargetFrames:
-        """Return the training targets whose motion can be trusted, for a pose network to learn.
+        """Return the training targets whose motion a pose network can learn.
 
         Raises:
             InputError: If motion is found for too few of them.
@@ -132,7 +116,6 @@ class GeometryMotion:
             return self._begun(FIRST, self._affordable(frames.training))
 
     def _affordable(self, training: VideoTargetFrames) -> VideoTargetFrames:
-        """Targets whose motion can be estimated in the time of the run."""
         most = round(_A_MINUTE * (self._config.minutes or 0))
         if not most or len(training) <= most:
             return training
@@ -146,16 +129,13 @@ class GeometryMotion:
         return chosen
 
     def restore(self, frames: VideoFrames, step: int) -> VideoFrames:
-        """Return the frames with the last motions that were estimated up to a step."""
+        """Return the frames with the last motions up to a step."""
         steps = sorted(int(path.stem) for path in (self._run / FOLDER).glob("[0-9]*.npz"))
         before = [number for number in steps if 0 < number <= step]
         return _with(frames, self._path(before[-1])) if before else frames
 
     def again(self, frames: VideoFrames, step: int) -> VideoFrames:
-        """Return the frames with motions by the depth learned so far.
-
-        Pairs whose motion cannot be trusted any more keep the one before.
-        """
+        """Return the frames with motions by learned depth, where these can be trusted."""
         if self._fabric.is_global_zero:
             training = frames.training
             corner_motions = find_over_windows(training, self._learned(training), self._progress)
@@ -165,7 +145,7 @@ class GeometryMotion:
         return _with(frames, self._path(step))
 
     def on_held_out(self, frames: VideoFrames) -> JudgedDepth:
-        """Judge the depth learned so far on the held-out targets."""
+        """Judge learned depth on the held-out targets."""
         held_out, judging = frames.held_out, judges(frames.held_out, self._corners)
         pair_motions = find_motions(held_out, self._learned(held_out))
         motions = {pair: motion.source_T_target for pair, motion in pair_motions.items()}
@@ -174,15 +154,10 @@ class GeometryMotion:
         return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
 
     def judging(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
-        """Places of the held-out targets that judge, in the order of their errors."""
+        """Places of the held-out targets that judge."""
         return tuple(target.place for target in judges(frames.held_out, self._corners).targets)
 
     def _corners_of(self, whole: VideoTargetFrames, held_out: VideoTargetFrames) -> Corners:
-        """Corners that judge the run.
-
-        Raises:
-            InputError: If no held-out target has enough of them.
-        """
         folder = self._run / FOLDER
         corners = read_corners(folder)
         if corners or not len(held_out):
@@ -249,7 +224,6 @@ class GeometryMotion:
         return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
 
     def _middle(self, part: VideoTargetFrames) -> float:
-        """Median depth of the network that the run starts from, over some targets."""
         medians = [float(np.median(depth)) for depth in self._learned(part.some(16))]
         return float(np.median(medians))
 
@@ -274,7 +248,6 @@ class GeometryMotion:
 
 
 def _with(frames: VideoFrames, path: Path) -> VideoFrames:
-    """Give the targets newer motions and corners."""
     newer = read_estimate(path)
     training = frames.training.with_motion(newer.motions, CornerMaps(corners=newer.corners))
     return replace(frames, training=training)
@@ -290,7 +263,6 @@ def _nothing_judges(part: VideoTargetFrames) -> InputError:
 
 
 def _too_few(part: VideoTargetFrames, judged: Judged, count: int, least: int) -> InputError:
-    """Error that says what kind of footage this is, and what would help."""
     kind = max(_WHY, key=lambda each: judged.left_out[each])
     left_out = judged.left_out[kind]
     why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"

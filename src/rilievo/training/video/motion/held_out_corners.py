@@ -1,8 +1,6 @@
 """Depth of corners of the held-out targets, which judges a run.
 
-It is found once, with the depth that a run starts from, so that all weights of the run are compared
-with the same. Frames that are trained on, before and after a stretch, help to triangulate: corners
-need the parallax of a whole window, and no network learns from them.
+It is found once, with the depth of the start, so that all weights are compared with the same.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,12 +17,11 @@ from rilievo.training.video.motion.window_motions import WindowTracker
 
 FILE = "held-out-corners.npz"
 _REACH = 7
-"""Strides to either side of a held-out target, in a window of 15 frames."""
+"""Strides to either side, in a window of 15 frames."""
 _FEWEST = 10
-"""Smallest number of corners that judge a target."""
 
 Corners = Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
-"""Corners of targets: x [px], y [px] and depth up to one factor for each target."""
+"""Corners of targets: x [px], y [px] and depth up to a factor."""
 
 
 def find_corners(
@@ -32,13 +29,7 @@ def find_corners(
     held_out: VideoTargetFrames,
     depths: Callable[[VideoTargetFrames], Iterable[AnyPlane]],
 ) -> Corners:
-    """Triangulate corners of the held-out targets over windows of the frames around them.
-
-    Args:
-        whole: All targets in the order of time.
-        held_out: Those to judge by.
-        depths: Depth of the targets that it is given, in units that are about the same for all.
-    """
+    """Triangulate corners of the held-out targets over windows of all targets."""
     around = whole.at(_around(whole, held_out))
     tracker = WindowTracker(around)
     for target, depth in zip(around.targets, depths(around), strict=True):
@@ -53,13 +44,12 @@ def find_corners(
 
 
 def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
-    """Return the held-out targets that have enough corners to judge by."""
+    """Return the held-out targets with enough corners."""
     counts = [len(corners.get(target.place, ())) for target in held_out.targets]
     return held_out.at([index for index, count in enumerate(counts) if count >= _FEWEST])
 
 
 def _around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
-    """Indices of the targets within half a window of a held-out one."""
     near = {
         (target.place.sequence, target.place.frame + shift)
         for target in held_out.targets
@@ -70,22 +60,19 @@ def _around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
 
 
 def write_corners(run: Path, corners: Corners) -> None:
-    """Store corners in the folder of a run's motions."""
+    """Store corners."""
     write_estimate(run / FILE, Estimate(motions={}, corners=corners))
 
 
 def read_corners(run: Path) -> Corners:
-    """Read what ``write_corners`` wrote; empty where there is no file."""
+    """Read stored corners; empty without a file."""
     return read_estimate(run / FILE).corners if (run / FILE).is_file() else {}
 
 
 def corner_errors(
     held_out: VideoTargetFrames, depths: Iterable[AnyPlane], corners: Corners
 ) -> tuple[float, ...]:
-    """Mean relative error of depth at the corners of each target.
-
-    Depth is up to a factor for each target; an error counts as 1 at most.
-    """
+    """Mean relative error of depth, up to a factor, at the corners of each target; 1 at most."""
     return tuple(
         _error(depth, corners[target.place])
         for target, depth in zip(held_out.targets, depths, strict=True)

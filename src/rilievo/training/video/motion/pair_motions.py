@@ -1,4 +1,4 @@
-"""Motion between targets and their sources by geometry: found, judged, stored, at one scale."""
+"""Motion between targets and their sources by geometry."""
 
 import itertools
 import math
@@ -29,22 +29,18 @@ from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.motion.window_motions import WindowMotion, Windows, WindowTracker
 
 _SHORTEST, _LONGEST = 0.1, 5.0
-"""Limits of the length of a motion, as shares of the median length."""
+"""Limits of the length of a motion, as shares of the median."""
 
 _STEADY = 10.0
-"""Largest standard error of a direction [degrees] that training follows; less than what a
-trajectory takes, since depth learns from every error."""
+"""Largest standard error of a direction [degrees]."""
 
 _SHARED_ERROR = 0.05
-"""Relative error of triangulated depth that both sources share, as on the edges of objects: 0.02 to
-0.08 in 7-Scenes' kitchen and in rendered rooms."""
+"""Relative error that both sources share, of 0.02 to 0.08 in real and rendered rooms."""
 
 _WINDOW_ERROR = 0.04
-"""The same of depth over windows, that all chains share: 0.01 to 0.07 in 7-Scenes' kitchen and in
-seven rendered clips, 0.04 in the middle."""
+"""The same over windows, of 0.01 to 0.07."""
 
 _LEAST_PARALLAX = 1.0
-"""Smallest median parallax [px] of the points of a target whose motion over windows is taken."""
 
 Pair = tuple[FramePlace, FramePlace]
 """Places of a target and of its source."""
@@ -54,16 +50,16 @@ Motions = Mapping[Pair, Transform]
 """``source_T_target`` by the places of target and source."""
 FOLDER = "motions"
 FIRST = "training"
-"""Name of the file of the first estimate for the training targets; later ones have their step."""
+"""Name of the file of the first estimate."""
 
 
 @frozen
 class Estimate:
-    """Motion of targets by geometry, as a file of a run holds it.
+    """Motion of targets by geometry.
 
     Attributes:
-        corners: Triangulated corners of targets: x [px], y [px] and depth up to one factor each.
-        trust: Factor in 0..1 of the weight with which the corners teach.
+        corners: x [px], y [px] and depth up to one factor a target.
+        trust: Factor in 0..1 of the weight of corners.
     """
 
     motions: Motions
@@ -73,12 +69,11 @@ class Estimate:
 
 @frozen
 class Judged(Estimate):
-    """Motion of the targets whose motion to every source can be trusted.
+    """Motion that can be trusted, and why other targets are left out.
 
     Attributes:
-        left_out: Numbers of the others: "lost" where too few corners agree on a motion (blank
-            walls, blur, or much that moves by itself), "turning" where the camera turns or stands,
-            "odd" where the motion is far longer or shorter than the median.
+        left_out: Numbers: "lost" (few corners agree), "turning" (no travel), "odd" (an unusual
+            length).
     """
 
     left_out: Counter[str]
@@ -91,10 +86,7 @@ def find_motions(
 ) -> dict[Pair, PairMotion]:
     """Estimate the motion from each target to each of its sources.
 
-    Args:
-        frames: Targets.
-        depths: Depth of each target in order, in units that are about the same for all.
-        progress: Called with the number of targets that are done, and their total.
+    ``depths`` are in units that are about the same.
     """
     motions: dict[Pair, PairMotion] = {}
     for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
@@ -109,12 +101,7 @@ def find_motions(
 
 @frozen
 class EstimatedMotion:
-    """Motion of targets before it is judged.
-
-    Attributes:
-        pairs: Motion of each target and source by themselves.
-        windows: Motion of targets over windows.
-    """
+    """Motion by pairs and over windows, before it is judged."""
 
     pairs: Mapping[Pair, PairMotion]
     windows: Windows
@@ -125,13 +112,7 @@ def find_over_windows(
     depths: Iterable[AnyPlane],
     progress: Callable[[int, int], None] | None = None,
 ) -> EstimatedMotion:
-    """Estimate the motion from each target to each of its sources, by pairs and over windows.
-
-    Args:
-        frames: Targets.
-        depths: Depth of each target in order, in units that are about the same for all.
-        progress: Called with the number of targets that are done, and their total.
-    """
+    """Estimate motion by pairs and over windows."""
     tracker = WindowTracker(frames)
 
     def passed_on() -> Iterator[AnyPlane]:
@@ -144,7 +125,7 @@ def find_over_windows(
 
 
 def corner_error(motions: Iterable[PairMotion]) -> float:
-    """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
+    """Mean error of depth at triangulated corners; NaN without any."""
     pairs = [pair for pair in motions if pair.judges]
     corners = sum(pair.judges for pair in pairs)
     errors = sum(pair.depth_error * pair.judges for pair in pairs)
@@ -154,10 +135,7 @@ def corner_error(motions: Iterable[PairMotion]) -> float:
 def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) -> float:
     """Factor in 0..1 of the weight of corners: the share by which they err less than given depth.
 
-    Two sources triangulate a corner with motions of their own. Their difference and the error that
-    they share (``_SHARED_ERROR``) make the error e of triangulation. Given depth differs from it by
-    errors of both, so that its own is √(d² - e²), where d is ``corner_error``; the factor is
-    1 - e / √(d² - e²). It is 1 where no corner is seen twice.
+    Given depth errs by √(d² - e²), e the error of triangulation and d ``corner_error``.
     """
     errors = [np.zeros(0)]
     for target in targets:
@@ -176,17 +154,13 @@ def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) 
 
 
 def _share(e: float, d: float) -> float:
-    """Share by which corners that err by e do so less than depth that differs from them by d."""
     return max(0.0, 1 - e / math.sqrt(d**2 - e**2)) if e < d else 0.0
 
 
 def judge(
     targets: Sequence[Target], found: Mapping[Pair, PairMotion], windows: Windows | None = None
 ) -> Judged:
-    """Keep the targets whose motions can be trusted, at one scale along each sequence.
-
-    Motion over windows takes the place of that of pairs where it is known.
-    """
+    """Keep the targets whose motions can be trusted, at one scale along each sequence."""
     over = {} if windows is None else windows.targets
     lengths = [_length(item) for item in found.values() if item.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
@@ -219,7 +193,6 @@ def judge(
 def _trust(
     targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
 ) -> float:
-    """Factor of the weight of corners, by chains of a clip where it has several."""
     if windows is None or not math.isfinite(windows.error + windows.given_error):
         return corner_trust(targets, motions)
     return _share(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
@@ -231,10 +204,6 @@ def _over_window(
     window: WindowMotion | None,
     middle: float,
 ) -> dict[Pair, Transform] | None:
-    """Motion of a target over windows; None where it cannot be trusted.
-
-    A source at the end of the clip, outside of windows, has the motion of the pair.
-    """
     if window is None or window.parallax < _LEAST_PARALLAX:
         return None
     motions: dict[Pair, Transform] = {}
@@ -251,7 +220,6 @@ def _over_window(
 
 
 def _merged(points: Sequence[Triangulated]) -> Points:
-    """Corners of one target from all its sources; more parallax weighs more."""
     every = np.concatenate([source.places for source in points])
     logs = np.log(np.concatenate([source.depth for source in points]))
     weights = np.concatenate([source.parallax for source in points]) ** 2
@@ -265,8 +233,7 @@ def _merged(points: Sequence[Triangulated]) -> Points:
 def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
     """Bring motions to one scale along each sequence.
 
-    The depth of each target has a scale of its own, and so has its motion. Where two targets are
-    sources of each other, both motions have the same length, which gives the ratio of their scales.
+    Where two targets are sources of each other, both motions have the same length.
     """
     later = {target: source for target, source in motions if source > target}
     begins = sorted(set(later) - {source for target, source in later.items() if source in later})
@@ -290,7 +257,6 @@ def _longer(motion: Transform, factor: float) -> Transform:
 
 
 def _step(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
-    """Log factor of the later target's motion over that of the earlier one; NaN if unknown."""
     there, back = motions.get((earlier, later)), motions.get((later, earlier))
     if there is None or back is None:
         return math.nan
@@ -299,7 +265,6 @@ def _step(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
 
 
 def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
-    """Reason to leave a target out; empty without one."""
     if not all(pair.known for pair in pairs):
         return "lost"
     if not all(pair.travels and pair.direction_error < _STEADY for pair in pairs):
@@ -316,13 +281,13 @@ def _length(motion: PairMotion) -> float:
 
 
 def latest_motions(run: Path) -> Motions:
-    """Read the last estimate for the training targets; empty where there is none."""
+    """Read the last estimate for the training targets."""
     paths = sorted((run / FOLDER).glob("[0-9]*.npz")) or [run / FOLDER / f"{FIRST}.npz"]
     return read_estimate(paths[-1]).motions if paths[-1].is_file() else {}
 
 
 def write_estimate(path: Path, estimate: Estimate) -> None:
-    """Write motions and corners by the places of their frames."""
+    """Write motions and corners."""
     make_folder(path.parent)
     corners = estimate.corners
     places = np.array([[*target, *source] for target, source in estimate.motions], np.int64)

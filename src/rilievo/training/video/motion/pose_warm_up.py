@@ -1,7 +1,6 @@
-"""First steps of a pose network: it learns the motions that geometry finds, depth frozen.
+"""First steps of a pose network, on motions by geometry, with depth frozen.
 
-A pose network from random weights ruins good depth before it tells turns from translations. These
-steps need no photometric loss, and are a small part of a run.
+A pose network from random weights ruins good depth before it tells turns from translations.
 """
 
 import math
@@ -22,13 +21,12 @@ from rilievo.training.video.frames.video_batches import Batch
 from rilievo.training.video.video_learner import VideoLearner
 
 _RATE = 1e-3
-"""Learning rate of the first step; it falls along half a cosine."""
 
 
 def warm_up_pose(
     learner: VideoLearner, frames: VideoTargetFrames, config: VideoConfig, fabric: Any
 ) -> None:
-    """Fit the pose network to the known motions of the targets, in ``pose_warm_up`` steps."""
+    """Fit the pose network to the known motions of the targets."""
     device, networks = fabric.device, learner.networks.to(fabric.device)
     assert networks.pose is not None, "the motion of the run is not known"
     networks.eval()
@@ -58,7 +56,6 @@ def warm_up_pose(
 
 
 def _difference(learner: VideoLearner, batch: Batch) -> Scalar:
-    """Mean angle between rotations, plus the parallax of the difference at the median depth."""
     views = batch.views
     motions = learner.networks(views.target_seen, views.sources_seen).source_T_target
     middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)

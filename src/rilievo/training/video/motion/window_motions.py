@@ -1,9 +1,7 @@
-"""Motion of targets, with depth of their corners, over windows of frames in place of pairs.
+"""Motion of targets, with depth of their corners, over windows of frames.
 
-Sources lie a stride away from their target, so that a clip falls apart into as many chains of
-frames as the stride is long. Each chain is a clip of its own: points that are followed through it
-have many times the parallax of a pair. Frames beside each other belong to different chains, and
-tell by how much the depth of their common points errs.
+Sources lie a stride away, so that a clip falls apart into chains. Frames beside each other, of
+different chains, tell by how much depth errs.
 """
 
 import itertools
@@ -26,42 +24,27 @@ from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 
 _FOLLOWING = Tracking(corners=800, quality=0.005, apart=4, comes_back=0.3)
-"""Twice the corners that trajectories follow, for frames of training have half the size: directions
-of motion in 7-Scenes' kitchen and in four rendered clips were 3.8 to 11.8 degrees off with 800
-corners, and 2.6 to 12.7 with 400."""
+"""Twice the corners of trajectories: directions in five clips were up to 11.8 degrees off, and 12.7
+with half as many."""
 _SURE = 0.1
-"""Largest standard error of the log depth of a point that is used."""
+"""Largest standard error of log depth of a point."""
 _FEWEST = 20
-"""Smallest number of such points in a frame whose motion is used."""
 _SAME = 1.0
 """Largest distance between the same point in two chains [px]."""
 _FEWEST_SAME = 10
-"""Smallest number of such points that two frames are compared by."""
 _BESIDE = 3
-"""Largest number of frames between two that are compared."""
 
 
 @frozen
 class WindowMotion:
-    """Motion of one target.
-
-    Attributes:
-        motions: ``source_T_target`` by the places of sources, in the unit of the chain; those that
-            are not in the chain are missing.
-        parallax: Median displacement of points that the rotation does not explain, to the source
-            where it is the least [px].
-        points: Depth of points of the target.
-    """
+    """Motion of one target, in the unit of its chain; ``parallax`` is in pixels."""
 
     motions: Mapping[FramePlace, Transform]
     parallax: float
     points: PointDepths
 
     def unit_of(self, points: Triangulated) -> float:
-        """Factor from the unit of triangulated corners of the target to that of the chain.
-
-        NaN where too few of them are among the target's points.
-        """
+        """Factor from the unit of triangulated corners to that of the chain."""
         if not len(points.depth):
             return math.nan
         nearest = _nearest(points.places, self.points.places)
@@ -75,10 +58,8 @@ class Windows:
     """Motion of targets over windows.
 
     Attributes:
-        targets: Motion by the places of targets; those with too few points are missing.
-        error: Mean relative error of the depth of their points, up to a factor for each target,
-            by chains that know nothing of each other; NaN where there is one chain alone.
-        given_error: The same of given depth against these points.
+        error: Mean relative error of depth by chains that know nothing of each other.
+        given_error: The same of given depth.
     """
 
     targets: Mapping[FramePlace, WindowMotion]
@@ -88,15 +69,13 @@ class Windows:
 
 @dataclass(slots=True)
 class _Chain:
-    """Targets a stride apart, in the order of time."""
-
     K: Matrix
     tracker: ClipTracker
     targets: list[Target] = field(default_factory=list)
 
 
 class WindowTracker:
-    """Follows points through the chains of targets; targets come in the order of time."""
+    """Tracker of points through the chains of targets."""
 
     def __init__(self, frames: VideoTargetFrames) -> None:
         self._frames = frames
@@ -104,11 +83,7 @@ class WindowTracker:
         self._open: dict[FramePlace, _Chain] = {}
 
     def add(self, target: Target, depth: AnyPlane) -> None:
-        """Add the next target, with its depth.
-
-        Raises:
-            MissingExtraError: If OpenCV is not installed.
-        """
+        """Add the next target; raises ``MissingExtraError`` without OpenCV."""
         if any(source.sequence != target.place.sequence for source in target.sources):
             return
         before = [source for source in target.sources if source < target.place]
@@ -122,7 +97,7 @@ class WindowTracker:
         self._open[target.place] = chain
 
     def windows(self) -> Windows:
-        """Return the motion of all targets so far."""
+        """Return the motion of all targets."""
         motions: dict[FramePlace, WindowMotion] = {}
         chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
@@ -150,7 +125,6 @@ class WindowTracker:
     def _errors(
         self, one: FramePlace, other: FramePlace, motions: Mapping[FramePlace, WindowMotion]
     ) -> list[float]:
-        """Relative differences of depth at points that two frames of different chains share."""
         if one.sequence != other.sequence:
             return []
         frames = [grey(self._frames.frame_of(place)) for place in (one, other)]
@@ -162,8 +136,6 @@ class WindowTracker:
 
 
 class _Nearest(NamedTuple):
-    """Nearest of some positions for each of others: its index, and how far it is [px]."""
-
     index: Indices
     apart: Values
 
@@ -174,7 +146,6 @@ def _nearest(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
 
 
 def _targets(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
-    """Motion of the targets of one chain that have enough points."""
     places = {target.place: index for index, target in enumerate(chain.targets)}
     motions = {}
     for index, target in enumerate(chain.targets):
@@ -205,7 +176,6 @@ def _chosen(points: PointDepths) -> PointDepths:
 
 
 def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
-    """Median displacement by the translation alone [px]."""
     rays = rays_at(points.places, K) @ motion[:3, :3].T
     moved = rays * points.depth[:, None] + motion[:3, 3]
     ends, starts = (vectors[:, :2] / np.maximum(vectors[:, 2:], 1e-6) for vectors in (moved, rays))
@@ -213,7 +183,6 @@ def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
 
 
 def _spread(ratio: Values) -> Float64[np.ndarray, "m"]:
-    """Relative differences by their ratio, up to a factor, at most 1; none for too few."""
     ratios = ratio[np.isfinite(ratio)]
     if len(ratios) < _FEWEST_SAME:
         return np.zeros(0)
