@@ -1,10 +1,6 @@
-"""Losses of a model's answer by the kind of its depth, over the valid pixels of each image.
+"""Losses of a model's answer by the kind of its depth; each ignores what the kind leaves open.
 
-Each ignores what the kind leaves open. Depth up to scale is compared as its logarithm less the mean
-of the image. Affine depth and affine inverse depth are compared as R. Ranftl et al., "Towards
-Robust Monocular Depth Estimation" (TPAMI 2022) do, each side less its median and over its mean
-absolute deviation. Both add their gradients at four scales. Metric depth has the scale-invariant
-loss of D. Eigen et al. (NIPS 2014) in AdaBins' form, which keeps the scale.
+Affine kinds are compared as in R. Ranftl et al. (TPAMI 2022).
 """
 
 import torch
@@ -16,27 +12,22 @@ from rilievo.training.tensors import Maps, Masks, PerImage, Scalar
 from rilievo.types import DepthKind
 
 SCALES = 4
-"""Sizes at which gradients are compared: 1, 1/2, 1/4 and 1/8."""
 LEAST_DEVIATION = 1e-2
-"""Least mean absolute deviation of a prediction, relative to its mean: a flat prediction at the
-beginning of training would have an infinite gradient."""
+"""Least mean absolute deviation of a prediction, relative to its mean."""
 _FINE = 2  # sizes at which edges of measured depth are wrong
 _GRADIENTS = 0.5  # weight of the gradients, as of MiDaS
 _LEAST = 1e-6
 
 
 def target_of(kind: DepthKind, depth: Maps) -> Maps:
-    """Truth in the space of an answer: inverse depth [1/m] of affine inverse depth, else depth [m].
-
-    Zero, for unknown, stays zero.
-    """
+    """Return inverse depth [1/m] for affine inverse depth, else depth [m]; 0 where unknown."""
     if kind is not DepthKind.AFFINE_INVERSE:
         return depth
     return torch.where(depth > 0, 1 / depth.clamp(min=_LEAST), torch.zeros_like(depth))
 
 
 def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Scalar:
-    """Loss of a batch whose target is in the space of the answer; zero without a valid pixel.
+    """Compute the loss of a batch against a target in the answer's space; 0 without a valid pixel.
 
     >>> depth = torch.rand(1, 8, 8) + 1
     >>> answer_loss(DepthKind.UP_TO_SCALE, 3 * depth, depth, depth > 0) < 1e-5
@@ -53,10 +44,7 @@ def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) ->
 
 
 def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Maps:
-    """Predicted minus target, without what the kind leaves open; zero where pixels are not valid.
-
-    Metric depth and depth up to scale are compared as logarithms.
-    """
+    """Subtract the target; metric depth and depth up to scale are compared as logarithms."""
     if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         size = mean_of(predicted.detach().abs(), valid).clamp(min=_LEAST)[:, None, None]
         ours = normalised(predicted / size, valid, LEAST_DEVIATION)
@@ -74,7 +62,7 @@ def centred_error(
     true: Maps,
     valid: Masks,
 ) -> Maps:
-    """Predicted minus true, minus its mean over the image's valid pixels; zero elsewhere."""
+    """Subtract the truth and the mean error of the image."""
     error = torch.where(valid, predicted - true, 0.0)
     return torch.where(valid, error - mean_of(error, valid)[:, None, None], 0.0)
 
@@ -86,11 +74,7 @@ def gradient_error(
     scales: int,
     exact: Bool[Tensor, "b"] | None = None,
 ) -> PerImage:
-    """Mean |difference| of horizontal neighbours plus that of vertical ones, summed over scales.
-
-    A pair counts if both pixels are valid; each scale takes every second pixel of the last one. Of
-    images that are not ``exact``, if given, the two finest scales do not count.
-    """
+    """Sum the mean |difference| of valid neighbours; the two finest scales only where ``exact``."""
     total = torch.zeros_like(error[:, 0, 0])
     for scale in range(scales):
         across = (error[:, :, 1:] - error[:, :, :-1]).abs()
@@ -103,10 +87,7 @@ def gradient_error(
 
 
 def normalised(values: Maps, valid: Masks, least: float) -> Maps:
-    """Subtract the median of each image's valid pixels; divide by the mean absolute deviation.
-
-    ``least`` bounds the deviation from below.
-    """
+    """Subtract the median; divide by the mean absolute deviation, at least ``least``."""
     numbers = values.masked_fill(~valid, torch.nan).flatten(1)
     median = numbers.nanmedian(dim=1).values.nan_to_num()[:, None, None]
     off = torch.where(valid, values - median, torch.zeros_like(values))
@@ -114,6 +95,6 @@ def normalised(values: Maps, valid: Masks, least: float) -> Maps:
 
 
 def mean_of(values: Maps, valid: Masks) -> PerImage:
-    """Mean over the valid pixels of each image; zero where there are none."""
+    """Average the valid pixels of each image; 0 without any."""
     count = valid.sum(dim=(1, 2)).clamp(min=1)
     return (values * valid).sum(dim=(1, 2)) / count

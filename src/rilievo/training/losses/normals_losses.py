@@ -16,24 +16,15 @@ def angular_loss(
     true: Normals,
     valid: Masks,
 ) -> Scalar:
-    """Mean angle [rad] between directions of any length and unit normals, over the valid pixels.
+    """Mean angle [rad] over the valid pixels; raises ``InputError`` without any.
 
-    Angles below 0.8° and above 179.2° count as these, without a gradient.
-
-    Raises:
-        InputError: If no pixel is valid.
+    Angles below 0.8° and above 179.2° have no gradient.
     """
     return _angles(predicted, true, valid).mean()
 
 
 def normals_mse_loss(predicted: Normals, true: Normals, valid: Masks) -> Scalar:
-    """Mean squared difference of components, over the three of each valid pixel.
-
-    Of unit vectors it is 2/3 (1 - cos θ) in the mean.
-
-    Raises:
-        InputError: If no pixel is valid.
-    """
+    """Mean squared difference of components; raises ``InputError`` without a valid pixel."""
     check_valid(valid)
     return (predicted - true).permute(0, 2, 3, 1)[valid].square().mean()
 
@@ -44,15 +35,9 @@ def angular_von_mises_fisher_loss(
     true: Normals,
     valid: Masks,
 ) -> Scalar:
-    """Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1), θ as in ``angular_loss``, κ a positive number.
+    """Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1), with κ positive (G. Bae et al., ICCV 2021).
 
-    The uncertainty-aware angular loss: the negative log-likelihood of the angular von Mises-Fisher
-    distribution, without its constant.
-    G. Bae, I. Budvytis, R. Cipolla, "Estimating and Exploiting the Aleatoric Uncertainty in Surface
-    Normal Estimation", ICCV 2021.
-
-    Raises:
-        InputError: If no pixel is valid.
+    Raises ``InputError`` without a valid pixel.
     """
     angles, concentration = _angles(predicted, true, valid), kappa[valid]
     likelihood = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))

@@ -1,11 +1,7 @@
 """Photometric error of two images, and warping of one to the camera of the other.
 
-Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP
-2004, in the form of C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation",
-ICCV 2019: windows of 3×3 equally weighted pixels, the image reflected at its border.
-
-One target is compared with many images, so its statistics are computed once. The gradient is
-written by hand, because autograd would keep about twenty images where five are enough.
+SSIM is over 3×3 equally weighted pixels, as in C. Godard et al. (ICCV 2019). Its gradient by hand
+keeps five images, where autograd keeps twenty.
 """
 
 from typing import Any
@@ -30,14 +26,7 @@ PUBLISHED_EPSILON = 1e-7
 
 @frozen
 class TargetImage:
-    """An image and its statistics for SSIM, which do not depend on the image compared with it.
-
-    Attributes:
-        image: Colours in 0..1.
-        twice: Twice the sum s over each window.
-        power: s² + C1.
-        variance: 9 Σ y² - s² + C2.
-    """
+    """An image in 0..1 with 2s, s² + C1 and 9 Σ y² - s² + C2, s the sum over each window."""
 
     image: Channels
     twice: Channels
@@ -55,11 +44,7 @@ def target_of(image: Channels) -> TargetImage:
 
 
 def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.85) -> Maps:
-    """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|, the mean over colours, in 0..1.
-
-    Differentiable once, by ``image``, whose colours are in 0..1. With ``ssim`` 0 SSIM is not
-    computed.
-    """
+    """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|; differentiable by ``image``."""
     if ssim == 0:
         return (image - target.image).abs().mean(dim=1)
     error: Tensor = _PhotometricError.apply(
@@ -69,7 +54,7 @@ def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.8
 
 
 def window_sum(x: Channels) -> Channels:
-    """Sum over 3×3 pixels, the image reflected at its border (the border itself once)."""
+    """Sum over 3×3 pixels, the image reflected at its border."""
     for dim in (2, 3):
         total, last = _neighbours(x, dim), x.shape[dim] - 1
         torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
@@ -79,7 +64,7 @@ def window_sum(x: Channels) -> Channels:
 
 
 def window_spread(x: Channels) -> Channels:
-    """The adjoint of ``window_sum``: the sum, at a pixel, over all windows that contain it."""
+    """Apply the adjoint of ``window_sum``."""
     for dim in (3, 2):
         total, last = _neighbours(x, dim), x.shape[dim] - 1
         total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
@@ -92,7 +77,6 @@ def window_spread(x: Channels) -> Channels:
 
 
 def _neighbours(x: Channels, dim: int) -> Channels:
-    """Sum of both neighbours along ``dim``; the first and the last place are left unset."""
     total = torch.empty_like(x)
     inner = x.shape[dim] - 2
     torch.add(x.narrow(dim, 0, inner), x.narrow(dim, 2, inner), out=total.narrow(dim, 1, inner))
@@ -100,9 +84,7 @@ def _neighbours(x: Channels, dim: int) -> Channels:
 
 
 class _PhotometricError(Function):
-    """Photometric error with a gradient written by hand.
-
-    A CPU takes one image at a time, since three colours of one fit into its cache.
+    """Photometric error; a CPU takes an image at a time, whose colours fit into its cache.
 
     With X and Y the sums over a window, A1 = 2XY + C1, A2 = 18 Σxy - 2XY + C2, B1 = X² + Y² + C1
     and B2 = 9 Σx² - X² + 9 Σy² - Y² + C2, SSIM is A1 A2 / (B1 B2).
@@ -163,7 +145,6 @@ def _parts(image: Tensor) -> list[slice]:
 def _similarity(
     x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
 ) -> Tensor:
-    """SSIM per colour; its derivatives by X, 9 Σx² and 18 Σxy go to ``slopes`` if not empty."""
     X = window_sum(x)
     covariance = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
     spread = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)
@@ -187,9 +168,8 @@ class Warped:
     """A source frame, resampled where it sees the target's points.
 
     Attributes:
-        image: Source resampled at the target's pixels; beyond its border, the border's colours.
         pixels: Coordinates (u, v) of the target's points in the source [px].
-        depth: Depth of the points in the source's camera; not positive behind it.
+        depth: Depth in the source's camera; not positive behind it.
     """
 
     image: Channels
@@ -198,7 +178,7 @@ class Warped:
 
     @property
     def in_front(self) -> Masks:
-        """Points that the source's camera could see, inside its image or not."""
+        """Points in front of the source's camera."""
         return self.depth > LEAST_DEPTH
 
     @property
@@ -218,12 +198,7 @@ def warp(
     align_corners: bool = True,
     in_front: bool = True,
 ) -> Warped:
-    """Warp a source frame to the target's camera, by the depth of the target's pixels.
-
-    Intrinsics of both are ``K`` at this size [px]. With ``in_front``, points behind the source's
-    camera are distinguished by ``Warped.in_front``; without, they are mirrored into its image as
-    the published program does. ``align_corners`` is that of ``VideoLosses``.
-    """
+    """Warp a source frame to the target's camera, by the depth of the target's pixels."""
     epsilon = None if in_front else PUBLISHED_EPSILON
     projection = seen_from(depth, K, source_T_target, epsilon=epsilon)
     pixels = projection[:, :2]
@@ -237,11 +212,7 @@ def sample_image(
     *,
     align_corners: bool = True,
 ) -> Channels:
-    """Sample colours bilinearly at (u, v) [px]; beyond the border, those of the border.
-
-    If ``align_corners`` is False, the centres of the first and last pixel are mistaken for the
-    image's edges: points move away from its middle, by half a pixel at the border.
-    """
+    """Sample colours bilinearly at (u, v) [px]; beyond the border, those of the border."""
     height, width = image.shape[-2:]
     scale = torch.tensor([[[2 / (width - 1)]], [[2 / (height - 1)]]], dtype=pixels.dtype)
     grid = torch.addcmul(pixels.new_tensor(-1), pixels, scale.to(pixels.device))

@@ -1,12 +1,4 @@
-"""Losses of depth for supervised training, over the valid pixels of a batch.
-
-The scale-invariant loss and that of gradients are Probe3D's: M. El Banani et al., "Probing the 3D
-Awareness of Visual Foundation Models", CVPR 2024, with ten times the former (D. Eigen et al., NIPS
-2014, in the form of S. F. Bhat et al., "AdaBins", CVPR 2021) plus half the latter at four scales.
-
-All take predicted and true depth [m] and a mask; truth is read only where the mask is set. They
-raise ``InputError`` if no pixel is valid.
-"""
+"""Losses of predicted and true depth [m]; ``InputError`` without a valid pixel."""
 
 from collections.abc import Callable
 from functools import cache
@@ -20,8 +12,8 @@ from rilievo.plugins import load_outside
 from rilievo.training.tensors import Maps, Masks, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]
-"""Axes of the gradient loss: rows and columns ("head"), or the batch ("old": an error in the
-program behind the paper's numbers; zero for batches of one or two)."""
+"""Axes of the gradient loss: rows and columns ("head"), or the batch ("old", an error behind the
+paper's numbers)."""
 
 _BERHU_SHARE = 0.2  # of the batch's largest error; errors above it count squared
 _OFFSET = 0.001  # [m] added to depth before its logarithm
@@ -32,13 +24,10 @@ _FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor 
 
 @cache
 def own_loss(place: str) -> Callable[..., Scalar]:
-    """Load a loss of the user's own: a function that returns one number.
-
-    Args:
-        place: ``package.module:NAME`` or ``path/to/file.py:NAME``.
+    """Load a loss of the user's own, ``package.module:NAME`` or ``path/to/file.py:NAME``.
 
     Raises:
-        OptionError: If there is no such function; when called, if it returns something else.
+        OptionError: If there is none, or it returns more than a number.
     """
     function = load_outside(place, "loss")
     if not callable(function):
@@ -72,11 +61,7 @@ def mse_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
 
 
 def berhu_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
-    """Mean of |e| up to c and (e² + c²) / 2c beyond, with c a fifth of the batch's largest |e| [m].
-
-    I. Laina et al., "Deeper Depth Prediction with Fully Convolutional Residual Networks", 3DV
-    2016. The limit c is not differentiated.
-    """
+    """Mean of |e| up to c and (e² + c²) / 2c beyond, c a fifth of the largest |e| (Laina 2016)."""
     error = _errors(predicted, true, valid).abs()
     limit = _BERHU_SHARE * error.detach().max()
     # An exact prediction has limit 0; nothing is beyond it, but 0/0 would spoil the gradient.
@@ -90,10 +75,7 @@ def _errors(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
 
 
 def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
-    """√(mean e² - 0.85 (mean e)²), with e the error of log(depth + 1 mm), over the whole batch.
-
-    The root has no gradient where the prediction is exact; it is taken as zero there.
-    """
+    """√(mean e² - 0.85 (mean e)²), e the error of log(depth + 1 mm) (AdaBins, CVPR 2021)."""
     error = _log_error(predicted, true, valid)[valid]
     square = error.square().mean() - _FORGIVEN * error.mean().square()
     return square.sqrt() if bool(square > 0) else 0 * square
@@ -106,11 +88,7 @@ def log_gradient_loss(
     *,
     form: GradientForm = "head",
 ) -> Scalar:
-    """Sum of |differences| of the log depth error between pixels two apart, over four strides.
-
-    At each stride 1, 2, 4, 6, the sum over pairs of valid pixels along both axes is divided by the
-    number of valid pixels of the batch. A stride without a valid pixel adds nothing.
-    """
+    """Sum mean |differences| of log depth errors between pixels two apart, over four strides."""
     error = _log_error(predicted, true, valid)
     # The old program mistook (batch, 1, rows, columns) for (rows, columns): its first axis was the
     # batch, and its second, the only channel, has no pairs.
@@ -136,7 +114,6 @@ def _differences(values: Maps, masks: Masks, axis: int) -> Scalar:
 
 
 def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
-    """Predicted minus true log depth; zero where there is no ground truth."""
     check_valid(valid)
     one = torch.ones_like(predicted)
     # Replaced before the logarithm: the gradient of an unread log(0) would be NaN.

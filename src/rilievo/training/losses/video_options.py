@@ -24,11 +24,7 @@ class Scales(StrEnum):
 
 @frozen
 class VideoLosses:
-    """Terms of the loss; the first block is Godard et al.'s (2019), the second is off by default.
-
-    Raises:
-        OptionError: If a number is out of range, or two options contradict each other.
-    """
+    """Terms of the loss: those of Godard et al. (2019), then further ones, off by default."""
 
     GROUP: ClassVar[str] = "Losses"
     OFF: ClassVar[Mapping[str, str]] = {
@@ -47,35 +43,32 @@ class VideoLosses:
     automask: bool = True
     """Whether pixels that an unmoved source explains better are left out."""
     scales: Scales = Scales.FULL
-    """Size at which the coarser disparities are compared: all at the finest, or each at its own."""
+    """Size at which coarser disparities are compared: all at the finest, or each at its own."""
     pixel_centres: Annotated[bool, HIDDEN] = True
-    """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel between the centres
-    of border pixels and the image's edges. False multiplies normalised intrinsics by the size, as
-    the published program does."""
+    """Whether coarser sizes of ``native`` keep the half pixel between border pixels' centres and
+    the image's edges."""
     predictive_mask: bool = False
     """Learn a mask of pixels to leave out (Zhou et al. 2017); not with automask."""
     align_corners: Annotated[bool, HIDDEN] = True
-    """Whether the corners of the sampled grid are pixel centres. False repeats the error of the
-    published program with newer versions of torch."""
+    """Whether corners of the sampled grid are pixel centres; False repeats an error of the
+    published program with newer torch."""
     in_front: Annotated[bool, HIDDEN] = True
-    """Whether a point behind a source's camera has the largest error, 1, for that source. False
-    takes the colour where the division puts it, as the published program does."""
+    """Whether a point behind a source's camera has the largest error, 1, for that source."""
 
     consistency: float = 0.0
     """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
     motion_mask: bool = False
     """Let pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
     anchor: float = 0.0
-    """Weight of the difference from the prior's depth, up to one factor an image: the mean of
-    |log depth - log prior|; 0.1 with preset clip."""
+    """Weight of the difference from the prior's depth, up to one factor an image: the mean of |log
+    depth - log prior|; 0.1 with preset clip."""
     corners: Annotated[float, HIDDEN] = 0.0
-    """Weight of the same difference from the depth of tracked corners by triangulation, where that
-    is expected to be right; less where it is hardly better than the prior. 0.5 with preset clip."""
+    """Weight of the same difference from triangulated depth of tracked corners, less where that is
+    hardly better than the prior. 0.5 with preset clip."""
     replay: float = 0.0
-    """Weight of the same difference from the start's own depth on pictures of other places, one for
-    every four targets, so that a run does not forget them; 0 leaves them out, and the
-    check of them. 1 with preset clip, where the start is an embedded model or a run that refined
-    one."""
+    """Weight of the same difference from the start's own depth on pictures of other places, so that
+    a run does not forget them; 0 leaves them out. 1 with preset clip, where the start is an
+    embedded model or a run that refined one."""
     labels: Annotated[float, HIDDEN] = 0.5
     """Weight of the same difference from the labels of --labels, by their own weights."""
     own: Annotated[tuple[str, ...], option(metavar="MODULE:NAME=WEIGHT,...")] = ()
@@ -103,7 +96,7 @@ class VideoLosses:
 
     @property
     def own_weights(self) -> Mapping[str, float]:
-        """Weights of the terms of one's own, by their places."""
+        """Weights of the terms of one's own, by place."""
         weights: dict[str, float] = {}
         for term in self.own:
             place, _, weight = term.rpartition("=")
@@ -120,5 +113,5 @@ class VideoLosses:
 
     @property
     def needs_source_depth(self) -> bool:
-        """Whether the depth network must see the sources too."""
+        """Whether the depth network must see the sources."""
         return self.consistency > 0 or self.motion_mask

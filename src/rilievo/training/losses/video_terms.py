@@ -1,7 +1,4 @@
-"""Terms of the loss on video: one of rilievo's is a function and a row of ``TERMS``.
-
-Inputs of the terms of the loss on video.
-"""
+"""Terms of the loss on video: each is a function and a row of ``TERMS``."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,11 +31,7 @@ from rilievo.training.tensors import (
 
 @frozen
 class SourceAgreement:
-    """Agreement of the depth of the target with that of its sources.
-
-    ``trust`` is a factor of each source's error, in 0..1, detached; ``consistency`` the mean
-    disagreement.
-    """
+    """Agreement of the target's depth with that of its sources; ``trust`` is in 0..1, detached."""
 
     trust: Stack
     consistency: Scalar
@@ -50,11 +43,8 @@ class VideoScene:
 
     Attributes:
         motion: ``source_T_target`` of each source.
-        multiplied: Whether predicted translations are multiplied by mean inverse depth, separately
-            at every scale.
-        masks: Predicted masks of all scales; None without.
-        source_sigmoids: Finest disparity of each source; None where it was not predicted.
-        agreement: Agreement with the depth of the sources; None where no option needs it.
+        multiplied: Whether predicted translations are multiplied by mean inverse depth at every
+            scale.
     """
 
     views: Views
@@ -71,15 +61,12 @@ class VideoScene:
     multiplied: bool = False
 
     def depth(self, sigmoid: Sigmoids, size: Size | None = None) -> Maps:
-        """Depth at a size, by default the finest; inverse depth is interpolated.
-
-        It lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1).
-        """
+        """Return depth at a size, by default the finest."""
         share = resized(sigmoid.to(self.views.target.dtype), size or self.full.size)[:, 0]
         return 1 / (1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * share)
 
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
-        """Motion in the unit of a scale's depth."""
+        """Return motion in the unit of a scale's depth."""
         if not self.multiplied:
             return self.motion
         mean = (1 / depth).mean(dim=(1, 2))
@@ -89,7 +76,7 @@ class VideoScene:
         )
 
     def frames(self, scale: int) -> Frames:
-        """Frames to compare for the disparity of a scale."""
+        """Return the frames that a scale compares."""
         if self.options.scales is Scales.FULL or scale == 0:
             return self.full
         return frames_of(self.views, self.options, self.generator, scale=scale)
@@ -97,13 +84,7 @@ class VideoScene:
 
 @frozen
 class AtScale:
-    """Predictions at one scale, and how well they explain the target.
-
-    Attributes:
-        scale: Number of halvings of the target's size.
-        depth: Depth at the size of the comparison.
-        mask: Predicted mask at that size; None without.
-    """
+    """Predictions at one scale, a number of halvings."""
 
     scale: int
     frames: Frames
@@ -124,30 +105,21 @@ _LEAST_MEAN = 1e-7  # as published; avoids a division by zero if the sigmoid is 
 
 
 def depth_disagreement(view: Warped) -> Maps:
-    """|z - D| / (z + D), in 0..1: the target's points against the source's depth map.
-
-    z is the depth of a target's point in the source's camera, and D that of the source's own depth
-    map at the same pixel. It is zero where the point is not in the source's image. J. Bian et al.,
-    "Unsupervised Scale-consistent Depth and Ego-motion Learning from Monocular Video", NeurIPS
-    2019.
-    """
+    """|z - D| / (z + D), z of the target's points and D of the source (Bian et al., 2019)."""
     D = view.image[:, 0]
     z = torch.where(view.in_view, view.depth, D)
     return (z - D).abs() / (z + D)
 
 
 def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
-    """Mean over the pixels that count; zero if none does."""
+    """Average the pixels that count; 0 if none does."""
     return (disagreement * counted).sum() / counted.sum().clamp(min=1)
 
 
 def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
     """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the sigmoid over its image's mean.
 
-    |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular
-    Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its output to be
-    smooth. Each mean is over its own number of pairs, as in the edge-aware smoothness of C. Godard
-    et al., ICCV 2019.
+    The division (C. Wang et al., CVPR 2018) keeps a network from shrinking its output.
     """
     shape = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
     total = sigmoid.new_zeros(())
@@ -162,10 +134,7 @@ def anchor_loss(
     prior: Maps,
     weights: Maps | None = None,
 ) -> Scalar:
-    """Weighted mean of |log depth - log prior| after the median of each image is taken away.
-
-    The prior is depth in any unit; pixels that are not positive, or weigh nothing, do not count.
-    """
+    """Weighted mean of |log depth - log prior| less the median of each image."""
     counted = torch.ones_like(prior) if weights is None else weights
     counted = torch.where(prior > 0, counted, 0.0)
     apart = depth.log() - prior.clamp(min=1e-6).log()
@@ -185,13 +154,11 @@ class Term:
     """One term of the loss.
 
     Attributes:
-        weight: Field of ``VideoLosses`` with its weight, or that turns it on.
+        weight: Field of ``VideoLosses`` that is its weight or turns it on.
         factor: Factor of that weight; the weight itself of a term of one's own.
-        of_batch: Function that returns its value for a batch, before its weight; None where the
-            batch has nothing for it.
-        of_scale: The same for one scale of disparity; the term is then the mean over scales, and
-            its gradient is computed at once, so that scales do not add memory.
-        lacks: Function that returns what is missing, as the line of an error; None if nothing is.
+        of_batch: Function of its value for a batch, or None.
+        of_scale: The same for one scale; its gradient is computed at once.
+        lacks: Function that returns what is missing.
     """
 
     weight: str = ""
@@ -201,7 +168,7 @@ class Term:
     lacks: Callable[[VideoScene], str | None] = _always
 
     def weight_in(self, options: VideoLosses) -> float:
-        """Weight of the term; 0 where it is off."""
+        """Return the weight of the term; 0 where it is off."""
         if not self.weight:
             return self.factor
         return self.factor * float(getattr(options, self.weight))
@@ -216,7 +183,6 @@ def _smoothness(scene: VideoScene, at: AtScale) -> Tensor:
 
 
 def _mask(scene: VideoScene, at: AtScale) -> Tensor | None:
-    """Cross entropy that keeps a predicted mask from leaving everything out."""
     return None if at.mask is None else F.binary_cross_entropy(at.mask, torch.ones_like(at.mask))
 
 
@@ -225,7 +191,6 @@ def _consistency(scene: VideoScene) -> Tensor | None:
 
 
 def _kept_near(name: str) -> Callable[[VideoScene], Tensor | None]:
-    """Return the term that keeps depth near the map of a name, by the map's weights if any."""
 
     def term(scene: VideoScene) -> Tensor | None:
         maps = scene.views.maps
@@ -251,15 +216,11 @@ TERMS: Mapping[str, Term] = {
     "corners": Term(weight="corners", of_batch=_kept_near("corners")),
     "labels": Term(weight="labels", of_batch=_kept_near("labels")),
 }
-"""Terms by name, under which ``VideoLoss`` has their weighted values."""
 
 
 @cache
 def terms_of(options: VideoLosses) -> Mapping[str, Term]:
-    """Return the table's terms, and those of the user's own by their places.
-
-    A term of one's own is a function as ``Term.of_scale`` has it, or a whole ``Term``.
-    """
+    """Return the table's terms, and the user's own, each like ``Term.of_scale`` or a ``Term``."""
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():
         candidate = load_outside(place, "loss")

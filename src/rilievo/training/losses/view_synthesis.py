@@ -1,8 +1,6 @@
-"""The loss of view synthesis: right depth and motion turn neighbouring frames into the target.
+"""Loss of view synthesis: right depth and motion turn neighbouring frames into the target.
 
-C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019, with later
-additions by others. It is independent of the networks: its input is disparities and motions, its
-output a loss and images for display.
+C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,11 +31,9 @@ from rilievo.training.tensors import Images, Maps, Masks, Scalar, Sigmoids, Stac
 
 
 def immediately(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
-    """Call ``compute(*inputs)``; the result is differentiable once, by ``inputs`` alone.
+    """Call ``compute(*inputs)`` with its gradient by ``inputs``, which saves memory.
 
-    Its gradient is computed in the forward pass, so that the intermediate results of a part of a
-    loss that ends in one number need not stay in memory. Anything else that ``compute`` hands out
-    must be detached, or its graph stays in memory.
+    All else that ``compute`` hands out must be detached.
     """
     if not torch.is_grad_enabled():
         return compute(*inputs)
@@ -69,15 +65,7 @@ class _Immediately(Function):
 
 @frozen
 class VideoLoss:
-    """The loss, its terms, and images for display; only ``total`` has a gradient.
-
-    Attributes:
-        terms: Weighted terms that count, by their name in ``TERMS``.
-        depth: Depth from the finest scale, at the size of the comparison.
-        warped: Each source as the target's camera would see it, at the finest scale.
-        automask: Pixels that warped sources explain better than unmoved ones.
-        warped_error: Photometric error of warped sources, at the finest scale.
-    """
+    """The loss, its weighted terms, and images for display; only ``total`` has a gradient."""
 
     total: Scalar
     terms: Mapping[str, Scalar]
@@ -104,22 +92,9 @@ def video_loss(
 ) -> VideoLoss:
     """Compute the loss of one batch, in the precision of its frames even under autocast.
 
-    Args:
-        views: Target and source frames.
-        sigmoids: Outputs of the depth network for the target, in 0..1, the finest first.
-        source_T_target: Motion of each source, predicted or known.
-        min_depth: Depth that a sigmoid of 1 means.
-        max_depth: Depth that a sigmoid of 0 means.
-        scales: Number of halvings of the target's size of each sigmoid.
-        options: Terms and weights of the loss.
-        generator: Generator of the noise on the errors of unmoved sources, drawn once per size;
-            None for no noise.
-        masks: Factor of each source's error, in 0..1, at the sizes of ``sigmoids``; for the
-            predictive mask.
-        source_sigmoids: Finest output for each source, predicted from that frame; for
-            consistency and the motion mask.
-        multiplied: Whether predicted translations are multiplied by the mean inverse depth,
-            separately at every scale, as the published program does for the pose network 'cnn'.
+    Sigmoids are in 0..1, the finest first: 1 is ``min_depth``, 0 is ``max_depth``. ``masks`` are
+    factors of errors; ``source_sigmoids`` are for consistency. With ``multiplied``, predicted
+    translations are multiplied by mean inverse depth at every scale.
 
     Raises:
         InputError: If an option needs an input that is missing.
@@ -155,7 +130,6 @@ def video_loss(
 
 
 def _sum_up(scene: VideoScene, every: Mapping[str, Term], parts: list["_Found"]) -> VideoLoss:
-    """Add the terms of a batch to the means of those of its scales."""
     total = torch.stack([part.cost for part in parts]).mean()
     terms = {
         name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms
@@ -180,11 +154,6 @@ def _sum_up(scene: VideoScene, every: Mapping[str, Term], parts: list["_Found"])
 
 @frozen
 class _Found:
-    """Cost of one scale, the sum of its weighted terms; all else is detached.
-
-    Only the finest scale keeps its warped sources, to save memory.
-    """
-
     cost: Tensor
     terms: dict[str, Tensor]
     depth: Tensor
@@ -194,10 +163,6 @@ class _Found:
 def _scale(
     scene: VideoScene, every: Mapping[str, Term], place: int, item: tuple[int, Tensor]
 ) -> _Found:
-    """Compute the terms of one scale and their gradient at once, so that scales do not add memory.
-
-    Gradients reach the sigmoid, the mask, the motion and the intrinsics.
-    """
     scale, sigmoid = item
     frames, sources = scene.frames(scale), len(scene.motion)
     outcomes: list[_Found] = []
@@ -247,7 +212,6 @@ def _at_scale(
 
 
 def _agreement(scene: VideoScene) -> SourceAgreement | None:
-    """Compare the depth of the target with that of its sources, where an option asks for it."""
     if not scene.options.needs_source_depth:
         return None
     if scene.source_sigmoids is None:

@@ -1,4 +1,4 @@
-"""Views of a scene, prepared for comparison, and how well sources explain the target."""
+"""Views of a scene, and how well sources explain the target."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -22,32 +22,24 @@ from rilievo.training.tensors import Images, Intrinsics, Maps, Masks, Scalar, St
 
 _NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
 WORST = 1.0
-"""Largest photometric error, given to points that the source cannot have seen."""
+"""Photometric error of points that the source cannot have seen."""
 
 
 @frozen
 class Views:
-    """A batch of target frames, each with the same number of source frames.
+    """A batch of target frames, each with as many source frames, RGB in 0..1.
 
-    Colours are RGB in 0..1. The loss compares frames as the camera saw them; the networks see
-    frames (``target_seen``, ``sources_seen``) whose colours may be changed.
+    Colours may be changed in what networks see (``target_seen``, ``sources_seen``).
 
     Attributes:
-        target: Frames whose depth is learned.
-        sources: Frames of the same scene from elsewhere.
-        target_seen: ``target`` for the networks.
-        pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
-        K: Intrinsics [px] at the size of ``target``.
-        source_T_target: Known motion of each source; None where the pose network predicts it. The
-            unit of its translation [m] becomes that of depth.
-        true_motion: ``source_T_target`` [m] of each source by poses or the baseline, for losses,
-            also where the pose network predicts motion; NaN for targets without poses, None where
-            no target has any.
-        source_pyramids: Pyramid of each source; None unless coarser sizes are compared.
-        valid: Pixels of the target that count; None if all do.
-        maps: Depth of the target in any unit that learned depth is kept near, not positive where
-            it is unknown: ``prior``, of another network; ``corners``, of tracked corners by
-            triangulation; ``labels``, with ``labels_weights`` of each pixel, 0 to 1.
+        pyramid: ``target`` at scales 0 to 3.
+        source_T_target: Known motion of each source [unit of depth]; None where a network predicts
+            it.
+        true_motion: ``source_T_target`` [m] by poses or the baseline in any case; NaN for targets
+            without poses, None where no target has any.
+        valid: Pixels of the target that count.
+        maps: Depth in any unit that learned depth is kept near, not positive where unknown:
+            ``prior``, ``corners``, and ``labels`` with ``labels_weights`` in 0..1.
     """
 
     target: Images
@@ -65,12 +57,7 @@ class Views:
 
 @frozen
 class Frames:
-    """Target and sources at one size.
-
-    Attributes:
-        still: Photometric error of the best unmoved source (or their mean), which a camera without
-            motion would get, with noise of 1e-5. No noise without a generator.
-    """
+    """Target and sources at one size; ``still`` is the error of the best unmoved source."""
 
     target: TargetImage
     sources: tuple[Images, ...]
@@ -85,7 +72,7 @@ class Frames:
         return height, width
 
     def mean(self, error: Maps) -> Scalar:
-        """Mean over the pixels that count; zero if none does."""
+        """Average the pixels that count; 0 if none does."""
         if self.valid is None:
             return error.mean()
         return torch.where(self.valid, error, 0.0).sum() / self.valid.sum().clamp(min=1)
@@ -94,10 +81,7 @@ class Frames:
 def frames_of(
     views: Views, options: VideoLosses, generator: torch.Generator | None, *, scale: int = 0
 ) -> Frames:
-    """Take views at the size of a scale, a number of halvings, from their pyramids.
-
-    The generator is that of the noise on the errors of unmoved sources; None for no noise.
-    """
+    """Take views at a scale; without a generator there is no noise."""
     target, sources = views.target, views.sources
     if scale:
         assert views.source_pyramids is not None, "sources have the sizes that are compared"
@@ -130,7 +114,6 @@ def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:
 
 
 def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
-    """Reduce a mask by a factor; a square of pixels is valid if all its pixels are."""
     if factor == 1:
         return valid
     return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
@@ -141,11 +124,9 @@ class Explanation:
     """Sources warped to the target, and their photometric errors.
 
     Attributes:
-        error: Error that counts: that of the best source (or their mean), weighted by ``trust``;
-            where the automask leaves a pixel out, the constant error of unmoved sources.
+        error: Error that counts; that of unmoved sources where the automask leaves a pixel out.
         warped_error: Error of the best warped source (or their mean), without masks and trust.
         moved: Pixels that warped sources explain better than unmoved ones.
-        images: Each source as the target's camera would see it.
     """
 
     error: Maps
@@ -174,8 +155,7 @@ def explain(
 ) -> Explanation:
     """Warp every source to the target and compare them: minimum reprojection and auto-masking.
 
-    ``masks`` are factors of each source's error, applied before the best one is chosen; ``trust``
-    likewise, detached, after it.
+    ``masks`` are factors of errors before the best one is chosen; ``trust`` after it.
     """
     warped = tuple(
         warp(
