@@ -16,16 +16,15 @@ from rilievo.training.conversion.export_options import ExportOptions
 @frozen(slots=False)
 class _Arguments:
     model: Annotated[str, option(positional=True, metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")]
-    """Model to export, as for 'predict --model'; or an ONNX file of another program, which is
-    copied with rilievo's metadata.
-    """
+    """Model to export, as for 'predict --model'; or another program's ONNX file, which gets
+    rilievo's metadata."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE.onnx")]
     """File to write."""
     options: Annotated[ExportOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a model as an ONNX file that 'predict --model FILE.onnx' accepts."""
+    """Write a model as an ONNX file."""
     request = parse(
         _Arguments,
         arguments,

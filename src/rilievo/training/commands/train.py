@@ -14,11 +14,11 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "a whole network, on photographs with depth, normals or both",
     ),
 }
-"""Function of each kind of training, from its arguments to an exit code, and its summary."""
+"""Function and summary of each kind of training."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network into a run folder; returns 1 when it learned nothing."""
+    """Train a network; returns 1 when it learned nothing."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, (_, summary) in KINDS.items()]

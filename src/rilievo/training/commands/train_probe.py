@@ -29,15 +29,13 @@ if TYPE_CHECKING:
     from rilievo.training.probe.probe_record import TrainingRecord
 
 _SAME = ("epochs", "batch_size", "learning_rate", "seed", "precision")
-"""Fields of a whole network's configuration that count with --start too, besides the data's."""
 _FLIP = "augmentation.flip"
 _TUNED = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
-"""Record with the defaults of a run that begins with a model."""
 
 
 @frozen(slots=False)
 class ProbeArguments:
-    """Options of ``rilievo train probe``: the configuration's, and those of the run."""
+    """Options of ``rilievo train probe``."""
 
     GROUP: ClassVar[str] = "Output"
 
@@ -49,7 +47,7 @@ class ProbeArguments:
 
 @frozen(slots=False)
 class SupervisedArguments(ProbeArguments):
-    """The same options, with the defaults of a whole network."""
+    """Options of ``rilievo train supervised``."""
 
     OTHER_DEFAULTS: ClassVar[Mapping[str, str]] = {
         f"config.{name}": f", {attrgetter(name)(_TUNED):g} with --start"
@@ -66,7 +64,7 @@ class SupervisedArguments(ProbeArguments):
 
 
 def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
-    """Parse the arguments of a command, and complete the configuration that they give."""
+    """Parse arguments, and complete the configuration."""
     alone = name == "probe"
     into = ProbeArguments if alone else SupervisedArguments
     command = f"rilievo train {name}"
@@ -112,11 +110,11 @@ def _train(name: str, arguments: Sequence[str]) -> int:
 
 
 main = partial(_train, "probe")
-"""Train a probe into a run folder; returns 1 when it learned nothing."""
+"""Train a probe; returns 1 when it learned nothing."""
 
 
 def main_supervised(arguments: Sequence[str]) -> int:
-    """Train a whole network into a run folder; returns 1 when it learned nothing."""
+    """Train a whole network; returns 1 when it learned nothing."""
     request, own = read("supervised", arguments)
     assert isinstance(request, SupervisedArguments), "the record of this command"
     config = tuning_config(request, arguments)
@@ -153,7 +151,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
 
 
 def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
-    """Configuration of a run that begins with a model; None without one.
+    """Return the configuration of a run that begins with a model; None without one.
 
     Raises:
         OptionError: If an option has no effect with a start, or without one.
@@ -180,7 +178,6 @@ def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> Tun
 
 
 def _plan(config: ProbeConfig) -> tuple[str, ...]:
-    """Describe what a whole network would learn from, and see whether there is such a network."""
     from rilievo.training.probe.probe_frames import first_target, open_frames
 
     frames, blueprint = open_frames(config), config.blueprint

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from rilievo.training.video.video_records import VideoRecord
 
 _LISTED = 5
-"""Sequences, and notes on them, that a dry run prints."""
 
 
 @frozen(slots=False)
 class Arguments:
-    """Options of ``rilievo train video``: the configuration's, and those of the run."""
+    """Options of ``rilievo train video``."""
 
     GROUP: ClassVar[str] = "Output"
 
@@ -47,7 +46,7 @@ class Arguments:
 
 
 def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
-    """Parse the command's arguments, and complete the configuration that they give."""
+    """Parse arguments, and complete the configuration."""
     request = parse(
         Arguments,
         arguments,
@@ -62,7 +61,7 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a depth network on videos into a run folder; returns 1 when it did not learn."""
+    """Train on videos; returns 1 when nothing was learned."""
     request, config = read(arguments)
     # Before torch is imported, which takes seconds: most slips are in the paths.
     footage = list_sequences(config.data)
@@ -100,7 +99,6 @@ def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
 
 
 def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
-    """Print the disk and memory that the run would take, and the memory that is free."""
     height, width = config.blueprint.size
     lines, frames = [], sum(len(clip.files) for clip in footage)
     if frames:
@@ -122,7 +120,6 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
 
 
 def _in_words(sequence: Clip) -> str:
-    """Facts of a sequence before its frames are decoded."""
     height, width = sequence.shape
     kind = "a video" if sequence.video is not None else f"{len(sequence.files):,} frames"
     camera, listed = sequence.camera.camera, sequence.listed
