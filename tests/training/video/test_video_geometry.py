@@ -218,9 +218,12 @@ def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
 
 
 def test_a_model_whose_depth_has_a_shift_is_no_prior(walls: Path, tmp_path: Path) -> None:
+    """It is refused before frames are decoded, which takes minutes."""
+    options = replace(CPU, cache=str(tmp_path / "cache"))
     with pytest.raises(ModelError, match="metric or up to scale"):
-        train_video(clip_config(walls, prior="wall_depths:load_shifted"), tmp_path / "run", CPU)
+        train_video(clip_config(walls, prior="wall_depths:load_shifted"), tmp_path / "run", options)
     assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_geometry_needs_depth_to_begin_with(walls: Path) -> None:

@@ -9,12 +9,10 @@ import torch
 from rilievo.data.clips.motion.focal_check import CornerPair, better_focal_factor
 from rilievo.data.clips.motion.pair_motion import TRACKING
 from rilievo.data.clips.motion.tracks import grey, track_corners
-from rilievo.depth_map import DepthKind
-from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import horizontal_fov
-from rilievo.io.files.limits import printable
 from rilievo.messages import Note
-from rilievo.models import load_model
+from rilievo.models.base import Model
 from rilievo.shapes import Field
 from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import as_input
@@ -39,17 +37,24 @@ def network_depths(
         yield from depths.cpu().numpy()
 
 
-def model_depths(name: str, frames: VideoTargetFrames) -> Iterator[Field]:
-    """Yield the depth of each target by any model."""
-    model = load_model(name)
-    if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
-        raise ModelError(
-            f"{printable(name)}: its depth is {model.card.kind}, and motion needs depth that is "
-            "metric or up to scale; see 'rilievo models'"
-        )
-    for target in frames.targets:
-        depth = model(frames.frame_of(target.place)).depth
-        yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
+@frozen
+class Prior:
+    """Source of the depth that motion by geometry begins with.
+
+    Attributes:
+        key: Text that tells one source from another.
+        model: Model; None for the network that the run starts from.
+    """
+
+    key: str
+    model: Model | None = None
+
+    def depths(self, frames: VideoTargetFrames) -> Iterator[Field]:
+        """Yield the depth of each target by the model, in its own unit."""
+        assert self.model is not None, "the network's depth is that of ``network_depths``"
+        for target in frames.targets:
+            depth = self.model(frames.frame_of(target.place)).depth
+            yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
 
 
 def stored_prior(

@@ -5,15 +5,21 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
-from rilievo.errors import OptionError, RilievoError, needing
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import check_memory
 from rilievo.io.json_record import to_json
+from rilievo.messages import Note
+from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.plugins import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
@@ -31,9 +37,14 @@ from rilievo.training.video.config.video_config import VideoConfig, VideoRunOpti
 from rilievo.training.video.config.video_presets import EMBEDDED_START
 from rilievo.training.video.frames.video_frames import VideoFrames, all_offsets, open_frames
 from rilievo.training.video.labels.fused_labels import with_labels
-from rilievo.training.video.motion.geometry_motion import GeometryMotion
+from rilievo.training.video.motion.geometry_motion import (
+    FEWEST,
+    TARGETS_A_MINUTE,
+    GeometryMotion,
+)
 from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.motion.pose_warm_up import warm_up_pose
+from rilievo.training.video.prior import Prior
 from rilievo.training.video.step_memory import LESS, step_bytes, step_in_words
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_records import VideoRecord, video_folder
@@ -111,8 +122,10 @@ def _prepared(
             read_labels_record(Path(config.labels))
     if fabric.device.type == "cpu":
         check_memory(step_bytes(config), step_in_words(config), LESS)
-    learner = VideoLearner(_networks(config, run, frames), config)
+    learner = VideoLearner(_networks(config, run, frames), config).to(fabric.device)
     cache = run / CACHE if options.cache is None else Path(options.cache)
+    by_geometry = config.blueprint.pose is PoseKind.GEOMETRY
+    prior = _open_prior(config) if by_geometry or _warms_up(config, run) else None
     if frames is None:
         # The first process decodes them, and the others find the cache.
         with fabric.rank_zero_first():
@@ -125,9 +138,16 @@ def _prepared(
                 source_pyramids=config.losses.scales is Scales.NATIVE,
             )
     geometry = None
-    if config.blueprint.pose is PoseKind.GEOMETRY:
-        geometry = GeometryMotion(config, run, cache, learner=learner, fabric=fabric)
-    for add in _additions(config, run, cache, learner, geometry, fabric):
+    if prior is not None:
+        geometry = GeometryMotion(
+            run,
+            cache,
+            network=learner.networks.depth,
+            fabric=fabric,
+            least=max(FEWEST, config.batch_size),
+            most=round(TARGETS_A_MINUTE * (config.minutes or 0)) or None,
+        )
+    for add in _additions(config, cache, learner, geometry, prior, fabric):
         frames = add(frames)
     return VideoTask(
         config,
@@ -135,7 +155,7 @@ def _prepared(
         fabric=fabric,
         frames=frames,
         learner=learner,
-        geometry=geometry,
+        geometry=geometry if by_geometry else None,
         began=began,
         workers=options.workers,
     )
@@ -143,10 +163,10 @@ def _prepared(
 
 def _additions(
     config: VideoConfig,
-    run: Path,
     cache: Path,
     learner: VideoLearner,
     geometry: GeometryMotion | None,
+    prior: Prior | None,
     fabric: Any,
 ) -> Iterator[Callable[[VideoFrames], VideoFrames]]:
     if config.labels is not None:
@@ -157,16 +177,53 @@ def _additions(
                 return with_labels(frames, labels, cache)
 
         yield label
-    if geometry is not None:
-        yield geometry.begin
-    elif config.pose_warm_up and not (run / CHECKPOINT).exists():
-        estimated = GeometryMotion(config, run, cache, learner=learner, fabric=fabric)
+    if geometry is None or prior is None:
+        return
+    if config.blueprint.pose is PoseKind.GEOMETRY:
+        yield partial(geometry.begin, prior=prior)
+        yield partial(_teach_corners, learner=learner, geometry=geometry)
+    else:
 
         def warm_up(frames: VideoFrames) -> VideoFrames:
-            warm_up_pose(learner, estimated.taught(frames), config, fabric)
+            warm_up_pose(learner, geometry.taught(frames, prior), config, fabric)
             return frames
 
         yield warm_up
+
+
+def _warms_up(config: VideoConfig, run: Path) -> bool:
+    return config.pose_warm_up > 0 and not (run / CHECKPOINT).exists()
+
+
+def _open_prior(config: VideoConfig) -> Prior:
+    """Load the model of a prior, so that one of no use is refused before frames are decoded."""
+    name = config.prior
+    key = f"{name or f'{config.start} {config.seed}'} {config.blueprint}"
+    if name is None:
+        return Prior(key=key)
+    model = load_model(name)
+    if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        raise ModelError(
+            f"{printable(name)}: its depth is {model.card.kind}, and motion needs depth that is "
+            "metric or up to scale; see 'rilievo models'"
+        )
+    return Prior(key=key, model=model)
+
+
+def _teach_corners(
+    frames: VideoFrames, *, learner: VideoLearner, geometry: GeometryMotion
+) -> VideoFrames:
+    """Weigh corners by the share by which they err less than the start."""
+    whole = learner.losses.corners
+    learner.losses = replace(learner.losses, corners=whole * geometry.trust)
+    if learner.losses.corners >= whole / 2:
+        return frames
+    note = Note(
+        "depth of corners by triangulation is hardly better than that of the start, and teaches "
+        f"with a weight of {learner.losses.corners:.2g}: more parallax (a larger {{stride}}, a way "
+        "to the side) makes it better"
+    )
+    return replace(frames, notes=(*frames.notes, note))
 
 
 def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:

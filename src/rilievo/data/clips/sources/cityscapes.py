@@ -91,7 +91,7 @@ def _sequence(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoDa
         else None,
         listed=None if eye == _LEFT else SOURCE_ALONE,
         measured=eye == _LEFT,
-        stride=1,
+        stride=data.stride or 1,
         hood=_BONNET,
     )
 

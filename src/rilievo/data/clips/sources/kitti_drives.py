@@ -93,7 +93,7 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | N
         listed=listed,
         other_eye=_other_eye(drive, side) if data.stereo else None,
         measured=listed is None,
-        stride=1,
+        stride=data.stride or 1,
     )
 
 

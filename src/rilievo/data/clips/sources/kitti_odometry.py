@@ -95,7 +95,7 @@ def _sequence(
         if data.stereo
         else None,
         measured=listed is None,
-        stride=1,
+        stride=data.stride or 1,
     )
 
 

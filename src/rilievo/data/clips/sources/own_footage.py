@@ -116,6 +116,7 @@ def _sequence(place: _Place, data: VideoData, mark: str) -> Clip:
             data, photo.shape, place.id, beside=_calibration(place), exif=photo.camera
         ),
         poses=asked_poses(data.poses, (place.home, place.files[0].parent), place.files),
+        stride=data.stride,
     )
 
 
@@ -131,6 +132,7 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> Clip:
         shape=reader.size,
         camera=choose_camera(data, reader.size, place.id, beside=_of_its_own(video)),
         poses_file=poses,
+        stride=data.stride,
     )
 
 

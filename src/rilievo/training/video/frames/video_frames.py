@@ -268,7 +268,7 @@ def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
 def _is_measured(sequence: Clip, data: VideoData) -> bool:
     if not sequence.measured:
         return False
-    return data.least_motion > 0 or (data.stride or sequence.stride) is None
+    return data.least_motion > 0 or sequence.stride is None
 
 
 def _store(
@@ -305,15 +305,16 @@ def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
 
 
 def _look(opening: Opening, place: int, sequence: Clip, frames: FrameStore | None) -> int:
-    user_stride = opening.data.stride or sequence.stride
     if frames is None or not _is_measured(sequence, opening.data):
         opening.runs[place] = _unbroken(sequence.numbers)
-        return user_stride or 1
+        return sequence.stride or 1
     if frames.fault is not None:
         opening.notes.append(frames.fault)
     moving = _moving(opening, sequence, frames)
     opening.moving[place], opening.runs[place] = moving, moving.runs
-    stride = user_stride or stride_for(moving.parallax, opening.size[1], opening.data.parallax)
+    stride = sequence.stride
+    if stride is None:
+        stride = stride_for(moving.parallax, opening.size[1], opening.data.parallax)
     opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
     return stride
 

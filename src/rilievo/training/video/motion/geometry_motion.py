@@ -18,7 +18,7 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.shapes import Field
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.video.frames.target_frames import (
     CornerMaps,
     VideoFrames,
@@ -44,14 +44,15 @@ from rilievo.training.video.motion.pair_motions import (
     read_estimate,
     write_estimate,
 )
-from rilievo.training.video.prior import fov_notes, model_depths, network_depths, stored_prior
-from rilievo.training.video.video_learner import VideoLearner
+from rilievo.training.video.prior import Prior, fov_notes, network_depths, stored_prior
 
-_FEWEST = 8
+FEWEST = 8
+"""Smallest number of targets that a run begins with."""
 _FEW_JUDGES = 5
 _MOST_JUDGES = 32
-_A_MINUTE, _TOGETHER = 100, 50
-"""Targets for each minute of the run, and the length of blocks."""
+TARGETS_A_MINUTE = 100
+"""Targets whose motion can be estimated for each minute of the run."""
+_TOGETHER = 50
 
 _WHY = {
     "turning": (
@@ -77,18 +78,31 @@ class JudgedDepth:
 
 
 class GeometryMotion:
-    """Estimator of motion by geometry for the frames of a run."""
+    """Estimator of motion by geometry for the frames of a run.
+
+    Attributes:
+        trust: Factor in 0..1 of the weight of corners.
+    """
+
+    trust: float = 1.0
 
     def __init__(
-        self, config: VideoConfig, run: Path, cache: Path, *, learner: VideoLearner, fabric: Any
+        self,
+        run: Path,
+        cache: Path,
+        *,
+        network: DepthNet,
+        fabric: Any,
+        least: int = FEWEST,
+        most: int | None = None,
     ) -> None:
-        self._config, self._run, self._cache = config, run, cache
-        self._learner, self._fabric = learner, fabric
-        learner.to(fabric.device)
+        """Prepare to estimate the motion of ``least`` to ``most`` targets."""
+        self._run, self._cache, self._least, self._most = run, cache, least, most
+        self._network, self._fabric = network, fabric
         self.notes: tuple[str, ...] = ()
         self._corners: Corners = {}
 
-    def begin(self, frames: VideoFrames) -> VideoFrames:
+    def begin(self, frames: VideoFrames, prior: Prior) -> VideoFrames:
         """Return the frames whose motion can be trusted, with motion and prior depth.
 
         Raises:
@@ -97,7 +111,7 @@ class GeometryMotion:
         held_out = frames.held_out.some(_MOST_JUDGES)
         parts = {FIRST: self._affordable(frames.training), "held-out": held_out}
         with self._fabric.rank_zero_first():
-            changed = {name: self._begun(name, part) for name, part in parts.items()}
+            changed = {name: self._begun(name, part, prior) for name, part in parts.items()}
             self._corners = self._corners_of(frames.whole, changed["held-out"])
         return replace(
             frames,
@@ -106,20 +120,19 @@ class GeometryMotion:
             notes=(*frames.notes, *self.notes),
         )
 
-    def taught(self, frames: VideoFrames) -> VideoTargetFrames:
+    def taught(self, frames: VideoFrames, prior: Prior) -> VideoTargetFrames:
         """Return the training targets whose motion a pose network can learn.
 
         Raises:
             InputError: If motion is found for too few of them.
         """
         with self._fabric.rank_zero_first():
-            return self._begun(FIRST, self._affordable(frames.training))
+            return self._begun(FIRST, self._affordable(frames.training), prior)
 
     def _affordable(self, training: VideoTargetFrames) -> VideoTargetFrames:
-        most = round(_A_MINUTE * (self._config.minutes or 0))
-        if not most or len(training) <= most:
+        if self._most is None or len(training) <= self._most:
             return training
-        chosen = training.some(max(most, _TOGETHER), together=_TOGETHER)
+        chosen = training.some(max(self._most, _TOGETHER), together=_TOGETHER)
         self.notes += (
             Note(
                 f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: "
@@ -179,19 +192,15 @@ class GeometryMotion:
         write_corners(folder, judging_corners)
         return judging_corners
 
-    def _begun(self, name: str, part: VideoTargetFrames) -> VideoTargetFrames:
+    def _begun(self, name: str, part: VideoTargetFrames, source: Prior) -> VideoTargetFrames:
         if not len(part):
             return part
-        config = self._config
-        model_name = config.prior
         prior = stored_prior(
             part,
             self._cache,
-            f"{model_name or f'{config.start} {config.seed}'} {config.blueprint}",
-            (lambda: self._learned(part))
-            if model_name is None
-            else (lambda: model_depths(model_name, part)),
-            middle=None if model_name is None else self._middle(part),
+            source.key,
+            lambda: self._learned(part) if source.model is None else source.depths(part),
+            middle=None if source.model is None else self._middle(part),
         )
         path = self._path_of(name)
         if not path.exists():
@@ -207,16 +216,7 @@ class GeometryMotion:
         estimate = read_estimate(path)
         targets = part.with_motion(estimate.motions, prior, CornerMaps(corners=estimate.corners))
         if name == FIRST:
-            weight = config.losses.corners * estimate.trust
-            self._learner.losses = replace(config.losses, corners=weight)
-            if weight < config.losses.corners / 2:
-                self.notes += (
-                    Note(
-                        "depth of corners by triangulation is hardly better than that of the "
-                        f"start, and teaches with a weight of {weight:.2g}: more parallax (a "
-                        "larger {stride}, a way to the side) makes it better"
-                    ),
-                )
+            self.trust = estimate.trust
         return targets
 
     @property
@@ -230,15 +230,15 @@ class GeometryMotion:
     def _note(self, name: str, part: VideoTargetFrames, judged: Judged) -> None:
         left_out = judged.left_out.total()
         remainder = len(part) - left_out
-        if name == FIRST and remainder < (least := max(_FEWEST, self._config.batch_size)):
-            raise _too_few(part, judged, remainder, least)
+        if name == FIRST and remainder < self._least:
+            raise _too_few(part, judged, remainder, self._least)
         if left_out:
             counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
             summary = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
             self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {summary}",)
 
     def _learned(self, part: VideoTargetFrames) -> Iterator[Field]:
-        return network_depths(self._learner.networks.depth, part, self._fabric.device)
+        return network_depths(self._network, part, self._fabric.device)
 
     def _path(self, step: int) -> Path:
         return self._path_of(f"{step:07d}")
