@@ -95,7 +95,7 @@ def _checkpoint(folder: Path) -> None:
     from rilievo.training.engine.checkpoint import save_checkpoint
     from rilievo.training.video.schedule import VideoState
 
-    state = VideoState(step=3)
+    state = VideoState(step=3, start_errors=(0.5,))
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
 
 
@@ -111,7 +111,12 @@ def _read_checkpoint(folder: Path) -> object:
     assert isinstance(optimizer, Optimizer)
     optimizer.step()
     # What the loop does with them: whoever goes on needs numbers.
-    return state.step + 1, state.seconds + 1.0, (state.best_error or 0) < 1.0
+    return (
+        state.step + 1,
+        state.seconds + 1.0,
+        (state.best_error or 0) < 1.0,
+        sum(state.start_errors),
+    )
 
 
 def _official(folder: Path) -> None:
