@@ -3,12 +3,12 @@
     RILIEVO_DATA=folder python lab/studies/ablate_video_training.py OUTPUT [--steps N]
 
 Two clips, hand-held and with true depth: every second frame of 7-Scenes' kitchen, and every third
-of a walk through a rendered room. Two ways of training: preset ``clip``, whose motion comes from
-geometry, and a pose network, which alone has a warm-up. Each is trained whole, and once without
-each part; pairs have the same clip, frames and seed. Scores are AbsRel, each frame scaled to the
-median of its truth: on the clip's frames, and on frames of other places. A table has the
-mean paired difference, as a share of the whole run's error, with Student's interval of 95 % over
-pairs of clip and seed. Depth in the kitchen is not registered to colour.
+of a walk through a rendered room. Ways of training: preset ``clip``, whose motion comes from
+geometry, and a pose network, with labels and without, which alone has a warm-up. Each is trained
+whole, and once without each part; pairs have the same clip, frames and seed. Scores are AbsRel,
+each frame scaled to the median of its truth: on the clip's frames, and on frames of other places.
+A table has the mean paired difference, as a share of the whole run's error, with Student's
+interval of 95 % over pairs of clip and seed. Depth in the kitchen is not registered to colour.
 
 A run that is scored is a line of ``OUTPUT/scores.jsonl``, and is not made again.
 """
@@ -129,6 +129,12 @@ NETWORK = Way(
     whole=_warmed_up,
     parts={"pose-warm-up": _without_warm_up},
 )
+UNLABELLED = replace(
+    NETWORK,
+    name="network-unlabelled",
+    # Labels keep depth where it is while a pose network is still random.
+    whole=lambda config: _warmed_up(_without_labels(config)),
+)
 START_ALONE = Way(
     name="start",
     arguments=("--preset", "clip"),
@@ -142,6 +148,7 @@ START_ALONE = Way(
     ),
     parts={},
 )
+WAYS = (START_ALONE, GEOMETRY, UNLABELLED, NETWORK)
 
 
 def kitchen(output: Path) -> Footage:
@@ -291,7 +298,7 @@ def table(rows: Sequence[Mapping[str, str | int | float]]) -> str:
         "| whole | clip | AbsRel, seed by seed | elsewhere |",
         "|---|---|---:|---:|",
     ]
-    for way in (START_ALONE, GEOMETRY, NETWORK):
+    for way in WAYS:
         for name in sorted({str(row["clip_name"]) for row in rows}):
             own = [
                 row for row in wholes.values() if (row["way"], row["clip_name"]) == (way.name, name)
@@ -300,7 +307,7 @@ def table(rows: Sequence[Mapping[str, str | int | float]]) -> str:
                 ", ".join(f"{float(row[key]):.3f}" for row in own) for key in ("clip", "elsewhere")
             )
             totals.append(f"| {way.name} | {name} | {' | '.join(cells)} |")
-    for way in (GEOMETRY, NETWORK):
+    for way in WAYS:
         for part in way.parts:
             pairs = [
                 (wholes[_pair(row)], row)
@@ -328,8 +335,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("output", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=30)
-    every = [part for way in (GEOMETRY, NETWORK) for part in way.parts]
-    parser.add_argument("--parts", nargs="+", choices=every, default=every)
+    every = [way.name for way in WAYS]
+    parser.add_argument("--ways", nargs="+", choices=every, default=every)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     file = options.output / "scores.jsonl"
@@ -337,11 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
     rows = [json.loads(line) for line in lines]
     names = ("way", "clip_name", "part", "seed", "steps")
-    ways = [
-        (way, part)
-        for way in (START_ALONE, GEOMETRY, NETWORK)
-        for part in ("", *(part for part in way.parts if part in options.parts))
-    ]
+    ways = [(way, part) for way in WAYS if way.name in options.ways for part in ("", *way.parts)]
     for seed in options.seeds:
         for footage in clips:
             for way, part in ways:
