@@ -55,7 +55,7 @@ class Clip:
         shape: (height, width) as stored.
         poses: ``world_T_cam`` [m], NaN where unknown.
         listed: Targets of a list; None where all may be.
-        stride: Frames between neighbours, as the user or the dataset says; None for measured motion.
+        stride: Frames between neighbours, of the user or the dataset; None for measured motion.
         hood: Share of the height that shows the car.
     """
 
