@@ -29,7 +29,7 @@ from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import shown_window
 from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
-from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 
 BOOK = Path(__file__).with_suffix(".json")
 REAL = {
@@ -186,7 +186,10 @@ def _scores(
     if not folder.exists():
         write_predictions(folder, data, size, kind, what)
     said = "metric" if kind == "counts" else kind
-    stored = stored_as(None if what == "normals" else said, 0.002 if kind == "counts" else None)
+    stored = ValueEncoding(
+        said=None if what == "normals" else NumberKind(said),
+        scale=0.002 if kind == "counts" else None,
+    )
     files = open_foreign(folder, data.ids, stored=stored, task=task, sure=sure)
     job = ScoreJob(benchmark=benchmark, dataset=data, predictions=files)
     # One frame is enough where frames do not depend on each other.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.messages import Message, keyword
+from rilievo.messages import Message, keyword, literal
 
 _LISTED = 60  # longer lists are not read to their end
 _FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
@@ -188,6 +188,13 @@ def suggest(name: str, names: Iterable[str]) -> str:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"known: {', '.join(names[:_LISTED])}{more}"
+
+
+def unknown_choice(option: str, name: str, names: Iterable[str]) -> OptionError:
+    """Refusal of a name that is none of an option's."""
+    return OptionError(
+        option=option, problem=f"has no '{literal(name)}'", hint=suggest(name, names)
+    )
 
 
 def first_line(error: Exception) -> str:

@@ -29,6 +29,12 @@ _PLACE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*|.+\.py:[A-Za-z_]\w*"
 _TOPS: set[str] = set()
 
 
+class Place(str):
+    """Place of somebody's object: ``package.module:NAME`` or ``path/to/file.py:NAME``."""
+
+    __slots__ = ()
+
+
 def is_place(name: str) -> bool:
     """Whether a name is ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     return ":" in name and re.fullmatch(_PLACE, name) is not None

@@ -15,7 +15,7 @@ from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.io.outside.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
 from rilievo.types import DepthKind, DepthMap, MadeBy
 
@@ -134,7 +134,10 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
     said = None if kind else "metric"
     units = 0.001 if origin == "guessed" and numbers.stored.dtype.kind == "u" else None
     theirs = open_foreign(
-        root / "depth", ["a"], stored=stored_as(said, units), task=Task.DEPTH
+        root / "depth",
+        ["a"],
+        stored=ValueEncoding(said=said and NumberKind(said), scale=units),
+        task=Task.DEPTH,
     ).read("a")
     np.testing.assert_allclose(theirs.depth.values, METRES, atol=0.0051)
     assert theirs.depth.kind == (kind or "metric")
@@ -182,9 +185,13 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="another 'scale' or 'offset'; leave them out"):
         open_dataset("folder", root).truth("a")
     with pytest.raises(OptionError, match="kind says 'affine', but"):
-        open_foreign(path.parent, ["a"], stored=stored_as("affine", None), task=Task.DEPTH)
+        open_foreign(
+            path.parent, ["a"], stored=ValueEncoding(said=NumberKind.AFFINE), task=Task.DEPTH
+        )
     with pytest.raises(OptionError, match="scale is for files that do not say their unit"):
-        open_foreign(path.parent, ["a"], stored=stored_as(None, 0.5), task=Task.DEPTH)
+        open_foreign(
+            path.parent, ["a"], stored=ValueEncoding(said=None, scale=0.5), task=Task.DEPTH
+        )
     with pytest.raises(OptionError, match="leave sparse_unit"):
         rilievo.predict(np.zeros((*SIZE, 3), np.uint8), sparse=path, sparse_unit=0.5)
 

@@ -10,8 +10,8 @@ from PIL import Image
 from predictions import prediction
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import Foreign, describe_extra, open_foreign
-from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.predictions.foreign import Foreign, open_foreign
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 from rilievo.types import DepthKind
 
@@ -21,7 +21,8 @@ DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 def opened(folder: Path, **changes: object) -> Foreign:
     given = {"kind": "metric", "task": Task.DEPTH, "scale": None, "pattern": None, **changes}
-    stored = stored_as(given.pop("kind"), given.pop("scale"))
+    kind = given.pop("kind")
+    stored = ValueEncoding(said=kind and NumberKind(kind), scale=given.pop("scale"))
     return open_foreign(folder, IDS, stored=stored, **given)
 
 
@@ -50,8 +51,8 @@ def test_files_are_found_by_tree_flat_or_by_last_part(
         depth = found.read(id).depth
         assert depth is not None
         np.testing.assert_array_equal(depth.values, DEPTH + number)
-    assert found.extra == ()
-    assert describe_extra(found) is None
+    assert found.extra is None
+    assert found.place == str(tmp_path)
 
 
 def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
     found = open_foreign(
         tmp_path,
         ("a/0001", "b/0001", "b/0002"),
-        stored=stored_as("metric", None),
+        stored=ValueEncoding(said=NumberKind.METRIC),
         task=Task.DEPTH,
     )
     assert list(found.files) == ["b/0002"]
@@ -160,7 +161,7 @@ def test_extra_files_are_named(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
     put(tmp_path, "attic/0009.npy")
     (tmp_path / "notes.txt").write_text("not a file of numbers")
-    line = describe_extra(opened(tmp_path))
+    line = opened(tmp_path).extra
     assert line is not None
     assert line.startswith("1 files in")
     assert line.endswith("attic/0009.npy")
@@ -253,7 +254,7 @@ def test_files_of_peers_are_found_as_they_name_them(
         depth = found.read(id).depth
         assert depth is not None
         np.testing.assert_array_equal(depth.values, DEPTH + number)
-    assert found.extra == ()
+    assert found.extra is None
 
 
 def test_moges_folders_are_found(tmp_path: Path) -> None:

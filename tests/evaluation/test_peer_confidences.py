@@ -9,12 +9,13 @@ from PIL import Image
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.peer_confidences import PEERS, Meaning, find_peer
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.peer_confidences import PEERS, Meaning
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from tiny_evaluation import run_tiny
 
-METRIC = stored_as("metric", None)
+METRIC = ValueEncoding(said=NumberKind.METRIC)
 ORDER = ("ause_abs_rel", "aurg_abs_rel", "aurc_abs_rel")
 
 
@@ -78,7 +79,7 @@ def test_the_mask_of_moge_lies_beside_its_depth(root: Path, tmp_path: Path) -> N
 
 
 def opened(folder: Path, peer: str) -> np.ndarray:
-    sure = find_peer(peer)
+    sure = PEERS[peer]
     found = open_foreign(folder, ("a",), stored=METRIC, task=Task.DEPTH, sure=sure)
     confidence = found.read("a").confidence
     assert confidence is not None
@@ -112,7 +113,7 @@ def test_what_is_missing_or_no_confidence_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of its 1 files fits"):
         opened(tmp_path, "moge")
     with pytest.raises(OptionError, match=r"sure has no 'mogge'.*moge"):
-        find_peer("mogge")
+        EvaluateOptions(predictions=tmp_path, sure="mogge")
 
 
 def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -> None:

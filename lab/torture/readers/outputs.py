@@ -9,7 +9,7 @@ from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.io.outputs.ownership import check_claim
 from rilievo.prediction import Prediction
@@ -105,7 +105,10 @@ def _write_foreign(folder: Path) -> None:
 
 def _read_foreign(folder: Path) -> object:
     found = open_foreign(
-        folder / "theirs", ["a/1", "a/2"], stored=stored_as("metric", None), task=Task.DEPTH
+        folder / "theirs",
+        ["a/1", "a/2"],
+        stored=ValueEncoding(said=NumberKind.METRIC),
+        task=Task.DEPTH,
     )
     return found.read("a/1"), found.read("a/2")
 

@@ -13,7 +13,7 @@ from rilievo.data.fuse.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack
-from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.models.catalogue.download import known_file, record_of, token
 from rilievo.serving.server.server_options import ServeOptions
 
@@ -111,7 +111,7 @@ def _read_logs(folder: Path) -> object:
 
 
 def _read_stack(folder: Path) -> object:
-    stored = stored_as("metric", None)
+    stored = ValueEncoding(said=NumberKind.METRIC)
     stack = open_stack(folder / "x.npy", _IDS, stored=stored, task=Task.DEPTH)
     return [stack.read(id) for id in _IDS]
 

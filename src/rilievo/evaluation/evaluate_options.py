@@ -4,19 +4,19 @@ import os
 import shlex
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.alignment import AlignMethod
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError, unknown_choice
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
-from rilievo.evaluation.stored import DISPARITY, ValueEncoding, stored_as
+from rilievo.evaluation.peer_confidences import PEERS, PeerConfidence
+from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_numbers import DepthCrop
-from rilievo.messages import literal
 from rilievo.models.model_options import ModelOptions
-from rilievo.plugins import is_place
+from rilievo.plugins import Place, is_place
 from rilievo.schema import Groups, option, options_of
 from rilievo.types import DepthKind
 
@@ -68,7 +68,11 @@ class ImageOptions:
         Raises:
             OptionError: If there is no such kind.
         """
-        return stored_as(self.kind, None)
+        if self.kind is None:
+            return ValueEncoding(said=None)
+        if self.kind not in list(NumberKind):
+            raise unknown_choice("kind", self.kind, NumberKind)
+        return ValueEncoding(said=NumberKind(self.kind))
 
 
 @frozen(slots=False)
@@ -167,7 +171,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
                 raise OptionError(
                     option=name, problem="says what {predictions} are", hint="give that folder too"
                 )
-        if self.predictions is None and self.kind == DISPARITY:
+        if self.predictions is None and self.kind == NumberKind.DISPARITY:
             raise OptionError(
                 option="kind",
                 problem="disparity says what {predictions} are",
@@ -187,7 +191,8 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         Raises:
             OptionError: If there is no such kind.
         """
-        return stored_as(self.kind, self.scale)
+        encoding = super().stored
+        return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
     @property
     def place(self) -> DepthCrop | None:
@@ -214,7 +219,11 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         Raises:
             OptionError: If no such program or meaning is known.
         """
-        return None if self.sure is None else find_peer(self.sure)
+        if self.sure is None:
+            return None
+        if self.sure not in PEERS:
+            raise unknown_choice("sure", self.sure, PEERS)
+        return PEERS[self.sure]
 
     @property
     def invalid_pixels(self) -> Invalid | None:
@@ -226,15 +235,11 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.invalid is None:
             return None
         if self.invalid not in list(Invalid):
-            raise OptionError(
-                option="invalid",
-                problem=f"has no '{literal(self.invalid)}'",
-                hint=suggest(self.invalid, Invalid),
-            )
+            raise unknown_choice("invalid", self.invalid, Invalid)
         return Invalid(self.invalid)
 
     @property
-    def method(self) -> AlignMethod | str | None:
+    def method(self) -> AlignMethod | Place | None:
         """The alignment in place of the benchmark's.
 
         Raises:
@@ -243,13 +248,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.align is None:
             return None
         if is_place(self.align):
-            return self.align
+            return Place(self.align)
         if self.align not in list(AlignMethod):
-            raise OptionError(
-                option="align",
-                problem=f"has no '{literal(self.align)}'",
-                hint=suggest(self.align, AlignMethod),
-            )
+            raise unknown_choice("align", self.align, AlignMethod)
         return AlignMethod(self.align)
 
     def asked(

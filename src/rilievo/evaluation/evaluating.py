@@ -103,7 +103,7 @@ def score_plan(plan: Plan, *, show: bool = True, filling: Fill = fill) -> Evalua
     source = _predicted(plan, show=show, filling=filling)
     tallied, unscored, job = _scored(plan, source, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation(plan, source, tallied, unscored, seconds=seconds)
+    evaluation = _evaluation(plan, source, job, tallied, unscored, seconds=seconds)
     shown = ReportPictures(
         benchmark=job.benchmark,
         dataset=job.dataset,
@@ -181,6 +181,7 @@ def _scored(
 def _evaluation(
     plan: Plan,
     source: Source,
+    job: ScoreJob,
     tallied: Tallied,
     unscored: tuple[Unscored, ...],
     *,
@@ -206,7 +207,7 @@ def _evaluation(
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if plan.method is None else str(plan.method),
         data=replace(selection.facts, numbers=reading.facts, read_as=reading.line),
-        summaries=tallied.summaries(exact_values(selection, source.predictions, tallied)),
+        summaries=tallied.summaries(exact_values(job, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
         sparsification=tallied.sparsification,

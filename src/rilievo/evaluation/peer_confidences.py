@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors import InputError
 from rilievo.evaluation.arrays import Numbers
 from rilievo.frozen import frozen
-from rilievo.messages import literal
 from rilievo.shapes import Field
 
 DEPTH_ARRAY = "depth"
@@ -47,15 +46,6 @@ class PeerConfidence:
     array: str = "confidence"
     pattern: str | None = None
     source: str = ""
-
-
-def find_peer(name: str) -> PeerConfidence:
-    """Confidences by the program's name or their meaning, a key of ``PEERS``."""
-    if name not in PEERS:
-        raise OptionError(
-            option="sure", problem=f"has no '{literal(name)}'", hint=suggest(name, PEERS)
-        )
-    return PEERS[name]
 
 
 def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:

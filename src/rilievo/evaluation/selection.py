@@ -14,7 +14,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.plugins import is_place
+from rilievo.plugins import Place, is_place
 from rilievo.types import DepthKind
 
 
@@ -110,7 +110,7 @@ def settled(
             raise OptionError(
                 f"the benchmark '{benchmark.name}' aligns nothing", hint="leave {align} out"
             )
-        own = is_place(method)
+        own = isinstance(method, Place)
         alignment = {
             **alignment,
             **{kind: method for kind in DepthKind if own or method in METHODS[kind]},

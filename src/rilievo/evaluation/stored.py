@@ -1,15 +1,16 @@
 """Numbers in files of other programs, made into depth, normals or points."""
 
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.io.outside.depth_numbers import DISPARITY, DISTANCE, DepthStatement
+from rilievo.io.outside.depth_numbers import DISTANCE, DepthStatement
 from rilievo.messages import literal
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy
@@ -21,34 +22,35 @@ WHICH_INVERSE = (
 )
 
 
+class NumberKind(StrEnum):
+    """Meaning of the numbers in files of depth: a kind of depth, or the inverse of one."""
+
+    METRIC = DepthKind.METRIC.value
+    UP_TO_SCALE = DepthKind.UP_TO_SCALE.value
+    AFFINE = DepthKind.AFFINE.value
+    AFFINE_INVERSE = DepthKind.AFFINE_INVERSE.value
+    DISPARITY = "disparity"
+    """Inverse depth without a shift (Monodepth2)."""
+
+
 @frozen
 class ValueEncoding:
     """Meaning of the values in files, as the user states it.
 
     Attributes:
-        said: The user's word: a kind of depth, or ``DISPARITY``; None where nothing is said.
+        said: Kind that the user states; None where nothing is said.
         scale: Metres of one stored unit, or of disparity, metres times stored unit.
     """
 
-    said: str | None
+    said: NumberKind | None
     scale: float | None = None
 
     @property
     def kind(self) -> DepthKind | None:
         """Kind of the depth that they become; None if nothing is stated."""
-        if self.said == DISPARITY:
+        if self.said is NumberKind.DISPARITY:
             return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
         return None if self.said is None else DepthKind(self.said)
-
-
-def stored_as(statement: str | None, scale: float | None) -> ValueEncoding:
-    """Meaning of the values in files from the user's words."""
-    kinds = (*DepthKind, DISPARITY)
-    if statement is not None and statement not in kinds:
-        raise OptionError(
-            option="kind", problem=f"has no '{literal(statement)}'", hint=suggest(statement, kinds)
-        )
-    return ValueEncoding(said=None if statement is None else str(statement), scale=scale)
 
 
 def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
@@ -77,7 +79,7 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
             problem="is for files that do not say their unit",
             hint=f"{literal(printable(path))} does ({literal(statement.place)})",
         )
-    return ValueEncoding(said=kind, scale=stored.scale)
+    return ValueEncoding(said=NumberKind(kind), scale=stored.scale)
 
 
 def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
@@ -92,7 +94,7 @@ def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
             f"holds whole numbers ({numbers.dtype}), which are hardly metres",
             hint="say {scale}, such as 0.001 for millimetres or 0.00390625 for KITTI's",
         )
-    inverse = stored.said == DISPARITY
+    inverse = stored.said is NumberKind.DISPARITY
     # In files of whole numbers, zero depth is how everybody says that there is none; and a
     # disparity of zero has no depth.
     empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
@@ -134,7 +136,7 @@ def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse:
 
 
 def _positive(stored: ValueEncoding) -> str:
-    if stored.said == DISPARITY:
+    if stored.said is NumberKind.DISPARITY:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{stored.kind}'"
 
@@ -167,24 +169,12 @@ def _vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]
     return vectors, valid
 
 
-def said_kind(stored: ValueEncoding, place: Path) -> DepthKind:
-    """The kind of depth that files hold."""
-    if stored.kind is None:
-        raise OptionError(
-            problem=(
-                f"what is the depth in {literal(place)}? say {{kind}} "
-                f"{', '.join(DepthKind)} ({WHICH_INVERSE})"
-            )
-        )
-    return stored.kind
-
-
-def stranger(place: Path, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
-    """Known facts about the maker of predictions that do not state it."""
+def stranger(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
+    """Known facts about the maker of predictions that do not state it: the name of their folder."""
     return MadeBy(
-        model=printable(place.resolve().name),
+        model=printable(name),
         weights_sha256="unknown",
         licence="unknown",
-        settings={"kind": None if kind is None else stored.said, "scale": stored.scale},
+        settings={"kind": None if kind is None else str(stored.said), "scale": stored.scale},
         version=VERSION,
     )

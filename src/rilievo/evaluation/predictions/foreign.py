@@ -18,11 +18,11 @@ from rilievo.evaluation.peer_confidences import (
     confidence_of,
 )
 from rilievo.evaluation.stored import (
+    WHICH_INVERSE,
     ValueEncoding,
     depth_of,
     normals_of,
     points_of,
-    said_kind,
     stated,
     stranger,
 )
@@ -51,25 +51,26 @@ class Foreign:
     """Files of predictions; ``open_foreign`` and ``open_stack`` make it.
 
     Attributes:
+        place: Folder or file in words, for messages.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         stored: Meaning of the values in its files, if they do not state it.
         kind: Kind of the depth or the points; None for normals.
         points: Whether files of numbers hold points.
-        extra: Files of no image that is to be scored.
+        extra: Line about files of no image that is to be scored; None where there are none.
         sure: Meaning of the confidences beside the depth; None where there are none.
         sure_files: Files of their own of these confidences.
         places: Place of each image in the array of its file, where that holds a whole split.
         crop: Part of the picture that the files are of; None for all of it.
     """
 
-    folder: Path
+    place: str
     ours: bool
     stored: ValueEncoding
     kind: DepthKind | None
     made_by: MadeBy
     points: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
-    extra: tuple[Path, ...] = ()
+    extra: str | None = None
     sure: PeerConfidence | None = None
     sure_files: Mapping[str, Path] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Foreign:
         if id not in self.files:
             names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
             raise InputError(
-                f"no file of it in {self.folder} (looked for {' or '.join(names)}, with a suffix "
+                f"no file of it in {self.place} (looked for {' or '.join(names)}, with a suffix "
                 f"of {', '.join(NUMBER_SUFFIXES)})"
             )
         path = self.files[id]
@@ -128,7 +129,7 @@ class Foreign:
         if self.sure.pattern is None:
             return confidence_of(read_numbers(path, name=self.sure.array), self.sure.meaning, path)
         if id not in self.sure_files:
-            raise InputError(f"no confidence of it in {self.folder}, named as {self.sure.pattern}")
+            raise InputError(f"no confidence of it in {self.place}, named as {self.sure.pattern}")
         file = self.sure_files[id]
         return confidence_of(read_numbers(file), self.sure.meaning, file)
 
@@ -208,17 +209,17 @@ def open_foreign(
             path = next(iter(files.values()))
             with suppress(InputError):  # A broken file is named when it is read.
                 stored = stated(stored, statement_of(path), path)
-        kind = None if task is Task.NORMALS else said_kind(stored, folder)
-        made_by = stranger(folder, kind, stored)
+        kind = None if task is Task.NORMALS else _stated_kind(stored, folder)
+        made_by = stranger(folder.resolve().name, kind, stored)
     return Foreign(
-        folder=folder,
+        place=f"{folder}",
         ours=ours,
         stored=stored,
         kind=kind,
         made_by=made_by,
         points=points,
         files=files,
-        extra=extra,
+        extra=_on_extra(extra, folder),
         sure=sure,
         sure_files=sure_files,
         crop=crop,
@@ -244,7 +245,7 @@ def open_stack(
     """
     if task not in (Task.DEPTH, Task.PICTURE):
         raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
-    kind = said_kind(stored, path)
+    kind = _stated_kind(stored, path)
     count = len(_maps(path))
     if order is None:
         raise InputError(
@@ -261,11 +262,11 @@ def open_stack(
             "the split's order, one map an image"
         )
     return Foreign(
-        folder=path,
+        place=f"{path}",
         ours=False,
         stored=stored,
         kind=kind,
-        made_by=stranger(path, kind, stored),
+        made_by=stranger(path.resolve().name, kind, stored),
         files=dict.fromkeys(order, path),
         places={id: place for place, id in enumerate(order)},
         crop=crop,
@@ -335,14 +336,25 @@ def _own_kind(
     return kind
 
 
-def describe_extra(foreign: Foreign) -> str | None:
+def _stated_kind(stored: ValueEncoding, place: Path) -> DepthKind:
+    """The kind of depth that files hold, which do not say it themselves."""
+    if stored.kind is None:
+        raise OptionError(
+            problem=(
+                f"what is the depth in {literal(place)}? say {{kind}} "
+                f"{', '.join(DepthKind)} ({WHICH_INVERSE})"
+            )
+        )
+    return stored.kind
+
+
+def _on_extra(paths: Sequence[Path], folder: Path) -> str | None:
     """One line about files of no image; None where there are none."""
-    if not foreign.extra:
+    if not paths:
         return None
-    count = len(foreign.extra)
     return (
-        f"{count} files in {printable(foreign.folder)} belong to no image of the selection: "
-        f"{listed(foreign.extra, foreign.folder)}"
+        f"{len(paths)} files in {printable(folder)} belong to no image of the selection: "
+        f"{listed(paths, folder)}"
     )
 
 

@@ -9,7 +9,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_conf
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, Cache, read_cache
-from rilievo.evaluation.predictions.foreign import Foreign, describe_extra, open_foreign, open_stack
+from rilievo.evaluation.predictions.foreign import Foreign, open_foreign, open_stack
 from rilievo.evaluation.predictions.predicting import refuse_other_photographs
 from rilievo.evaluation.results.evaluation_folder import run_folder
 from rilievo.evaluation.selection import Selection
@@ -33,9 +33,9 @@ def find_predictions(label: str | None, selection: Selection, options: EvaluateO
     path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
     warnings = unused_options(options, _OF_MODELS, "a model, and {predictions} are there already")
-    for folder in (path, path / PREDICTIONS):
-        if os.path.isfile(folder / FINGERPRINT):
-            predictions = read_cache(folder)
+    for mark in (path / FINGERPRINT, path / PREDICTIONS / FINGERPRINT):
+        if os.path.isfile(mark):
+            predictions = read_cache(mark.parent)
             _refuse_misfit(predictions, benchmark, options)
             refuse_other_photographs(predictions, selection)
             break
@@ -43,7 +43,7 @@ def find_predictions(label: str | None, selection: Selection, options: EvaluateO
         predictions = _foreign(path, selection, options)
         if label is not None and not predictions.ours:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
-        extra = describe_extra(predictions)
+        extra = predictions.extra
         missing = sum(id not in predictions.files for id in selection.ids)
         warnings += [extra] if extra else []
         warnings += (

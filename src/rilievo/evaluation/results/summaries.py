@@ -31,9 +31,9 @@ from rilievo.evaluation.results.intervals import (
     scene_weights,
 )
 from rilievo.evaluation.scoring.metres import COUNT, FEW, OTHER_UNIT, UNANSWERED, range_errors
-from rilievo.evaluation.scoring.score import Scored, angles
+from rilievo.evaluation.scoring.pool import ScoreJob
+from rilievo.evaluation.scoring.score import Scored
 from rilievo.evaluation.selection import Selection
-from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.messages import Note
@@ -198,21 +198,14 @@ def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
     return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
 
 
-def exact_values(
-    selection: Selection, predictions: Predictions, tallied: Tallied
-) -> dict[str, float]:
+def exact_values(job: ScoreJob, tallied: Tallied) -> dict[str, float]:
     """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
-    benchmark = selection.benchmark
+    benchmark = job.benchmark
     pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
     if benchmark.task is not Task.NORMALS or not pooled:
         return {}
     scored = [score.id for score in tallied.scores]
-
-    def each() -> Iterator[Values]:
-        for id in scored:
-            yield angles(benchmark, predictions.read(id), selection.dataset.truth(id))
-
-    return {"median": pooled_median(each)}
+    return {"median": pooled_median(partial(job.angles, scored))}
 
 
 def remarks(selection: Selection, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:

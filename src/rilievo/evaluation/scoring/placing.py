@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Interpolation
 from rilievo.evaluation.scoring.regions import (
     PixelWindow,
     counted_window,
@@ -64,9 +64,10 @@ def placed(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Placed
     shown = size_of(truth_for(benchmark, truth))
     if crop is not None:
         crop.check_inside(shown)
+        rule = benchmark.interpolation
         return Placed(
             prediction=_each_part(
-                prediction, lambda part: _put(_resized(part, crop.shape, benchmark), crop, shown)
+                prediction, lambda part: _put(_resized(part, crop.shape, rule), crop, shown)
             )
         )
     if size == shown:
@@ -159,8 +160,8 @@ def _cut(part: Any, window: PixelWindow) -> Any:
     return part[(..., *window.slices)]
 
 
-def _resized(part: Any, shape: Size, benchmark: Benchmark) -> Any:
-    """A map at the size of its crop, by the benchmark's rule."""
+def _resized(part: Any, shape: Size, rule: Interpolation | str) -> Any:
+    """A map at the size of its crop, by a benchmark's rule."""
     if isinstance(part, PointMap):
         if part.valid.shape != shape:
             raise InputError(
@@ -169,7 +170,7 @@ def _resized(part: Any, shape: Size, benchmark: Benchmark) -> Any:
             )
         return part
     if isinstance(part, DepthMap):
-        return depth_at(part, shape, benchmark.interpolation)
+        return depth_at(part, shape, rule)
     if part.ndim == 3:
-        return normals_at(part, shape, benchmark.interpolation)
+        return normals_at(part, shape, rule)
     return confidence_at(part, shape)

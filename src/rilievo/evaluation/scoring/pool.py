@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -18,11 +18,11 @@ from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored
-from rilievo.evaluation.scoring.score import Scored, score, score_stability
+from rilievo.evaluation.scoring.score import Scored, angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
 from rilievo.io.files.memory import check_memory
-from rilievo.shapes import Size
+from rilievo.shapes import Size, Values
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -67,6 +67,11 @@ class ScoreJob:
             return self._scored(id)
         except (RilievoError, OSError) as error:
             return unscored(id, error)
+
+    def angles(self, ids: Iterable[str]) -> Iterator[Values]:
+        """Angles between predicted and true normals [°] at the scored pixels, image by image."""
+        for id in ids:
+            yield angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
 
     def _scored(self, id: str) -> Scored:
         prediction, truth = self.predictions.read(id), self.dataset.truth(id)
