@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.scoring.pool import PER_PROCESS, ScoreJob, score_all
+from rilievo.evaluation.plan import PER_PROCESS
+from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.types import DepthKind, MadeBy, Prediction
 from stored_answers import stored
 
@@ -31,4 +32,4 @@ if __name__ == "__main__":
     root, folder = map(Path, sys.argv[1:])
     dataset = open_dataset("tiny_dataset:Tiny", root)
     job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, predictions=SlowAnswers(folder))
-    list(score_all(job, dataset.ids * PER_PROCESS, workers=2))
+    list(score_all(job, dataset.ids * PER_PROCESS, processes=2))

@@ -167,8 +167,8 @@ def test_processes_score_as_one_does(root: Path, tmp_path: Path) -> None:
     )
     # Ids may come more than once here; what matters is that all come back, in order.
     ids = [*selection.ids * 25, "nowhere"]
-    alone = list(score_all(job, ids, workers=1))
-    together = list(score_all(job, ids, workers=2))
+    alone = list(score_all(job, ids, processes=1))
+    together = list(score_all(job, ids, processes=2))
     assert len(alone) == len(together) == len(ids)
     for one, other in zip(alone[:-1], together[:-1], strict=True):
         assert not isinstance(one, Unscored)
@@ -195,6 +195,6 @@ def test_kept_predictions_are_on_the_disk_before_the_evaluation_says_they_were_s
         kept = len(list(folder.rglob("*.npz")))
         seen.append((kept, (folder.parent / "evaluation.json").exists()))
 
-    monkeypatch.setattr("rilievo.evaluation.reports.evaluation_report.sync_tree", synced)
+    monkeypatch.setattr("rilievo.evaluation.results.evaluation_folder.sync_tree", synced)
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert seen == [(6, False)]

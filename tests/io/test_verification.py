@@ -85,7 +85,7 @@ def test_a_folder_with_checksums_a_model_and_kept_predictions(tmp_path: Path) ->
     kept.mkdir()
     (run / "weights.safetensors").write_bytes(b"weights")
     (run / "record.json").write_text("{}")
-    write_checksums(run, ("weights.safetensors", "record.json"))
+    write_checksums(run / CHECKSUMS, ("weights.safetensors", "record.json"))
     (run / "small.onnx").write_bytes(bytes(range(256)))
     append_sum(run / "small.onnx")
     (kept / "fingerprint.json").write_text("{}")

@@ -75,7 +75,14 @@ READERS = (
     sample(
         "KITTI's lists",
         lambda folder: listed_frames(
-            Request(root=folder, split="eigen", variant="", list_file=folder / "list.txt"), {}
+            Request(
+                name="kitti-raw",
+                root=folder,
+                split="eigen",
+                variant="",
+                list_file=folder / "list.txt",
+            ),
+            {},
         ),
         0.6,
     ),

@@ -15,14 +15,17 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.plan import Plan, make_plan
+from rilievo.evaluation.predictions.cache import Cache
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
     Fill,
     fill,
-    predicted,
+    fill_cache,
+    missing,
 )
 from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.reports.evaluation_report import write_results
+from rilievo.evaluation.results.evaluation_folder import replacing_results
 from rilievo.evaluation.results.summaries import Tallied, exact_values, remarks
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
@@ -110,7 +113,8 @@ def score_plan(plan: Plan, *, show: bool = True, filling: Fill = fill) -> Evalua
         predictions=job.predictions,
         fit_of=job.fit_of,
     )
-    return write_results(evaluation, source.folder, shown)
+    with replacing_results(plan.folder) as files:
+        return write_results(evaluation, files, shown)
 
 
 def predict_part(
@@ -135,7 +139,7 @@ def predict_part(
     ids = tuple(id for id in plan.selection.ids if takes(id))
     plan = replace(plan, selection=replace(plan.selection, ids=ids))
     source = _predicted(plan, show=show, filling=filling)
-    return PredictedPart(folder=source.folder, images=len(ids), failed=source.failed)
+    return PredictedPart(folder=plan.folder, images=len(ids), failed=source.failed)
 
 
 def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
@@ -143,7 +147,14 @@ def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
     source, model = plan.source, plan.model
     if model is None:
         return source
-    return predicted(source, model, plan.selection, plan.options, show=show, filling=filling)
+    assert isinstance(source.predictions, Cache), "what a model predicts goes into a cache"
+    wanted, broken = missing(source.predictions, plan.selection.ids)
+    plan.agree(len(wanted))
+    failed = fill_cache(
+        source.predictions, model, plan.selection, wanted, broken, show=show, filling=filling
+    )
+    warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
+    return replace(source, failed=tuple(failed), warnings=warnings)
 
 
 def _scored(
@@ -161,9 +172,9 @@ def _scored(
     if needs_scenes(job.benchmark):
         job, ids = with_scenes(job, ids)
     tallied = Tallied(benchmark=selection.benchmark)
-    with Tally(output=source.folder, total=len(ids), show=show) as tally:
+    with Tally(output=plan.folder, total=len(ids), show=show) as tally:
         tally.part("score")
-        for outcome in score_all(job, ids, workers=plan.workers):
+        for outcome in score_all(job, ids, processes=plan.processes):
             if isinstance(outcome, Unscored):
                 unscored.append(outcome)
                 tally.failed(at(printable(outcome.id), outcome.reason))

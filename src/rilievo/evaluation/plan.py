@@ -3,7 +3,8 @@
 All that can be refused is refused here, before the first photograph is predicted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
@@ -13,14 +14,14 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.predictions.cache import PREDICTIONS
 from rilievo.evaluation.predictions.given import find_predictions
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
     find_cache,
-    load_model_of,
     model_name,
 )
-from rilievo.evaluation.results.evaluation_folder import check_results
+from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import FITTED, method_for
 from rilievo.evaluation.scoring.pool import check_memory_of_scores
 from rilievo.evaluation.scoring.scenes import needs_scenes, scene_of
@@ -29,6 +30,12 @@ from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import check_folder
 from rilievo.models.base import Model
+from rilievo.models.functions.given_functions import name_of
+from rilievo.models.processing.refined import mirrored
+from rilievo.predicting.consent import agree_to_calls
+
+PER_PROCESS = 60
+"""Images for which one more process that scores pays: it takes about a second to start."""
 
 
 @frozen
@@ -37,22 +44,38 @@ class Plan:
 
     Attributes:
         selection: Images that are read, and the benchmark that scores them.
-        source: Predictions, those that the model has still to make too, and the results' folder.
-        model: Model that predicts, before it is refined; None where all predictions are files.
+        folder: Folder of the results.
+        source: Predictions, those that the model has still to make too.
+        model: Model that predicts; None where all predictions are files.
+        agree: Asks for consent to the paid calls for a number of photographs.
         method: Alignment of the predictions; None where nothing is fitted.
-        workers: Most processes that score.
+        processes: Number of processes that score.
         command: Command that repeats the evaluation.
         asked: Words of its options, by their names.
     """
 
     selection: Selection
+    folder: Path
     source: Source
     model: Model | None
+    agree: Callable[[int], None]
     method: AlignMethod | PointFit | str | None
-    options: EvaluateOptions
-    workers: int
+    processes: int
     command: str
     asked: Mapping[str, tuple[str, ...]]
+
+
+def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
+    """The model that options name, ready to predict."""
+    if model is None:
+        raise OptionError(
+            problem="give a model to predict with, or a folder of {predictions} to score"
+        )
+    if isinstance(model, Model):
+        if options.kind is not None or options.settings:
+            raise OptionError("kind and settings are for a model by its name; this one is loaded")
+        return model
+    return options.load(model if isinstance(model, str | Path) else name_of(model))
 
 
 def make_plan(
@@ -106,33 +129,53 @@ def plan_scores(
         is_whole: Whether all is cached that the model predicts, whatever the benchmark scores.
         scores: Whether predictions are scored, too.
     """
-    benchmark, workers = selection.benchmark, options.workers or cores()
-    name = model_name(model)
+    benchmark = selection.benchmark
+    name, root = model_name(model), selection.dataset.request.root
+    words = options.asked(name, *asked)
+    count = processes(len(selection.ids), options.workers or cores())
     if options.predictions is None:
         assert loaded is not None, "what predicts is loaded before"
-        source = find_cache(loaded, selection, options, is_whole=is_whole)
+        predictor = mirrored(loaded, options)
+        folder = run_folder(options.output, predictor.card.name, benchmark.name)
+        check_results(folder, benchmark, predictor.made_by, root)
+        cache = find_cache(folder / PREDICTIONS, predictor, selection, is_whole=is_whole)
+        source = Source(predictions=cache)
+        twice = options.flip or options.mirrors
+        agree = partial(agree_to_calls, loaded, flip=twice, yes=options.yes)
     else:
-        source = find_predictions(name, selection, options)
+        predictor, agree = None, _agree_to_nothing
+        source = find_predictions(name, selection, options, words=words)
         made_by = source.predictions.made_by
-        check_results(source.folder, benchmark, made_by, selection.dataset.request.root)
+        folder = run_folder(options.output, made_by.model, benchmark.name)
+        check_results(folder, benchmark, made_by, root)
     kind = source.predictions.kind
     method = method_for(benchmark, kind) if benchmark.task in FITTED and kind else None
     if scores:
-        _check_truth(selection, workers)
-    check_folder(source.folder)
+        _check_truth(selection, count)
+    check_folder(folder)
     return Plan(
         selection=selection,
+        folder=folder,
         source=source,
-        model=None if options.predictions else loaded,
+        model=predictor,
+        agree=agree,
         method=method,
-        options=options,
-        workers=workers,
+        processes=count,
         command=options.command_line(name, *asked),
-        asked=options.asked(name, *asked),
+        asked=words,
     )
 
 
-def _check_truth(selection: Selection, workers: int) -> None:
+def _agree_to_nothing(photographs: int) -> None:
+    """Predictions that are files cost nothing."""
+
+
+def processes(images: int, workers: int) -> int:
+    """Number of processes that score so many images, of at most ``workers``."""
+    return max(1, min(workers, images // PER_PROCESS))
+
+
+def _check_truth(selection: Selection, count: int) -> None:
     """Refuse what no image can be scored by, as the first image shows it if it can be read.
 
     Raises:
@@ -156,4 +199,4 @@ def _check_truth(selection: Selection, workers: int) -> None:
     if needs_scenes(benchmark):
         scene_of(truth, benchmark)
     if benchmark.task is Task.DEPTH and truth.depth is not None:
-        check_memory_of_scores(truth.depth.shape, len(selection.ids), workers)
+        check_memory_of_scores(truth.depth.shape, count)

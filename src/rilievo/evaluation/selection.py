@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from rilievo.alignment import METHODS
+from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
-from rilievo.data.datasets.base import Absent, Dataset, DatasetCard
+from rilievo.data.datasets.base import Absent, Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule
@@ -37,7 +37,7 @@ class Selection:
         request, card = self.dataset.request, self.dataset.card
         all_ids = [*self.ids, *(image.id for image in self.absent)]
         return DataFacts(
-            dataset=self.benchmark.dataset or card.name,
+            dataset=request.name,
             root=str(request.root),
             split=request.split,
             variant=request.variant,
@@ -58,20 +58,26 @@ def select_images(
     """Open the dataset and settle the benchmark."""
     metrics_of(benchmark)
     name = _dataset_name(benchmark, options)
-    benchmark = settled(benchmark, name, find_dataset(name).card, options)
-    _find_rules(benchmark)
+    find_dataset(name)
+    ruled = _with_rules(benchmark, options.method, options.invalid_pixels)
+    _find_rules(ruled)
     dataset = open_dataset(
-        name, root, split=benchmark.split, variant=benchmark.variant, list_file=options.list_file
+        name,
+        root,
+        split=benchmark.split if options.split is None else options.split,
+        variant=benchmark.variant if options.variant is None else options.variant,
+        list_file=options.list_file,
     )
     ids = dataset.ids if options.limit is None else dataset.ids[: options.limit]
     if not ids:
         raise InputError(
-            f"{dataset.request.root}: no image of split '{benchmark.split}' is here"
+            f"{dataset.request.root}: no image of split '{dataset.request.split}' is here"
             f"{dataset.first_missing}"
         )
     # With a limit, what comes after it is no part of the selection.
     absent = dataset.absent if options.limit is None else ()
-    return Selection(benchmark=benchmark, dataset=dataset, ids=ids, absent=absent)
+    settled = _settled(benchmark, ruled, dataset, options.method)
+    return Selection(benchmark=settled, dataset=dataset, ids=ids, absent=absent)
 
 
 def _find_rules(benchmark: Benchmark) -> None:
@@ -88,23 +94,11 @@ def _find_rules(benchmark: Benchmark) -> None:
             find_rule(place, what)
 
 
-def settled(
-    benchmark: Benchmark, dataset: str, card: DatasetCard, options: EvaluateOptions
+def _with_rules(
+    benchmark: Benchmark, method: AlignMethod | Place | None, invalid: Invalid | None
 ) -> Benchmark:
-    """The benchmark with everything said that it leaves open, and with what the user changed.
-
-    Whoever changes it has another benchmark, of another name.
-    """
-    split = benchmark.split or card.splits[0]
-    variant = benchmark.variant or card.variants[0]
-    changes = []
-    if options.split not in (None, split):
-        split = options.split
-        changes.append(f"split={split}")
-    if options.variant not in (None, variant):
-        variant = options.variant
-        changes.append(f"variant={variant}")
-    alignment, method = benchmark.alignment, options.method
+    """The benchmark with the user's alignment and treatment of missing pixels."""
+    alignment = benchmark.alignment
     if method is not None:
         if benchmark.task is not Task.DEPTH:
             raise OptionError(
@@ -115,8 +109,6 @@ def settled(
             **alignment,
             **{kind: method for kind in DepthKind if own or method in METHODS[kind]},
         }
-        changes.append(str(method))
-    invalid = options.invalid_pixels or benchmark.invalid
     if invalid is Invalid.FAR and benchmark.task is not Task.DEPTH:
         raise OptionError(
             option="invalid",
@@ -125,18 +117,36 @@ def settled(
                 f"{benchmark.task}: say skip or refuse"
             ),
         )
-    if invalid is not benchmark.invalid:
-        changes.append(f"invalid-{invalid}")
+    return replace(benchmark, alignment=alignment, invalid=invalid or benchmark.invalid)
+
+
+def _settled(
+    benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | Place | None
+) -> Benchmark:
+    """The benchmark with everything stated that it leaves open.
+
+    One that the user changed is another benchmark, of another name.
+    """
+    request, card = dataset.request, dataset.card
+    changes = []
+    for what, chosen, usual in (
+        ("split", request.split, benchmark.split or card.splits[0]),
+        ("variant", request.variant, benchmark.variant or card.variants[0]),
+    ):
+        if chosen != usual:
+            changes.append(f"{what}={chosen}")
+    if method is not None:
+        changes.append(str(method))
+    if ruled.invalid is not benchmark.invalid:
+        changes.append(f"invalid-{ruled.invalid}")
     # Benchmarks for any dataset have no split or variant of their own to depart from.
     named = changes if benchmark.dataset else [change for change in changes if "=" not in change]
     return replace(
-        benchmark,
+        ruled,
         name="+".join([benchmark.name, *named]),
-        dataset=dataset,
-        split=split,
-        variant=variant,
-        alignment=alignment,
-        invalid=invalid,
+        dataset=request.name,
+        split=request.split,
+        variant=request.variant,
     )
 
 

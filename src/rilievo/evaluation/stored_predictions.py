@@ -1,6 +1,5 @@
 """Predictions by id, wherever they come from: a cache, results of rilievo, files of others."""
 
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.evaluation.records import Unscored
@@ -75,9 +74,8 @@ class Predictions(Protocol):
 
 @frozen
 class Source:
-    """Predictions to be scored, where results go, and what went wrong on the way."""
+    """Predictions to be scored, and what went wrong on the way."""
 
     predictions: Predictions
-    folder: Path
     failed: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()

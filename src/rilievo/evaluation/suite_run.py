@@ -13,11 +13,10 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import score_plan
-from rilievo.evaluation.plan import Plan, plan_scores
+from rilievo.evaluation.plan import Plan, load_model_of, plan_scores
 from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, read_cache
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
-    load_model_of,
     model_name,
     refuse_other_photographs,
 )

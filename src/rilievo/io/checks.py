@@ -138,10 +138,27 @@ class _Checksums:
 
 
 def write_checksums(
-    folder: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
+    path: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write size and SHA-256 of a result's existing files; ``known`` ones are not read."""
-    _write(folder / CHECKSUMS, names, sums or {})
+    """Write the size and SHA-256 of those files of a folder that exist.
+
+    Folders that form one result have such a file: a training run, an evaluation, a report.
+
+    Args:
+        path: The JSON of checksums; the files lie in its folder.
+        names: Paths relative to the folder.
+        known: Sums that were computed when the files were written, by path; these files are not
+            read again.
+    """
+    checksums = known or {}
+    paths = {name: path.parent / name for name in names if name not in checksums}
+    try:
+        sums = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    with replacing(path) as part:
+        text = to_json(_Checksums(files={**sums, **checksums}), indent=1)
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def beside(path: Path) -> Path:
@@ -150,8 +167,8 @@ def beside(path: Path) -> Path:
 
 
 def write_beside(path: Path) -> None:
-    """Write size and SHA-256 of a file."""
-    _write(beside(path), (path.name,), {})
+    """Write size and SHA-256 of a single file."""
+    write_checksums(beside(path), (path.name,))
 
 
 def read_sums(path: Path) -> Mapping[str, FileSum] | None:
@@ -166,17 +183,6 @@ def read_sums(path: Path) -> Mapping[str, FileSum] | None:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise InputError(f"'{name}' is not a file in its folder", path=path)
     return sums
-
-
-def _write(path: Path, names: Iterable[str], checksums: Mapping[str, FileSum]) -> None:
-    paths = {name: path.parent / name for name in names if name not in checksums}
-    try:
-        sums = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
-    except OSError as error:
-        raise unwritable(path.parent, error) from error
-    with replacing(path) as part:
-        text = to_json(_Checksums(files={**sums, **checksums}), indent=1)
-        part.write_text(text + "\n", encoding="utf-8")
 
 
 def is_blank(path: Path) -> bool:

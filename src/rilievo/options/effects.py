@@ -1,6 +1,6 @@
 """Inputs without effect: refused before any work, or noted."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.io.files.limits import printable
@@ -18,8 +18,20 @@ def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
 
 
 def unused_options(options: object, names: Collection[str], about: str) -> list[str]:
-    """Notes on options without effect; ``about`` is their subject, and why there is none."""
-    return [Note(f"is about {about}", option=name) for name in changed_options(options, names)]
+    """Notes on options that are about something that is not here.
+
+    Args:
+        options: Record of options.
+        names: Names of those without effect.
+        about: Subject of the options, and why there is none, such as "models, and predictions are
+            given".
+    """
+    return notes_on_unused(changed_options(options, names), about)
+
+
+def notes_on_unused(names: Iterable[str], about: str) -> list[str]:
+    """Notes on options by their names, all of which are about something that is not here."""
+    return [Note(f"is about {about}", option=name) for name in names]
 
 
 def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:

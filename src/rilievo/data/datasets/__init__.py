@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, Request, check_request
-from rilievo.errors import OptionError, RilievoError
+from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, Request
+from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
 from rilievo.foreign_names import answered
 from rilievo.io.files.limits import unreadable
 from rilievo.plugins import OpenTable, load_outside
@@ -97,15 +97,33 @@ def open_dataset(
             "says where to get it"
         )
     request = Request(
+        name=name,
         root=Path("." if root is None else root).expanduser(),
         split=card.splits[0] if split is None else split,
         variant=card.variants[0] if variant is None else variant,
         list_file=None if list_file is None else Path(list_file).expanduser(),
     )
     try:
-        check_request(request, card)
+        _check(request, card)
         return loader(request)
     except RilievoError:
         raise
     except OSError as error:
         raise unreadable(error, request.root) from error
+
+
+def _check(request: Request, card: DatasetCard) -> None:
+    """Refuse an unknown split or variant, and a root that does not exist."""
+    for what, choice, choices in (
+        ("split", request.split, card.splits),
+        ("variant", request.variant, card.variants),
+    ):
+        if choice not in choices:
+            raise OptionError(
+                f"dataset '{card.name}' has no {what} '{choice}'; {suggest(choice, choices)}"
+            )
+    if not request.root.exists():
+        raise MissingFileError(
+            f"{request.root}: there is no such folder; 'rilievo datasets {card.name}' says where "
+            "to get it and how it lies on disk"
+        )

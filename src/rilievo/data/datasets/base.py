@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rilievo.errors import InputError, MissingFileError, OptionError, suggest
+from rilievo.errors import InputError
 from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_numbers import NumberReading
@@ -67,8 +67,18 @@ def _own_cards() -> Mapping[str, Mapping[str, Any]]:
 
 @frozen
 class Request:
-    """Request for a dataset; ``list_file`` is in place of the split's list."""
+    """Request for a part of a dataset.
 
+    Attributes:
+        name: Name by which the dataset was opened.
+        root: Folder (or file) of the unpacked download.
+        split: One of the card's splits.
+        variant: One of the card's variants.
+        list_file: The user's own list, one image per line, in place of the split's; the form of a
+            line depends on the dataset.
+    """
+
+    name: str
     root: Path
     split: str
     variant: str
@@ -190,28 +200,6 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
             raise InputError(f"{where}: the id '{id}' is there twice; every image is scored once")
         unique_ids.add(id)
     return tuple(ids)
-
-
-def check_request(request: Request, card: DatasetCard) -> None:
-    """Refuse an unknown split or variant, or a missing root.
-
-    Raises:
-        OptionError: If the split or variant is unknown.
-        MissingFileError: If the root does not exist.
-    """
-    for what, choice, choices in (
-        ("split", request.split, card.splits),
-        ("variant", request.variant, card.variants),
-    ):
-        if choice not in choices:
-            raise OptionError(
-                f"dataset '{card.name}' has no {what} '{choice}'; {suggest(choice, choices)}"
-            )
-    if not request.root.exists():
-        raise MissingFileError(
-            f"{request.root}: there is no such folder; 'rilievo datasets {card.name}' says where "
-            "to get it and how it lies on disk"
-        )
 
 
 def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:

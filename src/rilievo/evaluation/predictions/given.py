@@ -1,6 +1,7 @@
 """Predictions that the user gives: those of an earlier evaluation, or of another program."""
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,28 +12,36 @@ from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, Cache, read_cache
 from rilievo.evaluation.predictions.foreign import Foreign, open_foreign, open_stack
 from rilievo.evaluation.predictions.predicting import refuse_other_photographs
-from rilievo.evaluation.results.evaluation_folder import run_folder
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal
-from rilievo.options.effects import unused_options
+from rilievo.options.effects import notes_on_unused
 
-_OF_MODELS = ("flip", "confidence", "device", "engine", "precision", "threads")
+_OF_MODELS = ("flip", "confidence", "device", "engine", "precision")
 """Options of models, which are without effect on predictions that are there."""
 
 
-def find_predictions(label: str | None, selection: Selection, options: EvaluateOptions) -> Source:
+def find_predictions(
+    label: str | None,
+    selection: Selection,
+    options: EvaluateOptions,
+    *,
+    words: Collection[str] = (),
+) -> Source:
     """The predictions that the user gives.
 
     Args:
         label: Name of their model, if they do not state it.
         selection: Selection of the evaluation.
         options: Folder, kind and scale.
+        words: Names of the options that the user states; those of models have no
+            effect, which is a warning.
     """
     path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
-    warnings = unused_options(options, _OF_MODELS, "a model, and {predictions} are there already")
+    unused = [name for name in _OF_MODELS if name in words]
+    warnings = notes_on_unused(unused, "a model, and {predictions} are there already")
     for mark in (path / FINGERPRINT, path / PREDICTIONS / FINGERPRINT):
         if os.path.isfile(mark):
             predictions = read_cache(mark.parent)
@@ -49,8 +58,7 @@ def find_predictions(label: str | None, selection: Selection, options: EvaluateO
         warnings += (
             [f"{missing} of {len(selection.ids)} images have no prediction"] if missing else []
         )
-    folder = run_folder(options.output, predictions.made_by.model, benchmark.name)
-    return Source(predictions=predictions, folder=folder, warnings=tuple(warnings))
+    return Source(predictions=predictions, warnings=tuple(warnings))
 
 
 def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Foreign:

@@ -2,32 +2,25 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset, spread
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
-from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.predictions.cache import (
-    PREDICTIONS,
     Cache,
     Fingerprint,
     check_cache,
     open_cache,
 )
 from rilievo.evaluation.records import Unscored, unscored
-from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.selection import Selection
-from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.messages import at
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
-from rilievo.models.processing.refined import mirrored
-from rilievo.predicting.consent import agree_to_calls
 from rilievo.predicting.stages import map_ahead
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
@@ -44,19 +37,6 @@ COMPARED = 8
 """Kept predictions whose photographs are looked at again before the rest is trusted."""
 
 
-def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
-    """The model that options name, ready to predict."""
-    if model is None:
-        raise OptionError(
-            problem="give a model to predict with, or a folder of {predictions} to score"
-        )
-    if isinstance(model, Model):
-        if options.kind is not None or options.settings:
-            raise OptionError("kind and settings are for a model by its name; this one is loaded")
-        return model
-    return options.load(model if isinstance(model, str | Path) else name_of(model))
-
-
 def model_name(model: AnyModel) -> str | None:
     """The user's name of the model; None where there is none."""
     if isinstance(model, Model):
@@ -67,49 +47,57 @@ def model_name(model: AnyModel) -> str | None:
 
 
 def find_cache(
-    loaded: Model, selection: Selection, options: EvaluateOptions, *, is_whole: bool = False
-) -> Source:
-    """The cache for predictions of a model; nothing is written yet.
+    folder: Path, model: Model, selection: Selection, *, is_whole: bool = False
+) -> Cache:
+    """The cache for predictions of a model in a folder; nothing is written yet.
 
     With ``is_whole``, all is kept that the model predicts, whatever the benchmark scores.
     """
-    model, benchmark = mirrored(loaded, options), selection.benchmark
-    folder = run_folder(options.output, model.card.name, benchmark.name)
-    check_results(folder, benchmark, model.made_by, selection.dataset.request.root)
-    fingerprint = fingerprint_of(model, benchmark, is_whole=is_whole)
-    refuse_other_kinds(benchmark, fingerprint.kind)
-    cache = Cache(folder=folder / PREDICTIONS, fingerprint=fingerprint)
-    if check_cache(cache.folder, fingerprint):
+    fingerprint = fingerprint_of(model, selection.benchmark, is_whole=is_whole)
+    refuse_other_kinds(selection.benchmark, fingerprint.kind)
+    cache = Cache(folder=folder, fingerprint=fingerprint)
+    if check_cache(folder, fingerprint):
         refuse_other_photographs(cache, selection)
-    return Source(predictions=cache, folder=folder)
+    return cache
 
 
-def predicted(
-    source: Source,
-    loaded: Model,
+def missing(cache: Cache, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Ids that are still to be predicted, in their order, and those whose file is broken.
+
+    The folder is begun where it is not there yet.
+    """
+    cache = open_cache(cache.folder, cache.fingerprint, ids)
+    absent, broken = cache.missing(ids)
+    wanted = {*absent, *broken}
+    return [id for id in ids if id in wanted], broken
+
+
+def fill_cache(
+    cache: Cache,
+    model: Model,
     selection: Selection,
-    options: EvaluateOptions,
+    wanted: Sequence[str],
+    broken: Sequence[str],
     *,
     show: bool,
     filling: Fill,
-) -> Source:
-    """Predictions of the model; those that the cache has already are not made again."""
-    assert isinstance(source.predictions, Cache), "find_cache makes the source of a model"
-    model = mirrored(loaded, options)
-    fingerprint = source.predictions.fingerprint
-    cache = open_cache(source.predictions.folder, fingerprint, selection.ids)
-    absent, broken = cache.missing(selection.ids)
-    missing = {*absent, *broken}
-    agree_to_calls(loaded, len(missing), flip=options.flip or options.mirrors, yes=options.yes)
-    with Tally(output=cache.folder, total=len(missing), show=show) as tally:
+) -> Sequence[Unscored]:
+    """Predict images into the cache; those that cannot be predicted come back.
+
+    Args:
+        cache: Folder that ``missing`` began.
+        model: Model that predicts.
+        selection: Dataset and crop.
+        wanted: Ids of the images.
+        broken: Ids of those whose file is there, but broken.
+        show: Whether to show progress.
+        filling: Predicts images.
+    """
+    crop = selection.benchmark.input_crop
+    with Tally(output=cache.folder, total=len(wanted), show=show) as tally:
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
-        wanted = [id for id in selection.ids if id in missing]
-        failed = filling(
-            cache, model, selection.dataset, selection.benchmark.input_crop, wanted, tally
-        )
-    warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return replace(source, failed=tuple(failed), warnings=warnings)
+        return filling(cache, model, selection.dataset, crop, wanted, tally)
 
 
 def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:

@@ -3,7 +3,6 @@
 Writing of an evaluation's results: the record, the per-image table, the report.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,10 @@ import numpy as np
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import known_metrics
 from rilievo.evaluation.metrics.metric import badness
-from rilievo.evaluation.predictions.cache import PREDICTIONS
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
-from rilievo.evaluation.results.evaluation_folder import CSV, REPORT
+from rilievo.evaluation.results.evaluation_folder import ResultFiles
 from rilievo.evaluation.results.intervals import FEWEST, scene_count
-from rilievo.evaluation.results.per_image_table import FILE_NAME, metric_names, write_csv
+from rilievo.evaluation.results.per_image_table import metric_names, write_csv
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison_tables import panels_of
@@ -37,15 +35,7 @@ from rilievo.evaluation.tables.wording import (
     setting_value,
     shortlist,
 )
-from rilievo.io.checks import CHECKSUMS, write_checksums
-from rilievo.io.files.atomic import (
-    make_folder,
-    remove,
-    replacing,
-    sweep_parts,
-    sync_tree,
-    unwritable,
-)
+from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
@@ -280,7 +270,7 @@ def _value(summary: Summary) -> tuple[Content, ...]:
 
 
 def write_results(
-    evaluation: Evaluation, folder: Path, pictures: ReportPictures | None
+    evaluation: Evaluation, files: ResultFiles, pictures: ReportPictures | None
 ) -> Evaluation:
     """Write ``evaluation.json``, the per-image table and the report, each whole or not at all.
 
@@ -290,37 +280,18 @@ def write_results(
     Returns:
         The evaluation, with a warning if the report was left out.
     """
-    make_folder(folder)
-    sweep_parts(folder)
-    remove(folder / CHECKSUMS)  # of what is replaced now
-    _sync_kept(folder / PREDICTIONS)
-    _write_evaluation(evaluation, folder)
-    write_csv(evaluation, folder / CSV)
+    _write_evaluation(evaluation, files.evaluation)
+    write_csv(evaluation, files.table)
     try:
-        write_report(evaluation, folder / REPORT, pictures)
+        write_report(evaluation, files.report, pictures)
     except MissingExtraError as error:
         # One of an earlier run would tell other numbers.
-        remove(folder / REPORT)
+        remove(files.report)
         evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
-        _write_evaluation(evaluation, folder)
-    write_checksums(folder, (FILE_NAME, CSV, REPORT))
+        _write_evaluation(evaluation, files.evaluation)
     return evaluation
 
 
-def _sync_kept(predictions: Path) -> None:
-    """Have kept predictions on the disk before anything says that they were scored.
-
-    Until here they are not synced one by one: one that a power cut breaks is noticed by its
-    checksums, and made anew.
-    """
-    if not os.path.isdir(predictions):
-        return  # those of a folder that the user gives stay where they are
-    try:
-        sync_tree(predictions)
-    except OSError as error:
-        raise unwritable(predictions, error) from error
-
-
-def _write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    with replacing(folder / FILE_NAME) as part:
+def _write_evaluation(evaluation: Evaluation, path: Path) -> None:
+    with replacing(path) as part:
         part.write_text(to_json(evaluation, indent=1), encoding="utf-8")

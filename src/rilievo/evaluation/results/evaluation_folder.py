@@ -1,23 +1,37 @@
-"""Folder of an evaluation's results: whether they may be replaced, or need no repetition."""
+"""Folder of an evaluation: whether its results may be replaced, and how they are."""
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
+from rilievo.evaluation.predictions.cache import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.per_image_table import (
     FILE_NAME,
     read_evaluation,
 )
 from rilievo.evaluation.selection import Selection
-from rilievo.io.checks import CHECKSUMS, is_torn
+from rilievo.frozen import frozen
+from rilievo.io.checks import CHECKSUMS, is_torn, write_checksums
+from rilievo.io.files.atomic import make_folder, remove, sweep_parts, sync_tree, unwritable
 from rilievo.messages import template
 from rilievo.types import MadeBy
 from rilievo.version import VERSION
 
 CSV, REPORT = "per_image.csv", "report.html"
+
+
+@frozen
+class ResultFiles:
+    """Files of an evaluation: the record, the per-image table and the report."""
+
+    evaluation: Path
+    table: Path
+    report: Path
 
 
 def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
@@ -44,7 +58,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
     if is_torn(folder / FILE_NAME):
         return  # ours, and a power cut took it: it is written anew
     try:
-        there = read_evaluation(folder)
+        there = read_evaluation(folder / FILE_NAME)
     except InputError as error:
         raise OutputError(
             problem=template(error), hint="or choose another output folder"
@@ -77,7 +91,7 @@ def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Eva
     if is_torn(folder / FILE_NAME) or not os.path.exists(folder / CHECKSUMS):
         return None
     try:
-        there = read_evaluation(folder)
+        there = read_evaluation(folder / FILE_NAME)
     except InputError:
         return None
     facts = selection.facts
@@ -88,3 +102,27 @@ def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Eva
         and (there.data.root, there.data.ids_sha256) == (facts.root, facts.ids_sha256)
     )
     return there if same and not there.unscored else None
+
+
+@contextmanager
+def replacing_results(folder: Path) -> Iterator[ResultFiles]:
+    """Make the folder ready for new results, and write the checksums once all are there.
+
+    Kept predictions are on the disk before anything says that they were scored.
+    """
+    make_folder(folder)
+    sweep_parts(folder)
+    remove(folder / CHECKSUMS)  # of what is replaced now
+    _sync_kept(folder / PREDICTIONS)
+    yield ResultFiles(evaluation=folder / FILE_NAME, table=folder / CSV, report=folder / REPORT)
+    write_checksums(folder / CHECKSUMS, (FILE_NAME, CSV, REPORT))
+
+
+def _sync_kept(predictions: Path) -> None:
+    """Sync predictions to the disk; one that a power cut broke before is made anew."""
+    if not os.path.isdir(predictions):
+        return  # those of a folder that the user gives stay where they are
+    try:
+        sync_tree(predictions)
+    except OSError as error:
+        raise unwritable(predictions, error) from error

@@ -27,9 +27,6 @@ from rilievo.shapes import Size, Values
 CHUNK = 8
 """Images that a process takes at once."""
 
-PER_PROCESS = 60
-"""Images for which one more process pays: it takes about a second to start."""
-
 MEMORY_A_PIXEL = 85
 """Bytes of memory for each pixel of an image whose depth is scored: maps in float64, and masks."""
 
@@ -83,50 +80,42 @@ class ScoreJob:
         return score(self.benchmark, prediction, truth, self.fit_of(id))
 
 
-def processes(images: int, workers: int) -> int:
-    """Number of processes that score so many images, of at most ``workers``."""
-    return max(1, min(workers, images // PER_PROCESS))
-
-
-def check_memory_of_scores(shape: Size, images: int, workers: int) -> None:
+def check_memory_of_scores(shape: Size, processes: int) -> None:
     """Compare the memory that scores of depth take with what is free.
 
     Args:
         shape: Size (height, width) of an image.
-        images: Number of images.
-        workers: Most processes that score.
+        processes: Number of processes that score.
 
     Raises:
         OptionError: If there is not enough memory.
     """
     height, width = shape
-    count = processes(images, workers)
-    several = count > 1
+    several = processes > 1
     check_memory(
-        count * MEMORY_A_PIXEL * height * width,
+        processes * MEMORY_A_PIXEL * height * width,
         f"scores of images of {width}x{height} pixels"
-        + (f" in {count} processes" if several else ""),
+        + (f" in {processes} processes" if several else ""),
         "take {workers=1}" if several else "score smaller images",
     )
 
 
-def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:
-    """Scores in the order of the ids; in this process alone where others would not pay."""
-    workers = processes(len(ids), workers)
-    if workers == 1:
+def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[Scored | Unscored]:
+    """Scores in the order of the ids; one process is this one."""
+    if processes == 1:
         _keep_freed_memory()
         yield from map(job.score, ids)
         return
     chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start, (job,))
+    pool = ProcessPoolExecutor(processes, context, _start, (job,))
     waiting: deque[Future[list[Scored | Unscored]]] = deque()
     try:
         for chunk in chunks:
             with interruptions.kept_from_children():
                 waiting.append(pool.submit(_score_chunk, chunk))
-            if len(waiting) > 2 * workers:
+            if len(waiting) > 2 * processes:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()

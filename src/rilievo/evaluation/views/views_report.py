@@ -99,7 +99,7 @@ def write_gallery(
     if beside is None:
         write_beside(path)
     else:
-        write_checksums(beside, (path.name, *written))
+        write_checksums(beside / CHECKSUMS, (path.name, *written))
     return Reported(
         page=path,
         images=len(items.ids) + len(items.absent) - len(failed),

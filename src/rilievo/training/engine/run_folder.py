@@ -259,7 +259,8 @@ class RunFolder(Generic[Config, Record]):
         """
         with replacing(self.path / RECORD) as part:
             part.write_text(to_json(record, indent=2), encoding="utf-8")
-        write_checksums(self.path, (CONFIG, WEIGHTS, RECORD, *others, *LOGS), sums=sums or {})
+        names = (CONFIG, WEIGHTS, RECORD, *others, *LOGS)
+        write_checksums(self.path / CHECKSUMS, names, known=known)
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
