@@ -1,8 +1,11 @@
 """Plans: what is refused before the first photograph is predicted, and what is looked at again."""
 
+from collections.abc import Container
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -60,6 +63,35 @@ def test_a_dataset_without_normals_is_refused_for_a_benchmark_of_normals(root: P
         planned(root, "normals", dataset="tiny_dataset:TinyDepth")
     # The card of this one says nothing of normals, but its files have them.
     planned(root, "normals")
+
+
+def write_folder(folder: Path, *, empty: Container[int]) -> None:
+    for part in ("images", "depth"):
+        (folder / part).mkdir()
+    for number in range(20):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(folder / f"images/{number:02}.png")
+        depth = np.full((20, 30), number not in empty, np.float32)
+        np.save(folder / f"depth/{number:02}.npy", depth)
+
+
+def warnings_of(root: Path) -> tuple[str, ...]:
+    options = EvaluateOptions(dataset="folder")
+    return make_plan("rilievo/small", "depth", root, options).source.warnings
+
+
+@pytest.mark.parametrize("empty", [range(1, 20), range(10)], ids=["others", "first"])
+def test_images_without_truth_are_told_whichever_is_first(tmp_path: Path, empty: range) -> None:
+    write_folder(tmp_path, empty=empty)
+    assert warnings_of(tmp_path) == (
+        "1 of 2 images that were looked at have no pixel of known depth, which the benchmark "
+        "'depth' needs: they have no score",
+    )
+
+
+def test_a_broken_file_of_many_is_passed_over(tmp_path: Path) -> None:
+    write_folder(tmp_path, empty=())
+    (tmp_path / "depth/00.npy").write_bytes(b"broken")
+    assert warnings_of(tmp_path) == ()
 
 
 def test_predictions_of_another_model_are_refused(root: Path, tmp_path: Path) -> None:

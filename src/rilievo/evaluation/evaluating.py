@@ -151,10 +151,16 @@ def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
     wanted, broken = missing(source.predictions, plan.selection.ids)
     plan.agree(len(wanted))
     failed = fill_cache(
-        source.predictions, model, plan.selection, wanted, broken, show=show, filling=filling
+        source.predictions,
+        model,
+        plan.selection,
+        wanted,
+        notes=(*source.warnings, *map(source.predictions.note_on_broken, broken)),
+        show=show,
+        filling=filling,
     )
-    warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return replace(source, failed=tuple(failed), warnings=warnings)
+    anew = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
+    return replace(source, failed=tuple(failed), warnings=(*source.warnings, *anew))
 
 
 def _scored(

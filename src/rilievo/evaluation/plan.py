@@ -3,14 +3,19 @@
 All that can be refused is refused here, before the first photograph is predicted.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.lines import PointFit
 from rilievo.cores import cores
-from rilievo.errors import OptionError, RilievoError
+from rilievo.data.datasets.base import spread
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -33,9 +38,13 @@ from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
 from rilievo.models.processing.refined import mirrored
 from rilievo.predicting.consent import agree_to_calls
+from rilievo.types import Truth
 
 PER_PROCESS = 60
 """Images for which one more process that scores pays: it takes about a second to start."""
+
+_LOOKED_AT = 8
+"""Most images whose truth is read before anything is predicted; of fewer than 80, a tenth."""
 
 
 @frozen
@@ -151,7 +160,8 @@ def plan_scores(
     kind = source.predictions.kind
     method = method_for(benchmark, kind) if benchmark.task in FITTED and kind else None
     if scores:
-        _check_truth(selection, count)
+        warnings = _check_truth(selection, count)
+        source = replace(source, warnings=(*source.warnings, *warnings))
     check_folder(folder)
     return Plan(
         selection=selection,
@@ -175,28 +185,56 @@ def processes(images: int, workers: int) -> int:
     return max(1, min(workers, images // PER_PROCESS))
 
 
-def _check_truth(selection: Selection, count: int) -> None:
-    """Refuse what no image can be scored by, as the first image shows it if it can be read.
+def _check_truth(selection: Selection, count: int) -> tuple[str, ...]:
+    """Refuse what no image can be scored by, as some that are evenly spread show it.
+
+    What a part of them lacks is a warning; a file that cannot be read has its own reason later.
 
     Raises:
-        OptionError: If the dataset has no true normals, or there is not enough memory.
-        InputError: If a scene is needed and the dataset names none.
+        OptionError: If none of them has true normals, or there is not enough memory.
+        InputError: If none of them has the depth or the scene that the benchmark needs.
     """
     benchmark, dataset = selection.benchmark, selection.dataset
-    has_normals = benchmark.task is not Task.NORMALS or dataset.card.normals is not None
-    if benchmark.task is not Task.DEPTH and has_normals and not needs_scenes(benchmark):
-        return
-    id = selection.ids[0]
-    try:
-        truth = dataset.truth(id)
-    except (RilievoError, OSError):
-        return  # its score says so
-    if not has_normals and truth.normals is None:
-        raise OptionError(
-            f"the dataset '{dataset.card.name}' has no true normals, which the benchmark "
-            f"'{benchmark.name}' scores"
+    truths: list[Truth] = []
+    most = min(_LOOKED_AT, max(2, len(selection.ids) // 10))
+    for id in spread(selection.ids, most):
+        with suppress(RilievoError, OSError):
+            truths.append(dataset.truth(id))
+    lacking = {truth.id: what for truth in truths if (what := _lacks(truth, benchmark))}
+    # An image without a known pixel says nothing of the others.
+    if lacking and len(lacking) == len(truths) and _PIXEL not in lacking.values():
+        what = lacking[truths[0].id]
+        if what == _NORMALS:
+            raise OptionError(
+                f"the dataset '{dataset.card.name}' has no true normals, which the benchmark "
+                f"'{benchmark.name}' scores"
+            )
+        if what == _SCENE:
+            scene_of(truths[0], benchmark)
+        raise InputError(
+            f"none of {len(truths)} images that were looked at has {what}, which the benchmark "
+            f"'{benchmark.name}' scores; the first is {truths[0].id}"
         )
-    if needs_scenes(benchmark):
-        scene_of(truth, benchmark)
-    if benchmark.task is Task.DEPTH and truth.depth is not None:
-        check_memory_of_scores(truth.depth.shape, count)
+    shapes = [truth.depth.shape for truth in truths if truth.depth is not None]
+    if benchmark.task is Task.DEPTH and shapes:
+        check_memory_of_scores(max(shapes, key=math.prod), count)
+    return tuple(
+        f"{len([*same])} of {len(truths)} images that were looked at have no {what}, which the "
+        f"benchmark '{benchmark.name}' needs: they have no score"
+        for what, same in groupby(sorted(lacking.values()))
+    )
+
+
+_DEPTH, _NORMALS, _SCENE, _PIXEL = "true depth", "true normals", "scene", "pixel of known depth"
+
+
+def _lacks(truth: Truth, benchmark: Benchmark) -> str:
+    """What the truth of an image lacks that the benchmark needs; empty if nothing."""
+    if benchmark.task is Task.NORMALS and truth.normals is None:
+        return _NORMALS
+    if benchmark.task in (Task.DEPTH, Task.PICTURE, Task.POINTS):
+        if truth.depth is None or truth.depth_valid is None:
+            return _DEPTH
+        if not truth.depth_valid.any():
+            return _PIXEL
+    return _SCENE if needs_scenes(benchmark) and truth.scene is None else ""

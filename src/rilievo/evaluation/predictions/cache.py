@@ -92,6 +92,10 @@ class Cache:
         """The file of one image."""
         return self.folder / f"{id}.npz"
 
+    def note_on_broken(self, id: str) -> str:
+        """Note that a prediction is made again, as its file is broken."""
+        return f"{self.path_of(id)}: broken, so it is predicted anew"
+
     def write(self, id: str, prediction: Prediction, photo: Pixels | None = None) -> None:
         """Keep what the fingerprint says of one prediction, and of which photograph it is."""
         arrays: dict[str, np.ndarray] = {}

@@ -77,8 +77,8 @@ def fill_cache(
     model: Model,
     selection: Selection,
     wanted: Sequence[str],
-    broken: Sequence[str],
     *,
+    notes: Sequence[str],
     show: bool,
     filling: Fill,
 ) -> Sequence[Unscored]:
@@ -89,14 +89,14 @@ def fill_cache(
         model: Model that predicts.
         selection: Dataset and crop.
         wanted: Ids of the images.
-        broken: Ids of those whose file is there, but broken.
+        notes: Lines that are said at the beginning.
         show: Whether to show progress.
         filling: Predicts images.
     """
     crop = selection.benchmark.input_crop
     with Tally(output=cache.folder, total=len(wanted), show=show) as tally:
-        for id in broken:
-            tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
+        for note in notes:
+            tally.say(note)
         return filling(cache, model, selection.dataset, crop, wanted, tally)
 
 
