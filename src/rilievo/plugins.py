@@ -29,7 +29,7 @@ _PLACE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*|.+\.py:[A-Za-z_]\w*"
 _TOPS: set[str] = set()
 
 
-class Place(str):
+class CodePlace(str):
     """Place of somebody's object: ``package.module:NAME`` or ``path/to/file.py:NAME``."""
 
     __slots__ = ()

@@ -16,7 +16,7 @@ from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_numbers import DepthCrop
 from rilievo.models.model_options import ModelOptions
-from rilievo.plugins import Place, is_place
+from rilievo.plugins import CodePlace, is_place
 from rilievo.schema import Groups, option, options_of
 from rilievo.types import DepthKind
 
@@ -239,7 +239,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return Invalid(self.invalid)
 
     @property
-    def method(self) -> AlignMethod | Place | None:
+    def method(self) -> AlignMethod | CodePlace | None:
         """The alignment in place of the benchmark's.
 
         Raises:
@@ -248,7 +248,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.align is None:
             return None
         if is_place(self.align):
-            return Place(self.align)
+            return CodePlace(self.align)
         if self.align not in list(AlignMethod):
             raise unknown_choice("align", self.align, AlignMethod)
         return AlignMethod(self.align)

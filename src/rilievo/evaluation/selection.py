@@ -14,7 +14,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.plugins import Place, is_place
+from rilievo.plugins import CodePlace, is_place
 from rilievo.types import DepthKind
 
 
@@ -95,7 +95,7 @@ def _find_rules(benchmark: Benchmark) -> None:
 
 
 def _with_rules(
-    benchmark: Benchmark, method: AlignMethod | Place | None, invalid: Invalid | None
+    benchmark: Benchmark, method: AlignMethod | CodePlace | None, invalid: Invalid | None
 ) -> Benchmark:
     """The benchmark with the user's alignment and treatment of missing pixels."""
     alignment = benchmark.alignment
@@ -104,7 +104,7 @@ def _with_rules(
             raise OptionError(
                 f"the benchmark '{benchmark.name}' aligns nothing", hint="leave {align} out"
             )
-        own = isinstance(method, Place)
+        own = isinstance(method, CodePlace)
         alignment = {
             **alignment,
             **{kind: method for kind in DepthKind if own or method in METHODS[kind]},
@@ -121,7 +121,7 @@ def _with_rules(
 
 
 def _settled(
-    benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | Place | None
+    benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | CodePlace | None
 ) -> Benchmark:
     """The benchmark with everything stated that it leaves open.
 
