@@ -138,26 +138,23 @@ class _Checksums:
 
 
 def write_checksums(
-    path: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
+    path: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write the size and SHA-256 of those files of a folder that exist.
-
-    Folders that form one result have such a file: a training run, an evaluation, a report.
+    """Write size and SHA-256 of a result's existing files.
 
     Args:
         path: The JSON of checksums; the files lie in its folder.
         names: Paths relative to the folder.
-        known: Sums that were computed when the files were written, by path; these files are not
-            read again.
+        sums: Sums of files that need not be read again.
     """
-    checksums = known or {}
+    checksums = sums or {}
     paths = {name: path.parent / name for name in names if name not in checksums}
     try:
-        sums = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
+        computed = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
     except OSError as error:
         raise unwritable(path.parent, error) from error
     with replacing(path) as part:
-        text = to_json(_Checksums(files={**sums, **checksums}), indent=1)
+        text = to_json(_Checksums(files={**computed, **checksums}), indent=1)
         part.write_text(text + "\n", encoding="utf-8")
 
 

@@ -260,7 +260,7 @@ class RunFolder(Generic[Config, Record]):
         with replacing(self.path / RECORD) as part:
             part.write_text(to_json(record, indent=2), encoding="utf-8")
         names = (CONFIG, WEIGHTS, RECORD, *others, *LOGS)
-        write_checksums(self.path / CHECKSUMS, names, known=known)
+        write_checksums(self.path / CHECKSUMS, names, sums=sums)
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:

@@ -68,13 +68,13 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
             f"{file}: none of its cells could be done; the first, {failures[0].name}: "
             f"{failures[0].reason}"
         )
-    table = make_table(config.title, cells)
-    passed_over = (f"Passed over: {failure.name}: {failure.reason}" for failure in failures)
-    table = replace(table, notes=(*table.notes, *passed_over))
-    remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
-    texts = {"table.md": markdown, "table.csv": comma_separated, "table.tex": latex}
-    for name, text_of in texts.items():
-        write_text(folder / name, text_of(table))
-    write_page(folder / PAGE, "sweep.html", made=table, runs=len(cells))
-    write_checksums(folder / CHECKSUMS, (*texts, PAGE))
-    return Swept(folder=folder, cells=cells, failures=failures, table=table)
+    compared: Any = load_service("probe-comparison")(
+        config.title,
+        cells,
+        config.data.dataset,
+        config.test.split or "usual split",
+        notes=[f"Skipped: {failure.name}: {failure.reason}" for failure in failures],
+    )
+    for name in FILES:
+        compared.write(folder / name)
+    return Swept(folder=folder, cells=cells, failures=failures, table=compared.table)
