@@ -234,7 +234,7 @@ def _once(model: str, engine: str, precision: str, photo: str) -> list[float]:
 
 
 def _load(name: str, options: LoadOptions) -> "Model":
-    from rilievo.models.catalogue.graphs.published_graph import open_graph
+    from rilievo.models.catalogue.published_graph import open_graph
 
     path = Path(os.environ[GRAPHS[name]])
     return open_graph(path, options, MODELS[name], weights_sha256="0")

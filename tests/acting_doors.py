@@ -24,16 +24,16 @@ from starlette.testclient import WebSocketDenialResponse
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import RilievoError
-from rilievo.io.videos import live_frames
+from rilievo.io.videos import video
 from rilievo.measure.measured_record import measure_points
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
 from rilievo.schema import Door, names_of, options_of
+from rilievo.serving import live_page
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownAsked
-from rilievo.serving.live import live_page
-from rilievo.serving.server.requests.asked import MeasureAsked, PredictAsked, StreamAsked
+from rilievo.serving.server.asked import MeasureAsked, PredictAsked, StreamAsked
 from served_app import App
 
 Values = dict[str, Any]
@@ -190,7 +190,7 @@ class Doors:
             return b""
 
         with self.patches.context() as patches:
-            patches.setattr(live_frames, "live_frames", lambda source, newest: iter([pixels]))
+            patches.setattr(video, "live_frames", lambda source, newest: iter([pixels]))
             patches.setattr(live_page.LivePage, "show", record)
             patches.setattr(live_page, "_jpeg", jpeg)
             if main(["predict", "--live", "0", *flags(_with_model(needs | values)), "--quiet"]):

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from rilievo.cli import main, parsing
-from rilievo.cli.help_text import MOST_FIRST
-from rilievo.cli.parsing import read_words
+from rilievo.cli.parsing import MOST_FIRST, read_words
 from rilievo.errors import OptionError
 from rilievo.schema import options_of
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from killed_work import end_process
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.workers.predict_across import PredictWork
-from rilievo.predicting.workers.work_protocol import Do, Report
+from rilievo.predicting.workers.spreading import Do, Report
 
 
 class KilledPredictWork(PredictWork):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rilievo.calibration.lengths import KnownPoint
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.types import DepthKind, DepthMap
 
 SIZE = (40, 60)

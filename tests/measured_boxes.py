@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 import rilievo
-from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
 from rilievo.errors import CalibrationError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure import RegionMeasurement
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.types import Camera
 

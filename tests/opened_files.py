@@ -40,7 +40,7 @@ _THROUGH_LIBRARIES = frozenset(
         *("rilievo.plugins.load_offered", "rilievo.plugins.names_offered"),
         *(
             "rilievo.models.catalogue.download._fetched",
-            "rilievo.cluster.remote_files.Remote.store",
+            "rilievo.cluster.staging.Remote.store",
         ),
         *(
             "rilievo.cluster.ray_tasks._refuse_silence",

@@ -23,7 +23,7 @@ from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.workers.predict_across import predict_across
-from rilievo.predicting.workers.work_protocol import joined
+from rilievo.predicting.workers.spreading import joined
 
 
 def main(network: str, photos: str, toy: str, folder: Path) -> None:

@@ -68,7 +68,7 @@ def parameter(name: str) -> str:
 
 def openapi() -> Mapping[str, Any]:
     """The OpenAPI document of the server."""
-    from rilievo.serving.server.openapi import document
+    from rilievo.serving.server.routes import document
 
     return document([])
 
@@ -120,8 +120,8 @@ def output(folder: Path) -> Mapping[str, Any]:
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.serving.app.app_videos import written_bytes
     from rilievo.serving.assistant.tools.surface_tool import SURFACE
-    from rilievo.serving.server.requests.asked import VideoAsked, output_names
-    from rilievo.serving.server.work.answer_files import are_heavy, estimated_bytes
+    from rilievo.serving.server.answer_files import are_heavy, estimated_bytes
+    from rilievo.serving.server.asked import VideoAsked, output_names
 
     made = prediction()
     rilievo.save(made, folder / "python.edges.png")
@@ -192,7 +192,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
     import rilievo
     from predictions import prediction
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.serving.server.requests.asked import PredictAsked, read_asked
+    from rilievo.serving.server.asked import PredictAsked, read_asked
 
     photo = photograph(folder)
     shade: Any = {"shade": 40}
@@ -232,7 +232,7 @@ CACHING = '''
 
 def loading(folder: Path) -> Mapping[str, Any]:
     """An option of loading ``caching``: a field more in the source of the record."""
-    home = "rilievo.options.engine"
+    home = "rilievo.options.run_options"
     text = (ROOT / "src" / f"{home.replace('.', '/')}.py").read_text()
     edited = folder / "engine.py"
     edited.write_text(
@@ -357,7 +357,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from rilievo.serving.assistant.tools.known_tool import KNOWN
-    from rilievo.serving.server.requests.asked import PredictAsked, read_asked
+    from rilievo.serving.server.asked import PredictAsked, read_asked
 
     photo, text = photograph(folder), "stereographic:200"
     for option in ("projection", "camera"):

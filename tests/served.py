@@ -17,10 +17,10 @@ from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.routes import Extension, application
+from rilievo.serving.server.server_models import OfferedModels
 from rilievo.serving.server.server_options import ServeOptions, ServerLimits
+from rilievo.serving.server.service import Service
 from rilievo.serving.server.temporary_folders import Disk, Folders
-from rilievo.serving.server.work.offered_models import OfferedModels
-from rilievo.serving.server.work.service import Service
 from rilievo.types import Photo
 
 PATIENCE = 60.0

@@ -21,7 +21,7 @@ SOURCE = Path(rilievo.__file__).parent
 HELPERS = frozenset(
     {
         "rilievo.io.files.limits.read_text",
-        "rilievo.io.exr_channels.ExrChannels",
+        "rilievo.io.numbers.ExrChannels",
         "rilievo.io.files.archives.check_archive",
         "rilievo.io.files.archives.read_arrays",
         "rilievo.data.datasets.files.text_lines",

@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration.floor import calibrate_height
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud

@@ -20,14 +20,14 @@ from acting_doors import PLAIN, SCHEMA, Doors, Outcome, Values, facts, flags
 from clips import Clip, numbered, write_clip
 from lens_boxes import boxes, turned
 from photographs_with_depth import gdepth
-from rilievo.calibration.markers.marker_pages import write_page
+from rilievo.calibration.printed_markers import write_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
 from rilievo.models import finding, model_options
 from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
 from rilievo.plugins import TRUST
-from rilievo.predicting.photographs import anchored_depth
+from rilievo.predicting.photographs import fitting
 from rilievo.schema import OptionField, names_of
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.assistant.assistant_options import AssistantOptions
@@ -195,7 +195,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         patches.setattr(finding, "MODEL_KINDS", {**acting, **finding.MODEL_KINDS})
         patches.setitem(model_options.QUALITIES, "fast", PLAIN)
         patches.setitem(model_options.QUALITIES, "good", "acting_model:other")
-        patches.setattr(anchored_depth, "_network", lambda: models[PLAIN])
+        patches.setattr(fitting, "_network", lambda: models[PLAIN])
         patches.setenv(TRUST, "")
         yield Doors(app=app, folder=folder, patches=patches)
 

@@ -14,7 +14,7 @@ from PIL import Image
 import rilievo
 from predictions import MADE_BY, prediction
 from rilievo import DepthKind, DepthMap, PredictOptions
-from rilievo.data.clips.camera import read_calibration
+from rilievo.data.clips.sequences import read_calibration
 from rilievo.errors import InputTypeError, MissingExtraError, MissingFileError
 from rilievo.io.files.atomic import replacing, replacing_folder
 

@@ -190,7 +190,7 @@ def extended(folder: Path) -> Path:
     [metric, outside], [line] = section("A metric")
     depth = package / "evaluation/metrics" / "depth.py"
     insert(depth, "DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(\n", line)
-    insert(depth, "from rilievo.alignment.lines import dot\n", f"\n\n{metric}")
+    insert(depth, "from rilievo.alignment.fit import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
     benchmark, *_ = re.findall(r"^```toml\n(.*?)^```", text_of("docs/extending.md"), re.M | re.S)
     with (package / "evaluation/benchmarks/benchmarks.toml").open("a", encoding="utf-8") as file:

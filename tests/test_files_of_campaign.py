@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lab.torture.readers import all_readers
-from rilievo.calibration.known_csv import read_known_csv
+from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sparse import _metres
 from rilievo.data.datasets.files import text_lines
-from rilievo.data.datasets.sets.videos.vda_videos import _entry
+from rilievo.data.datasets.sets.vda_videos import _entry
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import spelled

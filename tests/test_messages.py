@@ -28,11 +28,11 @@ from rilievo.messages import (
     template,
     worded,
 )
-from rilievo.models.processing.refined import margins_note, tile_note
+from rilievo.models.refined import margins_note, tile_note
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.run import without_output
-from rilievo.serving.assistant.wording import argument
+from rilievo.serving.assistant.tools.tool import argument
 from rilievo.serving.listener.request_refusals import refusal_of
 from rilievo.types import Photo
 

@@ -17,8 +17,8 @@ from rilievo.cli import main
 from rilievo.messages import flag
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import GivenCamera
-from rilievo.options.engine import Speed
 from rilievo.options.photo_options import Refine
+from rilievo.options.run_options import Speed
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema import (
     Door,
@@ -38,7 +38,7 @@ EVERY = [(kind, name) for kind in RECORDS.values() for name in names_of(kind)]
 def parameters() -> Mapping[str, Mapping[str, Any]]:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
-    from rilievo.serving.server.openapi import document
+    from rilievo.serving.server.routes import document
 
     entries = document([])["paths"]["/v1/predict"]["post"]["parameters"]
     return {entry["name"]: entry for entry in entries}

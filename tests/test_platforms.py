@@ -67,7 +67,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "io/files/memory.py": {"resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/placement.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
-    "io/videos/open_file.py": {"os.pread": _FORKS},
+    "io/videos/frame_source.py": {"os.pread": _FORKS},
     "models/catalogue/download.py": {
         "symlink_to": "an OSError moves the file instead",
         "hardlink_to": "an OSError moves the file instead",

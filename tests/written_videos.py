@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rilievo.io.files.atomic import replacing
-from rilievo.io.videos.video_format import SoundSource, VideoFormat
+from rilievo.io.videos.frame_source import SoundSource, VideoFormat
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.calibration.rectangles import KnownRectangle
+from rilievo.calibration.sizes import KnownRectangle
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.geometry.transforms import rotation_from_axis_angle

@@ -21,7 +21,7 @@ from PIL import Image
 
 import rilievo
 from lab.scenes.wide import render_wide
-from rilievo.alignment.lines import least_absolute_line
+from rilievo.alignment.fit import least_absolute_line
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Pinhole

@@ -9,7 +9,7 @@ from pathlib import Path
 from real_sets import RealSet
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.photo_files import Dataset
 from rilievo.geometry.intrinsics import crop_K
 from rilievo.types import Camera, Sample
 

@@ -16,7 +16,7 @@ from try_anchoring import affine, inverse_of, seen_by_a_strong_model
 
 import rilievo
 from rilievo.io.colour_pictures import colourise
-from rilievo.predicting.photographs.anchored_depth import anchoring_of
+from rilievo.predicting.photographs.fitting import anchoring_of
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/anchoring.jpg"

@@ -90,9 +90,9 @@ def _every_channel(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def _lengths() -> None:
-    from rilievo.models.onnx_files import file_metadata
+    from rilievo.models.onnx_files import engines
 
-    file_metadata._fields = _unbounded_fields
+    engines._fields = _unbounded_fields
 
 
 def _unbounded_fields(

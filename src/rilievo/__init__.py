@@ -32,9 +32,9 @@ _HOMES = {
     "DepthKind": "types",
     "DepthMap": "types",
     "InputError": "errors",
-    "KnownLength": "calibration.lengths",
-    "KnownPoint": "calibration.lengths",
-    "KnownRectangle": "calibration.rectangles",
+    "KnownLength": "calibration.sizes",
+    "KnownPoint": "calibration.sizes",
+    "KnownRectangle": "calibration.sizes",
     "MissingExtraError": "errors",
     "MissingFileError": "errors",
     "MissingPackageError": "errors",
@@ -51,7 +51,7 @@ _HOMES = {
     "calibrate": "calibration.points",
     "calibrate_height": "calibration.floor",
     "load_model": "models",
-    "model": "models.functions.depth_function",
+    "model": "models.outside",
     "pipeline": "predicting.pipeline",
     "predict": "predicting.photographs.images",
     "predict_files": "predicting.run",
@@ -65,7 +65,7 @@ _HOMES = {
 
 __all__ = ["__version__", *sorted([*_HOMES, *_FUNCTIONS])]  # pyright: ignore[reportUnsupportedDunderAll]
 
-_OF_METHODS = {"save_surface": "prediction.surface_files"}
+_OF_METHODS = {"save_surface": "prediction.saving"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,9 +1,9 @@
 from rilievo.alignment import align as align
 from rilievo.calibration.floor import calibrate_height as calibrate_height
-from rilievo.calibration.lengths import KnownLength as KnownLength
-from rilievo.calibration.lengths import KnownPoint as KnownPoint
 from rilievo.calibration.points import calibrate as calibrate
-from rilievo.calibration.rectangles import KnownRectangle as KnownRectangle
+from rilievo.calibration.sizes import KnownLength as KnownLength
+from rilievo.calibration.sizes import KnownPoint as KnownPoint
+from rilievo.calibration.sizes import KnownRectangle as KnownRectangle
 from rilievo.data.datasets import DATASETS as DATASETS
 from rilievo.data.datasets import open_dataset as open_dataset
 from rilievo.data.fuse.fuse_clip import fuse_clip as fuse_clip
@@ -26,7 +26,7 @@ from rilievo.io.verification import verify as verify
 from rilievo.models import MODELS as MODELS
 from rilievo.models import load_model as load_model
 from rilievo.models import unload_model as unload_model
-from rilievo.models.functions.depth_function import model as model
+from rilievo.models.outside import model as model
 from rilievo.predicting.options import PredictOptions as PredictOptions
 from rilievo.predicting.photographs.images import predict as predict
 from rilievo.predicting.pipeline import pipeline as pipeline

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from point_fits_by_hand import best_scale, every_anchor
-from rilievo.alignment.lines import PointFit, fit_points
+from rilievo.alignment.fit import PointFit, fit_points
 from rilievo.errors import CalibrationError
 
 SHIFT = np.array([0.3, -0.2, 1.0])

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from rilievo.alignment import AlignMethod, align
-from rilievo.alignment.lines import least_absolute_line, least_absolute_scale
-from rilievo.alignment.subsample import nearest_valid
+from rilievo.alignment.fit import least_absolute_line, least_absolute_scale, nearest_valid
 from rilievo.errors import CalibrationError
 from rilievo.types import DepthKind, DepthMap
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rilievo.calibration import record
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.record import MOST_PLACES, find_field
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.types import DepthKind, DepthMap
 
 SIZE = (90, 120)

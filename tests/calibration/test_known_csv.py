@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.calibration.known_csv import read_known_csv
-from rilievo.calibration.lengths import KnownLength, KnownPoint
+from rilievo.calibration.size_files import read_known_csv
+from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.errors import InputError
 
 

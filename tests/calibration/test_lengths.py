@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration.lengths import USUAL_LENGTHS, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.sizes import USUAL_LENGTHS, KnownLength, KnownPoint, parse_known
 from rilievo.errors import CalibrationError
 from rilievo.types import DepthKind, DepthMap
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth

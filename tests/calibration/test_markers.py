@@ -13,8 +13,7 @@ import rilievo
 from fixed_depth import FixedDepth
 from lens_boxes import turned
 from predictions import prediction
-from rilievo.calibration.markers.marker_pages import write_page
-from rilievo.calibration.markers.printed_markers import Marker, find_markers, squares_of
+from rilievo.calibration.printed_markers import Marker, find_markers, squares_of, write_page
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
 from rilievo.cli import main
 from rilievo.errors import CalibrationError

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
 from rilievo.alignment import FitSpace, to_depth
 from rilievo.calibration import points as points_module
-from rilievo.calibration.lengths import Along, KnownPoint, parse_known
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.sizes import Along, KnownPoint, parse_known
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, CameraSource, DepthKind
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from known_ramps import AFFINE_KINDS, SIZE, depth_map, points, ramp
-from rilievo.calibration.lengths import KnownPoint, parse_known
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.sizes import KnownPoint, parse_known
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.types import DepthKind
 

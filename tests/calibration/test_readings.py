@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.readings import values_at_ends
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.types import DepthKind
 from sloping_plane import CAMERA, SIZE, map_of
 

@@ -15,9 +15,15 @@ from fixed_depth import FixedDepth
 from lab.scenes.seen_rectangles import FARTHEST_VANISHING, SHAPE, SeenRectangle, seen_rectangles
 from lab.studies.judge_rectangles import angle_off, length_errors
 from lens_boxes import turned
-from rilievo.calibration.lengths import USUAL_LENGTHS, parse_known
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
-from rilievo.calibration.rectangles import RECTANGLES, KnownRectangle, parse_rectangle, parse_sides
+from rilievo.calibration.sizes import (
+    RECTANGLES,
+    USUAL_LENGTHS,
+    KnownRectangle,
+    parse_known,
+    parse_rectangle,
+    parse_sides,
+)
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.cameras.fisheye import fisheye_of

@@ -10,8 +10,7 @@ import pytest
 
 from command_lines import check_examples, check_flags, check_help, check_refusal
 from rilievo.cli import COMMANDS_OF_HOUSE, main
-from rilievo.cli.help_text import help_of
-from rilievo.cli.parsing import in_flags, parse
+from rilievo.cli.parsing import help_of, in_flags, parse
 from rilievo.errors import OptionError
 from rilievo.predicting.options import PredictOptions
 from rilievo.schema import option, options_of

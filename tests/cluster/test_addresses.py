@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.cluster import remote_files
-from rilievo.cluster.remote_files import Remote, remote
-from rilievo.cluster.staging import Addresses, list_jobs
+from rilievo.cluster import staging
+from rilievo.cluster.staging import Addresses, Remote, list_jobs, remote
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import address_of, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.workers.predict_across import PredictWork, predict_across
-from rilievo.predicting.workers.work_protocol import Report
+from rilievo.predicting.workers.spreading import Report
 from static_host import Quiet, hosted
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")
@@ -201,7 +200,7 @@ def test_a_place_that_fails_is_asked_again_and_then_given_up_in_one_line(
         def exists(self, path: str) -> bool:
             raise ConnectionError("reset by peer\nsecond line")
 
-    monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
     place = Remote(files=Failing(), path="bucket/a.png", scheme="s3")
     assert place.size_and_time() == (5, 2_000_000_000)
     with pytest.raises(InputError) as caught:
@@ -217,7 +216,7 @@ def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param == "fsspec":
         pytest.importorskip("aiohttp", reason="the extra 'cluster' is not installed")
     else:
-        monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
+        monkeypatch.setattr(staging, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("reach")
@@ -256,7 +255,7 @@ def test_workers_fetch_photographs_of_a_web_server(
 def test_a_server_that_does_not_answer_is_told_from_a_file_that_is_not_there(
     closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
     with pytest.raises(InputError, match=r"a\.png: cannot be reached"):
         remote(f"http://127.0.0.1:{closed_port}/a.png").size_and_time()
 
@@ -277,8 +276,8 @@ class Breaking(Quiet):
 def test_half_files_and_closed_doors_of_a_web_server_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
-    monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(staging, "find_spec", lambda name: None)
+    monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
     with hosted(tmp_path, Breaking) as base:
         with pytest.raises(InputError, match="broke off after 3 of 1,000 bytes"):
             remote(f"{base}a.png").fetch(tmp_path / "a.png")
@@ -303,6 +302,6 @@ def test_what_cannot_be_reached_is_refused_before_any_work(
         remote("nonsense://x/y")
     with pytest.raises(OptionError, match="not both"):
         list_jobs(["memory://photos", "photos"], Path("out"), sequence=False)
-    monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(staging, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"rilievo\[cluster\]"):
         remote("s3://bucket/x")

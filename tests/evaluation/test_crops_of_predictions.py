@@ -10,7 +10,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.scoring.regions import counted_window, cut_truth, shown_window
 from rilievo.evaluation.scoring.resizing import is_rounded
 from rilievo.evaluation.scoring.score import score
-from rilievo.io.outside.depth_numbers import DepthCrop
+from rilievo.io.depth_numbers import DepthCrop
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import scene
 from stored_answers import stored

@@ -16,7 +16,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import NumberKind, ValueEncoding
-from rilievo.io.outside.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
+from rilievo.io.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
 from rilievo.types import DepthKind, DepthMap, MadeBy
 
 SIZE = (36, 48)

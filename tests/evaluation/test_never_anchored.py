@@ -10,7 +10,7 @@ import rilievo
 from affine_answers import SCALE, SHIFT, AffineAnswer
 from rilievo.alignment import anchor
 from rilievo.models.base import Inference
-from rilievo.predicting.photographs import anchored_depth
+from rilievo.predicting.photographs import fitting
 from rilievo.types import DepthKind, Photo
 from tiny_evaluation import run_tiny
 
@@ -43,8 +43,8 @@ def test_scores_and_caches_of_affine_depth_need_no_second_model(
 
     for place, name in (
         (anchor, "anchor_values"),
-        (anchored_depth, "anchoring_of"),
-        (anchored_depth, "reference_depth"),
+        (fitting, "anchoring_of"),
+        (fitting, "reference_depth"),
     ):
         monkeypatch.setattr(place, name, refuse)
     found = run_tiny(model, root, "depth", output=tmp_path / "out")

@@ -7,8 +7,7 @@ import pytest
 
 from moge_bundle_lookalike import write_bundle
 from point_fits_by_hand import best_scale, every_anchor
-from rilievo.alignment.lines import PointFit
-from rilievo.alignment.subsample import nearest_valid
+from rilievo.alignment.fit import PointFit, nearest_valid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
 from rilievo.errors import InputError, NoGroundTruthError, OptionError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.sets.videos.vda_videos import SETS
+from rilievo.data.datasets.sets.vda_videos import SETS
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions

@@ -5,7 +5,7 @@ import numpy as np
 from analytic import camera_matrix, pixel_rays, plane
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, sample_lattice
-from rilievo.geometry.surfaces.pieces import without_pieces
+from rilievo.geometry.surfaces.patches import without_pieces
 
 SHAPE = (60, 80)
 K = camera_matrix(*SHAPE, 70.0)

@@ -11,14 +11,16 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
 from rilievo.geometry.sphere.scales import (
     Corrections,
     Layers,
     ScalePlaces,
     corrections,
+    log_depth,
     merged,
     rows_of,
+    shifts_of,
+    spanned,
 )
 from rilievo.geometry.sphere.views import (
     SpherePicture,

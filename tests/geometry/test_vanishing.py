@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lens_boxes import SIZE, boxes, turned
-from rilievo.geometry.vanishing import find_segments, find_vanishing
+from rilievo.geometry.focal import find_segments, find_vanishing
 
 
 def test_segments_lie_on_the_edges_that_were_drawn() -> None:

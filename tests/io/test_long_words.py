@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.calibration.known_csv import read_known_csv
-from rilievo.calibration.lengths import KnownLength, KnownPoint
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.size_files import read_known_csv
+from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.types import DepthKind, DepthMap
 

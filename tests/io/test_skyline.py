@@ -11,9 +11,9 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.io.colour_pictures import COLOUR_MAPS, colour_table, invalid_colour, sky_colour
+from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.prediction.saving import save
 from rilievo.types import DepthKind, DepthMap, Prediction
 

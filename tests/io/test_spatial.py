@@ -13,8 +13,8 @@ from PIL import Image
 
 from photographs_with_depth import apple_xmp, coded_heic
 from rilievo.errors import InputError
+from rilievo.io.photographs.own_depth import other_view
 from rilievo.io.photographs.photo import read_photo
-from rilievo.io.photographs.spatial import other_view
 from rilievo.types import CameraSource
 from spatial_photographs import (
     BASELINE,

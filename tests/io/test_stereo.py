@@ -14,8 +14,8 @@ from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.outputs.formats.picture_files import seen_by, stereo_picture
 from rilievo.io.outputs.save_options import StereoOptions, parse_stereo
-from rilievo.io.outputs.stereo import seen_by, stereo_picture
 from rilievo.models import FAST_MODEL
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import DepthKind, DepthMap, Photo

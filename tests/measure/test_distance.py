@@ -11,9 +11,9 @@ import skimage
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.record import facts
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.fisheye import fisheye_of

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from rilievo.calibration.lengths import KnownLength
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
@@ -14,6 +13,7 @@ from rilievo.calibration.ranges import (
     log_spread,
 )
 from rilievo.calibration.record import facts
+from rilievo.calibration.sizes import KnownLength
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error

@@ -8,8 +8,8 @@ import pytest
 
 from analytic import box, nearest
 from other_lenses import fisheye, panorama
-from rilievo.calibration.lengths import Along, KnownLength, KnownPoint
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length

@@ -10,8 +10,8 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.models.catalogue.graphs.feeding import reduced
-from rilievo.models.catalogue.graphs.published_graph import open_graph
+from rilievo.models.catalogue.feeding import reduced
+from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 

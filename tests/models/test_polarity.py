@@ -8,7 +8,7 @@ import pytest
 from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
-from rilievo.models.onnx_files.polarity import SCENES, doubt, turned_round
+from rilievo.models.onnx_files.foreign import SCENES, doubt, turned_round
 from rilievo.models.outside import OutsideModel
 from rilievo.types import DepthKind, Photo
 

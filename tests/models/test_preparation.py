@@ -15,9 +15,9 @@ from rilievo.models.resampling.preparation import (
     Rule,
     Sizing,
     bilinear_points,
+    filtered,
     read_preparation,
 )
-from rilievo.models.resampling.resizing import filtered
 
 SHAPES = st.tuples(st.integers(1, 400), st.integers(1, 400))
 RNG = np.random.default_rng(0)

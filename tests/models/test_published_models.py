@@ -28,9 +28,8 @@ from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
-from rilievo.models.catalogue.graphs.feeding import letterbox
-from rilievo.models.catalogue.graphs.graph_facts import Feeding, graph_facts
-from rilievo.models.catalogue.graphs.published_graph import POST_FUNCTIONS
+from rilievo.models.catalogue.feeding import Feeding, graph_facts, letterbox
+from rilievo.models.catalogue.published_graph import POST_FUNCTIONS
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.contracts import ModelRequest
 from rilievo.models.finding import find

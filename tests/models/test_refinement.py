@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.processing.refinement import FlipAveraged, Tiled
+from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.resampling.preparation import shrink
 from rilievo.types import DepthKind, Photo
 

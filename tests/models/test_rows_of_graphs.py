@@ -26,7 +26,7 @@ from published_graphs import (
 from rilievo.cli import main
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
-from rilievo.models.catalogue.graphs.published_graph import open_graph
+from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions
 from rilievo.types import Camera, DepthKind, Photo

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.models.resampling.preparation import GAP, shrink
-from rilievo.models.resampling.resizing import resize, unit
+from rilievo.models.resampling.preparation import GAP, resize, shrink, unit
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 

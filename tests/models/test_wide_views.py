@@ -19,7 +19,7 @@ from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.measure import length
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.refinement import FlipAveraged, Tiled
+from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.resampling.preparation import shrink
 from rilievo.types import Camera, DepthKind, Photo
 

@@ -18,7 +18,7 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.measure.expectation import misfit_of
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.predicting.photographs import anchored_depth
+from rilievo.predicting.photographs import fitting
 from rilievo.types import DepthKind, Photo
 
 SIZE = (120, 160)
@@ -44,13 +44,13 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Photographs that the embedded model was asked for."""
     asked: list[object] = []
-    reference = anchored_depth.reference_depth
+    reference = fitting.reference_depth
 
     def counted(photo, refine):
         asked.append(photo)
         return reference(photo, refine)
 
-    monkeypatch.setattr(anchored_depth, "reference_depth", counted)
+    monkeypatch.setattr(fitting, "reference_depth", counted)
     return asked
 
 

@@ -21,8 +21,8 @@ from PIL import Image
 from clips import Clip, numbered, sound_packets, write_clip
 from relief import Relief
 from rilievo.alignment import Fit, FitSpace
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError
 from rilievo.io.colour_pictures import sky_colour
 from rilievo.io.json_record import from_json

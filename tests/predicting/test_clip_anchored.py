@@ -17,8 +17,8 @@ from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs import anchored_depth
-from rilievo.predicting.photographs.anchored_depth import reference_depth
+from rilievo.predicting.photographs import fitting
+from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
@@ -94,7 +94,7 @@ def test_the_embedded_model_runs_on_few_frames_and_not_without_a_surface(
         asked.append(photo)
         return reference_depth(photo, refine)
 
-    monkeypatch.setattr(anchored_depth, "reference_depth", counted)
+    monkeypatch.setattr(fitting, "reference_depth", counted)
     clip(frames, tmp_path / "maps", "npy", "colour")
     assert not asked
 

@@ -13,7 +13,7 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.sizes import KnownLength
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
@@ -21,8 +21,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.photographs.file_camera import ExifFacts, camera_from_exif
 from rilievo.options.camera_forms import GivenCamera, matrix_of, parse_numbers, read_camera, text_of
-from rilievo.predicting.photographs.metres import unit_notes
-from rilievo.predicting.photographs.photo_camera import scale_notes, with_camera
+from rilievo.predicting.photographs.user_facts import scale_notes, unit_notes, with_camera
 from rilievo.types import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))

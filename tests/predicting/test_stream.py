@@ -11,7 +11,7 @@ import pytest
 
 import rilievo
 from clips import Clip, number_of, write_clip
-from rilievo.io.videos.live_frames import live_frames
+from rilievo.io.videos.video import live_frames
 from static_host import hosted
 
 

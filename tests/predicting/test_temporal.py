@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
-from rilievo.predicting.videos.looks import compare, sample_of
-from rilievo.predicting.videos.temporal import HELD, SMOOTHED, ScaleTrack, smooth_path
+from rilievo.predicting.videos.temporal import (
+    HELD,
+    SMOOTHED,
+    ScaleTrack,
+    compare,
+    sample_of,
+    smooth_path,
+)
 from rilievo.types import DepthKind, DepthMap, Photo
 
 SIZE = (96, 128)

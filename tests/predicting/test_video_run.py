@@ -245,7 +245,7 @@ def test_a_folder_of_somebody_else_is_never_replaced_by_a_sequence(
 def test_a_sequence_becomes_pngs_without_the_extra_of_videos(
     tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "rilievo.io.videos.container", None)
-    monkeypatch.delattr("rilievo.io.videos.container", raising=False)
+    monkeypatch.setitem(sys.modules, "rilievo.io.videos.video", None)
+    monkeypatch.delattr("rilievo.io.videos.video", raising=False)
     folder = sequence_of(tmp_path / "shots", "shot_0001.png")
     assert run(make_network(), tmp_path / "out", folder, save="png16", sequence=True).done == 1

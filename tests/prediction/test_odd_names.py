@@ -12,8 +12,8 @@ from rilievo.errors import OutputError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.io.outputs.formats import arrays
 from rilievo.io.outputs.sidecar import SourceFacts, read_sidecar
+from rilievo.io.videos.frame_source import Coding, VideoFormat
 from rilievo.io.videos.video import VideoReader
-from rilievo.io.videos.video_format import Coding, VideoFormat
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, save
 from written_videos import writing_video

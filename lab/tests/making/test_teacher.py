@@ -26,7 +26,7 @@ from light_networks import LIGHT
 from rilievo.errors import InputError, OutputError
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
-from rilievo.models.resampling.resizing import resize
+from rilievo.models.resampling.preparation import resize
 from rilievo.training.networks.small import SmallNet
 from rilievo.types import DepthKind, Photo
 

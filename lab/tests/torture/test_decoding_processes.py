@@ -14,7 +14,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.decoding.messages import NamedImage, can_pass
-from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.uploads import Upload
 
 pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
 READERS = all_readers()

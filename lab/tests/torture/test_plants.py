@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 _CHANGED = {
     "scans": "rilievo.io.photographs.decode.check_scans",
     "channels": "rilievo.io.numbers._READERS",
-    "lengths": "rilievo.models.onnx_files.file_metadata._fields",
+    "lengths": "rilievo.models.onnx_files.engines._fields",
     "lock": "rilievo.io.files.placement._locked",
     "fsync": "rilievo.io.files.atomic.sync_file",
     "stop": "rilievo.interruptions.stops",

@@ -148,7 +148,7 @@ def _read_official(folder: Path) -> object:
 
 def _read_calibration(name: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from rilievo.data.clips.camera import read_calibration
+        from rilievo.data.clips.sequences import read_calibration
 
         return read_calibration(folder / name)
 
@@ -171,7 +171,7 @@ def _read_poses(folder: Path) -> object:
 
 
 def _read_list(folder: Path) -> object:
-    from rilievo.data.clips.sources.split_lists import read_frames
+    from rilievo.data.clips.sequences import read_frames
 
     return read_frames(folder / "train_files.txt")
 

@@ -16,7 +16,7 @@ from lab.torture.readers.pictures import colours, counts, save
 from rilievo.models import load_model
 from rilievo.models.hub.diffusion_cards import read_index, wanted
 from rilievo.models.hub.hub_files import lock_path, read_locked
-from rilievo.models.replicate.replicate_model import addresses, grey_picture
+from rilievo.models.replicate_model import addresses, grey_picture
 from rilievo.training.adapters.checkpoint_config import check_config, read_config, read_processor
 from rilievo.types import DepthKind, Photo
 
@@ -166,7 +166,7 @@ def _read_answer(folder: Path) -> object:
 def _ask(body: BytesIO) -> object:
     import httpx
 
-    from rilievo.models.replicate.replicate_model import Patience, ReplicateService
+    from rilievo.models.replicate_model import Patience, ReplicateService
 
     def reply(request: httpx.Request) -> httpx.Response:
         headers = {"Content-Type": "application/json"}

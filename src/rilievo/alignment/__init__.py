@@ -2,8 +2,7 @@
 
 from typing import NoReturn
 
-from rilievo.alignment.align_methods import METHODS, AlignMethod
-from rilievo.alignment.aligned import Aligned, align
+from rilievo.alignment.aligned import METHODS, Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
 from rilievo.foreign_names import refuse_of_module
 

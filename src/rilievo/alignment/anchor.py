@@ -7,8 +7,7 @@ of the spread, chosen by ``lab/studies/try_anchoring.py --frames learned``.
 
 import numpy as np
 
-from rilievo.alignment.fit import Fit, FitSpace, to_depth
-from rilievo.alignment.lines import golden_minimum
+from rilievo.alignment.fit import Fit, FitSpace, golden_minimum, to_depth
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen

@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.alignment.lines import golden_minimum
-from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.alignment.fit import golden_minimum
 from rilievo.calibration.readings import Fact, fact_of, pixel_of, place
 from rilievo.calibration.record import (
     LEAST_PLACES,
@@ -23,6 +22,7 @@ from rilievo.calibration.record import (
     calibrated,
     find_field,
 )
+from rilievo.calibration.sizes import Known, KnownPoint
 from rilievo.errors import CalibrationError, UndeterminedError
 from rilievo.shapes import Int, Values
 from rilievo.types import Camera, DepthKind, DepthMap

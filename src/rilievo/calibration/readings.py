@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.calibration.lengths import Along, Known, KnownPoint
 from rilievo.calibration.rectangle_fit import rectangle_depth
-from rilievo.calibration.rectangles import KnownRectangle
+from rilievo.calibration.sizes import Along, Known, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.shapes import Bool, Values, Vector

@@ -6,9 +6,8 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment import Fit, to_depth
-from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
-from rilievo.calibration.rectangles import KnownRectangle
+from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.shapes import Float32, Float64, Positions, Values, Vector

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.calibration.rectangles import KnownRectangle
+from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole

@@ -6,19 +6,19 @@ import numpy as np
 
 from rilievo.alignment import FitSpace
 from rilievo.alignment.measured import is_dense
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
-from rilievo.calibration.sparse_files import LISTS
+from rilievo.calibration.size_files import LISTS
+from rilievo.calibration.sizes import KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import printable, read_text
-from rilievo.io.outside.depth_numbers import (
+from rilievo.io.depth_numbers import (
     DepthStatement,
     NumberReading,
     read_depth_numbers,
     scale_fact,
 )
+from rilievo.io.files.limits import printable, read_text
 from rilievo.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
 

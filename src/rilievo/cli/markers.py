@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from rilievo.calibration.markers.marker_pages import write_page
+from rilievo.calibration.printed_markers import write_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError

@@ -31,7 +31,7 @@ from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.metres import trust
+from rilievo.predicting.photographs.user_facts import trust
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.schema import option

@@ -12,10 +12,10 @@ from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
-from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue.table import CatalogueEntry, find_entry
 from rilievo.models.default.embedded_cards import read_details
+from rilievo.models.load_options import SettingFacts, describe_settings
 from rilievo.schema import option
 
 _ACTIONS = {

@@ -12,7 +12,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import at, for_terminal
 from rilievo.options.camera_forms import GivenCamera
-from rilievo.predicting.photographs.photo_camera import with_camera
+from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import read_names, save
 from rilievo.schema import option

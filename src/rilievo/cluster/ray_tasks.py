@@ -20,7 +20,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.messages import literal, template
 from rilievo.predicting.options import LOCAL
-from rilievo.predicting.workers.work_protocol import (
+from rilievo.predicting.workers.spreading import (
     Failure,
     Item,
     Report,

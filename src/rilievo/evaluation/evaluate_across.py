@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.photo_files import Dataset
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
 from rilievo.evaluation.evaluating import PredictedPart, evaluate, predict_part
@@ -19,12 +19,11 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import at
 from rilievo.models.base import Model
-from rilievo.models.processing.refined import mirrored
+from rilievo.models.refined import mirrored
 from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.predict_across import refuse_paid
-from rilievo.predicting.workers.spreading import spread_out, threads_each
-from rilievo.predicting.workers.work_protocol import Do, Failure, Report
+from rilievo.predicting.workers.spreading import Do, Failure, Report, spread_out, threads_each
 
 
 @frozen

@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PEERS, PeerConfidence
 from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.frozen import frozen
-from rilievo.io.outside.depth_numbers import DepthCrop
+from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.model_options import ModelOptions
 from rilievo.plugins import CodePlace, is_place
 from rilievo.schema import Groups, option, options_of

@@ -33,8 +33,8 @@ from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import printable
-from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.messages import at, template
 from rilievo.predicting.summary import Tally
 from rilievo.types import Setting

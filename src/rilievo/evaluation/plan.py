@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.lines import PointFit
+from rilievo.alignment.fit import PointFit
 from rilievo.cores import cores
-from rilievo.data.datasets.base import spread
+from rilievo.data.datasets.photo_files import spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
@@ -35,9 +35,9 @@ from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import check_folder
 from rilievo.models.base import Model
-from rilievo.models.functions.given_functions import name_of
-from rilievo.models.processing.refined import mirrored
-from rilievo.predicting.consent import agree_to_calls
+from rilievo.models.given_functions import name_of
+from rilievo.models.refined import mirrored
+from rilievo.predicting.run import agree_to_calls
 from rilievo.types import Truth
 
 PER_PROCESS = 60

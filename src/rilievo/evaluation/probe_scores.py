@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.photo_files import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark

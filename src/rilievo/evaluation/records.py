@@ -8,8 +8,8 @@ from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
-from rilievo.io.outside.depth_numbers import NumberFact
 from rilievo.messages import note_of
 from rilievo.types import MadeBy, Setting
 

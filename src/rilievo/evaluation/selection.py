@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
-from rilievo.data.datasets.base import Absent, Dataset
+from rilievo.data.datasets.photo_files import Absent, Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule

@@ -9,8 +9,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import DISTANCE, DepthStatement
 from rilievo.io.files.limits import printable
-from rilievo.io.outside.depth_numbers import DISTANCE, DepthStatement
 from rilievo.messages import literal
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy

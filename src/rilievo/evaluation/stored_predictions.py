@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.evaluation.records import Unscored
 from rilievo.frozen import frozen
-from rilievo.io.outside.depth_numbers import DepthCrop
+from rilievo.io.depth_numbers import DepthCrop
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Mask, Size, Vectors
 from rilievo.types import DepthKind, MadeBy, Prediction

@@ -2,14 +2,24 @@
 
 The image plane is MoGe's (Wang et al., CVPR 2025, section 3.1): half the diagonal is 1, the centre
 (0, 0).
+
+Focal length from vanishing points of two or three directions at right angles.
+
+Vanishing points a and b, about the centre, give sqrt(-a.b) (Caprile and Torre, IJCV 1990); a fit to
+all segments (Gauss-Newton, Cauchy weights) gives the uncertainty. Segments are connected pixels
+whose gradients point one way (Burns, Hanson and Riseman, "Extracting straight lines", PAMI 1986).
 """
 
 import math
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.shapes import Float, Float64, Mask, Positions, Values
+from rilievo.geometry.surfaces.patches import joined
+from rilievo.geometry.transforms import rotation_from_axis_angle
+from rilievo.shapes import Bool, Float, Float64, Int, Mask, Matrix, Positions, Values, Vector
 
 _SAMPLES = 64
 _STEPS = 100
@@ -116,3 +126,330 @@ def _minimum(fit: _Fit) -> float:
             else:
                 damping *= 10
     return shift
+
+
+_BINS = 8
+_LEAST_SLOPE = 6.0
+"""Least slope of a line's pixels [grey levels per pixel]."""
+_LEAST_PIXELS = 12
+_THICKEST = 1.6
+"""Largest standard deviation across a line [px]."""
+_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+
+
+@frozen
+class Segments:
+    """Line segments: middles [px], unit directions of either sign, lengths [px]."""
+
+    middle: Positions
+    direction: Positions
+    length: Values
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+    def chosen(self, which: Bool[np.ndarray, "n"] | Int[np.ndarray, "m"]) -> "Segments":
+        """Select segments."""
+        return Segments(
+            middle=self.middle[which], direction=self.direction[which], length=self.length[which]
+        )
+
+
+def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segments:
+    """Find the segments of brightness 0 to 255."""
+    down, across, size = _slopes(grey.astype(np.float64))
+    rows, columns = np.nonzero(size > _LEAST_SLOPE)
+    weight = size[rows, columns]
+    angle = np.arctan2(down[rows, columns], across[rows, columns])
+    found = []
+    for shift in (0.0, 0.5):
+        bins = np.floor(angle / (2 * math.pi) * _BINS + shift).astype(int) % _BINS
+        labels = _connected(rows, columns, bins, size.shape)
+        found.append(_lines(columns.astype(float), rows.astype(float), weight, labels))
+    return _voted(found, shortest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    of_pixel: Int[np.ndarray, "p"]
+    pixels: Int[np.ndarray, "r"]
+    thick: Float64[np.ndarray, "r"]
+    lines: Segments
+
+
+def _slopes(
+    grey: Float64[np.ndarray, "h w"],
+) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
+    padded = np.pad(grey, 1, mode="edge")
+    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
+    down, across = np.gradient(smooth)
+    return down, across, np.hypot(down, across)
+
+
+def _connected(
+    rows: Int[np.ndarray, "p"],
+    columns: Int[np.ndarray, "p"],
+    bins: Int[np.ndarray, "p"],
+    shape: tuple[int, int],
+) -> Int[np.ndarray, "p"]:
+    place = np.full((shape[0] + 2, shape[1] + 2), -1)
+    place[rows + 1, columns + 1] = np.arange(len(rows))
+    pairs = []
+    for dy, dx in _NEIGHBOURS:
+        other = place[rows + 1 + dy, columns + 1 + dx]
+        here = np.flatnonzero((other >= 0) & (bins[other] == bins))
+        pairs.append(np.stack([here, other[here]]))
+    first, second = np.concatenate(pairs, axis=1)
+    root = joined(len(rows), first, second)
+    return np.unique(root, return_inverse=True)[1].reshape(-1)
+
+
+def _lines(
+    x: Float64[np.ndarray, "p"],
+    y: Float64[np.ndarray, "p"],
+    weight: Float64[np.ndarray, "p"],
+    labels: Int[np.ndarray, "p"],
+) -> _Regions:
+    count = int(labels.max(initial=-1)) + 1
+
+    def mean(values: Float64[np.ndarray, "p"]) -> Float64[np.ndarray, "r"]:
+        return np.bincount(labels, weight * values, count) / total
+
+    total = np.maximum(np.bincount(labels, weight, count), 1e-12)
+    cx, cy = mean(x), mean(y)
+    dx, dy = x - cx[labels], y - cy[labels]
+    xx, xy, yy = mean(dx * dx), mean(dx * dy), mean(dy * dy)
+    turn = 0.5 * np.arctan2(2 * xy, xx - yy)
+    direction = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    across = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+    along = direction[labels, 0] * dx + direction[labels, 1] * dy
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, labels, along)
+    np.maximum.at(high, labels, along)
+    centre = np.stack([cx, cy], axis=-1) + direction * ((low + high) / 2)[:, None]
+    return _Regions(
+        of_pixel=labels,
+        pixels=np.bincount(labels, minlength=count),
+        thick=np.sqrt(np.maximum(across, 0)),
+        lines=Segments(middle=centre, direction=direction, length=high - low),
+    )
+
+
+def _voted(segments: list[_Regions], shortest: float) -> Segments:
+    one, other = segments
+    longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
+    voted = []
+    for regions, votes in ((one, longer), (other, ~longer)):
+        share = np.bincount(regions.of_pixel, votes, len(regions.pixels)) / regions.pixels
+        good = (share > 0.5) & (regions.pixels >= _LEAST_PIXELS) & (regions.thick <= _THICKEST)
+        voted.append(regions.lines.chosen(good & (regions.lines.length >= shortest)))
+    return Segments(
+        middle=np.concatenate([each.middle for each in voted]),
+        direction=np.concatenate([each.direction for each in voted]),
+        length=np.concatenate([each.length for each in voted]),
+    )
+
+
+LEAST_SEGMENTS = 10
+"""Least segments along each of two directions."""
+LEAST_BALANCE = 1 / 6
+"""Least ratio of second to first direction's segments."""
+MOST_DOUBT = 0.02
+"""Standard deviation of the log focal length that is not clear."""
+LEAST_SHARE = 0.6
+"""Least share of length that points along the directions."""
+NARROWEST, WIDEST = 20.0, 110.0
+"""Limits of the field of view along the longer side [degrees]; others are false detections."""
+_SHORTEST = 0.05
+_OFF = math.sin(math.radians(2.0))
+"""Sine of the largest angle to a vanishing point."""
+_DAMPING = 1e-3
+_DRAWS = 1500
+_CANDIDATES = 8
+
+
+@frozen
+class Vanishing:
+    """Focal length and directions of vanishing points.
+
+    Attributes:
+        focal: Focal length [px].
+        doubt: Standard deviation of its logarithm.
+        rotation: Directions as columns, in any order.
+        counts: Segments along each.
+        share: Share of length along any.
+    """
+
+    focal: float
+    doubt: float
+    rotation: Matrix
+    counts: tuple[int, int, int]
+    share: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the focal length is reliable."""
+        _, second, first = sorted(self.counts)
+        enough = second >= max(LEAST_SEGMENTS, LEAST_BALANCE * first)
+        return enough and self.doubt <= MOST_DOUBT and self.share >= LEAST_SHARE
+
+
+def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
+    """Find vanishing points of brightness 0 to 255 about the centre; some 500 pixels suffice.
+
+    Returns:
+        None if no directions explain the lines.
+    """
+    height, width = grey.shape
+    if min(height, width) < 2:
+        return None
+    half = math.hypot(height, width) / 2
+    segments = find_segments(grey, shortest=_SHORTEST * half)
+    if len(segments) < 2 * LEAST_SEGMENTS:
+        return None
+    centred = Segments(
+        middle=(segments.middle - ((width - 1) / 2, (height - 1) / 2)) / half,
+        direction=segments.direction,
+        length=segments.length / half,
+    )
+    longer = max(height, width) / 2 / half
+    limits = tuple(longer / math.tan(math.radians(angle) / 2) for angle in (WIDEST, NARROWEST))
+    start = _proposed(centred, (limits[0], limits[1]))
+    if start is None:
+        return None
+    fit = _refined(centred, *start)
+    if fit is None or not limits[0] < fit.focal < limits[1]:
+        return None
+    return Vanishing(
+        focal=fit.focal * half,
+        doubt=fit.doubt,
+        rotation=fit.rotation,
+        counts=fit.counts,
+        share=fit.share,
+    )
+
+
+def _misses(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k n"]:
+    to_x = points[:, None, 0] - points[:, None, 2] * segments.middle[None, :, 0]
+    to_y = points[:, None, 1] - points[:, None, 2] * segments.middle[None, :, 1]
+    cross = to_x * segments.direction[None, :, 1] - to_y * segments.direction[None, :, 0]
+    return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
+
+
+def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, Matrix] | None:
+    points = _candidates(segments)
+    best, most = None, 0.0
+    for one, other in combinations(points, 2):
+        if min(abs(one[2]), abs(other[2])) < 1e-6:
+            continue
+        product = float(one[:2] @ other[:2]) / float(one[2] * other[2])
+        if not limits[0] ** 2 < -product < limits[1] ** 2:
+            continue
+        focal = math.sqrt(-product)
+        rotation = _rotation(one, other, focal)
+        held = (np.abs(_misses(segments, _points_of(focal, rotation))) < _OFF).any(axis=0)
+        explained = float(segments.length[held].sum())
+        if explained > most:
+            best, most = (focal, rotation), explained
+    return best
+
+
+def _candidates(segments: Segments) -> list[Vector]:
+    chance = np.random.default_rng(0)
+    ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
+    ways = np.concatenate([segments.direction, np.zeros((len(segments), 1))], axis=1)
+    lines = np.cross(ends, ways)
+    share = segments.length / segments.length.sum()
+    first, second = (chance.choice(len(segments), _DRAWS, p=share) for _ in range(2))
+    points = np.cross(lines[first], lines[second])
+    size = np.linalg.norm(points, axis=1)
+    points = points[size > 1e-6] / size[size > 1e-6, None]
+    held = np.abs(_misses(segments, points)) < _OFF
+    left, candidates = segments.length.copy(), []
+    for _ in range(_CANDIDATES):
+        votes = held @ left
+        if not len(votes) or votes.max() <= 0:
+            break
+        index = int(votes.argmax())
+        candidates.append(points[index])
+        left = np.where(held[index], 0.0, left)
+    return candidates
+
+
+def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:
+    columns = []
+    for point in (one, other):
+        way = point / (focal, focal, 1.0)
+        columns.append(way / np.linalg.norm(way))
+    third = np.cross(columns[0], columns[1])
+    left, _, right = np.linalg.svd(np.stack([*columns, third / np.linalg.norm(third)], axis=1))
+    return left @ right
+
+
+def _points_of(focal: float, rotation: Matrix) -> Matrix:
+    return rotation.T * (focal, focal, 1.0)
+
+
+def _refined(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
+    for _ in range(30):
+        held, which = _assigned(segments, focal, rotation)
+        if held.sum() < 2 * LEAST_SEGMENTS:
+            return None
+        chosen, which = segments.chosen(held), which[held]
+        slopes, misses = _linear(chosen, which, focal, rotation)
+        # Long segments weigh more, because their direction is exact; outliers weigh less.
+        weight = chosen.length / (1 + np.square(misses / (0.4 * _OFF)))
+        normal = (slopes * weight[:, None]).T @ slopes
+        step = np.linalg.solve(
+            normal + _DAMPING * np.diag(np.diag(normal)) + 1e-12 * np.eye(4),
+            -(slopes * weight[:, None]).T @ misses,
+        )
+        step = np.clip(step, -0.2, 0.2)
+        focal, rotation = _stepped(focal, rotation, step)
+        if np.abs(step).max() < 1e-5:
+            break
+    freedom = max(len(misses) - 4, 1)
+    variance = float(weight @ np.square(misses)) / float(weight.sum()) * len(misses) / freedom
+    mean_weight = float(weight.mean())
+    try:
+        doubt = math.sqrt(variance * float(np.linalg.inv(normal / mean_weight)[0, 0]))
+    except (np.linalg.LinAlgError, ValueError):
+        return None
+    counts = tuple(int((which == index).sum()) for index in range(3))
+    return Vanishing(
+        focal=focal,
+        doubt=doubt,
+        rotation=rotation,
+        counts=(counts[0], counts[1], counts[2]),
+        share=float(segments.length[held].sum() / segments.length.sum()),
+    )
+
+
+def _assigned(
+    segments: Segments, focal: float, rotation: Matrix
+) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    misses = np.abs(_misses(segments, _points_of(focal, rotation)))
+    which = misses.argmin(axis=0)
+    return misses.min(axis=0) < _OFF, which
+
+
+def _linear(
+    segments: Segments,
+    which: Int[np.ndarray, "n"],
+    focal: float,
+    rotation: Matrix,
+) -> tuple[Float64[np.ndarray, "n 4"], Values]:
+    def at(step: Float64[np.ndarray, "4"]) -> Values:
+        points = _points_of(*_stepped(focal, rotation, step))
+        return _misses(segments, points)[which, np.arange(len(which))]
+
+    small = 1e-5
+    here = at(np.zeros(4))
+    return np.stack([(at(small * unit) - here) / small for unit in np.eye(4)], axis=1), here
+
+
+def _stepped(
+    focal: float, rotation: Matrix, step: Float64[np.ndarray, "4"]
+) -> tuple[float, Matrix]:
+    return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation

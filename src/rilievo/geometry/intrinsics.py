@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.geometry.namespaces import array_namespace
+from rilievo.geometry.transforms import array_namespace
 from rilievo.shapes import Float, Matrix
 
 Intrinsics = Float[Any, "*b 3 3"]

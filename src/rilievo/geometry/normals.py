@@ -15,7 +15,7 @@ from typing import Any
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import normals_of_planes
-from rilievo.geometry.namespaces import array_namespace
+from rilievo.geometry.transforms import array_namespace
 from rilievo.shapes import Bool, Float, Shaped
 
 # Rows are processed in bands of about this many pixels: a band's data stay in the cache, and a

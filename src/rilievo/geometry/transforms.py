@@ -1,13 +1,28 @@
 """Rigid motions between frames: ``a_T_b`` takes points of frame b to frame a.
 
 Functions are written against the Python array API, for numpy and torch.
+
+Namespaces of array functions of NumPy and PyTorch.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from rilievo.geometry.namespaces import array_namespace
+import numpy as np
+
 from rilievo.shapes import Float
+
+_IS_STANDARD = hasattr(np, "astype")
+"""Whether NumPy has the array API, as since 2.1."""
+
+
+def array_namespace(*arrays: object) -> Any:
+    """NumPy itself, or a module of array-api-compat, imported on demand (0.1 s)."""
+    if _IS_STANDARD and all(isinstance(array, np.ndarray | np.generic) for array in arrays):
+        return np
+    from array_api_compat import array_namespace as namespace
+
+    return namespace(*arrays)
 
 
 def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 4"]:

@@ -1,6 +1,10 @@
-"""Frozen dataclasses to JSON and back.
+"""Records in JSON, and YAML that users write.
+
+Frozen dataclasses to JSON and back.
 
 Files are untrusted: every field has its type, or a one-line error names it.
+
+Read YAML that users write.
 """
 
 import json
@@ -189,3 +193,32 @@ def _places(kind: Any, name: str, inside: str) -> Iterator[str]:
 def _field_types(kind: Any) -> Mapping[str, Any]:
     hints = _hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
+
+
+_MOST = 100_000
+"""Most values, counted as often as referenced."""
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML; references that stand for billions of values are refused."""
+    import yaml
+
+    try:
+        held = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    _refuse_endless(held)
+    return held
+
+
+def _refuse_endless(held: Any) -> None:
+    waiting, count = [held], 0
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        if count > _MOST:
+            raise ValueError(f"more than {_MOST} values, or one that contains itself")
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, (list, tuple, set)):
+            waiting.extend(node)

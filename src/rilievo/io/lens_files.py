@@ -17,11 +17,11 @@ import numpy as np
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, spelled
 from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.io.calibration_forms import READ, npz_entries, plain_entries, xml_entries
 from rilievo.io.colmap_files import MODELS, binary_cameras
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
+from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers
-from rilievo.io.outside.calibration_forms import READ, npz_entries, plain_entries, xml_entries
-from rilievo.io.yaml_text import parse_yaml
 from rilievo.messages import template
 from rilievo.shapes import Matrix
 from rilievo.types import Camera

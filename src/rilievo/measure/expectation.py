@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 
 from rilievo.alignment.measured import MEASURED
-from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
@@ -22,7 +21,14 @@ from rilievo.calibration.ranges import (
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.calibration.rectangle_fit import rectangle_depth
-from rilievo.calibration.rectangles import KnownRectangle
+from rilievo.calibration.sizes import (
+    Along,
+    Known,
+    KnownLength,
+    KnownPoint,
+    KnownRectangle,
+    parse_known,
+)
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
 from rilievo.shapes import Vector

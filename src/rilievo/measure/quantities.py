@@ -14,7 +14,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, share_note, value_at, values_at_ends
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
-from rilievo.calibration.rectangles import CORNER_ERROR
+from rilievo.calibration.sizes import CORNER_ERROR
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure.expectation import (
     expected_of_distance,

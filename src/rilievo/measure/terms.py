@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from rilievo.calibration.lengths import MOST_METRES, USUAL_LENGTHS
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
     angle_error,
@@ -18,7 +17,7 @@ from rilievo.calibration.readings import (
     WINDOW_RADIUS,
 )
 from rilievo.calibration.record import Floor
-from rilievo.calibration.rectangles import RECTANGLES
+from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
 from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
     SAME_END,

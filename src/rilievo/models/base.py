@@ -19,8 +19,15 @@ from rilievo.io.photographs.sources import PhotoSource
 from rilievo.messages import literal
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Filter, Inference, Resizing
-from rilievo.models.resampling.preparation import Preparation, Resampling
-from rilievo.models.resampling.resizing import depth_map, depth_resized, filtered, resize, unit
+from rilievo.models.resampling.preparation import (
+    Preparation,
+    Resampling,
+    depth_map,
+    depth_resized,
+    filtered,
+    resize,
+    unit,
+)
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.prediction import Prediction
 from rilievo.shapes import Field, Float32, Pixels, Shaped, Vectors

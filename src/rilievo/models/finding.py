@@ -20,7 +20,7 @@ from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL, find_short
-from rilievo.models.functions.given_functions import DepthFunction, name_of
+from rilievo.models.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.keywords import LoadKeywords
 from rilievo.plugins import (
@@ -65,11 +65,11 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "given-function": ModelKind(
         words="a function, given in Python",
-        find="rilievo.models.functions.depth_function:find_given",
+        find="rilievo.models.outside:find_given",
     ),
     "published-file": ModelKind(
         words="the path of a published ONNX file, whatever it is called",
-        find="rilievo.models.catalogue.opening:find",
+        find="rilievo.models.catalogue.published_graph:find",
     ),
     "onnx-file": ModelKind(
         words="the path of another ONNX file",
@@ -79,7 +79,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         words="a name that `rilievo models --all` lists",
         find="rilievo.models.finding:find_listed",
         cards="rilievo.models.catalogue.table:listed_cards",
-        loader="rilievo.models.catalogue.opening:load",
+        loader="rilievo.models.catalogue.published_graph:load",
     ),
     "checkpoint": ModelKind(words="", cards="rilievo.models.hub.checkpoints:listed_cards"),
     "pipeline": ModelKind(
@@ -90,9 +90,9 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "replicate": ModelKind(
         words="`replicate:OWNER/NAME`",
-        find="rilievo.models.replicate.replicate_cards:find",
-        cards="rilievo.models.replicate.replicate_cards:listed_cards",
-        loader="rilievo.models.replicate.replicate_model:load",
+        find="rilievo.models.replicate_cards:find",
+        cards="rilievo.models.replicate_cards:listed_cards",
+        loader="rilievo.models.replicate_model:load",
     ),
     "trained": ModelKind(
         words="a folder of `rilievo train`, a checkpoint of Monodepth2, or what an installed "

@@ -13,11 +13,11 @@ from rilievo.io.files.atomic import make_folder
 from rilievo.messages import Note
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
-from rilievo.models.functions.given_functions import DepthFunction, name_of
+from rilievo.models.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.network_files import cache_directory
-from rilievo.options.engine import Engine
 from rilievo.options.photo_options import Mirroring
+from rilievo.options.run_options import Engine
 from rilievo.schema import Door, Groups, option
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class NetworkOptions(TrustOptions):
         """Settings of ``--set``, by name."""
         if not self.settings:
             return {}
-        from rilievo.models.adapter_settings import parse_pairs
+        from rilievo.models.load_options import parse_pairs
 
         return parse_pairs(self.settings)
 

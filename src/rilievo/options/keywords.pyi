@@ -4,14 +4,12 @@ from typing import Literal, TypedDict
 
 import numpy as np
 
-from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.given_functions import DepthFunction
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraLike, GivenCamera
-from rilievo.options.engine import Speed
 from rilievo.options.known_sizes import KnownLike, KnownSizes
 from rilievo.options.photo_options import Alpha, Anchor, AnchorUse, Refine
-from rilievo.options.saving_options import Saving
-from rilievo.options.video_use import VideoUse
+from rilievo.options.run_options import Saving, Speed, VideoUse
 from rilievo.schema import SwitchLike
 
 class PhotoKeywords(TypedDict, total=False):

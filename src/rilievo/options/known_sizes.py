@@ -7,8 +7,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
-from rilievo.calibration.rectangles import KnownRectangle, parse_rectangle
+from rilievo.calibration.sizes import (
+    Known,
+    KnownLength,
+    KnownPoint,
+    KnownRectangle,
+    parse_known,
+    parse_rectangle,
+)
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.schema import Door, Record, Switch, SwitchLike, option

@@ -17,7 +17,7 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
-from rilievo.geometry.surfaces.pieces import MOST
+from rilievo.geometry.surfaces.patches import MOST
 from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.dropping import sky_share, surface_pixels

@@ -11,12 +11,10 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import GivenCamera
-from rilievo.options.engine import Speed
 from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import FLAT, AnchorUse, PhotoOptions, Refine
-from rilievo.options.saving_options import Saving
-from rilievo.options.video_use import VideoUse
+from rilievo.options.run_options import Saving, Speed, VideoUse
 from rilievo.schema import Groups, Record, option, signature_with
 
 LOCAL = "local"

@@ -12,7 +12,7 @@ from rilievo.errors import OptionError
 from rilievo.foreign_names import ForeignNames
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import ImageLike, Model, as_list
-from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.given_functions import DepthFunction
 from rilievo.predicting.photographs.images import predict
 from rilievo.prediction import Prediction
 

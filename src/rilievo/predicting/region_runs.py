@@ -8,10 +8,9 @@ from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, shortened
 from rilievo.io.photographs.signatures import is_video
-from rilievo.measure.detections import Key, read_detections
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.measured_record import origin_record
-from rilievo.measure.regions import Region, region_of
+from rilievo.measure.regions import Key, Region, read_detections, region_of
 from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
@@ -97,7 +96,7 @@ def _box(text: str) -> Region:
 
 
 def _frames(video: Path) -> Iterator[tuple[int, Photo]]:
-    from rilievo.io.videos.live_frames import live_frames
+    from rilievo.io.videos.video import live_frames
 
     for number, pixels in enumerate(live_frames(video)):
         yield number, Photo(pixels=pixels, name=f"{printable(video)} frame {number}")

@@ -1,5 +1,9 @@
-"""``rilievo.predict_files``: photographs and videos to files."""
+"""``rilievo.predict_files``: photographs and videos to files.
 
+Consent of the user to paid calls of a model.
+"""
+
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -7,8 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.calibration.known_csv import read_known_csv, shared_known
-from rilievo.calibration.sparse_files import sparse_files
+from rilievo.calibration.size_files import read_known_csv, shared_known, sparse_files
 from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.foreign_names import answered
@@ -23,20 +26,29 @@ from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
-from rilievo.models.processing.refined import refined
+from rilievo.models.refined import refined
 from rilievo.options.effects import unused_parts
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.saving_options import Saving
+from rilievo.options.run_options import Saving
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
-from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, size_of
-from rilievo.predicting.photographs.photos import predict_photos
+from rilievo.predicting.photographs.photos import PhotoMemory, photo_memory, predict_photos, size_of
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
-from rilievo.predicting.summary import FAILURES, RunSummary, Tally, fail
+from rilievo.predicting.summary import (
+    FAILURES,
+    FINISH,
+    LOAD,
+    READ,
+    RunSummary,
+    Spent,
+    Stages,
+    Tally,
+    fail,
+)
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
+from rilievo.terminal import fitted
 
 _MEASURED = 64
 _CLIPS = "videos and folders of frames ({sequence})"
@@ -97,8 +109,6 @@ def predict_files(
 
     def pay(model: Model) -> None:
         if isinstance(model, PaidModel):
-            from rilievo.predicting.consent import agree_to_pay
-
             agree_to_pay(model, jobs, options)
 
     several = jobs.counts[Medium.PHOTO] > 1
@@ -331,7 +341,7 @@ def predict_jobs(
         if job.medium is Medium.PHOTO:
             continue
         try:
-            from rilievo.predicting.videos.video_inputs import predict_video
+            from rilievo.predicting.videos.clip import predict_video
 
             predict_video(job, results[True], tally)
         except FAILURES as error:
@@ -357,3 +367,50 @@ def _unfinished(
             fail(job, error, tally)
             continue
         yield job
+
+
+def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
+    """Ask before more than one paid call of a run."""
+    if not isinstance(model, PaidModel):
+        return
+    name = f"model '{model.card.name}'"
+    for option, is_on in (
+        ("tile", options.refine.tile is not None),
+        ("batch_size", options.speed.batch_size > 1),
+    ):
+        # If one photograph of a batch fails, the batch is sent again one by one.
+        if is_on:
+            problem = f"{name} is paid by the call: {{{option}}} would send photographs again"
+            raise OptionError(problem=problem)
+    refine, photographs = options.refine, 0
+    for job in jobs:
+        if job.medium is not Medium.PHOTO:
+            raise OptionError(
+                (
+                    f"{name} is paid by the call, and every frame would be "
+                    "one: choose the frames, and give them as photographs"
+                ),
+                path=job.source,
+            )
+        photographs += 1
+    agree_to_calls(model, photographs, flip=refine.flip or refine.mirrors, yes=options.network.yes)
+
+
+def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
+    """Ask before more than one paid call."""
+    if not isinstance(model, PaidModel):
+        return
+    calls = photographs * (2 if flip else 1)
+    if calls > 1 and not yes:
+        _ask(model, photographs, calls)
+    model.allow(calls)
+
+
+def _ask(model: PaidModel, photographs: int, calls: int) -> None:
+    what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError(path=what, problem="say {yes} to agree, as nobody can be asked here")
+    sys.stderr.write(fitted(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OptionError(f"nothing was sent to {model.service}")

@@ -95,7 +95,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
             InputError: If depth cannot be read, or has another size.
             OptionError: If an argument contradicts the file.
         """
-        from rilievo.prediction.at_hand import prediction_of_depth
+        from rilievo.prediction.methods import prediction_of_depth
 
         return prediction_of_depth(
             cls, photo, depth, camera, fov=fov, kind=kind, unit=unit, crop=crop

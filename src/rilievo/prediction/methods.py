@@ -1,8 +1,12 @@
-"""Bodies of ``rilievo.Prediction``'s methods."""
+"""Bodies of ``rilievo.Prediction``'s methods.
+
+Prediction of depth from elsewhere.
+"""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from html import escape
 from importlib import import_module
 from io import BytesIO
@@ -13,21 +17,46 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.errors import MissingPackageError, OptionError
+from rilievo.alignment.measured import at_size
+from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
+from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.geometry.surfaces import meshes as surfaces
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, surface_step
+from rilievo.io.depth_numbers import (
+    DISPARITY,
+    DISTANCE,
+    NOTHING_SAYS,
+    DepthCrop,
+    DepthNumbers,
+    DepthStatement,
+    NumberFact,
+    NumberReading,
+    doubts_of,
+    read_depth_numbers,
+    scale_fact,
+)
+from rilievo.io.files.atomic import sum_of
+from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import read_lens
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.sources import PhotoSource
 from rilievo.measure import area, length
 from rilievo.measure import distance as distance
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
 from rilievo.measured_quantity import Measurement
-from rilievo.prediction.anchored import anchored
+from rilievo.messages import Note, literal
+from rilievo.prediction.anchored import AnyPrediction, anchored, with_normals
 from rilievo.prediction.saving import save
-from rilievo.types import Prediction
+from rilievo.shapes import Float64, Mask, Shaped, Size
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Prediction
+from rilievo.version import VERSION
 
 _FRAME_HEIGHT = 520  # px, of a page in a notebook
 _PANEL_HEIGHT = 480  # px, of a picture in a notebook
@@ -187,3 +216,222 @@ def _step(prediction: Prediction, options: SaveOptions, step: int | None) -> int
     if step < 1:
         raise OptionError(f"step is at least 1, got {step}")
     return step
+
+
+Plane = Float64[np.ndarray, "h w"]
+_CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
+_PROPORTIONS = 0.02
+"""Largest relative difference of aspect ratios."""
+
+
+def prediction_of_depth(
+    make: type[AnyPrediction],
+    photo: PhotoSource | Photo,
+    depth: str | Path | Shaped[np.ndarray, "h w"],
+    camera: object = None,
+    *,
+    fov: float | None = None,
+    kind: str | None = None,
+    unit: float | None = None,
+    crop: str | None = None,
+) -> AnyPrediction:
+    """Body of ``Prediction.from_depth``."""
+    read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
+    if isinstance(depth, str | Path):
+        numbers, place = read_depth_numbers(Path(depth).expanduser()), printable(Path(depth))
+    else:
+        numbers, place = DepthNumbers(stored=_array(depth), statement=DepthStatement()), "depth"
+    values, fact = _values(numbers, unit, place)
+    named = _kind(numbers.statement, kind, place)
+    mask = np.isfinite(values)
+    mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
+    if not mask.any():
+        raise InputError("has no pixel with depth", path=place)
+    lens = _camera(read, camera, fov, numbers.statement, values.shape)
+    values, mask = _fitted(values, mask, read.shape, crop, place)
+    if named == DISTANCE and not lens.lens.has_unit_rays:
+        length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
+        values = values / length
+        named = DepthKind.METRIC.value
+    depth_map = DepthMap(
+        values=np.where(mask, values, 1).astype(np.float32),
+        kind=DepthKind.METRIC if named == DISTANCE else DepthKind(named),
+        valid=mask,
+        is_distance=lens.lens.has_unit_rays,
+    )
+    reading = _reading(numbers, fact, depth_map)
+    is_named = camera is not None or fov is not None
+    unused = ("the camera that it states is not used: another one is named",)
+    unused = unused if is_named and numbers.statement.camera is not None else ()
+    settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
+    name = Path(depth).name if isinstance(depth, str | Path) else "array"
+    prediction = make(
+        depth_or_none=depth_map,
+        camera=lens,
+        photo=read,
+        notes=(*read.notes, *_notes(reading, lens), *unused),
+        made_by=MadeBy(
+            model=f"depth of {name}",
+            weights_sha256=_sum(depth),
+            licence="not stated",
+            settings=settings,
+            version=VERSION,
+        ),
+    )
+    return with_normals(prediction) if depth_map.is_depth else prediction
+
+
+def _array(depth: object) -> Shaped[np.ndarray, "h w"]:
+    array = np.asarray(depth)
+    if array.ndim > 2:
+        array = array.squeeze()
+    if array.ndim != 2 or array.dtype.kind not in "uif" or not array.size:
+        raise InputError(
+            f"depth: has shape {array.shape} {array.dtype}, expected numbers (height, width)"
+        )
+    return array
+
+
+def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plane, NumberFact]:
+    stored, statement = numbers.stored, numbers.statement
+    whole = stored.dtype.kind in "ui"
+    if unit is not None and statement.is_coded:
+        raise OptionError(
+            option="unit",
+            problem="is for numbers that do not state theirs",
+            hint=literal(f"{place} does ({statement.place})"),
+        )
+    if stored.dtype == np.uint8 and unit is None and not statement.is_coded:
+        raise InputError(
+            "has 8 bits, which are mostly a picture of depth",
+            path=place,
+            hint="if they are depth, say how many metres one count is with {unit=...}",
+        )
+    guess = 0.001 if whole else 1.0
+    fact = scale_fact(stored, statement, unit=unit, place="{unit}", guess=guess)
+    if statement.is_coded:
+        return numbers.values.astype(np.float64), fact
+    factor = guess if unit is None else unit
+    values = stored.astype(np.float64) * factor
+    return np.where(stored == 0, np.nan, values) if whole else values, fact
+
+
+def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
+    kinds = (*DepthKind, DISTANCE)
+    if kind is not None and kind not in kinds:
+        raise OptionError(
+            option="kind", problem=f"has no '{literal(kind)}'; {suggest(kind, kinds)}"
+        )
+    stated = statement.kind
+    if stated is not None and kind not in (None, stated):
+        raise OptionError(
+            option="kind",
+            problem=literal(f"says '{kind}', but {place} says '{stated}'"),
+            hint="leave it out",
+        )
+    named = stated or kind or DepthKind.METRIC.value
+    if named == DISPARITY:
+        raise InputError(
+            (
+                "holds disparity, which is depth only with the distance of "
+                "both cameras; convert it: focal length times baseline over "
+                "disparity"
+            ),
+            path=place,
+        )
+    return str(named)
+
+
+def _camera(
+    photo: Photo,
+    camera: object,
+    fov: float | None,
+    statement: DepthStatement,
+    size: tuple[int, ...],
+) -> Camera:
+    if camera is not None and fov is not None:
+        raise OptionError(option="camera", problem="and {fov} say the same; give one of them")
+    if camera is not None:
+        return _named(camera, photo.shape)
+    if fov is not None:
+        return Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+    if statement.camera is not None:
+        height, width = size
+        return statement.camera.resized(size=(height, width), new_size=photo.shape)
+    return assumed_camera(photo.shape) if photo.camera is None else photo.camera
+
+
+def _named(camera: object, shape: Size) -> Camera:
+    if isinstance(camera, Camera):
+        return camera
+    if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
+        return Camera(lens=read_lens(Path(camera).expanduser()).lens(shape))
+    if isinstance(camera, str) and not camera.replace(",", "").replace(".", "").strip().isdigit():
+        return Camera(lens=spelled(camera, "camera").lens(shape))
+    try:
+        parts = camera.split(",") if isinstance(camera, str) else camera
+        numbers = np.asarray(parts, np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(option="camera", expected=_CAMERAS, value=camera) from error
+    if numbers.size == 1:
+        focal = float(numbers.reshape(-1)[0])
+        return Camera(K=K_from_focal(focal, focal, shape))
+    if numbers.size == 4:
+        return Camera(K=pinhole_K(*numbers.reshape(-1).tolist()))
+    if numbers.size == 9:
+        return Camera(K=numbers.reshape(3, 3))
+    raise OptionError(option="camera", expected=_CAMERAS, value=camera)
+
+
+def _fitted(
+    values: Plane, mask: Mask, shape: Size, crop: str | None, place: str
+) -> tuple[Plane, Mask]:
+    size = (values.shape[0], values.shape[1])
+    if crop is not None:
+        where = DepthCrop.read(crop)
+        if where.shape != size:
+            raise InputError(f"is {size[0]} x {size[1]}, but the crop {where}", path=place)
+        return where.placed(values, shape, np.nan), where.placed(mask, shape, False)
+    if size == shape:
+        return values, mask
+    if abs((size[1] / size[0]) / (shape[1] / shape[0]) - 1) > _PROPORTIONS:
+        raise InputError(
+            (
+                f"is {size[0]} x {size[1]} (height x width), the photograph "
+                f"{shape[0]} x {shape[1]}: their proportions differ"
+            ),
+            path=place,
+            hint="if it is a part of the photograph, say which: {crop=TOP,LEFT,HEIGHT,WIDTH}",
+        )
+    least = min(0.0, float(values[mask].min()))
+    # What is known is above zero there, as ``at_size`` has it.
+    resized = at_size(np.where(mask, values - least + 1, 0), shape)
+    return resized.values + least - 1, resized.known
+
+
+def _reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> NumberReading:
+    metres = depth.values[depth.valid].astype(np.float64)
+    statement = numbers.statement
+    invalid = statement.invalid if statement.is_coded else (0.0,)
+    doubts = tuple(doubts_of(numbers.stored, metres, meaningless=invalid))
+    return NumberReading(
+        facts=(fact,), doubts=doubts, near=float(metres.min()), far=float(metres.max())
+    )
+
+
+def _notes(reading: NumberReading, camera: Camera) -> list[str]:
+    notes: list[str] = [Note(f"depth is {reading.line}"), *reading.doubts]
+    if camera.source is CameraSource.ASSUMED:
+        notes.append(
+            Note(
+                f"no camera is known ({NOTHING_SAYS}), so its field of view is assumed",
+                hint="{camera=...|fov=...} gives it",
+            )
+        )
+    return notes
+
+
+def _sum(depth: str | Path | Shaped[np.ndarray, "h w"]) -> str:
+    if isinstance(depth, str | Path):
+        return sum_of(Path(depth).expanduser()).sha256
+    return sha256(np.ascontiguousarray(depth).tobytes()).hexdigest()

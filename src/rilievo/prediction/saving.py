@@ -1,4 +1,7 @@
-"""Save a prediction in formats of the output table."""
+"""Save a prediction in formats of the output table.
+
+Files of a mesh or points alone.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -6,13 +9,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import MissingExtraError, OptionError, OutputError
+import numpy as np
+
+from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
+from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checks import Thoroughness, sum_of
-from rilievo.io.files.atomic import make_folder
+from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.placement import Placement, filling, place_one
+from rilievo.io.outputs.formats.gltf import AXES, TriangleMesh, write_gltf
+from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
 from rilievo.io.outputs.ownership import Claim, agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import FileFacts, Sidecar, describe, sidecar_path, write_sidecar
+from rilievo.io.outputs.sidecar import (
+    OUR_AXES,
+    FileFacts,
+    Sidecar,
+    describe,
+    sidecar_path,
+    write_sidecar,
+)
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction.anchored import anchored, can_be_anchored, checked_anchoring
 from rilievo.prediction.output import (
@@ -239,3 +254,38 @@ def write_file(job: WriteJob) -> FileFacts:
 def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
     """Parts that an output needs, in order, checked and anchored before."""
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)
+
+
+_TO_GLTF = np.array([1, -1, -1], np.float32)
+
+
+def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
+    """Write a surface in the suffix's format, over an existing file.
+
+    Raises:
+        OptionError: If the suffix is not .ply, or .glb for a mesh.
+        InputError: If there is no point.
+        OutputError: If the system refuses.
+    """
+    path = Path(path)
+    suffix, is_mesh = path.suffix.lower(), isinstance(surface, Mesh)
+    if suffix != ".ply" and not (is_mesh and suffix == ".glb"):
+        suffixes = ".ply or .glb" if is_mesh else ".ply"
+        raise OptionError(f"a {type(surface).__name__} is saved as {suffixes}, got '{path.name}'")
+    if not len(surface.points):
+        raise InputError("no surface is left to write", path=path.name)
+    make_folder(path.parent)
+    with replacing(path) as part:
+        if isinstance(surface, PointCloud):
+            write_ply_points(part, surface, [f"axes: {OUR_AXES}"])
+        elif suffix == ".ply":
+            write_ply_mesh(part, surface, [f"axes: {OUR_AXES}"])
+        else:
+            turned = TriangleMesh(
+                points=surface.points * _TO_GLTF,
+                normals=surface.normals * _TO_GLTF,
+                triangles=surface.triangles,
+                colours=surface.colours,
+            )
+            write_gltf(part, turned, name=path.stem, about={"axes": AXES})
+    return path

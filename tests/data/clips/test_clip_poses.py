@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.data.clips.camera import SequenceCamera
-from rilievo.data.clips.sequences import Clip
+from rilievo.data.clips.sequences import Clip, SequenceCamera
 from rilievo.types import Camera
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_pair_motion import K, motion, relief, tracks_of
 
-from rilievo.data.clips.motion.focal_check import CornerPair, better_focal_factor
+from rilievo.data.clips.motion.pair_motion import CornerPair, better_focal_factor
 
 
 def pairs(turn: float) -> list[CornerPair]:

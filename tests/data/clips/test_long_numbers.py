@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.pose_files import read_poses
-from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.sources.split_lists import read_frames
+from rilievo.data.clips.sequences import ClipFrame, read_frames
 from rilievo.errors import InputError
 
 DIGITS = 5000 * "7"

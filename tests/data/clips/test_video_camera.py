@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
+from rilievo.data.clips.sequences import FrameCalibration, choose_camera
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.types import Camera, CameraSource
 

@@ -7,15 +7,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from footage import SHAPE, view
-from rilievo.data.clips.motion import adjust_clip, bundle
-from rilievo.data.clips.motion.adjust_clip import adjust_part, views_of
-from rilievo.data.clips.motion.bundle import (
+from rilievo.data.clips.motion import adjust_clip
+from rilievo.data.clips.motion.adjust_clip import (
     Adjusted,
     PointViews,
     State,
     adjust,
+    adjust_part,
     equations,
     residuals,
+    views_of,
 )
 from rilievo.data.clips.motion.tracks import MOST_FRAMES, PointTracker, Sightings, grey
 from rilievo.geometry.transforms import invert
@@ -147,7 +148,7 @@ def test_points_that_move_by_themselves_are_told_apart() -> None:
 
 def test_doubt_is_the_scatter_of_depth() -> None:
     """Standard errors of depth, when sightings scatter as the equations take them to."""
-    found = solved(sightings(poses(), noise=bundle._PIXEL))
+    found = solved(sightings(poses(), noise=adjust_clip._PIXEL))
     off = found.state.log_depths - np.log(points()[:, 2])
     off -= np.median(off)
     assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(found.doubt)) < 2

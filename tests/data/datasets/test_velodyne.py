@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_raw import (
     PROJECTIONS,
     project_monodepth2,

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 from box_rooms import SIZE, pose, room_view, walk
-from rilievo.data.fuse.clip_views import ClipView, neighbours_of
-from rilievo.data.fuse.depth_agreement import (
+from rilievo.data.fuse.clip_views import (
+    ClipView,
     DepthCorrection,
     agreed,
     agreement,
     clip_scale,
+    correlations,
+    grey_of,
     levelled,
+    neighbours_of,
+    peaks,
 )
-from rilievo.data.fuse.plane_sweep import correlations, grey_of, peaks
 
 STEP = 0.12
 

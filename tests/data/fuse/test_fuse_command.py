@@ -17,8 +17,7 @@ from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.fuse import fuse_clip as fuse_run
 from rilievo.data.fuse.clip_views import ClipView
-from rilievo.data.fuse.frame_depth import depth_of_options
-from rilievo.data.fuse.fuse_clip import fuse_clip
+from rilievo.data.fuse.fuse_clip import depth_of_options, fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.trajectories.trajectory_records import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError

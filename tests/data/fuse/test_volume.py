@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from box_rooms import around, colours_at, distance_to_room, pose, room_view, sphere_view, walk
-from rilievo.data.fuse.fused_surface import fuse_views, gltf_R_world
-from rilievo.data.fuse.volume import VOXEL_BYTES, VOXELS, Volume, mesh_of
+from rilievo.data.fuse.volume import VOXEL_BYTES, VOXELS, Volume, fuse_views, gltf_R_world, mesh_of
 from rilievo.errors import InputError
 
 VOXEL = 0.05

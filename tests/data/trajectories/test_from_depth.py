@@ -12,12 +12,12 @@ from footage import texture, view, write_frames
 from rilievo.cli import main
 from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.footage import ClipCamera
-from rilievo.data.trajectories.chain import Walk
-from rilievo.data.trajectories.depth_motion import walk_by_depth
 from rilievo.data.trajectories.trajectory_errors import direction_errors
 from rilievo.data.trajectories.trajectory_records import TrajectoryOptions
 from rilievo.data.trajectories.trajectory_run import (
+    Walk,
     estimate_trajectory,
+    walk_by_depth,
     write_trajectory,
 )
 from rilievo.errors import ModelError, OptionError

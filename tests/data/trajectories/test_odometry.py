@@ -18,7 +18,6 @@ from footage import kitti_pose_lines, view, write_frames
 from official_checkpoints import write_checkpoint
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import poses_in
-from rilievo.data.trajectories.chain import Chain, part_of_motion
 from rilievo.data.trajectories.trajectory_records import (
     Trajectory,
     TrajectoryOptions,
@@ -26,7 +25,12 @@ from rilievo.data.trajectories.trajectory_records import (
     write_kitti,
     write_tum,
 )
-from rilievo.data.trajectories.trajectory_run import estimate_trajectory, score_trajectory
+from rilievo.data.trajectories.trajectory_run import (
+    Chain,
+    estimate_trajectory,
+    part_of_motion,
+    score_trajectory,
+)
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json

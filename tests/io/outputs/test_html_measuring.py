@@ -11,12 +11,11 @@ import pytest
 
 from browser import Opened, chromium
 from predictions import prediction
-from rilievo.calibration.lengths import KnownLength
-from rilievo.calibration.rectangles import KnownRectangle
+from rilievo.calibration.sizes import KnownLength, KnownRectangle
 from rilievo.measure.measured_record import measure_points
 from rilievo.measured_quantity import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Camera, DepthKind, DepthMap, Photo

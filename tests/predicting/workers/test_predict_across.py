@@ -18,7 +18,7 @@ from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.workers.predict_across import predict_across
-from rilievo.predicting.workers.work_protocol import Report
+from rilievo.predicting.workers.spreading import Report
 
 MakeNetwork = Callable[..., Path]
 NAMES = ("a.png", "a.jpg", "deep/b.png", "deep/c.png", "deep/er/b.png", "z.png")

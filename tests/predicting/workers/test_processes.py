@@ -10,8 +10,7 @@ from killed_work import Deadly, Loading
 from rilievo import interruptions
 from rilievo.errors import RilievoError
 from rilievo.predicting.workers import spreading
-from rilievo.predicting.workers.spreading import _Crew, work_in_processes
-from rilievo.predicting.workers.work_protocol import Report, joined, open_work
+from rilievo.predicting.workers.spreading import Report, _Crew, joined, open_work, work_in_processes
 from rilievo.version import VERSION
 
 

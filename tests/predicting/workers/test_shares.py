@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
-from rilievo.predicting.workers.spreading import threads_each
-from rilievo.predicting.workers.work_protocol import in_tasks, task_size
+from rilievo.predicting.workers.spreading import in_tasks, task_size, threads_each
 
 
 @given(name=st.text(), count=st.integers(1, 50))

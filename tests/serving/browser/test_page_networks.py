@@ -23,7 +23,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import measure_points
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.models.catalogue.graphs.published_graph import open_graph
+from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.default.embedded import embedded_file
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts

@@ -21,12 +21,12 @@ from clips import Clip, numbered, write_clip
 from rilievo.io.colour_pictures import colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.serving.live.live_page import LivePage
+from rilievo.serving.live_page import LivePage
 
 _INTERRUPTED = """
 import os, signal, sys, time
 import rilievo.cli
-from rilievo.serving.live.live_page import LivePage
+from rilievo.serving.live_page import LivePage
 
 def show(page, predictions, options):
     lost = []
@@ -112,7 +112,7 @@ def test_a_reader_that_reads_nothing_is_cut_off_at_ctrl_c(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rilievo.serving.listener.http_server.GRACE", 300)
-    monkeypatch.setattr("rilievo.serving.live.live_page._SEND_SECONDS", 300)
+    monkeypatch.setattr("rilievo.serving.live_page._SEND_SECONDS", 300)
     page = LivePage()
     address = urlsplit(page.address)
     with socket.create_connection(("127.0.0.1", address.port or 0), 60) as reader:

@@ -19,9 +19,9 @@ import rilievo
 from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.output import OUTPUTS
-from rilievo.serving.server.work import answer_files as files
-from rilievo.serving.server.work import service
-from rilievo.serving.server.work.answer_files import estimated_bytes
+from rilievo.serving.server import answer_files as files
+from rilievo.serving.server import service
+from rilievo.serving.server.answer_files import estimated_bytes
 from rilievo.types import DepthKind, DepthMap, Photo
 from served import Served, picture, served
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rilievo.serving.server import service as services
 from rilievo.serving.server.decoding.messages import can_pass
-from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work import service as services
+from rilievo.serving.server.uploads import Upload
 from served import check_refused, picture, served
 
 pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")

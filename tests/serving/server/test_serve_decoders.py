@@ -27,7 +27,7 @@ from rilievo.serving.server.decoding.decode_child import facts_of
 from rilievo.serving.server.decoding.decoders import Decoders, photo_of
 from rilievo.serving.server.decoding.messages import NamedImage, can_pass
 from rilievo.serving.server.nameless_files import arrays_of, close, file_of
-from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.uploads import Upload
 from rilievo.types import Photo
 from scan_bombs import scan_bomb
 from served import picture, served

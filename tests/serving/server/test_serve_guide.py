@@ -19,7 +19,7 @@ from PIL import Image
 
 from browser import chromium
 from rilievo.cli import main
-from rilievo.serving.server.openapi import REFUSALS
+from rilievo.serving.server.routes import REFUSALS
 from rilievo.serving.server.server_options import ServeOptions
 from serve_process import ServeProcess, serve_process
 from static_host import hosted

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.work.turns import Jobs, RequestJob, Turns
-from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.request_results import ImageJob
+from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
+from rilievo.serving.server.service import ImageJob
+from rilievo.serving.server.uploads import Upload
 
 
 class Scene:

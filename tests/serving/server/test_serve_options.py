@@ -9,8 +9,8 @@ from lab_package import installed_lab
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.serving.listener.request_refusals import Refusal
+from rilievo.serving.server.server_models import offered_models
 from rilievo.serving.server.server_options import TOKEN_VARIABLE, ServeOptions
-from rilievo.serving.server.work.offered_models import offered_models
 
 TOKEN = "0123456789abcdef"
 

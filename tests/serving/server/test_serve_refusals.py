@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.serving.listener.request_refusals import refusal_of
-from rilievo.serving.server.endpoints import answering
+from rilievo.serving.server.routes import answering
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 FACTS = ("option", "value", "expected", "hint")
@@ -187,7 +187,7 @@ def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("in /nowhere/secret")
 
-    monkeypatch.setattr("rilievo.serving.server.work.service.finish", broken)
+    monkeypatch.setattr("rilievo.serving.server.service.finish", broken)
     for _ in range(3):
         check_refused(server.client.post("/v1/predict", content=picture()), 500, "a defect")
     assert capsys.readouterr().err.count("ZeroDivisionError: in /nowhere/secret") == 1
@@ -199,7 +199,7 @@ def test_a_full_disk_is_told_without_its_place(
     def full(*arguments: object, **options: object) -> None:
         raise OutputError("/nowhere/secret/a.npz: the disk is full")
 
-    monkeypatch.setattr("rilievo.serving.server.work.answer_files.save", full)
+    monkeypatch.setattr("rilievo.serving.server.answer_files.save", full)
     answer = server.client.post("/v1/predict?save=npz", content=picture())
     check_refused(answer, 507, "cannot write")
     assert "the disk is full" in capsys.readouterr().err

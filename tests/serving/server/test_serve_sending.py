@@ -11,9 +11,9 @@ import pytest
 from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
+from rilievo.serving.server.answer_files import write
+from rilievo.serving.server.file_responses import file_answer
 from rilievo.serving.server.temporary_folders import Disk, Folders, RequestFolder
-from rilievo.serving.server.work.answer_files import write
-from rilievo.serving.server.work.file_responses import file_answer
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

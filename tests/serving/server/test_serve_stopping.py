@@ -17,7 +17,7 @@ from served import picture
 
 PATIENCE = 60.0
 _STUCK = (
-    "import time; import rilievo.serving.server.work.service as service; "
+    "import time; import rilievo.serving.server.service as service; "
     "service.finish = lambda *given, **more: time.sleep(600)"
 )
 _SOON = (
@@ -30,7 +30,7 @@ _MANY = 12
 def _delayed(seconds: float) -> str:
     """Lines that make the end of a request take longer."""
     return (
-        "import time; import rilievo.serving.server.work.service as service; "
+        "import time; import rilievo.serving.server.service as service; "
         "finish = service.finish; service.finish = lambda *given, **more: "
         f"(time.sleep({seconds}), finish(*given, **more))[1]"
     )

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.listener.connections import client_name
+from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.listener.work.turns import Place, Turns
+from rilievo.serving.listener.turns import Place, Turns
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -17,7 +17,7 @@ from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding import decoders, syscall_filter
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.decoding.messages import NamedImage, bounds, can_pass
-from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.uploads import Upload
 from spatial_photographs import BASELINE, spatial_heic, view
 
 pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")

@@ -21,8 +21,8 @@ from published_graphs import write_depth_pro, write_inverse_depth, write_metric3
 from rilievo.errors import ModelError
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.catalogue.graphs.feeding import letterbox
-from rilievo.models.catalogue.graphs.published_graph import open_graph
+from rilievo.models.catalogue.feeding import letterbox
+from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.hub.checkpoints import KINDS, resizing_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
@@ -33,7 +33,7 @@ from rilievo.models.resampling.answer_rule import (
     Space,
     read_resizing,
 )
-from rilievo.models.resampling.resizing import filtered
+from rilievo.models.resampling.preparation import filtered
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.types import Camera, DepthKind, Photo, Prediction
 from tiny_checkpoints import Checkpoints, checkpoint

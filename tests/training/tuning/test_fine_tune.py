@@ -59,7 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded network, which sees photographs at few pixels here."""
-    from rilievo.models.onnx_files.file_metadata import file_metadata
+    from rilievo.models.onnx_files.engines import file_metadata
 
     path = tmp_path_factory.mktemp("start") / "small.onnx"
     path.write_bytes(embedded_file("rilievo/small").read_bytes())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.clips.camera import shrunk_mask, straight, straightening
+from rilievo.data.clips.sequences import shrunk_mask, straight, straightening
 from rilievo.geometry.cameras.distorted import Distorted
 
 K = np.array([[90.0, 0, 47.0], [0, 85.0, 33.0], [0, 0, 1]])

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from footage import write_frames
-from rilievo.data.clips.camera import read_calibration
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.pose_files import read_kitti_poses
+from rilievo.data.clips.sequences import read_calibration
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, RilievoError
 from rilievo.training.video.frames.cache_files import CacheFiles

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.data.clips.camera import SequenceCamera
-from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye
+from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye, SequenceCamera
 from rilievo.training.video.frames.targets import Found, FramePlace, Neighbours, part
 from rilievo.types import Camera
 

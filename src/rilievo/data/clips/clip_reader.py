@@ -6,10 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import ClipCamera, SourceKind, VideoData
 from rilievo.data.clips.pose_files import poses_in
-from rilievo.data.clips.sequences import ClipFrame, at_size, frame_or_reason, how_straight
+from rilievo.data.clips.sequences import (
+    ClipFrame,
+    FrameCalibration,
+    at_size,
+    choose_camera,
+    frame_or_reason,
+    how_straight,
+)
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.datasets.files import numbers_of
 from rilievo.errors import InputError

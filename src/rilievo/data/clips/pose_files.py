@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.data.clips.camera import FrameCalibration
-from rilievo.data.clips.sequences import ClipFrame
+from rilievo.data.clips.sequences import ClipFrame, FrameCalibration
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory

@@ -1,22 +1,250 @@
-"""Clips with camera and poses, read at the training size."""
+"""Clips with camera and poses, read at the training size.
 
+Camera of a sequence, and frames without lens distortion.
+
+Lists of training frames by number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from rilievo.data.clips.camera import SequenceCamera, Straightening, straight, straightening
-from rilievo.errors import InputError
+from rilievo.data.clips.footage import VideoData
+from rilievo.data.datasets.files import found_in, names_in, text_lines
+from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.distorted import Distorted
+from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.geometry.transforms import invert
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, is_whole, printable, reason
+from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.photographs.decode import decode
-from rilievo.io.photographs.file_camera import exif_facts
+from rilievo.io.photographs.file_camera import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.messages import note_of, template
-from rilievo.shapes import Matrix, Pixels, Transform, Transforms, UInt8
-from rilievo.types import Photo
+from rilievo.messages import Note, joined, note_of, template
+from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Transform, Transforms, UInt8
+from rilievo.types import Camera, CameraSource, Photo
+
+
+@frozen
+class FrameCalibration:
+    """Calibration of frames of ``shape``; ``lens`` has the centre and focal lengths of K."""
+
+    K: Matrix
+    shape: tuple[int, int] | None = None
+    lens: Distorted | None = None
+
+
+def read_calibration(path: Path) -> FrameCalibration:
+    """Read a pinhole, or a lens with Brown's distortion."""
+    record = read_lens(path)
+    if record.name not in ("pinhole", "opencv") or record.is_plain:
+        raise InputError(
+            f"{printable(path)}: has a lens of kind '{record.name}', and frames are straightened "
+            "for pinhole and opencv alone: straighten them first, with the program that calibrated "
+            "them"
+        )
+    lens = record.lens(record.size or (2, 2))
+    return FrameCalibration(
+        K=pinhole_K(*record.numbers[:4]),
+        shape=record.size,
+        lens=lens if isinstance(lens, Distorted) else None,
+    )
+
+
+@frozen
+class Straightening:
+    """Map from an undistorted frame to the original; ``valid`` pixels lie inside that."""
+
+    x: Field
+    y: Field
+    valid: Mask
+
+
+def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straightening:
+    """Map that undistorts frames and keeps K; pixels beyond the turning point are invalid."""
+    height, width = shape
+    column, row = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
+    x = np.broadcast_to((column - K[0, 2]) / K[0, 0], shape)
+    y = np.broadcast_to(((row - K[1, 2]) / K[1, 1])[:, None], shape)
+    seen_x, seen_y = lens.distort(x, y)
+    u, v = seen_x * K[0, 0] + K[0, 2], seen_y * K[1, 1] + K[1, 2]
+    inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+    return Straightening(
+        x=u.astype(np.float32), y=v.astype(np.float32), valid=inside & _grows(lens, np.hypot(x, y))
+    )
+
+
+def straight(pixels: Pixels, how: Straightening) -> Pixels:
+    """Undistort a frame; black where nothing was seen."""
+    with needing("frames of a distorting lens", "train"):
+        import cv2
+    return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)
+
+
+def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h new_w"]:
+    """Resize a mask; results have no invalid pixel under them."""
+    height, width = size
+    levels = Image.fromarray(valid.astype(np.uint8) * 255)
+    return np.asarray(levels.resize((width, height), Image.Resampling.BOX)) == 255
+
+
+def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
+    steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
+    radii, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
+    falls = np.flatnonzero(np.diff(radii) <= 0)
+    return radius <= (steps[falls[0]] if falls.size else np.inf)
+
+
+_LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
+"""Plausible fields of view [degrees]."""
+_ENDLESS = 1e9
+_MIDDLE = 0.2
+"""Largest distance of a principal point from the middle, as a share of the side."""
+_SAME_ASPECT = 0.02
+
+
+@frozen
+class SequenceCamera:
+    """Camera of a sequence at the size of its files."""
+
+    camera: Camera
+    lens: Distorted | None = None
+    note: str | None = None
+
+
+def said_camera(data: VideoData) -> FrameCalibration | None:
+    """Camera of the user, in numbers or by a file."""
+    options = [
+        f"{{{name}}}"
+        for name, option in (
+            ("camera", data.camera),
+            ("camera_file", data.camera_file),
+            ("fov", data.fov),
+        )
+        if option is not None
+    ]
+    if len(options) > 1:
+        raise OptionError(
+            problem=f"{' and '.join(options)} say the camera more than once; give one of them"
+        )
+    if data.camera_file is not None:
+        return read_calibration(Path(data.camera_file))
+    if data.camera is None:
+        return None
+    K = pinhole_K(*data.camera)
+    if not np.isfinite(K).all() or min(data.camera[:2]) <= 0:
+        raise OptionError(
+            problem="{camera} is fx,fy,cx,cy [px] with positive focal lengths, got "
+            f"{','.join(f'{number:g}' for number in data.camera)}"
+        )
+    return FrameCalibration(K=K)
+
+
+def choose_camera(
+    data: VideoData,
+    shape: tuple[int, int],
+    name: str,
+    *,
+    beside: FrameCalibration | None = None,
+    exif: Camera | None = None,
+) -> SequenceCamera:
+    """Choose the camera: the user's, the file's, EXIF or a guess."""
+    user_camera = said_camera(data)
+    if user_camera is not None:
+        chosen = _fitted(user_camera, shape, name)
+        note = _shared(data, name, own=beside)
+        return chosen if note is None else replace(chosen, note=_joined(chosen.note, note))
+    if data.fov is not None:
+        camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
+        return SequenceCamera(camera=camera, note=_shared(data, name, own=beside))
+    if beside is not None:
+        return _fitted(beside, shape, name)
+    held = "" if data.learn_camera else ", and held fixed where poses are estimated"
+    if exif is not None:
+        focal = f"focal length {exif.focal:.4g} px, from EXIF"
+        return SequenceCamera(camera=exif, note=f"{printable(name)}: {focal}{held}")
+    camera = assumed_camera(shape)
+    return SequenceCamera(
+        camera=camera,
+        note=Note(
+            "nothing says which camera took it, so a field of view of "
+            f"{camera.field_of_view(shape):.0f} degrees is assumed{held}",
+            path=printable(name),
+            hint="give {fov}, {camera} or {camera_file}",
+        ),
+    )
+
+
+def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
+    if own is not None:
+        return (
+            f"{printable(name)}: has a camera file beside it, which the camera that is given "
+            "replaces"
+        )
+    if len(data.roots) < 2:
+        return None
+    return (
+        f"{printable(name)}: the one camera that is given is taken for it too; a file beside "
+        "the frames, such as camera.yaml, is the camera of its folder alone"
+    )
+
+
+def _joined(first: str | None, second: str) -> str | None:
+    return second if first is None else joined([first, second])
+
+
+def _fitted(calibration: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
+    K, note = calibration.K, None
+    if calibration.shape is not None and calibration.shape != shape:
+        ratio = (shape[1] / shape[0]) / (calibration.shape[1] / calibration.shape[0])
+        if abs(ratio - 1) > _SAME_ASPECT:
+            raise InputError(
+                f"{printable(name)}: the camera is calibrated for frames of "
+                f"{_size(calibration.shape)}, but these are {_size(shape)}, of another shape: "
+                "they were cropped; calibrate for these frames, or give their fx,fy,cx,cy"
+            )
+        K = resize_K(K, size=calibration.shape, new_size=shape)
+        note = (
+            f"{printable(name)}: the camera was calibrated at {_size(calibration.shape)} and is "
+            f"scaled to {_size(shape)}"
+        )
+    _check(K, shape, name)
+    return SequenceCamera(camera=Camera(K=K), lens=calibration.lens, note=note)
+
+
+def _check(K: Matrix, shape: tuple[int, int], name: str) -> None:
+    try:
+        Camera(K=K)
+    except InputError as error:
+        raise InputError(path=printable(name), problem=template(error)) from error
+    height, width = shape
+    cx, cy = float(K[0, 2]), float(K[1, 2])
+    if abs((cx + 0.5) / width - 0.5) > _MIDDLE or abs((cy + 0.5) / height - 0.5) > _MIDDLE:
+        own_cy, own_cx = np.clip((cy, cx), -_ENDLESS, _ENDLESS)
+        own = round(2 * own_cy + 1), round(2 * own_cx + 1)
+        raise InputError(
+            f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the middle of "
+            f"frames of {_size(shape)}; these intrinsics look like those of about {_size(own)}: "
+            "multiply them by the ratio of the sizes"
+        )
+    vertical = np.array([[K[1, 1], 0.0, cy], [0.0, K[0, 0], cx], [0.0, 0.0, 1.0]])
+    views = (horizontal_fov(K, width), horizontal_fov(vertical, height))
+    if max(views) > _GREATEST_FOV or max(views) < _LEAST_FOV:
+        raise InputError(
+            f"{printable(name)}: focal lengths {K[0, 0]:g} and {K[1, 1]:g} px see {views[0]:.3g} x "
+            f"{views[1]:.3g} degrees of frames of {_size(shape)}; {_LEAST_FOV:g} to "
+            f"{_GREATEST_FOV:g} is expected: are they in pixels, and of this size?"
+        )
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
 
 PYRAMID_SCALES = 3
 """Number of halvings."""
@@ -188,3 +416,104 @@ def _upright(path: Path) -> Image.Image:
     if image.mode == "RGB" and turned == 1 and not image.info.get("icc_profile"):
         return image
     return Image.fromarray(upright_pixels(image, orientation=turned, name=name))
+
+
+OTHER_SIDE: Mapping[str, str] = {"l": "r", "r": "l"}
+"""Side of the other camera."""
+
+
+@frozen
+class ListedFrame:
+    """One line of a list; ``side`` is "l" or "r"."""
+
+    folder: str
+    number: int
+    side: str
+
+
+def _training_list(root: Path, split: str) -> Path:
+    path = Path(split)
+    places = (path, root / "splits" / split, root / split)
+    candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
+    training = next((option for option in candidates if option.is_file()), None)
+    if training is None:
+        raise OptionError(
+            f"no list of the split '{printable(split)}': a file, a folder with train_files.txt, "
+            f"or a name under {printable(root / 'splits')} is expected (found there: "
+            f"{found_in(root / 'splits')}); eigen_zhou and others are in the folder splits/ of "
+            "github.com/nianticlabs/monodepth2: copy them there"
+        )
+    return training
+
+
+def read_frames(path: Path) -> list[ListedFrame]:
+    """Read ``folder frame side`` a line; the left is the default side."""
+    frames: list[ListedFrame] = []
+    for line in text_lines(path):
+        words = line.text.split()
+        has_side = words[2:] in ([], ["l"], ["r"])
+        if len(words) < 2 or not is_whole(words[1]) or not has_side:
+            raise InputError(
+                f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; "
+                "expected 'folder frame side', such as "
+                "'2011_09_26/2011_09_26_drive_0001_sync 0000000005 l'"
+            )
+        side = words[2] if len(words) == 3 else "l"
+        frames.append(ListedFrame(folder=words[0], number=int(words[1]), side=side))
+    if not frames:
+        raise InputError(f"{printable(path)}: lists no frame")
+    return frames
+
+
+@frozen
+class ListedSequences:
+    """Training list of a split, and targets by folder and side."""
+
+    path: Path
+    targets: Mapping[tuple[str, str], ListedTargets]
+
+
+def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences:
+    """Read the lists of a split, with both sides for ``stereo``.
+
+    A "train" list goes with the "val" list beside it.
+    """
+    path = _training_list(root, split)
+    training, held_out = _numbers(path), None
+    partner = path.with_name(path.name.replace("train", "val", 1))
+    if path.name.startswith("train") and partner.is_file():
+        held_out = _numbers(partner)
+    wanted = dict.fromkeys([*training, *(held_out or {})])
+    if stereo:
+        wanted |= dict.fromkeys((folder, OTHER_SIDE[side]) for folder, side in list(wanted))
+    targets = {
+        key: ListedTargets(
+            training=training.get(key, ()),
+            held_out=None if held_out is None else held_out.get(key, ()),
+        )
+        for key in wanted
+    }
+    return ListedSequences(path=path, targets=targets)
+
+
+def _numbers(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
+    groups: dict[tuple[str, str], list[int]] = {}
+    for frame in read_frames(path):
+        groups.setdefault((frame.folder, frame.side), []).append(frame.number)
+    return {key: tuple(numbers) for key, numbers in groups.items()}
+
+
+def numbered_files(folder: Path) -> dict[int, Path]:
+    """List frames by number: published PNG, or else JPEG."""
+    files: dict[int, Path] = {}
+    # PNG comes after JPEG, so that it replaces the JPEG made from it.
+    for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):
+        stem, _, suffix = name.rpartition(".")
+        if is_whole(stem) and suffix in ("png", "jpg"):
+            files[int(stem)] = folder / name
+    if not files:
+        raise InputError(
+            f"{printable(folder)}: frames such as 0000000005.png are expected, found "
+            f"{found_in(folder)}"
+        )
+    return dict(sorted(files.items()))

@@ -11,7 +11,6 @@ import numpy as np
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.base import Absent, spread
 from rilievo.data.datasets.check_download import (
     Check,
     ImageFacts,
@@ -19,10 +18,11 @@ from rilievo.data.datasets.check_download import (
     check_dataset,
     write_contact_sheet,
 )
+from rilievo.data.datasets.photo_files import Absent, spread
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import printable
-from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.messages import for_terminal
 from rilievo.schema import option
 

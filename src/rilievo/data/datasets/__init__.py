@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, Request
+from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
 from rilievo.foreign_names import answered
 from rilievo.io.files.limits import unreadable
@@ -28,7 +28,7 @@ _DATASETS: Mapping[str, str] = {
     "sunrgbd": "rilievo.data.datasets.sets.sunrgbd:SunRgbd",
     "synthetic": "rilievo.data.datasets.sets.rendered:Rendered",
     "tum": "rilievo.data.datasets.sets.tum:Tum",
-    "vda-videos": "rilievo.data.datasets.sets.videos.vda_videos:VdaVideos",
+    "vda-videos": "rilievo.data.datasets.sets.vda_videos:VdaVideos",
 }
 __all__ = [
     "DATASETS",

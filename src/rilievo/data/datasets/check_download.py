@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, spread
+from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, spread
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import colourise, normals_picture
-from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import retry_miscounted, unreadable
-from rilievo.io.outside.depth_numbers import (
+from rilievo.io.depth_numbers import (
     TOO_FAR,
     TOO_NEAR,
     NumberFact,
     NumberReading,
     unit_doubt,
 )
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.messages import note_of
 from rilievo.shapes import Pixels
 from rilievo.types import Camera, DepthKind, DepthMap, Sample

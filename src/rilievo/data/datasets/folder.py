@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import (
     expected_path,
     files_by_id,
@@ -25,16 +24,13 @@ from rilievo.data.datasets.folder_layout import (
     described_folder,
     read_layout,
 )
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import Absent, PhotoFiles, Request, checked_ids, own_card
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import spelled
-from rilievo.io.files.limits import printable
-from rilievo.io.lens_files import pinhole_K, read_lens
-from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.outside.depth_numbers import (
+from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
     NOTHING_SAYS,
@@ -48,6 +44,9 @@ from rilievo.io.outside.depth_numbers import (
     read_depth_numbers,
     scale_fact,
 )
+from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import pinhole_K, read_lens
+from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Bool, Field, Mask, Shaped
 from rilievo.types import Camera, Truth

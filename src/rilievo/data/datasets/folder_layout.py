@@ -13,10 +13,9 @@ from rilievo.data.datasets.files import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import spelled
+from rilievo.io.depth_numbers import DepthCrop
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import NotThisRecord, check_names, from_json
-from rilievo.io.outside.depth_numbers import DepthCrop
-from rilievo.io.yaml_text import parse_yaml
+from rilievo.io.json_record import NotThisRecord, check_names, from_json, parse_yaml
 from rilievo.messages import template
 
 FILE_NAME = "rilievo.yaml"

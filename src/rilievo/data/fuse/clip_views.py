@@ -1,13 +1,26 @@
-"""Views of a clip and their neighbours."""
+"""Views of a clip and their neighbours.
 
-from collections.abc import Sequence
+Plane sweep around known depth: factors under which neighbours correlate (Collins, 1996).
+
+Depth of many views brought to agree: one scale, one a view, and a smooth correction.
+
+A factor takes the clip to the unit of the poses. Views are swept (``sweep``) at half and full size,
+and peaks smoothed. Pictures decide between corrections, since flat depth agrees better with itself.
+In the end depth is levelled out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from types import ModuleType
 
 import numpy as np
 
+from rilievo.errors import needing
 from rilievo.frozen import frozen
-from rilievo.geometry.intrinsics import project, rays
+from rilievo.geometry.intrinsics import project, rays, resize_K, seen_from
 from rilievo.geometry.transforms import invert, transform
-from rilievo.shapes import Field, Float64, Mask, Matrix, Pixels, Transform
+from rilievo.shapes import Field, Float32, Float64, Int64, Mask, Matrix, Pixels, Transform, Values
 
 PARALLAX = 0.05
 """Ideal parallax of neighbours [share of the width]."""
@@ -79,3 +92,415 @@ def inside_view(
     """Mask of points in front of a view and inside it."""
     height, width = shape
     return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
+
+
+WINDOW = 7
+"""Side of windows [px]."""
+_FAINTEST = 4.0
+_UNSEEN = -0.2
+"""Correlation of unseen points, less than chance."""
+_OUTSIDE = -1e4
+
+
+@frozen
+class Grey:
+    """Grey levels of a view, 0 to 255."""
+
+    values: Field
+    K: Matrix
+    world_T_cam: Transform
+
+    def reduced(self, factor: int) -> "Grey":
+        """Picture reduced by a whole factor."""
+        size = self.values.shape
+        height, width = max(1, size[0] // factor), max(1, size[1] // factor)
+        cv2 = opencv()
+        small = cv2.resize(self.values, (width, height), interpolation=cv2.INTER_AREA)
+        K = resize_K(self.K, size=size, new_size=(height, width))
+        return Grey(values=small, K=K, world_T_cam=self.world_T_cam)
+
+
+def opencv() -> ModuleType:
+    """Import OpenCV."""
+    with needing("fusing a surface", "fuse"):
+        import cv2
+    return cv2
+
+
+def grey_of(view: ClipView) -> Grey:
+    """Grey picture of a view."""
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return Grey(
+        values=view.pixels.astype(np.float32) @ weights, K=view.K, world_T_cam=view.world_T_cam
+    )
+
+
+def correlations(
+    view: Grey,
+    neighbours: Sequence[Grey],
+    depth: Field,
+    logs: Values,
+    *,
+    best: int = 2,
+) -> Float32[np.ndarray, "n h w"]:
+    """Mean correlation, in [-1, 1], at multiples of a view's depth.
+
+    The ``best`` neighbours count at each pixel, since others may be hidden.
+    """
+    scores = np.stack([_correlation(view, neighbour, depth, logs) for neighbour in neighbours])
+    count = min(best, len(neighbours))
+    if count < len(scores):
+        scores = np.partition(scores, len(scores) - count, axis=0)[-count:]
+    return scores.mean(axis=0)
+
+
+def _correlation(
+    view: Grey,
+    other: Grey,
+    depth: Field,
+    logs: Values,
+) -> Float32[np.ndarray, "n h w"]:
+    cv2 = opencv()
+    height, width = depth.shape
+    other_T_view = invert(other.world_T_cam) @ view.world_T_cam
+    turned = np.einsum("ij,jhw->ihw", other.K @ other_T_view[:3, :3], rays(view.K, height, width))
+    at = turned.astype(np.float32) * depth
+    moved = (other.K @ other_T_view[:3, 3]).astype(np.float32)
+    mean, variance = _moments(cv2, view.values)
+    result = np.empty((len(logs), height, width), np.float32)
+    for index, factor in enumerate(np.exp(logs).astype(np.float32)):
+        z = at[2] * factor + moved[2]
+        divisor = np.maximum(z, np.float32(1e-6))
+        u, v = (at[0] * factor + moved[0]) / divisor, (at[1] * factor + moved[1]) / divisor
+        warped = cv2.remap(
+            other.values, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, (_OUTSIDE,)
+        )
+        other_mean, other_variance = _moments(cv2, warped)
+        common = cv2.boxFilter(view.values * warped, cv2.CV_32F, (WINDOW, WINDOW))
+        common -= mean * other_mean
+        spread = np.maximum(variance, _FAINTEST) * np.maximum(other_variance, _FAINTEST)
+        # A window that reaches out of the neighbour's picture has a mean below any grey level.
+        visible = (z > 0) & (other_mean >= 0)
+        result[index] = np.where(visible, common / np.sqrt(spread), np.float32(_UNSEEN))
+    return result
+
+
+def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
+    mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
+    return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
+
+
+def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
+    """Log factor of the highest score (by a parabola), and its clearness in [0, 1]."""
+    highest = scores.argmax(axis=0)
+    inner = highest.clip(1, len(logs) - 2)
+    rows, columns = np.indices(highest.shape)
+    before, here, after = (scores[inner + step, rows, columns] for step in (-1, 0, 1))
+    bend = np.minimum(before - 2 * here + after, np.float32(-1e-6))
+    shift = (0.5 * (before - after) / bend).clip(-1, 1)
+    lead = 2 * (here - np.median(scores, axis=0))
+    clear = here.clip(0, 1) * lead.clip(0, 1) * (inner == highest)
+    step = float(logs[1] - logs[0])
+    factors = np.asarray(logs, np.float32)[inner] + np.float32(step) * shift
+    return factors.astype(np.float32), clear.astype(np.float32)
+
+
+_ROUNDS = 4
+_BLUR = 4.0
+_SELF = 2.0
+"""Weight of own depth, relative to a neighbour."""
+_UNCLEAR = 0.03
+"""Weight of unclear pixels; clear ones have 1."""
+_ELSEWHERE = 0.125
+"""Log difference at which a neighbour counts half."""
+
+
+def levelled(
+    views: Sequence[ClipView],
+    clear: Sequence[Field],
+    around: Sequence[Sequence[int]],
+) -> list[ClipView]:
+    """Level out depth in the unit of the poses; ``clear`` is clearness, 0 to 1."""
+    weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
+    for _ in range(_ROUNDS):
+        views = [
+            _moved(view, weights[index], [(views[k], weights[k]) for k in around[index]])
+            for index, view in enumerate(views)
+        ]
+    return list(views)
+
+
+def _moved(
+    view: ClipView,
+    own: Field,
+    others: Sequence[tuple[ClipView, Field]],
+) -> ClipView:
+    total, weight = np.zeros_like(own), own * np.float32(_SELF)
+    depth = np.where(view.valid, view.depth, 1).astype(np.float64)
+    for other, its in others:
+        u, v, z = seen_from(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
+        inside = view.valid & inside_view(u, v, z, other.depth.shape)
+        row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
+        valid = other.valid[row, column]
+        inside[inside] = valid
+        row, column = row[valid], column[valid]
+        apart = np.log(other.depth[row, column] / z[inside])
+        counts = its[row, column] / (1 + (apart / _ELSEWHERE) ** 4)
+        total[inside] += counts * apart
+        weight[inside] += counts
+    smooth = opencv().GaussianBlur
+    logs = smooth(total, (0, 0), _BLUR) / smooth(weight, (0, 0), _BLUR)
+    return replace(view, depth=(view.depth * np.exp(logs)).astype(np.float32))
+
+
+_COARSE = np.linspace(-0.45, 0.45, 41)
+_FINE = np.linspace(-0.1, 0.1, 17)
+_CLIP = np.arange(-80, 81) * 0.1
+_CLEAR = 0.15
+_TRIED = 12
+_ROWS = 56
+_BIN, _AROUND = 0.05, 0.4
+"""Width of bins of votes, and of the range around the fullest."""
+_LEAST_VOTES = 0.01
+_PULL = 1e-2
+_FEWEST = 0.02
+"""Share of clear pixels for a scale of its own."""
+_MOST_APART = 2.0
+"""Ratio of disagreement at which corrections are refused; cameras turned by 1 degree have 6."""
+Report = Callable[[int, int], None]
+TOLERANCE = 0.025
+"""Relative difference up to which views agree."""
+
+
+@frozen
+class ViewAgreement:
+    """Numbers of neighbours that agree on a pixel and see it, and the median difference."""
+
+    agreeing: Int64[np.ndarray, "h w"]
+    seeing: Int64[np.ndarray, "h w"]
+    apart: float
+
+
+def agreement(
+    view: ClipView, others: Sequence[ClipView], tolerance: float = TOLERANCE
+) -> ViewAgreement:
+    """Compare depth of views in the unit of the poses."""
+    agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
+    differences: list[np.ndarray] = [np.zeros(0)]
+    depth = np.where(view.valid, view.depth, 1).astype(np.float64)
+    for other in others:
+        # All views of a clip have one camera.
+        u, v, z = seen_from(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
+        inside = view.valid & inside_view(u, v, z, other.depth.shape)
+        row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
+        here = other.valid[row, column]
+        apart = np.abs(np.log(np.where(here, other.depth[row, column], 1) / z[inside]))
+        inside[inside] = here
+        seeing += inside
+        differences.append(apart[here])
+        near = np.zeros_like(inside)
+        near[inside] = apart[here] < tolerance
+        agreeing += near
+    joined = np.concatenate(differences)
+    apart = float(np.median(joined)) if len(joined) else float("nan")
+    return ViewAgreement(agreeing=agreeing, seeing=seeing, apart=apart)
+
+
+class DepthCorrection(StrEnum):
+    """Correction of views beside the common factor."""
+
+    NONE = "none"
+    SMOOTH = "a smooth factor"
+
+
+@frozen
+class AgreedViews:
+    """Views whose depth agrees.
+
+    Attributes:
+        views: Views without pixels on which too few agree.
+        scale: Factor from depth to the unit of the poses.
+        scales: Median correction of each view.
+        before: Median relative difference between neighbours with one scale.
+        doubt: Difference before levelling; large for wrong poses, field of view or depth.
+    """
+
+    views: tuple[ClipView, ...]
+    scale: float
+    scales: Values
+    before: float
+    after: float
+    doubt: float
+    correction: DepthCorrection
+
+
+def clip_scale(views: Sequence[ClipView]) -> float | None:
+    """Find the factor from depth to the unit of the poses, unless few pixels vote."""
+    places = np.stack([view.world_T_cam[:3, 3] for view in views])
+    medians = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
+    depth = float(np.median(medians)) if medians else 0.0
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
+    if way == 0 or depth == 0:
+        return None
+    middle = np.log(20 * way / depth)
+    chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
+    votes = [
+        _votes(views, index, step, middle)
+        for index in dict.fromkeys(chosen.tolist())
+        for step in (1, 3, 9)
+    ]
+    logs, weights = (np.concatenate([vote[k] for vote in votes]) for k in (0, 1))
+    if weights.sum() < _LEAST_VOTES * max(1, len(logs)):
+        return None
+    bins = np.arange(_CLIP[0] - _BIN / 2, _CLIP[-1] + _BIN, _BIN)
+    counts, _ = np.histogram(logs, bins, weights=weights)
+    smooth = np.convolve(counts, np.ones(5), mode="same")
+    mode = bins[int(smooth.argmax())] + _BIN / 2
+    near = np.abs(logs - mode) < _AROUND
+    return float(np.exp(middle + _weighted_median(logs[near], weights[near])))
+
+
+def _votes(
+    views: Sequence[ClipView], index: int, step: int, middle: float
+) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    if index + step >= len(views):
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    factor = max(1, min(views[index].depth.shape) // _ROWS)
+    view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
+    depth = _resized(views[index].depth, view.values.shape)
+    valid = _resized(views[index].valid.astype(np.float32), view.values.shape) > 0.5
+    factors, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
+    return factors[valid], clear[valid]
+
+
+def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarray, "n"]) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def agreed(
+    views: Sequence[ClipView], scale: float, report: Report = lambda done, total: None
+) -> AgreedViews:
+    """Bring depth of views to agree, in time order; ``scale`` is that of ``clip_scale``."""
+    scaled = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
+    around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
+    corrections = []
+    for index, view in enumerate(scaled):
+        corrections.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
+        report(index + 1, len(scaled))
+    corrected = [
+        replace(view, depth=(view.depth * np.exp(item.logs)).astype(np.float32))
+        for view, item in zip(scaled, corrections, strict=True)
+    ]
+    before, alone = (_apart(_compared(item, around)) for item in (scaled, corrected))
+    clear = [item.clear for item in corrections]
+    if is_refused := alone > _MOST_APART * before:
+        corrected, clear = scaled, [np.zeros_like(item) for item in clear]
+    is_smooth = not is_refused and any(item.logs.any() for item in corrections)
+    level = levelled(corrected, clear, around)
+    after = _apart(_compared(level, around))
+    compared = _compared(level, around, tolerance=max(TOLERANCE, after))
+    return AgreedViews(
+        views=tuple(
+            replace(view, valid=view.valid & _trusted(item)) if others else view
+            for view, item, others in zip(level, compared, around, strict=True)
+        ),
+        scale=scale,
+        scales=np.array(
+            [
+                float(np.median(view.depth / first.depth))
+                for view, first in zip(level, scaled, strict=True)
+            ]
+        ),
+        before=before,
+        after=after,
+        doubt=min(before, alone),
+        correction=DepthCorrection.SMOOTH if is_smooth else DepthCorrection.NONE,
+    )
+
+
+def _compared(
+    views: Sequence[ClipView], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
+) -> list[ViewAgreement]:
+    return [
+        agreement(view, [views[other] for other in others], tolerance)
+        for view, others in zip(views, around, strict=True)
+    ]
+
+
+def _trusted(view: ViewAgreement) -> np.ndarray:
+    return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
+
+
+def _apart(agreements: Sequence[ViewAgreement]) -> float:
+    differences = [
+        view_agreement.apart for view_agreement in agreements if np.isfinite(view_agreement.apart)
+    ]
+    return float(np.median(differences)) if differences else float("nan")
+
+
+@frozen
+class _Found:
+    logs: Field
+    clear: Field
+
+
+def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
+    nothing = np.zeros(view.depth.shape, np.float32)
+    if not others:
+        return _Found(logs=nothing, clear=nothing)
+    grey, around = grey_of(view), [grey_of(item) for item in others]
+    middle = _field(grey.reduced(2), [item.reduced(2) for item in around], view.depth, _COARSE, 4.0)
+    coarse = _resized(middle.logs, view.depth.shape)
+    fine = _field(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
+    tried = (nothing, np.full_like(nothing, middle.median), coarse + fine.logs)
+    scores = [
+        float(correlations(grey, around, view.depth * np.exp(item), np.zeros(1)).mean())
+        for item in tried
+    ]
+    best = int(np.argmax(scores))
+    # Peaks that make the view look less like its neighbours are no peaks.
+    return _Found(logs=tried[best], clear=fine.clear if best == len(tried) - 1 else nothing)
+
+
+@frozen
+class _Field:
+    logs: Field
+    clear: Field
+    median: float
+
+
+def _field(
+    view: Grey,
+    others: Sequence[Grey],
+    depth: Float32[np.ndarray, "a b"],
+    logs: Values,
+    blur: float,
+    *,
+    towards: float | None = None,
+) -> _Field:
+    """Smooth log factors; unclear places get ``towards``, or the median."""
+    cv2 = opencv()
+
+    def blurred(values: np.ndarray, sigma: float) -> Field:
+        return cv2.GaussianBlur(values, (0, 0), sigma)
+
+    scores = correlations(view, others, _resized(depth, view.values.shape), logs)
+    factors, clear = peaks(np.stack([blurred(score, blur) for score in scores]), logs)
+    chosen = clear > _CLEAR
+    is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
+    median = float(np.median(factors[chosen])) if is_enough else 0.0
+    base = np.float32(median if towards is None else towards)
+    weight = blurred(clear, 2 * blur)
+    smooth = (blurred(factors * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
+    return _Field(logs=smooth.astype(np.float32), clear=weight, median=median)
+
+
+def _resized(values: Float32[np.ndarray, "a b"], size: tuple[int, ...]) -> Field:
+    if values.shape == size:
+        return values
+    cv2 = opencv()
+    how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(values, (size[1], size[0]), interpolation=how)

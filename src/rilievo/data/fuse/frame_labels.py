@@ -13,8 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.pose_files import stem_of
-from rilievo.data.fuse.clip_views import AGREEING, COMPARED, ClipView, neighbours_of
-from rilievo.data.fuse.depth_agreement import TOLERANCE, AgreedViews, agreement
+from rilievo.data.fuse.clip_views import (
+    AGREEING,
+    COMPARED,
+    TOLERANCE,
+    AgreedViews,
+    ClipView,
+    agreement,
+    neighbours_of,
+)
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import pinhole_K

@@ -1,18 +1,22 @@
-"""The trajectory of a camera, from a clip to files and errors."""
+"""The trajectory of a camera, from a clip to files and errors.
 
-from collections.abc import Callable, Mapping, Sequence
+Motions chained into a trajectory.
+
+Camera motion along a clip by a model's depth, or by trained networks.
+
+Picture of a trajectory from above.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from rilievo.data.clips.clip_reader import ClipReader
+from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.trajectories.chain import Chain, Walk
-from rilievo.data.trajectories.depth_motion import (
-    motion_of_networks,
-    walk_by_depth,
-    walk_by_networks,
-)
 from rilievo.data.trajectories.trajectory_errors import (
     Freedom,
     LengthErrors,
@@ -27,7 +31,6 @@ from rilievo.data.trajectories.trajectory_errors import (
     position_rmse,
     snippet_errors,
 )
-from rilievo.data.trajectories.trajectory_picture import check_can_draw, write_picture
 from rilievo.data.trajectories.trajectory_records import (
     Trajectory,
     TrajectoryFile,
@@ -37,14 +40,250 @@ from rilievo.data.trajectories.trajectory_records import (
     write_kitti,
     write_tum,
 )
-from rilievo.errors import InputError, needing
+from rilievo.depth_map import DepthKind
+from rilievo.errors import InputError, ModelError, needing
 from rilievo.frozen import frozen
-from rilievo.geometry.transforms import invert
+from rilievo.geometry.transforms import (
+    axis_angle_from_rotation,
+    invert,
+    rigid,
+    rotation_from_axis_angle,
+)
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.shapes import Float64, Transforms, Values
+from rilievo.models.base import Model
+from rilievo.plugins import load_service
+from rilievo.shapes import Bool, Field, Float64, Int64, Pixels, Transform, Transforms, Values
+
+
+class Chain:
+    """Trajectory that grows frame by frame; unusable frames are interpolated."""
+
+    def __init__(self) -> None:
+        self._poses: list[Transform] = []
+        self._estimated: list[bool] = []
+        self._missing = 0
+
+    def begin_or_move(self, later_T_earlier: Transform | None) -> None:
+        """Add a usable frame with its motion, None for the first."""
+        if later_T_earlier is None:
+            self._poses = [np.eye(4) for _ in range(self._missing + 1)]
+        else:
+            last, motion = self._poses[-1], invert(later_T_earlier)
+            steps = self._missing + 1
+            self._poses += [last @ part_of_motion(motion, k / steps) for k in range(1, steps)]
+            self._poses.append(last @ motion)
+        self._estimated += [False] * self._missing + [True]
+        self._missing = 0
+
+    def miss(self) -> None:
+        """Add an unusable frame."""
+        self._missing += 1
+
+    @property
+    def poses(self) -> Transforms:
+        """``world_T_cam``, re-orthonormalised."""
+        path = [*self._poses, *self._poses[-1:] * self._missing]
+        poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
+        # Products of thousands of float32s drift, so each is replaced by the nearest rotation.
+        U, _, Vt = np.linalg.svd(poses[:, :3, :3])
+        poses[:, :3, :3] = U @ Vt
+        return poses
+
+    @property
+    def estimated(self) -> Bool[np.ndarray, "n"]:
+        """Mask of usable frames."""
+        return np.array(self._estimated + [False] * self._missing, dtype=bool)
+
+
+def part_of_motion(motion: Transform, share: float) -> Transform:
+    """First ``share`` of a motion, straight and of constant rotation speed."""
+    turn = axis_angle_from_rotation(motion[:3, :3])
+    return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
+
+
+@frozen
+class Walk:
+    """Results of a whole clip; ``parts`` are unbroken."""
+
+    chain: Chain
+    frames: tuple[ClipFrame, ...]
+    metric: bool
+    parts: Int64[np.ndarray, "n"] | None = None
+    notes: tuple[str, ...] = ()
+
+
+_TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
+
+
+def check_can_draw() -> None:
+    """Check that pictures can be drawn."""
+    with needing("a picture of a trajectory", "evaluate"):
+        import matplotlib  # noqa: F401
+
+
+def write_picture(path: Path, trajectory: Trajectory) -> None:
+    """Draw truth and estimate from above (``.png`` or ``.svg``), x to the right and z upwards."""
+    check_can_draw()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    # Default style and a fixed hash salt, so that the same numbers always give the same picture.
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "svg.hashsalt": "rilievo"}):
+        figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+        _draw(figure.subplots(), trajectory)
+        with replacing(path) as part:
+            figure.savefig(part, format=path.suffix.removeprefix("."), dpi=150)
+
+
+def _draw(axes: Any, trajectory: Trajectory) -> None:
+    mirrored = False
+    poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
+    true = trajectory.true
+    has_truth = None if true is None else known_poses(true) & trajectory.estimated
+    if true is not None and has_truth is not None and has_truth.sum() > 1:
+        freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
+        fit = fit_similarity(poses[has_truth], true[has_truth], freedom)
+        poses, unit, mirrored = fit.apply(poses), "m", fit.scale < 0
+        _line(axes, true, _TRUE, "truth")
+    label = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"
+    label = "estimate, MIRRORED and scaled" if mirrored else label
+    _line(axes, poses, _ESTIMATE, label)
+    axes.plot(poses[0, 0, 3], poses[0, 2, 3], "o", color="black", markersize=4, label="start")
+    axes.set_xlabel(f"x [{unit}]")
+    axes.set_ylabel(f"z [{unit}]")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(visible=True, linewidth=0.3)
+    axes.legend(frameon=False)
+
+
+def _line(axes: Any, poses: Transforms, colour: str, label: str) -> None:
+    axes.plot(poses[:, 0, 3], poses[:, 2, 3], color=colour, linewidth=1.2, label=label)
+
+
+_AREA = 640 * 480
+_LOST = 0.1
+"""Share of unknown motion from which there is a note."""
+
+
+def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
+    """Estimate motion along a clip."""
+    kind = model.card.kind
+    if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        raise ModelError(
+            f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
+            "metric or up to scale; see 'rilievo models'"
+        )
+    size = _size(frames.clip.shape)
+    tracker, clip_frames = ClipTracker(frames.clip.K_at(size)), []
+    for frame in frames.walk(size, stride):
+        clip_frames.append(replace(frame, pixels=None))
+        pixels = frame.pixels
+        if pixels is not None:
+            tracker.add(pixels, lambda pixels=pixels: _depth(model, pixels))
+    motion = tracker.motion()
+    return Walk(
+        chain=_chained(clip_frames, motion),
+        frames=tuple(clip_frames),
+        metric=kind is DepthKind.METRIC,
+        parts=_parts(clip_frames, motion),
+        notes=tuple(_motion_notes(clip_frames, motion, frames.clip.camera.note)),
+    )
+
+
+def _size(shape: tuple[int, int]) -> tuple[int, int]:
+    shrink = min(1.0, (_AREA / (shape[0] * shape[1])) ** 0.5)
+    return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
+
+
+def _depth(model: Model, pixels: Pixels) -> Field:
+    [prediction] = model.predict_raw([pixels])
+    return prediction.depth.values
+
+
+def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
+    chain, poses = Chain(), iter(motion.cam_T_world)
+    before = None
+    for frame in frames:
+        if frame.problem is not None:
+            chain.miss()
+            continue
+        pose = next(poses)
+        chain.begin_or_move(None if before is None else pose @ invert(before))
+        before = pose
+    return chain
+
+
+def _parts(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
+    usable = np.cumsum([frame.problem is None for frame in frames])
+    return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
+
+
+def _motion_notes(frames: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
+    if camera is not None:
+        yield camera
+    usable = [frame.name for frame in frames if frame.problem is None]
+    moved = [frame_motion.pair for frame_motion in motion.frames[1:]]
+    lost = sum(not pair.known for pair in moved)
+    if lost and lost >= _LOST * len(moved):
+        yield (
+            f"{lost:,} of {len(moved):,} frames share too few corners with those before, as before "
+            "blank walls, in blur or where much moves by itself: the path stands still there"
+        )
+    elif motion.cuts:
+        named = ", ".join(printable(usable[index]) for index in motion.cuts[:5])
+        cuts = "a cut" if len(motion.cuts) == 1 else f"{len(motion.cuts):,} cuts"
+        yield (
+            f"the path begins anew after {cuts}, at {named}: no corners before and after are the "
+            "same, so parts have no common scale and direction, and are scored apart"
+        )
+    ways = [pair for pair in moved if pair.known]
+    if ways and not any(pair.travels for pair in ways):
+        yield "the camera turns or stands and does not travel: the path says nothing of its way"
+
+
+@runtime_checkable
+class MotionNetworks(Protocol):
+    """Networks that estimate motion between two frames.
+
+    Attributes:
+        size: (height, width) [px].
+        metric: Whether translation is in metres.
+    """
+
+    size: tuple[int, int]
+    metric: bool
+
+    def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
+        """Transform from the earlier to the later camera."""
+        ...
+
+
+def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
+    """Load a folder's networks of motion, if any."""
+    if not load_service("predicts-motion")(model):
+        return None
+    with needing("estimating a trajectory", "train"):
+        load_motion = load_service("load-motion")
+    return load_motion(model, device=device)
+
+
+def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) -> Walk:
+    """Estimate motion along a clip."""
+    chain, before = Chain(), None
+    clip_frames: list[ClipFrame] = []
+    for frame in frames.walk(networks.size, stride):
+        clip_frames.append(replace(frame, pixels=None))
+        if frame.pixels is None:
+            chain.miss()
+            continue
+        moved = None if before is None else networks.later_T_earlier(before, frame.pixels)
+        chain.begin_or_move(moved)
+        before = frame.pixels
+    return Walk(chain=chain, frames=tuple(clip_frames), metric=networks.metric)
+
 
 _LEAST_FRAMES = 5
 """Least frames of a scored part."""

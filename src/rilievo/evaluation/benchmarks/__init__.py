@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.lines import PointFit
+from rilievo.alignment.fit import PointFit
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,

@@ -11,7 +11,7 @@ from dataclasses import field, fields
 from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.lines import PointFit
+from rilievo.alignment.fit import PointFit
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS

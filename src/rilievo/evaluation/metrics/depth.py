@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rilievo.alignment.lines import dot
+from rilievo.alignment.fit import dot
 from rilievo.errors import InputError, NoGroundTruthError, OptionError, needing
 from rilievo.evaluation.arrays import Cloud, OtherCloud
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1

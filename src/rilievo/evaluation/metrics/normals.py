@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from rilievo.alignment.lines import dot
+from rilievo.alignment.fit import dot
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.arrays import AnyValues, Indices
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rilievo.alignment.lines import dot
+from rilievo.alignment.fit import dot
 from rilievo.errors import InputError
 from rilievo.evaluation.arrays import Curve, Indices, Levels, PointRows
 from rilievo.evaluation.metrics.metric import (

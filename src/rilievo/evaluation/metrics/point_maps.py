@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.lines import PointFit, fit_points
-from rilievo.alignment.subsample import nearest_valid
+from rilievo.alignment.fit import PointFit, fit_points, nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.evaluation.arrays import PointPlane, PointRows
 from rilievo.evaluation.metrics.metric import (

@@ -28,11 +28,11 @@ from rilievo.evaluation.stored import (
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, statement_of
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
-from rilievo.io.outside.depth_numbers import DepthCrop, read_depth_numbers, statement_of
 from rilievo.messages import literal, template
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
 from rilievo.shapes import Field, Shaped

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rilievo.data.datasets.base import Dataset, spread
+from rilievo.data.datasets.photo_files import Dataset, spread
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
 from rilievo.evaluation.predictions.cache import (
@@ -20,9 +20,8 @@ from rilievo.evaluation.selection import Selection
 from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.messages import at
 from rilievo.models.base import Model
-from rilievo.models.functions.given_functions import DepthFunction, name_of
-from rilievo.predicting.stages import map_ahead
-from rilievo.predicting.summary import Tally
+from rilievo.models.given_functions import DepthFunction, name_of
+from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.types import Photo
 
 AnyModel = Model | str | Path | DepthFunction | None

@@ -34,8 +34,8 @@ from rilievo.evaluation.scoring.metres import COUNT, FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import Scored
 from rilievo.evaluation.selection import Selection
+from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.io.files.limits import printable
-from rilievo.io.outside.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.messages import Note
 from rilievo.shapes import Float64, Values
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.aligned import apply_fit, constant_fit
-from rilievo.alignment.fit import Fit, FitSpace
-from rilievo.alignment.lines import PointFit
+from rilievo.alignment.fit import Fit, FitSpace, PointFit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.arrays import Indices, RangeSums
@@ -20,7 +19,7 @@ from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
-from rilievo.io.outside.depth_numbers import unit_doubt
+from rilievo.io.depth_numbers import unit_doubt
 from rilievo.plugins import is_place
 from rilievo.shapes import Field, Mask, Size, Values
 from rilievo.types import Truth

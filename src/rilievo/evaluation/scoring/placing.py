@@ -29,7 +29,7 @@ from rilievo.evaluation.scoring.resizing import (
 )
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.frozen import frozen
-from rilievo.io.outside.depth_numbers import DepthCrop
+from rilievo.io.depth_numbers import DepthCrop
 from rilievo.messages import literal
 from rilievo.shapes import Size
 from rilievo.types import Prediction, Truth

@@ -14,7 +14,7 @@ from dataclasses import field
 
 from rilievo import interruptions
 from rilievo.alignment.fit import Fit
-from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.photo_files import Dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.fit import Fit
-from rilievo.alignment.lines import PointFit, fit_points
-from rilievo.alignment.subsample import nearest_valid
+from rilievo.alignment.fit import Fit, PointFit, fit_points, nearest_valid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.arrays import Curves, Levels, Plane, PointPlane, RangeSums

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.photo_files import Dataset
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model

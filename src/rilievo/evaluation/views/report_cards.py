@@ -21,15 +21,16 @@ from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.pages.figure import check_figure, write_figure
 from rilievo.pages.pictures import (
     Answer,
     Legend,
     Panel,
+    check_figure,
     compared_panels,
     error_end,
     photo_panel,
     uri,
+    write_figure,
 )
 from rilievo.pages.tables import Table, heads
 

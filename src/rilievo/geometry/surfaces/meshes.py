@@ -16,24 +16,31 @@ from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
-from rilievo.geometry.surfaces.closing import Cap, caps_of, closed_lattice, goes_round
 from rilievo.geometry.surfaces.fill import Fill, contoured, fill_of
 from rilievo.geometry.surfaces.flat import merge_flat
 from rilievo.geometry.surfaces.lattice import (
+    Cap,
     Cut,
     Faces,
     Lattice,
     Triangles,
     Vertices,
+    caps_of,
+    closed_lattice,
     faces_of,
+    goes_round,
     places,
     sample_lattice,
     steepest,
     triangles_of,
     vertex_normals,
 )
-from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
-from rilievo.geometry.surfaces.pieces import without_pieces
+from rilievo.geometry.surfaces.patches import (
+    mended,
+    near_neighbours,
+    without_pieces,
+    without_specks,
+)
 from rilievo.geometry.surfaces.ramps import sharpened
 from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 

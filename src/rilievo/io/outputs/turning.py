@@ -17,7 +17,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
-from rilievo.geometry.surfaces.pieces import MOST
+from rilievo.geometry.surfaces.patches import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions

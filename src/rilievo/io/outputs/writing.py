@@ -10,8 +10,8 @@ import numpy as np
 from PIL.ImageFile import ImageFile
 
 from rilievo.frozen import frozen
+from rilievo.io.files.archives import check_directories
 from rilievo.io.files.limits import MAX_PIXELS, printable
-from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import DepthFacts, FileFacts, Sidecar
 from rilievo.io.photographs.decode import load as load_pixels

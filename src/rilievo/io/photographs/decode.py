@@ -19,8 +19,8 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
+from rilievo.io.files.archives import check_directories
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
-from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.photographs.signatures import (
     HEAD_BYTES,
     JPEG,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
-from rilievo.io.files.tiff_directories import check_directories
+from rilievo.io.files.archives import check_directories
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.shapes import Matrix
 from rilievo.types import Camera, CameraSource

@@ -12,8 +12,8 @@ from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.foreign_names import answered
+from rilievo.io.files.archives import has_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
-from rilievo.io.files.tiff_directories import has_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
 from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts, heif_K
 from rilievo.io.photographs.pixels import (

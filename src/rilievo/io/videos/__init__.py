@@ -3,8 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
-from rilievo.io.videos.frame_source import FrameSource
-from rilievo.io.videos.open_file import OpenFile
+from rilievo.io.videos.frame_source import FrameSource, OpenFile
 
 
 def open_video(path: Path | OpenFile, *, fps: Fraction | None = None) -> FrameSource:

@@ -1,7 +1,17 @@
-"""Sources of frames with times."""
+"""Types of videos: frames, formats and open files, without what reads them.
 
+Sources of frames with times.
+
+Properties of videos that are written.
+
+Video files that another process has opened.
+"""
+
+import io
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -62,3 +72,90 @@ class FrameSource(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Release what reading takes."""
+
+
+class Coding(StrEnum):
+    """Storage of frames."""
+
+    PICTURE = "picture"
+    """H.264, 8 bits, 4:2:0; plays everywhere."""
+    NUMBERS = "numbers"
+    """FFV1 (RFC 9043), lossless 16-bit grey in Matroska."""
+
+
+@frozen
+class VideoFormat:
+    """Properties of a video file."""
+
+    size: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    coding: Coding
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """``size`` with the even sides that some codings need."""
+        height, width = self.size
+        if self.coding is Coding.PICTURE:
+            return height + height % 2, width + width % 2
+        return height, width
+
+
+@frozen
+class SoundSource:
+    """Sound to copy from a video; ``origin`` [s] there is zero in the new file."""
+
+    path: Path
+    origin: Fraction
+
+
+class OpenFile:
+    """Open file by its number; ``str`` is its name in messages.
+
+    Every reader has its own position.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor, self._name = descriptor, name
+
+    def __str__(self) -> str:
+        return self._name
+
+    def reader(self) -> "FileReader":
+        """Read it from its beginning."""
+        return FileReader(self._descriptor, self._name)
+
+
+class FileReader(io.RawIOBase):
+    """Binary file over a descriptor, which stays open."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self.name = name
+        self._descriptor, self._at = descriptor, 0
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can seek."""
+        return True
+
+    def tell(self) -> int:
+        """Position [bytes]."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Change and return the position."""
+        size = os.fstat(self._descriptor).st_size
+        before = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
+        self._at = max(0, before + offset)
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read so many bytes, or the rest."""
+        if size < 0:
+            size = max(0, os.fstat(self._descriptor).st_size - self._at)
+        content = os.pread(self._descriptor, size, self._at)
+        self._at += len(content)
+        return content

@@ -1,29 +1,252 @@
-"""Frames of video files, decoded by PyAV."""
+"""Frames of video files, decoded by PyAV.
+
+Opening of video files, and decoding of damaged ones.
+
+Only regular files of a few containers are opened, and nothing that they refer to.
+
+Frames of a camera or a stream, as they arrive.
+"""
 
 import math
-from collections.abc import Iterable, Iterator
+import re
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rilievo.errors import InputError
-from rilievo.io.files.limits import check_size, printable
-from rilievo.io.videos.container import (
-    Damage,
-    VideoFrame,
-    VideoStream,
-    expected_end,
-    opened,
-    pictures,
-    rgb,
-    square_shape,
-    turn_of,
-    video_stream,
-)
-from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
-from rilievo.io.videos.open_file import OpenFile
+import numpy as np
+
+from rilievo.errors import InputError, needing
+from rilievo.frozen import frozen
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
+from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.messages import Note
+from rilievo.shapes import Pixels, UInt8
 from rilievo.types import Photo
+
+# PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
+with needing("reading or writing a video", "video"):
+    import av
+    from av import Packet, VideoFrame
+    from av.container import InputContainer, OutputContainer  # noqa: F401
+    from av.error import EOFError as EndOfVideo
+    from av.error import FFmpegError
+    from av.stream import Disposition, Stream  # noqa: F401
+    from av.video.reformatter import ColorRange, Colorspace  # noqa: F401
+    from av.video.stream import VideoStream
+
+# FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf,mxf,nut,yuv4mpegpipe"
+)
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+
+# Titles and comments may be in any encoding; PyAV 19 reads them so by itself.
+_TEXT: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
+_UHD = 3840 * 2160
+_MOST_GROWTH = 16
+"""Factor of the header's size, or of ``_UHD``."""
+_MAX_FAULTS_IN_A_ROW = 32
+"""Failures without a packet."""
+_UNSPECIFIED = 2
+_MAX_PIXEL_ASPECT = 8
+"""Largest plausible aspect of a pixel."""
+
+
+@dataclass(slots=True)
+class Damage:
+    """Counts of damage so far."""
+
+    frames: int = 0
+    count: int = 0
+    after: int = 0
+
+    def add(self) -> None:
+        """Count one damaged place."""
+        if not self.count:
+            self.after = self.frames
+        self.count += 1
+
+
+@contextmanager
+def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
+    """Open a container; failures are ``InputError``."""
+    if isinstance(path, Path):
+        check_regular(path)
+    try:
+        # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
+        file = f"file:{path.absolute()}" if isinstance(path, Path) else path.reader()
+        container = av.open(file, options=dict(_OPTIONS), **_TEXT)
+    except (FFmpegError, UnicodeError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or reason(error)
+        raise InputError(
+            (
+                f"not a video that can be read ({why}); expected MP4, MOV, "
+                "Matroska, WebM, AVI or MPEG"
+            ),
+            path=path,
+        ) from error
+    with container:
+        yield container
+
+
+def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
+    """First video track with motion, which covers have not."""
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+    ]
+    if not moving:
+        content = "only sound" if container.streams.audio else "no picture track"
+        raise InputError(f"the file has {content}; expected a video", path=path)
+    stream = moving[0]
+    if stream.codec_context is None:
+        raise InputError("the video's codec is not known; convert it to H.264 first", path=path)
+    # The size may change between frames, but a damaged file can announce a huge one midway.
+    most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
+    stream.codec_context.options = {"max_pixels": str(most)}
+    return stream
+
+
+def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """End by the header [s], if stated."""
+    start = (stream.start_time or 0) * (stream.time_base or 0)
+    if stream.duration is not None and stream.time_base is not None:
+        return start + stream.duration * stream.time_base
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if stated:
+        hours, minutes, seconds = stated.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    if container.duration is not None and not container.streams.audio:
+        return start + Fraction(container.duration, 1_000_000)
+    return None
+
+
+def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
+    """Decode every possible frame, in order of presentation."""
+    shown = 0
+    with opened(path) as container:
+        stream = video_stream(path, container)
+        stream.thread_type = "AUTO"
+        try:
+            for packet in container.demux(stream):
+                for picture in _strict(packet):
+                    yield picture
+                    shown += 1
+            return
+        except (FFmpegError, _BrokenPacketError):
+            # With several threads, good frames beside a damaged packet are lost. With one thread
+            # they are not, so the file is read again from its beginning with one.
+            pass
+    with opened(path) as container:
+        stream = video_stream(path, container)
+        stream.thread_type = "NONE"
+        yield from islice(_salvage(container, stream, damage), shown, None)
+
+
+class _BrokenPacketError(Exception):
+    """Packet that the container reports as damaged."""
+
+
+def _strict(packet: Packet) -> list[VideoFrame]:
+    if packet.is_corrupt:
+        raise _BrokenPacketError
+    return packet.decode()
+
+
+def _salvage(
+    container: InputContainer, stream: VideoStream, damage: Damage
+) -> Iterator[VideoFrame]:
+    for packet in _packets(container, stream, damage):
+        if packet.is_corrupt:
+            damage.add()
+        try:
+            for picture in packet.decode():
+                yield picture
+                damage.frames += 1
+        except EndOfVideo:
+            return
+        except FFmpegError:
+            if not packet.is_corrupt:
+                damage.add()
+
+
+def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
+    faults = 0
+    while faults < _MAX_FAULTS_IN_A_ROW:
+        try:
+            for packet in container.demux(stream):
+                faults = 0
+                yield packet
+            return
+        except FFmpegError:
+            faults += 1
+            damage.add()
+
+
+@frozen
+class Orientation:
+    """Transposition, then mirroring, to upright."""
+
+    transpose: bool
+    mirror_rows: bool
+    mirror_columns: bool
+
+    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> Pixels:
+        """Apply it to pixels."""
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        if self.mirror_rows:
+            pixels = pixels[::-1]
+        if self.mirror_columns:
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
+    """Convert a frame to RGB of one size."""
+    height, width = shape
+    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.
+    untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
+    return picture.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+    )
+
+
+def turn_of(picture: VideoFrame) -> Orientation:
+    """Rotation of the display matrix (a b u; c d v; x y w), in 16.16 fixed point.
+
+    A stored pixel (p, q) is shown at (a p + c q, b p + d q).
+    """
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return Orientation(transpose=False, mirror_rows=False, mirror_columns=False)
+    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Orientation(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
+    return Orientation(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
+
+
+def square_shape(stream: VideoStream) -> tuple[int, int]:
+    """Size (height, width) with square pixels, by stretching."""
+    height, width = stream.height, stream.width
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
+        return height, width
+    if aspect > 1:
+        return height, round(width * aspect)
+    return round(height / aspect), width
+
 
 Item = TypeVar("Item")
 
@@ -169,3 +392,102 @@ def _squared_note(stream: VideoStream, shape: tuple[int, int]) -> str:
         f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "
         f"{stream.width}x{stream.height} to {width}x{height}"
     )
+
+
+_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
+# Protocols below those. "file" is left out: a remote playlist must not open files here.
+_BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
+_STREAM_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
+_TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
+
+
+def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
+    """Yield RGB frames of a camera, a stream or a video file.
+
+    A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
+    file. ``newest`` yields the latest frame, so that a slow consumer keeps up.
+    """
+    frames = _each(source)
+    return _latest(frames) if newest else frames
+
+
+def _each(source: str | Path | int) -> Iterator[Pixels]:
+    if isinstance(source, int):
+        yield from _decoded(f"/dev/video{source}", f"camera {source}", form="v4l2")
+    elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
+        yield from _decoded(source, printable(source), options=_STREAM_OPTIONS)
+    else:
+        yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
+
+
+def _decoded(
+    place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
+) -> Iterator[Pixels]:
+    count = 0
+    try:
+        with av.open(
+            place, format=form, options=dict(options or {}), timeout=_TIMEOUT
+        ) as container:
+            if not container.streams.video:
+                raise InputError("has no video track", path=name)
+            for frame in container.decode(video=0):
+                shape = square_shape(container.streams.video[0])
+                check_size(name, shape)
+                yield turn_of(frame).apply(rgb(frame, shape))
+                count += 1
+    except (FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        after = f" after {count} frames" if count else ""
+        raise InputError(f"cannot be read{after} ({reason(error)})", path=name) from error
+    if not count:
+        raise InputError("has no frame that can be decoded", path=name)
+
+
+class _LatestFrame:
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._frame: Pixels | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+        self.left = False
+
+    def put(self, frame: Pixels) -> None:
+        with self._change:
+            self._frame = frame
+            self._change.notify()
+
+    def end(self, error: BaseException | None) -> None:
+        with self._change:
+            self._ended, self._error = True, error
+            self._change.notify()
+
+    def take(self) -> Pixels | None:
+        with self._change:
+            self._change.wait_for(lambda: self._frame is not None or self._ended)
+            frame, self._frame = self._frame, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+
+def _latest(frames: Iterator[Pixels]) -> Iterator[Pixels]:
+    slot = _LatestFrame()
+    threading.Thread(target=_fill, args=(frames, slot), name="live", daemon=True).start()
+    try:
+        while (frame := slot.take()) is not None:
+            yield frame
+    finally:
+        slot.left = True
+
+
+def _fill(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
+    try:
+        for frame in frames:
+            slot.put(frame)
+            if slot.left:
+                break
+    except Exception as error:
+        slot.end(error)
+    else:
+        slot.end(None)

@@ -10,7 +10,8 @@ import numpy as np
 
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import printable, reason
-from rilievo.io.videos.container import (
+from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
+from rilievo.io.videos.video import (
     ColorRange,
     Colorspace,
     FFmpegError,
@@ -22,7 +23,6 @@ from rilievo.io.videos.container import (
     av,
     opened,
 )
-from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
 from rilievo.shapes import Pixels, UInt16
 
 # Codecs that players expect in MP4. FFmpeg would write others, which few programs play.

@@ -9,7 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, PreparedModel
 from rilievo.models.resampling.answer_rule import Arrays
-from rilievo.models.resampling.resizing import limited
+from rilievo.models.resampling.preparation import limited
 from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
 from rilievo.types import Camera, Photo
 

@@ -1,4 +1,7 @@
-"""Quantisation of ONNX files to 8 bits."""
+"""Quantisation of ONNX files to 8 bits.
+
+Package ``onnx``.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,13 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import ModelError, RilievoError, first_line
+from rilievo.errors import MissingExtraError, ModelError, RilievoError, first_line
 from rilievo.io.photographs.photo import read_photo
-from rilievo.models.conversion.onnx_package import import_onnx
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.shapes import Shaped
 from rilievo.telemetry import import_onnxruntime
+
+
+def import_onnx() -> Any:
+    """Import the package.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("writing ONNX files", "export") from error
+    return onnx
 
 
 def quantise(

@@ -1,12 +1,19 @@
-"""Sessions of ONNX files: ONNX Runtime, or OpenVINO (extra ``fast``)."""
+"""Sessions of ONNX files: ONNX Runtime, or OpenVINO (extra ``fast``).
+
+Metadata, inputs and outputs of ONNX files.
+
+Fields of ``ModelProto`` (onnx.proto): 7 is the graph, with inputs 11 and outputs 12, named by 1; 14
+is metadata, key 1 and value 2.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,11 +21,114 @@ from rilievo.errors import MissingExtraError, ModelError, OptionError, first_lin
 from rilievo.frozen import frozen
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
 from rilievo.models.network_files import cache_directory
-from rilievo.models.onnx_files.file_metadata import file_metadata
 from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.shapes import Shaped
 from rilievo.telemetry import import_onnxruntime, import_openvino
 from rilievo.types import Setting
+
+_GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
+_INPUT, _OUTPUT, _NAME = 11, 12, 1
+_VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
+_MOST_BYTES = 1 << 24
+_MOST_FIELDS = 100_000
+"""Most fields that are skipped."""
+
+Read = TypeVar("Read")
+
+
+@frozen
+class GraphNames:
+    """Inputs and outputs of a graph."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def file_metadata(path: Path) -> Mapping[str, str]:
+    """Metadata of an ONNX file.
+
+    Raises:
+        ModelError: If it is no ONNX.
+    """
+    return _read(path, lambda file, end: dict(map(_entry, _fields(file, {_METADATA}, end))))
+
+
+def graph_names(path: Path) -> GraphNames:
+    """Names of inputs and outputs.
+
+    Raises:
+        ModelError: If it is no ONNX.
+    """
+    return _read(path, _graph_names)
+
+
+def _read(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
+    try:
+        with path.open("rb") as file:
+            return read(file, path.stat().st_size)
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise ModelError("a name in the network is no text in UTF-8", path=path) from error
+    except EOFError as error:
+        raise ModelError(f"not an ONNX file: {error}", path=path) from error
+
+
+def _graph_names(file: BufferedIOBase, end: int) -> GraphNames:
+    names: dict[int, list[str]] = {_INPUT: [], _OUTPUT: []}
+    for _, graph in _places(file, {_GRAPH}, end):
+        for number, content in _fields(file, {_INPUT, _OUTPUT}, file.tell() + graph):
+            parts = dict(_fields(BytesIO(content), {_NAME}, len(content)))
+            names[number].append(parts.get(_NAME, b"").decode())
+    return GraphNames(inputs=(*names[_INPUT],), outputs=(*names[_OUTPUT],))
+
+
+def _entry(content: tuple[int, bytes]) -> tuple[str, str]:
+    parts = dict(_fields(BytesIO(content[1]), {_KEY, _VALUE}, len(content[1])))
+    return parts.get(_KEY, b"").decode(), parts.get(_VALUE, b"").decode()
+
+
+def _fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, bytes]]:
+    for number, length in _places(file, wanted, end):
+        if length > _MOST_BYTES:
+            raise EOFError(f"an entry of its metadata has {length} bytes")
+        yield number, file.read(length)
+
+
+def _places(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
+    at = file.tell()
+    for _ in range(_MOST_FIELDS):
+        file.seek(at)
+        if at >= end:
+            return
+        tag = _varint(file)
+        number, wire = tag >> 3, tag & 7
+        length = {_VARINT: 0, _FIXED_64: 8, _FIXED_32: 4}.get(wire)
+        if wire in (_VARINT, _BYTES):
+            value = _varint(file)
+            length = value if wire == _BYTES else 0
+        if length is None:
+            raise EOFError(f"it has a field of type {wire}")
+        place = file.tell()
+        at = place + length
+        if at > end:
+            raise EOFError("it ends in the middle")
+        if number in wanted and wire == _BYTES:
+            yield number, length
+    raise EOFError(f"it has more than {_MOST_FIELDS} fields")
+
+
+def _varint(file: BufferedIOBase) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise EOFError("it ends in the middle")
+        value |= (byte[0] & 127) << shift
+        if byte[0] < 128:
+            return value
+    raise EOFError("it has a number of more than 64 bits")
+
 
 INPUT = "image"
 

@@ -13,11 +13,19 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
-from rilievo.geometry.sphere.scales import Layers, ScalePlaces, corrections, merged, rows_of
+from rilievo.geometry.sphere.scales import (
+    Layers,
+    ScalePlaces,
+    corrections,
+    log_depth,
+    merged,
+    rows_of,
+    shifts_of,
+    spanned,
+)
 from rilievo.geometry.sphere.views import SpherePicture, SphereView, filled, sampled, views_of
 from rilievo.models.resampling.answer_rule import Inference, Resizing
-from rilievo.models.resampling.resizing import limited
+from rilievo.models.resampling.preparation import limited
 from rilievo.shapes import Float32, Float64, Mask, Vectors
 from rilievo.types import Camera, DepthKind, Photo
 

@@ -11,10 +11,8 @@ import numpy as np
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.closing import closed_lattice
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, triangles_of
-from rilievo.geometry.surfaces.patches import mended
-from rilievo.geometry.surfaces.pieces import without_pieces
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, closed_lattice, faces_of, triangles_of
+from rilievo.geometry.surfaces.patches import mended, without_pieces
 from rilievo.geometry.surfaces.ramps import sharpened
 from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 

@@ -4,10 +4,15 @@ from collections.abc import Callable, Sequence
 
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.refined import border_note, tile_note
+from rilievo.models.refined import border_note, tile_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.metres import Metres, trust, unit_notes
-from rilievo.predicting.photographs.photo_camera import panorama_note, scale_notes
+from rilievo.predicting.photographs.user_facts import (
+    Metres,
+    panorama_note,
+    scale_notes,
+    trust,
+    unit_notes,
+)
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
 
@@ -53,7 +58,7 @@ def finish(
         depth = prediction.depth_or_none
         if depth is not None and not depth.is_depth and options.surface.anchors:
             # Imported on demand: it brings the table of checkpoints.
-            from rilievo.predicting.photographs.anchored_depth import anchorable
+            from rilievo.predicting.photographs.fitting import anchorable
 
             prediction = anchorable(prediction, options.refine, tell)
         remark = None

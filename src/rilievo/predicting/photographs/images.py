@@ -14,14 +14,14 @@ from rilievo.errors import InputTypeError, OptionError
 from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model, as_list
-from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.given_functions import DepthFunction
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.processing.refined import refined
+from rilievo.models.refined import refined
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.plugins import trust
-from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.schema import Door, names_of, refuse_unknown, with_options
 from rilievo.types import Photo
@@ -125,7 +125,7 @@ def predict(
     # Imported on demand, so that naming ``rilievo.predict`` loads no readers.
     from rilievo.io.photographs.photo import read_photo
     from rilievo.predicting.photographs.finishing import finish
-    from rilievo.predicting.photographs.photo_camera import with_camera
+    from rilievo.predicting.photographs.user_facts import with_camera
 
     several = isinstance(image, list | tuple)
     refuse_unknown(

@@ -1,4 +1,7 @@
-"""Prediction of a stream of photographs, in parallel."""
+"""Prediction of a stream of photographs, in parallel.
+
+Memory of a run's photographs; fewer at once where scarce.
+"""
 
 import math
 import os
@@ -8,15 +11,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.errors import OutputError
+from rilievo.errors import OutputError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.interruptions import take, whole
+from rilievo.io.files import memory
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.memory import in_bytes
 from rilievo.io.files.placement import Placement, place
+from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
-from rilievo.predicting.stages import PLACE
-from rilievo.predicting.summary import FAILURES, Tally, fail
+from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
+from rilievo.shapes import Size
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000
@@ -299,3 +308,73 @@ def _answers(
                 fail(job, error, tally)
                 continue
         yield job, photo, answer
+
+
+@frozen
+class PhotoMemory:
+    """Memory for the photographs of a run.
+
+    Attributes:
+        free: Bytes free at first.
+        at_once: Results made at once.
+        pixels_ahead: Decoded pixels waiting at each stage.
+    """
+
+    free: int | None = None
+    at_once: int | None = None
+    pixels_ahead: int | None = None
+
+    @property
+    def note(self) -> str:
+        """Note for the user, if scarce."""
+        if self.free is None or self.at_once is None:
+            return ""
+        count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
+        return f"{in_bytes(self.free)} of memory are free, so {count} at once is done, not more"
+
+    def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
+        """Refuse a photograph that does not fit.
+
+        Raises:
+            OptionError: If it takes more than was free.
+        """
+        if self.free is not None:
+            _check(size, memory_of, self.free)
+
+
+def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
+    """Compare some photographs' bytes with what is free.
+
+    Raises:
+        OptionError: If none fits alone.
+    """
+    free = memory.free_memory()
+    sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
+    if free is None or not sizes:
+        return PhotoMemory(free=free)
+    usual = min(len(sizes), most_at_once(math.prod(sizes[-1])))
+    if usual * memory_of(sizes[-1]) <= free:
+        return PhotoMemory(free=free)
+    _check(sizes[0], memory_of, free)
+    largest = max((size for size in sizes if memory_of(size) <= free), key=math.prod)
+    pixels = math.prod(largest)
+    at_once = min(most_at_once(pixels), free // memory_of(largest))
+    return PhotoMemory(free=free, at_once=at_once, pixels_ahead=min(PIXELS_AHEAD, at_once * pixels))
+
+
+def size_of(source: Path) -> Size:
+    """Size of a photograph's header; (0, 0) if unreadable."""
+    try:
+        with source.open("rb") as file:
+            return header_size(file, str(source), max_pixels=MAX_PIXELS)
+    except (RilievoError, OSError):
+        return 0, 0
+
+
+def _check(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
+    memory.check_memory(
+        memory_of(size),
+        f"the results of {size[1]}x{size[0]} pixels",
+        "choose fewer outputs with {save}, or make the photograph smaller",
+        free=free,
+    )

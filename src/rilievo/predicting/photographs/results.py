@@ -7,8 +7,8 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.lengths import Known
-from rilievo.calibration.sparse_files import find_sparse
+from rilievo.calibration.size_files import find_sparse
+from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
@@ -26,9 +26,8 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
-from rilievo.predicting.photographs.metres import Metres
-from rilievo.predicting.photographs.photo_camera import with_camera
-from rilievo.predicting.photographs.photo_memory import PhotoMemory, size_of
+from rilievo.predicting.photographs.photos import PhotoMemory, size_of
+from rilievo.predicting.photographs.user_facts import Metres, with_camera
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, memory_of, options_of
 from rilievo.prediction.saving import check_outputs, is_installed, parts_of, write_parts
@@ -182,7 +181,7 @@ class Results:
         sizes = self.options.sizes
         if sizes.table is None:
             return sizes.facts
-        from rilievo.calibration.known_csv import read_known_csv, shared_known
+        from rilievo.calibration.size_files import read_known_csv, shared_known
 
         if sizes.same_camera:
             return shared_known(sizes.table)

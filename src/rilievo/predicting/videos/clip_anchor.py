@@ -10,13 +10,13 @@ import numpy as np
 from rilievo.alignment.anchor import anchor_values, paired
 from rilievo.errors import CalibrationError, InputError
 from rilievo.messages import template
-from rilievo.predicting.photographs.anchored_depth import (
+from rilievo.predicting.photographs.fitting import (
     is_known,
     refused_anchoring,
     stated_anchoring,
 )
 from rilievo.predicting.videos.frame_answers import Correction
-from rilievo.predicting.videos.looks import FrameSample, compare, sample_of
+from rilievo.predicting.videos.temporal import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
 from rilievo.shapes import Float32, Values
 from rilievo.types import Anchoring, DepthKind, DepthMap, Photo

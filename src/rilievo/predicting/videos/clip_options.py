@@ -13,8 +13,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.metres import Metres
-from rilievo.predicting.stages import Stages
+from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.predicting.summary import Stages
 from rilievo.predicting.videos.clip_anchor import Reference
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs

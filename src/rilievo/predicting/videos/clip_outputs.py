@@ -14,8 +14,7 @@ from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import CameraFacts, FileFacts, Sidecar, describe
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
 from rilievo.margins import Margins
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need, VideoForm

@@ -17,13 +17,16 @@ from rilievo.io.colour_pictures import (
 from rilievo.io.files.placement import Placement
 from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
-from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
+from rilievo.io.outputs.formats.picture_files import (
+    stereo_picture,
+    stereo_range,
+    stereo_size,
+    stereo_words,
+)
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import MEANINGS, UNITS, FileFacts
-from rilievo.io.outputs.stereo import stereo_picture, stereo_size
-from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.video_format import Coding
+from rilievo.io.videos.frame_source import Coding, Frame
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import ClipForm, Extent, Rendered, Sink, SinkRow
 from rilievo.prediction import Prediction

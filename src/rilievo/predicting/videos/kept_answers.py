@@ -25,7 +25,7 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.margins import Margins
 from rilievo.messages import literal, template
 from rilievo.models.base import Model
-from rilievo.models.processing.refined import with_margins
+from rilievo.models.refined import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.frame_answers import (
     AnswerLayout,

@@ -9,14 +9,14 @@ from rilievo.errors import OptionError
 from rilievo.foreign_names import answered
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
-from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
-from rilievo.models.processing.refined import refined
+from rilievo.models.refined import refined
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.anchored_depth import reference_depth
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.photo_camera import with_camera
+from rilievo.predicting.photographs.fitting import reference_depth
+from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.videos.clip_anchor import RunningAnchor
 from rilievo.prediction import Prediction
 from rilievo.shapes import Pixels
@@ -71,7 +71,7 @@ def predicted_frames(
     source: str | Path | int, model: Model, options: PhotoOptions, *, newest: bool
 ) -> Iterator[Prediction]:
     """Predict the frames of a source."""
-    from rilievo.io.videos.live_frames import live_frames
+    from rilievo.io.videos.video import live_frames
 
     frames = live_frames(source, newest=newest)
     return _predicted(frames, str(source), refined(model, options.refine), options)

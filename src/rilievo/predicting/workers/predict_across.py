@@ -1,4 +1,7 @@
-"""``rilievo predict`` in several processes or machines."""
+"""``rilievo predict`` in several processes or machines.
+
+Places of a run's files: disk, or object stores.
+"""
 
 import warnings
 from collections import Counter
@@ -12,15 +15,60 @@ from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.limits import address_of, local_path, printable
 from rilievo.models.base import Model, PaidModel
-from rilievo.predicting.inputs import Job, Medium
+from rilievo.plugins import load_service
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
-from rilievo.predicting.stages import Stages
-from rilievo.predicting.summary import RunSummary, Tally
-from rilievo.predicting.workers.places import Places, places_of
-from rilievo.predicting.workers.spreading import spread_out, threads_each
-from rilievo.predicting.workers.work_protocol import Do, Failure, Report
+from rilievo.predicting.summary import RunSummary, Stages, Tally
+from rilievo.predicting.workers.spreading import Do, Failure, Report, spread_out, threads_each
+
+
+class TaskFiles:
+    """Files of one task, perhaps staged."""
+
+    def enter(self, job: Job) -> Job:
+        """Map a job to the paths where it is done."""
+        return job
+
+    def results(
+        self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
+    ) -> Results:
+        """Results of such jobs."""
+        return Results(model=model, options=options, note=note)
+
+    def translated(self, message: str) -> str:
+        """Message with the user's names of files."""
+        return message
+
+    def clear(self) -> None:
+        """Remove files of the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Picklable places of a run."""
+
+    def check_output(self, output: Path) -> None:
+        """Refuse an output that cannot be written to."""
+
+    def list_jobs(
+        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
+    ) -> Iterator[Job]:
+        """List all jobs in a fixed order."""
+        paths = list(map(local_path, inputs))
+        return find_jobs(paths, output, sequence=sequence, left_out=left_out)
+
+    def open_task(self) -> TaskFiles:
+        """Files of a new task."""
+        return TaskFiles()
+
+
+def places_of(inputs: Iterable[str | Path], output: Path) -> Places:
+    """Places of inputs and output."""
+    if all(address_of(name) is None for name in (*inputs, output)):
+        return Places()
+    return load_service("addresses")()
 
 
 @frozen

@@ -5,9 +5,8 @@ from importlib.util import find_spec
 from typing import Annotated, ClassVar
 
 from rilievo.frozen import frozen
-from rilievo.models import MODELS
+from rilievo.models import MODELS, replicate_cards
 from rilievo.models.card import ModelCard
-from rilievo.models.replicate import replicate_cards
 from rilievo.schema import Groups, option
 from rilievo.serving.listener.listening import listed_origins
 from rilievo.serving.server.server_options import ServerOptions

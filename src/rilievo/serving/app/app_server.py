@@ -11,7 +11,7 @@ from rilievo.serving.server.server import serve
 
 if TYPE_CHECKING:
     from rilievo.serving.app.app_routes import Site
-    from rilievo.serving.server.work.service import Service
+    from rilievo.serving.server.service import Service
 
 
 def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:

@@ -17,10 +17,10 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import VIDEOS
-from rilievo.serving.listener.work.turns import Turns
-from rilievo.serving.server.requests.asked import Variant
-from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.service import Service
+from rilievo.serving.listener.turns import Turns
+from rilievo.serving.server.asked import Variant
+from rilievo.serving.server.service import Service
+from rilievo.serving.server.uploads import Upload
 
 SOURCE, MADE = "source", "made"
 

@@ -37,12 +37,11 @@ from rilievo.serving.assistant.tools.known_tool import KNOWN
 from rilievo.serving.assistant.tools.measure_tool import MEASURE
 from rilievo.serving.assistant.tools.regions_tool import REGIONS
 from rilievo.serving.assistant.tools.surface_tool import SURFACE
-from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments
-from rilievo.serving.assistant.wording import argument, paragraph
+from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments, argument, paragraph
+from rilievo.serving.listener.freed_memory import give_back, share_arenas
+from rilievo.serving.listener.http_server import end_at_once, ended_at_once
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.stopping import end_at_once, ended_at_once
-from rilievo.serving.listener.work.freed_memory import give_back, share_arenas
-from rilievo.serving.listener.work.turns import Jobs, RequestJob, Turns
+from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.decoding.decoders import start
 from rilievo.serving.server.decoding.messages import bounds
 from rilievo.version import VERSION

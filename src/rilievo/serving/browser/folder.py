@@ -21,7 +21,7 @@ from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import find_files
-from rilievo.models.catalogue.graphs.published_graph import PublishedGraph
+from rilievo.models.catalogue.published_graph import PublishedGraph
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.pages.document import asset
@@ -32,11 +32,12 @@ from rilievo.serving.browser.document import (
     GENERATOR,
     AppSettings,
     MisfitTerms,
+    PageGraph,
     PageModel,
     PageSettings,
     document,
+    page_graph,
 )
-from rilievo.serving.browser.page_graph import PageGraph, page_graph
 from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 

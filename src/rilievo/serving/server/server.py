@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
+from rilievo.serving.listener.http_server import ended_by_sigterm
 from rilievo.serving.listener.listening import address_of, listening
-from rilievo.serving.listener.stopping import ended_by_sigterm
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
     from rilievo.serving.server.routes import Extension
-    from rilievo.serving.server.work.service import Service
+    from rilievo.serving.server.service import Service
 
 
 def serve(
@@ -40,8 +40,8 @@ def _serve(
         import uvicorn  # noqa: F401
         import websockets  # noqa: F401
 
+        from rilievo.serving.listener.freed_memory import share_arenas
         from rilievo.serving.listener.http_server import http_server
-        from rilievo.serving.listener.work.freed_memory import share_arenas
         from rilievo.serving.server.decoding.decoders import Decoders
         from rilievo.serving.server.temporary_folders import own_folder
 
@@ -76,9 +76,9 @@ def _application(
 ) -> Any:
     from rilievo.serving.server.prometheus import Metrics
     from rilievo.serving.server.routes import application
+    from rilievo.serving.server.server_models import offered_models
+    from rilievo.serving.server.service import Service
     from rilievo.serving.server.temporary_folders import Disk, Folders
-    from rilievo.serving.server.work.offered_models import offered_models
-    from rilievo.serving.server.work.service import Service
 
     disk = Disk(int(options.limits.disk_megabytes * 1e6))
     service = Service(options, offered_models(options), Folders(folder, disk), Metrics())

@@ -17,13 +17,12 @@ from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
-from rilievo.predicting.photographs.photo_camera import with_camera
-from rilievo.serving.listener.connections import client_name
+from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
-from rilievo.serving.server.requests.asked import StreamAsked, read_asked
-from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.request_results import ImageJob, notes_of
-from rilievo.serving.server.work.service import Service
+from rilievo.serving.server.asked import StreamAsked, read_asked
+from rilievo.serving.server.service import ImageJob, Service, notes_of
+from rilievo.serving.server.uploads import Upload
 from rilievo.types import DepthKind, Photo
 
 _IDLE_SECONDS = 60.0

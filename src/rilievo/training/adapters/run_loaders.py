@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import needing
-from rilievo.models.adapter_settings import read_settings
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.converted_files import Origin
-from rilievo.models.load_options import LoadOptions
+from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
 from rilievo.plugins import check_trusted
 from rilievo.training.adapters.run_models import (

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError, first_line
 from rilievo.io.files.limits import printable
-from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import (
     EXTRA,
@@ -23,7 +22,7 @@ from rilievo.models.hub.diffusion_cards import (
     wanted,
 )
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
-from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.load_options import LoadOptions, checked, read_settings
 from rilievo.training.adapters.checkpoint_config import check_config, check_size, read_config
 
 if TYPE_CHECKING:

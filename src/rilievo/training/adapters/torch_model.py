@@ -17,8 +17,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.resampling.answer_rule import Arrays
-from rilievo.models.resampling.preparation import Preparation
-from rilievo.models.resampling.resizing import BEYOND
+from rilievo.models.resampling.preparation import BEYOND, Preparation
 from rilievo.shapes import Float, Shaped
 from rilievo.training.arrays import Photographs
 from rilievo.training.conversion.traced_model import TracedModel

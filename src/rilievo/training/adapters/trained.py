@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import reason
 from rilievo.models import load_model
-from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import LoadOptions
+from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.plugins import check_trusted
 from rilievo.shapes import Float, Shaped

@@ -11,17 +11,15 @@ from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import part_of, replacing
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal
-from rilievo.models import MODELS, load_model
+from rilievo.models import MODELS, load_model, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_kernels
-from rilievo.models.onnx_files.foreign import ultralytics_statement
+from rilievo.models.onnx_files.foreign import doubt, ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
-from rilievo.models.onnx_files.polarity import doubt
-from rilievo.models.replicate import replicate_cards
 from rilievo.options.effects import changed_options
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rilievo.alignment.aligned import align
-from rilievo.data.datasets.base import Dataset, spread
+from rilievo.data.datasets.photo_files import Dataset, spread
 from rilievo.errors import CalibrationError, NoGroundTruthError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole

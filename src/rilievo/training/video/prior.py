@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rilievo.data.clips.motion.focal_check import CornerPair, better_focal_factor
-from rilievo.data.clips.motion.pair_motion import TRACKING
+from rilievo.data.clips.motion.pair_motion import TRACKING, CornerPair, better_focal_factor
 from rilievo.data.clips.motion.tracks import grey, track_corners
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import horizontal_fov

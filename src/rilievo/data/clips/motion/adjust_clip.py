@@ -2,6 +2,13 @@
 
 Errors do not spread, and memory does not grow. Shared frames bring units together; a weak pull
 prevents drift.
+
+Bundle adjustment of poses, factors of depth, and points (Triggs et al., 1999).
+
+Weak pulls keep depth near the model's, times a factor a frame. Robust weights exclude outliers
+gradually (Blake and Zisserman 1987). Steps are Levenberg-Marquardt with the Schur complement.
+
+Scales of depth along a row of maps or windows.
 """
 
 import itertools
@@ -10,12 +17,322 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.data.clips.motion.bundle import Adjusted, PointViews, State, adjust
-from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.tracks import PointTracker, Sightings, rays_at
 from rilievo.frozen import frozen
-from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float64, Matrix, Positions, Transforms, Values
+from rilievo.geometry.transforms import cross_matrix, invert, rigid, rotation_from_axis_angle
+from rilievo.shapes import Bool, Float64, Int64, Matrix, Positions, Transforms, Values
+
+_PIXEL = 0.3
+"""Deviation of tracking into the next frame [px]."""
+_SLIDES = 0.2
+"""Growth of its variance a frame, as a share."""
+_DEPTH = 0.3
+"""Deviation of a model's log depth."""
+_FACTOR = 0.25
+_ODD = 3.0
+"""Deviations of a mistaken depth."""
+_NEAREST = 1e-3
+_BEHIND = 1e3
+
+
+@frozen
+class PointViews:
+    """Sightings (x, y) [px] of points after their first frames; unknown depth is NaN."""
+
+    frame: Int64[np.ndarray, "sightings"]
+    point: Int64[np.ndarray, "sightings"]
+    place: Float64[np.ndarray, "sightings 2"]
+    depth: Float64[np.ndarray, "sightings"]
+    begins: Int64[np.ndarray, "points"]
+    first: Float64[np.ndarray, "points 2"]
+    first_depth: Float64[np.ndarray, "points"]
+    K: Matrix
+
+    @property
+    def deviation(self) -> Float64[np.ndarray, "sightings"]:
+        """Standard deviation of positions [px]."""
+        frames = self.frame - self.begins[self.point]
+        return _PIXEL * np.sqrt(1 + _SLIDES * frames)
+
+
+@frozen
+class State:
+    """Poses, log factors of frames, log depths of points."""
+
+    cam_T_world: Float64[np.ndarray, "frames 4 4"]
+    log_factors: Float64[np.ndarray, "frames"]
+    log_depths: Float64[np.ndarray, "points"]
+
+
+@frozen
+class Residuals:
+    """Errors of a state in standard deviations; 0 for unknown depth.
+
+    Attributes:
+        ray: Point of a sighting, in the camera of its first frame.
+        R: Rotation from there to the camera of the sighting.
+        seen: Point in that camera.
+    """
+
+    places: Float64[np.ndarray, "sightings 2"]
+    depths: Float64[np.ndarray, "points"]
+    factors: Float64[np.ndarray, "frames"]
+    ray: Float64[np.ndarray, "sightings 3"]
+    R: Float64[np.ndarray, "sightings 3 3"]
+    seen: Float64[np.ndarray, "sightings 3"]
+
+    @property
+    def squared(self) -> Float64[np.ndarray, "sightings"]:
+        """Squared error of sightings."""
+        return (self.places**2).sum(axis=1)
+
+    def cost(self, slack: float) -> float:
+        """Robust cost (Cauchy): errors far above ``slack`` hardly count."""
+        places = slack**2 * np.log1p(self.squared / slack**2).sum()
+        depths = _ODD**2 * np.log1p(self.depths**2 / _ODD**2).sum()
+        return float(places + depths + (self.factors**2).sum())
+
+
+@frozen
+class Equations:
+    """Normal equations of (turn, translation) of each frame, then log factors.
+
+    Points, which are diagonal, are apart; ``seen_points`` is the part of sightings.
+    """
+
+    matrix: Float64[np.ndarray, "u u"]
+    across: Float64[np.ndarray, "u points"]
+    points: Float64[np.ndarray, "points"]
+    right: Float64[np.ndarray, "u"]
+    right_points: Float64[np.ndarray, "points"]
+    seen_points: Float64[np.ndarray, "points"]
+    cost: float
+    slack: float
+
+
+def residuals(views: PointViews, state: State) -> Residuals:
+    """Compute the errors of a state."""
+    f, centre = views.K[[0, 1], [0, 1]], views.K[[0, 1], [2, 2]]
+    begins = views.begins[views.point]
+    rays = np.concatenate([(views.first - centre) / f, np.ones((len(views.first), 1))], axis=1)
+    ray = (rays * np.exp(state.log_depths)[:, None])[views.point]
+    here, there = state.cam_T_world[begins], state.cam_T_world[views.frame]
+    R = there[:, :3, :3] @ here[:, :3, :3].transpose(0, 2, 1)
+    way = there[:, :3, 3] - np.einsum("nij,nj->ni", R, here[:, :3, 3])
+    points = np.einsum("nij,nj->ni", R, ray) + way
+    places = f * points[:, :2] / np.maximum(points[:, 2:], _NEAREST) + centre
+    errors = (views.place - places) / views.deviation[:, None]
+    errors[points[:, 2] < _NEAREST] = _BEHIND
+    own = np.log(views.first_depth) + state.log_factors[views.begins] - state.log_depths
+    return Residuals(
+        places=errors,
+        depths=np.where(np.isfinite(own), own / _DEPTH, 0.0),
+        factors=-state.log_factors / _FACTOR,
+        ray=ray,
+        R=R,
+        seen=points,
+    )
+
+
+def equations(views: PointViews, state: State, slack: float) -> Equations:
+    """Compute the normal equations, with Cauchy's weights above ``slack``."""
+    errors = residuals(views, state)
+    parts = _derivatives(views, errors)
+    weight = 1 / (1 + errors.squared / slack**2)
+    frames, points = len(state.cam_T_world), len(state.log_depths)
+    # Columns of a sighting: the pose of its frame, and that of the frame it begins in.
+    columns = np.concatenate(
+        [
+            6 * views.frame[:, None] + np.arange(6),
+            6 * views.begins[views.point][:, None] + np.arange(6),
+        ],
+        axis=1,
+    )
+    size = 7 * frames
+    J = np.concatenate([parts.pose, parts.begin], axis=2)
+    left = weight[:, None, None] * J
+    matrix = _summed(
+        columns[:, :, None] * size + columns[:, None, :],
+        left.transpose(0, 2, 1) @ J,
+        size * size,
+    ).reshape(size, size)
+    right = _summed(columns, np.einsum("nia,ni->na", left, errors.places), size)
+    across = _summed(
+        columns * points + views.point[:, None],
+        np.einsum("nia,ni->na", left, parts.deeper),
+        size * points,
+    ).reshape(size, points)
+    seen_points = _summed(views.point, weight * (parts.deeper**2).sum(axis=1), points)
+    right_points = _summed(views.point, weight * (parts.deeper * errors.places).sum(axis=1), points)
+    has_depth = np.isfinite(views.first_depth)
+    pull = has_depth / (1 + errors.depths**2 / _ODD**2)
+    factors = 6 * frames + views.begins
+    strength, push = pull / _DEPTH**2, pull * errors.depths / _DEPTH
+    np.add.at(matrix, (factors, factors), strength)
+    np.add.at(right, factors, -push)
+    across[factors, np.arange(points)] -= strength
+    own = np.arange(6 * frames, size)
+    matrix[own, own] += 1 / _FACTOR**2
+    right[own] += errors.factors / _FACTOR
+    return Equations(
+        matrix=matrix,
+        across=across,
+        points=seen_points + strength,
+        right=right,
+        right_points=right_points + push,
+        seen_points=seen_points,
+        cost=errors.cost(slack),
+        slack=slack,
+    )
+
+
+@frozen
+class _Derivatives:
+    pose: Float64[np.ndarray, "sightings 2 6"]
+    begin: Float64[np.ndarray, "sightings 2 6"]
+    deeper: Float64[np.ndarray, "sightings 2"]
+
+
+def _derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
+    f = views.K[[0, 1], [0, 1]]
+    z = np.maximum(misfits.seen[:, 2], _NEAREST)
+    flat = f * misfits.seen[:, :2] / z[:, None]
+    D = np.zeros((len(z), 2, 3))
+    D[:, 0, 0], D[:, 1, 1], D[:, :, 2] = f[0] / z, f[1] / z, -flat / z[:, None]
+    D /= views.deviation[:, None, None]
+    # A turn w moves the point p by w × p = -[p] w; it moves points that begin there the other way.
+    back = D @ misfits.R
+    return _Derivatives(
+        pose=np.concatenate([-D @ cross_matrix(misfits.seen), D], axis=2),
+        begin=np.concatenate([back @ cross_matrix(misfits.ray), -back], axis=2),
+        deeper=np.einsum("nij,nj->ni", back, misfits.ray),
+    )
+
+
+def _summed(
+    places: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
+) -> Float64[np.ndarray, "_"]:
+    return np.bincount(places.ravel(), values.ravel(), size)
+
+
+OUTLIER = 3.0
+"""Deviations of a mistaken sighting."""
+_SLACK = 16.0
+"""Factor of the first round, halved in each."""
+_ROUNDS = 30
+_DONE = 1e-5
+_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-7, 1e6
+_LARGEST_STEP = 1.0
+
+
+@frozen
+class Adjusted:
+    """Result; ``doubt`` is the standard error of log depths for known poses."""
+
+    state: State
+    agrees: Bool[np.ndarray, "sightings"]
+    doubt: Float64[np.ndarray, "points"]
+
+
+def adjust(views: PointViews, start: State) -> Adjusted:
+    """Find the state that explains sightings best; the first frame stays."""
+    state, damping, slack = start, _DAMPING, _SLACK
+    for _ in range(_ROUNDS):
+        system = equations(views, state, OUTLIER * max(1.0, slack))
+        changed, cost, damping = _improved(views, state, system, damping)
+        if changed is None:
+            break
+        done = system.cost - cost < _DONE * system.cost
+        state = changed
+        if slack <= 1 and done:
+            break
+        slack /= 2
+    last = equations(views, state, OUTLIER)
+    return Adjusted(
+        state=state,
+        agrees=residuals(views, state).squared < OUTLIER**2,
+        doubt=1 / np.sqrt(np.maximum(last.seen_points, 1e-12)),
+    )
+
+
+def _improved(
+    views: PointViews, state: State, equations: Equations, damping: float
+) -> tuple[State | None, float, float]:
+    active = _active(len(state.cam_T_world))
+    while damping < _MOST_DAMPING:
+        changed = _moved(state, *_step(equations, active, damping))
+        cost = residuals(views, changed).cost(equations.slack)
+        if cost <= equations.cost:
+            return changed, cost, max(damping / 5, _LEAST_DAMPING)
+        damping *= 5
+    return None, equations.cost, damping
+
+
+def _active(frames: int) -> Int64[np.ndarray, "a"]:
+    return np.concatenate([np.arange(6, 6 * frames), np.arange(6 * frames + 1, 7 * frames)])
+
+
+def _step(
+    equations: Equations, active: Int64[np.ndarray, "a"], damping: float
+) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
+    points = equations.points * (1 + damping) + 1e-9
+    across = equations.across[active]
+    shares = across / points
+    matrix = equations.matrix[np.ix_(active, active)] - shares @ across.T
+    matrix[np.diag_indices_from(matrix)] += damping * equations.matrix[active, active] + 1e-9
+    step = np.zeros(len(equations.right))
+    step[active] = np.linalg.solve(
+        matrix, equations.right[active] - shares @ equations.right_points
+    )
+    deeper = (equations.right_points - across.T @ step[active]) / points
+    return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
+
+
+def _moved(
+    state: State, step: Float64[np.ndarray, "u"], deeper: Float64[np.ndarray, "points"]
+) -> State:
+    count = len(state.cam_T_world)
+    change = step[: 6 * count].reshape(count, 6)
+    turn = rotation_from_axis_angle(change[:, :3])
+    return replace(
+        state,
+        cam_T_world=rigid(turn, change[:, 3:]) @ state.cam_T_world,
+        log_factors=state.log_factors + step[6 * count :],
+        log_depths=state.log_depths + deeper,
+    )
+
+
+LINK = 0.05
+"""Standard deviation of a log ratio between neighbours."""
+OWN = 0.25
+"""Standard deviation of a log scale of its own."""
+
+
+def chained_log_scales(steps: Sequence[float]) -> Values:
+    """Log factors of depth maps in a row, from log ratios between neighbours, NaN where unknown.
+
+    Least squares with a weak pull towards 1, so that errors do not add up.
+    """
+    own, link = 1 / OWN**2, 1 / LINK**2
+    count = len(steps)
+    diagonal, right, linked = np.full(count, own), np.zeros(count), np.zeros(count)
+    for place in range(1, count):
+        if not np.isfinite(steps[place]):
+            continue
+        linked[place] = link
+        diagonal[place - 1 : place + 1] += link
+        right[place - 1] -= link * steps[place]
+        right[place] += link * steps[place]
+    for place in range(1, count):
+        share = linked[place] / diagonal[place - 1]
+        diagonal[place] -= share * linked[place]
+        right[place] += share * right[place - 1]
+    logs = np.zeros(count)
+    for place in reversed(range(count)):
+        after = linked[place + 1] * logs[place + 1] if place + 1 < count else 0.0
+        logs[place] = (right[place] + after) / diagonal[place]
+    return logs
+
 
 WINDOW = 40
 """Frames in a window."""

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.data.clips.motion.adjust_clip import PointDepths, adjust_part
-from rilievo.data.clips.motion.chained_scales import chained_log_scales
+from rilievo.data.clips.motion.adjust_clip import PointDepths, adjust_part, chained_log_scales
 from rilievo.data.clips.motion.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
 from rilievo.data.clips.motion.tracks import (
     FOLLOWING,

@@ -9,9 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, OtherEye, first_photo
+from rilievo.data.clips.sequences import (
+    SOURCE_ALONE,
+    Clip,
+    FrameCalibration,
+    OtherEye,
+    choose_camera,
+    first_photo,
+)
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen

@@ -2,24 +2,28 @@
 
 from pathlib import Path
 
-from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
+    OTHER_SIDE,
     SOURCE_ALONE,
     Clip,
+    FrameCalibration,
+    ListedSequences,
     ListedTargets,
     OtherEye,
+    choose_camera,
     first_photo,
-)
-from rilievo.data.clips.sources.split_lists import (
-    OTHER_SIDE,
-    ListedSequences,
     listed_sequences,
     numbered_files,
 )
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
-from rilievo.data.datasets.sets.kitti_frames import CAMERAS, DRIVE_NAME
+from rilievo.data.datasets.sets.kitti_frames import (
+    CAMERA_FILE,
+    CAMERAS,
+    DRIVE_NAME,
+    camera_of_shape,
+    read_camera,
+)
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
 

@@ -4,17 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import AUTO, read_kitti_poses
 from rilievo.data.clips.sequences import (
+    OTHER_SIDE,
     SOURCE_ALONE,
     Clip,
+    FrameCalibration,
     ListedTargets,
     OtherEye,
+    choose_camera,
     first_photo,
+    listed_sequences,
+    numbered_files,
 )
-from rilievo.data.clips.sources.split_lists import OTHER_SIDE, listed_sequences, numbered_files
 from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert, rigid

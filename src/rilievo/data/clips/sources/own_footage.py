@@ -8,10 +8,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rilievo.data.clips.camera import FrameCalibration, choose_camera, read_calibration
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import AUTO, asked_poses
-from rilievo.data.clips.sequences import Clip, first_photo
+from rilievo.data.clips.sequences import (
+    Clip,
+    FrameCalibration,
+    choose_camera,
+    first_photo,
+    read_calibration,
+)
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.sets.tum import camera_of
 from rilievo.errors import InputError, MissingFileError

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import NormalAxes, found_in, normals_of_stored, walk
-from rilievo.data.datasets.photo_files import DepthPatterns, DepthSet, MaskedValues, of_metres
+from rilievo.data.datasets.photo_files import (
+    DepthPatterns,
+    DepthSet,
+    MaskedValues,
+    Request,
+    of_metres,
+    own_card,
+)
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, walk
-from rilievo.data.datasets.photo_files import PhotoFiles
-from rilievo.data.datasets.pickled_arrays import read_pickle
+from rilievo.data.datasets.mat_file import read_pickle
+from rilievo.data.datasets.photo_files import PhotoFiles, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.lens_files import read_K

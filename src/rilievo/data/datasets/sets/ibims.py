@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
-from rilievo.data.datasets.base import Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in, names_in, text_lines
-from rilievo.data.datasets.photo_files import DepthPatterns, DepthSet, MaskedValues, of_metres
+from rilievo.data.datasets.photo_files import (
+    DepthPatterns,
+    DepthSet,
+    MaskedValues,
+    Request,
+    checked_ids,
+    of_metres,
+    own_card,
+)
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_map

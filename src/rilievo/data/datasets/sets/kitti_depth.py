@@ -5,17 +5,25 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from rilievo.data.datasets.base import Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
-from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
+from rilievo.data.datasets.photo_files import (
+    DepthFiles,
+    DepthSet,
+    Request,
+    checked_ids,
+    own_card,
+    read_steps,
+)
 from rilievo.data.datasets.sets.kitti_frames import (
+    CAMERA_FILE,
     CAMERAS,
     DRIVE_NAME,
     KittiFrame,
     Names,
+    camera_of_shape,
     listed_frames,
     picture_of,
+    read_camera,
 )
 from rilievo.errors import InputError, OptionError
 from rilievo.types import Camera

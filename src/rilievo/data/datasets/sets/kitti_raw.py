@@ -6,21 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
-from rilievo.data.datasets.sets.kitti_calibration import (
-    CAMERA_FILE,
-    LASER_FILE,
-    image_from_laser,
-    read_camera,
+from rilievo.data.datasets.photo_files import (
+    DepthFiles,
+    DepthSet,
+    MaskedValues,
+    Request,
+    checked_ids,
+    own_card,
 )
 from rilievo.data.datasets.sets.kitti_frames import (
+    CAMERA_FILE,
     CAMERAS,
     DRIVE_NAME,
+    LASER_FILE,
     KittiFrame,
+    image_from_laser,
     listed_frames,
     picture_of,
+    read_camera,
 )
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, reason

@@ -3,9 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, text_lines
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, Request, own_card, read_steps
 from rilievo.errors import InputError
 from rilievo.messages import literal
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, text_lines, walk
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.lens_files import camera_of

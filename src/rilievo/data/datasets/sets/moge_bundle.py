@@ -12,16 +12,15 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.alignment.subsample import nearest_places
-from rilievo.data.datasets.base import Request, own_card
+from rilievo.alignment.fit import nearest_places
 from rilievo.data.datasets.files import found_in, text_lines
-from rilievo.data.datasets.photo_files import FileList
+from rilievo.data.datasets.photo_files import FileList, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import decoded, statement_of
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
-from rilievo.io.outside.depth_numbers import decoded, statement_of
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import (

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.data.datasets.base import Absent, Request, own_card
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import FileList
+from rilievo.data.datasets.photo_files import Absent, FileList, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_focal, crop_K, resize_K

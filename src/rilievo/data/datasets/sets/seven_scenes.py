@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import (
     found_in,
     names_in,
@@ -16,7 +15,16 @@ from rilievo.data.datasets.files import (
     scene_of,
     text_lines,
 )
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, where_present
+from rilievo.data.datasets.photo_files import (
+    Absent,
+    DepthFiles,
+    DepthSet,
+    MaskedValues,
+    Request,
+    checked_ids,
+    own_card,
+    where_present,
+)
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card, spread
 from rilievo.data.datasets.files import (
     found_in,
     names_in,
@@ -16,10 +15,15 @@ from rilievo.data.datasets.files import (
 )
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.data.datasets.photo_files import (
+    Absent,
     DepthFiles,
     DepthSet,
     MaskedValues,
+    Request,
+    checked_ids,
     file_camera,
+    own_card,
+    spread,
     where_present,
 )
 from rilievo.errors import InputError

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import (
     Line,
     found_in,
@@ -16,7 +15,15 @@ from rilievo.data.datasets.files import (
     scene_of,
     text_lines,
 )
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
+from rilievo.data.datasets.photo_files import (
+    Absent,
+    DepthFiles,
+    DepthSet,
+    Request,
+    checked_ids,
+    own_card,
+    read_steps,
+)
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import rigid, rotation_of

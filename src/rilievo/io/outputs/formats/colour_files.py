@@ -18,9 +18,9 @@ from rilievo.io.colour_pictures import (
     sky_colour,
     sky_table,
 )
+from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
-from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Mask, Pixels
 from rilievo.types import DepthKind, DepthMap, Prediction

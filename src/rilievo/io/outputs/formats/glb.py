@@ -17,7 +17,7 @@ from PIL import Image
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.closing import goes_round
+from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.formats.gltf import AXES, Texture, TriangleMesh, write_gltf

@@ -1,4 +1,9 @@
-"""Normals, confidence, sky and stereo pairs as 8-bit PNG."""
+"""Normals, confidence, sky and stereo pairs as 8-bit PNG.
+
+Stereo pairs from a photograph and its depth.
+
+Shifts are linear in inverse depth. Uncovered background is filled with mirrored background.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +17,114 @@ from rilievo.io.colour_pictures import (
     PICTURE_AXES,
     ColourRange,
     Drawn,
+    colour_range,
+    drawn,
     normals_picture,
     range_of,
 )
 from rilievo.io.outputs.dropping import known_normals, sky_share
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
 from rilievo.io.png import bands
-from rilievo.shapes import Field, Mask, Vectors
+from rilievo.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
 from rilievo.types import DepthKind, DepthMap, Photo
+
+_STEP = 1.5
+
+
+def stereo_picture(
+    pixels: Pixels, depth: DepthMap, options: StereoOptions, limits: ColourRange | None = None
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Draw both eyes' pictures in one.
+
+    Invalid depth counts as farthest; ``limits`` are inverse depth, by default of the map.
+    """
+    parallax = _parallax(depth, options, limits or colour_range(depth))
+    left, right = (seen_by(pixels, parallax, side) for side in (0.5, -0.5))
+    if options.layout == "anaglyph":
+        return np.concatenate([left[..., :1], right[..., 1:]], axis=2)
+    return np.concatenate([left, right], axis=1 if options.layout == "side-by-side" else 0)
+
+
+def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, int]:
+    """Size (height, width) of the stereo picture."""
+    height, width = shape
+    return {
+        "side-by-side": (height, 2 * width),
+        "top-bottom": (2 * height, width),
+        "anaglyph": (height, width),
+    }[options.layout]
+
+
+def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> Field:
+    """Column in the left picture minus that in the right [px]; large is near."""
+    span = limits.high - limits.low
+    if span <= 0:
+        return np.zeros(depth.shape, np.float32)
+    numbers = np.where(depth.valid, drawn(depth), np.float32(limits.low))
+    nearness = np.clip((numbers - np.float32(limits.low)) / np.float32(span), 0, 1)
+    factor = np.float32(options.strength * depth.shape[1])
+    return (nearness - np.float32(options.convergence)) * factor
+
+
+def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
+    """Draw the view of one eye.
+
+    Parallax is the left eye's column minus the right's [px]; ``side`` is 0.5 for the left.
+    """
+    if parallax.shape[1] < 2:
+        return pixels
+    picture = np.empty_like(pixels)
+    for rows in bands(parallax.shape):  # each row by itself, so little is held at once
+        picture[rows] = _seen_band(pixels[rows], parallax[rows], side)
+    return picture
+
+
+def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
+    width = parallax.shape[1]
+    moved, mask = _moved(parallax, np.float32(side))
+    rows, columns = np.indices(moved.shape, sparse=True)
+    source = np.clip(columns - moved * np.float32(side), 0, width - 1)
+    first = np.minimum(source.astype(np.intp), width - 2)
+    part = source - first
+    # Colours are not interpolated across an edge: the nearer pixel is taken.
+    torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
+    part = np.where(torn, np.rint(part), part)[..., None]
+    colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
+    return np.rint(colours).astype(np.uint8)[rows, _filling(moved, mask)]
+
+
+def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
+    height, width = parallax.shape
+    # Halves round up; rounding to even would leave out every second column.
+    target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
+    inside = (target >= 0) & (target < width)
+    target += width * np.arange(height)[:, None]
+    moved = np.full(parallax.shape, -np.inf, np.float32)
+    # The largest one stays, which is the nearest.
+    np.maximum.at(moved.reshape(-1), target[inside], parallax[inside])
+    moved[np.isneginf(moved)] = np.nan
+    # Slopes are stretched: a pixel between two of the same surface gets their mean.
+    before, after = moved[:, :-2], moved[:, 2:]
+    gap = np.isnan(moved[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
+    moved[:, 1:-1][gap] = ((before + after) / 2)[gap]
+    mask = ~np.isnan(moved)
+    return np.where(mask, moved, np.float32(0)), mask
+
+
+def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
+    width = mask.shape[1]
+    rows, columns = np.indices(mask.shape, sparse=True)
+    left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)
+    right = np.minimum.accumulate(np.where(mask, columns, width)[:, ::-1], axis=1)[:, ::-1]
+    at_left = np.where(left >= 0, moved[rows, np.maximum(left, 0)], np.inf)
+    at_right = np.where(right < width, moved[rows, np.minimum(right, width - 1)], np.inf)
+    edge = np.where(at_left <= at_right, left, right)
+    edge = np.clip(edge, 0, width - 1)
+    mirrored = np.clip(2 * edge - columns, 0, width - 1)
+    alike = mask[rows, mirrored] & (np.abs(moved[rows, mirrored] - moved[rows, edge]) <= 2 * _STEP)
+    return np.where(mask, columns, np.where(alike, mirrored, edge))
 
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:

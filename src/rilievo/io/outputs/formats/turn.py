@@ -38,7 +38,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write H.264 in MP4."""
-    from rilievo.io.videos.video_format import Coding, VideoFormat
+    from rilievo.io.videos.frame_source import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
     made = _turn(job, depth, camera, photo)

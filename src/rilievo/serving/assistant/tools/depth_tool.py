@@ -8,9 +8,16 @@ from PIL import Image
 from pydantic import Field
 
 from rilievo.calibration.readings import Pixel, value_at
-from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
-from rilievo.serving.assistant.stated_facts import pixels_of
+from rilievo.serving.assistant.photographs import (
+    HEIGHTS,
+    METRES,
+    UNKNOWN,
+    Photographs,
+    in_a_unit,
+    pixels_of,
+)
 from rilievo.serving.assistant.tools.tool import (
+    SHARE,
     AssistantTool,
     ListOrText,
     Point,
@@ -18,9 +25,6 @@ from rilievo.serving.assistant.tools.tool import (
     ToolAnswer,
     ToolArguments,
     Unit,
-)
-from rilievo.serving.assistant.wording import (
-    SHARE,
     expected_share,
     notes_text,
     number,

@@ -11,11 +11,20 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.record import Floor
 from rilievo.errors import CalibrationError
 from rilievo.prediction import Prediction
-from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
-from rilievo.serving.assistant.stated_facts import as_fractions
-from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer, ToolArguments
-from rilievo.serving.assistant.wording import (
+from rilievo.serving.assistant.photographs import (
+    HEIGHTS,
+    METRES,
+    UNKNOWN,
+    Photographs,
+    as_fractions,
+    in_a_unit,
+)
+from rilievo.serving.assistant.tools.tool import (
     SHARE,
+    AssistantTool,
+    Told,
+    ToolAnswer,
+    ToolArguments,
     expected_share,
     notes_text,
     number,

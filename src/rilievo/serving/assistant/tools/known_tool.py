@@ -5,24 +5,25 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rilievo.calibration.lengths import (
+from rilievo.calibration.sizes import (
+    MOST_RECTANGLES,
     USUAL_LENGTHS,
     Along,
     Known,
     KnownLength,
     KnownPoint,
+    KnownRectangle,
     parse_known,
     parse_length,
+    parse_sides,
 )
-from rilievo.calibration.rectangles import MOST_RECTANGLES, KnownRectangle, parse_sides
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.geometry.units import metres_of
 from rilievo.messages import worded
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
-from rilievo.serving.assistant.stated_facts import StatedFacts, pixels_of
+from rilievo.serving.assistant.photographs import METRES, Photographs, Seen, StatedFacts, pixels_of
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,
@@ -31,8 +32,6 @@ from rilievo.serving.assistant.tools.tool import (
     ToolAnswer,
     ToolArguments,
     Unit,
-)
-from rilievo.serving.assistant.wording import (
     argument,
     notes_text,
     paragraph,

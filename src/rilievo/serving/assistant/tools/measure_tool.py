@@ -13,9 +13,9 @@ from rilievo.serving.assistant.photographs import (
     METRES,
     Photographs,
     Seen,
+    pixels_of,
     refuse_unknown_unit,
 )
-from rilievo.serving.assistant.stated_facts import pixels_of
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,
@@ -24,8 +24,6 @@ from rilievo.serving.assistant.tools.tool import (
     ToolAnswer,
     ToolArguments,
     Unit,
-)
-from rilievo.serving.assistant.wording import (
     argument,
     measured_text,
     notes_text,

@@ -9,18 +9,21 @@ from rilievo.measure.extents import Extents
 from rilievo.measure.measured_record import COVERAGE, region_record
 from rilievo.measure.regions import region_of
 from rilievo.messages import at, worded
-from rilievo.serving.assistant.photographs import HEIGHTS, METRES, Photographs, refuse_unknown_unit
-from rilievo.serving.assistant.stated_facts import pixels_of
+from rilievo.serving.assistant.photographs import (
+    HEIGHTS,
+    METRES,
+    Photographs,
+    pixels_of,
+    refuse_unknown_unit,
+)
 from rilievo.serving.assistant.tools.tool import (
+    SHARE,
     AssistantTool,
     ListOrText,
     Told,
     ToolAnswer,
     ToolArguments,
     Unit,
-)
-from rilievo.serving.assistant.wording import (
-    SHARE,
     argument,
     notes_text,
     paragraph,

@@ -14,8 +14,15 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import save
 from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
-from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer, ToolArguments
-from rilievo.serving.assistant.wording import notes_text, paragraph, source_of_sizes
+from rilievo.serving.assistant.tools.tool import (
+    AssistantTool,
+    Told,
+    ToolAnswer,
+    ToolArguments,
+    notes_text,
+    paragraph,
+    source_of_sizes,
+)
 
 _OUTPUTS = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
 _FORMS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is not None}

@@ -1,14 +1,31 @@
-"""Parts of an assistant's tool."""
+"""Parts of an assistant's tool: records and words.
+
+Parts of an assistant's tool.
+
+Words that the tools share.
+"""
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.frozen import frozen
-from rilievo.serving.assistant.photographs import MOST_LETTERS, Photographs
+from rilievo.measured_quantity import Measurement
+from rilievo.messages import worded
+from rilievo.predicting.photographs.user_facts import trust
+from rilievo.prediction import Prediction
+from rilievo.serving.assistant.photographs import (
+    HEIGHTS,
+    METRES,
+    MOST_LETTERS,
+    UNKNOWN,
+    Photographs,
+    Seen,
+)
 
 
 def _list_of_text(value: Any) -> object:
@@ -79,3 +96,75 @@ class AssistantTool(Generic[SomeAsked, SomeTold]):
 
 
 AnyTool = AssistantTool[Any, Any]
+
+
+SHARE = "eight in ten"
+"""Share of ranges that contain the truth."""
+_FACTS = ("fov", "projection", "camera_height")
+_STATE_ONE = (
+    "Metres are not known: state one length or distance in this photograph with the tool 'known'."
+)
+
+
+def measured_text(measured: Measurement, unit: str) -> str:
+    """Text such as "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
+    if measured.low == measured.high:
+        name, _, _ = str(measured).partition(": ")
+        return f"{name}: {measured.value:g} {unit}, as it was stated"
+    text = str(measured).removesuffix(")").replace(" (", ", ")
+    if unit == HEIGHTS:
+        text = text.replace(" m²", " square camera heights").replace(" m,", f" {HEIGHTS},")
+    return f"{text}, {SHARE}"
+
+
+def number(value: float) -> str:
+    """Number with three significant digits."""
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
+
+
+def source_of_sizes(photograph: Seen, unit: str) -> str:
+    """Sentence on where sizes come from."""
+    if unit == METRES:
+        calibration = photograph.prediction.calibration
+        facts_text = f" ({'; '.join(photograph.facts.told)})" if photograph.facts.told else ""
+        if calibration is None:
+            return (
+                f"Metres are those of the model {photograph.prediction.made_by.model}{facts_text}."
+            )
+        source = trust(calibration)
+        return f"{source[:1].upper()}{source[1:]}{facts_text}."
+    if unit == HEIGHTS:
+        return (
+            "One camera height is the height of the camera above the visible floor, some 1.5 m if "
+            f"a standing person took the picture. {_STATE_ONE}"
+        )
+    return _STATE_ONE
+
+
+def expected_share(prediction: Prediction, unit: str) -> float | None:
+    """Relative error of eight in ten pixels."""
+    calibration = prediction.calibration
+    return None if unit == UNKNOWN or calibration is None else calibration.expected_error
+
+
+def argument(name: str, value: str = "") -> str:
+    """Argument of the tool ``known`` for an option."""
+    if name in ("known", "known_length", "known_rectangle"):
+        return "the tool 'known'" if value else "known"
+    if name not in _FACTS or not value:
+        return name if name in _FACTS or not value else ""
+    return f"the tool 'known' with {name}" + ("" if value == "..." else f" '{value}'")
+
+
+def paragraph(lines: Iterable[str]) -> str:
+    """Join the lines of an answer."""
+    return "\n".join(filter(None, lines))
+
+
+def notes_text(notes: Iterable[str]) -> str:
+    """Notes as one line, or none."""
+    texts = [*dict.fromkeys(worded(note, argument) for note in notes)]
+    return f"Notes: {'; '.join(texts)}." if texts else ""

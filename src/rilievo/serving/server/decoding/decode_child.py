@@ -30,8 +30,7 @@ from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
-from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.open_file import OpenFile
+from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.messages import in_braces, template
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send

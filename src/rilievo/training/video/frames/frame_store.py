@@ -20,7 +20,7 @@ from rilievo.io.checks import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.files.atomic import make_folder, sync_open_file, unwritable
 from rilievo.io.files.limits import is_whole
 from rilievo.io.videos import open_video
-from rilievo.predicting.stages import map_ahead
+from rilievo.predicting.summary import map_ahead
 from rilievo.shapes import Pixels, Size
 from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.base import Dataset
 from rilievo.data.datasets.files import read_counts
 from rilievo.data.datasets.folder_layout import FILE_NAME
-from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
 from rilievo.data.datasets.sets.seven_scenes import register
 from rilievo.errors import RilievoError

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.camera import shrunk_mask
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import poses_in
-from rilievo.data.clips.sequences import Clip, how_straight
+from rilievo.data.clips.sequences import Clip, how_straight, shrunk_mask
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing

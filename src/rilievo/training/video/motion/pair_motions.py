@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.motion.chained_scales import chained_log_scales
+from rilievo.data.clips.motion.adjust_clip import chained_log_scales
 from rilievo.data.clips.motion.pair_motion import (
     TRACKING,
     PairMotion,

@@ -1,1 +1,0 @@
-"""Printed markers, which state metres."""

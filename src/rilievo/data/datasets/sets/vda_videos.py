@@ -1,0 +1,534 @@
+"""Sintel, KITTI, Bonn and ScanNet with the frames, caps and cuts of Video Depth Anything.
+
+Sets of videos: those of DepthCrafter, with the frames of Video Depth Anything (CVPR 2025).
+
+Drives of KITTI with annotated depth.
+
+Videos of RGB-D cameras.
+
+Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019), and ScanNet (Dai et al., CVPR 2017) as SensReader
+exports it.
+
+Videos of MPI Sintel (Butler et al., ECCV 2012), with .dpt and .cam files.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
+from rilievo.data.datasets.photo_files import (
+    Absent,
+    DepthFiles,
+    DepthSet,
+    MaskedValues,
+    Request,
+    of_metres,
+    own_card,
+    read_steps,
+    where_present,
+)
+from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_day, raw_folder
+from rilievo.data.datasets.sets.kitti_frames import CAMERAS, KittiFrame, picture_of
+from rilievo.data.datasets.sets.tum import associate
+from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
+from rilievo.geometry.transforms import invert, rigid
+from rilievo.io.files.limits import (
+    check_regular,
+    check_size,
+    is_whole,
+    printable,
+    read_text,
+    reason,
+)
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.lens_files import camera_of
+from rilievo.messages import literal, template
+from rilievo.shapes import Field, Pixels, Transform, UInt8
+from rilievo.types import Camera, Truth
+
+USUAL = "default"
+"""Variant of papers."""
+_LEVELS = 2
+
+Frames: TypeAlias = Iterator[tuple[str, DepthFiles]]
+"""Frames with ids."""
+Videos: TypeAlias = Callable[[str, slice], Frames]
+"""Function for a range of a video's frames."""
+
+
+@frozen
+class Download:
+    """One set; ``open`` finds its parts for a variant."""
+
+    videos: tuple[str, ...]
+    open: Callable[[Path, str], Videos]
+    variants: tuple[str, ...] = ()
+
+
+def downloaded_frames(
+    download: Download, root: Path, variant: str, taken: slice
+) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
+    """Frames by id, and missing videos, of a download at or below the root.
+
+    Raises:
+        OptionError: If the set has no such variant.
+        InputError: If it is not there.
+    """
+    variants = (USUAL, *download.variants)
+    if variant not in variants:
+        raise OptionError(f"these videos have no variant '{variant}', but {', '.join(variants)}")
+    frames_of = download.open(root, variant)
+    all_frames: dict[str, DepthFiles] = {}
+    absent: list[Absent] = []
+    for video in download.videos:
+        frames = dict(frames_of(video, taken))
+        all_frames |= frames
+        if not frames:
+            reason = f"the download in {printable(root)} has no frames of this video"
+            absent.append(Absent(id=video, reason=reason))
+    return all_frames, tuple(absent)
+
+
+def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Path:
+    """First folder, up to two levels deep, that holds a part.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for folder in _down(root):
+        if is_it(folder):
+            return folder
+    raise InputError(f"{printable(root)}: expected {expected}, found {found_in(root)}")
+
+
+def folder_of_videos(root: Path, videos: Sequence[str], expected: str) -> Path:
+    """First folder that holds any of the videos."""
+    return folder_below(root, expected, lambda folder: not names_in(folder).isdisjoint(videos))
+
+
+def stems(folder: Path, suffix: str) -> list[str]:
+    """Sorted names of a suffix."""
+    return sorted(name[: -len(suffix)] for name in names_in(folder) if name.endswith(suffix))
+
+
+def _down(root: Path) -> Iterator[Path]:
+    level = [root]
+    yield root
+    for _ in range(_LEVELS):
+        level = [
+            folder / name
+            for folder in level
+            for name in sorted(names_in(folder))
+            if (folder / name).is_dir()
+        ]
+        yield from level
+
+
+_LEFT = CAMERAS["l"]
+_STEPS_A_METRE = 256.0
+
+
+def even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Picture without an odd last row or column."""
+    height, width = image.shape[:2]
+    return image[: height - height % 2, : width - width % 2]
+
+
+def _open_kitti(root: Path, _: str) -> Videos:
+    annotated, raw, names = annotated_folder(root), raw_folder(root), cache(names_in)
+
+    def frames(video: str, taken: slice) -> Frames:
+        parts = (annotated / part / video / "proj_depth" for part in ("val", "train", ""))
+        there = next((part for part in parts if part.is_dir()), annotated / video)
+        depths = there / "groundtruth" / _LEFT
+        for stem in stems(depths, ".png")[taken]:
+            frame = KittiFrame(drive=video, camera=_LEFT, index=stem)
+            files = DepthFiles(
+                image=picture_of(frame, raw, names),
+                depth=depths / f"{stem}.png",
+                scene=video,
+                read=partial(read_steps, steps=_STEPS_A_METRE),
+                camera=partial(_day_camera, day=raw / frame.date),
+                cut=even_sides,
+            )
+            yield f"{video}/rgb/{stem}", files
+
+    return frames
+
+
+def _day_camera(_: tuple[int, int], *, day: Path) -> Camera | None:
+    return camera_of_day(day, _LEFT)
+
+
+KITTI = Download(
+    videos=(
+        "2011_09_26_drive_0002_sync",
+        "2011_09_26_drive_0005_sync",
+        "2011_09_26_drive_0013_sync",
+        "2011_09_26_drive_0020_sync",
+        "2011_09_26_drive_0023_sync",
+        "2011_09_26_drive_0036_sync",
+        "2011_09_26_drive_0079_sync",
+        "2011_09_26_drive_0095_sync",
+        "2011_09_26_drive_0113_sync",
+        "2011_09_28_drive_0037_sync",
+        "2011_09_29_drive_0026_sync",
+        "2011_09_30_drive_0016_sync",
+        "2011_10_03_drive_0047_sync",
+    ),
+    open=_open_kitti,
+)
+
+
+ASSOCIATED = "associated"
+"""Variant with depth nearest in time, within 20 ms; else pairs are by place, as in papers."""
+_SECONDS = re.compile(r"\d{1,12}\.\d{1,9}")
+_BONN = (
+    "rgbd_bonn_balloon2",
+    "rgbd_bonn_crowd2",
+    "rgbd_bonn_crowd3",
+    "rgbd_bonn_person_tracking",
+    "rgbd_bonn_synchronous",
+)
+
+
+def _open_bonn(root: Path, variant: str) -> Videos:
+    folder = folder_of_videos(root, _BONN, "folders of Bonn RGB-D such as rgbd_bonn_balloon2")
+
+    def frames(video: str, taken: slice) -> Frames:
+        for colour, depth in _pairs(folder / video, variant, taken):
+            frame = DepthFiles(
+                image=folder / video / "rgb" / f"{colour}.png",
+                depth=folder / video / "depth" / f"{depth}.png",
+                scene=video,
+                read=partial(read_steps, steps=5000),
+            )
+            yield f"{video}/rgb/{colour}", frame
+
+    return frames
+
+
+def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]]:
+    colours, depths = _times(folder / "rgb"), _times(folder / "depth")
+    if variant != ASSOCIATED:
+        return zip(colours[taken], depths[taken], strict=False)
+    partners = associate([float(stamp) for stamp in colours], [float(stamp) for stamp in depths])
+    pairs = zip(colours, partners, strict=True)
+    return iter([(colour, depths[place]) for colour, place in pairs if place is not None][taken])
+
+
+def _times(folder: Path) -> list[str]:
+    return sorted(filter(_SECONDS.fullmatch, stems(folder, ".png")), key=float)
+
+
+BONN = Download(videos=_BONN, open=_open_bonn, variants=(ASSOCIATED,))
+
+INSIDE = slice(8, -8), slice(11, -11)
+"""Rows and columns inside black margins."""
+_SCANNET = tuple(f"scene{number:04}_00" for number in range(707, 807))
+
+
+def without_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Picture without margins."""
+    return image[INSIDE]
+
+
+def _open_scannet(root: Path, _: str) -> Videos:
+    folder = folder_of_videos(root, _SCANNET, "exported scenes of ScanNet such as scene0707_00")
+
+    def frames(video: str, taken: slice) -> Frames:
+        scene = folder / video
+        numbers = filter(is_whole, stems(scene / "color", ".jpg"))
+        for number in sorted(numbers, key=int)[taken]:
+            frame = DepthFiles(
+                image=scene / "color" / f"{number}.jpg",
+                depth=scene / "depth" / f"{number}.png",
+                scene=video,
+                read=partial(read_steps, steps=1000),
+                camera=partial(
+                    where_present, _depth_camera, scene / "intrinsic/intrinsic_depth.txt"
+                ),
+                pose=partial(where_present, _pose, scene / "pose" / f"{number}.txt"),
+                cut=without_margins,
+            )
+            yield f"{video}/color/{number}", frame
+
+    return frames
+
+
+def _depth_camera(path: Path) -> Camera:
+    return camera_of(_matrix(path)[:3, :3], path)
+
+
+def _pose(path: Path) -> Transform | None:
+    """Pose; infinite if lost."""
+    pose = _matrix(path)
+    return pose if np.isfinite(pose).all() else None
+
+
+def _matrix(path: Path) -> Transform:
+    numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
+    if numbers is None or len(numbers) != 16:
+        raise InputError(f"{printable(path)}: expected the 16 numbers of a 4x4 matrix")
+    return np.array(numbers).reshape(4, 4)
+
+
+SCANNET = Download(videos=_SCANNET, open=_open_scannet)
+
+
+_TAG = np.float32(202021.25).astype("<f4").tobytes()
+_CAMERA_BYTES = 4 + 8 * (9 + 12)
+_HEAD_BYTES = 12
+FINAL = "final"
+"""Variant of the final pass: blur and haze."""
+_NAMES = (
+    "alley_1",
+    "alley_2",
+    "ambush_2",
+    "ambush_4",
+    "ambush_5",
+    "ambush_6",
+    "ambush_7",
+    "bamboo_1",
+    "bamboo_2",
+    "bandage_1",
+    "bandage_2",
+    "cave_2",
+    "cave_4",
+    "market_2",
+    "market_5",
+    "market_6",
+    "mountain_1",
+    "shaman_2",
+    "shaman_3",
+    "sleeping_1",
+    "sleeping_2",
+    "temple_2",
+    "temple_3",
+)
+
+
+def _open_sintel(root: Path, variant: str) -> Videos:
+    # Pictures and depth are two downloads, which may lie beside each other.
+    name = FINAL if variant == FINAL else "clean"
+    pictures, depths = _part(root, name), _part(root, "depth")
+    cameras = depths.with_name("camdata_left")
+
+    def frames(video: str, taken: slice) -> Frames:
+        for stem in stems(pictures / video, ".png")[taken]:
+            camera = cameras / video / f"{stem}.cam"
+            frame = DepthFiles(
+                image=pictures / video / f"{stem}.png",
+                depth=depths / video / f"{stem}.dpt",
+                scene=video,
+                read=_depth,
+                camera=partial(where_present, _cam_camera, camera),
+                pose=partial(where_present, _cam_pose, camera),
+            )
+            yield f"{name}/{video}/{stem}", frame
+
+    return frames
+
+
+def _part(root: Path, name: str) -> Path:
+    expected = f"Sintel's training/{name}"
+
+    def has_videos(folder: Path) -> bool:
+        return not names_in(folder / name).isdisjoint(_NAMES)
+
+    return folder_below(root, expected, has_videos) / name
+
+
+def _depth(path: Path) -> MaskedValues:
+    return of_metres(read_dpt(path))
+
+
+def _cam_camera(path: Path) -> Camera:
+    return read_cam(path)[0]
+
+
+def _cam_pose(path: Path) -> Transform:
+    return read_cam(path)[1]
+
+
+def read_dpt(path: Path) -> Field:
+    """Read depth [m]."""
+    content = _content(path, "depth (.dpt)")
+    width, height = (int(number) for number in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
+    check_size(printable(path), (height, width))
+    values = len(content) - _HEAD_BYTES
+    if values != 4 * width * height:
+        raise InputError(
+            f"{printable(path)}: has {values} bytes of depth, and {width} x {height} pixels have "
+            f"{4 * width * height}; fetch the original file again"
+        )
+    numbers = np.frombuffer(content, "<f4", offset=_HEAD_BYTES).astype(np.float32)
+    return numbers.reshape(height, width)
+
+
+def read_cam(path: Path) -> tuple[Camera, Transform]:
+    """Read intrinsics and ``world_T_cam``."""
+    content = _content(path, "a camera (.cam)")
+    if len(content) != _CAMERA_BYTES:
+        raise InputError(
+            f"{printable(path)}: has {len(content)} bytes, and a camera of Sintel {_CAMERA_BYTES}"
+        )
+    numbers = np.frombuffer(content, "<f8", offset=4).astype(np.float64)
+    K, cam_T_world = numbers[:9].reshape(3, 3), numbers[9:].reshape(3, 4)
+    R = cam_T_world[:, :3]
+    if not (np.isfinite(numbers).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3)):
+        raise InputError(f"{printable(path)}: its transform is no rotation with a translation")
+    return camera_of(K, path), invert(rigid(R, cam_T_world[:, 3]))
+
+
+def _content(path: Path, what: str) -> bytes:
+    check_regular(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    if not content.startswith(_TAG) or len(content) < _HEAD_BYTES:
+        raise InputError(f"{printable(path)}: is no {what.removeprefix('a ')} of Sintel")
+    return content
+
+
+SINTEL = Download(
+    videos=_NAMES,
+    open=_open_sintel,
+    variants=(FINAL,),
+)
+
+
+_MOST_STEPS = 1e300
+
+
+def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
+    """Frames of a JSON list by id, at most ``most`` a video."""
+    entries: dict[str, DepthFiles] = {}
+    for scene, frames in _videos(path, key):
+        for frame in frames[:most]:
+            entry = _entry(path, scene, frame)
+            id = entry.image.relative_to(path.parent).with_suffix("").as_posix()
+            if id in entries:
+                raise InputError(f"{path}: lists '{printable(id)}' twice")
+            entries[id] = entry
+    return entries
+
+
+def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
+    try:
+        content = parse_json(read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: {error}") from error
+    videos = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(videos, list):
+        raise InputError(f"{path}: has no list of videos under '{key}'")
+    for video in videos:
+        if not isinstance(video, dict):
+            raise InputError(f"{path}: holds a {type(video).__name__}, expected a video by name")
+        for scene, frames in video.items():
+            if not isinstance(frames, list):
+                raise InputError(f"{path}: the video '{printable(scene)}' is no list of frames")
+            yield scene, frames
+
+
+def _entry(path: Path, scene: str, frame: Any) -> DepthFiles:
+    if not isinstance(frame, dict):
+        frame = {}
+    factor = frame.get("factor")
+    is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
+    if not is_number or not 0 < factor < _MOST_STEPS:
+        raise InputError(f"{path}: a frame of '{printable(scene)}' has no positive number 'factor'")
+    image, depth = (_file(path, scene, frame.get(name)) for name in ("image", "gt_depth"))
+    read = partial(read_steps, steps=float(factor))
+    return DepthFiles(image=image, depth=depth, scene=scene, read=read)
+
+
+def _file(path: Path, scene: str, name: object) -> Path:
+    relative = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
+    if not name or relative is None or relative.is_absolute() or ".." in relative.parts:
+        raise InputError(
+            f"{path}: a frame of '{printable(scene)}' names no 'image' and 'gt_depth' below "
+            "the list's folder"
+        )
+    return path.parent / relative
+
+
+_KITTI_PART = slice(0, 374), slice(0, 1242)
+
+
+@frozen
+class VideoSet:
+    """One set at one length; ``part`` are the scored rows and columns."""
+
+    download: Download
+    taken: slice
+    part: tuple[slice, slice] = (slice(None), slice(None))
+
+
+SETS: Mapping[str, VideoSet] = {
+    "sintel": VideoSet(download=SINTEL, taken=slice(100)),
+    "kitti": VideoSet(download=KITTI, taken=slice(110), part=_KITTI_PART),
+    "kitti-500": VideoSet(download=KITTI, taken=slice(500), part=_KITTI_PART),
+    "bonn": VideoSet(download=BONN, taken=slice(30, 140)),
+    "bonn-500": VideoSet(download=BONN, taken=slice(500)),
+    "scannet": VideoSet(download=SCANNET, taken=slice(0, 270, 3), part=INSIDE),
+    "scannet-500": VideoSet(download=SCANNET, taken=slice(500), part=INSIDE),
+}
+"""Sets by folder, and length where there are two."""
+
+
+class VdaVideos(DepthSet):
+    """Frames video by video; the split is set and length."""
+
+    card = own_card("vda-videos")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._set = SETS[request.split]
+        frames, absent = _frames(request, self._set)
+        self._choose(frames, request.list_file)
+        if request.list_file is None:
+            self.absent = (*absent, *self.absent)
+
+    def truth(self, id: str) -> Truth:
+        """Read depth of the scored part, camera and pose."""
+        truth, part = super().truth(id), self._set.part
+        assert truth.depth is not None, "every frame has depth"
+        assert truth.depth_valid is not None, "the same"
+        depth = truth.depth[part]
+        if not depth.size:
+            raise InputError(f"{self._entry(id).depth}: is too small for the part that is scored")
+        top, left = (side.start or 0 for side in part)
+        camera = None if truth.camera is None else truth.camera.cropped(top=top, left=left)
+        return replace(truth, depth=depth, depth_valid=truth.depth_valid[part], camera=camera)
+
+
+def _frames(request: Request, chosen: VideoSet) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
+    root, (name, _, length) = request.root, request.split.partition("-")
+    listing = f"{name}_video_{length}.json" if length else f"{name}_video.json"
+    own = root / name
+    for folder in (own, root):
+        if (folder / listing).is_file():
+            if request.variant != USUAL:
+                raise InputError(
+                    f"{printable(folder / listing)}: this list says which frames there are, so "
+                    f"the variant '{request.variant}' has to be read from the set as downloaded"
+                )
+            most = len(range(*chosen.taken.indices(chosen.taken.stop)))
+            return listed_frames(folder / listing, name, most), ()
+    try:
+        place = own if own.is_dir() else root
+        return downloaded_frames(chosen.download, place, request.variant, chosen.taken)
+    except InputError as error:
+        raise InputError(
+            problem=template(error),
+            hint=literal(f"{name}/{listing}, as the authors' scripts write it, also does"),
+        ) from error

@@ -1,1 +1,0 @@
-"""Videos with true depth, as papers score them."""

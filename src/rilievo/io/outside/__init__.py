@@ -1,1 +1,0 @@
-"""Readers of numbers of other programs."""

@@ -1,1 +1,0 @@
-"""Adapter of published graphs, which a table describes."""

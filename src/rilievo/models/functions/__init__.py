@@ -1,1 +1,0 @@
-"""Models that are functions of the user."""

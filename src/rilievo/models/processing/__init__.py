@@ -1,1 +1,0 @@
-"""Processing of photographs around a network."""

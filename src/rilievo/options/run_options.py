@@ -1,0 +1,162 @@
+"""Options of a run: its engine, its files, its videos.
+
+Options of running networks.
+
+Options of saving.
+
+Options of videos and folders of frames.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from rilievo.errors import OptionError
+from rilievo.frozen import frozen
+from rilievo.io.outputs.save_options import WRITING, SaveOptions
+from rilievo.messages import literal
+from rilievo.plugins import is_place
+from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.schema import Door, Groups, Record, option
+
+
+@frozen(slots=False)
+class Engine(Record):
+    """Device and engine of a model."""
+
+    device: Annotated[
+        str, option(first=True, doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
+    ] = "auto"
+    """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
+    engine: Annotated[
+        str, option(first=True, doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
+    ] = "auto"
+    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
+    'models', which the others run too, converted once); auto takes the model's default.
+    """
+    precision: Annotated[str, option(doors=Door.LOCAL | Door.LIVE, recorded="never")] = "fp32"
+    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
+    fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
+    'models'. It is recorded in the results.
+    """
+    threads: Annotated[
+        int | None,
+        option(
+            metavar="N",
+            least=1,
+            doors=Door.COMMAND | Door.LIVE,
+            affects="speed",
+            recorded="never",
+        ),
+    ] = None
+    """Threads of the network; by default one per core."""
+
+
+@frozen(slots=False)
+class Speed(Engine):
+    """Engine and batches of a run."""
+
+    GROUP: ClassVar[str] = "Speed"
+
+    batch_size: Annotated[
+        int, option(least=1, doors=Door.COMMAND, affects="speed", recorded="never")
+    ] = 1
+    """Photographs that go through the network together; more than one is faster on a GPU."""
+
+
+ALL = "all"
+
+
+@frozen(slots=False)
+class Saving(SaveOptions):
+    """Files that a run writes, and how they look."""
+
+    GROUPS: ClassVar[Groups] = {
+        SaveOptions.GROUP: ("output", "save", "overwrite", "resume", *WRITING)
+    }
+    EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("resume", "overwrite"),)
+
+    output: Annotated[
+        Path,
+        option(
+            first=True,
+            aliases=("-o",),
+            metavar="FOLDER",
+            doors=Door.COMMAND,
+            affects="files",
+            recorded="never",
+            python=str | Path,
+        ),
+    ] = Path("rilievo-output")
+    """Folder for the results; made when missing. Trees of input folders are kept."""
+    save: Annotated[
+        str,
+        option(
+            first=True,
+            commas=True,
+            metavar="NAME,...",
+            names=lambda: OUTPUTS.own,
+            takes="text such as 'colour,ply'",
+            doors=Door.COMMAND,
+            affects="files",
+            recorded="never",
+        ),
+    ] = "colour"
+    """Outputs to write, separated by commas; or all; or package.module:NAME of an output of your
+    own. A JSON file that describes them is always added.
+    """
+    resume: Annotated[
+        bool | Literal["hash"],
+        option(
+            takes="True, False or 'hash'", doors=Door.COMMAND, affects="files", recorded="never"
+        ),
+    ] = False
+    """Make files of an earlier run anew also where their SHA-256 differs (--resume=hash). Without
+    =hash it has no effect: every run skips what one with the same options has finished, adds
+    missing formats, and makes anew what is missing, of another size, or begins or ends in zeros.
+    """
+
+    @cached_property
+    def formats(self) -> tuple[str, ...]:
+        """Names in ``OUTPUTS``, in its order."""
+        names = split_names(self.save)
+        if not names:
+            hint = f"; known: {', '.join(OUTPUTS)}, all"
+            raise OptionError(option="save", problem=f"names nothing{hint}")
+        for name in names:
+            if is_place(name):
+                OUTPUTS.find(name)
+            elif name == "json":
+                raise OptionError(
+                    option="save", problem="json: leave it out, since a JSON is always written"
+                )
+            elif name != ALL and name not in OUTPUTS:
+                hint = unknown_output(name, [*OUTPUTS, ALL])
+                raise OptionError(option="save", problem=f"has no '{literal(name)}'; {hint}")
+        return OUTPUTS.ordered([*names, *(OUTPUTS.own if ALL in names else ())])
+
+    @property
+    def asks_for_all(self) -> bool:
+        """Whether outputs that cannot be made are left out."""
+        return ALL in split_names(self.save)
+
+
+@frozen(slots=False)
+class VideoUse(Record):
+    """Treatment of videos."""
+
+    GROUP: ClassVar[str] = "Video"
+
+    sequence: Annotated[bool, option(first=True, doors=Door.COMMAND, recorded="never")] = False
+    """Take a folder of frames as one clip, in the order of their names."""
+    fps: Annotated[
+        float | None,
+        option(
+            first=True, metavar="RATE", least=0.001, most=1000, doors=Door.COMMAND, recorded="never"
+        ),
+    ] = None
+    """Frames to keep of each second of a video, those nearest in time; by default all. Of a
+    sequence: frames per second; by default 30.
+    """
+    independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
+    """Keep each frame's own scale; by default scales are aligned to avoid flicker."""

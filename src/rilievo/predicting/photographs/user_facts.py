@@ -1,0 +1,310 @@
+"""Known sizes of a photograph, and words about metres.
+
+The user's camera of a photograph, and doubts about it.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
+from rilievo.errors import InputError
+from rilievo.frozen import frozen
+from rilievo.geometry.cameras.distorted import Distorted
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.geometry.cameras.fisheye import Fisheye
+from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
+from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.messages import Note
+from rilievo.options.camera_forms import Named, matrix_of, text_of
+from rilievo.shapes import Field, Pixels
+from rilievo.types import Calibration, Camera, CameraSource, Photo
+
+_FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
+NARROWEST, WIDEST = 5.0, 150.0
+"""Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
+
+
+@frozen
+class Metres:
+    """Sizes that the user knows."""
+
+    known: tuple[Known, ...] = ()
+    camera_height: float | None = None
+    smooth: bool = True
+    """Whether facts may bend depth; not of videos."""
+    sparse: tuple[KnownPoint, ...] = ()
+    """Points from an instrument, in place of ``known``."""
+    measured: Field | None = None
+    """Map [m] of a sensor, 0 for gaps."""
+    method: str | None = None
+    """Source, unless the user."""
+
+    def __bool__(self) -> bool:
+        return bool(self.known or self.sparse) or self.camera_height is not None
+
+
+def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
+    """Notes on sizes hardly in metres, and angles in degrees."""
+    notes: list[str] = []
+    for fact in facts:
+        is_point = isinstance(fact, KnownPoint)
+        metres = max(fact.lengths) if isinstance(fact, KnownRectangle) else fact.metres
+        if metres > (_FARTHEST if is_point else _LONGEST):
+            notes.append(
+                Note(
+                    f"known {fact.noun} {fact}: taken as {metres:g} metres"
+                    f"{' away' if is_point else ' long'}",
+                    hint=f"if that is in millimetres, write {metres / 1000:g}",
+                )
+            )
+    if camera_height is not None and camera_height > _HIGHEST:
+        unit, count = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
+        notes.append(
+            Note(
+                f": taken as {camera_height:g} metres above the floor",
+                option="camera_height",
+                hint=f"if that is in {unit}, write {camera_height / count:g}",
+            )
+        )
+    if fov is not None and not NARROWEST <= fov <= WIDEST:
+        if fov > WIDEST:
+            meant = f"if the lens is a fisheye, write {{projection=fisheye:{fov:g}}}"
+        elif math.degrees(fov) <= WIDEST:
+            meant = f"if that is in radians, write {math.degrees(fov):.0f}"
+        else:
+            meant = "of a focal length in millimetres, write {camera=24mm} (35 mm equivalent)"
+        notes.append(Note(f": taken as {fov:g} degrees", option="fov", hint=meant))
+    return notes
+
+
+def trust(calibration: Calibration) -> str:
+    """Source and expected error of metres, in words."""
+    method = calibration.method
+    if calibration.own_depth is not None:
+        method = f"the photograph's own depth ({calibration.own_depth})"
+    if calibration.measured_pixels is not None:
+        left = calibration.outliers or 0
+        count = calibration.measured_pixels
+        method = (
+            f"{count} measured pixels, which stay, without {left} outliers "
+            f"({left / (count + left):.1%}); the network fills the rest"
+        )
+        if calibration.expected_error is not None:
+            return (
+                f"metres from {method}, where the depth of 8 in 10 pixels should be within "
+                f"{100 * calibration.expected_error:.1f} %"
+            )
+    if calibration.expected_error is None:
+        return f"metres from {method}"
+    return (
+        f"metres from {method}; the depth of 8 in 10 pixels should be within "
+        f"{100 * calibration.expected_error:.0f} %"
+    )
+
+
+_LONGEST_SHARE = 10.0
+"""Focal lengths below it may be shares of the width."""
+_SAME_ASPECT = 0.02
+_CONTINUES = 2.0
+"""Largest difference of edge columns, in usual steps."""
+_VARIED = 8.0
+"""Least variation along such a column [of 255]."""
+_CALM = 0.35
+"""Largest variation along polar rows, over the middle's."""
+_BLACK = 10
+_BLACK_SHARE = 0.02
+"""Share of black polar rows without a pole."""
+_LEAST_SIDE = 64
+
+
+def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
+    """Photograph with the user's camera or field of view [degrees]."""
+    if isinstance(named, SpelledLens):
+        return _with_lens(photo, named)
+    if fov is not None:
+        named = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+    if named is None:
+        if photo.camera is None or isinstance(photo.camera.lens, Pinhole):
+            return photo
+        lens = check_lens(photo, photo.camera.lens)
+        return replace(photo, camera=Camera(lens=lens, source=photo.camera.source))
+    camera = matrix_of(named, photo.shape)
+    if not isinstance(camera.lens, Pinhole):
+        return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
+    height, width = photo.shape
+    cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
+    if not (0 <= cx < width and 0 <= cy < height):
+        raise InputError(
+            (
+                f"the camera's centre ({cx:g}, {cy:g}) lies outside its "
+                f"{width}x{height} pixels: are the intrinsics for another "
+                "resolution?"
+            ),
+            path=photo.name,
+        )
+    return replace(photo, camera=camera)
+
+
+def _with_lens(photo: Photo, named: SpelledLens) -> Photo:
+    if named.is_plain:
+        is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
+        return replace(photo, camera=None) if is_round else photo
+    lens = check_lens(photo, named.lens(photo.shape, photo.name))
+    return replace(photo, camera=Camera(lens=lens))
+
+
+def panorama_note(photo: Photo) -> str | None:
+    """Note on a probable panorama."""
+    height, width = photo.shape
+    if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
+        return None
+    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
+        return None
+    if not goes_round(photo.pixels):
+        return None
+    return Note("looks like a panorama: {projection=equirect} takes it as one")
+
+
+def goes_round(pixels: Pixels) -> bool:
+    """Whether it looks like a whole panorama."""
+    step = max(1, pixels.shape[0] // 512)
+    rows = pixels[::step].astype(np.float32).mean(axis=2)
+    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
+    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
+    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
+    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
+        return False
+    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
+        return False
+    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
+    return bool(max(rows[0].std(), rows[-1].std()) < _CALM * middle)
+
+
+def check_lens(photo: Photo, lens: Lens) -> Lens:
+    """Lens of a photograph; a fisheye ends at its circle.
+
+    Raises:
+        InputError: If its distortion folds inside, or a pole is missing.
+    """
+    height, width = photo.shape
+    if isinstance(lens, Distorted):
+        edge = np.hstack([_line(height, width, side) for side in range(4)])
+        if not np.isfinite(lens.rays(edge)).all():
+            meant = scale_notes(Camera(lens=lens), photo.shape, ())
+            cure = "calibrate with pictures that reach into the corners"
+            raise InputError(
+                (
+                    "the distortion of this lens folds inside the picture, "
+                    f"so its corners see nothing twice: {'; '.join(meant) or cure}"
+                ),
+                path=photo.name,
+            )
+    if isinstance(lens, Fisheye):
+        return _checked_fisheye(photo, lens)
+    if isinstance(lens, Equirectangular):
+        _check_poles(photo, lens)
+    return lens
+
+
+def _line(height: int, width: int, side: int) -> np.ndarray:
+    along = np.linspace(0, (width if side < 2 else height) - 1, 65)
+    across = np.full_like(along, 0 if side % 2 == 0 else (height if side < 2 else width) - 1)
+    return np.stack([along, across] if side < 2 else [across, along])
+
+
+def _checked_fisheye(photo: Photo, lens: Fisheye) -> Lens:
+    height, width = photo.shape
+    nearest = min(
+        (lens.cx + 0.5) / lens.fx,
+        (width - 0.5 - lens.cx) / lens.fx,
+        (lens.cy + 0.5) / lens.fy,
+        (height - 0.5 - lens.cy) / lens.fy,
+    )
+    if lens.is_folding and nearest > lens.farthest:
+        raise InputError(
+            (
+                "the distortion of this fisheye folds inside the picture, "
+                f"{lens.farthest * lens.fx:.0f} px from its centre: are its "
+                "coefficients right?"
+            ),
+            path=photo.name,
+        )
+    rim = lens.narrowed(nearest)
+    v, u = np.mgrid[0:height:8, 0:width:8]
+    outside = ~np.isfinite(rim.rays(np.stack([u, v]).astype(float))[0])
+    if outside.mean() > 0.05 and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:
+        return rim
+    return lens
+
+
+def _check_poles(photo: Photo, lens: Equirectangular) -> None:
+    height, _ = photo.shape
+    rows = photo.pixels.max(axis=(1, 2)) <= _BLACK
+    above = height if rows.all() else int(np.argmin(rows))
+    below = height if rows.all() else int(np.argmin(rows[::-1]))
+    least = _BLACK_SHARE * height
+    if max(above, below) <= least:
+        return
+    top, bottom = (above if above > least else 0), height - (below if below > least else 0)
+    if bottom <= top:
+        raise InputError("is black all over", path=photo.name)
+    where = " and ".join(
+        words for words, count in (("top", above), ("bottom", below)) if count > least
+    )
+    part = spelling_of(lens.cropped(top=top, left=0))
+    raise InputError(
+        path=photo.name,
+        problem=(
+            f"is black at the {where}, so it sees less than a whole "
+            f"panorama: crop it to rows {top} to {bottom - 1}, and give "
+            f"{{projection={part}}}"
+        ),
+    )
+
+
+def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[Known]) -> list[str]:
+    """Notes on numbers hardly in pixels."""
+    is_given = camera is not None and camera.source is CameraSource.GIVEN
+    points = [at for fact in facts for at in fact.places]
+    notes = [_camera_note(camera, shape)] if camera and is_given else []
+    if points:
+        from rilievo.calibration.readings import share_note
+
+        notes.append(share_note(points, shape))
+    return [note for note in notes if note is not None]
+
+
+def _camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
+    height, width = shape
+    lens, angle = camera.lens, camera.field_of_view(shape)
+    if not isinstance(lens, Pinhole | Centred):
+        return None
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    if 0 <= cx <= 1 and 0 <= cy <= 1 and min(shape) > 2:
+        across, down = (width, height) if fx < _LONGEST_SHARE else (1, 1)
+        numbers = fx * across, fy * down, cx * width - 0.5, cy * height - 0.5
+        words = text_of(camera)
+        name, parameters = words.split(":") if ":" in words else ("", words)
+        meant = ",".join([*(f"{number:.6g}" for number in numbers), *parameters.split(",")[4:]])
+        return (
+            f"the camera has its centre {cx:g},{cy:g} in the top-left corner, in pixels; if that "
+            "is in shares of the width and the height, write "
+            f"{name}{':' if name else ''}{meant}"
+        )
+    if angle > WIDEST and not lens.has_unit_rays:
+        share = f"; if that is a share of the width, write {fx * width:.6g}"
+        return (
+            f"the camera sees {angle:.1f} degrees with a focal length of {fx:g} px; if that is in "
+            f"millimetres, write {fx:g}mm (35 mm equivalent) or {fx:g}mm/WIDTHmm with the width "
+            f"of the sensor{share if fx < _LONGEST_SHARE else ''}"
+        )
+    if angle < NARROWEST:
+        return (
+            f"the camera sees {angle:.1f} degrees; if it is for pictures of another size, write "
+            "pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with theirs; angles are in degrees"
+        )
+    return None

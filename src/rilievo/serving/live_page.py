@@ -1,0 +1,249 @@
+"""Live depth as motion JPEG, on a page below a secret path.
+
+Live depth as motion JPEG, on a page below a secret path.
+"""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from io import BytesIO
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rilievo.interruptions import take
+from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, shown_sky
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.prediction import Prediction
+from rilievo.serving.listener.guard import Guard
+from rilievo.serving.listener.http_server import (
+    GRACE,
+    OpenStreams,
+    client_name,
+    ended_in_time,
+    http_server,
+)
+from rilievo.serving.listener.listening import AddressOptions, address_of, listening
+from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
+from rilievo.shapes import Pixels
+
+
+class NewestPicture:
+    """Latest picture for readers, who skip older ones."""
+
+    def __init__(self) -> None:
+        """Begin before the first picture."""
+        self.number = 0
+        self._picture = (0, b"")
+        self._is_over = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._change = asyncio.Event()
+
+    def put(self, jpeg: bytes) -> None:
+        """Set the next picture, from another thread."""
+        self.number += 1
+        self._picture = (self.number, jpeg)
+        self._tell()
+
+    def end(self) -> None:
+        """Release all readers."""
+        self._is_over = True
+        self._tell()
+
+    async def after(self, number: int) -> tuple[int, bytes] | None:
+        """Wait for a newer picture; None at the end."""
+        self._loop = asyncio.get_running_loop()
+        # From here on a picture wakes this task, also one that comes before it waits.
+        while self._picture[0] <= number:
+            if self._is_over:
+                return None
+            await self._change.wait()
+        return self._picture
+
+    def _tell(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        change, self._change = self._change, asyncio.Event()
+        change.set()
+
+
+MOST_READERS = 16
+_SEND_SECONDS = 20.0
+_BOUNDARY = "frame"
+_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_PAGE = """<!doctype html><meta charset="utf-8"><title>rilievo live</title>
+<meta name="viewport" content="width=device-width">
+<style>body{margin:0;background:#111;display:grid;place-items:center;height:100vh}
+img{max-width:100%;max-height:100vh}</style>
+<img src="frames" alt="the camera's picture beside its depth">"""
+
+
+def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
+    """ASGI application of the page."""
+    # All readers are of this machine, and so one client.
+    readers = OpenStreams(MOST_READERS, most_of_one=MOST_READERS)
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+
+    async def frames(request: Request) -> Response:
+        client, opened = "" if request.client is None else request.client.host, ExitStack()
+        try:
+            opened.enter_context(readers.counted(client_name(client)))
+        except Refusal as refusal:
+            return RefusalResponse(refusal)
+        return _Pictures(newest, opened)
+
+    app = Starlette(
+        routes=[
+            Route(f"/{secret}/", page, methods=["GET"]),
+            Route(f"/{secret}/frames", frames, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _no_such_address},
+    )
+    app.router.redirect_slashes = False
+    return Guard(app, tokens=(), hosts=(), observe=lambda route, status, seconds: None)
+
+
+class _Pictures(StreamingResponse):
+    def __init__(self, newest: NewestPicture, opened: ExitStack) -> None:
+        kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
+        super().__init__(_parts(newest), media_type=kind)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await send(message)
+
+        with self._opened:
+            if scope["method"] == "HEAD":
+                await Response(media_type=self.media_type)(scope, receive, send)
+                return
+            try:
+                await super().__call__(scope, receive, sent)
+            except TimeoutError:
+                return  # the connection is closed, as the answer is not complete
+
+
+async def _parts(newest: NewestPicture) -> AsyncIterator[bytes]:
+    number, boundary = 0, f"--{_BOUNDARY}\r\n".encode()
+    yield boundary
+    while (picture := await newest.after(number)) is not None:
+        number, jpeg = picture
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+        # Browsers show a picture once they receive the boundary after it.
+        yield head + jpeg + b"\r\n" + boundary
+
+
+def _no_such_address(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it"
+    line = "no such address: the command has printed the one there is"
+    return RefusalResponse(Refusal(error.status_code, line, error.headers))
+
+
+_CALM = 0.9  # weight of the previous colour range
+_SECRET_BYTES = 16
+_CONNECTIONS = 4 * MOST_READERS
+
+
+class LivePage:
+    """Server of live predictions for this user alone."""
+
+    def __init__(self) -> None:
+        """Start to serve on any free port."""
+        self._newest, self._opened = NewestPicture(), ExitStack()
+        options, secret = AddressOptions(port=0, proxies=""), secrets.token_urlsafe(_SECRET_BYTES)
+        listener = self._opened.enter_context(listening(options, "predict --live"))
+        self.address = f"{address_of(options, listener.getsockname()[1])}{secret}/"
+        application = live_application(self._newest, secret)
+        self._server = http_server(application, options, connections=_CONNECTIONS)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="live page", daemon=True
+        )
+        self._thread.start()
+        self._begin = self._end = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._opened.enter_context(ended_in_time(0))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> bool:
+        self.close(at_once=error is not None)
+        return take(error)
+
+    @property
+    def count(self) -> int:
+        """Number of shown predictions."""
+        return self._newest.number
+
+    @property
+    def rate(self) -> float:
+        """Predictions per second."""
+        return self.count / max(self._end - self._begin, 1e-9)
+
+    def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> None:
+        """Show predictions until they end."""
+        self._begin, limits = time.monotonic(), None
+        try:
+            for prediction in predictions:
+                limits = _calmer(
+                    picture_range(prediction.depth, options, shown_sky(prediction)), limits
+                )
+                self._newest.put(_jpeg(_beside(prediction, options, limits)))
+        finally:
+            self._end = time.monotonic()
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Stop the server; readers have some seconds, unless ``at_once``."""
+        self._newest.end()
+        self._server.stop(at_once=at_once)
+        self._thread.join(GRACE + 1)
+        self._opened.close()
+
+
+def _calmer(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
+    if former is None:
+        return wanted
+    low, high = (
+        _CALM * old + (1 - _CALM) * new
+        for old, new in ((former.low, wanted.low), (former.high, wanted.high))
+    )
+    return replace(wanted, low=low, high=high)
+
+
+def _beside(prediction: Prediction, options: SaveOptions, limits: ColourRange) -> Pixels:
+    depth = depth_picture(prediction, options, limits=limits)
+    if prediction.photo is None:
+        return depth
+    return np.concatenate([prediction.photo.pixels, depth], axis=1)
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=85)
+    return stream.getvalue()

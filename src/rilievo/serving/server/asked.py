@@ -1,0 +1,286 @@
+"""Parameters of requests: options of ``rilievo predict``, none of which names a file.
+
+Parameters of requests from the records of options.
+
+Parameters of requests: options of ``rilievo predict``, none of which names a file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeVar, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
+from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.measure.measured_record import asked_quantity, read_points
+from rilievo.measure.regions import Region, region_of
+from rilievo.messages import literal
+from rilievo.models.base import Model
+from rilievo.models.refined import refined
+from rilievo.options.camera_forms import GivenCamera, parse_numbers
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
+from rilievo.options.run_options import Saving
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.user_facts import Metres
+from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.schema import Door, OptionField, Record, Switch, names_of, options_of
+from rilievo.serving.browser.document import VIDEOS
+
+MOST_KNOWN = 64
+"""Most known facts of a request: 64 take 0.2 CPU-seconds, and the cost grows as n³."""
+
+Text = Annotated[str, Field(max_length=500)]
+LIST = object()
+"""Mark of a list with commas."""
+Listed = Annotated[Text, LIST]
+Texts = Annotated[list[Text], Field(max_length=MOST_KNOWN)]
+
+Parameters = TypeVar("Parameters", bound=BaseModel)
+
+
+def with_parameters(
+    base: type[Parameters],
+    *usual: Record,
+    without: tuple[str, ...] = (),
+    words: Mapping[str, str] | None = None,
+) -> type[Parameters]:
+    """Class of parameters with those of records, whose values are defaults."""
+    parameters: dict[str, Any] = {}
+    for record in usual:
+        for one in options_of(type(record)):
+            if Door.HTTP in one.facts.doors and one.name not in without:
+                text = (words or {}).get(one.name) or one.facts.request or one.help
+                default = getattr(record, one.name)
+                default = [] if default == () else default
+                parameters[one.name] = (_type(one), Field(default=default, description=text))
+    return create_model(base.__name__, __base__=base, __module__=base.__module__, **parameters)
+
+
+def _type(one: OptionField) -> Any:
+    if one.kind is Switch:
+        return Literal["on", "off"]
+    kind = Texts if one.takes_many else Text if one.kind is str else one.kind
+    kind = float | Text if one.is_length else kind
+    kind = kind | None if one.is_optional else kind
+    return Annotated[kind, LIST] if one.is_list else kind
+
+
+@frozen
+class Variant:
+    """Model with the refinements of a request."""
+
+    name: str
+    refine: Refine = field(default_factory=Refine)
+    vanishing_points: bool = False
+    depth_alone: bool = False
+
+    def refined(self, model: Model) -> Model:
+        """Refine a model."""
+        model = refined(model, self.refine, vanishing_points=self.vanishing_points)
+        return model.depth_alone() if self.depth_alone else model
+
+
+_MOST_POINTS, _MOST_BOXES = 500, 64
+
+Point = tuple[float, float]
+_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), AnchorUse(), Refine())
+SomeAsked = TypeVar("SomeAsked", bound=BaseModel)
+_MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
+
+
+class _FromRecords(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: Text = ""
+    """Model that answers, one that /v1/models lists; by default the first of them."""
+
+    @cached_property
+    def options(self) -> PredictOptions:
+        """Options of ``rilievo predict``."""
+        kinds = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
+        names = (name for kind in kinds for name in names_of(kind, Door.HTTP))
+        settings: dict[str, Any] = {
+            name: getattr(self, name) for name in names if name in type(self).model_fields
+        }
+        if settings.get("camera") is not None:
+            parse_numbers(settings["camera"])  # and no file of the server
+        options = PredictOptions(**settings)
+        count = len(options.sizes.facts)
+        if count > MOST_KNOWN:
+            raise OptionError(
+                "known, known_length and known_rectangle name "
+                f"{count} sizes; at most {MOST_KNOWN} together"
+            )
+        rectangles = sum(isinstance(fact, KnownRectangle) for fact in options.sizes.facts)
+        if rectangles > MOST_RECTANGLES:
+            raise OptionError(
+                f"known and known_rectangle name {rectangles} rectangles; at most "
+                f"{MOST_RECTANGLES} of one photograph"
+            )
+        if options.sizes.table is not None:
+            raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
+        return options
+
+    def variant(self, name: str) -> Variant:
+        """Model and its refinements."""
+        options = self.options
+        return Variant(
+            name=name,
+            refine=options.refine,
+            vanishing_points=options.view.vanishing_points,
+        )
+
+
+class Asked(_FromRecords):
+    """Parameters of requests about a photograph."""
+
+    at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
+    """Column and row U,V of a point; repeat it for several."""
+
+    @property
+    def metres(self) -> Metres:
+        """Known sizes without markers."""
+        sizes = self.options.sizes
+        return Metres(known=sizes.facts, camera_height=sizes.camera_height)
+
+    def points(self) -> list[Point]:
+        """Points of ``at``."""
+        return read_points(self.at)
+
+
+_PredictParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS, Saving())
+_MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
+
+
+class PredictAsked(_PredictParameters):
+    """Parameters of a prediction."""
+
+    save: Listed = Field(
+        default="json",
+        description=f"Outputs with commas: json, {', '.join(OUTPUTS.own)}; or all. One comes as it "
+        "is, several as a zip.",
+    )
+    at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
+    """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
+
+    @property
+    def saving(self) -> SaveOptions:
+        """Options of the files."""
+        saving, most = self.options.saving, SaveOptions.surface_points
+        return replace(saving, surface_points=min(saving.surface_points, most))
+
+
+class MeasureAsked(_MeasureParameters):
+    """Parameters of a measurement."""
+
+    at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
+    """Column and row U,V of a point: two for a length, three or more around a surface for an area;
+    repeat it for each."""
+    distance: Text = ""
+    """Column and row U,V of a point whose distance straight from the camera is measured."""
+    height: Text = ""
+    """Column and row U,V of a point whose height above the visible floor is measured."""
+    box: list[Text] = Field(default=[], max_length=_MOST_BOXES)
+    """Box U1,V1,U2,V2 around a thing whose distance and size are measured; repeat it for several.
+    The answer has a list of things then."""
+    angle: bool = False
+    """Measure the angle between the surfaces at two points."""
+    in_plane: bool = False
+    """Measure in the plane of the known rectangle, in which the points lie, without the network."""
+
+    def regions(self) -> list[Region]:
+        """Boxes of the request."""
+        if self.box and (self.at or self.distance or self.height or self.angle):
+            raise OptionError("box stands alone: ask for points by themselves")
+        if self.box and self.in_plane:
+            raise OptionError(option="in_plane", without="box")
+        return [region_of(text) for text in self.box]
+
+    def quantity(self) -> tuple[str, list[Point]]:
+        """Quantity to measure, and its points."""
+        return asked_quantity(self.at, angle=self.angle, distance=self.distance, height=self.height)
+
+
+_OF_STREAMS = with_parameters(
+    _FromRecords,
+    GivenCamera(),
+    UNREFINED,
+    without=("vanishing_points",),
+    words={
+        "trim": "Leave uniform borders out of what the network sees; off, because borders that "
+        "come and go between frames make depth jump."
+    },
+)
+
+
+class StreamAsked(_OF_STREAMS):
+    """Parameters of a stream of frames."""
+
+    frames: Literal["newest", "all"] = "newest"
+    """Whether only the newest of the frames that arrive while another is worked on is answered, or
+    all are, in turn."""
+
+
+class VideoAsked(_FromRecords):
+    """Parameters of a video of the app."""
+
+    save: Listed = Field(default="colour", description=f"Outputs with commas: {', '.join(VIDEOS)}.")
+
+
+def read_asked(
+    into: type[SomeAsked], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
+) -> SomeAsked:
+    """Read parameters of an address and a form; lists add up."""
+    values: dict[str, list[str]] = {}
+    pairs = [*query, *((name, value) for name, texts in form.items() for value in texts)]
+    for name, value in pairs:
+        # American spelling is taken too, as on the command line.
+        name = name.replace("color", "colour", 1) if name.startswith("color") else name
+        values.setdefault(name, []).append(value)
+    return _read(into, values)
+
+
+def output_names(save: str) -> tuple[str, ...]:
+    """Outputs of a list, none of which is imported by its name."""
+    names = split_names(save)
+    choices = ("json", *OUTPUTS.own, "all")
+    if not names:
+        hint = f"known: {', '.join(choices)}"
+        raise OptionError(option="save", problem="names nothing", hint=hint)
+    for name in names:
+        if name not in choices:
+            hint = literal(unknown_output(name, choices))
+            raise OptionError(option="save", problem=f"has no '{literal(name)}'", hint=hint)
+    return tuple(names)
+
+
+def _read(into: type[SomeAsked], values: Mapping[str, list[str]]) -> SomeAsked:
+    names = into.model_fields
+    parameters: dict[str, object] = {}
+    for name, texts in values.items():
+        if name not in names:
+            meant = _MEANT.get(name.removesuffix("s"), "")
+            near = suggest(meant if meant in names else name, names)
+            raise OptionError(f"no parameter '{name[:60]}'", hint=literal(near))
+        takes_many = get_origin(names[name].annotation) is list
+        if len(texts) > 1 and not takes_many and LIST not in names[name].metadata:
+            count = "twice" if len(texts) == 2 else f"{len(texts)} times"
+            raise OptionError(option=name, problem=f"is given {count}: give it once")
+        parameters[name] = texts if takes_many else ",".join(texts)
+    try:
+        return into.model_validate(parameters)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        rule = literal(first["msg"].lower())
+        expected = rule.removeprefix("input should be ").partition(", unable")[0]
+        raise OptionError(
+            option=str(first["loc"][0]) if first["loc"] else "parameters",
+            value=str(first["input"])[:60],
+            expected="" if rule.startswith(expected) else expected,
+            problem=f": {rule}" if rule.startswith(expected) else "",
+        ) from None

@@ -1,1 +1,0 @@
-"""Bodies, parameters and limits of requests."""

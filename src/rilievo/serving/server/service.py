@@ -1,0 +1,344 @@
+"""Work of the server: decoding, network and writing, in turn.
+
+Predictions of requests, in metres where a size is known.
+
+Work of the server: decoding, network and writing, in turn.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from rilievo.calibration.readings import Pixel, share_note, value_at
+from rilievo.errors import CalibrationError, OptionError, needing
+from rilievo.io.json_record import to_json
+from rilievo.io.outputs.sidecar import describe
+from rilievo.io.videos.frame_source import FrameSource
+from rilievo.messages import parameter, worded
+from rilievo.models.base import Inference, Model
+from rilievo.options.photo_options import ReadingArguments
+from rilievo.predicting.photographs.finishing import finish as finished
+from rilievo.predicting.photographs.finishing import is_of_depth_alone
+from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.predicting.run import without_output
+from rilievo.prediction import Prediction
+from rilievo.prediction.output import Need
+from rilievo.prediction.saving import parts_of
+from rilievo.serving.listener.freed_memory import give_back
+from rilievo.serving.listener.http_server import OpenStreams
+from rilievo.serving.listener.request_refusals import Refusal, refusal_of
+from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
+from rilievo.serving.server.answer_files import Written, are_heavy, at_most, estimated_bytes, write
+from rilievo.serving.server.asked import Asked, Point, PredictAsked
+from rilievo.serving.server.decoding.decoders import Decoders
+from rilievo.serving.server.prometheus import Metrics
+from rilievo.serving.server.server_models import Networks, OfferedModels
+from rilievo.serving.server.server_options import ServerOptions
+from rilievo.serving.server.temporary_folders import Folders
+from rilievo.serving.server.uploads import Upload, Uploads
+from rilievo.types import Photo
+
+
+def check_image(upload: Upload, request: Asked) -> None:
+    """Refuse a request without an image or a package."""
+    if request.options.sizes.markers is not None:
+        with needing("", "markers", option="markers"):
+            import cv2  # noqa: F401
+    if not upload.size:
+        raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")
+
+
+def finish(
+    model: Model,
+    inference: Inference,
+    photo: Photo,
+    request: Asked,
+    *,
+    shown: str,
+    outputs: Sequence[str] | None = None,
+) -> Prediction:
+    """Resize an answer to the photograph, and note unused options."""
+    prediction = finished(model, inference, photo, request.options)
+    if outputs is not None:
+        names = at_most(outputs)
+        notes = without_output(request.options, names)
+        prediction = prediction.but(notes=(*prediction.notes, *notes))
+        if Need.NORMALS not in parts_of(names):
+            prediction = prediction.but(normals=None)
+    return prediction.but(made_by=replace(prediction.made_by, model=shown))
+
+
+def notes_of(prediction: Prediction) -> list[str]:
+    """Notes with the names of parameters."""
+    return [worded(note, parameter) for note in prediction.notes]
+
+
+def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
+    """JSON of a prediction."""
+    facts: dict[str, object] = json.loads(to_json(describe(prediction)))
+    for name in ("files", "earlier", "run"):  # of files on a disk
+        facts.pop(name, None)
+    if points:
+        facts["at"] = [_value(prediction, u, v) for u, v in points]
+    note = share_note(points, prediction.shape)
+    return {**facts, "notes": [*notes_of(prediction), *filter(None, [note])]}
+
+
+def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
+    if prediction.depth_or_none is None:
+        raise CalibrationError("this model gives no depth, so points have no value")
+    value = value_at(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
+    return {"u": u, "v": v, "value": value}
+
+
+@dataclass(slots=True, kw_only=True)
+class ImageJob(RequestJob):
+    """Request at work on an image.
+
+    Attributes:
+        upload: Image and form.
+        inference: Answer of the network, if known already.
+    """
+
+    upload: Upload
+    inference: Inference | None = None
+
+    def close(self) -> None:
+        """Close it."""
+        self.upload.close()
+
+
+_HEAVY_BYTES = 4_000_000
+_HEAVY_PIXELS = 4_000_000
+_HEAVY_PLACES = 2
+"""One at work, one read meanwhile; each may take a gigabyte."""
+_LIGHT_CPU_SECONDS = 5
+_HEAVY_CPU_SECONDS = 20
+_TIDY_SECONDS = 1.0
+_TIDY_REQUESTS = 50
+_SPARE = 2
+"""Places that one client alone never gets."""
+
+_OPENED = 2  # videos that are opened at the same time
+
+T = TypeVar("T")
+
+
+class Service:
+    """State that requests share."""
+
+    def __init__(
+        self, options: ServerOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
+    ) -> None:
+        self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
+        limits = options.limits
+        self.networks = Networks(
+            offered.load,
+            most=limits.batch,
+            window=limits.batch_seconds,
+            observe=metrics.batch,
+        )
+        workers = limits.workers
+        places = workers + limits.batch
+        # Heavy requests have places and a thread of their own, so that light ones pass them.
+        self.light = Turns(places, waiting=limits.queue, spare=_SPARE)
+        self.heavy = Turns(_HEAVY_PLACES, waiting=limits.queue, spare=1)
+        # Those that read keep the network busy while others write. They wait for processes that
+        # decode, of which no client alone gets the last one.
+        self.decoders = Decoders(max_pixels=options.max_pixels, idle=workers + 2)
+        self._decoding = Turns(workers + 1, waiting=4 * limits.queue, spare=1)
+        self._readers = ThreadPoolExecutor(workers + 1, "read")
+        self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
+        self._openers = ThreadPoolExecutor(_OPENED, "open")
+        self._workers = ThreadPoolExecutor(workers, "work")
+        self._heavy_worker = ThreadPoolExecutor(1, "heavy")
+        self.uploads = Uploads(
+            folders.disk,
+            most=limits.uploads,
+            max_bytes=options.max_bytes,
+            seconds=limits.upload_seconds,
+        )
+        self.jobs = Jobs(options.time_limit)
+        self.streams = OpenStreams(limits.streams, most_of_one=max(1, limits.streams // 2))
+        self._watch()
+
+    async def tidy(self) -> None:
+        """Hand memory back between requests."""
+        baseline = 0
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            new = self.jobs.begun - baseline
+            if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
+                baseline = self.jobs.begun
+                if not self.jobs.at_work:
+                    await self.networks.give_back()
+                await self.in_worker(give_back)
+
+    async def close(self) -> None:
+        """Refuse what waits, and finish what runs."""
+        self.light.close()
+        self.heavy.close()
+        self._decoding.close()
+        await self.networks.close()
+        await self.jobs.finish()
+        for pool in (self._readers, self._heavy_reader, self._openers):
+            pool.shutdown(cancel_futures=True)
+        self._workers.shutdown(cancel_futures=True)
+        self._heavy_worker.shutdown(cancel_futures=True)
+        await asyncio.to_thread(self.decoders.close)
+
+    def refusal_of(self, error: Exception) -> Refusal:
+        """Refusal without a path of the server."""
+        return refusal_of(error, self.offered.shown_by_path)
+
+    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
+        """Work of a request with its deadline."""
+        until = self.jobs.deadline(upload.begun)
+        job = ImageJob(
+            upload=upload, client=client, is_heavy=self.is_heavy(upload.size, outputs), until=until
+        )
+        try:
+            if upload.size and not job.is_heavy:
+                work = self._light_read(job, lambda: self.decoders.size(upload, until=until))
+                height, width = await self.jobs.in_time(until, work)
+                job.is_heavy = height * width > _HEAVY_PIXELS
+        except BaseException:
+            upload.close()
+            raise
+        return job
+
+    def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
+        """Whether a request takes seconds."""
+        return size > _HEAVY_BYTES or are_heavy(outputs)
+
+    def turns(self, *, is_heavy: bool) -> Turns:
+        """Places that a request waits for."""
+        return self.heavy if is_heavy else self.light
+
+    async def predict(
+        self,
+        job: ImageJob,
+        params: Asked,
+        *,
+        outputs: Sequence[str] | None = None,
+        on_size: Callable[[int], None] = lambda pixels: None,
+    ) -> Prediction:
+        """Predict the image; ``on_size`` gets its number of pixels."""
+        variant = params.variant(self.offered.named(params.model))
+        photo = await self._decoded(job, params)
+        pixels = photo.shape[0] * photo.shape[1]
+        job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
+        on_size(pixels)
+        job.check()
+        if outputs is not None and is_of_depth_alone(params.options, at_most(outputs), photo):
+            variant = replace(variant, depth_alone=True)
+        if job.inference is None:
+            job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
+        inference = job.inference
+        job.check()
+        model = await self.networks.model(variant)
+        shown = self.offered.shown(params.model)
+
+        def work() -> Prediction:
+            return finish(
+                model,
+                inference,
+                photo,
+                params,
+                shown=shown,
+                outputs=outputs,
+            )
+
+        return await self.in_pool(job, work)
+
+    async def files(
+        self, job: ImageJob, parameters: PredictAsked, outputs: Sequence[str]
+    ) -> tuple[Prediction, Written]:
+        """Predict the image, and write outputs, which must be removed."""
+        names, saving, stem = at_most(outputs), parameters.saving, job.upload.name
+        folder = self.folders.make(job.client)
+
+        def reserve(pixels: int) -> None:
+            folder.reserve(estimated_bytes(names, pixels, saving))
+
+        try:
+            prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve)
+            job.check()
+            written = await self.in_pool(
+                job, lambda: write(prediction, outputs, saving, folder, stem)
+            )
+        except BaseException:
+            folder.remove()
+            raise
+        return prediction, written
+
+    async def photo(self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments) -> Photo:
+        """Read the photograph, which a batch may wait for."""
+
+        def work() -> Photo:
+            job.check()
+            return self.decoders.photo(
+                job.upload,
+                own_depth=own_depth,
+                reading=reading,
+                cpu_seconds=_HEAVY_CPU_SECONDS if job.is_heavy else _LIGHT_CPU_SECONDS,
+                until=job.until,
+            )
+
+        self.networks.coming += 1
+        try:
+            if job.is_heavy:
+                return await self._in_thread(self._heavy_reader, work)
+            return await self._light_read(job, work)
+        finally:
+            self.networks.coming -= 1
+
+    async def _light_read(self, job: ImageJob, work: Callable[[], T]) -> T:
+        place = await self._decoding.take(job.client)
+        try:
+            return await self._in_thread(self._readers, work)
+        finally:
+            place.give_back()
+
+    async def opened(self, path: Path) -> FrameSource:
+        """Open a video, which must be closed."""
+        return await self._in_thread(self._openers, lambda: self.decoders.video(path))
+
+    async def in_worker(self, work: Callable[[], T]) -> T:
+        """Run short work in a thread."""
+        return await self._in_thread(self._workers, work)
+
+    async def in_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
+        """Run work of a request in the threads of its kind."""
+        return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
+
+    async def _decoded(self, job: ImageJob, parameters: Asked) -> Photo:
+        check_image(job.upload, parameters)
+        options = parameters.options
+        own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
+        photo = await self.photo(job, own_depth=own_depth, reading=reading)
+        job.upload.close()
+        return with_camera(photo, options.view.given_camera, options.view.fov)
+
+    async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        watch(
+            "requests_waiting",
+            "Requests that wait.",
+            lambda: self.light.waiting + self.heavy.waiting,
+        )
+        watch(
+            "requests_working", "Requests at work.", lambda: self.light.working + self.heavy.working
+        )
+        watch("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
+        watch("streams", "Open streams.", self.streams.total)
+        watch(
+            "disk_bytes", "Bytes that requests and results take.", lambda: self.folders.disk.taken
+        )

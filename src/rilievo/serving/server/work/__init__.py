@@ -1,1 +1,0 @@
-"""Work of requests."""
