@@ -33,7 +33,7 @@ from rilievo.serving import live_page
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownAsked
-from rilievo.serving.server.asked import MeasureAsked, PredictAsked, StreamAsked
+from rilievo.serving.server.params import MeasureAsked, PredictAsked, StreamAsked
 from served_app import App
 
 Values = dict[str, Any]

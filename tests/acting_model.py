@@ -13,7 +13,7 @@ from rilievo.models.base import Inference, Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 from rilievo.types import DepthKind, Photo
 
 LOADED: list[LoadOptions] = []

@@ -37,7 +37,7 @@ _THROUGH_LIBRARIES = frozenset(
     {
         "rilievo.predicting.summary.Tally.trace",  # source lines of a traceback
         # Records of installed packages, sockets, locks of own folders, copies that it just wrote.
-        *("rilievo.plugins.load_offered", "rilievo.plugins.names_offered"),
+        *("rilievo.registry.load_offered", "rilievo.registry.names_offered"),
         *(
             "rilievo.models.catalogue.download._fetched",
             "rilievo.cluster.staging.Remote.store",

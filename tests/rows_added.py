@@ -121,7 +121,7 @@ def output(folder: Path) -> Mapping[str, Any]:
     from rilievo.serving.app.app_videos import written_bytes
     from rilievo.serving.assistant.tools.surface_tool import SURFACE
     from rilievo.serving.server.answer_files import are_heavy, estimated_bytes
-    from rilievo.serving.server.asked import VideoAsked, output_names
+    from rilievo.serving.server.params import VideoAsked, output_names
 
     made = prediction()
     rilievo.save(made, folder / "python.edges.png")
@@ -192,7 +192,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
     import rilievo
     from predictions import prediction
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.serving.server.asked import PredictAsked, read_asked
+    from rilievo.serving.server.params import PredictAsked, read_asked
 
     photo = photograph(folder)
     shade: Any = {"shade": 40}
@@ -357,7 +357,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from rilievo.serving.assistant.tools.known_tool import KNOWN
-    from rilievo.serving.server.asked import PredictAsked, read_asked
+    from rilievo.serving.server.params import PredictAsked, read_asked
 
     photo, text = photograph(folder), "stereographic:200"
     for option in ("projection", "camera"):

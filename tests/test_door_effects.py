@@ -26,8 +26,8 @@ from rilievo.errors import UntrustedCodeError
 from rilievo.models import finding, model_options
 from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
-from rilievo.plugins import TRUST
 from rilievo.predicting.photographs import fitting
+from rilievo.registry import TRUST
 from rilievo.schema import OptionField, names_of
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.assistant.assistant_options import AssistantOptions

@@ -24,11 +24,11 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import MissingPackageError, NoDepthError, OptionError
 from rilievo.evaluation.records import Evaluation
-from rilievo.foreign_names import FOREIGN_NAMES, ForeignNames, instead
-from rilievo.foreign_words import MADE, SUBJECTS, SUBJECTS_OF
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.models import MODELS
 from rilievo.models.base import Model
+from rilievo.other_libraries import FOREIGN_NAMES, ForeignNames, instead
+from rilievo.other_library_words import MADE, SUBJECTS, SUBJECTS_OF
 
 DOCS = Path(__file__).parents[1] / "docs"
 WORKS = ""

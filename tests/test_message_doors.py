@@ -22,7 +22,7 @@ from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema import Door, names_of
 from rilievo.serving.assistant.tools.known_tool import KnownAsked
-from rilievo.serving.server.asked import PredictAsked
+from rilievo.serving.server.params import PredictAsked
 from served_app import App, served_app
 from views import read_view
 

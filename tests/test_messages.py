@@ -28,7 +28,7 @@ from rilievo.messages import (
     template,
     worded,
 )
-from rilievo.models.refined import margins_note, tile_note
+from rilievo.models.wrappers import margins_note, tile_note
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.run import without_output

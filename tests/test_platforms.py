@@ -66,7 +66,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "cores.py": {"os.sched_getaffinity": _PRESENT},
     "io/files/memory.py": {"resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
-    "io/files/placement.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
+    "io/files/commit.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
     "io/videos/frame_source.py": {"os.pread": _FORKS},
     "models/catalogue/download.py": {
         "symlink_to": "an OSError moves the file instead",
@@ -74,7 +74,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     },
     "serving/server/decoding/photograph_files.py": {"os.O_CLOEXEC": _FORKS},
     "serving/server/temporary_folders.py": {"os.geteuid": _PRESENT},
-    "serving/server/nameless_files.py": {
+    "serving/server/memory_files.py": {
         "os.memfd_create": _LINUX,
         "os.MFD_CLOEXEC": _LINUX,
         "os.MFD_ALLOW_SEALING": _LINUX,
@@ -82,12 +82,12 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
         "os.pread": _FORKS,
     },
     "serving/server/decoding/messages.py": {"socket.send_fds": _FORKS, "socket.recv_fds": _FORKS},
-    "serving/server/decoding/decoders.py": {
+    "serving/server/decoding/decoder_pool.py": {
         "signal.SIGXCPU": _POSIX,
         "pass_fds": _FORKS,
         "start_new_session": _FORKS,
     },
-    "serving/server/decoding/decode_child.py": {
+    "serving/server/decoding/decoder_process.py": {
         "resource": _LINUX,
         "os.sysconf": _LINUX,
         "select.poll": _FORKS,

@@ -18,7 +18,7 @@ from rilievo.evaluation.benchmarks.benchmark import known_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.io.json_record import to_json
-from rilievo.plugins import TRUST, check_trusted, load_outside, trust, trusted
+from rilievo.registry import TRUST, check_trusted, load_outside, trust, trusted
 from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunFacts
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.networks.backbones import weights_sha256

@@ -163,7 +163,7 @@ def test_numbers_of_arrays_are_taken_as_numbers() -> None:
 def test_parameters_of_requests_add_up_or_are_given_once() -> None:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
-    from rilievo.serving.server.asked import PredictAsked, read_asked
+    from rilievo.serving.server.params import PredictAsked, read_asked
 
     asked = read_asked(PredictAsked, [("save", "npy"), ("save", "ply,glb")], {"save": ["turn"]})
     assert asked.save == "npy,ply,glb,turn"

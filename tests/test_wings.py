@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 import rilievo
-from rilievo import wings
+from rilievo import registry
 from rilievo.cli import COMMANDS, COMMANDS_OF_HOUSE, main
 from rilievo.models import MODELS, find_card, load_model
 from rilievo.models.finding import find_loader
-from rilievo.plugins import resolve_name
+from rilievo.registry import resolve_name
 
 PACKAGE = Path(rilievo.__file__).parent
 WINGS = ("cluster", "data", "evaluation", "serving", "training")
 TABLES: Mapping[str, Mapping[str, str]] = {
-    name: getattr(wings, name)
+    name: getattr(registry, name)
     for name in ("COMMANDS", "FINDERS", "LOADERS", "FUNCTIONS", "SERVICES")
 }
 PLACES = sorted({place for table in TABLES.values() for place in table.values()})
@@ -35,8 +35,8 @@ def test_every_string_of_the_table_is_tested() -> None:
 
 
 def test_every_command_is_a_file_of_the_house_or_in_the_table() -> None:
-    assert {*COMMANDS_OF_HOUSE, *wings.COMMANDS} == set(COMMANDS)
-    assert not set(COMMANDS_OF_HOUSE) & set(wings.COMMANDS)
+    assert {*COMMANDS_OF_HOUSE, *registry.COMMANDS} == set(COMMANDS)
+    assert not set(COMMANDS_OF_HOUSE) & set(registry.COMMANDS)
     assert all((PACKAGE / "cli" / f"{name}.py").is_file() for name in COMMANDS_OF_HOUSE)
 
 
@@ -50,7 +50,7 @@ def test_type_checkers_see_the_public_names() -> None:
     }
     values = {ast.unparse(node.target) for node in stub.body if isinstance(node, ast.AnnAssign)}
     assert set(names) | values == set(rilievo.__all__)
-    assert {name: names[name] for name in wings.FUNCTIONS} == wings.FUNCTIONS
+    assert {name: names[name] for name in registry.FUNCTIONS} == registry.FUNCTIONS
 
 
 OFFERED = {
@@ -70,7 +70,7 @@ def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for group, (table, name) in OFFERED.items():
         lines += [f"[{group}]", f"{name} = {TABLES[table][name]}"]
         rest = {key: place for key, place in TABLES[table].items() if key != name}
-        monkeypatch.setattr(wings, table, rest)
+        monkeypatch.setattr(registry, table, rest)
     (facts / "entry_points.txt").write_text("\n".join(lines))
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path / "site")
@@ -88,10 +88,10 @@ def uses(capsys: pytest.CaptureFixture[str]) -> tuple[object, ...]:
 def test_an_entry_point_works_as_the_table_does(
     moved: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "benchmarks" not in wings.COMMANDS
+    assert "benchmarks" not in registry.COMMANDS
     offered = uses(capsys)
     monkeypatch.undo()
-    assert "benchmarks" in wings.COMMANDS
+    assert "benchmarks" in registry.COMMANDS
     assert uses(capsys) == offered
 
 
@@ -100,7 +100,7 @@ def test_what_neither_the_table_nor_a_package_has_is_not_found(
 ) -> None:
     for table, name in OFFERED.values():
         rest = {key: place for key, place in TABLES[table].items() if key != name}
-        monkeypatch.setattr(wings, table, rest)
+        monkeypatch.setattr(registry, table, rest)
     assert main(["benchmarks"]) == 2
     assert "no command 'benchmarks'" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no model 'monodepth2'"):

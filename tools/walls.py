@@ -41,7 +41,7 @@ BOUNDS = {
 }
 WINGS = {"data": 1, "evaluation": 2, "training": 2, "serving": 2, "cluster": 3}
 """Ranks of the wings, by their folder; the house has rank 0."""
-TABLE = "rilievo.wings"
+TABLE = "rilievo.registry"
 MOST_FILES = 12
 
 

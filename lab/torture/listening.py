@@ -8,10 +8,10 @@ Python's own start cannot be interrupted without a traceback, nor does its end m
 import sys
 import time
 
-from rilievo import interruptions
+from rilievo import signals
 from rilievo.cli import run
 
-_begin = interruptions.begin
+_begin = signals.begin
 
 
 def _listen() -> None:
@@ -21,7 +21,7 @@ def _listen() -> None:
 
 def main() -> int:
     """Run the command of the arguments."""
-    interruptions.begin = _listen
+    signals.begin = _listen
     try:
         return run()
     finally:

@@ -127,13 +127,13 @@ def _varint(file: BufferedIOBase) -> int | None:
 
 
 def _lock() -> None:
-    from rilievo.io.files import placement
+    from rilievo.io.files import commit
 
     @contextmanager
     def unlocked(path: Path, *, waits: bool = True) -> Iterator[None]:
         yield
 
-    placement._locked = unlocked
+    commit._locked = unlocked
 
 
 def _fsync() -> None:
@@ -146,14 +146,14 @@ def _fsync() -> None:
 
 
 def _stop() -> None:
-    from rilievo import interruptions
+    from rilievo import signals
 
     def raise_other(number: int, frame: object) -> None:
         raise TypeError("arguments")
 
     # pybind11, for one, makes such an error of Ctrl-C.
-    interruptions.raise_once = raise_other
-    interruptions.stops = interruptions.take
+    signals.raise_once = raise_other
+    signals.stops = signals.take
 
 
 PLANTS: Mapping[str, Plant] = {

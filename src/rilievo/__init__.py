@@ -15,15 +15,15 @@
 
 from importlib import import_module
 
-from rilievo.foreign_names import instead as _instead
+from rilievo.other_libraries import instead as _instead
+from rilievo.registry import FUNCTIONS as _FUNCTIONS
 from rilievo.telemetry import switch_off as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
-from rilievo.wings import FUNCTIONS as _FUNCTIONS
 
 # Before any dependency is imported, which is when some of them read it.
 _switch_off_telemetry()
 
-# Public names of the house and their modules; importing rilievo loads none of these, and a type
+# Public names of the core and their modules; importing rilievo loads none of these, and a type
 # checker reads ``__init__.pyi``.
 _HOMES = {
     "MODELS": "models",
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> object:
     if home is not None:
         value = getattr(import_module(f"rilievo.{home}"), name)
     elif name in _FUNCTIONS:
-        from rilievo.plugins import resolve_name
+        from rilievo.registry import resolve_name
 
         value = resolve_name(_FUNCTIONS[name])
     else:

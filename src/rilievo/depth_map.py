@@ -8,8 +8,8 @@ from operator import index
 import numpy as np
 
 from rilievo.errors import InputError, suggest
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
+from rilievo.other_libraries import ForeignNames
 from rilievo.records import no_hash, read_only, same_record
 from rilievo.shapes import Field, Mask
 

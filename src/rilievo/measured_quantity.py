@@ -2,8 +2,8 @@
 
 import math
 
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
+from rilievo.other_libraries import ForeignNames
 
 _UNITS = {
     "distance": "m",

@@ -28,8 +28,8 @@ from typing import (
 )
 
 from rilievo.errors import OptionError
-from rilievo.foreign_names import instead
 from rilievo.geometry.units import UNITS, metres_of
+from rilievo.other_libraries import instead
 from rilievo.typed_values import typed
 
 Made = TypeVar("Made")

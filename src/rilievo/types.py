@@ -17,12 +17,12 @@ from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
 from rilievo.errors import InputError, NoDepthError
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.geometry.cameras.camera import CameraSource as CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.margins import Margins, find_margins
+from rilievo.other_libraries import ForeignNames
 from rilievo.records import Later, LazyField, no_hash, read_only, same_record
 from rilievo.shapes import (
     Field,

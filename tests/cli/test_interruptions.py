@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from interruptible import start_process
-from rilievo.interruptions import words_of
+from rilievo.signals import words_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

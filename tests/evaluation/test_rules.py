@@ -12,7 +12,7 @@ from rilievo.evaluation.benchmarks.benchmark import Crop, benchmark_sha256
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
-from rilievo.plugins import is_place, trust
+from rilievo.registry import is_place, trust
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene
 from stored_answers import stored

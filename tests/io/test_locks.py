@@ -14,8 +14,8 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io.files import placement
-from rilievo.io.files.placement import held_alone, lock_path, locked, place, place_one, sweep_lock
+from rilievo.io.files import commit
+from rilievo.io.files.commit import held_alone, lock_path, locked, place, place_one, sweep_lock
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving
@@ -88,7 +88,7 @@ def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
 
 
 def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "_AT_ONCE", 2)
+    monkeypatch.setattr(commit, "_AT_ONCE", 2)
     sets = [write_parts(prediction(), tmp_path / str(number), ["npz"]) for number in range(5)]
     assert place(sets) == [None] * 5
     assert verify(tmp_path).whole == 5
@@ -96,7 +96,7 @@ def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.Mon
 
 _HOLDER = """
 import sys, pathlib
-from rilievo.io.files.placement import locked
+from rilievo.io.files.commit import locked
 with locked([pathlib.Path(sys.argv[1])]):
     print("held", flush=True)
     sys.stdin.read()

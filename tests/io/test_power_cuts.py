@@ -12,8 +12,8 @@ import pytest
 from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import part_of, replacing, replacing_folder, sync_files
-from rilievo.io.files.placement import place
-from rilievo.io.outputs.ownership import pending_path
+from rilievo.io.files.commit import place
+from rilievo.io.outputs.overwrite_policy import pending_path
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.saving import OUTPUTS, save, write_parts
 

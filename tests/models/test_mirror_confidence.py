@@ -10,7 +10,7 @@ import skimage.data
 import rilievo
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.refinement import (
+from rilievo.models.tiling import (
     MirrorConfidence,
     confidence_of,
     mirror_difference,

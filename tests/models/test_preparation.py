@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import ModelError
-from rilievo.models.resampling.answer_rule import Filter
+from rilievo.models.resampling.inference import Filter
 from rilievo.models.resampling.preparation import (
     Grid,
     Preparation,

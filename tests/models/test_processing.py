@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fixed_depth import FixedDepth
-from rilievo.models.refined import refined
+from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import Refine
 from rilievo.types import Photo
 from rilievo.version import PROCESSING

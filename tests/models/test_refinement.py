@@ -10,8 +10,8 @@ from jaxtyping import Float32
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.resampling.preparation import shrink
+from rilievo.models.tiling import FlipAveraged, Tiled
 from rilievo.types import DepthKind, Photo
 
 

@@ -12,7 +12,7 @@ from relief import Relief
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
-from rilievo.models.refined import Trimmed, border_note, refined
+from rilievo.models.wrappers import Trimmed, border_note, refined
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions

@@ -19,8 +19,8 @@ from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.measure import length
 from rilievo.models.base import Inference, Model
-from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.resampling.preparation import shrink
+from rilievo.models.tiling import FlipAveraged, Tiled
 from rilievo.types import Camera, DepthKind, Photo
 
 ROOM = np.array([2.0, 1.3, 3.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.io.colour_pictures import Drawn
-from rilievo.predicting.videos.survey import measure
+from rilievo.predicting.videos.first_pass import measure
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 MADE = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")

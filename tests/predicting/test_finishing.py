@@ -21,7 +21,7 @@ NAME = "rilievo/small"
 NOT_FOR_USERS = {
     "predicting/photographs/finishing.py",
     "predicting/photographs/fitting.py",  # the embedded model's depth, as a reference
-    "predicting/videos/survey.py",  # compares frames at the network's size
+    "predicting/videos/first_pass.py",  # compares frames at the network's size
     "serving/app/app_photographs.py",  # normals of the page, at its size
     "serving/server/server_models.py",  # a model that hands on
 }

@@ -13,7 +13,7 @@ from PIL import Image
 
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
-from rilievo.io.files.placement import Placement
+from rilievo.io.files.commit import Placement
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.predicting.inputs import Job, Medium

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from relief import Relief
-from rilievo.io.files.placement import place_one
+from rilievo.io.files.commit import place_one
 from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions

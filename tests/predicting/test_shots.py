@@ -19,14 +19,14 @@ from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.io.videos.video import VideoReader
 from rilievo.margins import Margins
 from rilievo.models.base import Inference
-from rilievo.models.refined import Trimmed
+from rilievo.models.wrappers import Trimmed
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.videos import clip_outputs
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
-from rilievo.predicting.videos.survey import ShotBorders
+from rilievo.predicting.videos.first_pass import ShotBorders
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 MakeNetwork = Callable[..., Path]

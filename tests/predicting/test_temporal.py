@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
-from rilievo.predicting.videos.temporal import (
+from rilievo.predicting.videos.scale_smoothing import (
     HELD,
     SMOOTHED,
     ScaleTrack,

@@ -10,7 +10,7 @@ import pytest
 import rilievo
 from rilievo import types
 from rilievo.margins import Margins
-from rilievo.models.refined import Trimmed
+from rilievo.models.wrappers import Trimmed
 from rilievo.prediction.saving import save
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)

@@ -18,8 +18,8 @@ from rilievo.cli import main
 from rilievo.errors import CalibrationError, ModelError
 from rilievo.measure import angle, area, height, length
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.refined import Trimmed
-from rilievo.models.refinement import FlipAveraged, Tiled, mirror, mirror_back
+from rilievo.models.tiling import FlipAveraged, Tiled, mirror, mirror_back
+from rilievo.models.wrappers import Trimmed
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Photo

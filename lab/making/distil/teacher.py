@@ -22,7 +22,7 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.refinement import FlipAveraged
+from rilievo.models.tiling import FlipAveraged
 from rilievo.prediction import Prediction
 from rilievo.shapes import Bool, Float16, Float64, Int8, UInt8
 from rilievo.training.engine.progress import Progress

@@ -12,7 +12,7 @@ from lab.torture.readers import all_readers
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
-from rilievo.serving.server.decoding.decoders import Decoders
+from rilievo.serving.server.decoding.decoder_pool import Decoders
 from rilievo.serving.server.decoding.messages import NamedImage, can_pass
 from rilievo.serving.server.uploads import Upload
 

@@ -17,9 +17,9 @@ _CHANGED = {
     "scans": "rilievo.io.photographs.decode.check_scans",
     "channels": "rilievo.io.numbers._READERS",
     "lengths": "rilievo.models.onnx_files.engines._fields",
-    "lock": "rilievo.io.files.placement._locked",
+    "lock": "rilievo.io.files.commit._locked",
     "fsync": "rilievo.io.files.atomic.sync_file",
-    "stop": "rilievo.interruptions.stops",
+    "stop": "rilievo.signals.stops",
 }
 """Code in the place of each guard."""
 

@@ -11,7 +11,7 @@ from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache,
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.io.outputs.ownership import check_claim
+from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction, written_pictures
 from rilievo.prediction.saving import save

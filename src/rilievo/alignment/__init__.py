@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from rilievo.alignment.aligned import METHODS, Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
-from rilievo.foreign_names import refuse_of_module
+from rilievo.other_libraries import refuse_of_module
 
 __all__ = [
     "METHODS",

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from rilievo import interruptions, wings
+from rilievo import registry, signals
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
-from rilievo.foreign_names import instead
 from rilievo.messages import flag, for_terminal, keyword, speak
+from rilievo.other_libraries import instead
 from rilievo.version import VERSION
 
 Main = Callable[..., int]
@@ -24,7 +24,7 @@ STOPPED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
 # A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
-# beside this one, or in a wing, which is then named in ``rilievo.wings``.
+# beside this one, or in a subpackage, which is then named in ``rilievo.registry``.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs and videos",
     "measure": "measure distances, lengths, areas, things in boxes, with a range",
@@ -65,16 +65,16 @@ _FILES: Mapping[str, str] = {"surface": "surface"}
 def run() -> int:
     """Run one command and end the process."""
     # Before the other modules are loaded.
-    interruptions.begin()
+    signals.begin()
     exit_code = STOPPED
     try:
         open_streams()
         exit_code = main()
     except KeyboardInterrupt as error:
-        interruptions.take(error)
+        signals.take(error)
         complain("rilievo: stopped")
     finally:
-        interruptions.end(exit_code)
+        signals.end(exit_code)
     # The interpreter would run the garbage collector several times at exit: 40 ms of a cold start's
     # 350. Frozen objects are left to the system, which reclaims all memory at once. triton, which
     # comes with torch on CUDA, would report all of that as leaks, line by line.
@@ -89,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
-        if interruptions.stops(error):
-            complain(f"rilievo: {for_terminal(interruptions.words_of(error))}")
+        if signals.stops(error):
+            complain(f"rilievo: {for_terminal(signals.words_of(error))}")
             return STOPPED
         starved = _starved(error)
         if starved:
@@ -145,9 +145,9 @@ def find_command(name: str) -> Main | None:
     with _no_collections():
         if name in COMMANDS_OF_HOUSE:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
-        from rilievo.plugins import load_named
+        from rilievo.registry import load_named
 
-        return load_named(wings.COMMANDS, name, what="command")
+        return load_named(registry.COMMANDS, name, what="command")
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from rilievo.messages import for_terminal, literal
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.plugins import load_service
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
+from rilievo.registry import load_service
 from rilievo.schema import Door, Groups, Switch, option, options_of
 
 _OF_LIVE = {"live", "quiet", "offline"}

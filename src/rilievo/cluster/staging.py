@@ -1,7 +1,7 @@
 """Staging of remote photographs: downloaded with name, size and time, processed, uploaded.
 
-Uploads are atomic, the JSON last. As in ``rilievo.io.outputs.ownership`` the list of files goes
-first, so that the next run recognises those of a killed one.
+Uploads are atomic, the JSON last. As in ``rilievo.io.outputs.overwrite_policy`` the list of files
+goes first, so that the next run recognises those of a killed one.
 
 Remote files: s3://, gs://, https:// and others of fsspec.
 """
@@ -25,10 +25,10 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import make_folder
+from rilievo.io.files.commit import Placement, place_one
 from rilievo.io.files.limits import address_of, distinct, local_path, own_names, printable, reason
-from rilievo.io.files.placement import Placement, place_one
 from rilievo.io.files.web import TIMEOUT, asked_for
-from rilievo.io.outputs.ownership import Claim, pending_path
+from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
 from rilievo.messages import Note, literal, template

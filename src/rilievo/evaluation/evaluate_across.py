@@ -19,7 +19,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import at
 from rilievo.models.base import Model
-from rilievo.models.refined import mirrored
+from rilievo.models.wrappers import mirrored
 from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.predict_across import refuse_paid

@@ -16,7 +16,7 @@ from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.model_options import ModelOptions
-from rilievo.plugins import CodePlace, is_place
+from rilievo.registry import CodePlace, is_place
 from rilievo.schema import Groups, option, options_of
 from rilievo.types import DepthKind
 

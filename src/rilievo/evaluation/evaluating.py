@@ -31,11 +31,11 @@ from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
 from rilievo.evaluation.stored_predictions import Source
-from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import printable
 from rilievo.messages import at, template
+from rilievo.other_libraries import answered
 from rilievo.predicting.summary import Tally
 from rilievo.types import Setting
 from rilievo.version import VERSION

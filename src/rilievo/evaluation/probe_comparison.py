@@ -1,6 +1,6 @@
 """Probes of a sweep side by side: a row for each backbone and probe, the mean over its seeds.
 
-``rilievo.training.sweep.sweep_run`` finds ``compare_probes`` by its name in the table of wings.
+``rilievo.training.sweep.sweep_run`` finds ``compare_probes`` by its name in the registry.
 """
 
 import statistics

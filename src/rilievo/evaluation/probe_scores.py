@@ -1,6 +1,6 @@
 """Scores of trained probes: one prediction an image serves several benchmarks.
 
-``rilievo.training.sweep.sweep_work`` finds ``ProbeScoring`` by its name in the table of wings.
+``rilievo.training.sweep.sweep_work`` finds ``ProbeScoring`` by its name in the registry.
 """
 
 import time

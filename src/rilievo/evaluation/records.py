@@ -6,11 +6,11 @@ from dataclasses import field
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
 from rilievo.messages import note_of
+from rilievo.other_libraries import ForeignNames
 from rilievo.types import MadeBy, Setting
 
 

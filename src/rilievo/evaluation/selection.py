@@ -14,7 +14,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.plugins import CodePlace, is_place
+from rilievo.registry import CodePlace, is_place
 from rilievo.types import DepthKind
 
 

@@ -31,9 +31,9 @@ from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal, literal, note_of, template
 from rilievo.models.base import Model
-from rilievo.models.refined import mirrored
+from rilievo.models.wrappers import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
-from rilievo.plugins import trust
+from rilievo.registry import trust
 
 ALL = "all"
 """Word for every benchmark."""

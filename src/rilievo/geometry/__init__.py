@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from rilievo.foreign_names import refuse_of_module
+from rilievo.other_libraries import refuse_of_module
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from typing import NoReturn
 
-from rilievo.foreign_names import refuse_of_module
 from rilievo.models.finding import DEFAULT_MODEL as DEFAULT_MODEL
 from rilievo.models.finding import FAST_MODEL as FAST_MODEL
 from rilievo.models.finding import MODELS as MODELS
@@ -11,6 +10,7 @@ from rilievo.models.finding import last_model as last_model
 from rilievo.models.finding import load_model as load_model
 from rilievo.models.finding import unload_model as unload_model
 from rilievo.models.load_options import read_kind as read_kind
+from rilievo.other_libraries import refuse_of_module
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -13,12 +13,11 @@ from typing import Any, SupportsIndex, Unpack, cast, overload
 import numpy as np
 
 from rilievo.errors import ModelError, UnknownCameraError
-from rilievo.foreign_names import ForeignNames
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.messages import literal
 from rilievo.models.card import ModelCard
-from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Filter, Inference, Resizing
+from rilievo.models.resampling.inference import PLAIN, Arrays, Filter, Inference, Resizing
 from rilievo.models.resampling.preparation import (
     Preparation,
     Resampling,
@@ -29,6 +28,7 @@ from rilievo.models.resampling.preparation import (
     unit,
 )
 from rilievo.options.keywords import PhotoKeywords
+from rilievo.other_libraries import ForeignNames
 from rilievo.prediction import Prediction
 from rilievo.shapes import Field, Float32, Pixels, Shaped, Vectors
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Setting

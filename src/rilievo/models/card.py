@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
-from rilievo.models.resampling.answer_rule import PLAIN, Resizing
+from rilievo.models.resampling.inference import PLAIN, Resizing
+from rilievo.other_libraries import ForeignNames
 from rilievo.types import DepthKind
 
 NOT_STATED = "not stated"
@@ -38,7 +38,7 @@ class ModelCard(ForeignNames):
         downloads: Address, bytes and SHA-256 of downloads.
         speed: Time for 640x480 on two CPU cores.
         published: Published accuracy, with protocol and source.
-        loader: Key of ``MODEL_KINDS`` or ``rilievo.wings``, or ``module:function``.
+        loader: Key of ``MODEL_KINDS`` or ``rilievo.registry``, or ``module:function``.
         source: Repository, folder, or page; None inside the package.
         settings: Dataclass, ``module:class``.
     """

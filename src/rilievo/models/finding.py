@@ -13,9 +13,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rilievo import wings
+from rilievo import registry
 from rilievo.errors import ModelError, OptionError, needing
-from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
@@ -23,7 +22,8 @@ from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL, find_sh
 from rilievo.models.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.keywords import LoadKeywords
-from rilievo.plugins import (
+from rilievo.other_libraries import answered
+from rilievo.registry import (
     OpenTable,
     is_place,
     load_named,
@@ -253,9 +253,9 @@ def _repositories() -> Mapping[str, ModelCard]:
 
 
 def find_in_wings(request: ModelRequest) -> FoundModel | None:
-    """Find a model of the wings or of installed packages."""
-    for name in dict.fromkeys((*wings.FINDERS, *names_offered("finder"))):
-        finder = load_named(wings.FINDERS, name, what="finder")
+    """Find a model of the subpackages or of installed packages."""
+    for name in dict.fromkeys((*registry.FINDERS, *names_offered("finder"))):
+        finder = load_named(registry.FINDERS, name, what="finder")
         match = None if finder is None else finder(request)
         if match is not None:
             return match
@@ -309,7 +309,7 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
         place = card.loader if kind is None else kind.loader
         if is_place(place):
             return resolve_name(place)
-        loader = load_named(wings.LOADERS, card.loader, what="loader")
+        loader = load_named(registry.LOADERS, card.loader, what="loader")
     if loader is None:
         raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")
     return loader

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rilievo.errors import OptionError
-from rilievo.plugins import is_place, trust
+from rilievo.registry import is_place, trust
 
 DepthFunction = Callable[[Any], Any]
 """Function from an image to depth."""

@@ -21,7 +21,7 @@ from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.given_functions import DepthFunction, given_function, is_module_level
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
-from rilievo.plugins import is_place, load_offered, load_outside, own_fault
+from rilievo.registry import is_place, load_offered, load_outside, own_fault
 from rilievo.shapes import Float32
 from rilievo.types import DepthKind, Photo, Setting
 

@@ -15,8 +15,8 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.messages import literal
-from rilievo.plugins import is_place
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.registry import is_place
 from rilievo.schema import Door, Groups, Record, option
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import OptionError
-from rilievo.foreign_names import ForeignNames
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.given_functions import DepthFunction
+from rilievo.other_libraries import ForeignNames
 from rilievo.predicting.photographs.images import predict
 from rilievo.prediction import Prediction
 

@@ -14,9 +14,7 @@ from typing import Protocol, runtime_checkable
 from rilievo.calibration.size_files import read_known_csv, shared_known, sparse_files
 from rilievo.cores import cores
 from rilievo.errors import OptionError
-from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
-from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.memory import check_room
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
@@ -26,10 +24,11 @@ from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
-from rilievo.models.refined import refined
+from rilievo.models.wrappers import refined
 from rilievo.options.effects import unused_parts
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving
+from rilievo.other_libraries import answered
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
@@ -48,6 +47,7 @@ from rilievo.predicting.summary import (
 )
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
+from rilievo.signals import take
 from rilievo.terminal import fitted
 
 _MEASURED = 64

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rilievo import types
-from rilievo.foreign_names import ForeignNames, answered, instead
+from rilievo.other_libraries import ForeignNames, answered, instead
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
-from rilievo.plugins import OpenTable, is_place
+from rilievo.registry import OpenTable, is_place
 
 
 class Need(StrEnum):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, read_text
@@ -26,6 +25,7 @@ from rilievo.io.outputs.sidecar import (
 )
 from rilievo.io.outputs.writing import Stored
 from rilievo.messages import template
+from rilievo.other_libraries import answered
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Surface, load
 from rilievo.types import DepthKind, DepthMap, Photo

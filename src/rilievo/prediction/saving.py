@@ -15,10 +15,10 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checks import Thoroughness, sum_of
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.placement import Placement, filling, place_one
+from rilievo.io.files.commit import Placement, filling, place_one
 from rilievo.io.outputs.formats.gltf import AXES, TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
-from rilievo.io.outputs.ownership import Claim, agreeing, check_claim, merged, state_of
+from rilievo.io.outputs.overwrite_policy import Claim, agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
     OUR_AXES,

@@ -23,7 +23,6 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rilievo.interruptions import take
 from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
@@ -39,6 +38,7 @@ from rilievo.serving.listener.http_server import (
 from rilievo.serving.listener.listening import AddressOptions, address_of, listening
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
 from rilievo.shapes import Pixels
+from rilievo.signals import take
 
 
 class NewestPicture:

@@ -3,7 +3,7 @@
 import os
 from typing import NoReturn
 
-from rilievo.foreign_names import refuse_of_module
+from rilievo.other_libraries import refuse_of_module
 
 # Before torch is imported: the threads of its operators spin while they wait for each other, which
 # takes many times the CPU time where the machine does other work too.

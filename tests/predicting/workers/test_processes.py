@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from killed_work import Deadly, Loading
-from rilievo import interruptions
+from rilievo import signals
 from rilievo.errors import RilievoError
 from rilievo.predicting.workers import spreading
 from rilievo.predicting.workers.spreading import Report, _Crew, joined, open_work, work_in_processes
@@ -88,10 +88,10 @@ def test_a_process_that_is_ended_as_it_begins_says_nothing(
     """SIGTERM may come as soon as it is listened to."""
 
     def begin() -> None:
-        raise interruptions.Interruption
+        raise signals.Interruption
 
-    monkeypatch.setattr(interruptions, "begin", begin)
-    monkeypatch.setattr(interruptions, "ignore", lambda: None)
+    monkeypatch.setattr(signals, "begin", begin)
+    monkeypatch.setattr(signals, "ignore", lambda: None)
     monkeypatch.setattr(spreading, "_end_with_parent", lambda: None)
     monkeypatch.setattr(spreading.signal, "signal", lambda *_: None)
     ours, theirs = multiprocessing.Pipe()

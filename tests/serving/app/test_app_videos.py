@@ -10,7 +10,7 @@ import pytest
 
 from clips import Clip, numbered, write_clip
 from rilievo.io.videos.video import VideoReader
-from rilievo.serving.server.decoding.decoders import Decoders, ForeignVideo
+from rilievo.serving.server.decoding.decoder_pool import Decoders, ForeignVideo
 from served import check_refused, picture
 from served_app import App, served_app
 

@@ -14,9 +14,9 @@ from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.json_record import to_json
 from rilievo.margins import Margins
 from rilievo.measure.terms import terms_of
-from rilievo.models.refined import Trimmed, border_note
+from rilievo.models.wrappers import Trimmed, border_note
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
-from rilievo.serving.server.asked import Variant
+from rilievo.serving.server.params import Variant
 from rilievo.types import Camera, Photo
 from views import read_view
 

@@ -27,7 +27,7 @@ from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.default.embedded import embedded_file
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
-from rilievo.models.resampling.answer_rule import PLAIN, Filter, Resizing, Space
+from rilievo.models.resampling.inference import PLAIN, Filter, Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.serving.browser.folder import write_page
 from rilievo.types import DepthKind

@@ -22,11 +22,11 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.decoding import decoders
-from rilievo.serving.server.decoding.decode_child import facts_of
-from rilievo.serving.server.decoding.decoders import Decoders, photo_of
+from rilievo.serving.server.decoding import decoder_pool
+from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_of
+from rilievo.serving.server.decoding.decoder_process import facts_of
 from rilievo.serving.server.decoding.messages import NamedImage, can_pass
-from rilievo.serving.server.nameless_files import arrays_of, close, file_of
+from rilievo.serving.server.memory_files import arrays_of, close, file_of
 from rilievo.serving.server.uploads import Upload
 from rilievo.types import Photo
 from scan_bombs import scan_bomb
@@ -39,26 +39,26 @@ MOST = 6_000_000
 
 CHANGES = (
     "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
-    "import rilievo.serving.server.decoding.decode_child as child; child._IDLE_SECONDS = 3; "
+    "import rilievo.serving.server.decoding.decoder_process as child; child._IDLE_SECONDS = 3; "
 )
 """A line before the program of the process that forks: scans do not count, and it is idle early."""
 
 
 @pytest.fixture(scope="module")
-def starter() -> Iterator[decoders._Starter]:
+def starter() -> Iterator[decoder_pool._Starter]:
     """The process that forks, which imports for half a second; its forks are each test's own."""
-    starter = decoders._Starter()
+    starter = decoder_pool._Starter()
     yield starter
     starter.end()
 
 
 @pytest.fixture
-def pool(starter: decoders._Starter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+def pool(starter: decoder_pool._Starter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
     """Processes of a server of its own, which does not count scans, and is idle early."""
-    before, end = decoders._PROGRAM.split("from rilievo.serving.server", 1)
+    before, end = decoder_pool._PROGRAM.split("from rilievo.serving.server", 1)
     program = f"{before}{CHANGES}from rilievo.serving.server{end}"
-    monkeypatch.setattr(decoders, "_PROGRAM", program)
-    monkeypatch.setattr(decoders, "_starter", lambda: starter)
+    monkeypatch.setattr(decoder_pool, "_PROGRAM", program)
+    monkeypatch.setattr(decoder_pool, "_starter", lambda: starter)
     found = Decoders(max_pixels=MOST, idle=1)
     yield found
     found.close()
@@ -152,8 +152,8 @@ def is_there(number: int) -> bool:
 def test_a_file_that_takes_too_much_memory_is_refused(
     pool: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoders, "_SPARE_BYTES", 0)
-    monkeypatch.setattr(decoders, "_BYTES_PER_PIXEL", 1)
+    monkeypatch.setattr(decoder_pool, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(decoder_pool, "_BYTES_PER_PIXEL", 1)
     with pytest.raises(InputError, match=r"memory|decoder fails"):
         read(pool, picture(90, (2400, 2400)))
 
@@ -161,7 +161,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RILIEVO_SERVE_TOKEN", "a-secret-of-the-server")
-    decoders._starter().end()  # so that it is started with the secret around it
+    decoder_pool._starter().end()  # so that it is started with the secret around it
     with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
         pool.warm()
         [number] = pool.waiting
@@ -231,7 +231,7 @@ def resident_bytes(number: int) -> int:
 def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:
     pool.warm()
     [number] = pool.waiting
-    decoders._starter().end()
+    decoder_pool._starter().end()
     assert not is_there(number)
     assert read(pool, picture()).shape == (64, 96), "and are started anew"
 

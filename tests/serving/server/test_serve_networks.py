@@ -13,7 +13,7 @@ from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import UNREFINED
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.server.asked import Variant
+from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_models import Networks
 from rilievo.types import Photo
 from served import FAULTY, Brightness

@@ -14,8 +14,8 @@ from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.options.photo_options import Refine
-from rilievo.serving.server.decoding import decoders, syscall_filter
-from rilievo.serving.server.decoding.decoders import Decoders
+from rilievo.serving.server.decoding import decoder_pool, syscall_filter
+from rilievo.serving.server.decoding.decoder_pool import Decoders
 from rilievo.serving.server.decoding.messages import NamedImage, bounds, can_pass
 from rilievo.serving.server.uploads import Upload
 from spatial_photographs import BASELINE, spatial_heic, view
@@ -25,7 +25,7 @@ filtered = pytest.mark.skipif(not syscall_filter.is_available(), reason="no filt
 PATIENCE = 60.0
 _ATTEMPTS = """
 import ctypes, errno, json, os, resource, signal, socket, threading
-import rilievo.serving.server.decoding.decode_child as child
+import rilievo.serving.server.decoding.decoder_process as child
 from rilievo.errors import InputError
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -75,12 +75,12 @@ child.read_photo = attempt
 @pytest.fixture(scope="module")
 def pool(request: pytest.FixtureRequest) -> Iterator[Decoders]:
     """Processes of a server of its own, with lines before its program."""
-    before, end = decoders._PROGRAM.split("from rilievo.serving.server")
+    before, end = decoder_pool._PROGRAM.split("from rilievo.serving.server")
     lines = f"exec({getattr(request, 'param', '')!r}); ".replace("{", "{{").replace("}", "}}")
-    starter = decoders._Starter()
+    starter = decoder_pool._Starter()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoders, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
-        patch.setattr(decoders, "_starter", lambda: starter)
+        patch.setattr(decoder_pool, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
+        patch.setattr(decoder_pool, "_starter", lambda: starter)
         processes = Decoders(max_pixels=6_000_000, idle=1)
         yield processes
         processes.close()

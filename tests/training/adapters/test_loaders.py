@@ -7,7 +7,7 @@ import pytest
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
 from rilievo.models.finding import find_loader
-from rilievo.wings import LOADERS
+from rilievo.registry import LOADERS
 
 
 @pytest.mark.parametrize("name", [each for each in MODELS if MODELS[each].loader in LOADERS])

@@ -26,7 +26,7 @@ from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.hub.checkpoints import KINDS, resizing_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.models.resampling.answer_rule import (
+from rilievo.models.resampling.inference import (
     PLAIN,
     Filter,
     Resizing,

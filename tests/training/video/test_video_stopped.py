@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rilievo.errors import OutputError
-from rilievo.io.files.placement import held_alone, lock_path
+from rilievo.io.files.commit import held_alone, lock_path
 from rilievo.models import load_model
 from rilievo.training.engine import loop
 from rilievo.training.engine.run_folder import CHECKPOINT

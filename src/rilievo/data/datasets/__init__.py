@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
-from rilievo.foreign_names import answered
 from rilievo.io.files.limits import unreadable
-from rilievo.plugins import OpenTable, load_outside
+from rilievo.other_libraries import answered
+from rilievo.registry import OpenTable, load_outside
 
 # A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {

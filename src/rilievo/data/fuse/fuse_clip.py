@@ -24,7 +24,6 @@ from rilievo.data.fuse.frame_labels import FrameLabel, check_labels_folder, labe
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.io.checks import is_marked
@@ -37,8 +36,9 @@ from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.messages import Note, template
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
-from rilievo.plugins import trust
+from rilievo.other_libraries import answered
 from rilievo.prediction.readback import read_prediction
+from rilievo.registry import trust
 from rilievo.shapes import Transforms
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
 

@@ -54,7 +54,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.plugins import load_service
+from rilievo.registry import load_service
 from rilievo.shapes import Bool, Field, Float64, Int64, Pixels, Transform, Transforms, Values
 
 

@@ -23,7 +23,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Published,
     Task,
 )
-from rilievo.plugins import OpenTable, is_place
+from rilievo.registry import OpenTable, is_place
 from rilievo.types import DepthKind
 
 _HERE = Path(__file__).parent

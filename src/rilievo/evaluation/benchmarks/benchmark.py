@@ -23,7 +23,7 @@ from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.frozen import frozen
 from rilievo.messages import template
-from rilievo.plugins import check_trusted, is_place, load_offered, load_outside
+from rilievo.registry import check_trusted, is_place, load_offered, load_outside
 from rilievo.types import DepthKind, Setting
 
 # What names and explains a benchmark, but changes none of its numbers.

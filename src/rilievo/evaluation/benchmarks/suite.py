@@ -26,7 +26,7 @@ from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 
 _FOLDER = Path(__file__).with_name("suites")
 _MOST_DOTS = 1000

@@ -28,7 +28,7 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
 from rilievo.models.load_options import TrustOptions
 from rilievo.pages.tables import Table
-from rilievo.plugins import trust
+from rilievo.registry import trust
 from rilievo.schema import option
 
 

@@ -20,7 +20,7 @@ from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.shapes import Field, Mask, Size, Values
 from rilievo.types import Truth
 

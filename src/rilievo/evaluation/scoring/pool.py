@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import field
 
-from rilievo import interruptions
+from rilievo import signals
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.photo_files import Dataset
 from rilievo.errors import RilievoError
@@ -113,7 +113,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
     waiting: deque[Future[list[Scored | Unscored]]] = deque()
     try:
         for chunk in chunks:
-            with interruptions.kept_from_children():
+            with signals.kept_from_children():
                 waiting.append(pool.submit(_score_chunk, chunk))
             if len(waiting) > 2 * processes:
                 yield from waiting.popleft().result()
@@ -133,7 +133,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
 
 def _start(job: ScoreJob) -> None:
     """Make a process ready: Ctrl-C is for the one that started it, with which it ends."""
-    interruptions.ignore()
+    signals.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_freed_memory()
     _JOBS[:] = [job]

@@ -8,7 +8,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.frozen import frozen
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.shapes import Mask, Pixels, Size, UInt8
 from rilievo.types import Truth
 

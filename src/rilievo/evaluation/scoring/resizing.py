@@ -15,7 +15,7 @@ from rilievo.evaluation.arrays import Indices
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
 from rilievo.frozen import frozen
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.shapes import AnyPlane, Field, Float, Float32, Float64, Mask, Size, Values, Vectors
 
 ASPECT_TOLERANCE = 0.04

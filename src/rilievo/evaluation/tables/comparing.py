@@ -22,7 +22,7 @@ from rilievo.evaluation.tables.comparison import (
 from rilievo.evaluation.tables.run_groups import check_benchmark, shared_images
 from rilievo.evaluation.tables.wording import setting_value
 from rilievo.io.files.limits import printable
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 
 
 def _notes(

@@ -22,7 +22,7 @@ from rilievo.evaluation.views.view_items import ModelColumn
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import template
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 from rilievo.schema import build, option, options_of
 from rilievo.types import DepthKind
 

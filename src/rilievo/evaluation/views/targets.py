@@ -19,7 +19,7 @@ from rilievo.evaluation.views.readers import (
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems, named
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.io.files.limits import printable
-from rilievo.plugins import trust
+from rilievo.registry import trust
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:

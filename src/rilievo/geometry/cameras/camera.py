@@ -5,9 +5,9 @@ from enum import StrEnum
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
+from rilievo.other_libraries import ForeignNames
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float, Matrix
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
@@ -42,6 +41,7 @@ from rilievo.geometry.surfaces.patches import (
     without_specks,
 )
 from rilievo.geometry.surfaces.ramps import sharpened
+from rilievo.other_libraries import ForeignNames
 from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 
 _COARSER = (4, 12)

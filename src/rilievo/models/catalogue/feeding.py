@@ -19,7 +19,7 @@ from rilievo.frozen import frozen
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
 from rilievo.models.load_options import read_settings
-from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Resizing
+from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing
 from rilievo.models.resampling.preparation import Grid, Preparation, bilinear_points, shrink
 from rilievo.shapes import Float32, Shaped, UInt8
 from rilievo.types import Photo, Setting

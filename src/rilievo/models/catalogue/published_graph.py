@@ -32,7 +32,7 @@ from rilievo.models.conversion.quantisation import quantise
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions
 from rilievo.models.network_files import combined, sha256
 from rilievo.models.onnx_files.engines import Session, open_session
-from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import Camera, CameraSource, Photo

@@ -11,7 +11,7 @@ from rilievo.errors import ModelError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
-from rilievo.models.resampling.answer_rule import Resizing
+from rilievo.models.resampling.inference import Resizing
 
 LOADER = "catalogue"
 

@@ -8,7 +8,7 @@ from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, PreparedModel
-from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import limited
 from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
 from rilievo.types import Camera, Photo

@@ -9,7 +9,7 @@ from rilievo.errors import ModelError
 from rilievo.io.files.limits import as_typed
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
+from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.types import DepthKind
 
 _CUBIC = Resizing(filter=Filter.CUBIC)

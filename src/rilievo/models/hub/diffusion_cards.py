@@ -12,7 +12,7 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.models.resampling.answer_rule import Filter, Resizing
+from rilievo.models.resampling.inference import Filter, Resizing
 from rilievo.types import DepthKind, Setting
 
 INDEX_FILE = "model_index.json"

@@ -21,7 +21,7 @@ from rilievo.errors import MissingExtraError, ModelError, OptionError, first_lin
 from rilievo.frozen import frozen
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
 from rilievo.models.network_files import cache_directory
-from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.models.resampling.inference import Arrays
 from rilievo.shapes import Shaped
 from rilievo.telemetry import import_onnxruntime, import_openvino
 from rilievo.types import Setting

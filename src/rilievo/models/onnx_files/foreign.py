@@ -27,7 +27,7 @@ from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.onnx_files.engines import device_of, inference_session
 from rilievo.models.onnx_files.onnx_model import OnnxModel, SaysNothingError
-from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.shapes import Shaped
 from rilievo.terminal import fitted

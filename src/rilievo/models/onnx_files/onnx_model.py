@@ -25,7 +25,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.engines import Session, file_metadata, graph_names, open_session
-from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Resizing, read_resizing
+from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing, read_resizing
 from rilievo.models.resampling.preparation import Preparation, Rule, read_preparation
 from rilievo.shapes import Shaped
 from rilievo.types import DepthKind, Setting

@@ -13,7 +13,7 @@ from PIL import Image
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.io.png import bands
-from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
+from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
 from rilievo.types import DepthKind, DepthMap
 

@@ -24,7 +24,7 @@ from rilievo.geometry.sphere.scales import (
     spanned,
 )
 from rilievo.geometry.sphere.views import SpherePicture, SphereView, filled, sampled, views_of
-from rilievo.models.resampling.answer_rule import Inference, Resizing
+from rilievo.models.resampling.inference import Inference, Resizing
 from rilievo.models.resampling.preparation import limited
 from rilievo.shapes import Float32, Float64, Mask, Vectors
 from rilievo.types import Camera, DepthKind, Photo

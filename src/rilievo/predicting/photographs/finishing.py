@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
-from rilievo.models.refined import border_note, tile_note
+from rilievo.models.wrappers import border_note, tile_note
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.user_facts import (
     Metres,

@@ -23,7 +23,7 @@ from rilievo.messages import Note, template
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
-from rilievo.models.refined import refined
+from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction

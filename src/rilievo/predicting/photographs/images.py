@@ -16,13 +16,13 @@ from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.given_functions import DepthFunction
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.refined import refined
+from rilievo.models.wrappers import refined
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.plugins import trust
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
+from rilievo.registry import trust
 from rilievo.schema import Door, names_of, refuse_unknown, with_options
 from rilievo.types import Photo
 

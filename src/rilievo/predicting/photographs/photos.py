@@ -16,16 +16,16 @@ from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.interruptions import take, whole
 from rilievo.io.files import memory
+from rilievo.io.files.commit import Placement, place
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.files.memory import in_bytes
-from rilievo.io.files.placement import Placement, place
 from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
 from rilievo.shapes import Size
+from rilievo.signals import take, whole
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000

@@ -13,10 +13,16 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError, n
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import discard
+from rilievo.io.files.commit import Placement, lock_path, sweep_lock
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.files.memory import check_room
-from rilievo.io.files.placement import Placement, lock_path, sweep_lock
-from rilievo.io.outputs.ownership import MEND, WAS_MADE, fault_of, first_difference, pending_path
+from rilievo.io.outputs.overwrite_policy import (
+    MEND,
+    WAS_MADE,
+    fault_of,
+    first_difference,
+    pending_path,
+)
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo

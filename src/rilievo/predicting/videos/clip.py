@@ -21,10 +21,10 @@ from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness
 from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.commit import Placement, filling, place_one
 from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import check_memory
-from rilievo.io.files.placement import Placement, filling, place_one
-from rilievo.io.outputs.ownership import agreeing, check_claim, merged, state_of
+from rilievo.io.outputs.overwrite_policy import agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.sidecar import (
     MEANINGS,
     UNITS,
@@ -38,7 +38,7 @@ from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Coding, Frame, FrameSource, SoundSource
 from rilievo.messages import Note, at
 from rilievo.models.base import Inference, Model
-from rilievo.models.refined import is_worth_a_word, margins_note, with_margins, within
+from rilievo.models.wrappers import is_worth_a_word, margins_note, with_margins, within
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -59,19 +59,19 @@ from rilievo.predicting.videos.clip_outputs import (
     VideoFacts,
     sink_rows,
 )
+from rilievo.predicting.videos.first_pass import (
+    FirstPass,
+    Report,
+    frames_ahead,
+    measure,
+    run_first_pass,
+)
 from rilievo.predicting.videos.frame_answers import StoredAnswers, steady_answers, still_frames
 from rilievo.predicting.videos.kept_answers import (
     answers_of,
     key_of,
     repeat_first_pass,
     state_of_source,
-)
-from rilievo.predicting.videos.survey import (
-    FirstPass,
-    Report,
-    frames_ahead,
-    measure,
-    run_first_pass,
 )
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need

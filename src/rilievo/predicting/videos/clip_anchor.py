@@ -16,7 +16,7 @@ from rilievo.predicting.photographs.fitting import (
     stated_anchoring,
 )
 from rilievo.predicting.videos.frame_answers import Correction
-from rilievo.predicting.videos.temporal import FrameSample, compare, sample_of
+from rilievo.predicting.videos.scale_smoothing import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
 from rilievo.shapes import Float32, Values
 from rilievo.types import Anchoring, DepthKind, DepthMap, Photo

@@ -14,7 +14,7 @@ from rilievo.io.colour_pictures import (
     normals_picture,
     range_of,
 )
-from rilievo.io.files.placement import Placement
+from rilievo.io.files.commit import Placement
 from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import (

@@ -25,15 +25,15 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.margins import Margins
 from rilievo.messages import literal, template
 from rilievo.models.base import Model
-from rilievo.models.refined import with_margins
+from rilievo.models.wrappers import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.predicting.videos.first_pass import FirstPass, begin
 from rilievo.predicting.videos.frame_answers import (
     AnswerLayout,
     Correction,
     StoredAnswers,
     nameless_file,
 )
-from rilievo.predicting.videos.survey import FirstPass, begin
 from rilievo.prediction.saving import parts_of
 from rilievo.types import Setting
 from rilievo.version import VERSION

@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.foreign_names import answered
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
-from rilievo.models.refined import refined
+from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.other_libraries import answered
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.interruptions import take
 from rilievo.io.files.limits import address_of, local_path, printable
 from rilievo.models.base import Model, PaidModel
-from rilievo.plugins import load_service
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
 from rilievo.predicting.summary import RunSummary, Stages, Tally
 from rilievo.predicting.workers.spreading import Do, Failure, Report, spread_out, threads_each
+from rilievo.registry import load_service
+from rilievo.signals import take
 
 
 class TaskFiles:

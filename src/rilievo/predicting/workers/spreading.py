@@ -19,14 +19,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from rilievo import interruptions
+from rilievo import signals
 from rilievo.cores import cores
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
 from rilievo.messages import Note, template
-from rilievo.plugins import load_service
 from rilievo.predicting.options import LOCAL, BatchOptions
 from rilievo.predicting.summary import Spent, Stages
+from rilievo.registry import load_service
 from rilievo.version import VERSION
 
 Item = TypeVar("Item")
@@ -286,7 +286,7 @@ def _started(work: Work[Any]) -> _Worker[Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work, VERSION), daemon=True)
-    with interruptions.kept_from_children():
+    with signals.kept_from_children():
         process.start()
     # Closed here, so that the end of the process is read as end of file.
     theirs.close()
@@ -294,11 +294,11 @@ def _started(work: Work[Any]) -> _Worker[Any]:
 
 
 def _serve(line: Connection, work: Work[Any], version: str) -> None:
-    interruptions.ignore()
+    signals.ignore()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        interruptions.begin()
+        signals.begin()
         do = open_work(work, version)
         line.send(None)
         while (task := line.recv()) is not None:
@@ -308,7 +308,7 @@ def _serve(line: Connection, work: Work[Any], version: str) -> None:
         pass
     except BaseException as error:
         # Modules whose import SIGTERM ends, such as onnxruntime, make an error of their own of it.
-        if not interruptions.stops(error):
+        if not signals.stops(error):
             raise
 
 

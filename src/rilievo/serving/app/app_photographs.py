@@ -36,7 +36,7 @@ from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.terms import terms_of
 from rilievo.models.base import Inference, Model
-from rilievo.models.refined import Trimmed
+from rilievo.models.wrappers import Trimmed
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.pages.surface_view.relief import lens_of
 from rilievo.predicting.photographs.user_facts import panorama_note
@@ -46,8 +46,8 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import Pipe, Written, can_give, zipped
-from rilievo.serving.server.asked import PredictAsked, Variant
 from rilievo.serving.server.file_responses import TimedResponse
+from rilievo.serving.server.params import PredictAsked, Variant
 from rilievo.serving.server.service import ImageJob, Service, record
 from rilievo.serving.server.uploads import Upload
 from rilievo.shapes import Mask, Shaped

@@ -20,13 +20,13 @@ from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import JSON
-from rilievo.serving.server.asked import (
+from rilievo.serving.server.file_responses import file_answer
+from rilievo.serving.server.params import (
     PredictAsked,
     VideoAsked,
     output_names,
     read_asked,
 )
-from rilievo.serving.server.file_responses import file_answer
 from rilievo.serving.server.routes import Endpoint, answering, client_of, left
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem

@@ -18,7 +18,7 @@ from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.listener.turns import Turns
-from rilievo.serving.server.asked import Variant
+from rilievo.serving.server.params import Variant
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload
 

@@ -1,1 +1,1 @@
-"""Commands of this wing, one file each."""
+"""Commands of this subpackage, one file each."""

@@ -30,9 +30,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rilievo.interruptions import follows
 from rilievo.serving.listener.listening import AddressOptions
 from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy, problem_of
+from rilievo.signals import follows
 
 _AGAIN_SECONDS = 10
 

@@ -41,14 +41,14 @@ from rilievo.serving.listener.request_refusals import (
     stopping,
 )
 from rilievo.serving.server.answer_files import JSON, media_types
-from rilievo.serving.server.asked import (
+from rilievo.serving.server.file_responses import file_answer
+from rilievo.serving.server.params import (
     MeasureAsked,
     PredictAsked,
     StreamAsked,
     output_names,
     read_asked,
 )
-from rilievo.serving.server.file_responses import file_answer
 from rilievo.serving.server.service import Service, notes_of, record
 from rilievo.serving.server.streaming import stream
 from rilievo.serving.server.uploads import Upload

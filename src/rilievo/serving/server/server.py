@@ -40,9 +40,9 @@ def _serve(
         import uvicorn  # noqa: F401
         import websockets  # noqa: F401
 
-        from rilievo.serving.listener.freed_memory import share_arenas
         from rilievo.serving.listener.http_server import http_server
-        from rilievo.serving.server.decoding.decoders import Decoders
+        from rilievo.serving.listener.malloc import share_arenas
+        from rilievo.serving.server.decoding.decoder_pool import Decoders
         from rilievo.serving.server.temporary_folders import own_folder
 
     share_arenas()

@@ -28,13 +28,13 @@ from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import parts_of
-from rilievo.serving.listener.freed_memory import give_back
 from rilievo.serving.listener.http_server import OpenStreams
+from rilievo.serving.listener.malloc import give_back
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.answer_files import Written, are_heavy, at_most, estimated_bytes, write
-from rilievo.serving.server.asked import Asked, Point, PredictAsked
-from rilievo.serving.server.decoding.decoders import Decoders
+from rilievo.serving.server.decoding.decoder_pool import Decoders
+from rilievo.serving.server.params import Asked, Point, PredictAsked
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.server_models import Networks, OfferedModels
 from rilievo.serving.server.server_options import ServerOptions

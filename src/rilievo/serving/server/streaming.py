@@ -20,7 +20,7 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
-from rilievo.serving.server.asked import StreamAsked, read_asked
+from rilievo.serving.server.params import StreamAsked, read_asked
 from rilievo.serving.server.service import ImageJob, Service, notes_of
 from rilievo.serving.server.uploads import Upload
 from rilievo.types import DepthKind, Photo

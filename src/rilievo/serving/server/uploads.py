@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from rilievo.errors import OptionError
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy
-from rilievo.serving.server.nameless_files import file_of
+from rilievo.serving.server.memory_files import file_of
 from rilievo.serving.server.temporary_folders import Disk
 
 _MOST_VALUES = 1000

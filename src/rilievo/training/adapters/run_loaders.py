@@ -18,7 +18,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.conversion.converted_files import Origin
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 from rilievo.training.adapters.run_models import (
     CONFIG,
     WEIGHTS,

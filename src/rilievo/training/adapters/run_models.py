@@ -8,7 +8,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.messages import template
-from rilievo.models.resampling.answer_rule import Resizing, Space
+from rilievo.models.resampling.inference import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.networks.blueprint import (
     POSE,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
-from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND, Preparation
 from rilievo.shapes import Float, Shaped
 from rilievo.training.arrays import Photographs

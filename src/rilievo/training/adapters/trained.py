@@ -18,7 +18,7 @@ from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 from rilievo.shapes import Float, Shaped
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (

@@ -10,7 +10,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.hub.checkpoints import resizing_of
-from rilievo.models.resampling.answer_rule import PLAIN, Resizing
+from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (
     AS_INVERSE,

@@ -1,4 +1,4 @@
-"""Commands of this wing, one file each."""
+"""Commands of this subpackage, one file each."""
 
 import os
 from tempfile import gettempdir

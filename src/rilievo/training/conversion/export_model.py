@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import part_of, replacing
@@ -21,6 +20,7 @@ from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_
 from rilievo.models.onnx_files.foreign import doubt, ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
 from rilievo.options.effects import changed_options
+from rilievo.other_libraries import answered
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt
 from rilievo.training.conversion.export_options import ExportOptions

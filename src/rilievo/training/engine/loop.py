@@ -20,9 +20,9 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
-from rilievo.interruptions import follows, raise_once
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
+from rilievo.signals import follows, raise_once
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress

@@ -33,8 +33,8 @@ from rilievo.io.files.atomic import (
     sync_open_file,
     unwritable,
 )
+from rilievo.io.files.commit import held_alone, lock_path
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
-from rilievo.plugins import load_outside
+from rilievo.registry import load_outside
 from rilievo.training.tensors import Maps, Masks, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.schema import option
 from rilievo.training.networks.blueprint import HIDDEN
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import scale_translation
-from rilievo.plugins import load_outside
+from rilievo.registry import load_outside
 from rilievo.shapes import Size
 from rilievo.training.losses.photometric import Warped
 from rilievo.training.losses.supervised import own_loss

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.schema import option
 from rilievo.shapes import Size
 

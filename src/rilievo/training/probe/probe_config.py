@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.differences import check_ranges

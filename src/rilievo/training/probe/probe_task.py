@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.plugins import is_place
+from rilievo.registry import is_place
 from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE

@@ -13,7 +13,7 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.messages import template
 from rilievo.models.load_options import TrustOptions
-from rilievo.plugins import check_trusted
+from rilievo.registry import check_trusted
 from rilievo.schema import option
 from rilievo.training.networks.blueprint import (
     BackboneChoice,

@@ -7,8 +7,8 @@ from rilievo.errors import InputError, needing
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
-from rilievo.plugins import load_service, trust
 from rilievo.predicting.workers.spreading import Failure
+from rilievo.registry import load_service, trust
 from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
 from rilievo.training.sweep.sweep_results import CELLS, SweepCell
 

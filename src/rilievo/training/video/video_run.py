@@ -21,7 +21,7 @@ from rilievo.io.json_record import to_json
 from rilievo.messages import Note
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
-from rilievo.plugins import trust
+from rilievo.registry import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.differences import with_whole_paths
 from rilievo.training.engine.loop import TrainingLoop, make_fabric

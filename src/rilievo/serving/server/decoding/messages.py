@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from rilievo.serving.server.decoding import syscall_filter
-from rilievo.serving.server.nameless_files import close
+from rilievo.serving.server.memory_files import close
 
 _LENGTH_BYTES = 4
 _MOST_BYTES = 2**20

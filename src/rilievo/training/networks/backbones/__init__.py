@@ -7,7 +7,7 @@ from typing import Any
 
 from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
-from rilievo.plugins import is_place, load_outside
+from rilievo.registry import is_place, load_outside
 from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from rilievo.errors import ModelError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import reason
-from rilievo.plugins import is_place, load_outside
+from rilievo.registry import is_place, load_outside
 from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead

@@ -45,7 +45,7 @@ def instead(thing: str, name: str, names: Sequence[str] = ()) -> str:
     if not name or name.startswith("_") or thing not in _THINGS:
         return ""
     # Imported on demand: most names are there.
-    from rilievo.foreign_words import nearest
+    from rilievo.other_library_words import nearest
 
     return nearest(thing, name, names)
 

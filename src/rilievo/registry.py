@@ -1,8 +1,9 @@
-"""Objects by name that extend rilievo.
+"""Registry of objects by name: those of the subpackages, and those of other packages.
 
-They are named ``package.module:NAME``, ``path/to/file.py:NAME``, or in the entry-point groups
-``rilievo.models``, ``.datasets``, ``.benchmarks``, ``.metrics``, ``.outputs``, ``.commands``,
-``.finders`` and ``.loaders`` of installed packages. rilievo's own names take precedence.
+Core modules import no subpackage; they find its objects by the names in these tables. Other
+packages extend rilievo with objects named ``package.module:NAME``, ``path/to/file.py:NAME``, or in
+the entry-point groups ``rilievo.models``, ``.datasets``, ``.benchmarks``, ``.metrics``,
+``.outputs``, ``.commands``, ``.finders`` and ``.loaders``. rilievo's own names take precedence.
 """
 
 import os
@@ -16,9 +17,73 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import OptionError, UntrustedCodeError, suggest
-from rilievo.foreign_names import ForeignNames
 from rilievo.messages import literal, one_line
-from rilievo.wings import SERVICES
+from rilievo.other_libraries import ForeignNames
+
+COMMANDS: Mapping[str, str] = {
+    "export": "rilievo.training.commands.export:main",
+    "datasets": "rilievo.data.commands.datasets:main",
+    "check": "rilievo.data.commands.check:main",
+    "train": "rilievo.training.commands.train:main",
+    "probe": "rilievo.training.commands.probe:main",
+    "evaluate": "rilievo.evaluation.commands.evaluate:main",
+    "benchmarks": "rilievo.evaluation.commands.benchmarks:main",
+    "compare": "rilievo.evaluation.commands.compare:main",
+    "trajectory": "rilievo.data.commands.trajectory:main",
+    "fuse": "rilievo.data.commands.fuse:main",
+    "app": "rilievo.serving.commands.app:main",
+    "page": "rilievo.serving.commands.page:main",
+    "serve": "rilievo.serving.commands.serve:main",
+    "mcp": "rilievo.serving.commands.mcp:main",
+    "view": "rilievo.evaluation.commands.view:main",
+    "report": "rilievo.evaluation.commands.report:main",
+}
+"""Functions from arguments to an exit code."""
+
+FINDERS: Mapping[str, str] = {
+    "trained": "rilievo.training.adapters.trained_cards:find_trained",
+}
+"""Functions from a request to a model, or None."""
+
+LOADERS: Mapping[str, str] = {
+    "transformers": "rilievo.training.adapters.transformers_models:load",
+    "diffusers": "rilievo.training.adapters.saved_pipelines:load",
+    "probe-run": "rilievo.training.adapters.run_loaders:load_probe",
+    "video-run": "rilievo.training.adapters.run_loaders:load_video",
+    "tuned-run": "rilievo.training.adapters.run_loaders:load_tuned",
+    "monodepth2": "rilievo.training.adapters.monodepth2:load",
+}
+"""Functions that load a model by its card."""
+
+FUNCTIONS: Mapping[str, str] = {
+    "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
+    "DATASETS": "rilievo.data.datasets:DATASETS",
+    "EvaluateOptions": "rilievo.evaluation.evaluate_options:EvaluateOptions",
+    "ExportOptions": "rilievo.training.conversion.export_options:ExportOptions",
+    "FuseOptions": "rilievo.data.fuse.fuse_options:FuseOptions",
+    "SweepOptions": "rilievo.training.sweep.sweep_config:SweepOptions",
+    "evaluate": "rilievo.evaluation.evaluating:evaluate",
+    "export_model": "rilievo.training.conversion.export_model:export_model",
+    "fine_tune": "rilievo.training.tuning.tuning_run:fine_tune",
+    "fuse_clip": "rilievo.data.fuse.fuse_clip:fuse_clip",
+    "open_dataset": "rilievo.data.datasets:open_dataset",
+    "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",
+    "train_probe": "rilievo.training.probe.probe_run:train_probe",
+}
+"""Public names of ``rilievo``."""
+
+SERVICES: Mapping[str, str] = {
+    "addresses": "rilievo.cluster.staging:Addresses",
+    "ray-pool": "rilievo.cluster.ray_tasks:Pool",
+    "work-on-ray": "rilievo.cluster.ray_tasks:work_on_ray",
+    "predicts-motion": "rilievo.training.adapters.run_models:predicts_motion",
+    "load-motion": "rilievo.training.adapters.network_motion:load_motion",
+    "live-page": "rilievo.serving.live_page:LivePage",
+    "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
+    "probe-comparison": "rilievo.evaluation.probe_comparison:compare_probes",
+}
+"""Services across subpackages."""
+
 
 T = TypeVar("T")
 
@@ -140,12 +205,12 @@ def resolve_name(place: str) -> Any:
 
 
 def load_service(name: str) -> Any:
-    """Load a service of a wing."""
+    """Load a service of a subpackage."""
     return resolve_name(SERVICES[name])
 
 
 def load_named(own: Mapping[str, str], name: str, *, what: str) -> Any | None:
-    """Load an object of a wing, else of an installed package."""
+    """Load an object of a subpackage, else of an installed package."""
     return resolve_name(own[name]) if name in own else load_offered(name, what)
 
 

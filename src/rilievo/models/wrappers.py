@@ -29,7 +29,7 @@ SIDE = 512
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
     """Refine a model by tiles, mirror image, camera and borders."""
     if refine.tile is not None:
-        from rilievo.models.refinement import Tiled
+        from rilievo.models.tiling import Tiled
 
         model = Tiled(model, refine.tile)
     if refine.flip or refine.mirrors:
@@ -42,7 +42,7 @@ def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> 
 
 def mirrored(model: Model, mirroring: Mirroring) -> Model:
     """Refine a model by the mirror image alone, if asked."""
-    from rilievo.models.refinement import FlipAveraged, MirrorConfidence
+    from rilievo.models.tiling import FlipAveraged, MirrorConfidence
 
     model = FlipAveraged(model) if mirroring.flip else model
     return MirrorConfidence(model) if mirroring.mirrors else model

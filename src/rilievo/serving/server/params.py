@@ -20,7 +20,7 @@ from rilievo.measure.measured_record import asked_quantity, read_points
 from rilievo.measure.regions import Region, region_of
 from rilievo.messages import literal
 from rilievo.models.base import Model
-from rilievo.models.refined import refined
+from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine

@@ -32,7 +32,7 @@ from rilievo.messages import Note
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
-from rilievo.serving.server.nameless_files import arrays_of, close
+from rilievo.serving.server.memory_files import arrays_of, close
 from rilievo.types import Camera, CameraSource, OwnDepth, Photo
 
 _BYTES_PER_PIXEL = 48
@@ -45,7 +45,7 @@ _FRAME_CPU_SECONDS = 20
 _FRAME_SECONDS = 60.0
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
-    "from rilievo.serving.server.decoding.decode_child import main; main({file})"
+    "from rilievo.serving.server.decoding.decoder_process import main; main({file})"
 )
 _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 """Environment of decoding; other variables may be secrets."""

@@ -34,7 +34,7 @@ from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.messages import in_braces, template
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
-from rilievo.serving.server.nameless_files import close, content_of, file_of
+from rilievo.serving.server.memory_files import close, content_of, file_of
 from rilievo.types import Camera, OwnDepth, Photo
 
 _MOST_OPEN = 64

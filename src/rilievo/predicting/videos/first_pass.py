@@ -23,15 +23,15 @@ from rilievo.io.outputs.sidecar import Sidecar, describe
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.margins import Margins, bars_jump, find_black_bars, may_have_bars
 from rilievo.models.base import Inference, Model
-from rilievo.models.refined import Trimmed, seen_by, with_margins, within
 from rilievo.models.resampling.preparation import shrink
+from rilievo.models.wrappers import Trimmed, seen_by, with_margins, within
 from rilievo.predicting.photographs.fitting import is_known
 from rilievo.predicting.summary import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
-from rilievo.predicting.videos.temporal import ScaleTrack, look_of, sample_of
+from rilievo.predicting.videos.scale_smoothing import ScaleTrack, look_of, sample_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, parts_of

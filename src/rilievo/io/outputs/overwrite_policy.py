@@ -17,8 +17,8 @@ from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, first_fault, is_marked, is_torn
 from rilievo.io.files.atomic import remove, replacing
+from rilievo.io.files.commit import Placement
 from rilievo.io.files.limits import read_text
-from rilievo.io.files.placement import Placement
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.messages import literal
