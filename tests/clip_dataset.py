@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.data.datasets.photo_files import Dataset, DatasetCard, Request, checked_ids
-from rilievo.types import Camera, Truth
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.photo import Truth
 
 SIZE = (36, 48)
 K = np.array([[40.0, 0, 23.5], [0, 40.0, 17.5], [0, 0, 1]])

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 
 class FixedDepth(Model):

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo
+from rilievo.prediction_record import MadeBy
 from toy_dataset import K, write_toy
 
 NAMES = ("a", "room/b", "c")

@@ -18,13 +18,13 @@ import rilievo
 from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
 from rilievo.errors import CalibrationError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure import RegionMeasurement
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
-from rilievo.types import Camera
 
 FILE = Path(__file__).with_suffix(".toml")
 DRIVE, CAMERA = "2011_09_26_drive_9002_sync", "image_02"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 
 class Near(Model):

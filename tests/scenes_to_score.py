@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.scoring.score import Scored, score
-from rilievo.types import DepthKind, DepthMap, Truth
+from rilievo.photo import Truth
 from stored_answers import stored
 
 

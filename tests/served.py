@@ -15,13 +15,13 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
+from rilievo.photo import Photo
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.routes import Extension, application
 from rilievo.serving.server.server_models import OfferedModels
 from rilievo.serving.server.server_options import ServeOptions, ServerLimits
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.temporary_folders import Disk, Folders
-from rilievo.types import Photo
 
 PATIENCE = 60.0
 FAULTY = 255

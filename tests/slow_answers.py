@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 from rilievo.data.datasets import open_dataset
+from rilievo.depth_map import DepthKind
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.plan import PER_PROCESS
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
-from rilievo.types import DepthKind, MadeBy, Prediction
+from rilievo.prediction_record import MadeBy, PredictionRecord
 from stored_answers import stored
 
 
@@ -22,7 +23,7 @@ class SlowAnswers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self, id: str) -> Prediction:
+    def read(self, id: str) -> PredictionRecord:
         (self.folder / str(os.getpid())).touch()
         time.sleep(600)
         return stored()

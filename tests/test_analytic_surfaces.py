@@ -14,13 +14,16 @@ from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo, Setting
+from rilievo.prediction_record import Setting
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 150.0)

@@ -37,6 +37,7 @@ from replicate_calls import photo as replicate_photo
 from replicate_calls import running_service
 from replicate_server import Service
 from rilievo.data.datasets import open_dataset
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import value
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
@@ -47,6 +48,7 @@ from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
+from rilievo.photo import Truth
 from rilievo.training.commands.train_probe import read
 from rilievo.training.losses.normals_losses import angular_loss, angular_von_mises_fisher_loss
 from rilievo.training.losses.video_options import VideoLosses
@@ -65,7 +67,6 @@ from rilievo.training.probe.probe_config import Losses, RunOptions
 from rilievo.training.probe.probe_presets import overridden
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor
-from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import scored
 from tiny_checkpoints import Checkpoints, checkpoint, copied
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes

@@ -29,12 +29,12 @@ from rilievo.messages import (
     worded,
 )
 from rilievo.models.wrappers import margins_note, tile_note
+from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.run import without_output
 from rilievo.serving.assistant.tools.tool import argument
 from rilievo.serving.listener.request_refusals import refusal_of
-from rilievo.types import Photo
 
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 OPTIONS: Mapping[str, Mapping[str, Any]] = {

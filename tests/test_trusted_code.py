@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import rilievo
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import known_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
@@ -34,7 +35,6 @@ from rilievo.training.networks.probed import make_chosen_backbone, make_chosen_p
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.sweep.sweep_config import read_sweep
 from rilievo.training.tuning.starts import open_start
-from rilievo.types import DepthKind
 
 NETS = '''
 from pathlib import Path

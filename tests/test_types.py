@@ -5,9 +5,12 @@ import re
 import numpy as np
 import pytest
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.photo import Photo, Sample
 from rilievo.prediction import Prediction
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Sample
+from rilievo.prediction_record import MadeBy
 
 SIZE = (3, 4)
 DEPTH_KINDS = (DepthKind.METRIC, DepthKind.UP_TO_SCALE)

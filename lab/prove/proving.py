@@ -24,7 +24,9 @@ from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error
 from rilievo.evaluation.scoring.regions import depth_mask, truth_for
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
-from rilievo.types import Camera, CameraSource, MadeBy, Truth
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.photo import Truth
+from rilievo.prediction_record import MadeBy
 from rilievo.version import VERSION
 
 _LOADED = "dsine"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.calibration.sizes import KnownRectangle
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.types import Camera
 
 SHAPE = (960, 1280)
 LEAST_SLANT, MOST_SLANT = 20.0, 65.0

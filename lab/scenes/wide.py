@@ -31,11 +31,12 @@ from lab.scenes.textures import TextureBank
 from lab.scenes.tracer import trace
 from lab.scenes.venue import Kind
 from rilievo.errors import OptionError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere.views import SphereView as Face
 from rilievo.geometry.sphere.views import cube, sampled
 from rilievo.geometry.transforms import rigid
-from rilievo.types import Camera, Sample
+from rilievo.photo import Sample
 
 CLEARANCE = 0.25
 """Least distance to a surface [m]; nearer ones would fill half of the frame."""

@@ -30,12 +30,14 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_spread
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.calibration.record import facts as facts_of
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import RilievoError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
+from rilievo.photo import Sample
 from rilievo.prediction import Prediction
-from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6

@@ -22,6 +22,8 @@ from PIL import Image
 import rilievo
 from lab.scenes.wide import render_wide
 from rilievo.alignment.fit import least_absolute_line
+from rilievo.depth_map import DepthKind
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Pinhole
@@ -31,7 +33,7 @@ from rilievo.geometry.sphere.views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.wide_views import agreeing, layers_of, map_of
-from rilievo.types import Camera, DepthKind, Photo, Sample
+from rilievo.photo import Photo, Sample
 
 SIZE = (512, 1024)
 ROWS = 256

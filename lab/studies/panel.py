@@ -20,12 +20,13 @@ from rilievo.data.datasets.files import read_counts
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
 from rilievo.evaluation.scoring.resizing import confidence_at
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.expectation import doubt_of
 from rilievo.models.base import Model
-from rilievo.types import Camera, Sample
+from rilievo.photo import Sample
 
 DECIDING = ("nyu", "panel-7scenes", "panel-tum-rpy", "panel-tartanair-hospital")
 SHOWN = ("nyu-kept", "nyu-seen", "realsense", "kitti-raw", "icl", "replica-47", "sunrgbd")

@@ -18,7 +18,8 @@ from real_frames import scored_samples
 from real_sets import REAL_SETS
 
 from rilievo.frozen import frozen
-from rilievo.types import Camera, Sample
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.photo import Sample
 
 JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
           "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip

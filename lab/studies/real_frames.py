@@ -10,8 +10,9 @@ from real_sets import RealSet
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.photo_files import Dataset
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import crop_K
-from rilievo.types import Camera, Sample
+from rilievo.photo import Sample
 
 _NYU_FRAME = (slice(45, 471), slice(41, 601))
 """Rows and columns of NYU's photographs inside their white frame."""

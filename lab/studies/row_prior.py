@@ -9,9 +9,10 @@ from jaxtyping import Float32
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.photo_files import Dataset
+from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 _BANDS = 48
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
 from rilievo.calibration.readings import Pixel, ray
-from rilievo.types import Camera
+from rilievo.geometry.cameras.camera import Camera
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "lengths.jpg"
 FRAME, COUNTS = "1305031242.129682", 5000

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
 from rilievo.calibration.readings import Pixel, ray, value_at
-from rilievo.types import Camera, DepthMap
+from rilievo.depth_map import DepthMap
+from rilievo.geometry.cameras.camera import Camera
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "measure.jpg"
 KNOWN = ((205, 245), (205, 398))

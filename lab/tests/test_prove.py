@@ -25,7 +25,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Interpolation
 from rilievo.evaluation.scoring import regions
 from rilievo.evaluation.scoring.score import Scored
-from rilievo.types import Prediction, Truth
+from rilievo.photo import Truth
+from rilievo.prediction_record import PredictionRecord
 
 PYTHON = Path(sys.executable)
 NAIVE = "mean = lambda x: np.cumsum(np.asarray(x, np.float32))[-1] / np.float32(x.size)"
@@ -752,7 +753,7 @@ def test_a_plant_in_our_own_scores_is_found(
     else:
         scored = proving.score
 
-        def planted(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Scored:
+        def planted(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Scored:
             found = scored(benchmark, prediction, truth)
             cut = regions.truth_for(benchmark, truth)
             mask = regions.depth_mask(benchmark, cut)

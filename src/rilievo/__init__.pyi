@@ -8,6 +8,8 @@ from rilievo.data.datasets import DATASETS as DATASETS
 from rilievo.data.datasets import open_dataset as open_dataset
 from rilievo.data.fuse.fuse_clip import fuse_clip as fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions as FuseOptions
+from rilievo.depth_map import DepthKind as DepthKind
+from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.errors import CalibrationError as CalibrationError
 from rilievo.errors import InputError as InputError
 from rilievo.errors import MissingExtraError as MissingExtraError
@@ -21,12 +23,15 @@ from rilievo.errors import RilievoError as RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS as BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions as EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate as evaluate
+from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.io.photographs.photo import read_photo as read_photo
 from rilievo.io.verification import verify as verify
 from rilievo.models import MODELS as MODELS
 from rilievo.models import load_model as load_model
 from rilievo.models import unload_model as unload_model
 from rilievo.models.outside import model as model
+from rilievo.photo import Photo as Photo
+from rilievo.photo import Sample as Sample
 from rilievo.predicting.options import PredictOptions as PredictOptions
 from rilievo.predicting.photographs.images import predict as predict
 from rilievo.predicting.pipeline import pipeline as pipeline
@@ -41,10 +46,5 @@ from rilievo.training.probe.probe_run import train_probe as train_probe
 from rilievo.training.sweep.sweep_config import SweepOptions as SweepOptions
 from rilievo.training.sweep.sweep_run import sweep_probes as sweep_probes
 from rilievo.training.tuning.tuning_run import fine_tune as fine_tune
-from rilievo.types import Camera as Camera
-from rilievo.types import DepthKind as DepthKind
-from rilievo.types import DepthMap as DepthMap
-from rilievo.types import Photo as Photo
-from rilievo.types import Sample as Sample
 
 __version__: str

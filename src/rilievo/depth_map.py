@@ -1,4 +1,4 @@
-"""Depth maps; ``rilievo.types`` has the conventions."""
+"""Depth maps; ``rilievo.photo`` has the conventions."""
 
 import math
 from dataclasses import field

@@ -8,7 +8,7 @@ import pytest
 import rilievo
 from rilievo.alignment.measured import LEAST_SHARE, filled, membrane, nearest_known
 from rilievo.calibration.sparse import of_array
-from rilievo.types import DepthKind, DepthMap
+from rilievo.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)
 

@@ -7,7 +7,7 @@ from rilievo.calibration import record
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.record import MOST_PLACES, find_field
 from rilievo.calibration.sizes import KnownPoint
-from rilievo.types import DepthKind, DepthMap
+from rilievo.depth_map import DepthKind, DepthMap
 
 SIZE = (90, 120)
 

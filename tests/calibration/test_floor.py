@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 import rilievo
 from analytic import View, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration.floor import calibrate_height
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 130.0)

@@ -17,10 +17,11 @@ from rilievo.calibration.printed_markers import Marker, find_markers, squares_of
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import with_markers
-from rilievo.types import Camera, CameraSource, Photo
 
 cv2 = pytest.importorskip("cv2")
 SIZE = (600, 800)

@@ -17,7 +17,7 @@ from rilievo.calibration.sparse import (
     spread_out,
 )
 from rilievo.cli import main
-from rilievo.types import DepthMap
+from rilievo.depth_map import DepthMap
 
 SHAPE = (48, 64)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
@@ -11,7 +12,7 @@ from rilievo.evaluation.scoring.regions import counted_window, cut_truth, shown_
 from rilievo.evaluation.scoring.resizing import is_rounded
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import DepthCrop
-from rilievo.types import DepthKind, DepthMap, Truth
+from rilievo.photo import Truth
 from scenes_to_score import scene
 from stored_answers import stored
 

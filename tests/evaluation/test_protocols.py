@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.types import DepthKind, DepthMap, Truth
+from rilievo.photo import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 
 

@@ -12,7 +12,8 @@ from rilievo.evaluation.scoring.regions import (
     normals_mask,
     shown_window,
 )
-from rilievo.types import Camera, Truth
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.photo import Truth
 
 ONES = Benchmark(name="b", title="", dataset=None, metrics=("abs_rel",), reproduces="", hides="")
 

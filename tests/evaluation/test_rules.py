@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Crop, benchmark_sha256
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
+from rilievo.photo import Truth
 from rilievo.registry import is_place, trust
-from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene
 from stored_answers import stored
 from tiny_evaluation import TINY, run_tiny, write_predictions

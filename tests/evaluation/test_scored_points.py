@@ -10,6 +10,7 @@ from point_fits_by_hand import best_scale, every_anchor
 from rilievo.alignment.fit import PointFit, nearest_valid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -17,9 +18,10 @@ from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.predictions.cache import read_cache
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Truth
+from rilievo.photo import Truth
 from stored_answers import stored
 
 SIZE = (12, 16)

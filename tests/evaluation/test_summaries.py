@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.results.summaries import Tallied, on_scenes
 from rilievo.evaluation.scoring.score import Scored, score
-from rilievo.types import DepthKind, DepthMap, Truth
+from rilievo.photo import Truth
 from stored_answers import stored
 
 PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
-from rilievo.types import CameraSource
 
 SIZE = 48, 96
 

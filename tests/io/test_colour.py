@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.colour_pictures import (
     COLOUR_MAPS,
@@ -18,7 +19,6 @@ from rilievo.io.colour_pictures import (
     normals_picture,
     range_of,
 )
-from rilievo.types import DepthKind, DepthMap
 
 NEAR_TO_FAR = np.linspace(1.0, 5.0, 40, dtype=np.float32).reshape(4, 10)
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.outputs.dropping import (
     background,
@@ -20,8 +21,8 @@ from rilievo.io.outputs.dropping import (
     surface_sky,
 )
 from rilievo.io.outputs.save_options import parse_drop
+from rilievo.photo import Photo
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.types import DepthKind, DepthMap, Photo
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 

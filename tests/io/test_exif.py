@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from photographs import encode, exif
 from PIL import Image, TiffImagePlugin
 
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.photographs.file_camera import (
     ASSUMED_FOV,
@@ -17,7 +18,6 @@ from rilievo.io.photographs.file_camera import (
     camera_from_exif,
 )
 from rilievo.io.photographs.photo import read_photo
-from rilievo.types import Camera, CameraSource
 
 Rational = TiffImagePlugin.IFDRational
 SENSOR = {"t0x920A": 5.0, "t0xA20E": 100.0, "t0xA20F": 100.0, "t0xA210": 3}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from predictions import prediction
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OutputError
 from rilievo.io.files import commit
 from rilievo.io.files.commit import held_alone, lock_path, locked, place, place_one, sweep_lock
@@ -20,7 +21,6 @@ from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving
 from rilievo.prediction.saving import save, write_parts
-from rilievo.types import DepthKind
 
 PATIENCE = 60.0
 

@@ -8,8 +8,8 @@ import pytest
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sizes import KnownLength, KnownPoint
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.types import DepthKind, DepthMap
 
 
 @pytest.mark.parametrize("name", [5000 * "n", 5000 * "ä", "n/" + 300 * "o", 2000 * "n/" + "a.png"])

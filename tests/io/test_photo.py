@@ -10,9 +10,9 @@ import pytest
 from photographs import FILES, P3_PRIMARIES, SIZE, encode, exif, heic, p3_profile, rgb, srgb_profile
 from PIL import Image, ImageOps
 
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.photographs.photo import read_photo
-from rilievo.types import CameraSource
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from predictions import prediction
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour_pictures import COLOUR_MAPS, colour_table, invalid_colour, sky_colour
 from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.saving import save
-from rilievo.types import DepthKind, DepthMap, Prediction
+from rilievo.prediction_record import PredictionRecord
 
 SOURCE = Path(__file__).parents[2] / "web" / "source" / "skyline.js"
 SCRIPT = """
@@ -32,7 +33,7 @@ fs.writeFileSync("out", shown.depth);
 SHAPE = (240, 320)
 
 
-def horizon(kind: DepthKind = DepthKind.METRIC, shape: tuple[int, int] = SHAPE) -> Prediction:
+def horizon(kind: DepthKind = DepthKind.METRIC, shape: tuple[int, int] = SHAPE) -> PredictionRecord:
     """A wall at a depth of 4 whose upper 3 pixels melt into a sky at 60."""
     rows = np.broadcast_to(np.arange(shape[0])[:, None], shape)
     depth = np.select([rows < 100, rows < 103], [60, 30], 4).astype(np.float32)

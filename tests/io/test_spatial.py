@@ -13,9 +13,9 @@ from PIL import Image
 
 from photographs_with_depth import apple_xmp, coded_heic
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.photographs.own_depth import other_view
 from rilievo.io.photographs.photo import read_photo
-from rilievo.types import CameraSource
 from spatial_photographs import (
     BASELINE,
     SIZE,

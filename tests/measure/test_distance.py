@@ -15,11 +15,13 @@ from rilievo.calibration.points import calibrate
 from rilievo.calibration.record import facts
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.measure import Measurement, distance, height, length
 from rilievo.prediction import Prediction
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy
+from rilievo.prediction_record import MadeBy
 from sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")

@@ -14,12 +14,14 @@ from rilievo.calibration.ranges import (
 )
 from rilievo.calibration.record import facts
 from rilievo.calibration.sizes import KnownLength
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.terms import terms_of
 from rilievo.prediction import Prediction
-from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy
+from rilievo.prediction_record import Anchoring, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")

@@ -13,6 +13,7 @@ import skimage.data
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
@@ -26,8 +27,8 @@ from rilievo.models.default.embedded_cards import (
 from rilievo.models.finding import find_loader
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import shrink
+from rilievo.photo import Photo
 from rilievo.registry import LOADERS
-from rilievo.types import DepthKind, Photo
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
 MOST_BYTES = {BASE: 14.5e6, SMALL: 4e6}

@@ -9,8 +9,9 @@ from catalogue_mirror import CatalogueMirror, catalogue
 from moge_lookalike import FOCAL, true_depth, write_moge
 from published_graphs import write_inverse_depth
 from rilievo.errors import ModelError, OptionError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import load_model
-from rilievo.types import Camera, Photo
+from rilievo.photo import Photo
 
 __all__ = ["catalogue"]
 

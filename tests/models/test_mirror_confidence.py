@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 
 import rilievo
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.tiling import (
@@ -15,7 +16,7 @@ from rilievo.models.tiling import (
     confidence_of,
     mirror_difference,
 )
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 
 class Wavering(WrappedModel):

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from moge_lookalike import FOCAL, true_depth, write_moge
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
 from rilievo.models.base import Model
 from rilievo.models.catalogue.feeding import reduced
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
-from rilievo.types import Camera, CameraSource, DepthKind, Photo
+from rilievo.photo import Photo
 
 CARD = MODELS["moge-2/small"]
 

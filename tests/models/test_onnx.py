@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size, shrink
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 MakeNetwork = Callable[..., Path]
 

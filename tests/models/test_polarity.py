@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.onnx_files.foreign import SCENES, doubt, turned_round
 from rilievo.models.outside import OutsideModel
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 
 class Learned:

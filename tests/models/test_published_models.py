@@ -24,7 +24,9 @@ from published_graphs import (
     write_metric3d,
 )
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
@@ -36,7 +38,7 @@ from rilievo.models.finding import find
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.types import Camera, CameraSource, DepthKind, Photo
+from rilievo.photo import Photo
 
 __all__ = ["catalogue"]
 

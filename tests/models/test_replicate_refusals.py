@@ -16,7 +16,7 @@ from replicate_server import (
 )
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
-from rilievo.types import Setting
+from rilievo.prediction_record import Setting
 
 
 def test_a_failed_prediction_is_told_in_the_services_words(service: Service) -> None:

@@ -9,16 +9,17 @@ import pytest
 import rilievo
 from clips import Clip, write_clip
 from relief import Relief
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed, border_note, refined
 from rilievo.options.photo_options import UNREFINED
+from rilievo.photo import Photo
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction import Prediction
 from rilievo.schema import Switch
-from rilievo.types import Camera, CameraSource, Photo
 
 TOP, LEFT = 40, 24
 INSIDE = np.s_[TOP:-TOP, LEFT:-LEFT]

@@ -11,7 +11,9 @@ import pytest
 
 import rilievo
 from fixed_depth import FixedDepth
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
@@ -21,7 +23,7 @@ from rilievo.measure import length
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.tiling import FlipAveraged, Tiled
-from rilievo.types import Camera, DepthKind, Photo
+from rilievo.photo import Photo
 
 ROOM = np.array([2.0, 1.3, 3.0])
 AT = np.array([0.4, 0.2, -0.7])

@@ -23,6 +23,7 @@ from relief import Relief
 from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
+from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError
 from rilievo.io.colour_pictures import sky_colour
 from rilievo.io.json_record import from_json
@@ -36,7 +37,7 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink, sink_rows
 from rilievo.prediction import Prediction
-from rilievo.types import Calibration, DepthKind
+from rilievo.prediction_record import Calibration
 
 SIZE = (96, 128)
 

@@ -12,10 +12,12 @@ from PIL import Image
 
 import rilievo
 from affine_answers import AffineAnswer, affine_graph
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.files.limits import read_text
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
 from rilievo.options.photo_options import UNREFINED
+from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs import fitting
 from rilievo.predicting.photographs.fitting import reference_depth
@@ -23,7 +25,6 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
 from rilievo.predicting.videos.frame_answers import Correction
-from rilievo.types import DepthKind, DepthMap, Photo
 
 SIZE = (96, 128)
 

@@ -3,17 +3,20 @@
 import numpy as np
 import pytest
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour_pictures import Drawn
 from rilievo.predicting.videos.first_pass import measure
-from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
+from rilievo.prediction_record import MadeBy, PredictionRecord
 
 MADE = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
 
 
-def maps(kind: DepthKind, *values: np.ndarray, valid: np.ndarray | None = None) -> list[Prediction]:
+def maps(
+    kind: DepthKind, *values: np.ndarray, valid: np.ndarray | None = None
+) -> list[PredictionRecord]:
     everywhere = np.ones(values[0].shape, bool)
     return [
-        Prediction(
+        PredictionRecord(
             depth_or_none=DepthMap(
                 values=each.astype(np.float32),
                 kind=kind,

@@ -21,8 +21,8 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.photographs.file_camera import ExifFacts, camera_from_exif
 from rilievo.options.camera_forms import GivenCamera, matrix_of, parse_numbers, read_camera, text_of
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import scale_notes, unit_notes, with_camera
-from rilievo.types import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))
 LARGE = Photo(pixels=np.full((400, 600, 3), 99, np.uint8), name="x")

@@ -19,7 +19,9 @@ from PIL import Image
 import rilievo
 from interruptible import start_process
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
 from rilievo.messages import Note
@@ -29,7 +31,6 @@ from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.run import predict_files, without_effect
 from rilievo.predicting.summary import RunSummary
 from rilievo.prediction.readback import read_prediction
-from rilievo.types import Camera, CameraSource, DepthKind
 from rilievo.version import PROCESSING
 
 MakeNetwork = Callable[..., Path]

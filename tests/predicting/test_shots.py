@@ -12,6 +12,8 @@ from PIL import Image
 
 from clips import Clip, write_clip
 from relief import Relief
+from rilievo.depth_map import DepthKind
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.json_record import from_json
 from rilievo.io.videos.frame_folder import FrameFolder
@@ -20,6 +22,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.margins import Margins
 from rilievo.models.base import Inference
 from rilievo.models.wrappers import Trimmed
+from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.videos import clip_outputs
@@ -27,7 +30,6 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.first_pass import ShotBorders
-from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 MakeNetwork = Callable[..., Path]
 SIZE = (120, 160)

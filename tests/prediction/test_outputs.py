@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from predictions import prediction
+from rilievo.depth_map import DepthKind
 from rilievo.errors import (
     InputError,
     MissingExtraError,
@@ -22,7 +23,7 @@ from rilievo.prediction import saving as outputs
 from rilievo.prediction.output import load
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
-from rilievo.types import Calibration, DepthKind
+from rilievo.prediction_record import Calibration
 
 OVERWRITE = SaveOptions(overwrite=True)
 

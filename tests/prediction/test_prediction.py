@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo import types
 from rilievo.margins import Margins
 from rilievo.models.wrappers import Trimmed
 from rilievo.prediction.saving import save
+from rilievo.prediction_record import PredictionRecord
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
@@ -21,9 +21,9 @@ def prediction() -> rilievo.Prediction:
     return rilievo.predict(PHOTO, model="rilievo/small")
 
 
-def bare(prediction: rilievo.Prediction) -> types.Prediction:
+def bare(prediction: rilievo.Prediction) -> PredictionRecord:
     """The record that the core computes with."""
-    return types.Prediction(
+    return PredictionRecord(
         depth_or_none=prediction.depth_or_none,
         normals=prediction.normals,
         confidence=prediction.confidence,
@@ -34,7 +34,7 @@ def bare(prediction: rilievo.Prediction) -> types.Prediction:
 
 
 def test_a_prediction_is_the_record_with_methods(prediction: rilievo.Prediction) -> None:
-    assert isinstance(prediction, types.Prediction)
+    assert isinstance(prediction, PredictionRecord)
     record = bare(prediction)
     assert not isinstance(record, rilievo.Prediction)
     assert not hasattr(record, "mesh")

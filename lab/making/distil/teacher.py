@@ -14,7 +14,9 @@ from PIL import Image
 
 from lab.making.distil.frames.shards import KINDS
 from lab.making.distil.teachers import write_teacher
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OutputError
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
@@ -23,10 +25,10 @@ from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.tiling import FlipAveraged
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.shapes import Bool, Float16, Float64, Int8, UInt8
 from rilievo.training.engine.progress import Progress
-from rilievo.types import CameraSource, DepthKind, Photo
 
 _FRAMES_A_SHARD = 64
 

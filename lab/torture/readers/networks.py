@@ -13,12 +13,13 @@ from PIL import Image
 
 from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, counts, save
+from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
 from rilievo.models.hub.diffusion_cards import read_index, wanted
 from rilievo.models.hub.hub_files import lock_path, read_locked
 from rilievo.models.replicate_model import addresses, grey_picture
+from rilievo.photo import Photo
 from rilievo.training.adapters.checkpoint_config import check_config, read_config, read_processor
-from rilievo.types import DepthKind, Photo
 
 _METADATA = {
     "rilievo.format": "1",

@@ -6,16 +6,19 @@ import numpy as np
 
 from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.overwrite_policy import check_claim
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction, written_pictures
 from rilievo.prediction.saving import save
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo
+from rilievo.prediction_record import MadeBy
 
 _MADE_BY = MadeBy(
     model="test/model",

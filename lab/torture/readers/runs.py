@@ -8,7 +8,7 @@ from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import colours
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.types import Photo
+from rilievo.photo import Photo
 
 if TYPE_CHECKING:
     from rilievo.training.engine.checkpoint import Stateful
@@ -69,12 +69,12 @@ def _read_run(folder: Path) -> object:
 
 
 def _tuned(folder: Path) -> None:
+    from rilievo.depth_map import DepthKind
     from rilievo.training.adapters.run_models import WEIGHTS
     from rilievo.training.adapters.trained import make_tuned
     from rilievo.training.engine.checkpoint import save_weights
     from rilievo.training.networks.blueprint import Family, TunedBlueprint
     from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
-    from rilievo.types import DepthKind
 
     config = TuningConfig(
         data=_config().data,

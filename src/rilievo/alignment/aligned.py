@@ -21,10 +21,10 @@ from rilievo.alignment.fit import (
     nearest_valid,
     to_depth,
 )
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Mask, Values
-from rilievo.types import DepthKind, DepthMap
 
 _WHY: Mapping[DepthKind, str] = {
     DepthKind.METRIC: "it is depth in metres",

@@ -12,10 +12,11 @@ from enum import StrEnum
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputTypeError
 from rilievo.frozen import frozen
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Bool, Field, Float64, Int, Mask, Values, Vector
-from rilievo.types import DepthKind, DepthMap, Prediction
 
 # Large maps are converted in bands of this many pixels, so that the float64 copy stays small.
 BAND_PIXELS = 1 << 18
@@ -76,7 +77,7 @@ def to_depth(depth: DepthMap, fit: Fit) -> Field:
 
 def check_depth_map(depth: object) -> None:
     """Refuse anything but a ``DepthMap``."""
-    if isinstance(depth, Prediction):
+    if isinstance(depth, PredictionRecord):
         raise InputTypeError("a Prediction is given, expected its DepthMap: take prediction.depth")
     if not isinstance(depth, DepthMap):
         raise InputTypeError(f"a {type(depth).__name__} is given, expected a DepthMap")

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Int, Mask
-from rilievo.types import DepthKind, DepthMap
 
 Indices = Int[np.ndarray, "h w"]
 MEASURED = "measured pixels"

@@ -6,11 +6,12 @@ import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
+from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.shapes import Bool, Float, Float64, Points, Vector
-from rilievo.types import Camera, CameraSource, DepthMap
 
 # The floor is searched on a grid of about this many pixels, which is enough for a plane.
 GRID_PIXELS = 40_000

@@ -23,9 +23,10 @@ from rilievo.calibration.record import (
     find_field,
 )
 from rilievo.calibration.sizes import Known, KnownPoint
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, UndeterminedError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import Int, Values
-from rilievo.types import Camera, DepthKind, DepthMap
 
 # A fact whose fitted value differs by more than this factor, either way, gives a warning.
 SUSPICIOUS = 1.3

@@ -7,10 +7,11 @@ import numpy as np
 
 from rilievo.calibration.rectangle_fit import rectangle_depth
 from rilievo.calibration.sizes import Along, Known, KnownPoint, KnownRectangle
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.shapes import Bool, Values, Vector
-from rilievo.types import Camera, DepthKind, DepthMap
 
 # Depth at a point is the median over this many pixels to each side: robust against outliers, and
 # on a plane still the depth of the pixel itself.

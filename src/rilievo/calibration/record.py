@@ -8,10 +8,11 @@ from PIL import Image
 from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
+from rilievo.prediction_record import Calibration
 from rilievo.shapes import Float32, Float64, Positions, Values, Vector
-from rilievo.types import Calibration, DepthKind, DepthMap
 
 LEAST_PLACES = 5
 """Least places for a field; fewer show chance."""

@@ -14,12 +14,12 @@ import numpy as np
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float64, Matrix, Points, Values, Vector
-from rilievo.types import Camera, CameraSource
 
 FREE = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 """Sources of focal lengths that rectangles replace."""

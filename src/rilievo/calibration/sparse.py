@@ -10,8 +10,10 @@ from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
 from rilievo.calibration.size_files import LISTS
 from rilievo.calibration.sizes import KnownPoint
+from rilievo.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import (
     DepthStatement,
     NumberReading,
@@ -20,7 +22,6 @@ from rilievo.io.depth_numbers import (
 )
 from rilievo.io.files.limits import printable, read_text
 from rilievo.shapes import Field, Float64, Points, Shaped, Values
-from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
 
 MOST_POINTS = 200
 """Most points; more are reduced to medians of a grid."""

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rilievo.cli.streams import table
+from rilievo.depth_map import DepthKind
 from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table as catalogue
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded_cards import BASE, SMALL
 from rilievo.models.model_options import QUALITIES
-from rilievo.types import DepthKind
 
 _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",

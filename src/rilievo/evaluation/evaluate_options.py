@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.alignment import AlignMethod
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PEERS, PeerConfidence
@@ -18,7 +19,6 @@ from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.model_options import ModelOptions
 from rilievo.registry import CodePlace, is_place
 from rilievo.schema import Groups, option, options_of
-from rilievo.types import DepthKind
 
 _NOT_REPEATED = ("yes", "trust_code", "workers")
 """Options that a repetition asks for anew: consent to cost and code, and how fast it goes."""

@@ -37,7 +37,7 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import at, template
 from rilievo.other_libraries import answered
 from rilievo.predicting.summary import Tally
-from rilievo.types import Setting
+from rilievo.prediction_record import Setting
 from rilievo.version import VERSION
 
 _DEEP = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)

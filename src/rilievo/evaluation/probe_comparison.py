@@ -34,8 +34,8 @@ from rilievo.evaluation.tables.standings_tables import wide_table
 from rilievo.evaluation.tables.wording import quantity
 from rilievo.frozen import frozen
 from rilievo.pages.tables import Table
+from rilievo.prediction_record import MadeBy
 from rilievo.shapes import Values
-from rilievo.types import MadeBy
 from rilievo.version import VERSION
 
 

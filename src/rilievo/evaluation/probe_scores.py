@@ -27,8 +27,9 @@ from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.messages import note_of, template
 from rilievo.models.base import Model
+from rilievo.photo import Photo, Truth
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Pixels
-from rilievo.types import Photo, Prediction, Truth
 
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")
 NORMALS_METRICS = ("mean", "median", "rmse", "within_11_25", "within_22_5", "within_30")
@@ -207,7 +208,7 @@ def _score(
     )
 
 
-def _as_it_stands(prediction: Prediction) -> StoredPrediction:
+def _as_it_stands(prediction: PredictionRecord) -> StoredPrediction:
     """Mark a probe's depth as metric: probes learn the dataset's own unit, whatever their kind."""
     depth = prediction.depth_or_none
     if depth is not None:

@@ -11,7 +11,7 @@ from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
 from rilievo.messages import note_of
 from rilievo.other_libraries import ForeignNames
-from rilievo.types import MadeBy, Setting
+from rilievo.prediction_record import MadeBy, Setting
 
 
 @frozen

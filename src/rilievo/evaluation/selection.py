@@ -7,6 +7,7 @@ from pathlib import Path
 from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.photo_files import Absent, Dataset
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule
@@ -15,7 +16,6 @@ from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.registry import CodePlace, is_place
-from rilievo.types import DepthKind
 
 
 @frozen

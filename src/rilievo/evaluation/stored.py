@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
@@ -12,8 +13,8 @@ from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DISTANCE, DepthStatement
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal
+from rilievo.prediction_record import MadeBy
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
-from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 
 WHICH_INVERSE = (

@@ -2,12 +2,13 @@
 
 from typing import Protocol, runtime_checkable
 
+from rilievo.depth_map import DepthKind
 from rilievo.evaluation.records import Unscored
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
+from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Mask, Size, Vectors
-from rilievo.types import DepthKind, MadeBy, Prediction
 
 
 @frozen
@@ -28,7 +29,7 @@ class PointMap:
 
 
 @frozen
-class StoredPrediction(Prediction):
+class StoredPrediction(PredictionRecord):
     """A prediction whose parts are of any size, with what only files have.
 
     Attributes:
@@ -50,7 +51,7 @@ class StoredPrediction(Prediction):
     @property
     def shape(self) -> Size:
         """Size (height, width)."""
-        return Prediction.shape.__get__(self) if self.size is None else self.size
+        return PredictionRecord.shape.__get__(self) if self.size is None else self.size
 
 
 @runtime_checkable
@@ -67,7 +68,7 @@ class Predictions(Protocol):
         """Kind of their depth; None for normals only."""
         ...
 
-    def read(self, id: str) -> Prediction:
+    def read(self, id: str) -> PredictionRecord:
         """The prediction of one image."""
         ...
 

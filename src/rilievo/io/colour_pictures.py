@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.png import bands
 from rilievo.shapes import Field, Float32, Mask, Pixels, UInt8, Vectors
-from rilievo.types import DepthKind, DepthMap
 
 DEPTH_COLOURS = "spectral"
 """Default map of depth; red is near."""

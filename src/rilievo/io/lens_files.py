@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError, OptionError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, spelled
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.calibration_forms import READ, npz_entries, plain_entries, xml_entries
@@ -24,7 +25,6 @@ from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers
 from rilievo.messages import template
 from rilievo.shapes import Matrix
-from rilievo.types import Camera
 
 _KITTI = ("P2", "P_rect_02")
 

@@ -31,10 +31,11 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Vector
-from rilievo.types import Camera, CameraSource, Prediction
 
-AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
+AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 
 Place = tuple[float, float, float, float]
 """Column, row, depth, and share of a known length that points away."""
@@ -54,13 +55,13 @@ class Grounds:
     disagreement: float
 
 
-def grounds_of(prediction: Prediction) -> Grounds:
+def grounds_of(prediction: PredictionRecord) -> Grounds:
     """Compute what all measurements share."""
     return Grounds(places=tuple(known_places(prediction)), disagreement=disagreement_of(prediction))
 
 
 def expected_of_line(
-    prediction: Prediction, first: Vector, second: Vector, grounds: Grounds | None = None
+    prediction: PredictionRecord, first: Vector, second: Vector, grounds: Grounds | None = None
 ) -> float:
     """Expected log error of a distance between two points [m]; ``grounds`` may be reused."""
     stated = _error_of_measured(prediction)
@@ -72,7 +73,7 @@ def expected_of_line(
 
 
 def expected_of_distance(
-    prediction: Prediction, at: Vector, grounds: Grounds | None = None
+    prediction: PredictionRecord, at: Vector, grounds: Grounds | None = None
 ) -> float:
     """Expected log error of the distance to a point [m]."""
     stated = _error_of_measured(prediction)
@@ -83,7 +84,7 @@ def expected_of_distance(
     return max(expected_error("depth", circumstances), grounds.disagreement)
 
 
-def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
+def expected_of_ratio(prediction: PredictionRecord, ratio: float) -> float:
     """Expected log error of a distance over another."""
     circumstances = Circumstances(
         method="known points",
@@ -96,7 +97,7 @@ def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
     return expected_error("depth", circumstances)
 
 
-def _error_of_measured(prediction: Prediction) -> float | None:
+def _error_of_measured(prediction: PredictionRecord) -> float | None:
     calibration = prediction.calibration
     if calibration is None or calibration.method != MEASURED:
         return None
@@ -114,7 +115,7 @@ def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
 
 
 def circumstances_of_line(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     first: Vector,
     second: Vector,
     facts: Sequence[Place] | None = None,
@@ -127,7 +128,7 @@ def circumstances_of_line(
     return circumstances_at(prediction, middle, along, facts)
 
 
-def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
+def expected_of_depth(prediction: PredictionRecord, places: int = 7) -> float:
     """Expected log error of depth, the median over a grid of ``places``²."""
     depth, camera = prediction.depth, prediction.known_camera
     height, width = depth.shape
@@ -143,7 +144,7 @@ def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
     return max(float(np.median(errors)), disagreement_of(prediction)) if errors else math.nan
 
 
-def disagreement_of(prediction: Prediction) -> float:
+def disagreement_of(prediction: PredictionRecord) -> float:
     """Log error that ``COVERAGE`` of ``MANY`` facts or more stay below; 0 of fewer."""
     calibration = prediction.calibration
     if (
@@ -165,7 +166,7 @@ def disagreement_of(prediction: Prediction) -> float:
 
 
 def circumstances_at(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     at: Vector,
     along: float = 0.0,
     facts: Sequence[Place] | None = None,
@@ -200,7 +201,7 @@ def circumstances_at(
     )
 
 
-def misfit_of(prediction: Prediction) -> Misfit | None:
+def misfit_of(prediction: PredictionRecord) -> Misfit | None:
     """Disagreement of anchored depth; None for other."""
     depth = prediction.depth_or_none
     anchoring = prediction.anchoring if depth is not None and depth.is_depth else None
@@ -212,7 +213,7 @@ def misfit_of(prediction: Prediction) -> Misfit | None:
     )
 
 
-def doubt_of(prediction: Prediction) -> float:
+def doubt_of(prediction: PredictionRecord) -> float:
     """Doubt of a photograph."""
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
@@ -229,7 +230,7 @@ def is_assumed(camera: Camera) -> bool:
     return camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 
 
-def method_of(prediction: Prediction) -> str:
+def method_of(prediction: PredictionRecord) -> str:
     """Method that gave the metres."""
     calibration = prediction.calibration
     if calibration is None:
@@ -243,7 +244,7 @@ def method_of(prediction: Prediction) -> str:
     return "known points" if from_points else calibration.method
 
 
-def known_places(prediction: Prediction) -> list[Place]:
+def known_places(prediction: PredictionRecord) -> list[Place]:
     """Places of all known facts."""
     places = []
     for fact in _facts(prediction):
@@ -252,7 +253,7 @@ def known_places(prediction: Prediction) -> list[Place]:
     return places
 
 
-def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float | None:
+def known_length(prediction: PredictionRecord, first: Pixel, second: Pixel) -> float | None:
     """Length [m] of a line that the user gave."""
     ends = np.array([[first.u, first.v], [second.u, second.v]])
     for fact in known_lengths(prediction):
@@ -262,7 +263,7 @@ def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float |
     return None
 
 
-def known_distance(prediction: Prediction, at: Pixel) -> float | None:
+def known_distance(prediction: PredictionRecord, at: Pixel) -> float | None:
     """Distance along a ray [m] that the user gave."""
     for fact in _facts(prediction):
         if isinstance(fact, KnownPoint) and (
@@ -274,23 +275,23 @@ def known_distance(prediction: Prediction, at: Pixel) -> float | None:
     return None
 
 
-def known_lengths(prediction: Prediction) -> list[KnownLength]:
+def known_lengths(prediction: PredictionRecord) -> list[KnownLength]:
     """Lengths that the user gave."""
     return [fact for fact in _facts(prediction) if isinstance(fact, KnownLength)]
 
 
-def known_rectangles(prediction: Prediction) -> list[KnownRectangle]:
+def known_rectangles(prediction: PredictionRecord) -> list[KnownRectangle]:
     """Rectangles of the user, and markers."""
     return [fact for fact in _facts(prediction) if isinstance(fact, KnownRectangle)]
 
 
-def _facts(prediction: Prediction) -> Iterator[Known]:
+def _facts(prediction: PredictionRecord) -> Iterator[Known]:
     for text in () if prediction.calibration is None else prediction.calibration.asked:
         with suppress(RilievoError):
             yield parse_known(text)
 
 
-def _place(prediction: Prediction, fact: Known) -> Place:
+def _place(prediction: PredictionRecord, fact: Known) -> Place:
     if isinstance(fact, KnownPoint):
         return float(fact.u), float(fact.v), float(fact.metres), 0.0
     if isinstance(fact, KnownRectangle):

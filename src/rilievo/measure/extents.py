@@ -14,8 +14,8 @@ from rilievo.measure.expectation import expected_of_distance, grounds_of, is_ass
 from rilievo.measure.quantities import doubts, metric_camera, ranged
 from rilievo.measure.regions import Region, RegionLike, region_of
 from rilievo.measured_quantity import Measurement
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
-from rilievo.types import Prediction
 
 LEAST_PIXELS = 12
 """Fewest pixels of a thing."""
@@ -114,7 +114,7 @@ class RegionMeasurement:
 class Extents:
     """Regions of one prediction, with its floor and facts."""
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: PredictionRecord) -> None:
         self.prediction, self.camera = prediction, metric_camera(prediction)
         self.is_assumed = is_assumed(self.camera)
         self.grounds = grounds_of(prediction)
@@ -233,14 +233,14 @@ class Extents:
         )
 
 
-def find_ground(prediction: Prediction) -> Floor | None:
+def find_ground(prediction: PredictionRecord) -> Floor | None:
     """Floor of a prediction, if visible."""
     with suppress(CalibrationError):
         return find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     return None
 
 
-def is_street(prediction: Prediction, floor: Floor) -> bool:
+def is_street(prediction: PredictionRecord, floor: Floor) -> bool:
     """Whether the floor of a deep place tells distances."""
     calibration, place = prediction.calibration, (slice(None, None, 4),) * 2
     if calibration is None or calibration.method != "camera height":
@@ -249,7 +249,7 @@ def is_street(prediction: Prediction, floor: Floor) -> bool:
     return floor.height <= DEEP * float(np.quantile(depth, FARTHEST))
 
 
-def visible(prediction: Prediction, place: tuple[slice, ...]) -> Mask:
+def visible(prediction: PredictionRecord, place: tuple[slice, ...]) -> Mask:
     """Pixels with depth and no sky."""
     valid, sky = prediction.depth.valid[place], prediction.sky
     return valid if sky is None else valid & ~sky[place]

@@ -9,7 +9,7 @@ from rilievo.measure.extents import RegionMeasurement
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, distance, height, length
 from rilievo.measured_quantity import Measurement
-from rilievo.types import Prediction
+from rilievo.prediction_record import PredictionRecord
 
 COVERAGE = 0.8
 """Share of measurements within their range."""
@@ -69,7 +69,7 @@ def asked_quantity(
 
 
 def measure_points(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     points: Sequence[tuple[float, float]],
     what: str,
     *,
@@ -93,7 +93,7 @@ def measure_points(
 
 
 def measured_record(
-    measured: Measurement, prediction: Prediction, words: Words
+    measured: Measurement, prediction: PredictionRecord, words: Words
 ) -> dict[str, object]:
     """Record of ``rilievo measure --json``."""
     remarks = [*map(words, measured.remarks)]
@@ -106,7 +106,7 @@ def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
     return {**asdict(region), "remarks": [*map(words, region.remarks)]}
 
 
-def origin_record(prediction: Prediction) -> dict[str, object]:
+def origin_record(prediction: PredictionRecord) -> dict[str, object]:
     """Record of metres and ranges."""
     calibration = prediction.calibration
     return {

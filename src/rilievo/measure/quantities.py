@@ -15,7 +15,9 @@ from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, share_note, value_at, values_at_ends
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
 from rilievo.calibration.sizes import CORNER_ERROR
+from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, OptionError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import (
     expected_of_distance,
     expected_of_line,
@@ -28,8 +30,8 @@ from rilievo.measure.expectation import (
 )
 from rilievo.measured_quantity import Measurement
 from rilievo.messages import Note
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Float64, Mask, Points, Values, Vector
-from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
 _MARGIN = 0.02
 """Share of the sides that enlarges a rectangle's inside."""
@@ -42,7 +44,11 @@ _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and 
 
 
 def measured_in_plane(
-    what: str, prediction: Prediction, points: Sequence[tuple[float, float]], *, in_plane: bool
+    what: str,
+    prediction: PredictionRecord,
+    points: Sequence[tuple[float, float]],
+    *,
+    in_plane: bool,
 ) -> Measurement | None:
     """Measure in the plane of the nearest rectangle that holds the points, if any.
 
@@ -152,7 +158,7 @@ _MEDIAN_PIXELS = 40_000
 _BETTER = "{camera=...|fov=...}"
 
 
-def distance(prediction: Prediction, point: Point, *, in_plane: bool = False) -> Measurement:
+def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = False) -> Measurement:
     """Measure the distance from the camera to what a pixel shows, without metres over the median.
 
     Raises:
@@ -179,7 +185,7 @@ def distance(prediction: Prediction, point: Point, *, in_plane: bool = False) ->
     return _again("distance", far, user_metres)
 
 
-def _median_distance(prediction: Prediction) -> float:
+def _median_distance(prediction: PredictionRecord) -> float:
     height, width = prediction.shape
     step = max(1, math.isqrt(height * width // _MEDIAN_PIXELS))
     grid = np.s_[::step, ::step]
@@ -193,7 +199,7 @@ def _median_distance(prediction: Prediction) -> float:
 
 
 def length(
-    prediction: Prediction, first: Point, second: Point, *, in_plane: bool = False
+    prediction: PredictionRecord, first: Point, second: Point, *, in_plane: bool = False
 ) -> Measurement:
     """Measure the straight distance between two points.
 
@@ -231,7 +237,7 @@ def _again(what: str, metres: float, size: float) -> Measurement:
     return Measurement(what=what, value=metres, low=low, high=high, remarks=remarks)
 
 
-def height(prediction: Prediction, point: Point) -> Measurement:
+def height(prediction: PredictionRecord, point: Point) -> Measurement:
     """Measure the height of a point above the visible floor.
 
     Raises:
@@ -252,7 +258,7 @@ def height(prediction: Prediction, point: Point) -> Measurement:
 
 
 def area(
-    prediction: Prediction, corners: Sequence[Point], *, in_plane: bool = False
+    prediction: PredictionRecord, corners: Sequence[Point], *, in_plane: bool = False
 ) -> Measurement:
     """Measure the area of a flat polygon, on a plane fitted inside.
 
@@ -290,7 +296,7 @@ def area(
     return _remarked(measured, remark)
 
 
-def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
+def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurement:
     """Measure the angle between two surfaces' normals, 0 to 180 degrees; two walls give 90.
 
     Raises:
@@ -319,7 +325,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
     return _remarked(measured, "a surface is not flat there")
 
 
-def metric_camera(prediction: Prediction) -> Camera:
+def metric_camera(prediction: PredictionRecord) -> Camera:
     """Camera of a prediction in metres.
 
     Raises:
@@ -333,7 +339,7 @@ def metric_camera(prediction: Prediction) -> Camera:
     return prediction.known_camera
 
 
-def _pixels(prediction: Prediction, points: Sequence[Point]) -> list[Pixel]:
+def _pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:
     for u, v in points:
         if not (math.isfinite(u) and math.isfinite(v)):
             raise OptionError(f"point {u:g},{v:g}: column and row are finite numbers of pixels")
@@ -348,7 +354,7 @@ def _pixels(prediction: Prediction, points: Sequence[Point]) -> list[Pixel]:
 
 
 def _with_range(
-    what: str, value: float, error: float, prediction: Prediction, points: Sequence[Point]
+    what: str, value: float, error: float, prediction: PredictionRecord, points: Sequence[Point]
 ) -> Measurement:
     remarks = doubts(prediction, points)
     if what in _IN_PLANES and known_rectangles(prediction):
@@ -364,7 +370,7 @@ def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ())
     )
 
 
-def doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
+def doubts(prediction: PredictionRecord, points: Sequence[Point]) -> tuple[str, ...]:
     """Remarks on the camera and on points hardly in pixels."""
     is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
     assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")
@@ -390,7 +396,7 @@ def _disc(shape: tuple[int, int], at: Pixel) -> Mask:
     return np.hypot(u - at.u, v - at.v) <= max(2.0, _PATCH * width)
 
 
-def _plane(prediction: Prediction, mask: Mask) -> tuple[Vector, float]:
+def _plane(prediction: PredictionRecord, mask: Mask) -> tuple[Vector, float]:
     depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid
     if prediction.sky is not None:

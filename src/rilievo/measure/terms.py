@@ -18,6 +18,7 @@ from rilievo.calibration.readings import (
 )
 from rilievo.calibration.record import Floor
 from rilievo.calibration.sizes import MOST_METRES, RECTANGLES, USUAL_LENGTHS
+from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
     SAME_END,
@@ -32,7 +33,7 @@ from rilievo.measure.expectation import (
 )
 from rilievo.measure.extents import find_ground, is_street
 from rilievo.measure.quantities import FLAT
-from rilievo.types import DepthKind, Prediction
+from rilievo.prediction_record import PredictionRecord
 
 
 @frozen
@@ -104,7 +105,7 @@ class Terms:
     line_least_pixels: float = LINE_LEAST_PIXELS
 
 
-def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
+def terms_of(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
     """Parameters for a prediction; the floor takes a while."""
     anchored = misfit_of(prediction)
     is_anchored = anchored is not None

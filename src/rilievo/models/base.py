@@ -12,7 +12,9 @@ from typing import Any, SupportsIndex, Unpack, cast, overload
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, UnknownCameraError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.messages import literal
@@ -29,9 +31,10 @@ from rilievo.models.resampling.preparation import (
 )
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.other_libraries import ForeignNames
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
+from rilievo.prediction_record import MadeBy, Setting
 from rilievo.shapes import Field, Float32, Pixels, Shaped, Vectors
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Setting
 from rilievo.version import PROCESSING, VERSION
 
 _MAPS = ("depth", "normals", "confidence", "sky")

@@ -5,10 +5,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.other_libraries import ForeignNames
-from rilievo.types import DepthKind
 
 NOT_STATED = "not stated"
 """Licence of weights that have none."""

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthKind
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model

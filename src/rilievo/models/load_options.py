@@ -9,12 +9,13 @@ from functools import cached_property
 from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.messages import literal, template
 from rilievo.options.run_options import Engine
+from rilievo.prediction_record import Setting
 from rilievo.schema import Door, Record, field_kinds, field_texts, names_of, option
-from rilievo.types import DepthKind, Setting
 
 AUTO = "auto"
 

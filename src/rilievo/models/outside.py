@@ -14,6 +14,7 @@ from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line, suggest
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import NOT_STATED, ModelCard
@@ -21,9 +22,10 @@ from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.given_functions import DepthFunction, given_function, is_module_level
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
+from rilievo.photo import Photo
+from rilievo.prediction_record import Setting
 from rilievo.registry import is_place, load_offered, load_outside, own_fault
 from rilievo.shapes import Float32
-from rilievo.types import DepthKind, Photo, Setting
 
 SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)
 

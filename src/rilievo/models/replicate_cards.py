@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.types import DepthKind
 
 PREFIX = "replicate:"
 LOADER = "replicate"

@@ -17,8 +17,8 @@ from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.preparation import limited, resize
 from rilievo.models.resampling.wide_views import through_views
+from rilievo.photo import Photo
 from rilievo.shapes import Field, Float32, Mask
-from rilievo.types import Photo
 
 WIDTH = 1 / 24
 """Width of the window, as a share of the image's."""

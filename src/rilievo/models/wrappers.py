@@ -10,15 +10,17 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthMap
 from rilievo.errors import UnknownCameraError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.margins import Margins
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.options.photo_options import Mirroring, Refine
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.shapes import Float64, Pixels
-from rilievo.types import Camera, CameraSource, DepthMap, Photo
 
 _WORTH_A_WORD = 0.97
 """Share inside a border below which it is told."""

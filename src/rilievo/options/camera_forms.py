@@ -12,6 +12,7 @@ import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, spelled, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
@@ -19,7 +20,6 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import literal, template
 from rilievo.schema import Door, Record, option
 from rilievo.shapes import Float
-from rilievo.types import Camera
 
 FORMS = (
     "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "

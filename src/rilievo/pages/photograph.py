@@ -12,7 +12,9 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import grid_of
@@ -36,8 +38,9 @@ from rilievo.measure.terms import terms_of
 from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri
 from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
+from rilievo.photo import Photo
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import UInt8
-from rilievo.types import CameraSource, DepthKind, Photo, Prediction
 
 MOST_POINTS = 250_000
 """Most points of a surface, for telephones."""
@@ -193,7 +196,7 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
 
 
-def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Picture]:
+def pictures_of(prediction: PredictionRecord, options: SaveOptions) -> Iterator[Picture]:
     """Photograph, depth, normals and confidence."""
     if prediction.photo is not None:
         camera = prediction.camera

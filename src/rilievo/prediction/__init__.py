@@ -6,8 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from rilievo import types
 from rilievo.other_libraries import ForeignNames, answered, instead
+from rilievo.prediction_record import PredictionRecord
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,8 +59,8 @@ else:
     _taken_for_array = _PointsMethod
 
 
-class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
-    """Prediction for one image: ``rilievo.types.Prediction`` with methods.
+class Prediction(ForeignNames, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
+    """Prediction for one image: ``rilievo.prediction_record.PredictionRecord`` with methods.
 
     >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
     >>> prediction.normals.shape

@@ -9,10 +9,10 @@ from rilievo.alignment.anchor import anchored_depth
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.messages import template
+from rilievo.prediction_record import Anchoring, PredictionRecord
 from rilievo.shapes import Vectors
-from rilievo.types import Anchoring, Prediction
 
-AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
+AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 _WINDOW = 5
 
 
@@ -34,7 +34,7 @@ def with_normals(prediction: AnyPrediction) -> AnyPrediction:
     return made
 
 
-def checked_anchoring(prediction: Prediction) -> Anchoring:
+def checked_anchoring(prediction: PredictionRecord) -> Anchoring:
     """Anchoring of affine depth.
 
     Raises:
@@ -63,7 +63,7 @@ def fit_of(anchoring: Anchoring) -> Fit:
     )
 
 
-def can_be_anchored(prediction: Prediction) -> bool:
+def can_be_anchored(prediction: PredictionRecord) -> bool:
     """Whether surfaces can be made of its depth."""
     depth = prediction.depth_or_none
     if depth is None or depth.is_depth:
@@ -72,7 +72,7 @@ def can_be_anchored(prediction: Prediction) -> bool:
     return anchoring is not None and anchoring.refused is None
 
 
-def _normals(prediction: Prediction) -> Vectors:
+def _normals(prediction: PredictionRecord) -> Vectors:
     depth = prediction.depth
     normals, mask = normals_from_depth(
         depth.depth(), prediction.known_camera, depth.valid, window=_WINDOW

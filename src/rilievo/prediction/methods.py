@@ -18,7 +18,9 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment.measured import at_size
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.geometry.surfaces import meshes as surfaces
@@ -52,10 +54,11 @@ from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
 from rilievo.measured_quantity import Measurement
 from rilievo.messages import Note, literal
+from rilievo.photo import Photo
 from rilievo.prediction.anchored import AnyPrediction, anchored, with_normals
 from rilievo.prediction.saving import save
+from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.shapes import Float64, Mask, Shaped, Size
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Prediction
 from rilievo.version import VERSION
 
 _FRAME_HEIGHT = 520  # px, of a page in a notebook
@@ -63,7 +66,7 @@ _PANEL_HEIGHT = 480  # px, of a picture in a notebook
 
 
 def measure(
-    prediction: Prediction, points: Sequence[tuple[float, float]], *, in_plane: bool
+    prediction: PredictionRecord, points: Sequence[tuple[float, float]], *, in_plane: bool
 ) -> Measurement:
     """Measure a length or area."""
     if len(points) < 2:
@@ -77,7 +80,7 @@ def measure(
 
 
 def measure_box(
-    prediction: Prediction, region: RegionLike | DetectedBoxes, name: str
+    prediction: PredictionRecord, region: RegionLike | DetectedBoxes, name: str
 ) -> RegionMeasurement | list[RegionMeasurement]:
     """Measure things in a region."""
     extents = Extents(prediction)
@@ -86,7 +89,7 @@ def measure_box(
     return extents.measure(region_of(region, name))
 
 
-def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
+def colour(prediction: PredictionRecord, colour_map: str | None = None) -> Image.Image:
     """Draw depth in colours.
 
     Raises:
@@ -97,7 +100,7 @@ def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image
     return Image.fromarray(depth_picture(prediction, options))
 
 
-def show(prediction: Prediction) -> None:
+def show(prediction: PredictionRecord) -> None:
     """Show the panel."""
     picture = panel_picture(prediction)
     ipython: Any = sys.modules.get("IPython")
@@ -108,7 +111,7 @@ def show(prediction: Prediction) -> None:
         import_module("IPython.display").display(picture)
 
 
-def panel_png(prediction: Prediction) -> bytes:
+def panel_png(prediction: PredictionRecord) -> bytes:
     """Panel as a PNG for a notebook."""
     picture = panel_picture(prediction)
     if picture.height > _PANEL_HEIGHT:
@@ -119,7 +122,7 @@ def panel_png(prediction: Prediction) -> bytes:
     return stream.getvalue()
 
 
-def framed_page(prediction: Prediction) -> str:
+def framed_page(prediction: PredictionRecord) -> str:
     """Page of ``--save html`` in an iframe."""
     with TemporaryDirectory() as folder:
         [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
@@ -130,7 +133,7 @@ def framed_page(prediction: Prediction) -> str:
     )
 
 
-def points(prediction: Prediction, step: int | None = None) -> PointCloud:
+def points(prediction: PredictionRecord, step: int | None = None) -> PointCloud:
     """Points as ``--save ply`` writes them.
 
     Raises:
@@ -149,7 +152,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
     )
 
 
-def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
+def mesh(prediction: PredictionRecord, step: int | None = None) -> Mesh:
     """Mesh as of ``--save glb``, not merged."""
     prediction = anchored(prediction)
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
@@ -170,7 +173,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
     return replace(surface, colours=photo.pixels[rows.clip(0, height - 1), columns % width])
 
 
-def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
+def to_trimesh(prediction: PredictionRecord, step: int | None = None) -> Any:
     """Mesh of trimesh with the photograph as texture."""
     trimesh = _package("trimesh", "to_trimesh")
     surface, photo = mesh(prediction, step), prediction.photo
@@ -190,7 +193,7 @@ def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
     )
 
 
-def to_open3d(prediction: Prediction, step: int | None = None) -> Any:
+def to_open3d(prediction: PredictionRecord, step: int | None = None) -> Any:
     """Points of Open3D with normals and colours."""
     open3d = _package("open3d", "to_open3d")
     cloud = points(prediction, step)
@@ -210,7 +213,7 @@ def _package(name: str, method: str) -> Any:
         raise MissingPackageError(f"{method}()", name) from error
 
 
-def _step(prediction: Prediction, options: SaveOptions, step: int | None) -> int:
+def _step(prediction: PredictionRecord, options: SaveOptions, step: int | None) -> int:
     if step is None:
         return surface_step(prediction.shape, options.surface_points)
     if step < 1:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.archives import BROKEN_FILE
@@ -26,9 +27,9 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.outputs.writing import Stored
 from rilievo.messages import template
 from rilievo.other_libraries import answered
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Surface, load
-from rilievo.types import DepthKind, DepthMap, Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")
 

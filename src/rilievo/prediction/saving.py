@@ -40,11 +40,11 @@ from rilievo.prediction.output import (
     output_of,
     read_names,
 )
-from rilievo.types import Prediction, Setting
+from rilievo.prediction_record import PredictionRecord, Setting
 
 
 def save(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     stem: str | Path,
     names: str | Sequence[str] | None = None,
     options: SaveOptions | None = None,
@@ -92,7 +92,7 @@ def save(
 
 
 def write_parts(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     stem: Path,
     names: Sequence[str],
     options: SaveOptions | None = None,
@@ -203,12 +203,12 @@ def is_installed(name: str) -> bool:
     return package is None or find_spec(package) is not None
 
 
-def surface_for(prediction: Prediction, name: str) -> Prediction:
+def surface_for(prediction: PredictionRecord, name: str) -> PredictionRecord:
     """Prediction for an output, anchored where it is of a surface."""
     return anchored(prediction) if _is_of_surface(prediction, name) else prediction
 
 
-def _is_of_surface(prediction: Prediction, name: str) -> bool:
+def _is_of_surface(prediction: PredictionRecord, name: str) -> bool:
     depth, surface = prediction.depth_or_none, OUTPUTS[name].surface
     if depth is None or depth.is_depth or surface is Surface.NO:
         return False
@@ -217,7 +217,7 @@ def _is_of_surface(prediction: Prediction, name: str) -> bool:
     return surface is Surface.YES or can_be_anchored(prediction)
 
 
-def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
+def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
     """Refuse outputs that need missing parts."""
     for name in names:
         is_surface = _is_of_surface(prediction, name)
@@ -251,7 +251,7 @@ def write_file(job: WriteJob) -> FileFacts:
     return facts
 
 
-def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
+def needed_parts(prediction: PredictionRecord, output: str) -> tuple[Any, ...]:
     """Parts that an output needs, in order, checked and anchored before."""
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.sequences import Clip, SequenceCamera
-from rilievo.types import Camera
+from rilievo.geometry.cameras.camera import Camera
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 

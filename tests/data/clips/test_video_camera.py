@@ -6,7 +6,7 @@ import pytest
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import FrameCalibration, choose_camera
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.types import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 
 SHAPE = (480, 640)
 K = np.array([[520.0, 0, 319.5], [0, 521.0, 239.5], [0, 0, 1]])

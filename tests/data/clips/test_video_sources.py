@@ -13,7 +13,7 @@ from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError
-from rilievo.types import CameraSource
+from rilievo.geometry.cameras.camera import CameraSource
 
 
 def frames(*roots: Path, **said: object) -> list[Clip]:

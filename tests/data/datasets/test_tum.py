@@ -14,7 +14,7 @@ from png_bytes import write_grey16, write_rgb8
 from rilievo.data.datasets import Dataset, open_dataset
 from rilievo.data.datasets.sets.tum import associate, read_trajectory
 from rilievo.errors import InputError
-from rilievo.types import CameraSource
+from rilievo.geometry.cameras.camera import CameraSource
 
 SHAPE = (32, 40)
 

@@ -21,7 +21,7 @@ from rilievo.data.fuse.fuse_clip import depth_of_options, fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.trajectories.trajectory_records import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.types import Camera
+from rilievo.geometry.cameras.camera import Camera
 
 CAMERA = (80.0, 80.0, 47.5, 35.5)
 

@@ -21,7 +21,7 @@ from rilievo.evaluation.metrics import (
     pooled,
     value,
 )
-from rilievo.types import Camera
+from rilievo.geometry.cameras.camera import Camera
 
 SHAPE = (13, 17)
 K = np.array([[15.0, 0.0, 8.0], [0.0, 14.0, 6.0], [0.0, 0.0, 1.0]])

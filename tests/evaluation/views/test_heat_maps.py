@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.views.rows import Limits, heat_maps, limits_of, write_heat_map
-from rilievo.types import DepthKind, DepthMap
 
 
 def depth_map(values: list[list[float]], kind: DepthKind = DepthKind.METRIC) -> DepthMap:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.types import DepthKind
 from toy_dataset import write_toy
 
 

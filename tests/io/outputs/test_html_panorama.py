@@ -13,13 +13,15 @@ from PIL import Image
 
 from browser import Opened, bare, chromium
 from predictions import prediction
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import measure_points
 from rilievo.pages.photograph import pictures_of
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
 
 SIZE = 128, 256
 COLOURS = {

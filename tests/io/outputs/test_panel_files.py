@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from predictions import prediction
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour_pictures import colour_range, colourise, normals_picture
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
-from rilievo.types import DepthKind, DepthMap, Photo
 
 HEIGHT, WIDTH = 90, 160
 

@@ -9,7 +9,9 @@ from PIL import Image
 
 from analytic import camera_matrix
 from predictions import MADE_BY
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.outputs.turning import (
@@ -23,9 +25,9 @@ from rilievo.io.outputs.turning import (
     seen,
     turn,
 )
+from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
 
 HEIGHT, WIDTH, FOCAL = 48, 64, 60.0
 POST = np.s_[12:36, 26:38]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference
 from rilievo.serving.app.app_photographs import read_inference, write_inference
-from rilievo.types import Camera, CameraSource
 
 
 def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ import skimage.data
 from PIL import Image
 
 import rilievo
+from rilievo.depth_map import DepthKind
 from rilievo.measure.measured_record import measure_points
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import OutsideModel
-from rilievo.types import DepthKind, Photo
+from rilievo.photo import Photo
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 

@@ -18,13 +18,15 @@ from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.terms import terms_of
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
+from rilievo.prediction_record import Anchoring, MadeBy, PredictionRecord
 from rilievo.serving.browser.folder import write_page
-from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
 from static_host import Visitor, hosted
 
 __all__ = ["catalogue"]
@@ -232,7 +234,7 @@ def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
         for residual, order in ((0.001, 1.0), (0.05, 0.9), (0.3, 0.71)):
             fit = Anchoring(model="", residual=residual, rank_correlation=order)
             expected = terms_of(
-                Prediction(
+                PredictionRecord(
                     depth_or_none=DepthMap(
                         values=np.ones((2, 2), np.float32), kind=DepthKind.UP_TO_SCALE
                     ),

@@ -21,6 +21,7 @@ from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
+from rilievo.photo import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import decoder_pool
 from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_of
@@ -28,7 +29,6 @@ from rilievo.serving.server.decoding.decoder_process import facts_of
 from rilievo.serving.server.decoding.messages import NamedImage, can_pass
 from rilievo.serving.server.memory_files import arrays_of, close, file_of
 from rilievo.serving.server.uploads import Upload
-from rilievo.types import Photo
 from scan_bombs import scan_bomb
 from served import picture, served
 

@@ -12,10 +12,10 @@ import pytest
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import UNREFINED
+from rilievo.photo import Photo
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_models import Networks
-from rilievo.types import Photo
 from served import FAULTY, Brightness
 
 NAME = Variant(name="a", refine=UNREFINED)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import found_outside
-from rilievo.types import CameraSource
 
 torch = pytest.importorskip("torch")
 GUIDE = (Path(__file__).parents[3] / "docs" / "extending.md").read_text(encoding="utf-8")

@@ -11,12 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.diffusion_cards import REPOSITORIES
+from rilievo.photo import Photo
+from rilievo.prediction_record import Setting
 from rilievo.training.adapters.marigold import DiffusionModel, confidence_of, from_viewer_axes
-from rilievo.types import DepthKind, Photo, Setting
 from tiny_pipelines import edit_index, save_pipeline
 
 UNET = "unet/diffusion_pytorch_model.safetensors"

@@ -18,7 +18,9 @@ from torch.nn.functional import interpolate
 
 from moge_lookalike import write_moge
 from published_graphs import write_depth_pro, write_inverse_depth, write_metric3d
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.catalogue.feeding import letterbox
@@ -34,8 +36,9 @@ from rilievo.models.resampling.inference import (
     read_resizing,
 )
 from rilievo.models.resampling.preparation import filtered
+from rilievo.photo import Photo
+from rilievo.prediction_record import PredictionRecord
 from rilievo.training.adapters.marigold import DiffusionModel
-from rilievo.types import Camera, DepthKind, Photo, Prediction
 from tiny_checkpoints import Checkpoints, checkpoint
 from tiny_pipelines import save_pipeline
 
@@ -65,7 +68,7 @@ def photo(shape: tuple[int, int], focal: float | None = None) -> Photo:
     return Photo(pixels=pixels, camera=known)
 
 
-def one(prediction: list[Prediction]) -> Prediction:
+def one(prediction: list[PredictionRecord]) -> PredictionRecord:
     [only] = prediction
     return only
 

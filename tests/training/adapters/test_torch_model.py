@@ -5,12 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.photo import Photo
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
-from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 CARD = ModelCard(
     name="test/brightness",

@@ -10,12 +10,14 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models import MODELS, load_model
 from rilievo.models.hub.checkpoints import KINDS
+from rilievo.photo import Photo
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.adapters.transformers_models import wanted
-from rilievo.types import Camera, CameraSource, DepthKind, Photo
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]

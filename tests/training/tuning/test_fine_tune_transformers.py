@@ -13,6 +13,7 @@ import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
@@ -21,7 +22,6 @@ from rilievo.training.tuning.starts import checkpoint_activations, layers_of, op
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rilievo.training.video.elsewhere.replay import read_places
-from rilievo.types import DepthKind
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 from tiny_checkpoints import Checkpoints, checkpoint, copied
 

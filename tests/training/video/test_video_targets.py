@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye, SequenceCamera
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.training.video.frames.targets import Found, FramePlace, Neighbours, part
-from rilievo.types import Camera
 
 CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
 

@@ -19,10 +19,10 @@ from rilievo.data.clips.sequences import (
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.datasets.files import numbers_of
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
 from rilievo.shapes import Transforms
-from rilievo.types import CameraSource
 
 
 class ClipReader:

@@ -16,6 +16,7 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.data.datasets.files import found_in, names_in, text_lines
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.geometry.transforms import invert
@@ -26,8 +27,8 @@ from rilievo.io.photographs.file_camera import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.messages import Note, joined, note_of, template
+from rilievo.photo import Photo
 from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Transform, Transforms, UInt8
-from rilievo.types import Camera, CameraSource, Photo
 
 
 @frozen

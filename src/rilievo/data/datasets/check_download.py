@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, spread
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.depth_numbers import (
     TOO_FAR,
@@ -23,8 +25,8 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.messages import note_of
+from rilievo.photo import Sample
 from rilievo.shapes import Pixels
-from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 Progress = Callable[[int, int], None]
 _MOST_READ = 24

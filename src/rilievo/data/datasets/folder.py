@@ -28,6 +28,7 @@ from rilievo.data.datasets.photo_files import Absent, PhotoFiles, Request, check
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.depth_numbers import (
@@ -48,8 +49,8 @@ from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
+from rilievo.photo import Truth
 from rilievo.shapes import Bool, Field, Mask, Shaped
-from rilievo.types import Camera, Truth
 
 _PARTS = ("depth", "normals", "valid")
 

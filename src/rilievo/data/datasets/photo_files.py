@@ -20,14 +20,15 @@ import numpy as np
 from rilievo.data.datasets.files import find_entry, names_in, read_counts, text_lines
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
 from rilievo.other_libraries import ForeignNames
+from rilievo.photo import Sample, Truth
 from rilievo.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt8
-from rilievo.types import Camera, Sample, Truth
 
 
 @frozen

@@ -23,8 +23,10 @@ from rilievo.data.fuse.clip_views import AgreedViews, ClipView, agreed, clip_sca
 from rilievo.data.fuse.frame_labels import FrameLabel, check_labels_folder, labels_of, write_labels
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
 from rilievo.io.checks import is_marked
 from rilievo.io.files.atomic import make_folder, remove, replacing
@@ -37,10 +39,10 @@ from rilievo.messages import Note, template
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.other_libraries import answered
+from rilievo.photo import Photo
 from rilievo.prediction.readback import read_prediction
 from rilievo.registry import trust
 from rilievo.shapes import Transforms
-from rilievo.types import Camera, DepthKind, DepthMap, Photo
 
 DepthOf = Callable[[ClipFrame, Camera, tuple[int, int]], DepthMap | str]
 """Function from a frame, camera and size to depth, or a line on why it has none."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
@@ -24,7 +25,6 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Task,
 )
 from rilievo.registry import OpenTable, is_place
-from rilievo.types import DepthKind
 
 _HERE = Path(__file__).parent
 _TYPES = {

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
@@ -23,8 +24,8 @@ from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.frozen import frozen
 from rilievo.messages import template
+from rilievo.prediction_record import Setting
 from rilievo.registry import check_trusted, is_place, load_offered, load_outside
-from rilievo.types import DepthKind, Setting
 
 # What names and explains a benchmark, but changes none of its numbers.
 _WORDS = ("name", "title", "reproduces", "hides", "published", "parts")

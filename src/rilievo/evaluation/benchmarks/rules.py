@@ -16,9 +16,9 @@ import numpy as np
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.arrays import Plane
+from rilievo.photo import Truth
 from rilievo.registry import load_outside
 from rilievo.shapes import Field, Float, Mask, Size
-from rilievo.types import Truth
 
 
 @cache

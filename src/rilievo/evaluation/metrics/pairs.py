@@ -23,8 +23,8 @@ from rilievo.evaluation.metrics.metric import (
     squared_lengths,
 )
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import AnyPlane, Float, Mask, Values
-from rilievo.types import Camera
 
 STEPS = 50
 """Parts that are taken out one after the other: 2 % each (Poggi et al. 2020)."""

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.datasets.files import names_in
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checks import is_blank
 from rilievo.io.files.archives import BROKEN_FILE, check_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
@@ -25,8 +27,8 @@ from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason,
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import array_of
 from rilievo.prediction import Prediction
+from rilievo.prediction_record import MadeBy, Setting
 from rilievo.shapes import Pixels
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Setting
 
 FORMAT = "rilievo-predictions/1"
 FINGERPRINT = "fingerprint.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.peer_confidences import (
@@ -35,8 +36,8 @@ from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.messages import literal, template
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
+from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.shapes import Field, Shaped
-from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 LISTED = 10
 """Names that a message lists."""
@@ -76,7 +77,7 @@ class Foreign:
     places: Mapping[str, int] = field(default_factory=dict)
     crop: DepthCrop | None = None
 
-    def read(self, id: str) -> Prediction:
+    def read(self, id: str) -> PredictionRecord:
         """The prediction of one image."""
         if id not in self.files:
             names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
@@ -300,7 +301,9 @@ def _is_ours(path: Path) -> bool:
     return True
 
 
-def _first_of(paths: Sequence[Path], *, pictures: bool) -> tuple[Path, Prediction | NoArraysError]:
+def _first_of(
+    paths: Sequence[Path], *, pictures: bool
+) -> tuple[Path, PredictionRecord | NoArraysError]:
     """The first result of ``rilievo predict`` with arrays, or else the first with a picture."""
     lacking: dict[Path, NoArraysError] = {}
     for path in paths:
@@ -317,7 +320,7 @@ def _first_of(paths: Sequence[Path], *, pictures: bool) -> tuple[Path, Predictio
 
 
 def _own_kind(
-    path: Path, first: Prediction | NoArraysError, stored: ValueEncoding
+    path: Path, first: PredictionRecord | NoArraysError, stored: ValueEncoding
 ) -> DepthKind | None:
     """Kind of results of ``rilievo predict``, of one that stands for all."""
     if stored.scale is not None:

@@ -19,7 +19,7 @@ from rilievo.frozen import frozen
 from rilievo.io.checks import CHECKSUMS, is_torn, write_checksums
 from rilievo.io.files.atomic import make_folder, remove, sweep_parts, sync_tree, unwritable
 from rilievo.messages import template
-from rilievo.types import MadeBy
+from rilievo.prediction_record import MadeBy
 from rilievo.version import VERSION
 
 CSV, REPORT = "per_image.csv", "report.html"

@@ -20,9 +20,9 @@ from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
+from rilievo.photo import Truth
 from rilievo.registry import is_place
 from rilievo.shapes import Field, Mask, Size, Values
-from rilievo.types import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
 """Tasks of which a prediction is fitted to the truth first."""

@@ -31,19 +31,20 @@ from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.messages import literal
+from rilievo.photo import Truth
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Size
-from rilievo.types import Prediction, Truth
 
 
 @frozen
 class Placed:
     """A prediction of what the benchmark shows the model, and notes on how it was put there."""
 
-    prediction: Prediction
+    prediction: PredictionRecord
     notes: tuple[str, ...] = ()
 
 
-def placed(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Placed:
+def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Placed:
     """Put a prediction of a known crop where it belongs.
 
     Args:
@@ -121,7 +122,7 @@ def _place(window: PixelWindow) -> DepthCrop:
     return DepthCrop(top=window.top, left=window.left, height=height, width=width)
 
 
-def _size(prediction: Prediction) -> Size | None:
+def _size(prediction: PredictionRecord) -> Size | None:
     """(height, width) of the maps of a prediction; None where it has none."""
     points = prediction.points if isinstance(prediction, StoredPrediction) else None
     for part in (prediction.depth_or_none, points):
@@ -134,7 +135,7 @@ def _size(prediction: Prediction) -> Size | None:
     return height, width
 
 
-def _each_part(prediction: Prediction, change: Callable[[Any], Any]) -> Prediction:
+def _each_part(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
     """The prediction with every map changed; its camera is of the old size and goes."""
     names = ("depth_or_none", "normals", "confidence", "points")
     parts = {

@@ -8,9 +8,9 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.frozen import frozen
+from rilievo.photo import Truth
 from rilievo.registry import is_place
 from rilievo.shapes import Mask, Pixels, Size, UInt8
-from rilievo.types import Truth
 
 NYU_SIZE = (480, 640)
 KITTI_BENCHMARK_SIZE = (352, 1216)

@@ -21,8 +21,9 @@ from rilievo.evaluation.scoring.regions import (
 from rilievo.evaluation.scoring.resizing import normals_at
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.photo import Truth
+from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.shapes import Mask, Pixels, Vectors
-from rilievo.types import MadeBy, Prediction, Truth
 
 
 @frozen
@@ -52,7 +53,7 @@ class ReportPictures:
         """Kind of the depth that was predicted."""
         return self.predictions.kind
 
-    def read(self, id: str) -> Prediction:
+    def read(self, id: str) -> PredictionRecord:
         """Depth in metres, as aligned and clipped; normals of unit length.
 
         Depth that was scored as a picture is returned in the model's own values.
@@ -106,7 +107,7 @@ class ReportPictures:
             return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
         return truth
 
-    def _placed(self, id: str) -> Prediction:
+    def _placed(self, id: str) -> PredictionRecord:
         return placed(self.benchmark, self.predictions.read(id), self.dataset.truth(id)).prediction
 
     def _cut(self, id: str) -> Truth:

@@ -15,8 +15,8 @@ from rilievo.evaluation.scoring.metres import method_for, resized_for
 from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
+from rilievo.photo import Truth
 from rilievo.shapes import Float64
-from rilievo.types import Truth
 
 _SPACES = {
     AlignMethod.SCALE_SHIFT: FitSpace.DEPTH,

@@ -36,8 +36,10 @@ from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, size_of
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.photo import Truth
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import AnyPlane, Float32, Float64, Mask, Values
-from rilievo.types import Camera, CameraSource, Prediction, Truth
 
 
 @frozen
@@ -56,7 +58,7 @@ class Paired:
     notes: tuple[str, ...] = ()
 
 
-def points_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Paired:
+def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
     """Predicted points, fitted to the true ones as the benchmark does."""
     raw, valid, kind = _predicted(benchmark, prediction, truth)
     method = method_for(benchmark, kind)
@@ -92,7 +94,7 @@ def points_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> P
     )
 
 
-def camera_pair(prediction: Prediction, truth: Truth) -> Paired:
+def camera_pair(prediction: PredictionRecord, truth: Truth) -> Paired:
     """Predicted and true horizontal field of view."""
     camera = _seen_camera(prediction)
     if camera is None:
@@ -106,7 +108,7 @@ def camera_pair(prediction: Prediction, truth: Truth) -> Paired:
     return Paired(pair=pair)
 
 
-def _seen_camera(prediction: Prediction) -> Camera | None:
+def _seen_camera(prediction: PredictionRecord) -> Camera | None:
     """Camera that the model saw in the photograph; None where it was given or assumed."""
     camera = prediction.camera
     return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
@@ -119,7 +121,7 @@ def _field_of_view(camera: Camera, width: int) -> float:
 
 
 def _predicted(
-    benchmark: Benchmark, prediction: Prediction, truth: Truth
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> tuple[PointPlane, Mask, DepthKind]:
     """Predicted points at the truth's size, where there are any, and their kind."""
     assert truth.depth is not None or truth.normals is not None
@@ -145,7 +147,7 @@ def _predicted(
 
 def stability_pair(
     benchmark: Benchmark,
-    frames: tuple[Prediction, Prediction],
+    frames: tuple[PredictionRecord, PredictionRecord],
     truths: tuple[Truth, Truth],
     fit: Fit | None,
 ) -> Paired:
@@ -208,7 +210,7 @@ class Scored:
 
 def score(
     benchmark: Benchmark,
-    prediction: Prediction,
+    prediction: PredictionRecord,
     truth: Truth,
     fit: Fit | None = None,
 ) -> Scored:
@@ -226,7 +228,9 @@ def score(
     return _scored(benchmark, truth, replace(paired, notes=(*place.notes, *paired.notes)))
 
 
-def _paired(benchmark: Benchmark, prediction: Prediction, truth: Truth, fit: Fit | None) -> Paired:
+def _paired(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
+) -> Paired:
     if benchmark.task is Task.NORMALS:
         return _paired_normals(benchmark, prediction, truth)
     if benchmark.task is Task.POINTS:
@@ -269,7 +273,7 @@ def _paired_depth(
     )
 
 
-def _paired_normals(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Paired:
+def _paired_normals(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
     pair = _normals_pair(benchmark, prediction, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
     unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
@@ -281,13 +285,13 @@ def _paired_normals(benchmark: Benchmark, prediction: Prediction, truth: Truth) 
     )
 
 
-def angles(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Values:
+def angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
     """Angles between predicted and true normals [°], at the pixels that are scored."""
     place = placed(benchmark, prediction, truth)
     return _normals_pair(benchmark, place.prediction, truth_for(benchmark, truth)).angles
 
 
-def _normals_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> NormalsPair:
+def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> NormalsPair:
     if prediction.normals is None:
         raise InputError("the prediction has no normals")
     mask = normals_mask(benchmark, truth)
@@ -357,7 +361,7 @@ def eight_bits(values: AnyPlane, *, turned: bool) -> Levels:
 
 def score_stability(
     benchmark: Benchmark,
-    frames: tuple[Prediction, Prediction],
+    frames: tuple[PredictionRecord, PredictionRecord],
     truths: tuple[Truth, Truth],
     fit: Fit | None = None,
 ) -> Scored:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.cli.parsing import read_words
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
@@ -24,7 +25,6 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import template
 from rilievo.registry import check_trusted
 from rilievo.schema import build, option, options_of
-from rilievo.types import DepthKind
 
 
 @frozen(slots=False)

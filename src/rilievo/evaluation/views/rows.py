@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, notes_of
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
@@ -26,7 +27,6 @@ from rilievo.io.outputs.sidecar import UNITS
 from rilievo.io.png import write_png
 from rilievo.messages import at
 from rilievo.shapes import Mask, Pixels, UInt16
-from rilievo.types import DepthKind, DepthMap
 
 LARGEST = 65535
 PERCENTILE = 98.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.arrays import AnyValues
 from rilievo.evaluation.predictions.foreign import Foreign
@@ -17,13 +18,15 @@ from rilievo.evaluation.views.readers import (
     FolderImages,
 )
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import note_of
+from rilievo.photo import Truth
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
+from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.shapes import Pixels, Values
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = (
     *("true_depth", "true_normals", "image_id", "split", "disagreement", "notes"),
@@ -82,7 +85,7 @@ class Shown:
     """
 
     column: ModelColumn
-    seen: Prediction | None
+    seen: PredictionRecord | None
     fault: str | None = None
     pictures: tuple[WrittenPicture, ...] = ()
 
@@ -170,7 +173,7 @@ def _shown(column: ModelColumn, id: str) -> Shown:
 
 
 def _pictures(
-    column: ModelColumn, id: str, prediction: Prediction | None
+    column: ModelColumn, id: str, prediction: PredictionRecord | None
 ) -> tuple[WrittenPicture, ...]:
     """Pictures of an image without depth as an array, but of what is read from them."""
     if not isinstance(column.predictions, Foreign) or (

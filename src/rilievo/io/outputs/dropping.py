@@ -12,11 +12,12 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.surfaces.patches import patches
 from rilievo.io.colour_pictures import Drawn, drawn
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, Shaped
-from rilievo.types import DepthKind, DepthMap, Prediction
 
 _FAR = 12
 """Ratio of sky to the 25th percentile of depth; rooms end at 4."""
@@ -39,7 +40,7 @@ _STEEP = 1.08
 _FINE = 640
 
 
-def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
+def surface_pixels(prediction: PredictionRecord, drop: tuple[str, ...]) -> Mask:
     """Mask of pixels with depth that are neither sky nor dropped."""
     depth = prediction.depth
     remaining = depth.valid & ~surface_sky(prediction)
@@ -53,7 +54,7 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
     return remaining
 
 
-def surface_sky(prediction: Prediction) -> Mask:
+def surface_sky(prediction: PredictionRecord) -> Mask:
     """Mask of the network's sky, up to the edge that depth shows."""
     if prediction.sky is None:
         return distant_sky(prediction.depth)
@@ -104,13 +105,13 @@ def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w
     return largest
 
 
-def known_normals(prediction: Prediction) -> Mask | None:
+def known_normals(prediction: PredictionRecord) -> Mask | None:
     """Mask of pixels with normals; None where depth has no mask."""
     depth = prediction.depth_or_none
     return None if depth is None else depth.valid
 
 
-def sky_share(prediction: Prediction) -> float | None:
+def sky_share(prediction: PredictionRecord) -> float | None:
     """Share of the model's sky; None if it has no mask."""
     sky = prediction.sky
     return None if sky is None else round(float(sky.mean()), 6)

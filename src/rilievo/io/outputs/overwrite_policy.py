@@ -22,7 +22,7 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.messages import literal
-from rilievo.types import MadeBy, Setting
+from rilievo.prediction_record import MadeBy, Setting
 
 MEND = "{overwrite=True} makes it anew, or take another {output}"
 WAS_MADE = "was made with"

@@ -7,25 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.io.files.atomic import FileSum
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.messages import template
-from rilievo.types import (
-    Anchoring,
-    Calibration,
-    Camera,
-    CameraSource,
-    DepthKind,
-    DepthMap,
-    MadeBy,
-    Prediction,
-    Setting,
-)
+from rilievo.prediction_record import Anchoring, Calibration, MadeBy, PredictionRecord, Setting
 
 FORMAT = "rilievo/1"
 
@@ -212,10 +204,10 @@ def sidecar_path(stem: Path) -> Path:
 
 
 def describe(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     *,
     run: Mapping[str, Setting] | None = None,
-    anchored: Prediction | None = None,
+    anchored: PredictionRecord | None = None,
 ) -> Sidecar:
     """Make the sidecar of a prediction, before any file is written.
 

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.types import Camera, DepthMap
 
 _CLOUDS = ("ply", "splat", "spz")
 

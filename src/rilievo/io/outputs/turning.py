@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, ImageFilter
 
+from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
@@ -21,8 +22,9 @@ from rilievo.geometry.surfaces.patches import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.photo import Photo
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt, Vector
-from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
 """Frames a second."""
@@ -103,7 +105,7 @@ class View:
 
 
 def scene_of(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     depth: DepthMap,
     camera: Camera,
     photo: Photo,

@@ -16,8 +16,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import DepthFacts, FileFacts, Sidecar
 from rilievo.io.photographs.decode import load as load_pixels
 from rilievo.io.png import write_png
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, UInt8, Vectors
-from rilievo.types import Prediction
 
 _PARTS = {
     "values": ("valid", "is_anchored", "network_depth"),
@@ -46,7 +46,7 @@ class WriteJob:
     path: Path
     file: str
     output: str
-    prediction: Prediction
+    prediction: PredictionRecord
     options: SaveOptions
     about: Sidecar
     extent: tuple[float, float] | None = None

@@ -9,11 +9,11 @@ from io import BytesIO
 from PIL import Image
 
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
 from rilievo.io.files.archives import check_directories
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.shapes import Matrix
-from rilievo.types import Camera, CameraSource
 
 ASSUMED_FOV = 55.0
 """Assumed field of view along the longer side [degrees], of a 35 mm lens: within a factor of 1.45

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.archives import has_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
@@ -26,7 +27,7 @@ from rilievo.io.photographs.pixels import (
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
 from rilievo.other_libraries import answered
-from rilievo.types import Camera, CameraSource, Photo
+from rilievo.photo import Photo
 
 _LOOKED_AT = 2**13
 _LEAST_LEVELS = 16

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.types import Camera, CameraSource
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import own_names, printable, reason
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
 from rilievo.messages import Note, note_of, template
-from rilievo.types import OwnDepth, Photo
+from rilievo.photo import Photo
 
 
 class FrameFolder(FrameSource):

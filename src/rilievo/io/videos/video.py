@@ -25,8 +25,8 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.messages import Note
+from rilievo.photo import Photo
 from rilievo.shapes import Pixels, UInt8
-from rilievo.types import Photo
 
 # PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
 with needing("reading or writing a video", "video"):

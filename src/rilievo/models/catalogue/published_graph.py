@@ -16,6 +16,7 @@ import numpy as np
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
 from rilievo.messages import literal
@@ -34,8 +35,8 @@ from rilievo.models.network_files import combined, sha256
 from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND
+from rilievo.photo import Photo
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
-from rilievo.types import Camera, CameraSource, Photo
 
 _NEEDED = ("points", "mask", "scale")
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, PreparedModel
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import limited
+from rilievo.photo import Photo
 from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
-from rilievo.types import Camera, Photo
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "fp32": (1e-4, 1e-4),

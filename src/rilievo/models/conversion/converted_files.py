@@ -30,8 +30,8 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
+from rilievo.prediction_record import Setting
 from rilievo.terminal import fitted
-from rilievo.types import Setting
 from rilievo.version import VERSION
 
 INT8 = "int8"

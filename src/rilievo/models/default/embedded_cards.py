@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rilievo.depth_map import DepthKind
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.types import DepthKind
 
 BASE, SMALL = "rilievo/base", "rilievo/small"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
@@ -13,7 +14,7 @@ from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing
-from rilievo.types import DepthKind, Setting
+from rilievo.prediction_record import Setting
 
 INDEX_FILE = "model_index.json"
 DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"

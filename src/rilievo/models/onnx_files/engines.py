@@ -22,9 +22,9 @@ from rilievo.frozen import frozen
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
 from rilievo.models.network_files import cache_directory
 from rilievo.models.resampling.inference import Arrays
+from rilievo.prediction_record import Setting
 from rilievo.shapes import Shaped
 from rilievo.telemetry import import_onnxruntime, import_openvino
-from rilievo.types import Setting
 
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _INPUT, _OUTPUT, _NAME = 11, 12, 1

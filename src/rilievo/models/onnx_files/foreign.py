@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, OptionError, OutputError, RilievoError, first_line
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.photographs.photo import read_photo
@@ -31,7 +33,6 @@ from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.shapes import Shaped
 from rilievo.terminal import fitted
-from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 
 _FOLDER = Path(__file__).parents[1] / "near_and_far"
 _FOV = 55.0  # degrees; only used by networks that need a focal length

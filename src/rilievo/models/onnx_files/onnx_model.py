@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable
@@ -27,8 +28,8 @@ from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.engines import Session, file_metadata, graph_names, open_session
 from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing, read_resizing
 from rilievo.models.resampling.preparation import Preparation, Rule, read_preparation
+from rilievo.prediction_record import Setting
 from rilievo.shapes import Shaped
-from rilievo.types import DepthKind, Setting
 
 FORMAT = "2"
 FIRST_FORMAT = "1"

@@ -7,9 +7,9 @@ import numpy as np
 
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Field, Float32, Mask, Pixels, Shaped
-from rilievo.types import Camera
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 """Inputs or outputs of a network by name."""

@@ -10,12 +10,12 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.io.png import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
-from rilievo.types import DepthKind, DepthMap
 
 BEYOND = 1e12
 """Depth of inverse depth 0 [m]."""

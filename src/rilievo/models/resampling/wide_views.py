@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere.scales import (
@@ -26,8 +28,8 @@ from rilievo.geometry.sphere.scales import (
 from rilievo.geometry.sphere.views import SpherePicture, SphereView, filled, sampled, views_of
 from rilievo.models.resampling.inference import Inference, Resizing
 from rilievo.models.resampling.preparation import limited
+from rilievo.photo import Photo
 from rilievo.shapes import Float32, Float64, Mask, Vectors
-from rilievo.types import Camera, DepthKind, Photo
 
 _SIDE = 512
 """Largest side of a view [px]."""

@@ -6,6 +6,7 @@ from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import border_note, tile_note
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import (
     Metres,
     panorama_note,
@@ -14,7 +15,6 @@ from rilievo.predicting.photographs.user_facts import (
     unit_notes,
 )
 from rilievo.prediction import Prediction
-from rilievo.types import Photo
 
 
 def finish(

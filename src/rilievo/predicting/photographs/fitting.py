@@ -17,7 +17,9 @@ from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.rectangle_fit import FREE, MOST_DOUBT, fit_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.calibration.sparse import of_own_depth, plausible, where_valid
+from rilievo.depth_map import DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import with_expected_error
 from rilievo.messages import Note, template
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
@@ -25,10 +27,11 @@ from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import UNREFINED, Refine
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import with_normals
-from rilievo.types import Anchoring, Camera, CameraSource, DepthMap, MadeBy, OwnDepth, Photo
+from rilievo.prediction_record import Anchoring, MadeBy
 
 _MOST_CONTRADICTING = 0.25
 """Share of points that may contradict a prediction."""

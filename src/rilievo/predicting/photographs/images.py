@@ -20,11 +20,11 @@ from rilievo.models.wrappers import refined
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.registry import trust
 from rilievo.schema import Door, names_of, refuse_unknown, with_options
-from rilievo.types import Photo
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Iterable types that hold one image."""

@@ -12,6 +12,7 @@ import numpy as np
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
@@ -20,8 +21,9 @@ from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.messages import Note
 from rilievo.options.camera_forms import Named, matrix_of, text_of
+from rilievo.photo import Photo
+from rilievo.prediction_record import Calibration
 from rilievo.shapes import Field, Pixels
-from rilievo.types import Calibration, Camera, CameraSource, Photo
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
 NARROWEST, WIDEST = 5.0, 150.0

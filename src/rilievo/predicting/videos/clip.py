@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import OwnDepth
 from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness
@@ -40,6 +41,7 @@ from rilievo.messages import Note, at
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import is_worth_a_word, margins_note, with_margins, within
 from rilievo.options.photo_options import UNREFINED
+from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import is_metric, option_notes
@@ -76,7 +78,7 @@ from rilievo.predicting.videos.kept_answers import (
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import parts_of
-from rilievo.types import OwnDepth, Photo, Setting
+from rilievo.prediction_record import Setting
 
 _PIXELS_AT_ONCE = 32_000_000
 _NAMED = 4

@@ -8,8 +8,10 @@ from threading import Lock
 import numpy as np
 
 from rilievo.alignment.anchor import anchor_values, paired
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError
 from rilievo.messages import template
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import (
     is_known,
     refused_anchoring,
@@ -18,8 +20,8 @@ from rilievo.predicting.photographs.fitting import (
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.scale_smoothing import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
+from rilievo.prediction_record import Anchoring
 from rilievo.shapes import Float32, Values
-from rilievo.types import Anchoring, DepthKind, DepthMap, Photo
 
 _FRAMES = 8
 """Most frames of a shot."""

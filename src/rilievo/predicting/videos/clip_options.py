@@ -8,17 +8,19 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.alignment import Fit, to_depth
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.predicting.summary import Stages
 from rilievo.predicting.videos.clip_anchor import Reference
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
-from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
+from rilievo.prediction_record import Calibration, Setting
 
 
 @frozen

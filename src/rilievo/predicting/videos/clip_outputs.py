@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.io.checks import FileSum, sum_of
 from rilievo.io.colour_pictures import ColourRange
@@ -19,8 +20,8 @@ from rilievo.margins import Margins
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need, VideoForm
 from rilievo.prediction.saving import surface_for, write_file
+from rilievo.prediction_record import Anchoring
 from rilievo.shapes import Pixels, UInt16
-from rilievo.types import Anchoring, DepthKind
 
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
 

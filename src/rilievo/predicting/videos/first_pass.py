@@ -14,8 +14,10 @@ from operator import itemgetter
 import numpy as np
 from PIL import Image, ImageFilter
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.colour_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
 from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.formats.colour_files import shown_sky
@@ -25,6 +27,7 @@ from rilievo.margins import Margins, bars_jump, find_black_bars, may_have_bars
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.wrappers import Trimmed, seen_by, with_margins, within
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import is_known
 from rilievo.predicting.summary import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
@@ -35,8 +38,8 @@ from rilievo.predicting.videos.scale_smoothing import ScaleTrack, look_of, sampl
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, parts_of
+from rilievo.prediction_record import Anchoring
 from rilievo.shapes import Mask, Pixels, UInt8
-from rilievo.types import Anchoring, Camera, DepthKind, DepthMap, Photo
 
 _SIDE = 180
 

@@ -35,7 +35,7 @@ from rilievo.predicting.videos.frame_answers import (
     nameless_file,
 )
 from rilievo.prediction.saving import parts_of
-from rilievo.types import Setting
+from rilievo.prediction_record import Setting
 from rilievo.version import VERSION
 
 FORMAT = "rilievo-answers/2"

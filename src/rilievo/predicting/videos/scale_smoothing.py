@@ -23,10 +23,11 @@ from itertools import groupby, pairwise
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
+from rilievo.photo import Photo
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.shapes import Bool, Field, Float64, Mask, Pixels, Values
-from rilievo.types import DepthKind, DepthMap, Photo
 
 _SAMPLES = 1 << 14
 

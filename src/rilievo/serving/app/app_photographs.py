@@ -27,6 +27,7 @@ from PIL import Image
 from starlette.concurrency import iterate_in_threadpool
 
 from rilievo.errors import RilievoError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
@@ -39,6 +40,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.pages.surface_view.relief import lens_of
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
@@ -51,7 +53,6 @@ from rilievo.serving.server.params import PredictAsked, Variant
 from rilievo.serving.server.service import ImageJob, Service, record
 from rilievo.serving.server.uploads import Upload
 from rilievo.shapes import Mask, Shaped
-from rilievo.types import Camera, CameraSource, Photo
 
 _LEVEL = 1
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
+from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import Metres
@@ -27,7 +29,6 @@ from rilievo.serving.listener.answer_cache import AnswerCache
 from rilievo.serving.server.decoding.photograph_files import read_pasted, read_photo
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import decoded_image
-from rilievo.types import DepthKind, Photo
 
 _SAME = 1.0  # pixels between facts about one place
 _FLAGS: Mapping[type[Known], str] = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from rilievo.calibration.ranges import LEAST_RESIDUAL
+from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
@@ -18,7 +19,6 @@ from rilievo.models.catalogue.table import CatalogueEntry
 from rilievo.models.resampling.preparation import Rule
 from rilievo.pages.document import text_of
 from rilievo.prediction.output import OUTPUTS, Need, UsualSize
-from rilievo.types import DepthKind
 from rilievo.version import VERSION
 
 _READING = "depth"

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.calibration.ranges import weight_of
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
@@ -27,6 +29,7 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.pages.document import asset
 from rilievo.pages.photograph import saved_page
 from rilievo.prediction import Prediction
+from rilievo.prediction_record import Anchoring, MadeBy
 from rilievo.serving.browser.document import (
     EXAMPLES,
     GENERATOR,
@@ -38,7 +41,6 @@ from rilievo.serving.browser.document import (
     document,
     page_graph,
 )
-from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"

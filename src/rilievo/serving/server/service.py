@@ -21,6 +21,7 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.messages import parameter, worded
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
+from rilievo.photo import Photo
 from rilievo.predicting.photographs.finishing import finish as finished
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
@@ -40,7 +41,6 @@ from rilievo.serving.server.server_models import Networks, OfferedModels
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.temporary_folders import Folders
 from rilievo.serving.server.uploads import Upload, Uploads
-from rilievo.types import Photo
 
 
 def check_image(upload: Upload, request: Asked) -> None:

@@ -11,10 +11,12 @@ from io import BytesIO
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import NoDepthError
 from rilievo.frozen import frozen
 from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
+from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
@@ -23,7 +25,6 @@ from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
 from rilievo.serving.server.params import StreamAsked, read_asked
 from rilievo.serving.server.service import ImageJob, Service, notes_of
 from rilievo.serving.server.uploads import Upload
-from rilievo.types import DepthKind, Photo
 
 _IDLE_SECONDS = 60.0
 _SEND_SECONDS = 20.0

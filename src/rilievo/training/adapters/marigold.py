@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError, first_line
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions, checked
+from rilievo.photo import Photo
+from rilievo.prediction_record import Setting
 from rilievo.shapes import Field, Float32, Vectors
 from rilievo.training.adapters.torch_model import ENGINE, dtype_of, find_device
 from rilievo.training.networks.features import is_out_of_memory
-from rilievo.types import DepthKind, Photo, Setting
 
 HALVING = 0.1
 """Uncertainty at which confidence is one half."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, needing
 from rilievo.io.files.limits import printable
 from rilievo.models.card import ModelCard
@@ -16,7 +17,6 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.terminal import fitted
 from rilievo.training.adapters.run_models import AS_INVERSE
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
-from rilievo.types import DepthKind
 
 if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel

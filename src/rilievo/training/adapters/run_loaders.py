@@ -18,6 +18,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.conversion.converted_files import Origin
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
+from rilievo.prediction_record import Setting
 from rilievo.registry import check_trusted
 from rilievo.training.adapters.run_models import (
     CONFIG,
@@ -28,7 +29,6 @@ from rilievo.training.adapters.run_models import (
     read_video_run,
 )
 from rilievo.training.conversion.engine_choice import TORCH, chosen, load_converter, open_chosen
-from rilievo.types import Setting
 
 if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel

@@ -18,12 +18,12 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND, Preparation
+from rilievo.prediction_record import Setting
 from rilievo.shapes import Float, Shaped
 from rilievo.training.arrays import Photographs
 from rilievo.training.conversion.traced_model import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
 from rilievo.training.tensors import Images, Tensors
-from rilievo.types import Setting
 
 ENGINE = "torch"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, first_line, needing
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
@@ -22,6 +23,7 @@ from rilievo.models.hub.checkpoints import resizing_of
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation
+from rilievo.prediction_record import Setting
 from rilievo.training.adapters.checkpoint_config import (
     FAMILIES,
     PROCESSOR_FILE,
@@ -36,7 +38,6 @@ from rilievo.training.conversion.engine_choice import (
     load_converter,
     open_chosen,
 )
-from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork

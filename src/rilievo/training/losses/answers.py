@@ -6,10 +6,10 @@ Affine kinds are compared as in R. Ranftl et al. (TPAMI 2022).
 import torch
 from torch import Tensor
 
+from rilievo.depth_map import DepthKind
 from rilievo.shapes import Bool
 from rilievo.training.losses.supervised import scale_invariant_loss
 from rilievo.training.tensors import Maps, Masks, PerImage, Scalar
-from rilievo.types import DepthKind
 
 SCALES = 4
 LEAST_DEVIATION = 1e-2

@@ -7,12 +7,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.models.resampling.preparation import Preparation
+from rilievo.photo import Truth
 from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
 from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
-from rilievo.types import Truth
 
 _ROOM = 4096e6
 """Bytes of frames that are kept in memory."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
+from rilievo.prediction_record import Setting
 from rilievo.training.engine.differences import (
     FieldDifference,
     changed,
@@ -39,7 +40,6 @@ from rilievo.training.probe.probe_config import (
     ProbeConfig,
     Schedule,
 )
-from rilievo.types import Setting
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",

@@ -9,13 +9,14 @@ import numpy as np
 
 from rilievo.alignment.aligned import align
 from rilievo.data.datasets.photo_files import Dataset, spread
+from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, NoGroundTruthError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.models.base import Model
+from rilievo.photo import Photo, Truth
 from rilievo.training.probe.probe_config import DataChoice
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.types import DepthMap, Photo, Truth
 
 _MOST = 100
 """Most images of a set that are scored."""

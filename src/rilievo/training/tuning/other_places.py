@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rilievo.depth_map import DepthKind
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answers import answer_error, answer_loss
 from rilievo.training.losses.normals_losses import angular_loss
 from rilievo.training.tensors import Scalar
 from rilievo.training.video.elsewhere.replay import read_places
-from rilievo.types import DepthKind
 
 _IMAGES = 4
 """Images of a batch for each picture of another place."""

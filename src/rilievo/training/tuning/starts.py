@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
@@ -54,7 +55,6 @@ from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.types import DepthKind
 
 _STARTS = (
     f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "

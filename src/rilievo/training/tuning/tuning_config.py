@@ -3,6 +3,7 @@
 from dataclasses import field
 from typing import Annotated, ClassVar
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.schema import Groups, option
@@ -10,7 +11,6 @@ from rilievo.training.adapters.run_models import TUNED_FORMAT
 from rilievo.training.engine.differences import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
-from rilievo.types import DepthKind
 
 NONE, BACKBONE = "none", "backbone"
 """Words of ``freeze`` besides a number of layers."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, needing
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.engine.loop import random_of
@@ -23,7 +24,6 @@ from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.other_places import StartAnswers, outputs_of
 from rilievo.training.tuning.starts import Layer, NetworkLayers, TunedNetwork
 from rilievo.training.tuning.tuning_config import TuningConfig
-from rilievo.types import DepthKind
 
 _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.transforms import invert
 from rilievo.io.colour_pictures import colourise
 from rilievo.io.files.atomic import make_folder, replacing
@@ -26,7 +27,6 @@ from rilievo.training.video.motion.pair_motions import Motions, latest_motions
 from rilievo.training.video.schedule import Course, VideoState
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_records import SequenceFacts, VideoRecord
-from rilievo.types import DepthKind, DepthMap
 from rilievo.version import VERSION
 
 FOLDER = "pictures"

@@ -21,11 +21,11 @@ from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.sets.tum import camera_of
 from rilievo.errors import InputError, MissingFileError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import as_typed, printable
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import natural_order
-from rilievo.types import CameraSource
 
 _COLOUR_FOLDERS = ("rgb", "images", "image", "color", "colour", "frames", "image_02", "image_2")
 _OTHER = re.compile(

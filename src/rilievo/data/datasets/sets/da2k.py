@@ -13,8 +13,8 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
+from rilievo.photo import OrderedPoints, Truth
 from rilievo.shapes import Int64
-from rilievo.types import OrderedPoints, Truth
 
 ANNOTATIONS = "annotations.json"
 

@@ -17,11 +17,12 @@ from rilievo.data.datasets.photo_files import (
     own_card,
 )
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.numbers import read_map, read_numbers
+from rilievo.photo import Truth
 from rilievo.shapes import Field, Mask, Vectors
-from rilievo.types import Camera, Truth
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
 # corner of the first pixel: the centre of 1024 x 768.

@@ -13,10 +13,11 @@ from rilievo.data.datasets.mat_file import read_pickle
 from rilievo.data.datasets.photo_files import PhotoFiles, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
+from rilievo.photo import Truth
 from rilievo.shapes import Float32, Mask, Shaped
-from rilievo.types import Camera, Truth
 
 _FOLDER = "dsine_eval"
 _SHORTEST = 0.5

@@ -9,11 +9,11 @@ from rilievo.data.datasets.colmap import ColmapImage, read_cameras, read_images
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, Request, own_card
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.shapes import Pixels
-from rilievo.types import Camera
 
 _CALIBRATION = "dslr_calibration_jpg"
 _PICTURES = Path("images", "dslr_images")

@@ -26,7 +26,7 @@ from rilievo.data.datasets.sets.kitti_frames import (
     read_camera,
 )
 from rilievo.errors import InputError, OptionError
-from rilievo.types import Camera
+from rilievo.geometry.cameras.camera import Camera
 
 _READ = partial(read_steps, steps=256)
 _PARTS = ("val", "train", "")

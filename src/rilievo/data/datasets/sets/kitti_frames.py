@@ -15,10 +15,10 @@ from rilievo.data.datasets.files import Line, numbers_of, text_lines
 from rilievo.data.datasets.photo_files import Request
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import rigid
 from rilievo.io.lens_files import camera_of, pinhole_K
 from rilievo.shapes import Float64, Matrix, Transform
-from rilievo.types import Camera
 
 Names = Callable[[Path], frozenset[str]]
 """Function that lists a folder, possibly cached."""

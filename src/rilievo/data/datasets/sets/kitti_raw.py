@@ -27,9 +27,9 @@ from rilievo.data.datasets.sets.kitti_frames import (
     read_camera,
 )
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.shapes import Float32, Float64
-from rilievo.types import Camera
 
 Projection = Callable[
     [Float32[np.ndarray, "n 3"], Float64[np.ndarray, "3 4"], tuple[int, int]],

@@ -10,10 +10,10 @@ from rilievo.data.datasets.files import found_in, text_lines, walk
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import camera_of
 from rilievo.io.numbers import read_map
 from rilievo.shapes import Matrix
-from rilievo.types import Camera
 
 _LONGEST = 1e6
 

@@ -17,12 +17,14 @@ from rilievo.data.datasets.files import found_in, text_lines
 from rilievo.data.datasets.photo_files import FileList, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth_numbers import decoded, statement_of
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
+from rilievo.photo import Truth
 from rilievo.shapes import (
     Bool,
     Field,
@@ -38,7 +40,6 @@ from rilievo.shapes import (
     UInt8,
     Vector,
 )
-from rilievo.types import Camera, Truth
 
 _LARGEST = 16384
 

@@ -13,14 +13,15 @@ from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.photo_files import Absent, FileList, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_focal, crop_K, resize_K
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
+from rilievo.photo import Truth
 from rilievo.shapes import Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
-from rilievo.types import Camera, Truth
 
 _KEPT, _SIDE = 1024, 512
 

@@ -26,10 +26,10 @@ from rilievo.data.datasets.photo_files import (
     where_present,
 )
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Transform, UInt16
-from rilievo.types import Camera
 
 _SHAPE = (480, 640)
 _CENTRE = (320.0, 240.0)

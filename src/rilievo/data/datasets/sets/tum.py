@@ -26,10 +26,10 @@ from rilievo.data.datasets.photo_files import (
 )
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.transforms import rigid, rotation_of
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Transform, Transforms, Values
-from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
 """Time between associated records [s], exclusive, as in the benchmark."""

@@ -38,6 +38,7 @@ from rilievo.data.datasets.sets.kitti_frames import CAMERAS, KittiFrame, picture
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import (
     check_regular,
@@ -50,8 +51,8 @@ from rilievo.io.files.limits import (
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import camera_of
 from rilievo.messages import literal, template
+from rilievo.photo import Truth
 from rilievo.shapes import Field, Pixels, Transform, UInt8
-from rilievo.types import Camera, Truth
 
 USUAL = "default"
 """Variant of papers."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.wording import head
 from rilievo.evaluation.views.rows import (
@@ -19,7 +20,6 @@ from rilievo.evaluation.views.rows import (
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import ColourRange, Drawn, colourise
-from rilievo.types import DepthKind, DepthMap
 
 KEY = "image_id"
 """Field that identifies a sample; indexed."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import (
     ColourRange,
@@ -22,8 +23,8 @@ from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
 from rilievo.io.outputs.writing import WriteJob
+from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Mask, Pixels
-from rilievo.types import DepthKind, DepthMap, Prediction
 
 _DRAWS = {
     (True, Drawn.INVERSE_DEPTH): "1/depth",
@@ -50,14 +51,14 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.write_png(depth_picture(job.prediction, options), facts)
 
 
-def shown_sky(prediction: Prediction) -> Mask | None:
+def shown_sky(prediction: PredictionRecord) -> Mask | None:
     """Mask of the sky that has a colour of its own."""
     sky = prediction.sky
     return None if sky is None or not sky.any() else sky
 
 
 def depth_picture(
-    prediction: Prediction,
+    prediction: PredictionRecord,
     options: SaveOptions,
     rows: slice = slice(None),
     columns: slice = slice(None),

@@ -6,12 +6,13 @@ It ends at ``--colour-range``, or at Otsu's threshold of inverse depth (1979).
 import numpy as np
 from PIL import Image, ImageFilter
 
+from rilievo.depth_map import DepthMap
 from rilievo.io.colour_pictures import Drawn, drawn, range_of
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
+from rilievo.photo import Photo
 from rilievo.shapes import Float32, Mask, UInt8
-from rilievo.types import DepthMap, Photo
 
 _BINS = 256
 _SOFTNESS = 400

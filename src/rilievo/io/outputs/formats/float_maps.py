@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthMap
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.shapes import Float32, Vectors
-from rilievo.types import DepthMap
 
 _LONGEST_HEADER = 64
 _HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
@@ -26,7 +28,6 @@ from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import reduced
 from rilievo.shapes import Float32, Matrix
-from rilievo.types import Camera, DepthMap
 
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import grid_of, places
 from rilievo.io.colour_pictures import normals_picture
@@ -13,7 +14,7 @@ from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_pictu
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.types import DepthMap, Prediction
+from rilievo.prediction_record import PredictionRecord
 
 _WIDEST = 1280
 """Largest width of one picture [px]."""
@@ -47,7 +48,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.write_png(picture, replace(facts, colour=bar.facts))
 
 
-def panel_picture(prediction: Prediction, options: SaveOptions | None = None) -> Image.Image:
+def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = None) -> Image.Image:
     """Draw those of photograph, depth and normals that exist."""
     options = options or SaveOptions()
     pictures = _pictures(prediction, options)
@@ -73,7 +74,7 @@ def panel_picture(prediction: Prediction, options: SaveOptions | None = None) ->
     return sheet
 
 
-def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.Image]:
+def _pictures(prediction: PredictionRecord, options: SaveOptions) -> dict[str, Image.Image]:
     """Pictures by title; pixels are sampled, not averaged."""
     step = -(-prediction.shape[1] // _WIDEST)
     rows, columns = grid_of(prediction.shape, step)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour_pictures import (
     NO_NORMAL,
     NORMALS_AXES,
@@ -27,8 +28,8 @@ from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
 from rilievo.io.png import bands
+from rilievo.photo import Photo
 from rilievo.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
-from rilievo.types import DepthKind, DepthMap, Photo
 
 _STEP = 1.5
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.depth_map import DepthMap
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Float32, UInt8
-from rilievo.types import Camera, DepthMap
 
 _LONGEST = 200
 """Characters of a comment; readers built on RPly fail or crash above 1,023 a line."""

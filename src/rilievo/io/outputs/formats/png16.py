@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import drawn
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
 from rilievo.io.png import bands, write_png
 from rilievo.shapes import UInt16
-from rilievo.types import DepthKind, DepthMap
 
 KEY = "rilievo"
 _LARGEST = 65535

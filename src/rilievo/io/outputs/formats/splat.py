@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from rilievo.depth_map import DepthMap
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
 from rilievo.io.outputs.formats.ply import comments_of
@@ -15,7 +17,6 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Float32, UInt8
-from rilievo.types import Camera, DepthMap
 
 PROPERTIES = (
     *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),

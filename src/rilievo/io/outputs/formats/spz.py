@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 from isal import igzip
 
+from rilievo.depth_map import DepthMap
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.formats.gltf import AXES
 from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, colours_of, splats_of
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Float32, UInt8
-from rilievo.types import Camera, DepthMap
 
 _MAGIC, _VERSION = 0x5053474E, 2
 _FRACTION_BITS = 20

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
@@ -12,7 +13,6 @@ from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Field, Float32, Int32
-from rilievo.types import DepthMap
 
 _SIDE = 100.0
 """Default longer side [mm]."""

@@ -5,11 +5,13 @@ from fractions import Fraction
 
 from PIL import Image, WebPImagePlugin
 
+from rilievo.depth_map import DepthMap
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.turning import RATE, SECONDS, Scene, Turn, scene_of, turn
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.types import Camera, DepthMap, Photo
+from rilievo.photo import Photo
 
 _OUTPUTS = ("turn", "turn-mp4")
 _QUALITY = 72

@@ -8,6 +8,7 @@ from PIL import Image
 from pydantic import Field
 
 from rilievo.calibration.readings import Pixel, value_at
+from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
     METRES,
@@ -31,7 +32,6 @@ from rilievo.serving.assistant.tools.tool import (
     paragraph,
     source_of_sizes,
 )
-from rilievo.types import CameraSource
 
 _LONGEST = 1024
 _NEAR, _FAR = 0.02, 0.98

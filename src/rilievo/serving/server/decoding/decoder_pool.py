@@ -21,7 +21,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import check_regular
 from rilievo.io.photographs.decode import header_size
@@ -30,10 +32,10 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.messages import Note
 from rilievo.options.photo_options import ReadingArguments
+from rilievo.photo import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.memory_files import arrays_of, close
-from rilievo.types import Camera, CameraSource, OwnDepth, Photo
 
 _BYTES_PER_PIXEL = 48
 """Memory for a pixel: 16 bits, four channels, coefficients, copies."""

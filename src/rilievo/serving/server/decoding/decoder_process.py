@@ -22,8 +22,10 @@ from traceback import format_exc
 
 import numpy as np
 
+from rilievo.depth_map import OwnDepth
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.geometry import cameras
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io import photographs
 from rilievo.io.photographs.decode import header_size
@@ -32,10 +34,10 @@ from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.messages import in_braces, template
+from rilievo.photo import Photo
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
 from rilievo.serving.server.memory_files import close, content_of, file_of
-from rilievo.types import Camera, OwnDepth, Photo
 
 _MOST_OPEN = 64
 _IDLE_SECONDS = 10.0

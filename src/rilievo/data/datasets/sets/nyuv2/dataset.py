@@ -42,12 +42,13 @@ from rilievo.data.datasets.sets.nyuv2.layout import (
     recorded_scene,
 )
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_map
 from rilievo.messages import literal
+from rilievo.photo import Truth
 from rilievo.shapes import Pixels
-from rilievo.types import Camera, Truth
 
 Entry = TypeVar("Entry")
 
