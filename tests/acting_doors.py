@@ -33,7 +33,7 @@ from rilievo.serving import live_page
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownAsked
-from rilievo.serving.server.params import MeasureAsked, PredictAsked, StreamAsked
+from rilievo.serving.server.params import MeasureParams, PredictParams, StreamAsked
 from served_app import App
 
 Values = dict[str, Any]
@@ -135,13 +135,13 @@ class Doors:
     @property
     def table(self) -> Mapping[str, tuple[frozenset[str], Callable[..., Outcome]]]:
         """Names of the options that each door offers, by its own declaration, and the door."""
-        posted, schema = frozenset(PredictAsked.model_fields), frozenset(SCHEMA)
+        posted, schema = frozenset(PredictParams.model_fields), frozenset(SCHEMA)
         return {
             "python": (_offered(Door.PYTHON), self.python),
             "command": (_offered(Door.COMMAND), self.command),
             "live": (_offered(Door.LIVE), self.live),
             "predict of the server": (schema & posted, self.posted),
-            "measure of the server": (schema & {*MeasureAsked.model_fields}, self.measured),
+            "measure of the server": (schema & {*MeasureParams.model_fields}, self.measured),
             "stream of the server": (schema & {*StreamAsked.model_fields}, self.streamed),
             "results of the app": (schema & posted - {"save"}, self.results),
             "files of the app": (schema & posted, self.files),

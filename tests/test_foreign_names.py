@@ -27,7 +27,7 @@ from rilievo.evaluation.records import Evaluation
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.other_libraries import FOREIGN_NAMES, ForeignNames, instead
+from rilievo.other_libraries import FOREIGN_NAMES, HintedAttributes, instead
 from rilievo.other_library_words import MADE, SUBJECTS, SUBJECTS_OF
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -432,10 +432,10 @@ def test_what_the_rules_say_to_write_runs(ours: dict[str, Any]) -> None:
 def test_what_public_calls_return_is_answered(ours: dict[str, Any]) -> None:
     estimate, card = rilievo.pipeline("depth-estimation"), MODELS["rilievo/base"]
     for thing in (ours["dataset"], ours["dataset"][0], MODELS, card, estimate):
-        assert isinstance(thing, ForeignNames)
+        assert isinstance(thing, HintedAttributes)
         with pytest.raises(AttributeError, match=r"'zzz'; docs/python\.md has all names$"):
             _ = thing.zzz
-    assert issubclass(Evaluation, ForeignNames)
+    assert issubclass(Evaluation, HintedAttributes)
     for part in ("io", "models", "data", "evaluation", "geometry", "training", "alignment"):
         module = import_module(f"rilievo.{part}")
         with pytest.raises(AttributeError, match=f"^module 'rilievo.{part}' has no .*all names$"):
@@ -470,7 +470,7 @@ def test_an_error_of_a_property_is_its_own(ours: dict[str, Any]) -> None:
     with pytest.raises(NoDepthError, match="gives no depth"):
         _ = normals_alone.depth
 
-    class Broken(ForeignNames):
+    class Broken(HintedAttributes):
         @property
         def mask(self) -> int:
             return [].mask  # type: ignore[attr-defined]
@@ -489,14 +489,16 @@ def test_points_is_documented_as_other_methods_are(ours: dict[str, Any]) -> None
 
 
 def test_the_mixin_returns_nothing() -> None:
-    source = ast.parse(Path(sys.modules[ForeignNames.__module__].__file__ or "").read_text("utf-8"))
+    source = ast.parse(
+        Path(sys.modules[HintedAttributes.__module__].__file__ or "").read_text("utf-8")
+    )
     [found] = [
         node
         for node in ast.walk(source)
         if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
     ]
     assert not [node for node in ast.walk(found) if isinstance(node, ast.Return)]
-    assert all(issubclass(kind, ForeignNames) for kind in (rilievo.Prediction, Model, Mesh))
+    assert all(issubclass(kind, HintedAttributes) for kind in (rilievo.Prediction, Model, Mesh))
     assert instead("Prediction", "") == ""
 
 

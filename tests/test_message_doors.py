@@ -22,7 +22,7 @@ from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema import Door, names_of
 from rilievo.serving.assistant.tools.known_tool import KnownAsked
-from rilievo.serving.server.params import PredictAsked
+from rilievo.serving.server.params import PredictParams
 from served_app import App, served_app
 from views import read_view
 
@@ -32,7 +32,7 @@ Answer = Callable[[Values], str]
 FLAG = re.compile(r"(?<![\w-])--?[a-z]")
 KEYWORDS = frozenset(name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON))
 OPTIONS = frozenset(name for kind in RECORDS.values() for name in names_of(kind))
-PREDICTED = frozenset(PredictAsked.model_fields)
+PREDICTED = frozenset(PredictParams.model_fields)
 STATED = frozenset(KnownAsked.model_fields)
 ERRORS: Mapping[str, Values] = {
     "a field of view out of range": {"fov": 200.0},

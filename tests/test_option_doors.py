@@ -16,7 +16,7 @@ from option_offers import offers
 from rilievo.cli import main
 from rilievo.messages import flag
 from rilievo.models.model_options import Network
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.photo_options import Refine
 from rilievo.options.run_options import Speed
 from rilievo.predicting.options import RECORDS, PredictOptions
@@ -125,7 +125,7 @@ def test_an_option_that_there_is_not_is_refused_as_python_does() -> None:
 def test_options_are_given_flat_and_held_in_records() -> None:
     options = PredictOptions(trim=False, fov=60.0, refine=Refine(tile=128))
     assert options.refine == Refine(tile=128, trim=Switch.OFF)
-    assert options.view == GivenCamera(fov=60.0)
+    assert options.view == CameraOptions(fov=60.0)
     assert options == PredictOptions(tile=128, trim="off", fov=60)
     with pytest.raises(AttributeError, match="no attribute 'trimm'"):
         _ = options.trimm  # pyright: ignore

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.errors import InputError, suggest
 from rilievo.frozen import frozen
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, read_only, same_record
 from rilievo.shapes import Field, Mask
 
@@ -37,7 +37,7 @@ class DepthKind(StrEnum):
 
 
 @frozen
-class DepthMap(ForeignNames):
+class DepthMap(HintedAttributes):
     """Depth of one image, with the kind of its values.
 
     It is not an array, so that values that are not metres are never scored or unprojected by

@@ -3,7 +3,7 @@
 import math
 
 from rilievo.frozen import frozen
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 
 _UNITS = {
     "distance": "m",
@@ -16,7 +16,7 @@ _UNITS = {
 
 
 @frozen
-class Measurement(ForeignNames):
+class Measurement(HintedAttributes):
     """Quantity measured on a surface.
 
     Attributes:

@@ -62,7 +62,7 @@ _THINGS = (
         "Photo",
         "Mesh",
     ),
-    *("PointCloud", "Model", "Measurement", "Dataset", "Sample", "Evaluation", "OpenTable"),
+    *("PointCloud", "Model", "Measurement", "Dataset", "Sample", "Evaluation", "Registry"),
     *("ModelCard", "DepthPipeline"),
 )
 
@@ -129,7 +129,7 @@ if not TYPE_CHECKING:
     PublicClass.__getattr__ = _refuse_of_class
 
 
-class ForeignNames(metaclass=PublicClass):
+class HintedAttributes(metaclass=PublicClass):
     """Mixin with answers to missing attributes."""
 
     __slots__ = ()

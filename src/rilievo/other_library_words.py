@@ -277,7 +277,7 @@ SUBJECTS_OF: Mapping[str, tuple[Subject, ...]] = {
                 "`rilievo report RUN` on the command line",
             ),
         ),
-        "OpenTable": (("list name available entries", "list(table)"), ("get load", "table[name]")),
+        "Registry": (("list name available entries", "list(table)"), ("get load", "table[name]")),
         "ModelCard": (
             (
                 "load creat build model instantiat from-pretrain predict infer call run",

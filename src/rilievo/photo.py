@@ -16,7 +16,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.margins import Margins, find_margins
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import (
     Field,
@@ -29,7 +29,7 @@ from rilievo.shapes import (
 
 
 @frozen(slots=False)
-class Photo(ForeignNames):
+class Photo(HintedAttributes):
     """Photograph, upright, with its camera if the file states it.
 
     >>> rilievo.Photo(pixels=np.zeros((48, 64, 3), np.uint8)).shape
@@ -148,7 +148,7 @@ class Truth:
 
 
 @frozen
-class Sample(ForeignNames, Truth):
+class Sample(HintedAttributes, Truth):
     """Image of a dataset with its ground truth.
 
     >>> rilievo.Sample(id="room/0", image=np.zeros((48, 64, 3), np.uint8)).is_metric

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from rilievo.errors import OptionError, UntrustedCodeError, suggest
 from rilievo.messages import literal, one_line
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 
 COMMANDS: Mapping[str, str] = {
     "export": "rilievo.training.commands.export:main",
@@ -100,7 +100,7 @@ class CodePlace(str):
     __slots__ = ()
 
 
-def is_place(name: str) -> bool:
+def is_import_path(name: str) -> bool:
     """Whether a name is ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     return ":" in name and re.fullmatch(_PLACE, name) is not None
 
@@ -119,7 +119,7 @@ def trust(places: Iterable[str]) -> None:
         raise OptionError(option="trust_code", value=places, expected=expected) from None
     names = trusted()
     for place in listed:
-        if not isinstance(place, str) or not is_place(place):
+        if not isinstance(place, str) or not is_import_path(place):
             raise OptionError(
                 problem="{trust_code} is package.module:NAME or path/to/file.py:NAME as a file "
                 f"states it, got '{literal(place)}'"
@@ -136,7 +136,7 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
     Raises:
         UntrustedCodeError: If the user has not named it.
     """
-    if is_place(name) and name not in trusted():
+    if is_import_path(name) and name not in trusted():
         import shlex
 
         raise UntrustedCodeError(
@@ -180,7 +180,7 @@ def load_outside(place: str, what: str) -> object:
     except Exception as error:
         raise OptionError(f"no {what} '{place}': {error}") from error
     # It has run, so the files that rilievo writes for it may name it in this process.
-    if top != "rilievo" and is_place(place):
+    if top != "rilievo" and is_import_path(place):
         trust((place,))
     return target
 
@@ -239,7 +239,7 @@ def load_offered(name: str, what: str) -> object | None:
     return None
 
 
-class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
+class Registry(HintedAttributes, Mapping[str, T], Generic[T]):
     """Table of our entries that installed packages extend; iteration yields names known so far."""
 
     def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:
@@ -265,7 +265,7 @@ class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
     def find(self, name: str) -> T:
         """Look up a name or place; a place is code that runs, so no request names one."""
         if name not in self:
-            if not is_place(name):
+            if not is_import_path(name):
                 raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
             self._places[name] = self._read(load_outside(name, self._what), name)
         return self[name]

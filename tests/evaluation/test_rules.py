@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
 from rilievo.photo import Truth
-from rilievo.registry import is_place, trust
+from rilievo.registry import is_import_path, trust
 from scenes_to_score import depth_of, guess, scene
 from stored_answers import stored
 from tiny_evaluation import TINY, run_tiny, write_predictions
@@ -184,7 +184,7 @@ def test_a_file_anywhere_holds_a_benchmark(
         "LEFT = replace(BENCHMARKS['depth'], name='left', crop='lab_rules_bench:left')\n"
     )
     place = f"{folder}/lab_rules_bench.py:LEFT"
-    assert is_place(place)
+    assert is_import_path(place)
     try:
         assert find_benchmark(place).name == "left"
         write_predictions(root, tmp_path / "theirs")

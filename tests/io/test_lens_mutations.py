@@ -10,7 +10,7 @@ import pytest
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.lens_files import read_lens
-from rilievo.options.camera_forms import GivenCamera, matrix_of
+from rilievo.options.camera_forms import CameraOptions, matrix_of
 
 SIZE = (64, 96)
 FILES = {
@@ -81,7 +81,7 @@ def mutate(text: str, random: np.random.Generator) -> str:
 
 def see_through(path: Path) -> str | None:
     """The refusal of a camera file; None where it is read, and what each run does with it works."""
-    named = GivenCamera(camera=str(path)).given_camera
+    named = CameraOptions(camera=str(path)).named_camera
     assert named is not None
     try:
         made = matrix_of(named, SIZE)

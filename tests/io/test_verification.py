@@ -14,7 +14,7 @@ from rilievo.errors import InputError
 from rilievo.io.checks import (
     CHECKSUMS,
     FEATURES,
-    Thoroughness,
+    CheckLevel,
     append_sum,
     first_fault,
     sum_of,
@@ -142,12 +142,12 @@ def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
     content = b"head" + bytes(9000)
     (tmp_path / "a.npy").write_bytes(content)
     sums = {"a.npy": sum_of(tmp_path / "a.npy")}
-    for thoroughness in Thoroughness:
+    for thoroughness in CheckLevel:
         assert first_fault(tmp_path, sums, thoroughness) is None
     (tmp_path / "a.npy").write_bytes(b"Head" + bytes(9000))
-    assert first_fault(tmp_path, sums, Thoroughness.SIZES) is None
-    assert first_fault(tmp_path, sums, Thoroughness.ENDS) is not None
-    assert "sha256" in (first_fault(tmp_path, sums, Thoroughness.HASHES) or "")
+    assert first_fault(tmp_path, sums, CheckLevel.SIZES) is None
+    assert first_fault(tmp_path, sums, CheckLevel.ENDS) is not None
+    assert "sha256" in (first_fault(tmp_path, sums, CheckLevel.HASHES) or "")
 
 
 def test_a_link_to_nothing_among_features_is_a_fault(tmp_path: Path) -> None:

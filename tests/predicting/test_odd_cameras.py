@@ -20,7 +20,13 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.photographs.file_camera import ExifFacts, camera_from_exif
-from rilievo.options.camera_forms import GivenCamera, matrix_of, parse_numbers, read_camera, text_of
+from rilievo.options.camera_forms import (
+    CameraOptions,
+    matrix_of,
+    parse_numbers,
+    read_camera,
+    text_of,
+)
 from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import scale_notes, unit_notes, with_camera
 
@@ -38,8 +44,8 @@ def noise() -> bytes:
 def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: Any) -> list[str]:
     if camera is not None:
         view["camera"] = camera
-    named = GivenCamera(**view)
-    photo = with_camera(photo, named.given_camera, named.fov)
+    named = CameraOptions(**view)
+    photo = with_camera(photo, named.named_camera, named.fov)
     facts = rilievo.PredictOptions(known=known).sizes.facts
     return scale_notes(photo.camera, photo.shape, facts)
 
@@ -59,7 +65,7 @@ def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: 
     ],
 )
 def test_a_focal_length_in_millimetres_is_of_film_or_of_the_sensors_width(text, size, focal):
-    for named in (read_camera(text), parse_numbers(text), GivenCamera(camera=text).given_camera):
+    for named in (read_camera(text), parse_numbers(text), CameraOptions(camera=text).named_camera):
         assert named is not None
         K = matrix_of(named, size).K
         height, width = size
@@ -80,7 +86,7 @@ def test_millimetres_are_read_as_exif_states_them(size):
 @pytest.mark.parametrize("text", ["0mm", "18mm/0mm", "-24mm", "mm", "24mm/", "1e999mm", "24mmm"])
 def test_no_millimetres_are_refused_in_one_line(text):
     with pytest.raises(rilievo.OptionError, match="24mm") as refused:
-        GivenCamera(camera=text)
+        CameraOptions(camera=text)
     assert "\n" not in str(refused.value)
     with pytest.raises(rilievo.OptionError, match="24mm"):
         parse_numbers(text)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
-from rilievo.io.files.commit import Placement
+from rilievo.io.files.commit import FileSet
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.photo import Photo
@@ -230,9 +230,9 @@ def test_a_batch_ends_where_it_has_the_pixels_that_memory_is_meant_for(
     assert model.together == [3, 3, 2]
 
 
-def _save_parts(job: Job, photo: Photo, inference: Inference) -> Placement:
+def _save_parts(job: Job, photo: Photo, inference: Inference) -> FileSet:
     record = job.target.with_suffix(".json")
-    placement = Placement(record=record, notice=record.with_suffix(".txt"), notice_text="")
+    placement = FileSet(record=record, notice=record.with_suffix(".txt"), notice_text="")
     for path in (job.target.with_suffix(".npy"), record):
         placement.part(path).write_bytes(b"written")
         time.sleep(0.005)  # the call that was given last is under way
@@ -301,7 +301,7 @@ def test_ctrl_c_while_a_photograph_is_counted_loses_no_count(
             signal.raise_signal(signal.SIGINT)
         count(tally, *arguments)
 
-    def save(job: Job, photo: Photo, inference: Inference) -> Placement:
+    def save(job: Job, photo: Photo, inference: Inference) -> FileSet:
         calls.append(job)
         if place == "failed":
             raise OutputError("no room")
@@ -339,7 +339,7 @@ def test_code_of_others_that_ends_the_process_ends_its_photograph(tmp_path: Path
     """Writers and models of others may call ``sys.exit``, as scripts do."""
     jobs = _jobs(tmp_path, range(6))
 
-    def save(job: Job, photo: Photo, inference: Inference) -> Placement:
+    def save(job: Job, photo: Photo, inference: Inference) -> FileSet:
         if job is jobs[2]:
             sys.exit(3)
         return _save_parts(job, photo, inference)

@@ -296,13 +296,13 @@ def test_a_camera_has_the_same_forms_in_python_and_on_the_command_line(tmp_path:
         assert found is not None
         np.testing.assert_array_equal(found.K, K)
         options = rilievo.PredictOptions(camera=given)  # pyright: ignore[reportArgumentType]
-        assert isinstance(options.view.given_camera, rilievo.Camera)
-        np.testing.assert_array_equal(options.view.given_camera.K, K)
+        assert isinstance(options.view.named_camera, rilievo.Camera)
+        np.testing.assert_array_equal(options.view.named_camera.K, K)
     for given in (200, 200.0, "200"):
         found = rilievo.predict(PIXELS, camera=given, model="rilievo/small").camera
         assert found is not None
         assert found.K[0].tolist() == [200, 0, (PIXELS.shape[1] - 1) / 2]
-        assert rilievo.PredictOptions(camera=given).view.given_camera == 200  # pyright: ignore
+        assert rilievo.PredictOptions(camera=given).view.named_camera == 200  # pyright: ignore
 
 
 @pytest.mark.parametrize("given", ["none.txt", "1,2,3", "-5", "a,b,c,d", "nan", "1,2,3,x", ""])

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from lab.torture.reader import SAMPLES, row, sample, sample_file
-from rilievo.options.camera_forms import GivenCamera, matrix_of
+from rilievo.options.camera_forms import CameraOptions, matrix_of
 
 _SIZE = (64, 96)
 
 
-def read_of(camera: GivenCamera) -> object:
+def read_of(camera: CameraOptions) -> object:
     """Make a camera for a size and see through it, as every run does."""
-    named = camera.given_camera
+    named = camera.named_camera
     assert named is not None, "it is given"
     made = matrix_of(named, _SIZE)
     return made.rays(np.array([[0.0, 47.5, 95.0], [0.0, 31.5, 63.0]]))
@@ -24,11 +24,11 @@ def _text(path: Path) -> str:
 
 def _read_texts(folder: Path) -> object:
     texts = [_text(path) for path in sorted(folder.iterdir())]
-    return [read_of(GivenCamera(projection=text)) for text in texts]
+    return [read_of(CameraOptions(projection=text)) for text in texts]
 
 
 def _read_file(path: Path) -> object:
-    return read_of(GivenCamera(camera=str(path)))
+    return read_of(CameraOptions(camera=str(path)))
 
 
 def _write_npy(folder: Path) -> None:
@@ -41,13 +41,13 @@ READERS = (
         "lens of K as npy",
         _write_npy,
         "K.npy",
-        lambda folder: read_of(GivenCamera(camera=str(folder / "K.npy"))),
+        lambda folder: read_of(CameraOptions(camera=str(folder / "K.npy"))),
         0.3,
     ),
     sample("lens in words, as --projection", _read_texts, places=False),
     sample(
         "camera in numbers, as --camera",
-        lambda folder: read_of(GivenCamera(camera=_text(folder / "text.txt"))),
+        lambda folder: read_of(CameraOptions(camera=_text(folder / "text.txt"))),
         0.4,
         places=False,
     ),

@@ -27,7 +27,7 @@ from rilievo.measure.measured_record import (
 from rilievo.messages import at, for_terminal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.load_options import TrustOptions
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.photo import Photo
@@ -70,7 +70,7 @@ class _Arguments(TrustOptions):
     in_plane: bool = False
     """Measure in the plane of the known rectangle, in which the points lie, without the network."""
     sizes: Annotated[_Sizes, option(name="", without=("sparse", "sparse_unit", "same_camera"))]
-    view: Annotated[GivenCamera, option(name="")]
+    view: Annotated[CameraOptions, option(name="")]
     refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
     model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """Name that 'rilievo models' lists, or a model's file or folder."""
@@ -137,7 +137,7 @@ def _predicted(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
         return predict(
             photo,
             model=arguments.model,
-            camera=view.given_camera,  # or the lens of --projection
+            camera=view.named_camera,  # or the lens of --projection
             fov=view.fov,
             vanishing_points=view.vanishing_points,
             known=sizes.facts,

@@ -11,7 +11,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import at, for_terminal
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import read_names, save
@@ -32,7 +32,7 @@ class _Arguments:
     file states, else metric."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
     """Part of the photograph that the depth is of [px]."""
-    view: Annotated[GivenCamera, option(name="", without=("vanishing_points",))]
+    view: Annotated[CameraOptions, option(name="", without=("vanishing_points",))]
     save: Annotated[str, option(aliases=("-s",), metavar="FORMATS")] = "glb"
     """Formats to write, separated by commas, as 'rilievo predict' has them."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path()
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     photo = read_photo(request.photo, own_depth=False)
-    photo = with_camera(photo, request.view.given_camera, request.view.fov)
-    is_known = request.view.given_camera is not None or request.view.fov is not None
+    photo = with_camera(photo, request.view.named_camera, request.view.fov)
+    is_known = request.view.named_camera is not None or request.view.fov is not None
     prediction = Prediction.from_depth(
         photo,
         request.depth,

@@ -23,9 +23,9 @@ from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import Thoroughness, is_torn
+from rilievo.io.checks import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
-from rilievo.io.files.commit import Placement, place_one
+from rilievo.io.files.commit import FileSet, place_one
 from rilievo.io.files.limits import address_of, distinct, local_path, own_names, printable, reason
 from rilievo.io.files.web import TIMEOUT, asked_for
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
@@ -435,14 +435,12 @@ class StagedResults(Results):
     stage: Stage = field(default_factory=Stage)
 
     @property
-    def thoroughness(self) -> Thoroughness:
+    def thoroughness(self) -> CheckLevel:
         """Depth of comparisons: unfetched files show only sizes."""
         if self.options.saving.resume == "hash":
-            return Thoroughness.HASHES
+            return CheckLevel.HASHES
         return (
-            Thoroughness.ENDS
-            if address_of(self.options.saving.output) is None
-            else Thoroughness.SIZES
+            CheckLevel.ENDS if address_of(self.options.saving.output) is None else CheckLevel.SIZES
         )
 
     def is_finished(self, job: Job) -> bool:
@@ -460,7 +458,7 @@ class StagedResults(Results):
                 )
             make_folder(job.target.parent)
             _mirror(
-                target, job.target, self.formats, fetches=self.thoroughness is Thoroughness.HASHES
+                target, job.target, self.formats, fetches=self.thoroughness is CheckLevel.HASHES
             )
         if source is not None:
             # An empty file of the right size and time is enough to see whether work is needed.
@@ -477,7 +475,7 @@ class StagedResults(Results):
             os.utime(job.source, ns=(modified, modified))
         return False
 
-    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+    def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Write and upload; on disk, return the placement."""
         formats = [*self.to_write(job)]
         placement = Results.write(self, job, photo, inference)

@@ -17,7 +17,7 @@ from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.model_options import ModelOptions
-from rilievo.registry import CodePlace, is_place
+from rilievo.registry import CodePlace, is_import_path
 from rilievo.schema import Groups, option, options_of
 
 _NOT_REPEATED = ("yes", "trust_code", "workers")
@@ -247,7 +247,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         """
         if self.align is None:
             return None
-        if is_place(self.align):
+        if is_import_path(self.align):
             return CodePlace(self.align)
         if self.align not in list(AlignMethod):
             raise unknown_choice("align", self.align, AlignMethod)

@@ -10,7 +10,7 @@ from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberFact
 from rilievo.io.files.limits import unreadable
 from rilievo.messages import note_of
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.prediction_record import MadeBy, Setting
 
 
@@ -148,7 +148,7 @@ class DataFacts:
 
 
 @frozen
-class Evaluation(ForeignNames):
+class Evaluation(HintedAttributes):
     """One model on one benchmark.
 
     Attributes:

@@ -15,7 +15,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.registry import CodePlace, is_place
+from rilievo.registry import CodePlace, is_import_path
 
 
 @frozen
@@ -90,7 +90,7 @@ def _find_rules(benchmark: Benchmark) -> None:
         *(("fit", fit) for fit in benchmark.alignment.values()),
     ]
     for what, place in rules:
-        if is_place(place):
+        if is_import_path(place):
             find_rule(place, what)
 
 

@@ -72,8 +72,8 @@ THERE, BROKEN = 1, 2
 RECORD = np.dtype([("state", "u1"), ("crc32", "<u4")])
 
 
-class Thoroughness(Enum):
-    """Thoroughness of a comparison of files."""
+class CheckLevel(Enum):
+    """Level of a comparison of files."""
 
     SIZES = "sizes"
     """Sizes alone."""
@@ -83,9 +83,7 @@ class Thoroughness(Enum):
     """Sizes and SHA-256."""
 
 
-def first_fault(
-    folder: Path, sums: Mapping[str, FileSum], thoroughness: Thoroughness
-) -> str | None:
+def first_fault(folder: Path, sums: Mapping[str, FileSum], thoroughness: CheckLevel) -> str | None:
     """First file that differs, in words."""
     for name, expected in sums.items():
         fault = _FAULTS[thoroughness](folder / name, expected)
@@ -341,9 +339,9 @@ def frames_fault(frames: Path, count: int, bytes_each: int) -> str | None:
 
 
 _FAULTS = {
-    Thoroughness.SIZES: _size_fault,
-    Thoroughness.ENDS: _ends_fault,
-    Thoroughness.HASHES: content_fault,
+    CheckLevel.SIZES: _size_fault,
+    CheckLevel.ENDS: _ends_fault,
+    CheckLevel.HASHES: content_fault,
 }
 
 

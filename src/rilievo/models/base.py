@@ -30,7 +30,7 @@ from rilievo.models.resampling.preparation import (
     unit,
 )
 from rilievo.options.keywords import PhotoKeywords
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import MadeBy, Setting
@@ -50,7 +50,7 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
-class Model(ForeignNames, ABC):
+class Model(HintedAttributes, ABC):
     """Model of depth or normals. Calling it does what ``rilievo.predict`` does with it."""
 
     card: ModelCard

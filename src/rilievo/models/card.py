@@ -8,7 +8,7 @@ from typing import Any
 from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.models.resampling.inference import PLAIN, Resizing
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 
 NOT_STATED = "not stated"
 """Licence of weights that have none."""
@@ -19,7 +19,7 @@ RESEARCH_DATA = (
 
 
 @frozen
-class ModelCard(ForeignNames):
+class ModelCard(HintedAttributes):
     """Facts for choosing a model; one row of ``MODELS``.
 
     Attributes:

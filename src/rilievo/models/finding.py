@@ -24,8 +24,8 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.options.keywords import LoadKeywords
 from rilievo.other_libraries import answered
 from rilievo.registry import (
-    OpenTable,
-    is_place,
+    Registry,
+    is_import_path,
     load_named,
     names_offered,
     resolve_name,
@@ -168,7 +168,7 @@ def _outside(function: object, name: str) -> ModelCard:
     return replace(card, name=name)
 
 
-MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
+MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _outside)
 """Models by name.
 
 >>> rilievo.MODELS["rilievo/small"].kind
@@ -236,7 +236,7 @@ def find_card(name: str) -> ModelCard:
     repositories = {**REPOSITORIES, **_repositories()}
     if name in repositories:
         return repositories[name]
-    if name in MODELS or is_place(name):
+    if name in MODELS or is_import_path(name):
         return MODELS.find(name)
     request = ModelRequest(name=name, options=LoadOptions())
     match = None if os.path.isdir(name) else find_in_wings(request)
@@ -307,7 +307,7 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     with needing(subject, card.extra or "train"):
         kind = MODEL_KINDS.get(card.loader)
         place = card.loader if kind is None else kind.loader
-        if is_place(place):
+        if is_import_path(place):
             return resolve_name(place)
         loader = load_named(registry.LOADERS, card.loader, what="loader")
     if loader is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rilievo.errors import OptionError
-from rilievo.registry import is_place, trust
+from rilievo.registry import is_import_path, trust
 
 DepthFunction = Callable[[Any], Any]
 """Function from an image to depth."""
@@ -26,7 +26,7 @@ def name_of(function: DepthFunction) -> str:
         )
     name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
     place = f"{_module_of(function)}:{name}"
-    if not is_place(place):  # those that are defined in a function share a name
+    if not is_import_path(place):  # those that are defined in a function share a name
         count = 2
         while _GIVEN.get(place, function) is not function:
             place = f"{_module_of(function)}:{name} {count}"

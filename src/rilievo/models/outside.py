@@ -24,7 +24,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
 from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
-from rilievo.registry import is_place, load_offered, load_outside, own_fault
+from rilievo.registry import is_import_path, load_offered, load_outside, own_fault
 from rilievo.shapes import Float32
 
 SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)
@@ -224,7 +224,7 @@ class OutsideModel(Model):
 
 def find_place(request: ModelRequest) -> FoundModel | None:
     """Find ``package.module:load``."""
-    if not is_place(request.text):
+    if not is_import_path(request.text):
         return None
     return found_outside(load_outside(request.text, "model"), request.text)
 

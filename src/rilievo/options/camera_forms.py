@@ -164,7 +164,7 @@ def _of_file(path: Path) -> Named:
 
 
 @frozen(slots=False)
-class GivenCamera(Record):
+class CameraOptions(Record):
     """Camera that the user names, or way to find one."""
 
     GROUP: ClassVar[str] = "Camera and metres"
@@ -224,11 +224,11 @@ class GivenCamera(Record):
             named = read_camera(self.camera)
             assert named is not None, "it is given"
             object.__setattr__(self, "camera", text_of(named))
-            self.__dict__["given_camera"] = named
+            self.__dict__["named_camera"] = named
         super().__post_init__()
 
     @cached_property
-    def given_camera(self) -> Named | None:
+    def named_camera(self) -> Named | None:
         """Camera of ``camera`` or ``projection``."""
         return read_camera(self.camera) if self.projection is None else spelled(self.projection)
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from rilievo.models.given_functions import DepthFunction
 from rilievo.models.model_options import Network
-from rilievo.options.camera_forms import CameraLike, GivenCamera
+from rilievo.options.camera_forms import CameraLike, CameraOptions
 from rilievo.options.known_sizes import KnownLike, KnownSizes
-from rilievo.options.photo_options import Alpha, Anchor, AnchorUse, Refine
-from rilievo.options.run_options import Saving, Speed, VideoUse
+from rilievo.options.photo_options import Alpha, Anchor, AnchorOptions, Refine
+from rilievo.options.run_options import Saving, Speed, VideoOptions
 from rilievo.schema import SwitchLike
 
 class PhotoKeywords(TypedDict, total=False):
@@ -106,9 +106,9 @@ class PredictKeywords(TypedDict, total=False):
     independent: bool
     saving: Saving
     network: Network
-    view: GivenCamera
+    view: CameraOptions
     sizes: KnownSizes
-    surface: AnchorUse
+    surface: AnchorOptions
     refine: Refine
     speed: Speed
-    video: VideoUse
+    video: VideoOptions

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.schema import (
     Door,
@@ -101,7 +101,7 @@ Anchor = Literal["auto", "off"]
 
 
 @frozen(slots=False)
-class AnchorUse(Record):
+class AnchorOptions(Record):
     """Use of the embedded model for affine depth."""
 
     GROUP: ClassVar[str] = "Camera and metres"
@@ -130,15 +130,15 @@ class PhotoOptions:
     """
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = {
-        "view": GivenCamera,
+        "view": CameraOptions,
         "sizes": KnownSizes,
-        "surface": AnchorUse,
+        "surface": AnchorOptions,
         "refine": Refine,
     }
 
-    view: Annotated[GivenCamera, FLAT]
+    view: Annotated[CameraOptions, FLAT]
     sizes: Annotated[KnownSizes, FLAT]
-    surface: Annotated[AnchorUse, FLAT]
+    surface: Annotated[AnchorOptions, FLAT]
     refine: Annotated[Refine, FLAT]
 
     def __init__(self, **options: Any) -> None:

@@ -16,7 +16,7 @@ from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.messages import literal
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.schema import Door, Groups, Record, option
 
 
@@ -124,7 +124,7 @@ class Saving(SaveOptions):
             hint = f"; known: {', '.join(OUTPUTS)}, all"
             raise OptionError(option="save", problem=f"names nothing{hint}")
         for name in names:
-            if is_place(name):
+            if is_import_path(name):
                 OUTPUTS.find(name)
             elif name == "json":
                 raise OptionError(
@@ -142,7 +142,7 @@ class Saving(SaveOptions):
 
 
 @frozen(slots=False)
-class VideoUse(Record):
+class VideoOptions(Record):
     """Treatment of videos."""
 
     GROUP: ClassVar[str] = "Video"

@@ -10,23 +10,23 @@ import numpy as np
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.models.model_options import Network
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.photo_options import FLAT, AnchorUse, PhotoOptions, Refine
-from rilievo.options.run_options import Saving, Speed, VideoUse
+from rilievo.options.photo_options import FLAT, AnchorOptions, PhotoOptions, Refine
+from rilievo.options.run_options import Saving, Speed, VideoOptions
 from rilievo.schema import Groups, Record, option, signature_with
 
 LOCAL = "local"
 RECORDS: Mapping[str, type[Record]] = {
     "saving": Saving,
     "network": Network,
-    "view": GivenCamera,
+    "view": CameraOptions,
     "sizes": KnownSizes,
-    "surface": AnchorUse,
+    "surface": AnchorOptions,
     "refine": Refine,
     "speed": Speed,
-    "video": VideoUse,
+    "video": VideoOptions,
 }
 """Records in the order of the help."""
 
@@ -45,7 +45,7 @@ class PredictOptions(PhotoOptions):
     saving: Annotated[Saving, FLAT]
     network: Annotated[Network, FLAT]
     speed: Annotated[Speed, FLAT]
-    video: Annotated[VideoUse, FLAT]
+    video: Annotated[VideoOptions, FLAT]
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = RECORDS
     GROUPS: ClassVar[Groups] = {"Options": tuple(RECORDS)}

@@ -12,7 +12,7 @@ from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.given_functions import DepthFunction
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.predicting.photographs.images import predict
 from rilievo.prediction import Prediction
 
@@ -31,7 +31,7 @@ class DepthEstimate(TypedDict):
     depth: Image.Image
 
 
-class DepthPipeline(ForeignNames):
+class DepthPipeline(HintedAttributes):
     """Model with transformers' interface."""
 
     task = TASK

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from rilievo.other_libraries import ForeignNames, answered, instead
+from rilievo.other_libraries import HintedAttributes, answered, instead
 from rilievo.prediction_record import PredictionRecord
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ else:
     _taken_for_array = _PointsMethod
 
 
-class Prediction(ForeignNames, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
+class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction for one image: ``rilievo.prediction_record.PredictionRecord`` with methods.
 
     >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")

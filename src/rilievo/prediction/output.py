@@ -10,7 +10,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
-from rilievo.registry import OpenTable, is_place
+from rilievo.registry import Registry, is_import_path
 
 
 class Need(StrEnum):
@@ -683,7 +683,7 @@ _OUTPUTS: Mapping[str, Output] = {
         video=VideoForm(drawing="clip_videos:stereo"),
     ),
 }
-OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)
+OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", outside_output)
 
 
 def unknown_output(name: str, names: Iterable[str]) -> str:
@@ -707,7 +707,7 @@ def read_names(names: str | Sequence[str]) -> list[str]:
     """
     outputs = split_names(names)
     for name in outputs:
-        if not is_place(name) and name not in OUTPUTS:
+        if not is_import_path(name) and name not in OUTPUTS:
             raise OptionError(f"no output '{name}'; {unknown_output(name, OUTPUTS)}")
     return outputs
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
-from rilievo.io.checks import Thoroughness, sum_of
+from rilievo.io.checks import CheckLevel, sum_of
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.commit import Placement, filling, place_one
+from rilievo.io.files.commit import FileSet, filling, place_one
 from rilievo.io.outputs.formats.gltf import AXES, TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
 from rilievo.io.outputs.overwrite_policy import Claim, agreeing, check_claim, merged, state_of
@@ -98,9 +98,9 @@ def write_parts(
     options: SaveOptions | None = None,
     *,
     run: Mapping[str, Setting] | None = None,
-    thoroughness: Thoroughness = Thoroughness.ENDS,
+    thoroughness: CheckLevel = CheckLevel.ENDS,
     own: Mapping[str, SaveOptions] | None = None,
-) -> Placement:
+) -> FileSet:
     """Write files as parts, which ``Placement.place`` renames.
 
     ``own`` has options of single outputs.
@@ -166,7 +166,7 @@ def _claimed(
     files: Sequence[str],
     about: Sidecar,
     run: Mapping[str, Setting] | None,
-    thoroughness: Thoroughness,
+    thoroughness: CheckLevel,
     *,
     overwrite: bool,
 ) -> tuple[Sidecar | None, Claim]:

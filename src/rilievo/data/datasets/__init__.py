@@ -7,7 +7,7 @@ from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, Requ
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import unreadable
 from rilievo.other_libraries import answered
-from rilievo.registry import OpenTable, load_outside
+from rilievo.registry import Registry, load_outside
 
 # A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {
@@ -51,7 +51,7 @@ def _checked(thing: object, name: str) -> type[Dataset]:
     return thing
 
 
-DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
+DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _offered)
 """Loaders of datasets by name.
 
 >>> "nyuv2" in rilievo.DATASETS

@@ -26,7 +26,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.photo import Sample, Truth
 from rilievo.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt8
 
@@ -103,7 +103,7 @@ class Absent:
     reason: str
 
 
-class Dataset(ForeignNames, ABC):
+class Dataset(HintedAttributes, ABC):
     """Images with ground truth, from ``open_dataset``.
 
     A loader sets ``card``, ``ids`` and ``absent``, and reads in ``image`` and ``truth``. Ids are

@@ -24,7 +24,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Published,
     Task,
 )
-from rilievo.registry import OpenTable, is_place
+from rilievo.registry import Registry, is_import_path
 
 _HERE = Path(__file__).parent
 _TYPES = {
@@ -81,10 +81,10 @@ def _outside(thing: Any, name: str) -> Benchmark:
     """A benchmark of another package, under the name that this offers it by, or its own."""
     if not isinstance(thing, Benchmark):
         raise OptionError(f"'{name}' is no benchmark, but a {type(thing).__name__}")
-    return thing if is_place(name) else replace(thing, name=name)
+    return thing if is_import_path(name) else replace(thing, name=name)
 
 
-BENCHMARKS: OpenTable[Benchmark] = OpenTable(
+BENCHMARKS: Registry[Benchmark] = Registry(
     {benchmark.name: benchmark for benchmark in _own()}, "benchmark", _outside
 )
 """Benchmarks by name.

@@ -25,7 +25,7 @@ from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.frozen import frozen
 from rilievo.messages import template
 from rilievo.prediction_record import Setting
-from rilievo.registry import check_trusted, is_place, load_offered, load_outside
+from rilievo.registry import check_trusted, is_import_path, load_offered, load_outside
 
 # What names and explains a benchmark, but changes none of its numbers.
 _WORDS = ("name", "title", "reproduces", "hides", "published", "parts")
@@ -287,7 +287,7 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     table = TABLES[task]
     if name in table:
         return table[name]
-    metric = load_outside(name, "metric") if is_place(name) else load_offered(name, "metric")
+    metric = load_outside(name, "metric") if is_import_path(name) else load_offered(name, "metric")
     if metric is None:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
     if not isinstance(metric, Metric):

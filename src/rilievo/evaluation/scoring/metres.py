@@ -21,7 +21,7 @@ from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
 from rilievo.photo import Truth
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.shapes import Field, Mask, Size, Values
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
@@ -88,7 +88,7 @@ def in_metres(
     unanswered = check_answered(benchmark, mask, both)
     aligned = _aligned(benchmark, resized, true, both, method, fit)
     notes = _notes_on(benchmark, true, both, resized, aligned, unanswered)
-    if is_place(method):
+    if is_import_path(method):
         notes = [note for note in notes if note != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
     if benchmark.clip is not None:
@@ -131,7 +131,7 @@ def _aligned(
     fit: Fit | None,
 ) -> Aligned:
     """The prediction in metres, by the benchmark's fit or a function of one's own."""
-    if fit is None and is_place(method):
+    if fit is None and is_import_path(method):
         values = fitted(method, resized, true, both)
         none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
         metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)

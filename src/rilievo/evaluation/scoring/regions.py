@@ -9,7 +9,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.frozen import frozen
 from rilievo.photo import Truth
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.shapes import Mask, Pixels, Size, UInt8
 
 NYU_SIZE = (480, 640)
@@ -44,7 +44,7 @@ class PixelWindow:
 def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
     """The part of an image of this size that the model gets to see."""
     height, width = shape
-    if is_place(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
+    if is_import_path(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
         return counted_window(crop, shape)
     crop = InputCrop(crop)
     if crop is InputCrop.NYU_SQUARE:
@@ -68,7 +68,7 @@ def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
     Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
     """
     height, width = shape
-    if is_place(crop):
+    if is_import_path(crop):
         top, bottom, left, right = cropped(crop, shape)
         return PixelWindow(top=top, bottom=bottom, left=left, right=right)
     crop = Crop(crop)

@@ -15,7 +15,7 @@ from rilievo.evaluation.arrays import Indices
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
 from rilievo.frozen import frozen
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.shapes import AnyPlane, Field, Float, Float32, Float64, Mask, Size, Values, Vectors
 
 ASPECT_TOLERANCE = 0.04
@@ -140,7 +140,7 @@ def _check_proportions(size: Size, shape: Size) -> None:
 def _resized(
     values: Float[np.ndarray, "a b"], shape: Size, interpolation: Interpolation | str
 ) -> AnyPlane:
-    if is_place(interpolation):
+    if is_import_path(interpolation):
         return interpolated(interpolation, values, shape)
     interpolation = Interpolation(interpolation)
     if interpolation is Interpolation.BICUBIC_CORNERS:

@@ -7,7 +7,7 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float, Matrix
 
@@ -31,7 +31,7 @@ class CameraSource(StrEnum):
 
 
 @frozen(init=False)
-class Camera(ForeignNames):
+class Camera(HintedAttributes):
     """Camera of one image: lens, and source of its intrinsics.
 
     >>> rilievo.Camera(K=np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]]))

@@ -41,7 +41,7 @@ from rilievo.geometry.surfaces.patches import (
     without_specks,
 )
 from rilievo.geometry.surfaces.ramps import sharpened
-from rilievo.other_libraries import ForeignNames
+from rilievo.other_libraries import HintedAttributes
 from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 
 _COARSER = (4, 12)
@@ -49,7 +49,7 @@ _COARSER = (4, 12)
 
 
 @frozen
-class PointCloud(ForeignNames):
+class PointCloud(HintedAttributes):
     """Points of a surface in the camera frame, with unit normals towards the camera and colours."""
 
     points: Vertices
@@ -66,7 +66,7 @@ class PointCloud(ForeignNames):
 
 
 @frozen
-class Mesh(ForeignNames):
+class Mesh(HintedAttributes):
     """Triangle mesh in the camera frame.
 
     Attributes:

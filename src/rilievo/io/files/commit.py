@@ -122,7 +122,7 @@ def _locked_on_windows(path: Path, *, waits: bool) -> Iterator[None]:
 
 
 @dataclass(slots=True, kw_only=True)
-class Placement:
+class FileSet:
     """Part files to be renamed together.
 
     Attributes:
@@ -184,7 +184,7 @@ class Placement:
 
 
 @contextmanager
-def filling(placement: Placement) -> Iterator[Placement]:
+def filling(placement: FileSet) -> Iterator[FileSet]:
     """Fill a set; discard it if the block raises."""
     try:
         yield placement
@@ -195,14 +195,14 @@ def filling(placement: Placement) -> Iterator[Placement]:
         raise
 
 
-def place_one(placement: Placement, *, durable: bool = True) -> None:
+def place_one(placement: FileSet, *, durable: bool = True) -> None:
     """Rename the parts of a set into place."""
     [error] = place([placement], durable=durable)
     if error is not None:
         raise error
 
 
-def place(placements: Sequence[Placement], *, durable: bool = True) -> list[OutputError | None]:
+def place(placements: Sequence[FileSet], *, durable: bool = True) -> list[OutputError | None]:
     """Rename several sets into place, data first and records last; return their errors.
 
     A set survives a power cut if ``durable``.
@@ -222,9 +222,9 @@ def place(placements: Sequence[Placement], *, durable: bool = True) -> list[Outp
     return errors
 
 
-def _place(sets: Sequence[Placement], *, durable: bool) -> list[OutputError | None]:
+def _place(sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
     try:
-        _in_step(sets, Placement._announce)
+        _in_step(sets, FileSet._announce)
         if durable:
             parts = [
                 (placement, *item)
@@ -247,7 +247,7 @@ def _place(sets: Sequence[Placement], *, durable: bool) -> list[OutputError | No
     return [placement.error for placement in sets]
 
 
-def _in_step(sets: Iterable[Placement], step: Callable[[Placement], None]) -> None:
+def _in_step(sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
     for placement in sets:
         if placement.error is None:
             try:
@@ -256,7 +256,7 @@ def _in_step(sets: Iterable[Placement], step: Callable[[Placement], None]) -> No
                 placement._fail(placement.record, error)
 
 
-def _sync_folders(sets: Sequence[Placement]) -> None:
+def _sync_folders(sets: Sequence[FileSet]) -> None:
     folders = list(
         dict.fromkeys(placement.record.parent for placement in sets if placement.error is None)
     )

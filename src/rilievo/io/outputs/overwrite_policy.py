@@ -15,9 +15,9 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import Thoroughness, first_fault, is_marked, is_torn
+from rilievo.io.checks import CheckLevel, first_fault, is_marked, is_torn
 from rilievo.io.files.atomic import remove, replacing
-from rilievo.io.files.commit import Placement
+from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
@@ -33,7 +33,7 @@ _ALIKE = 1e-3
 
 
 def agreeing(
-    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: Thoroughness
+    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: CheckLevel
 ) -> Sidecar | None:
     """JSON of an earlier run to which this one may add, if any.
 
@@ -99,7 +99,7 @@ def merged(
     )
 
 
-def fault_of(folder: Path, facts: FileFacts, thoroughness: Thoroughness) -> str | None:
+def fault_of(folder: Path, facts: FileFacts, thoroughness: CheckLevel) -> str | None:
     """Fault of a missing or changed file; None if it is whole."""
     if facts.sums is None:
         return f"{facts.file} has no size"
@@ -159,9 +159,9 @@ class Claim:
     files: tuple[str, ...]
     earlier: tuple[str, ...]
 
-    def placement(self) -> Placement:
+    def placement(self) -> FileSet:
         """Placement that lists its files first."""
-        return Placement(
+        return FileSet(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
             notice_text=self.listed(),

@@ -136,7 +136,7 @@ def predict(
     trust(load_options.trust_code)
     photo_options = PhotoOptions(**values)
     sizes, refine = photo_options.sizes, photo_options.refine
-    named, fov = photo_options.view.given_camera, photo_options.view.fov
+    named, fov = photo_options.view.named_camera, photo_options.view.fov
     if several and (sizes.known or sizes.sparse is not None):
         raise OptionError(
             "known and sparse belong to one photograph: call predict for each with its own"

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files import memory
-from rilievo.io.files.commit import Placement, place
+from rilievo.io.files.commit import FileSet, place
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.files.memory import in_bytes
 from rilievo.io.photographs.decode import header_size
@@ -40,7 +40,7 @@ MOST_WORKERS = 16
 MOST_UNPLACED = 256
 """Most photographs not renamed, which a kill loses."""
 
-Save = Callable[[Job, Photo, Inference], Placement | None]
+Save = Callable[[Job, Photo, Inference], FileSet | None]
 """Function that writes an answer; gives what remains to be placed."""
 Read = Callable[[Job], Photo]
 """Function that reads a photograph."""
@@ -106,13 +106,13 @@ class _Writers:
     """Answers finished in a pool, placed in groups with one sync."""
 
     def __init__(self, save: Save, tally: Tally, workers: int, pixels: int) -> None:
-        self.queue: _Queue[Job, Placement | None] = _Queue(
+        self.queue: _Queue[Job, FileSet | None] = _Queue(
             workers, "write", most=2 * workers + 2, pixels=pixels
         )
         self._save, self._tally, self._place = save, tally, tally.stages.timed(PLACE, place)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
-        self._unplaced: list[_Work[Job, Placement | None]] = []
-        self._under_way: list[_Work[Job, Placement | None]] = []
+        self._unplaced: list[_Work[Job, FileSet | None]] = []
+        self._under_way: list[_Work[Job, FileSet | None]] = []
         self._future: Future[list[OutputError | None]] | None = None
         self.is_settled = False
 

@@ -11,9 +11,9 @@ from rilievo.calibration.size_files import find_sparse
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
-from rilievo.io.checks import Thoroughness, is_torn
+from rilievo.io.checks import CheckLevel, is_torn
 from rilievo.io.files.atomic import discard
-from rilievo.io.files.commit import Placement, lock_path, sweep_lock
+from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.files.memory import check_room
 from rilievo.io.outputs.overwrite_policy import (
@@ -54,9 +54,9 @@ class Results:
     memory: PhotoMemory = PhotoMemory()
 
     @property
-    def thoroughness(self) -> Thoroughness:
-        """Thoroughness of comparisons with earlier files."""
-        return Thoroughness.HASHES if self.options.saving.resume == "hash" else Thoroughness.ENDS
+    def thoroughness(self) -> CheckLevel:
+        """CheckLevel of comparisons with earlier files."""
+        return CheckLevel.HASHES if self.options.saving.resume == "hash" else CheckLevel.ENDS
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Results:
                     ),
                 )
         view = self.options.view
-        return with_camera(photo, view.given_camera, view.fov)
+        return with_camera(photo, view.named_camera, view.fov)
 
     def is_of_depth_alone(self, job: Job, photo: Photo) -> bool:
         """Whether neither normals nor confidence are needed."""
@@ -204,7 +204,7 @@ class Results:
             sparse, job.target.relative_to(output) if inside else Path(job.source.stem)
         )
 
-    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+    def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Write a prediction's parts; return what remains to be placed."""
         options = self.options
         needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"

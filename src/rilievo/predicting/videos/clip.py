@@ -20,9 +20,9 @@ import numpy as np
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import Thoroughness
+from rilievo.io.checks import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.commit import Placement, filling, place_one
+from rilievo.io.files.commit import FileSet, filling, place_one
 from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import check_memory
 from rilievo.io.outputs.overwrite_policy import agreeing, check_claim, merged, state_of
@@ -135,7 +135,7 @@ def predict_clip(
         """Add another run's results, or refuse."""
         if state_of(target) == state:
             return None
-        before = agreeing(target, sidecar, options.run, Thoroughness.ENDS)
+        before = agreeing(target, sidecar, options.run, CheckLevel.ENDS)
         claim = check_claim(target, names, overwrite=True)
         write_sidecar(json_part, merged(sidecar, sidecar.files, before, claim.earlier))
         return claim.listed()
@@ -162,7 +162,7 @@ class _Clip:
     reads_again: bool
 
     def write(
-        self, rows: Sequence[SinkRow], placement: Placement, parts: ExitStack, report: Report
+        self, rows: Sequence[SinkRow], placement: FileSet, parts: ExitStack, report: Report
     ) -> ClipSidecar:
         extent = self._extent()
         form = ClipForm(
@@ -365,7 +365,7 @@ def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: Firs
     return is_shown or source.has_alpha or bool(first_pass.anchorings)
 
 
-def _opened(row: SinkRow, form: ClipForm, placement: Placement, parts: ExitStack) -> Sink:
+def _opened(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
     if row.video is None:
         return FolderSink(placement.part_folder(row.path), row.path.name, row.outputs, form)
     # Imported on demand: it needs PyAV.
@@ -512,7 +512,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -
         batch_size=results.options.speed.batch_size,
         temporal=not results.options.video.independent,
         prepare=_prepared_by(results),
-        checks_pixels=results.options.view.given_camera is not None,
+        checks_pixels=results.options.view.named_camera is not None,
         calibrate=calibrate,
         finish=finish_by(results.options),
         is_metric=partial(is_metric, results.options),

@@ -15,7 +15,7 @@ from rilievo.io.colour_pictures import (
     normals_picture,
     range_of,
 )
-from rilievo.io.files.commit import Placement
+from rilievo.io.files.commit import FileSet
 from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import (
@@ -97,7 +97,7 @@ class Drawing:
 
 
 def open_video(
-    row: SinkRow, video: VideoForm, form: ClipForm, placement: Placement, parts: ExitStack
+    row: SinkRow, video: VideoForm, form: ClipForm, placement: FileSet, parts: ExitStack
 ) -> VideoSink:
     """Open a video as a part of a placement."""
     drawing: Drawing = load(video.drawing, _HOME)(row.path.name, form)

@@ -86,7 +86,7 @@ def _predicted(
     view, anchor = options.view, RunningAnchor(partial(reference_depth, refine=options.refine))
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
-        photo = with_camera(photo, view.given_camera, view.fov)
+        photo = with_camera(photo, view.named_camera, view.fov)
         [answer] = model.infer([photo])
         tell = _silent if number else _warn
         yield finish(model, answer, photo, options, clip=anchor.watch, tell=tell)

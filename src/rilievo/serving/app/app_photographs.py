@@ -38,7 +38,7 @@ from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.terms import terms_of
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.pages.surface_view.relief import lens_of
 from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import panorama_note
@@ -49,7 +49,7 @@ from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import Pipe, Written, can_give, zipped
 from rilievo.serving.server.file_responses import TimedResponse
-from rilievo.serving.server.params import PredictAsked, Variant
+from rilievo.serving.server.params import PredictParams, Variant
 from rilievo.serving.server.service import ImageJob, Service, record
 from rilievo.serving.server.uploads import Upload
 from rilievo.shapes import Mask, Shaped
@@ -250,7 +250,7 @@ class PhotoResults:
         self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
     async def predict(
-        self, upload: Upload, client: str, params: PredictAsked, left: Left
+        self, upload: Upload, client: str, params: PredictParams, left: Left
     ) -> StoredResult:
         """Predict a photograph; the result must be released."""
         service, name = self._service, upload.name
@@ -261,7 +261,7 @@ class PhotoResults:
             prediction, taken = await service.predict(job, params), params
             if _looks_round(params, prediction):
                 job.inference, job.upload = None, Upload(BytesIO(content), name=name)
-                taken = PredictAsked.model_validate(
+                taken = PredictParams.model_validate(
                     {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
                 )
                 prediction = await service.predict(job, taken)
@@ -272,12 +272,12 @@ class PhotoResults:
         return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
 
     async def example(
-        self, name: str, client: str, request: PredictAsked, left: Left
+        self, name: str, client: str, request: PredictParams, left: Left
     ) -> StoredResult:
         """Result of an example, shared if its parameters are usual; it must be released."""
         if name not in example_names():
             raise Refusal(404, "there is no such example")
-        if request != PredictAsked(model=request.model):
+        if request != PredictParams(model=request.model):
             return await self.predict(_example(name), client, request, left)
         key = name, self._service.offered.named(request.model)
         coming = self._examples.get(key)
@@ -295,7 +295,7 @@ class PhotoResults:
     def _is_there(self, ended: "asyncio.Future[str]") -> bool:
         return _has_ended(ended) and ended.result() in self._store
 
-    async def _shared(self, name: str, request: PredictAsked) -> str:
+    async def _shared(self, name: str, request: PredictParams) -> str:
         never = asyncio.get_running_loop().create_future()
         entry = await self.predict(_example(name), "", request, lambda: never)
         self._store.release(entry)
@@ -309,14 +309,14 @@ class PhotoResults:
         self,
         entry: StoredResult,
         client: str,
-        more: PredictAsked,
+        more: PredictParams,
         outputs: tuple[str, ...],
         left: Left,
         name: str | None = None,
     ) -> tuple[Prediction, Written]:
         """Write files of a pinned result, which must be removed; ``more`` replaces parameters."""
         service, path = self._service, entry.path
-        before = PredictAsked.model_validate_json((path / ASKED).read_bytes())
+        before = PredictParams.model_validate_json((path / ASKED).read_bytes())
         arguments = before.model_copy(update=more.model_dump(exclude_unset=True))
         is_same = _network_of(arguments) == _network_of(before)
         upload = self.photo(entry)
@@ -336,7 +336,7 @@ class PhotoResults:
         self,
         name: str,
         client: str,
-        params: PredictAsked,
+        params: PredictParams,
         job: ImageJob,
         content: bytes,
         prediction: Prediction,
@@ -368,11 +368,11 @@ class PhotoResults:
         return entry
 
 
-def _network_of(request: PredictAsked) -> tuple[Variant, GivenCamera]:
+def _network_of(request: PredictParams) -> tuple[Variant, CameraOptions]:
     return request.variant(request.model), request.options.view
 
 
-def _looks_round(request: PredictAsked, prediction: Prediction) -> bool:
+def _looks_round(request: PredictParams, prediction: Prediction) -> bool:
     photo, view = prediction.photo, request.options.view
     is_named = (view.camera, view.projection, view.fov) != (None, None, None)
     return photo is not None and not is_named and panorama_note(photo) is not None
@@ -435,7 +435,7 @@ async def _zip_pieces(
             name = entry.name if count == 1 else f"{entry.name}-{count}"
             try:
                 _, written = await photographs.files(
-                    entry, client, PredictAsked(), outputs, left, name
+                    entry, client, PredictParams(), outputs, left, name
                 )
             except (RilievoError, Refusal) as error:
                 packed.writestr(f"{name}.error.txt", f"{error}\n")

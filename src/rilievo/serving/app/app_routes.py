@@ -22,7 +22,7 @@ from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import JSON
 from rilievo.serving.server.file_responses import file_answer
 from rilievo.serving.server.params import (
-    PredictAsked,
+    PredictParams,
     VideoAsked,
     output_names,
     read_asked,
@@ -152,7 +152,7 @@ class Site:
         )
 
     async def _predict(self, request: Request) -> Response:
-        arguments, client = read_asked(PredictAsked, _query(request), {}), client_of(request)
+        arguments, client = read_asked(PredictParams, _query(request), {}), client_of(request)
         _ = arguments.options, arguments.saving, self.service.offered.named(arguments.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
@@ -240,7 +240,7 @@ class Site:
 
     async def _files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
-        arguments = read_asked(PredictAsked, query, {})
+        arguments = read_asked(PredictParams, query, {})
         outputs = output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")

@@ -159,7 +159,7 @@ _Question = tuple[PhotographStamp, StatedFacts]
 
 
 @frozen
-class Seen:
+class PhotoState:
     """Photograph with its facts and prediction."""
 
     stamp: PhotographStamp
@@ -192,7 +192,7 @@ class Photographs:
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
         self._pasted: OrderedDict[str, bytes] = OrderedDict()
         self._arrival: tuple[str, bytes] | None = None
-        self._seen = AnswerCache[_Question, Seen](_MOST_BYTES, _copied)
+        self._seen = AnswerCache[_Question, PhotoState](_MOST_BYTES, _copied)
 
     @contextmanager
     def answering(self, check: Callable[[], None]) -> Iterator[None]:
@@ -234,7 +234,7 @@ class Photographs:
         while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MOST_PASTED_BYTES:
             self._pasted.popitem(last=False)
 
-    def see(self, photo: str) -> Seen:
+    def see(self, photo: str) -> PhotoState:
         """Predict a photograph with the facts about it.
 
         Raises:
@@ -245,7 +245,7 @@ class Photographs:
 
     def state(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
-    ) -> Seen:
+    ) -> PhotoState:
         """Change the facts about a photograph, from its size (height, width), and predict it."""
         stamp = self._stamp(photo)
         before = self._facts.get(stamp, StatedFacts())
@@ -296,7 +296,7 @@ class Photographs:
         self._keep(name)
         return photo
 
-    def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> Seen:
+    def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> PhotoState:
         answer = self._seen.get((stamp, facts))
         if answer is not None:
             self._keep(str(stamp.path))
@@ -317,11 +317,11 @@ def _go_on() -> None:
     """Check of a call without a client."""
 
 
-def _copied(answer: Seen) -> Seen:
+def _copied(answer: PhotoState) -> PhotoState:
     return replace(answer, prediction=answer.prediction.but())
 
 
-def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model) -> Seen:
+def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model) -> PhotoState:
     with calling(stamp.path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # They are notes too.
         prediction = predict(
@@ -332,7 +332,7 @@ def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model
             fov=facts.fov,
             projection=facts.projection,
         )
-    return Seen(stamp=stamp, facts=facts, prediction=prediction)
+    return PhotoState(stamp=stamp, facts=facts, prediction=prediction)
 
 
 def in_camera_heights(prediction: Prediction) -> Prediction:
@@ -345,7 +345,7 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
     return answer
 
 
-def in_a_unit(photograph: Seen) -> tuple[Prediction, str]:
+def in_a_unit(photograph: PhotoState) -> tuple[Prediction, str]:
     """Prediction in metres, camera heights, or as it is."""
     if photograph.is_metric:
         return photograph.prediction, METRES
@@ -354,7 +354,7 @@ def in_a_unit(photograph: Seen) -> tuple[Prediction, str]:
     return photograph.prediction, UNKNOWN
 
 
-def refuse_unknown_unit(photograph: Seen) -> Prediction:
+def refuse_unknown_unit(photograph: PhotoState) -> Prediction:
     """Prediction in heights of the camera, without metres.
 
     Raises:

@@ -21,9 +21,9 @@ from rilievo.measure.regions import Region, region_of
 from rilievo.messages import literal
 from rilievo.models.base import Model
 from rilievo.models.wrappers import refined
-from rilievo.options.camera_forms import GivenCamera, parse_numbers
+from rilievo.options.camera_forms import CameraOptions, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
+from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine
 from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.user_facts import Metres
@@ -88,7 +88,7 @@ class Variant:
 _MOST_POINTS, _MOST_BOXES = 500, 64
 
 Point = tuple[float, float]
-_OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), AnchorUse(), Refine())
+_OF_PHOTOGRAPHS = (CameraOptions(), KnownSizes(), AnchorOptions(), Refine())
 SomeAsked = TypeVar("SomeAsked", bound=BaseModel)
 _MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 
@@ -102,7 +102,7 @@ class _FromRecords(BaseModel):
     @cached_property
     def options(self) -> PredictOptions:
         """Options of ``rilievo predict``."""
-        kinds = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
+        kinds = (CameraOptions, KnownSizes, AnchorOptions, Refine, Saving)
         names = (name for kind in kinds for name in names_of(kind, Door.HTTP))
         settings: dict[str, Any] = {
             name: getattr(self, name) for name in names if name in type(self).model_fields
@@ -157,7 +157,7 @@ _PredictParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS, Saving())
 _MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
 
 
-class PredictAsked(_PredictParameters):
+class PredictParams(_PredictParameters):
     """Parameters of a prediction."""
 
     save: Listed = Field(
@@ -175,7 +175,7 @@ class PredictAsked(_PredictParameters):
         return replace(saving, surface_points=min(saving.surface_points, most))
 
 
-class MeasureAsked(_MeasureParameters):
+class MeasureParams(_MeasureParameters):
     """Parameters of a measurement."""
 
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
@@ -208,7 +208,7 @@ class MeasureAsked(_MeasureParameters):
 
 _OF_STREAMS = with_parameters(
     _FromRecords,
-    GivenCamera(),
+    CameraOptions(),
     UNREFINED,
     without=("vanishing_points",),
     words={

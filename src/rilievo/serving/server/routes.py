@@ -43,8 +43,8 @@ from rilievo.serving.listener.request_refusals import (
 from rilievo.serving.server.answer_files import JSON, media_types
 from rilievo.serving.server.file_responses import file_answer
 from rilievo.serving.server.params import (
-    MeasureAsked,
-    PredictAsked,
+    MeasureParams,
+    PredictParams,
     StreamAsked,
     output_names,
     read_asked,
@@ -115,12 +115,12 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     kinds = {kind: {} for kind in media_types()}
     paths = {
         "/v1/predict": {
-            "post": _work("predict", PredictAsked, _PREDICTED, kinds, "depth", "notes")
+            "post": _work("predict", PredictParams, _PREDICTED, kinds, "depth", "notes")
         },
         "/v1/measure": {
             "post": _work(
                 "measure",
-                MeasureAsked,
+                MeasureParams,
                 "A distance, height, length, area or angle (what, value, low, high, unit), or the "
                 "things in boxes (things); eight in ten lie between low and high.",
                 {},
@@ -323,11 +323,11 @@ async def _running(service: Service, extension: Extension | None) -> AsyncIterat
 
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
-    arguments = read_asked(PredictAsked, request.query_params.multi_items(), {})
+    arguments = read_asked(PredictParams, request.query_params.multi_items(), {})
     client = client_of(request)
     upload = await _uploaded(service, request, client, output_names(arguments.save))
     try:
-        arguments = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
+        arguments = read_asked(PredictParams, request.query_params.multi_items(), upload.fields)
         outputs, points = output_names(arguments.save), arguments.points()
         _ = arguments.options, arguments.saving, service.offered.named(arguments.model)
     except BaseException:
@@ -355,11 +355,11 @@ async def _predict(service: Service, request: Request) -> Response:
 
 
 async def _measure(service: Service, request: Request) -> Response:
-    read_asked(MeasureAsked, request.query_params.multi_items(), {})
+    read_asked(MeasureParams, request.query_params.multi_items(), {})
     client = client_of(request)
     upload = await _uploaded(service, request, client)
     try:
-        arguments = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
+        arguments = read_asked(MeasureParams, request.query_params.multi_items(), upload.fields)
         regions = arguments.regions()
         what, points = ("", []) if regions else arguments.quantity()
         _ = arguments.options, service.offered.named(arguments.model)

@@ -28,7 +28,7 @@ from rilievo.models.load_options import ONNX_ENGINES
 from rilievo.models.onnx_files.engines import shrinking
 from rilievo.photo import Photo
 from rilievo.prediction import Prediction
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, stopping
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_options import ServerOptions
@@ -97,7 +97,7 @@ def offered_models(options: ServerOptions) -> OfferedModels:
     for name in dict.fromkeys((default, *faster, *others)):
         if name in paid or name.startswith("replicate:"):
             raise _paid(name)
-        shown = name if name in MODELS.own or is_place(name) else PurePath(name).stem
+        shown = name if name in MODELS.own or is_import_path(name) else PurePath(name).stem
         if shown in names:
             raise ModelError(f"two models would be called '{shown}': rename one of the files")
         if not os.path.exists(name):

@@ -35,7 +35,7 @@ from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.answer_files import Written, are_heavy, at_most, estimated_bytes, write
 from rilievo.serving.server.decoding.decoder_pool import Decoders
-from rilievo.serving.server.params import Asked, Point, PredictAsked
+from rilievo.serving.server.params import Asked, Point, PredictParams
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.server_models import Networks, OfferedModels
 from rilievo.serving.server.server_options import ServerOptions
@@ -256,7 +256,7 @@ class Service:
         return await self.in_pool(job, work)
 
     async def files(
-        self, job: ImageJob, parameters: PredictAsked, outputs: Sequence[str]
+        self, job: ImageJob, parameters: PredictParams, outputs: Sequence[str]
     ) -> tuple[Prediction, Written]:
         """Predict the image, and write outputs, which must be removed."""
         names, saving, stem = at_most(outputs), parameters.saving, job.upload.name
@@ -322,7 +322,7 @@ class Service:
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
         photo = await self.photo(job, own_depth=own_depth, reading=reading)
         job.upload.close()
-        return with_camera(photo, options.view.given_camera, options.view.fov)
+        return with_camera(photo, options.view.named_camera, options.view.fov)
 
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -190,7 +190,7 @@ class _Stream:
 
         async def work(job: ImageJob) -> FrameDepth:
             photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
-            photo = with_camera(photo, options.view.given_camera, options.view.fov)
+            photo = with_camera(photo, options.view.named_camera, options.view.fov)
             alone = is_of_depth_alone(options, (), photo)
             of_frame = replace(variant, depth_alone=alone)
             inference = await service.networks.infer(of_frame, photo, lambda: not job.is_given_up)

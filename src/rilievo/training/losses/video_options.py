@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.schema import option
 from rilievo.training.networks.blueprint import HIDDEN
 
@@ -104,7 +104,7 @@ class VideoLosses:
                 weights[place] = float(weight)
             except ValueError:
                 weights[place] = -1.0
-            if not is_place(place) or not 0 <= weights[place] < inf:
+            if not is_import_path(place) or not 0 <= weights[place] < inf:
                 raise OptionError(
                     "a term of your own is package.module:NAME=WEIGHT with a weight of 0 or more, "
                     f"got '{term}'"

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.schema import option
 from rilievo.shapes import Size
 
@@ -144,7 +144,7 @@ class ProbeChoice:
     """Side of the probe's convolutions; by default 3 for dpt and 1 for linear and multiscale."""
 
     def __post_init__(self) -> None:
-        if self.kind not in PROBES and not is_place(self.kind):
+        if self.kind not in PROBES and not is_import_path(self.kind):
             raise OptionError(f"no probe '{self.kind}'; {suggest(self.kind, PROBES)}")
         if self.hidden is not None and not 1 <= self.hidden <= _MOST_CHANNELS:
             raise OptionError(

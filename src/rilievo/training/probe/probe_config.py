@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.differences import check_ranges
@@ -111,7 +111,7 @@ class Losses:
             ("depth", self.depth, DEPTH_LOSSES),
             ("normals", self.normals, NORMALS_LOSSES),
         ):
-            if name not in losses and not is_place(name):
+            if name not in losses and not is_import_path(name):
                 raise OptionError(f"no loss of {what} '{name}'; {suggest(name, losses)}")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.registry import is_place
+from rilievo.registry import is_import_path
 from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
@@ -106,7 +106,7 @@ class Learner(nn.Module):
         self.probed, self.config, self.cache = probed, config, cache
         self.is_tuned = config.backbone_rate > 0
         for loss_name in (config.losses.depth, config.losses.normals):
-            if is_place(loss_name):
+            if is_import_path(loss_name):
                 own_loss(loss_name)  # refused before the first batch, not at it
         probed.backbone.requires_grad_(self.is_tuned)
 

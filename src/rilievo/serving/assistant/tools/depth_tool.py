@@ -22,9 +22,9 @@ from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,
     Point,
-    Told,
     ToolAnswer,
     ToolArguments,
+    ToolResult,
     Unit,
     expected_share,
     notes_text,
@@ -48,7 +48,7 @@ class DepthAsked(ToolArguments):
     """Whether to send the picture of depth."""
 
 
-class DepthAt(Told):
+class DepthAt(ToolResult):
     """Depth at one point."""
 
     pixel: list[float]
@@ -61,7 +61,7 @@ class DepthAt(Told):
     """Upper end of that range."""
 
 
-class DepthTold(Told):
+class DepthTold(ToolResult):
     """Facts about depth."""
 
     width: int

@@ -22,9 +22,9 @@ from rilievo.serving.assistant.photographs import (
 from rilievo.serving.assistant.tools.tool import (
     SHARE,
     AssistantTool,
-    Told,
     ToolAnswer,
     ToolArguments,
+    ToolResult,
     expected_share,
     notes_text,
     number,
@@ -46,7 +46,7 @@ class DescribeAsked(ToolArguments):
     """Columns of the grid."""
 
 
-class CellTold(Told):
+class CellTold(ToolResult):
     """One cell of the grid."""
 
     row: int
@@ -61,7 +61,7 @@ class CellTold(Told):
     """Depth that 5 % of the cell are farther than."""
 
 
-class PlaceTold(Told):
+class PlaceTold(ToolResult):
     """One place in the picture."""
 
     x: float
@@ -72,7 +72,7 @@ class PlaceTold(Told):
     """Depth there."""
 
 
-class FloorTold(Told):
+class FloorTold(ToolResult):
     """The visible floor."""
 
     camera_height: float
@@ -83,7 +83,7 @@ class FloorTold(Told):
     """Angle by which the camera looks down (up: negative) in degrees."""
 
 
-class DescribeTold(Told):
+class DescribeTold(ToolResult):
     """Near and far on a grid, and the floor."""
 
     unit: str

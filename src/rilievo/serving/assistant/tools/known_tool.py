@@ -21,16 +21,22 @@ from rilievo.errors import OptionError
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.geometry.units import metres_of
 from rilievo.messages import worded
-from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.serving.assistant.photographs import METRES, Photographs, Seen, StatedFacts, pixels_of
+from rilievo.serving.assistant.photographs import (
+    METRES,
+    Photographs,
+    PhotoState,
+    StatedFacts,
+    pixels_of,
+)
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,
     Point,
-    Told,
     ToolAnswer,
     ToolArguments,
+    ToolResult,
     Unit,
     argument,
     notes_text,
@@ -75,7 +81,7 @@ class KnownAsked(ToolArguments):
     """Forget everything stated about this photograph before."""
 
 
-class KnownTold(Told):
+class KnownTold(ToolResult):
     """All that is known of a photograph."""
 
     facts: list[str]
@@ -122,7 +128,7 @@ def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold
                 "known: fov and projection do not go together; forget the others first (forget: "
                 "true)"
             )
-        GivenCamera(fov=facts.fov, projection=facts.projection)
+        CameraOptions(fov=facts.fov, projection=facts.projection)
         KnownSizes(camera_height=facts.camera_height)
         return facts
 
@@ -196,7 +202,7 @@ def _fact(request: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     return parse_known(str(length)), words
 
 
-def _answer(photograph: Seen) -> ToolAnswer[KnownTold]:
+def _answer(photograph: PhotoState) -> ToolAnswer[KnownTold]:
     calibration = photograph.prediction.calibration
     record = KnownTold(
         facts=[*photograph.facts.told],

@@ -12,7 +12,7 @@ from rilievo.serving.assistant.photographs import (
     HEIGHTS,
     METRES,
     Photographs,
-    Seen,
+    PhotoState,
     pixels_of,
     refuse_unknown_unit,
 )
@@ -20,9 +20,9 @@ from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,
     Point,
-    Told,
     ToolAnswer,
     ToolArguments,
+    ToolResult,
     Unit,
     argument,
     measured_text,
@@ -62,7 +62,7 @@ class MeasureArguments(ToolArguments):
     on a table beside a sheet of paper; its corners measure them then, without the network."""
 
 
-class MeasureTold(Told):
+class MeasureTold(ToolResult):
     """A measurement."""
 
     what: str
@@ -144,7 +144,7 @@ def _unit(unit: str, sizes: str) -> str:
 
 
 def _command(
-    photograph: Seen, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
+    photograph: PhotoState, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
 ) -> str:
     places = [f"{u!r},{v!r}" for u, v in points]
     if what in ("distance", "height", "angle"):

@@ -20,9 +20,9 @@ from rilievo.serving.assistant.tools.tool import (
     SHARE,
     AssistantTool,
     ListOrText,
-    Told,
     ToolAnswer,
     ToolArguments,
+    ToolResult,
     Unit,
     argument,
     notes_text,
@@ -41,7 +41,7 @@ class RegionsAsked(ToolArguments):
     unit: Unit = "fraction"
 
 
-class RegionsTold(Told):
+class RegionsTold(ToolResult):
     """Distances and sizes of things."""
 
     things: list[dict[str, Any]]

@@ -16,9 +16,9 @@ from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
-    Told,
     ToolAnswer,
     ToolArguments,
+    ToolResult,
     notes_text,
     paragraph,
     source_of_sizes,
@@ -38,7 +38,7 @@ class SurfaceAsked(ToolArguments):
     format: str = "glb"
 
 
-class SurfaceTold(Told):
+class SurfaceTold(ToolResult):
     """A file that was written."""
 
     path: str

@@ -24,7 +24,7 @@ from rilievo.serving.assistant.photographs import (
     MOST_LETTERS,
     UNKNOWN,
     Photographs,
-    Seen,
+    PhotoState,
 )
 
 
@@ -47,7 +47,7 @@ Unit = Annotated[
     ),
 ]
 SomeAsked = TypeVar("SomeAsked", bound="ToolArguments")
-SomeTold = TypeVar("SomeTold", bound="Told")
+SomeResult = TypeVar("SomeResult", bound="ToolResult")
 
 
 class ToolArguments(BaseModel):
@@ -60,23 +60,23 @@ class ToolArguments(BaseModel):
     a picture itself as a data URL (data:image/jpeg;base64,...); the answer names it for later."""
 
 
-class Told(BaseModel):
+class ToolResult(BaseModel):
     """Structured answer of a tool."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 @frozen
-class ToolAnswer(Generic[SomeTold]):
+class ToolAnswer(Generic[SomeResult]):
     """Text, numbers, and pictures as PNG files."""
 
     text: str
-    told: SomeTold
+    told: SomeResult
     pictures: Sequence[bytes] = ()
 
 
 @frozen
-class AssistantTool(Generic[SomeAsked, SomeTold]):
+class AssistantTool(Generic[SomeAsked, SomeResult]):
     """Tool of an assistant.
 
     Attributes:
@@ -90,8 +90,8 @@ class AssistantTool(Generic[SomeAsked, SomeTold]):
     title: str
     description: str
     asked: type[SomeAsked]
-    told: type[SomeTold]
-    answer: Callable[[Photographs, SomeAsked], ToolAnswer[SomeTold]]
+    told: type[SomeResult]
+    answer: Callable[[Photographs, SomeAsked], ToolAnswer[SomeResult]]
     only_reads: bool = True
 
 
@@ -125,7 +125,7 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def source_of_sizes(photograph: Seen, unit: str) -> str:
+def source_of_sizes(photograph: PhotoState, unit: str) -> str:
     """Sentence on where sizes come from."""
     if unit == METRES:
         calibration = photograph.prediction.calibration

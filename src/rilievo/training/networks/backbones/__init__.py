@@ -7,7 +7,7 @@ from typing import Any
 
 from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
-from rilievo.registry import is_place, load_outside
+from rilievo.registry import is_import_path, load_outside
 from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
@@ -70,7 +70,7 @@ def make_backbone(
 
 
 def _loader(name: str) -> Callable[[BackboneRequest], Backbone]:
-    if is_place(name) or name in _TOYS:
+    if is_import_path(name) or name in _TOYS:
         return _own
     if name == "mobilenetv2":
         return _mobilenet

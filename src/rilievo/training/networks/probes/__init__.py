@@ -5,7 +5,7 @@ from typing import Literal
 
 from rilievo.errors import ModelError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import reason
-from rilievo.registry import is_place, load_outside
+from rilievo.registry import is_import_path, load_outside
 from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
@@ -28,7 +28,7 @@ def find_probe(kind: str) -> type[Probe]:
     Raises:
         OptionError: If there is no such kind.
     """
-    if kind not in PROBES and not is_place(kind):
+    if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
     place = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
     probe = load_outside(place, "probe")
