@@ -1,1 +1,1 @@
-"""Networks: torch modules that know shapes and nothing of files, datasets or training."""
+"""Torch networks; they know nothing of files, datasets or training."""

@@ -1,4 +1,4 @@
-"""Settings of probed networks and of those for video, enough to make them again; needs no torch."""
+"""Settings that make networks again; needs no torch."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -14,9 +14,9 @@ from rilievo.schema import option
 from rilievo.shapes import Size
 
 HIDDEN = option(hidden=True)
-"""Mark of a field that presets and Python set, and no door offers."""
+"""Mark of a field that no door offers."""
 FIRST = option(first=True)
-"""Mark of a field that the first help of a command has."""
+"""Mark of a field in the first help."""
 # A new kind of probe is one class and one row.
 PROBES: Mapping[str, str] = {
     "linear": "original:LinearProbe",
@@ -25,20 +25,17 @@ PROBES: Mapping[str, str] = {
     "bnhead": "original:BatchNormProbe",
     "light": "dpt:LightProbe",
 }
-"""Classes of probes by the name of their kind, as ``module:Class`` of ``probes``."""
+"""Classes of probes, as ``module:Class`` of ``probes``."""
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
 TOYS = ("depth-cnn", "normal-cnn")
-"""Small whole networks to start with."""
 _LARGEST = 8192
 _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
 _MULTIPLE = 32
 _LEAST = 64
-"""Least side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
+"""Least side [px]: reflection needs coarsest features 2 wide."""
 EMBEDDED = "small"
-"""Encoder of the embedded model ``rilievo/small``."""
 TIMM = "timm/"
-"""Prefix of encoders of timm."""
 # A new encoder is one class and one row.
 ENCODERS: Mapping[str, str] = {
     EMBEDDED: "depth_network:SmallEncoder",
@@ -49,8 +46,7 @@ ENCODERS: Mapping[str, str] = {
     "resnet152": "encoders:ResNetEncoder",
     "lite": "lite:LiteEncoder",
 }
-"""Classes of encoders of networks for video besides those of timm, as ``module:Class`` of
-``video``."""
+"""Video encoders besides timm's, as ``module:Class`` of ``video``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -61,16 +57,15 @@ class ProbeTarget(StrEnum):
     DEPTH = "depth"
     NORMALS = "normals"
     BOTH = "both"
-    """Depth and normals from one probe, with the channels of both."""
 
     @property
     def has_depth(self) -> bool:
-        """Whether depth is read out."""
+        """Whether it has depth."""
         return self is not ProbeTarget.NORMALS
 
     @property
     def has_normals(self) -> bool:
-        """Whether normals are read out."""
+        """Whether it has normals."""
         return self is not ProbeTarget.DEPTH
 
 
@@ -78,25 +73,25 @@ class Form(StrEnum):
     """Conversion of a probe's channels to depth."""
 
     BINS = "bins"
-    """A share for each of many depths."""
+    """A share for each depth."""
     SIGMOID = "sigmoid"
-    """One channel, mapped between the least and the largest depth by a sigmoid."""
+    """One channel, between the least and largest depth."""
     EXPONENTIAL = "exponential"
-    """One channel, the logarithm of depth."""
+    """Logarithm of depth."""
 
 
 class Readout(StrEnum):
-    """Depth that is read from the shares of bins."""
+    """Depth from the shares of bins."""
 
     EXPECTATION = "expectation"
-    """Mean of the depths, weighted by the shares (AdaBins)."""
+    """Mean weighted by the shares (AdaBins)."""
     MOST_PROBABLE = "most_probable"
-    """Depth of the largest share; it has no gradient, so that training reads the expectation."""
+    """Depth of the largest share; training reads the expectation, which has a gradient."""
 
 
 @frozen
 class BackboneChoice:
-    """A backbone, and the layers and tokens taken from it."""
+    """A backbone and its layers."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -106,13 +101,13 @@ class BackboneChoice:
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
     or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with."""
     weights: Annotated[str, FIRST] = PRETRAINED
-    """Weights of the backbone: pretrained, random, or the path of a file."""
+    """Weights of the backbone: pretrained, random, or a file."""
     layers: Annotated[tuple[int, ...] | None, option(first=True, metavar="I,J,...")] = None
     """Layers to take features from, from 0; by default four, evenly spread."""
     tokens: Annotated[bool | None, HIDDEN] = None
-    """Whether the class token adds channels; by default the model's usual choice."""
+    """Whether class tokens add channels; by default the model's choice."""
     seed: Annotated[int, HIDDEN] = 0
-    """Seed of random weights, and of the noise of a diffusion model."""
+    """Seed of random weights, and of a diffusion model's noise."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -135,9 +130,7 @@ class ProbeChoice:
             names=lambda: PROBES,
         ),
     ] = "dpt"
-    """Probe on the backbone's features, or decoder of a whole network; or package.module:Class of
-    one of your own.
-    """
+    """Probe on the backbone's features, or decoder of a whole network; or package.module:Class."""
     hidden: int | None = None
     """Hidden channels of the probe; by default those of the kind."""
     kernel: Annotated[int | None, option(metavar="1|3")] = None
@@ -156,27 +149,26 @@ class ProbeChoice:
 
 @frozen
 class DepthChoice:
-    """Settings for reading depth from the probe's channels."""
+    """Depth from the probe's channels."""
 
     GROUP: ClassVar[str] = "Network"
 
     form: Form = Form.BINS
     """Conversion of the probe's channels to depth."""
     readout: Readout = Readout.EXPECTATION
-    """Depth that predictions take from bins: the expectation, or the most probable bin; training
-    reads the expectation."""
+    """Depth that predictions take from bins; training reads the expectation."""
     bins: Annotated[int, HIDDEN] = 256
     """Number of depths to choose among."""
     spacing: Annotated[str, HIDDEN] = "linear"
-    """Spacing of the bins' depths: linear or log."""
+    """Spacing of the bins: linear or log."""
     normalisation: Annotated[str, HIDDEN] = "linear"
-    """Conversion of channels to shares: linear, softmax or sigmoid."""
+    """Conversion to shares: linear, softmax or sigmoid."""
     least: Annotated[float, HIDDEN] = 1e-3
-    """Least depth that can be predicted [m]."""
+    """Least depth [m]."""
     largest: Annotated[float, option(first=True, aliases=("--largest",), metavar="METRES")] = 10.0
     """Largest depth that can be predicted [m]; true depth beyond it is ignored in training."""
     kind: Annotated[DepthKind, HIDDEN] = DepthKind.METRIC
-    """Kind of depth predicted."""
+    """Kind of depth."""
 
     def __post_init__(self) -> None:
         if not 0 < self.least < self.largest < float("inf"):
@@ -196,13 +188,13 @@ class DepthChoice:
 
     @property
     def channels(self) -> int:
-        """Number of a probe's channels that become depth."""
+        """Channels of depth."""
         return self.bins if self.form is Form.BINS else 1
 
 
 @frozen
 class Blueprint:
-    """A backbone, a probe, and the outputs read from them."""
+    """A backbone, a probe, and their outputs."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -214,10 +206,11 @@ class Blueprint:
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: Annotated[bool, HIDDEN] = True
-    """Predict kappa of normals too, which is large where they are certain."""
+    """Predict kappa of normals, large where they are certain."""
     treatment: Annotated[str, HIDDEN] = "default"
-    """Method of computing and reading features: default, or that of Probe3D's program, probe3d for
-    its newest state and probe3d-old for that of the paper; by default the preset's."""
+    """Treatment of features: default, probe3d (that program's newest state) or probe3d-old (the
+    paper's).
+    """
 
     def __post_init__(self) -> None:
         if self.treatment not in TREATMENTS:
@@ -229,12 +222,12 @@ class Blueprint:
 
     @property
     def depth_channels(self) -> int:
-        """Number of the probe's channels that become depth."""
+        """Channels that become depth."""
         return self.depth.channels if self.task.has_depth else 0
 
     @property
     def normals_channels(self) -> int:
-        """Number of the probe's channels that become normals and kappa, which comes last."""
+        """Channels that become normals and, last, kappa."""
         if not self.task.has_normals:
             return 0
         return 4 if self.uncertainty else 3
@@ -246,26 +239,19 @@ class Family(StrEnum):
     SMALL = "small"
     """The network of ``rilievo/small``."""
     PROBE = "probe"
-    """A backbone with its probe or decoder."""
     TRANSFORMERS = "transformers"
-    """A depth model of transformers."""
     MARIGOLD = "marigold"
-    """A pipeline of diffusers with Marigold's U-Net."""
 
 
 @frozen
 class TunedBlueprint:
-    """Settings of a network that was trained further, enough to make it again.
+    """Settings that make a network trained further again.
 
     Attributes:
-        start: Name of the model that the run started from.
-        kind: Kind of its depth.
-        licence: Licence of the weights that the run started from.
-        teacher: Models that labelled what those were trained on; empty if none did.
-        area: Pixels at which a network of the family ``small`` sees a photograph.
-        probed: Backbone and probe of the family ``probe``.
-        architecture: ``model_type`` of the family ``transformers``, whose configuration lies in the
-            folder ``transformers`` of the run.
+        start: Model that the run started from.
+        teacher: Models that labelled its data, if any.
+        area: Pixels at which the family ``small`` sees a photograph.
+        architecture: ``model_type``, configured in the run's folder ``transformers``.
     """
 
     family: Family
@@ -279,28 +265,28 @@ class TunedBlueprint:
 
 
 class PoseKind(StrEnum):
-    """Source of the camera's motion between two frames."""
+    """Source of the camera's motion."""
 
     SEPARATE = "separate"
-    """A separate encoder over both frames (Godard et al. 2019)."""
+    """An encoder over both frames (Godard et al. 2019)."""
     SHARED = "shared"
     """The depth network's encoder over each frame."""
     CNN = "cnn"
-    """A small network of seven convolutions (Zhou et al. 2017)."""
+    """Seven convolutions (Zhou et al. 2017)."""
     GEOMETRY = "geometry"
-    """No network: motion follows from depth and tracked corners."""
+    """No network: depth and tracked corners."""
     NONE = "none"
-    """No network: motion is known, from a stereo pair or from poses."""
+    """No network: known from a stereo pair or poses."""
 
     @property
     def is_network(self) -> bool:
-        """Whether a network predicts the motion."""
+        """Whether a network predicts it."""
         return self not in (PoseKind.GEOMETRY, PoseKind.NONE)
 
 
 @frozen
 class VideoBlueprint:
-    """Settings of a depth network and its pose network, enough to make both again.
+    """Settings of a depth network and its pose network.
 
     Raises:
         OptionError: If they do not go together.
@@ -310,35 +296,38 @@ class VideoBlueprint:
 
     encoder: Annotated[str, option(first=True, names=lambda: ENCODERS)] = "resnet18"
     """Encoder, such as small (that of rilievo/small; the default with preset clip), or timm/NAME of
-    any timm encoder with feature maps."""
+    any timm encoder with feature maps.
+    """
     pose: Annotated[PoseKind, FIRST] = PoseKind.SEPARATE
-    """Source of motion: a pose network (separate, shared, cnn), or geometry (tracked corners and
-    depth; with preset clip), or none where it is known: that of --poses, with depth in metres, or
-    without them the baseline of --stereo alone."""
+    """Source of motion: a pose network (separate, shared, cnn), geometry (with preset clip), or
+    none where --poses (metres) or the baseline of --stereo gives it.
+    """
     pose_encoder: Annotated[str, HIDDEN] = "resnet18"
-    """Encoder of a separate pose network: resnet18, 34, 50, 101 or 152."""
+    """Encoder of a separate pose network: a resnet."""
     cancels_scale: Annotated[bool, HIDDEN] = False
-    """Divide the translation from the pose network 'cnn' by the mean inverse depth, so that depth's
-    scale cancels (Wang et al. 2018); otherwise it is multiplied, as in the published program."""
+    """Divide 'cnn' translations by mean inverse depth, so that scale cancels (Wang et al. 2018);
+    otherwise multiply, as in the published program.
+    """
     size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
-    """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
-    clip the size at which the model that the run starts from sees the footage."""
+    """(height, width) at which the networks see frames [px]; multiples of 32 from 64. Preset clip
+    takes that of the start's model.
+    """
     area: Annotated[int | None, HIDDEN] = None
-    """Pixels at which a run of the encoder small sees photographs of any shape, as the model that
-    it started from does; None for those of the size."""
+    """Pixels at which the encoder small sees photographs of any shape; None for the size."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
     """Numbers of halvings of the size at which disparity is predicted, the finest first; 0 alone
-    with the encoder small."""
+    with the encoder small.
+    """
     min_depth: float = 0.1
-    """Least depth that can be predicted, in the network's unit of depth: a sigmoid of 1."""
+    """Least depth that can be predicted, in the network's unit of depth."""
     max_depth: float = 100.0
-    """Largest depth that can be predicted, in the same unit: a sigmoid of 0."""
+    """Largest depth that can be predicted, in the same unit."""
     mask: Annotated[bool, HIDDEN] = False
-    """Predict per source, by a second decoder, which pixels to explain (Zhou et al. 2017)."""
+    """Predict which pixels of each source to explain (Zhou et al. 2017)."""
     kind: Annotated[DepthKind, HIDDEN] = DepthKind.UP_TO_SCALE
-    """Kind of depth: metric if it was learned from baselines, speeds or poses in metres."""
+    """Kind of depth: metric if learned from metres."""
     unit: Annotated[float, HIDDEN] = 1.0
-    """Length of one unit of the network's depth [m], if the kind is metric."""
+    """Length of one unit of depth [m], if metric."""
 
     def __post_init__(self) -> None:
         check_encoder(self.encoder)
@@ -368,10 +357,10 @@ class VideoBlueprint:
 
 
 def check_encoder(name: str) -> None:
-    """Refuse an encoder of videos that there is not; those of timm are looked up when it is made.
+    """Refuse unknown encoders; timm's are looked up when made.
 
     Raises:
-        OptionError: If there is none of that name.
+        OptionError: If there is none.
     """
     if name not in ENCODERS and not name.startswith(TIMM):
         suggestion = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
@@ -379,5 +368,5 @@ def check_encoder(name: str) -> None:
 
 
 def is_official(folder: Path) -> bool:
-    """Whether a folder is an official checkpoint, perhaps an incomplete one."""
+    """Whether it is an official checkpoint, perhaps incomplete."""
     return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()

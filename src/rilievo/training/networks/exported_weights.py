@@ -17,11 +17,10 @@ _Arrays = tuple[np.ndarray, ...]
 
 
 def read_exported(network: SmallNet, path: Path) -> None:
-    """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
+    """Fill ``network`` with the weights of an ONNX file of ``export_small``.
 
-    Of a batch normalisation after a convolution the file has only the bias that it adds, so in
-    training mode its statistics are measured first. A file without sky leaves its layers as
-    they are.
+    The file has only the bias of a batch normalisation after a convolution, so training mode
+    measures its statistics first. Without sky its layers stay.
     """
     sky, stored = set(network.sky.modules()), deque(_stored(path))
     bias: Tensor | None = None
@@ -50,7 +49,6 @@ def read_exported(network: SmallNet, path: Path) -> None:
 
 @torch.no_grad()
 def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
-    """Fill the weights and statistics of a layer, unless it has others than those given."""
     own = [tensor for tensor in layer.state_dict().values() if tensor.is_floating_point()]
     if [tensor.shape for tensor in own] != [array.shape for array in arrays]:
         return False
@@ -60,7 +58,6 @@ def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
 
 
 def _in_order(network: SmallNet) -> list[nn.Module]:
-    """Convolutions and batch normalisations in the order of execution."""
     order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
@@ -70,7 +67,7 @@ def _in_order(network: SmallNet) -> list[nn.Module]:
 
 @contextmanager
 def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
-    """Call a hook after each of the layers, in a block."""
+    """Hook layers for a block."""
     handles = [layer.register_forward_hook(hook) for layer in layers]  # pyright: ignore[reportArgumentType, reportCallIssue]
     try:
         yield
@@ -80,11 +77,7 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
 
 
 def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
-    """Undo the form of head and upsampling that engines run faster.
-
-    There the head's 3x3 kernel answers four places at once as one of 4x4, and the 36 weights of a
-    place's parts are in the order of the nine places around it.
-    """
+    """Undo the form that engines run faster: the head's 3x3 kernel answers four places at once."""
     order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
     for layer in layers:
         kernel = layer[0]
@@ -97,11 +90,6 @@ def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
 
 
 def _stored(path: Path) -> list[tuple[Tensor, ...]]:
-    """Arrays of every convolution and batch normalisation of a file, in the graph's order.
-
-    A convolution has its weight, and its bias if there is one; a batch normalisation has weight,
-    bias, mean and variance.
-    """
     with needing("reading weights of an ONNX file", "train"):
         import onnx
         from onnx import numpy_helper

@@ -1,4 +1,4 @@
-"""Features of a network, the padding of images to multiples of its patch, lack of memory."""
+"""Features of a network, and padding of images."""
 
 from enum import StrEnum
 
@@ -27,13 +27,11 @@ class Box:
 
 @frozen
 class Features:
-    """Features of a batch of images of one size.
+    """Features of images of one size.
 
     Attributes:
-        maps: One map for each layer, shallow to deep. All have one size, except those of a
-            pyramid. The cells of a map cover equal parts of the padded image.
-        tokens: Each layer's class token, kept apart from its map; None if they are not taken.
-            A probe sees them as channels behind those of the map, the same at every place.
+        maps: Maps of the padded image, shallow to deep, of one size except in a pyramid.
+        tokens: Class tokens, which probes see as channels behind the map's.
     """
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
@@ -54,11 +52,10 @@ class Features:
 
 
 class Padding(StrEnum):
-    """Padding of an image to sides that are multiples of the patch.
+    """Padding to multiples of the patch.
 
-    ``MINIMAL`` adds the fewest pixels, half of them (rounded down) above and left. ``OVER`` is
-    Probe3D's: if one side is no multiple, the other gets a whole patch even if it is one.
-    ``NONE`` refuses such images, as Probe3D's DeiT, SAM, MAE and MiDaS do.
+    ``MINIMAL`` adds half (rounded down) above and left. ``OVER`` adds a whole patch to the other
+    side too, as Probe3D does; ``NONE`` refuses, as its DeiT, SAM, MAE and MiDaS do.
     """
 
     MINIMAL = "minimal"
@@ -67,22 +64,19 @@ class Padding(StrEnum):
 
 
 def place(size: Size, patch: int, padding: Padding) -> Box:
-    """Find the box of an image of ``size`` in its padded one, which begins at (0, 0).
-
-    Raises ``InputError`` if nothing may be padded and a side is no multiple of the patch.
-    """
+    """Find an image's box in its padded one; ``InputError`` if padding is not allowed."""
     down, across = _added(size, patch, padding)
     return Box(top=down // 2, left=across // 2, height=size[0], width=size[1])
 
 
 def padded_size(size: Size, patch: int, padding: Padding) -> Size:
-    """Height and width of the padded image."""
+    """Compute the size of the padded image."""
     down, across = _added(size, patch, padding)
     return size[0] + down, size[1] + across
 
 
 def pad(pixels: Images, box: Box, size: Size) -> Float[Tensor, "b 3 H W"]:
-    """Surround normalised pixels by zeros, the mean colour, up to ``size``."""
+    """Pad normalised pixels by zeros, the mean colour."""
     right, bottom = size[1] - box.left - box.width, size[0] - box.top - box.height
     if not (box.left or right or box.top or bottom):
         return pixels
@@ -104,7 +98,7 @@ def _added(size: Size, patch: int, padding: Padding) -> Size:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch ran out of memory: the type tells on a GPU, the message on a CPU."""
+    """Whether memory ran out: the type tells on a GPU, the message on a CPU."""
     words = ("allocate memory", "not enough memory")
     is_told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     return is_told or isinstance(error, torch.OutOfMemoryError)

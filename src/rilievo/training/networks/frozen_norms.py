@@ -1,8 +1,6 @@
-"""Convolutions whose batch normalisation keeps its statistics, as one step where gradients flow.
+"""Convolutions with fixed batch normalisation.
 
-A norm of fixed statistics is a factor and a term a channel. Multiplied into the weights of the
-convolution before it, they cost nothing at each pixel, forwards or backwards, and the gradients of
-all four parameters follow from those of the product.
+Multiplied into the weights, the norm's factor costs nothing at each pixel, forwards or backwards.
 """
 
 import torch
@@ -13,7 +11,7 @@ from rilievo.training.tensors import Channels, Convolved, Strided
 
 
 def conv_norm(inputs: int, outputs: int, *after: nn.Module, stride: int = 1) -> nn.Sequential:
-    """Make a 3x3 convolution, its norm and what comes after."""
+    """Make a 3x3 convolution and its norm."""
     conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), *after)
 
@@ -26,9 +24,9 @@ def normed(
     relu: bool = False,
     most: float | None = None,
 ) -> Strided:
-    """Convolve and normalise, and leave out what is negative with ``relu``, or beyond ``most``.
+    """Convolve and normalise; clamp by ``relu`` and ``most``.
 
-    Without gradients the layers stay apart, so that files that are written keep them.
+    Without gradients layers stay apart, so that written files keep them.
     """
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
@@ -50,7 +48,7 @@ def normed(
 
 
 def mixed(conv: nn.Conv2d, x: Channels) -> Convolved:
-    """Convolve by a 1×1 layer, in the fastest way where gradients flow."""
+    """Convolve by a 1×1 layer, fast where gradients flow."""
     return _convolved(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 

@@ -1,14 +1,12 @@
-"""U-Net of a Marigold pipeline, which learns in the latent space of its autoencoder.
+"""U-Net of a Marigold pipeline, which learns in its autoencoder's latent space.
 
 Ke et al., "Repurposing Diffusion-Based Image Generators for Monocular Depth Estimation" (CVPR
-2024), as their program trains it: depth between its 2nd and 98th percentile becomes -1 to 1, the
-autoencoder encodes it and the image by their means, and the U-Net predicts the velocity (or what
-its scheduler states) from both at a random time, with multi-resolution noise.
+2024). Depth between its 2nd and 98th percentile becomes -1 to 1; the U-Net predicts the velocity
+(or what its scheduler states).
 
-The noise is that of the start's own scheduler, as in the paper's program (commit 766e74a,
-src/trainer/marigold_trainer.py). The later program (3f74cba, src/trainer/marigold_depth_trainer.py)
-leaves no signal at the last time (``rescale_betas_zero_snr``), in the scheduler of its pipelines
-too, so that a start of either program learns as it was trained.
+The noise is that of the start's own scheduler, as in the paper's program (commit 766e74a). The
+later one (3f74cba) leaves no signal at the last time (``rescale_betas_zero_snr``), in its pipelines
+too, so that a start of either learns as it was trained.
 """
 
 import copy
@@ -26,24 +24,16 @@ from rilievo.training.tensors import Images, Maps, Masks, Scalar
 _MOST_RANKED = 2**24
 _QUANTILES = (0.02, 0.98)
 _STRENGTH = 0.9
-"""Strength of the noise of coarser resolutions at the last time."""
+"""Strength of coarser noise at the last time."""
 _MOST_RESOLUTIONS = 10
 
 
 class LatentNetwork(nn.Module):
-    """U-Net with what does not learn beside it: autoencoder, text encoder and scheduler.
-
-    A copy has a U-Net of its own and shares the rest.
-
-    Attributes:
-        outputs: Names of its outputs as a model.
-        preparation: Preparation of photographs.
-    """
+    """U-Net; copies share the parts that do not learn."""
 
     outputs = ("depth",)
 
     def __init__(self, pipeline: Any) -> None:
-        """Take the U-Net of a pipeline of depth."""
         super().__init__()
         from diffusers import DDPMScheduler
 
@@ -72,17 +62,11 @@ class LatentNetwork(nn.Module):
 
     @property
     def pipeline(self) -> Any:
-        """Pipeline with the U-Net as it is now."""
+        """Pipeline with the current U-Net."""
         return self._pipeline
 
     def forward(self, image: Shaped[Tensor, "b h w 3"], target: Maps, valid: Masks) -> Scalar:
-        """Loss of a batch: mean squared error over latent pixels whose whole patch is valid.
-
-        Args:
-            image: RGB in 0..255.
-            target: Depth, or what the pipeline answers in its place.
-            valid: Pixels where it is known; an image without any does not count.
-        """
+        """Compute the error over latent pixels whose whole patch is valid; RGB in 0..255."""
         labels = valid.flatten(1).any(dim=1)
         image, target, valid = image[labels], target[labels], valid[labels]
         pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -107,7 +91,6 @@ class LatentNetwork(nn.Module):
         return vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
 
     def _words(self) -> Tensor:
-        """Embedding of the empty text."""
         if self._text is None:
             tokenizer, encoder = self._pipeline.tokenizer, self._pipeline.text_encoder
             tokens = tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
@@ -125,7 +108,6 @@ class LatentNetwork(nn.Module):
 
 
 def _in_percentiles(target: Maps, valid: Masks) -> Maps:
-    """Target between -1 and 1 by the percentiles of each image's valid pixels."""
     maps = []
     for values, mask in zip(target, valid, strict=True):
         depths = values[mask]
@@ -138,7 +120,7 @@ def _in_percentiles(target: Maps, valid: Masks) -> Maps:
 
 
 def layered_noise(like: Float[Tensor, "b c h w"], strength: Float[Tensor, "b"]) -> Tensor:
-    """Normal noise of several resolutions, each weaker by ``strength``, with unit deviation.
+    """Make noise of several resolutions, each weaker by ``strength``, of unit deviation.
 
     J. Whitaker, "Multi-Resolution Noise for Diffusion Model Training" (2023).
     """

@@ -1,9 +1,7 @@
-"""The MobileNetV2 encoder, in the arrangement of Gluon's model zoo.
+"""The MobileNetV2 encoder in Gluon's arrangement and names.
 
-M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. Gluon's
-arrangement strides one step later than torchvision's (the 64-channel group runs at 1/8 of the
-image, not 1/16) and ends its activations with ReLU, not ReLU6. Submodules carry Gluon's names, so
-that its published weights load by name.
+M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. Gluon
+strides one step later than torchvision (64 channels run at 1/8) and uses ReLU, not ReLU6.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +34,7 @@ _LAST_OF_SIZE = (0, 2, 9, 12, 16)
 
 _STEM = 32
 CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
-"""Number of channels of each map that the whole encoder returns."""
+"""Channels of each map of the whole encoder."""
 _RESNET_STEM = 64
 _STAGES = ((3, 256, 1), (4, 512, 2), (6, 1024, 2))
 """Blocks, output channels and stride of each stage."""
@@ -44,7 +42,7 @@ _PATTERN = "resnet50v2_*.npz"
 
 
 class Bottleneck(nn.Module):
-    """1×1 expansion, 3×3 depthwise, linear 1×1 projection; plus its input where shapes agree."""
+    """1×1, 3×3 depthwise, linear 1×1; plus the input where shapes agree."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -58,7 +56,7 @@ class Bottleneck(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Channels) -> Strided:
-        """Return features of the output width, smaller by the stride."""
+        """Compute features."""
         y = normed(self.conv0, self.batchnorm0, x, relu=True)
         y = normed(self.conv1, self.batchnorm1, y, relu=True)
         y = normed(self.conv2, self.batchnorm2, y)
@@ -66,10 +64,9 @@ class Bottleneck(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out."""
+    """Features at 1/2 to 1/32, without the classifier."""
 
     def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
-        """Make the encoder, or its first ``blocks`` of 17."""
         super().__init__()
         self.conv0 = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
         self.batchnorm0 = nn.BatchNorm2d(_STEM)
@@ -84,12 +81,7 @@ class MobileNetV2(nn.Module):
         self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_OF_SIZE)]
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Encode RGB images normalised by ImageNet's mean and deviation.
-
-        Returns:
-            The first convolution's features at 1/2 of the image, then the last features of every
-            size: 1/2, 1/4, 1/8, 1/16, 1/32.
-        """
+        """Encode RGB normalised as ImageNet: the stem, then each size from 1/2."""
         levels = [normed(self.conv0, self.batchnorm0, image, relu=True)]
         x = levels[0]
         for index, block in enumerate(self.linearbottleneck):
@@ -100,7 +92,7 @@ class MobileNetV2(nn.Module):
 
 
 def published_name(parameter: str) -> str:
-    """Gluon's name of an entry of ``MobileNetV2().state_dict()``."""
+    """Convert an entry's name to Gluon's."""
     *modules, layer, leaf = parameter.split(".")
     if layer.startswith("batchnorm"):
         leaf = BATCH_NORM_NAMES[leaf]
@@ -109,9 +101,7 @@ def published_name(parameter: str) -> str:
 
 
 def load_published(encoder: MobileNetV2, path: Path) -> None:
-    """Fill ``encoder`` with ImageNet weights from an ``.npz`` of Gluon's arrays.
-
-    Entries that the encoder does not use (those of the classifier) are ignored.
+    """Fill ``encoder`` from Gluon's ``.npz``, without the classifier.
 
     Raises:
         ModelError: If the file is unreadable, or an array is missing or of another shape.
@@ -121,12 +111,11 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
 
 
 def _counts(parameter: str) -> bool:
-    """Whether an entry is a count of batches, which Gluon does not store."""
     return parameter.endswith("num_batches_tracked")
 
 
 def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
-    """Read the arrays of ``.npz`` files; ``where`` is what an error names."""
+    """Read ``.npz`` files; an error names ``where``."""
     arrays: dict[str, np.ndarray] = {}
     try:
         for path in paths:
@@ -144,7 +133,7 @@ def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
 def fill(
     encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
 ) -> None:
-    """Fill ``encoder`` with arrays by the name of each of its entries, or raise ``ModelError``."""
+    """Fill ``encoder`` with arrays by name, or raise ``ModelError``."""
     state = encoder.state_dict()
     for parameter, name in names.items():
         shape = tuple(state[parameter].shape)
@@ -156,11 +145,9 @@ def fill(
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A depthwise convolution that computes in float32 under CPU autocast to bfloat16.
+    """A depthwise convolution in float32 under CPU autocast to bfloat16.
 
-    oneDNN's backward pass of large and of strided depthwise convolutions is 4 to 17 times slower
-    in bfloat16 than in float32, even on processors with AMX; 3×3 without stride is not slower.
-    The result has the type of the input, and weights load as those of ``nn.Conv2d``.
+    oneDNN's backward pass of large and strided ones is 4 to 17 times slower in bfloat16.
     """
 
     def __init__(self, channels: int, kernel: int, *, stride: int = 1) -> None:
@@ -177,7 +164,7 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class PreActivation(nn.Module):
-    """1×1, 3×3 and 1×1 convolution, each after batch normalisation and ReLU, plus the input."""
+    """Three convolutions after their norms, plus the input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
@@ -195,7 +182,7 @@ class PreActivation(nn.Module):
             self.convs.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
 
     def forward(self, x: Channels) -> Strided:
-        """Return features of the output width, smaller by the stride."""
+        """Compute features."""
         first = y = torch.relu(self.norms[0](x))
         y = torch.relu(self.norms[1](self.convs[0](y)))
         y = torch.relu(self.norms[2](self.convs[1](y)))
@@ -203,7 +190,7 @@ class PreActivation(nn.Module):
 
 
 class ResNet50V2(nn.Module):
-    """Features at 1/2 to 1/16 of the image."""
+    """Features at 1/2 to 1/16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,12 +207,7 @@ class ResNet50V2(nn.Module):
         self.channels = (_RESNET_STEM, _RESNET_STEM, *(outputs for _, outputs, _ in _STAGES))
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Encode RGB images normalised by ImageNet's mean and deviation.
-
-        Returns:
-            The first convolution's features at 1/2 of the image, twice, as ``MobileNetV2`` has two
-            maps of that size; then each stage's at 1/4, 1/8 and 1/16.
-        """
+        """Encode RGB normalised as ImageNet; the map at 1/2 comes twice."""
         x = torch.relu(self.batchnorm1(self.conv0(self.batchnorm0(image))))
         levels = [x, x]
         x = F.max_pool2d(x, 3, 2, 1)
@@ -236,7 +218,7 @@ class ResNet50V2(nn.Module):
 
 
 def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
-    """Fill ``encoder`` with ImageNet weights of a folder with ``resnet50v2_*.npz``, in any parts.
+    """Fill ``encoder`` from ``resnet50v2_*.npz``, in any parts.
 
     Raises:
         ModelError: If a file is unreadable, or an array is missing or of another shape.
@@ -247,7 +229,6 @@ def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
 
 
 def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
-    """Each entry of the encoder's state and its name in Gluon's files."""
     layers = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
     for number, stage in enumerate(encoder.stages):
         counts = {"norms": 0, "convs": 0}

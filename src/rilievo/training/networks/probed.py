@@ -1,4 +1,4 @@
-"""A backbone with its probe and heads: from images to depth and normals."""
+"""A backbone with its probe and heads."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -24,12 +24,7 @@ from rilievo.training.tensors import Images, Maps, Normals
 
 
 class ProbeOutput(NamedTuple):
-    """Depth and normals predicted for a batch of images.
-
-    Attributes:
-        depth: Depth in the unit of the blueprint; None where it reads none.
-        kappa: Certainty of the normals, above 0.01; None if it is not predicted.
-    """
+    """Depth in the blueprint's unit, normals, and their kappa above 0.01."""
 
     depth: Maps | None
     normals: Normals | None
@@ -46,11 +41,11 @@ class Probed(nn.Module):
         self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
 
     def forward(self, image: Images) -> ProbeOutput:
-        """Predict from RGB images in [0, 1], at their size."""
+        """Predict from RGB in [0, 1], at its size."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
     def read(self, features: Features, size: Size) -> ProbeOutput:
-        """Predict from features of the backbone, at a size (height, width) [px]."""
+        """Predict from features at a size [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
         depth = normals = kappa = None
@@ -74,7 +69,7 @@ class Probed(nn.Module):
 
 
 def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
-    """Make the backbone of a blueprint, frozen."""
+    """Make the frozen backbone."""
     choice = blueprint.backbone
     weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
     return make_backbone(
@@ -88,7 +83,7 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
 
 
 def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """Make the probe of a blueprint with random weights."""
+    """Make the probe with random weights."""
     tokens = backbone.token_channels
     with seeded(seed):
         return make_probe(

@@ -1,11 +1,7 @@
-"""The embedded model's network: an ImageNet encoder and a light U-Net decoder.
+"""The embedded model's network: an ImageNet encoder and a light U-Net.
 
-The decoder (5×5 depthwise convolutions, a global context at the coarsest level) ends at half the
-image's resolution. The last doubling of depth is a convex combination of 3×3 neighbours with
-learned weights (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3), so that depth edges follow
-image edges and no depth between two surfaces is invented where one ends.
-
-Sizes of the embedded models' networks; needs no torch.
+The last doubling is a convex combination of 3×3 neighbours (Z. Teed and J. Deng, "RAFT", ECCV 2020,
+section 3.3), so that depth edges follow image edges and no depth between two surfaces is invented.
 """
 
 from typing import NamedTuple
@@ -34,9 +30,8 @@ class Widths:
     """Size of a network.
 
     Attributes:
-        blocks: Number of MobileNetV2's blocks that are kept; 17 (all) end at 1/32 of the image, 13
-            at 1/16. None for ResNet50 v2, which ends at 1/16, as the encoder.
-        decoder: Channels at every size that the encoder gives, the coarsest first.
+        blocks: MobileNetV2's blocks; 17 (all) end at 1/32, 13 at 1/16. None for ResNet50 v2.
+        decoder: Channels, the coarsest first.
     """
 
     blocks: int | None
@@ -49,27 +44,26 @@ BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
 
 
 MULTIPLE = 32
-"""Number that both sides of an input image are multiples of."""
+"""Divisor of both sides of an input image."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24
 _SKY_WIDTH = 24
 _LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
 _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
-"""Settings of the decoder's steps, and of its last step, which takes most of its time."""
+"""Settings of the decoder's steps, and of the slow last one."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class SurfaceOutput(NamedTuple):
-    """Output of the network for a batch of images.
+    """Output for a batch.
 
     Attributes:
-        log_depth: Natural logarithm of depth up to one factor per image, at the image's size.
-        normals: Directions of unknown length in the camera frame, at half the image's size.
-        log_spread: Natural logarithm of the expected error of ``log_depth``, at half the image's
-            size.
-        sky: Log-odds that a pixel sees no surface, at the image's size.
+        log_depth: Natural logarithm up to one factor per image.
+        normals: Directions of unknown length in the camera frame, at half size.
+        log_spread: Natural logarithm of the error of ``log_depth``, at half size.
+        sky: Log-odds of no surface.
     """
 
     log_depth: Maps
@@ -79,7 +73,7 @@ class SurfaceOutput(NamedTuple):
 
 
 class SeparableConv(nn.Sequential):
-    """Depthwise, then 1×1 convolution, each with batch normalisation and ReLU."""
+    """Depthwise, then 1×1 convolution."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 5) -> None:
         super().__init__(
@@ -92,13 +86,13 @@ class SeparableConv(nn.Sequential):
         )
 
     def forward(self, input: Channels) -> Convolved:
-        """Return features of the output width."""
+        """Convolve."""
         spread, norm, _, mix, last, _ = self
         return normed(mix, last, normed(spread, norm, input, relu=True), relu=True)
 
 
 class Context(nn.Module):
-    """The coarsest features, with the mean of the whole image added to every place."""
+    """The coarsest features plus their mean."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -111,14 +105,14 @@ class Context(nn.Module):
         self.mix = SeparableConv(outputs, outputs)
 
     def forward(self, x: Channels) -> Convolved:
-        """Return features that depend on the whole image."""
+        """Add the context."""
         conv, norm, _ = self.narrow
         x = normed(conv, norm, x, relu=True)
         return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
 
 
 class Merge(nn.Module):
-    """Coarse features, doubled in size, joined with the encoder's finer ones."""
+    """Coarse features, joined with finer ones."""
 
     def __init__(
         self, coarse: int, fine: int, outputs: int, *, layers: int, kernel: int = 5
@@ -131,16 +125,14 @@ class Merge(nn.Module):
         )
 
     def forward(self, coarse: Resized, fine: Convolved) -> Float[Tensor, "b e h w"]:
-        """Return features of the finer size."""
+        """Merge them."""
         return self.mix(mixed(self.lateral, fine) + double(mixed(self.reduce, coarse)))
 
 
 class ConvexUpsample(nn.Module):
-    """Double a map by convex combinations of its 3×3 neighbours.
+    """Double a map by convex combinations of 3×3 neighbours.
 
-    Each pixel has 36 weights, nine for each of the four pixels that it becomes. They are gathered
-    and summed by convolutions with fixed ones and zeros, which run three times faster on a CPU than
-    a softmax over a fifth axis.
+    Fixed convolutions are three times faster on a CPU than softmax over a fifth axis.
     """
 
     gather: Tensor
@@ -157,7 +149,7 @@ class ConvexUpsample(nn.Module):
         self.register_buffer("group", group, persistent=False)
 
     def forward(self, values: OneChannel, features: Channels) -> Float[Tensor, "b 1 h2 w2"]:
-        """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
+        """Double within the neighbours' range."""
         context = normed(self.look, self.norm, features, relu=True)
         logits = mixed(self.weigh, context).float()
         # Half precision would round log depth to steps of 3 %.
@@ -169,11 +161,7 @@ class ConvexUpsample(nn.Module):
 
 
 class Spread(nn.Module):
-    """Expected error at every place, from the features there and from those of the whole image.
-
-    An image in which every place looks like a plain wall may show nothing at all, so the variation
-    of the coarsest features over the image counts too.
-    """
+    """Expected error from a place and the whole image, since a plain wall may show nothing."""
 
     def __init__(self, features: int, coarsest: int) -> None:
         super().__init__()
@@ -186,7 +174,7 @@ class Spread(nn.Module):
         self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
 
     def forward(self, features: Channels, coarsest: Strided) -> Maps:
-        """Return the logarithm of the expected error."""
+        """Compute its logarithm."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
         variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
         whole = self.whole(torch.cat([mean, variation], dim=1))
@@ -194,10 +182,7 @@ class Spread(nn.Module):
 
 
 class Sky(nn.Module):
-    """Log-odds of sky at every pixel, from features at half the size.
-
-    Each place gives those of the four pixels that it becomes.
-    """
+    """Log-odds of sky, four pixels a place."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -205,12 +190,12 @@ class Sky(nn.Module):
         self.ask = nn.Conv2d(_SKY_WIDTH, 4, 1)
 
     def forward(self, features: Channels) -> Float[Tensor, "b h2 w2"]:
-        """Return log-odds at twice the size."""
+        """Compute log-odds at twice the size."""
         return F.pixel_shuffle(self.ask(self.local(features)).float(), 2)[:, 0]
 
 
 class SmallNet(nn.Module):
-    """Depth up to scale and normals of photographs whose sides are multiples of 32 pixels."""
+    """Depth up to scale and normals; sides are multiples of 32 pixels."""
 
     mean: Tensor
     deviation: Tensor
@@ -236,7 +221,7 @@ class SmallNet(nn.Module):
         self.sky = Sky(stem + finest)
 
     def forward(self, image: Pictures) -> SurfaceOutput:
-        """Predict from RGB images, as image files hold them."""
+        """Predict from RGB bytes."""
         normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
         stem, *fine, coarsest = self.encoder(normalised)
         x = self.context(coarsest)
@@ -252,5 +237,5 @@ class SmallNet(nn.Module):
 
 
 def double(x: Channels) -> Resized:
-    """Double the size, bilinear, with pixel centres kept."""
+    """Double bilinearly, pixel centres kept."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

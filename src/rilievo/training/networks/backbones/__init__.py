@@ -1,4 +1,4 @@
-"""Networks whose features are probed, all behind one call: ``make_backbone``."""
+"""Networks whose features are probed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -43,20 +43,11 @@ def make_backbone(
     preset: str = "default",
     seed: int = 0,
 ) -> Backbone:
-    """Make a frozen backbone in evaluation mode.
+    """Make a frozen backbone by a name such as ``timm/MODEL`` or ``package.module:Class``.
 
-    Args:
-        name: ``timm/MODEL``; ``hf/ORG/NAME`` or ``hf/FOLDER`` of transformers; ``diffusers/...``,
-            a Stable Diffusion; ``mobilenetv2``, ``depth-cnn`` or ``normal-cnn``; or
-            ``package.module:Class``, an ``OwnBackbone``.
-        layers: Layers taken, from 0, shallow to deep; negative ones count from the last. None for
-            four evenly spread, or the last four of a pyramid.
-        tokens: Whether each layer's class token is taken (``dense-cls``); None to take it from
-            models called DINO, as Probe3D does.
-        pretrained: True for published weights, the path of a file of weights, or False for random
-            ones.
-        preset: ``default``, or ``probe3d`` (``facts.Preset``).
-        seed: Seed of random weights, and of the noise of a diffusion model.
+    ``layers`` ascend from 0, negative ones count from the last; by default four evenly spread, or a
+    pyramid's last four. ``tokens`` of None takes class tokens of DINO alone, as Probe3D does.
+    ``pretrained`` is True, a file, or False for random weights of ``seed``.
     """
     request = BackboneRequest(
         name=name,
@@ -108,20 +99,18 @@ def _own(request: BackboneRequest) -> Backbone:
 
 
 class _MobileNet(Backbone):
-    """MobileNetV2: the stem, 1/2, 1/4, 1/8, 1/16 and 1/32."""
+    """MobileNetV2: the stem, then 1/2 to 1/32."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.body = MobileNetV2()
 
     def look(self, pixels: Images) -> Looked:
-        """Return the levels taken."""
         levels = self.body(pixels)
         return Looked(maps=tuple(levels[layer] for layer in self.facts.layers))
 
 
 def _mobilenet(request: BackboneRequest) -> Backbone:
-    """Make the network, with random weights or those of a file."""
     if request.tokens:
         raise no_tokens(request.name)
     if request.pretrained is True:

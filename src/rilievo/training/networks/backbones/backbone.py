@@ -1,4 +1,4 @@
-"""The backbone: images of any size in, maps of features out, the same for every family."""
+"""The backbone: images in, maps of features out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -32,20 +32,16 @@ from rilievo.training.tensors import Channels, Images, Resized
 
 @frozen
 class Looked:
-    """Outputs of a network for padded pixels: each layer's map and, if taken, its class token."""
+    """Each layer's map of padded pixels, and class token."""
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
     tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
 
 
 class Backbone(nn.Module, ABC):
-    """A network whose features are probed; the images of a batch do not affect one another.
+    """A frozen float32 network; the images of a batch do not affect one another.
 
-    A backbone is frozen, in evaluation mode and in float32. To write your own see
-    ``rilievo.training.networks.backbones.own_backbone``.
-
-    Attributes:
-        resampling: Interpolation of its maps to Probe3D's size, where that is asked for.
+    ``resampling`` resizes maps to Probe3D's size.
     """
 
     mean: Tensor
@@ -67,17 +63,17 @@ class Backbone(nn.Module, ABC):
 
     @property
     def patch(self) -> int:
-        """Number that divides both sides of the network's input [px]."""
+        """Divisor of both sides of the network's input [px]."""
         return self.facts.patch
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Number of channels of each map, class tokens not counted."""
+        """Channels of each map."""
         return self.facts.channels
 
     @property
     def token_channels(self) -> tuple[int, ...] | None:
-        """Number of channels of each class token; None if class tokens are not taken."""
+        """Channels of each class token; None if not taken."""
         return self.facts.channels if self.facts.tokens else None
 
     @property
@@ -88,7 +84,7 @@ class Backbone(nn.Module, ABC):
         return tuple(layer.stride for layer in self.facts.taken)
 
     def forward(self, image: Images) -> Features:
-        """Features of RGB images in [0, 1]."""
+        """Compute features of RGB in [0, 1]."""
         facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
             raise ModelError(
@@ -105,10 +101,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def look(self, pixels: Images) -> Looked:
-        """Return the outputs of the layers in ``facts`` for normalised pixels.
-
-        Both sides are multiples of the patch. Class tokens are included if ``facts.tokens``.
-        """
+        """Run on normalised pixels, padded to multiples of the patch."""
 
     def _looked(self, pixels: Images, size: Size) -> Looked:
         try:
@@ -122,7 +115,6 @@ class Backbone(nn.Module, ABC):
             raise InputError(self._refusal(size) + reason(error)) from error
 
     def _cells(self, layer: Channels, index: int, padded: Size) -> Resized:
-        """Check that a map covers the padded image; resize it to Probe3D's size if asked for."""
         shape = (layer.shape[1], layer.shape[2], layer.shape[3])
         expected = self.facts.taken[index]
         size = (padded[0] // expected.stride, padded[1] // expected.stride)
@@ -147,7 +139,7 @@ def _sides(size: Size) -> str:
 
 @frozen
 class BackboneRequest:
-    """The name of a backbone, and the settings that replace its family's defaults."""
+    """A backbone's name and settings."""
 
     name: str
     pretrained: bool | Path = True
@@ -170,10 +162,9 @@ def facts_of(
     patch: int | None = None,
     details: str = "",
 ) -> Facts:
-    """Facts of a backbone by the layers of its family, shallow to deep, and the request.
+    """Combine a family's layers, shallow to deep, with the request.
 
-    ``unpadded`` and ``one_early`` are Probe3D's treatment: it does not pad the images of some
-    families, and takes the layers of MAE one block early. ``patch`` is the largest stride if None.
+    Probe3D does not pad some families (``unpadded``) and takes MAE's layers ``one_early``.
     """
     probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]

@@ -1,9 +1,7 @@
-"""The U-Net of a Stable Diffusion as a backbone: ``diffusers/ORG/NAME`` or ``diffusers/FOLDER``.
+"""The U-Net of a Stable Diffusion as a backbone.
 
-L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023: the noise of
-one timestep is added to an image's latents, the U-Net sees them once with an empty prompt, and the
-outputs of its up-blocks are the features. The noise is drawn from a seed and is the same for every
-image of a size, so that features are a function of the image alone.
+L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023. The noise is
+the same for every image of a size, so that features depend on the image alone.
 """
 
 from collections.abc import Mapping
@@ -36,7 +34,7 @@ _TIMESTEP = 1
 
 
 class DiffusionBackbone(Backbone):
-    """The U-Net's up-blocks on noisy latents, with an empty prompt that is encoded once."""
+    """The U-Net's up-blocks on noisy latents, with an empty prompt."""
 
     prompt: Tensor
     resampling = "nearest"
@@ -53,7 +51,7 @@ class DiffusionBackbone(Backbone):
         self.taps = Taps({layer: self.unet.up_blocks[layer] for layer in facts.layers})
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """Return the outputs of the up-blocks taken, at the timestep."""
+        """Run the U-Net once."""
         moments = self.vae(pixels)
         moments = moments if self.quantise is None else self.quantise(moments)
         clean = moments.chunk(2, dim=1)[0] * self.scale
@@ -72,7 +70,7 @@ class DiffusionBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load the backbone of a latent diffusion pipeline."""
+    """Load a latent diffusion pipeline."""
     if request.tokens:
         raise no_tokens(request.name)
     if isinstance(request.pretrained, Path):

@@ -1,4 +1,4 @@
-"""Properties of a backbone and its layers, the shapes of their outputs, and their maps."""
+"""Properties of a backbone, its layers and their maps."""
 
 import logging
 import math
@@ -21,12 +21,11 @@ Run = Callable[[Tensor], object]
 
 
 class Preset(StrEnum):
-    """Treatment of images and maps: ``DEFAULT`` suits every model, ``PROBE3D`` repeats Probe3D's.
+    """Treatment of images and maps.
 
-    Under ``PROBE3D`` all models get ImageNet's mean and deviation, images are padded by one patch
-    too many where only one side is no multiple of the patch (some models refuse them instead),
-    MAE's layers are taken one block early and its sin-cos positions recomputed for each size, and
-    the maps of pyramids are resized to a sixteenth of the image. Everything else is the same.
+    ``PROBE3D`` normalises as ImageNet, pads one patch too many where only one side is no multiple
+    (or refuses), takes MAE's layers one block early with positions for each size, and resizes
+    pyramids to a sixteenth.
     """
 
     DEFAULT = "default"
@@ -35,7 +34,7 @@ class Preset(StrEnum):
 
 @frozen
 class Normalisation:
-    """Mean and deviation of red, green and blue; a network sees (pixels in 0..1 - mean) / std."""
+    """Mean and deviation of RGB in 0..1."""
 
     mean: Colour
     std: Colour
@@ -55,7 +54,7 @@ NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 @frozen
 class Layer:
-    """One layer that features can be taken from: channels of its map, and side of a cell [px]."""
+    """Channels of a layer's map, and side of a cell [px]."""
 
     channels: int
     stride: int
@@ -66,15 +65,11 @@ class Facts:
     """Properties of one backbone, and the layers taken from it.
 
     Attributes:
-        patch: Number that divides both sides of its input [px].
-        layers: Indices of the layers taken, from 0, shallow to deep.
-        taken: Channels and stride of each layer taken.
-        tokens: Whether the class token of each is taken (``dense-cls``) or not (``dense``).
-        positions: Kind of positional embedding at sizes other than its own, in words.
-        fixed: The only size that it takes (height, width) [px]; None if it takes any.
-        resized: Stride [px] to which all maps are resized, Probe3D's treatment of pyramids; None
-            if they stay as they are.
-        details: Versions and settings that its features also depend on, in words.
+        patch: Divisor of both sides of its input [px].
+        positions: Kind of positional embedding at other sizes.
+        fixed: The only size [px], if any.
+        resized: Stride [px] of Probe3D's resized pyramids.
+        details: Versions and settings that features also depend on.
     """
 
     name: str
@@ -92,16 +87,12 @@ class Facts:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Number of channels of each map."""
+        """Channels of each map."""
         return tuple(layer.channels for layer in self.taken)
 
 
 def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
-    """Choose the layers taken by default: four evenly spread, or the last four of a pyramid.
-
-    Evenly spread layers are the ends of the four quarters: 2, 5, 8 and 11 of twelve. All layers
-    are taken if there are fewer than four.
-    """
+    """Choose the ends of the four quarters (2, 5, 8 and 11 of twelve), or a pyramid's last four."""
     count = len(strides)
     if not count:
         raise OptionError(f"backbone '{name}' has no layer with features at places of the image")
@@ -113,13 +104,13 @@ def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
 def choose_layers(
     name: str, strides: Sequence[int], layers: Sequence[int] | None
 ) -> tuple[int, ...]:
-    """Return the layers asked for, or those taken by default if None."""
+    """Choose layers, by default spread ones."""
     spread = spread_layers(name, strides)
     return spread if layers is None else check_layers(name, layers, len(strides))
 
 
 def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Return the layers asked for, counted from 0; -1 is the last. They must ascend."""
+    """Count ascending layers from 0; -1 is the last."""
     counted = tuple(layer + depth if layer < 0 else layer for layer in layers)
     wrong = [layer for layer, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
     if wrong or not counted:
@@ -137,12 +128,12 @@ def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...
 
 
 def no_tokens(name: str) -> OptionError:
-    """Make the error for a class token asked of a backbone that has none."""
+    """Make the error for a backbone without class tokens."""
     return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
 
 
 def from_text(preset: str) -> Preset:
-    """Find the preset of this name."""
+    """Find a preset by name."""
     try:
         return Preset(preset)
     except ValueError as error:
@@ -150,7 +141,7 @@ def from_text(preset: str) -> Preset:
 
 
 class Taps:
-    """Hooks on layers of a network that keep their outputs during one run."""
+    """Hooks that keep the outputs of layers during one run."""
 
     def __init__(self, layers: Mapping[int, nn.Module]) -> None:
         self._kept: dict[int, Tensor] = {}
@@ -159,7 +150,7 @@ class Taps:
         ]
 
     def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
-        """Call ``run`` on the pixels and return the output of each layer."""
+        """Return the output of each layer."""
         self._kept.clear()
         run(pixels)
         outputs = dict(self._kept)
@@ -181,7 +172,7 @@ class Taps:
 
 
 def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -> Any:
-    """Shapes of the outputs of ``run`` for one image of ``size``; no numbers are computed."""
+    """Find the shapes of outputs without computing numbers."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
@@ -197,7 +188,6 @@ def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Silence torch's many-line report of a failed run: the error says it in one line."""
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before, log.disabled = log.disabled, True
     try:
@@ -213,10 +203,9 @@ def layer_of(
     *,
     patch: int | None,
 ) -> Layer:
-    """Derive channels and stride of a layer's map from the shape of its output for an image.
+    """Derive a layer from the shape of its output.
 
-    ``patch`` is that of a network with one grid [px]; None if each layer has its own. Raises
-    ``ModelError`` if the output is not spatial.
+    ``patch`` is None in a pyramid. Raises ``ModelError`` if the output is not spatial.
     """
     height, width = size
     if len(shape) == 4:
@@ -235,11 +224,7 @@ def layer_of(
 
 
 def as_map(output: Tensor, layer: Layer, size: Size) -> Tensor:
-    """A layer's output as (batch, channels, height, width), without tokens that are no patch.
-
-    The output is a map, its channels first or last, or (batch, tokens, channels) with the patches
-    last and row by row.
-    """
+    """Put channels first; of tokens the patches come last, row by row."""
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
     rows, columns = size[0] // layer.stride, size[1] // layer.stride

@@ -12,9 +12,8 @@
             first = self.first(pixels)
             return first, self.second(first)
 
-``make_backbone("my_package.my_module:Mine")`` makes it, from ``weights.safetensors`` with
-``pretrained=Path("weights.safetensors")``. ``DepthCNN`` and ``NormalCNN`` are two to begin
-with: the simplest complete networks that give dense maps.
+``make_backbone("my_package.my_module:Mine", pretrained=Path("weights.safetensors"))`` makes it.
+``DepthCNN`` and ``NormalCNN`` are two small complete networks to begin with.
 """
 
 import hashlib
@@ -44,15 +43,13 @@ from rilievo.training.tensors import Images
 
 
 class OwnBackbone(Backbone):
-    """Base class of your own backbones: class attributes describe it, ``__init__`` takes nothing.
+    """Base class of your own backbones; ``__init__`` takes nothing.
 
     Attributes:
-        patch: Number that divides both sides of the input [px]; a multiple of every stride.
+        patch: Divisor of both sides [px]; a multiple of every stride.
         available: All layers, shallow to deep.
-        normalisation: Normalisation of the input; ImageNet's by default.
-        positions: Kind of positional embedding at sizes other than its own, in words.
-        fixed: The only size that it takes (height, width) [px]; None if it takes any.
-        has_tokens: Whether ``class_tokens`` is defined.
+        positions: Kind of positional embedding at other sizes.
+        fixed: The only size [px], if any.
     """
 
     patch: ClassVar[int]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -86,7 +83,7 @@ class OwnBackbone(Backbone):
         )
 
     def take(self, *, layers: Sequence[int] | None = None, tokens: bool | None = None) -> None:
-        """Choose layers and tokens before the first image; None changes nothing."""
+        """Choose layers before the first image."""
         facts = self.facts
         if tokens and not self.has_tokens:
             raise no_tokens(facts.name)
@@ -100,13 +97,10 @@ class OwnBackbone(Backbone):
 
     @abstractmethod
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Return maps (batch, channels, height, width) of all layers ``available``."""
+        """Return maps of all layers ``available``."""
 
     def class_tokens(self, pixels: Images) -> Sequence[Tensor]:
-        """Return class tokens (batch, channels) of all layers; called after ``maps``.
-
-        A token has as many channels as the map of the same layer. Needed only if ``has_tokens``.
-        """
+        """Return tokens as wide as each map; called after ``maps``."""
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
     def look(self, pixels: Images) -> Looked:
@@ -125,7 +119,7 @@ class OwnBackbone(Backbone):
 
 
 def _code_sha256(kind: type) -> str:
-    """Hash the file that defines a class, so that changed code does not reuse cached features."""
+    """Hash a class's file, so that changed code does not reuse cached features."""
     try:
         source = Path(inspect.getfile(kind)).read_bytes()
     except (OSError, TypeError):
@@ -154,7 +148,7 @@ class DepthCNN(OwnBackbone):
         )
 
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Return the only map, at a quarter of the image's size."""
+        """Return the only map."""
         for step in self.down:
             pixels = step(pixels)
         for step in self.up:
@@ -163,11 +157,11 @@ class DepthCNN(OwnBackbone):
 
 
 class NormalCNN(DepthCNN):
-    """A wider ``DepthCNN`` for three outputs per pixel; 0.4 million weights."""
+    """A wider ``DepthCNN`` for normals; 0.4 million weights."""
 
     widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the weights of a network, including those that are not trained."""
+    """Count all weights."""
     return sum(torch.numel(parameter) for parameter in network.parameters())

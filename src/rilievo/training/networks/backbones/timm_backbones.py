@@ -1,4 +1,4 @@
-"""Backbones of timm: ``timm/MODEL``, by the names of ``timm.list_models()``.
+"""Backbones of timm: ``timm/MODEL``.
 
 K. He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
 """
@@ -36,14 +36,14 @@ _COMPUTED = "sin-cos, computed anew for each size"
 
 
 class TimmBackbone(Backbone):
-    """A model of timm that returns its intermediate features."""
+    """A model of timm with intermediate features."""
 
     def __init__(self, facts: Facts, body: Any) -> None:
         super().__init__(facts)
         self.body = body
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """Return outputs of blocks or stages without the last norm; register tokens are dropped."""
+        """Return outputs before the last norm."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
         grids = self.body.forward_intermediates(
             pixels,
@@ -62,7 +62,7 @@ class TimmBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load the backbone named after ``timm/``."""
+    """Load the model."""
     body, any_size = _make(request)
     if isinstance(request.pretrained, Path):
         rename = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
@@ -76,7 +76,6 @@ def load(request: BackboneRequest) -> Backbone:
 
 
 def _make(request: BackboneRequest) -> tuple[Any, bool]:
-    """Make the model, and say whether it takes images of any size."""
     import timm
 
     name = request.name.removeprefix(PREFIX)
@@ -138,7 +137,6 @@ def _normalisation(request: BackboneRequest, config: Mapping[str, Any]) -> Norma
 
 
 def _fixed(body: Any, *, any_size: bool) -> Size | None:
-    """The only size of a model whose positions fit no other; None if it takes any."""
     embedding, config = getattr(body, "patch_embed", None), body.pretrained_cfg
     strict = getattr(embedding, "strict_img_size", False) and not any_size
     # Hiera's tokens follow its mask units, which are laid out for one size. SAM resamples its
@@ -166,7 +164,7 @@ def _positions(request: BackboneRequest, body: Any, fixed: Size | None) -> str:
 
 
 def compute_positions(body: Any) -> None:
-    """Make a masked autoencoder compute its positions for each size, instead of resampling them."""
+    """Compute a masked autoencoder's positions for each size."""
 
     def embed(patches: Float[Tensor, "b h w c"]) -> Float[Tensor, "b n c"]:
         count, rows, columns, channels = patches.shape
@@ -178,10 +176,7 @@ def compute_positions(body: Any) -> None:
 
 
 def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c"]:
-    """Positions of a grid, row by row: sines and cosines of the column, then those of the row.
-
-    Frequencies fall geometrically from 1 to nearly 1/10000 over a quarter of the channels.
-    """
+    """Compute positions row by row: the column's sines and cosines, then the row's."""
     quarter = channels // 4
     rates = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
     v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -192,7 +187,7 @@ def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c
 
 
 def unknown(name: str) -> OptionError:
-    """Make the error for an unknown name; suggestions come from timm's models."""
+    """Make the error, with suggestions."""
     import timm
 
     near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])

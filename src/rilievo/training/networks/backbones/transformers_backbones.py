@@ -1,8 +1,6 @@
-"""Backbones of transformers: ``hf/FOLDER``, or ``hf/ORG/NAME`` of the hub.
+"""Backbones of transformers: ``hf/FOLDER`` or ``hf/ORG/NAME``.
 
-Features are outputs of blocks (or stages) as they are, before any last norm. What a configuration
-does not say of them is found by shape-only runs. No code of a repository is run, and weights are
-read as safetensors or with ``weights_only``.
+No code of a repository is run; weights are safetensors or read with ``weights_only``.
 """
 
 import inspect
@@ -56,7 +54,7 @@ _REFUSED: Mapping[str, str] = {
 
 
 class TransformersBackbone(Backbone):
-    """A vision model of transformers with hooks on its blocks."""
+    """A vision model with hooks on its blocks, before any last norm."""
 
     def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__(facts)
@@ -65,7 +63,7 @@ class TransformersBackbone(Backbone):
         self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
 
     def look(self, pixels: Images) -> Looked:
-        """Return outputs of the blocks taken; register tokens are dropped."""
+        """Return outputs without register tokens."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
         features = self.taps.run(lambda x: _run(self.body, x), pixels)
         outputs = [features[layer] for layer in facts.layers]
@@ -76,7 +74,7 @@ class TransformersBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load the backbone of a repository or folder."""
+    """Load a repository or folder."""
     where = request.name.removeprefix(PREFIX)
     config = _config(request, where)
     if config.model_type in _REFUSED:
@@ -173,15 +171,12 @@ def _facts(
 
 @frozen
 class _Grid:
-    """The layers of a network, and the only size that it takes; None if it takes any."""
-
     layers: Sequence[Layer]
     has_token: bool
     fixed: Size | None
 
 
 def _grid(name: str, config: Any, body: nn.Module) -> _Grid:
-    """Find the map of each block by shape-only runs: at any size, then at the network's own."""
     patch, own = _patch(config), _own_size(config)
     failure: ModelError | None = None
     for size in ((4 * patch, 8 * patch) if patch else (256, 512), own):
@@ -214,7 +209,6 @@ def _shapes(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]
 
 
 def _run(body: nn.Module, pixels: Tensor) -> object:
-    """Run the model once; positions are resampled where the family needs an option for it."""
     options: dict[str, Any] = {}
     if "interpolate_pos_encoding" in inspect.signature(body.forward).parameters:
         options["interpolate_pos_encoding"] = True
@@ -222,7 +216,7 @@ def _run(body: nn.Module, pixels: Tensor) -> object:
 
 
 def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
-    """The blocks or stages: the longest list of modules that is not inside another."""
+    """Find the blocks or stages: the longest list of modules not inside another."""
     lists: dict[str, nn.ModuleList] = {}
     for path, module in body.named_modules():
         inside = any(path.startswith(f"{parent}.") for parent in lists)
@@ -234,7 +228,6 @@ def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
 
 
 def _patch(config: Any) -> int | None:
-    """The patch of a network with one grid; None for a pyramid, whose widths form a list."""
     patch = getattr(config, "patch_size", None)
     lists = [getattr(config, name, None) for name in ("depths", "hidden_sizes", "embed_dims")]
     if not patch or any(isinstance(value, list | tuple) for value in lists):

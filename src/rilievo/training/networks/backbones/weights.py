@@ -1,4 +1,4 @@
-"""Weights of backbones: read without running code, checked to be complete, identified by hash."""
+"""Weights of backbones, read without running code."""
 
 import hashlib
 import re
@@ -25,13 +25,13 @@ _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 
 State = Mapping[str, Tensor]
 Entries = Mapping[str, Any]
-"""Entries of a file, before they are known to be tensors."""
+"""Entries of a file, perhaps no tensors."""
 Renamed = Callable[[State], State]
-"""A family's function from the tensor names of a published file to those of its network."""
+"""Function from a published file's names."""
 
 
 def read_state(path: Path) -> State:
-    """Read the tensors of a file of weights, without the wrapping that training programs add."""
+    """Read tensors without the wrapping of training programs."""
     check_regular(path)
     try:
         if path.suffix == ".safetensors":
@@ -55,9 +55,9 @@ def read_state(path: Path) -> State:
 
 
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
-    """Fill every tensor of ``network`` from a file; warns of tensors in the file that are unused.
+    """Fill every tensor of ``network``; warn of unused ones.
 
-    Raises ``ModelError`` if a tensor is missing or of another shape.
+    Raises ``ModelError`` if one is missing or of another shape.
     """
     wanted = network.state_dict()
     state = _stripped(read_state(path), wanted)
@@ -73,10 +73,9 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
 
 
 def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") -> State:
-    """Select the tensors that fill a network from a file's entries; unused ones are left out.
+    """Select a network's tensors from a file, where they have a ``prefix``.
 
-    ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
-    of another shape, or no tensor of numbers.
+    Raises ``ModelError`` if one is missing, of another shape, or no tensor of numbers.
     """
     state, missing, misshapen = {}, [], []
     for key, wanted in network.state_dict().items():
@@ -102,7 +101,7 @@ def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") 
 def check_whole(
     name: str, missing: Sequence[str], misshapen: Sequence[str], extra: Sequence[str] = ()
 ) -> None:
-    """Refuse weights that would leave some tensors of the network random; warn of unused ones."""
+    """Refuse weights that leave tensors random; warn of unused ones."""
     kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
     details = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
     if missing or misshapen:
@@ -114,10 +113,7 @@ def check_whole(
 def check_loaded(
     name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
 ) -> None:
-    """Check the report of ``from_pretrained`` of transformers or diffusers as ``check_whole`` does.
-
-    ``optional`` matches the names of tensors that need not be there.
-    """
+    """Check the report of ``from_pretrained``; tensors that match ``optional`` may lack."""
     missing, extra = (
         sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
         for keys in ("missing_keys", "unexpected_keys")
@@ -130,7 +126,7 @@ def check_loaded(
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """Hash every parameter and persistent buffer, by name: identifies a set of weights."""
+    """Hash parameters and persistent buffers by name."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -141,7 +137,7 @@ def weights_sha256(network: nn.Module) -> str:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's random numbers, and restore their state afterwards."""
+    """Seed torch for a block."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -149,7 +145,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def quiet(*libraries: str) -> Iterator[None]:
-    """Keep libraries, "transformers" or "diffusers", which must be installed, from reporting."""
+    """Silence transformers or diffusers, which must be installed."""
     with ExitStack() as restored:
         for library in libraries:
             logging = import_module(f"{library}.utils.logging")
@@ -163,7 +159,7 @@ def quiet(*libraries: str) -> Iterator[None]:
 
 
 def why_not_fetched(name: str, error: BaseException) -> ModelError:
-    """Make the one-line error for a failed download: no network, unknown to the hub, or refused."""
+    """Explain a failed download in one line."""
     kinds = [type(cause).__name__ for cause in _chain(error)]
     if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
         why = "its files are not in the cache and cannot be fetched: is there a network?"
@@ -185,7 +181,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _stripped(state: State, wanted: State) -> State:
-    """Remove prefixes such as ``module.`` from the names, while more names become known by it."""
+    """Remove prefixes such as ``module.`` while more names become known by it."""
     for prefix in _PREFIXES:
         shorter = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):

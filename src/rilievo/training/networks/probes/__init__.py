@@ -1,4 +1,4 @@
-"""Probes: small dense networks that read depth and normals from a backbone's features."""
+"""Probes: small dense networks that read a backbone's features."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -15,18 +15,14 @@ from rilievo.training.networks.probes.probe_base import Logits as Logits
 from rilievo.training.networks.probes.probe_base import Probe
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
-"""Method of enlarging maps and laying them over the image: geometrically right ("default"), that
-of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")."""
+"""Geometrically right enlargement, that of Probe3D's program, or that of its paper."""
 
 
 def find_probe(kind: str) -> type[Probe]:
-    """Find the class of a kind of probe.
-
-    Args:
-        kind: A name in ``PROBES``, or ``package.module:Class`` of a ``Probe``.
+    """Find a probe in ``PROBES``, or as ``package.module:Class``.
 
     Raises:
-        OptionError: If there is no such kind.
+        OptionError: If there is none.
     """
     if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
@@ -49,19 +45,11 @@ def make_probe(
 ) -> Probe:
     """Make a probe with random weights.
 
-    Args:
-        kind: A name in ``PROBES``, or ``package.module:Class`` of a ``Probe``.
-        channels: Number of channels of each of the backbone's maps.
-        token_channels: Number of channels of each class token; 0 if the backbone gives none.
-        outputs: Number of output channels: the sum of those that its heads read.
-        preset: Method of enlarging maps and laying them over the image.
-        hidden: Number of hidden channels; the kind's default if None.
-        kernel: Side of the convolutions, as Probe3D's ``kernel_size``; its default if None, which
-            is 3 for dpt and 1 for multiscale and linear.
+    ``token_channels`` is 0 without tokens; ``outputs`` is the sum of what the heads read;
+    ``kernel`` is 3 for dpt, else 1.
 
     Raises:
-        OptionError: If there is no such kind, or the kind has no hidden channels or choice of
-            kernel.
+        OptionError: If the kind is unknown, or has no hidden channels or kernel to choose.
         ModelError: If the counts or the kernel are impossible.
     """
     probe = find_probe(kind)

@@ -1,7 +1,7 @@
 """DPT-like probes: Probe3D's, or a light one.
 
-M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after
-R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
+M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after R.
+Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
 """
 
 from abc import abstractmethod
@@ -21,7 +21,7 @@ from rilievo.training.tensors import Channels, Outputs, Resized, Tensors
 
 
 class ResidualUnit(nn.Module):
-    """x + ReLU(conv(ReLU(conv(x)))): after the second ReLU the block can only add."""
+    """x + ReLU(conv(ReLU(conv(x)))), which can only add."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ResidualUnit(nn.Module):
         return x + wide_conv(wide_conv(x, self.conv1).relu_(), self.conv2).relu_()
 
     def of_enlarged(self, x: Channels, lifting: Lifting) -> Resized:
-        """Refine ``x`` after its enlargement."""
+        """Refine the enlarged ``x``."""
         if lifting.scale == 1:
             return self(x)
         first = lift_conv(x, self.conv1, lifting).relu_()
@@ -41,7 +41,7 @@ class ResidualUnit(nn.Module):
 
 
 class Level(nn.Module):
-    """Enlargement of one layer's map, and its fusion with the sum of the deeper ones."""
+    """A layer's enlargement and fusion with deeper ones."""
 
     def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
         super().__init__()
@@ -54,20 +54,16 @@ class Level(nn.Module):
         deeper: Resized | None,
         lifting: Lifting,
     ) -> Resized:
-        """Fuse ``x`` with ``deeper``, which is None for the deepest layer."""
+        """Fuse ``x`` with ``deeper``, None for the deepest."""
         if self.first is None or deeper is None:
             return self.second.of_enlarged(x, lifting)
         return self.second(self.first.of_enlarged(x, lifting) + deeper)
 
 
 class _Fusion(Probe):
-    """Layers projected to one width and fused from the deepest to the shallowest.
-
-    A subclass adds the layers after the fusion in ``_end``.
-    """
+    """Layers projected to one width and fused from the deepest; a subclass defines ``_end``."""
 
     def build(self, hidden: int) -> None:
-        """Add the projections, the fusion and the layers after it."""
         self.project = nn.ModuleList(
             TokenConv(c, self.token_channels, hidden) for c in self.channels
         )
@@ -80,10 +76,10 @@ class _Fusion(Probe):
 
     @abstractmethod
     def _end(self, hidden: int) -> None:
-        """Add the layers after the fusion, whose map has ``hidden`` channels."""
+        """Add the layers after the fusion."""
 
     def fuse(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
-        """Fuse all layers into one map, ``scale`` times as large."""
+        """Fuse all layers, enlarged by ``scale``."""
         lifting = Lifting(scale, self.enlargement)
         fused = None
         for layer in reversed(range(len(maps))):
@@ -95,11 +91,11 @@ class _Fusion(Probe):
 
 
 class DptProbe(_Fusion):
-    """Probe3D's default, a dense DPT probe; its output has sixteen times the size of its input.
+    """Probe3D's default; its output has sixteen times the size of its input.
 
-    Nearly all of its 882 GF per image (35×35 cells, 256 outputs) are 3×3 convolutions of
-    enlarged maps. Those that follow an enlargement directly are computed from the small map. The
-    kernel is that of the fusion; the last two convolutions are 3×3 always, as in the original.
+    882 GF per image (35×35 cells, 256 outputs) are nearly all 3×3 convolutions of enlarged maps;
+    those after an enlargement run on the small map. The last two are 3×3 always, as in the
+    original.
     """
 
     last_scale = 2
@@ -111,16 +107,13 @@ class DptProbe(_Fusion):
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs at eight times the size of the features."""
+        """Compute eight times the features' size."""
         fused = self.fuse(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
 
 class LightProbe(_Fusion):
-    """A narrow ``DptProbe`` that fuses at the features' own size and ends at four times their size.
-
-    It needs a hundredth of the multiplications of ``DptProbe``.
-    """
+    """A narrow ``DptProbe`` with a hundredth of its multiplications."""
 
     usual_hidden = 160
 
@@ -131,7 +124,7 @@ class LightProbe(_Fusion):
         self.answer = nn.Conv2d(last, self.outputs, 1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs at four times the size of the features."""
+        """Compute four times the features' size."""
         lifting = Lifting(2, self.enlargement)
         x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
         return self.answer(lift_conv(x, self.again, lifting).relu_())

@@ -1,8 +1,7 @@
-"""Heads: conversion of a probe's outputs to depth in metres or to unit normals.
+"""Heads: conversion of outputs to depth or unit normals.
 
-The expected depth of bins is read without the map of all bins at full size: 256 bins at 560×560
-pixels take 321 MB per image, and a plain computation keeps several. One strip of rows at a time is
-enlarged, normalised and summed, and again for the gradients.
+256 bins at 560×560 pixels take 321 MB per image, so one strip of rows at a time is enlarged and
+summed, and again for the gradients.
 """
 
 import math
@@ -33,28 +32,21 @@ _STRIP = 8  # rows; with their 256 bins they fit a processor's cache
 
 
 class Directions(NamedTuple):
-    """Output of a normals head.
-
-    Normals are unit, in the camera frame, towards the camera. Kappa is the concentration of the
-    angular von Mises-Fisher distribution, above 0.01; None if the probe was not made for it.
-    """
+    """Unit normals in the camera frame, towards the camera; kappa is above 0.01."""
 
     normals: Normals
     kappa: Maps | None
 
 
 class DepthHead(nn.Module):
-    """Reads depth from a probe's outputs."""
+    """Reads depth."""
 
     def __init__(self, choice: DepthChoice) -> None:
         super().__init__()
         self.choice = choice
 
     def forward(self, logits: Logits, size: Size) -> Maps:
-        """Read depth [m] at the image's size (height, width) [px].
-
-        Depth is read at the probe's own resolution and then resized, in metres, as Probe3D does.
-        """
+        """Read depth [m] before resizing it [px], as Probe3D does."""
         _check(logits, self.choice.channels, "depth")
         return placed(self._read(logits)[:, None], logits, size)[:, 0]
 
@@ -73,18 +65,14 @@ class DepthHead(nn.Module):
 
 
 class NormalsHead(nn.Module):
-    """Reads normals from a probe's outputs, and their certainty where a fourth one predicts it."""
+    """Reads normals and perhaps certainty."""
 
     def __init__(self, *, uncertainty: bool = True) -> None:
         super().__init__()
         self.uncertainty = uncertainty
 
     def forward(self, logits: Logits, size: Size) -> Directions:
-        """Read normals at the image's size (height, width) [px].
-
-        The raw outputs are resized (bicubic) before they are made unit or positive, as Probe3D
-        does.
-        """
+        """Read normals after bicubic resizing, as Probe3D does."""
         _check(logits, 4 if self.uncertainty else 3, "normals")
         raw = placed(exact(enlarged(logits)), logits, size, "bicubic")
         normals = F.normalize(raw[:, :3], dim=1)
@@ -93,7 +81,7 @@ class NormalsHead(nn.Module):
 
 
 def bin_centres(choice: DepthChoice) -> Numbers:
-    """Depths [m] of the bins, both ends of the range included, in double precision, on the CPU."""
+    """Compute the bins' depths [m], both ends included."""
     least, most = choice.least, choice.largest
     if choice.spacing == "log":
         logs = torch.linspace(math.log(least), math.log(most), choice.bins, dtype=torch.float64)
@@ -111,10 +99,9 @@ def _check(logits: Logits, expected: int, what: str) -> None:
 
 
 class Reading(NamedTuple):
-    """Settings for reading depth from the enlarged outputs.
+    """Settings for reading depth.
 
-    The normalisation to shares is "linear" (ReLU plus 0.1, over the sum), "softmax" or "sigmoid"
-    (over the sum).
+    Shares are "linear" (ReLU plus 0.1), "softmax" or "sigmoid", over the sum.
     """
 
     scale: int
@@ -123,10 +110,7 @@ class Reading(NamedTuple):
 
 
 def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[Tensor, "b h2 w2"]:
-    """The mean of the bins' centres [m], weighted by the enlarged and normalised outputs (AdaBins).
-
-    Half-precision outputs are read in single precision.
-    """
+    """Compute the bins' weighted mean [m] (AdaBins), in single precision."""
     values = exact(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
@@ -139,7 +123,7 @@ def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[T
 def expectation(
     values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
 ) -> Float[Tensor, "*around"]:
-    """The mean of the bins' centres, weighted by the normalised outputs (last axis)."""
+    """Compute the bins' mean, weighted by the last axis."""
     if normalisation == "softmax":
         return values.softmax(dim=-1) @ centres
     shares = values.sigmoid() if normalisation == "sigmoid" else values.relu()
@@ -153,10 +137,7 @@ def expectation(
 def most_probable_depth(
     values: Stack, centres: Numbers, reading: Reading
 ) -> Float[Tensor, "b h2 w2"]:
-    """The centre [m] of the most probable bin, the first of equal ones, without gradients.
-
-    The outputs are enlarged first, as for ``expected_depth``.
-    """
+    """Find the most probable bin [m], the first of equal ones."""
     values = exact(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
@@ -171,12 +152,11 @@ def most_probable_depth(
 def most_probable(
     values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
 ) -> Float[Tensor, "*around"]:
-    """The centre of the bin with the largest output (last axis), the first of equal shares."""
+    """Find the largest bin of the last axis, the first of equal shares."""
     return centres[(values.relu() if normalisation == "linear" else values).argmax(dim=-1)]
 
 
 def _by_strips(values: Tensor, reading: Reading, read: Callable[[Tensor], Tensor]) -> Tensor:
-    """Read depth from one strip of enlarged rows (rows, columns, bins) at a time."""
     batch, _, height, width = values.shape
     depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
     tall = _scratch(values)
@@ -216,15 +196,13 @@ class _ExpectedDepth(torch.autograd.Function):
 
 
 class _Read(NamedTuple):
-    """A strip of depth, the shares it was read from, and their sum."""
-
     depth: Tensor
     shares: Tensor
     total: Tensor | float
 
 
 def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
-    """Same as ``expectation``, in place if possible: allocation costs more than the sums."""
+    """Compute ``expectation`` in place if possible: allocation costs more than the sums."""
     if normalisation == "softmax":
         shares = strip.softmax(dim=-1)
         return _Read(shares @ centres, shares, 1.0)
@@ -235,7 +213,7 @@ def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
 
 
 def _to_strip(strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: str) -> Tensor:
-    """Gradient with respect to a strip: slope of the share * (centre - depth) / sum of shares."""
+    """Compute a strip's gradient: slope of the share * (centre - depth) / sum of shares."""
     read = _read(strip, centres, normalisation)
     share = gradient / read.total
     left = torch.stack([share, -share * read.depth], dim=-1)
@@ -258,13 +236,11 @@ def _strips(values: Tensor, reading: Reading) -> tuple[Band, ...]:
 
 
 def _scratch(values: Tensor) -> Tensor:
-    """Allocate memory for a strip that is enlarged along its columns."""
     _, bins, _, width = values.shape
     return values.new_empty(_STRIP, width * bins)
 
 
 def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Tensor:
-    """Enlarge one strip (rows, width, bins) of the map: first its columns, then its rows."""
     tall = torch.mm(band.weights, rows.flatten(1), out=scratch[: len(band.weights)])
     x = tall.view(1, -1, *rows.shape[1:]).permute(0, 3, 1, 2)
     size = (x.shape[2], x.shape[3] * reading.scale)
@@ -272,7 +248,6 @@ def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Te
 
 
 def _shrunk(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
-    """Gradient with respect to a strip's rows, from that with respect to the enlarged rows."""
     x = strip[None].permute(0, 3, 1, 2)
     rows = x.shape[2]
     size, source = [rows, x.shape[3]], [1, x.shape[1], rows, width]

@@ -1,17 +1,11 @@
 """A convolution of an enlarged map, computed from the small map.
 
-A convolution is a sum over its taps of shifted 1×1 convolutions, and a 1×1 convolution can be done
-before the enlargement. At factor 4 this takes a sixteenth of the multiplications; enlargement,
-shifts and sums remain, which are two banded matrices. The result is that of
-``conv2d(enlarge(x))`` except for the order of sums.
+It is a sum of shifted 1×1 convolutions, which can come before the enlargement: at factor 4 a
+sixteenth of the multiplications. Banded matrices enlarge strip by strip, so that the large map is
+never whole. Only the order of sums differs from ``conv2d(enlarge(x))``.
 
-On a CPU two kernels of torch are slow, and others that compute the same are taken: the gradient of
-the weight of a wide convolution, whose maps hold channels last, and 1×1 convolutions on one thread.
-
-Enlargement of maps by whole factors, as a matrix for each axis.
-
-Bilinear enlargement is linear and separable. Written as two banded matrices it can be merged with
-the convolution after it, and done strip by strip, so that the large map is never held as a whole.
+Two kernels of torch are slow on a CPU and replaced: the weight gradient of wide convolutions with
+channels last, and 1×1 convolutions on one thread.
 """
 
 from collections.abc import Iterator
@@ -27,18 +21,14 @@ from rilievo.shapes import Float
 from rilievo.training.tensors import Channels, Convolved, LiftedOutputs, Resized
 
 Enlargement = Literal["centres", "corners", "nearest"]
-"""Method of enlarging a map: bilinear with the areas of pixels kept ("centres", geometrically
-right), bilinear with the centres of the corner pixels kept ("corners", which stretches the map by
-up to half a cell), or repetition ("nearest")."""
+"""Bilinear with areas kept (geometrically right) or corners kept (stretches by up to half a cell),
+or repetition.
+"""
 
 
 @frozen
 class Band:
-    """A block of consecutive rows of a matrix, and the columns where it is not zero.
-
-    ``last`` and ``stop`` are exclusive. With several taps there is a column for each tap of each
-    column.
-    """
+    """A block of rows of a matrix, and its nonzero columns for each tap; ends are exclusive."""
 
     first: int
     last: int
@@ -79,16 +69,15 @@ def bands(
     taps: int = 1,
     block: int = 40,
 ) -> tuple[Band, ...]:
-    """The matrix that enlarges an axis and correlates it with ``taps`` weights, in blocks of rows.
+    """Make the matrix that enlarges an axis and correlates it with an odd number of taps.
 
-    ``taps`` is odd. The axis is padded with zeros, as in a convolution: row y holds, for tap t, row
-    y + t - taps // 2 of the enlarging matrix.
+    Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix; the border is zero.
     """
     return _bands(length, scale, enlargement, taps, block, like.dtype, like.device)
 
 
 def is_traced() -> bool:
-    """Whether a graph is being recorded (export, compilation), which needs the plain form."""
+    """Whether a graph is recorded, which needs the plain form."""
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
@@ -121,7 +110,6 @@ def _bands(
 def _matrix(
     length: int, scale: int, enlargement: Enlargement, taps: int
 ) -> Float[Tensor, "rows columns taps"]:
-    """The whole matrix in double precision, with a plane for each tap."""
     rows = _along_one_axis(length, scale, enlargement)
     around = F.pad(rows, (taps // 2, taps // 2))
     return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)
@@ -148,22 +136,20 @@ _STRIP = 35  # rows
 
 
 class Lifting(NamedTuple):
-    """Factor and method of the enlargement before a convolution."""
+    """Enlargement before a convolution."""
 
     scale: int
     enlargement: Enlargement
 
 
 class _Gradients(NamedTuple):
-    """Gradients of a loss with respect to the input, weight and bias of a convolution."""
-
     x: Tensor
     weight: Tensor
     bias: Tensor
 
 
 def wide_conv(x: Channels, convolution: torch.nn.Conv2d) -> Convolved:
-    """Convolve ``x``, padded with zeros to keep the size, with the faster gradient."""
+    """Convolve with the faster gradient."""
     weight = convolution.weight
     plain = is_traced() or torch.is_autocast_enabled(x.device.type)
     if plain or not _is_in_strips(x, weight):
@@ -173,7 +159,7 @@ def wide_conv(x: Channels, convolution: torch.nn.Conv2d) -> Convolved:
 
 
 def lift_conv(x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting) -> LiftedOutputs:
-    """Convolve the enlarged ``x``, padded with zeros to keep the size."""
+    """Convolve the enlarged ``x``."""
     if is_traced():
         return convolution(enlarge(x, *lifting))
     assert convolution.bias is not None, "a probe's convolutions have one"
@@ -187,9 +173,9 @@ def lift_relu_conv(
     second: torch.nn.Conv2d,
     lifting: Lifting,
 ) -> LiftedOutputs:
-    """Enlarge, convolve, ReLU, convolve; the map in between is held for one image at a time.
+    """Enlarge, convolve, ReLU, convolve.
 
-    That of the first image stays for the gradients, those of the others are recomputed.
+    Only the first image's map stays for the gradients, the others are recomputed.
     """
     if is_traced():
         return second(first(enlarge(x, *lifting)).relu())
@@ -291,7 +277,6 @@ def _lifted(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor
 
 
 def _of_one_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
-    """The 1×1 convolutions of one row of taps, of shape (batch, height, width, taps, outputs)."""
     outputs, _, taps, _ = weight.shape
     made = F.conv2d(x, _stacked(weight, row), dilation=_dilation(x))
     return made.permute(0, 2, 3, 1).contiguous().unflatten(3, (taps, outputs))
@@ -360,10 +345,7 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
 
 
 def _channels_first(x: Tensor, *, into: Tensor | None) -> Tensor:
-    """Copy a map with its channels first, as matrices: torch transposes those by blocks.
-
-    The copy is written ``into`` one of the same size, if there is one.
-    """
+    """Copy a map with channels first: torch transposes matrices by blocks."""
     if into is None or into.shape != x.shape:
         into = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     for rows, image in zip(x.permute(0, 2, 3, 1).flatten(1, 2), into.flatten(2), strict=True):
@@ -395,17 +377,12 @@ def _torch_back(
 
 
 def _is_in_strips(x: Tensor, weight: Tensor) -> bool:
-    """Whether the gradient of a weight is summed over strips of rows with channels first."""
     is_wide = weight.shape[-1] > 1 and weight.shape[1] >= _WIDE
     return is_wide and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
 
 
 def _dilation(x: Tensor) -> int:
-    """Dilation of a 1×1 convolution, which has no effect but on the choice of its kernel.
-
-    On one thread torch gives a 1×1 convolution without any to its BLAS, which takes twice as long
-    as oneDNN on processors for which that BLAS is not made.
-    """
+    """Choose a dilation, which affects only the kernel: without any, a slower BLAS runs."""
     return 2 if x.device.type == "cpu" else 1
 
 
@@ -416,7 +393,6 @@ def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _as_autocast(*tensors: Tensor) -> list[Tensor]:
-    """Cast the tensors to the dtype that autocast would give a convolution."""
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
         return list(tensors)

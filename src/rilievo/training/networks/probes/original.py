@@ -1,8 +1,8 @@
-"""Probe3D's own probes, linear and multiscale, and their weights.
+"""Probe3D's linear and multiscale probes, and their weights.
 
-https://github.com/mbanani/probe3d keeps a probe's layers under ``head``. A DPT probe has
-``conv_i``, ``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; a multiscale one has
-``convs.i``, ``conv_mid.{0,2,4}`` and ``conv_out.{0,2}``; a linear one has ``conv``.
+https://github.com/mbanani/probe3d keeps a probe's layers under ``head``: DPT has ``conv_i``,
+``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; multiscale has ``convs.i``,
+``conv_mid.{0,2,4}`` and ``conv_out.{0,2}``; linear has ``conv``.
 """
 
 import re
@@ -40,10 +40,9 @@ _SCALE = 4
 
 
 def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict of Probe3D's program into a probe of the same kind and widths.
+    """Load a state of Probe3D, with or without ``module.`` and ``head.``.
 
-    Names are with or without the prefixes ``module.`` and ``head.``. Raises ``ModelError`` if names
-    or shapes are not those of this probe.
+    Raises ``ModelError`` if names or shapes differ.
     """
     table = _table(probe)
     renamed = {_renamed(name, table): tensor for name, tensor in state.items()}
@@ -88,22 +87,21 @@ def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
 
 
 class LinearProbe(Probe):
-    """One convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
+    """One convolution of all maps, enlarged four times.
 
-    A 1×1 convolution is done before the enlargement with the same result: both are linear, and the
-    weights of an enlargement sum to one.
+    A 1×1 one comes first: an enlargement's weights sum to one.
     """
 
     usual_kernel = 1
 
     def build(self, hidden: int) -> None:
-        """Add one convolution."""
+        """Add the layer."""
         kernel = self.kernel
         self.answer = nn.Conv2d(self.inputs, self.outputs, kernel, padding=kernel // 2)
         self.last_scale = _SCALE if kernel == 1 else 1
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs at the features' size, or at four times it with a larger kernel."""
+        """Compute outputs; a larger kernel enlarges first."""
         x = with_tokens(maps, tokens)
         if self.kernel == 1:
             return self.answer(x)
@@ -111,16 +109,16 @@ class LinearProbe(Probe):
 
 
 class BatchNormProbe(Probe):
-    """Batch normalisation and one 1×1 convolution: the linear probe of DINOv2 and DINOv3.
+    """The linear probe of DINOv2 and DINOv3.
 
-    Features are normalised on their own grid, as in DINOv3, then enlarged four times, as in DINOv2.
-    M. Oquab et al., "DINOv2", TMLR 2024; O. Siméoni et al., "DINOv3", 2025.
+    Features are normalised on their own grid (O. Siméoni et al., "DINOv3", 2025), then enlarged
+    four times (M. Oquab et al., "DINOv2", TMLR 2024).
     """
 
     last_scale = _SCALE
 
     def build(self, hidden: int) -> None:
-        """Add the normalisation and the convolution."""
+        """Add the layers."""
         self.normalise = nn.BatchNorm2d(self.inputs)
         self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
         nn.init.normal_(self.answer.weight, std=0.01)
@@ -128,23 +126,22 @@ class BatchNormProbe(Probe):
         nn.init.zeros_(self.answer.bias)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs at the features' size."""
+        """Compute outputs."""
         x = with_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
         return self.answer(self.normalise(x))
 
 
 class MultiscaleProbe(Probe):
-    """Layers projected, concatenated, and refined twice while they grow to eight times their size.
+    """Layers concatenated, and refined twice while they grow eightfold.
 
-    The convolutions of this multiscale probe are not padded, as in the original: with a kernel
-    above 1 the map shrinks at each of them and lies no more exactly over the image.
+    Convolutions are unpadded, as in the original: a kernel above 1 shifts the map.
     """
 
     usual_hidden = 512
     usual_kernel = 1
 
     def build(self, hidden: int) -> None:
-        """Add the convolutions."""
+        """Add the layers."""
         kernel = self.kernel
         self.project = nn.ModuleList(
             TokenConv(c, self.token_channels, hidden, kernel) for c in self.channels
@@ -158,7 +155,7 @@ class MultiscaleProbe(Probe):
         self.to(memory_format=torch.channels_last)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs at eight times the size of the features."""
+        """Compute eight times the features' size."""
         levels = [
             project(x, None if tokens is None else tokens[layer])
             for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))

@@ -1,4 +1,4 @@
-"""The base class of probes: features in, a dense map of outputs at the image's size out."""
+"""The base class of probes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,12 +22,9 @@ _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
 
 @frozen
 class Logits:
-    """Outputs of a probe, before their last enlargement.
+    """Outputs before their last enlargement by ``scale``.
 
-    Attributes:
-        scale: Factor of the last enlargement, which is still to be done.
-        crop: Whether the padding is cut away; if not, the whole is stretched over the image, as
-            Probe3D's program does.
+    Without ``crop`` the padded whole is stretched, as in Probe3D.
     """
 
     values: Outputs
@@ -38,12 +35,12 @@ class Logits:
     crop: bool
 
     def channels(self, start: int, stop: int) -> "Logits":
-        """Select some of the outputs, if one probe serves several tasks."""
+        """Select some of the outputs."""
         return replace(self, values=self.values[:, start:stop])
 
 
 def enlarged(logits: Logits) -> LiftedOutputs:
-    """Apply the last enlargement to the outputs."""
+    """Apply the last enlargement."""
     return enlarge(logits.values, logits.scale, logits.enlargement)
 
 
@@ -53,7 +50,7 @@ def placed(
     size: Size,
     interpolation: Interpolation = "bilinear",
 ) -> Resized:
-    """Cut the image's part out of any map of the padded image, and resize it to a size [px]."""
+    """Cut the image's part out of a padded map, and resize it [px]."""
     corners = logits.enlargement == "corners"
     covers = (logits.box.height, logits.box.width) == logits.padded
     if covers or not logits.crop:
@@ -77,7 +74,6 @@ def placed(
 def _positions(
     start: int, length: int, padded: int, count: int, like: Tensor, corners: bool
 ) -> Float[Tensor, "count"]:
-    """Positions of the image's pixels on an axis of the map, which spans -1 to 1."""
     pixel = torch.arange(count, dtype=like.dtype, device=like.device)
     place = start + (pixel + 0.5) * (length / count)  # the padded image's left edge is 0
     if corners:
@@ -86,16 +82,13 @@ def _positions(
 
 
 class Probe(nn.Module, ABC):
-    """A small dense network on a backbone's features.
-
-    A kind of probe defines ``build`` and ``decode``, and sets the class attributes.
+    """A network on features: a kind defines ``build``, ``decode`` and the class attributes.
 
     Attributes:
-        token_channels: Number of channels of each class token; 0 if the backbone gives none.
-        last_scale: Factor of the enlargement after ``decode``.
-        usual_hidden: Number of hidden channels if none is asked for; 0 for a kind without.
-        usual_kernel: Side of the convolutions [cells] if none is asked for; 0 for a kind without a
-            choice.
+        token_channels: Channels of each class token, or 0.
+        last_scale: Factor after ``decode``.
+        usual_hidden: Default hidden channels; 0 for none.
+        usual_kernel: Default side [cells]; 0 for none.
     """
 
     last_scale: int = 1
@@ -132,19 +125,19 @@ class Probe(nn.Module, ABC):
 
     @abstractmethod
     def build(self, hidden: int) -> None:
-        """Add the layers, with ``hidden`` channels between them; ``self.kernel`` is their side."""
+        """Add the layers, of side ``self.kernel``."""
 
     @property
     def inputs(self) -> int:
-        """Number of channels of all maps and class tokens together."""
+        """Channels of all maps and tokens."""
         return sum(self.channels) + self.token_channels * len(self.channels)
 
     @abstractmethod
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs before the last enlargement."""
+        """Compute outputs before the last enlargement."""
 
     def logits(self, features: Features) -> Logits:
-        """Compute the outputs, for a head to read as depth or normals."""
+        """Compute the outputs for a head to read."""
         self._check(features)
         return Logits(
             values=self.decode(_of_one_size(features), features.tokens),
@@ -156,7 +149,7 @@ class Probe(nn.Module, ABC):
         )
 
     def forward(self, features: Features, size: Size) -> Outputs:
-        """Compute the outputs at the image's size (height, width) [px], resized bilinearly."""
+        """Compute outputs at a size [px]."""
         logits = self.logits(features)
         return placed(enlarged(logits), logits, size)
 
@@ -172,10 +165,7 @@ class Probe(nn.Module, ABC):
 
 
 class TokenConv(nn.Conv2d):
-    """An unpadded convolution of a map and a class token that is the same at every place.
-
-    The token's contribution is the same everywhere too: a bias for each image, at almost no cost.
-    """
+    """An unpadded convolution of a map and a class token, which is a bias at almost no cost."""
 
     def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
         super().__init__(channels + token_channels, outputs, kernel)
@@ -184,7 +174,7 @@ class TokenConv(nn.Conv2d):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Channels, token: Float[Tensor, "b t"] | None = None
     ) -> LiftedOutputs:
-        """Convolve; ``token`` is needed if the layer was made for one."""
+        """Convolve."""
         x = x.contiguous(memory_format=torch.channels_last)
         if token is None:
             return F.conv2d(x, self.weight, self.bias)
@@ -194,7 +184,6 @@ class TokenConv(nn.Conv2d):
 
 
 def _of_one_size(features: Features) -> Tensors:
-    """Maps of one size: those of a pyramid are resized to cells of 16 pixels, as in Probe3D."""
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
     height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)
@@ -202,7 +191,7 @@ def _of_one_size(features: Features) -> Tensors:
 
 
 def with_tokens(maps: Tensors, tokens: Tensors | None) -> Channels:
-    """Concatenate all maps, each followed by its class token at every place."""
+    """Concatenate each map and its token."""
     if tokens is None:
         return torch.cat(maps, dim=1)
     parts: list[Tensor] = []

@@ -1,1 +1,1 @@
-"""Networks that learn from video: depth from one frame, and motion from two frames."""
+"""Networks that learn from video."""

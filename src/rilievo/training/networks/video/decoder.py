@@ -1,11 +1,7 @@
-"""Decoders from features to disparity at each scale, and to the motion between two frames.
+"""Decoders from features to disparity, and to motion.
 
-A convolution of a map that is doubled by repetition, computed from the small map.
-
-Of the nine pixels under a 3×3 kernel only four differ where each pixel stands four times, and which
-of them are equal depends on whether row and column are even. Four 2×2 convolutions of the small
-map, one for each of these phases, take 4/9 of the multiplications. The result is that of the
-convolution of the large map except for the order of sums.
+On a map doubled by repetition four 2×2 convolutions of the small map, one for each phase, take 4/9
+of a 3×3 one's multiplications; only the order of sums differs.
 """
 
 import math
@@ -36,17 +32,16 @@ from rilievo.training.tensors import (
 )
 
 _MERGE = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
-"""Taps of three that fall on each of two neighbours, in even and in odd rows."""
+"""Taps on each of two neighbours, in even and odd rows."""
 _BORDER = [1, 1, 1, 1]
 
 
 def doubled_conv(
     x: Channels, skip: Float[Tensor, "b _ h2 w2"] | None, convolution: torch.nn.Conv2d
 ) -> Float[Tensor, "b _ h2 w2"]:
-    """Convolve the doubled ``x``, joined by ``skip``, reflected at its border.
+    """Convolve the doubled ``x``, joined by ``skip``.
 
-    With gradients on a CPU the doubled map is never made; without, the plain form keeps the bits of
-    a prediction.
+    Gradients on a CPU avoid the doubled map; without, the plain form keeps a prediction's bits.
     """
     autocast = torch.is_autocast_enabled(x.device.type)
     if is_traced() or autocast or not torch.is_grad_enabled() or x.device.type != "cpu":
@@ -97,21 +92,18 @@ class _DoubledConv(Function):
 
 
 def _merged(weight: Tensor) -> Tensor:
-    """Weights of the four phases, one after the other, for the small map."""
     merge = weight.new_tensor(_MERGE)
     phases = torch.einsum("ast,bur,octr->abocsu", merge, merge, weight)
     return phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _split(to_merged: Tensor) -> Tensor:
-    """Gradient with respect to weights, from that with respect to those of the phases."""
     merge = to_merged.new_tensor(_MERGE)
     phases = to_merged.unflatten(0, (2, 2, -1))
     return torch.einsum("ast,bur,abocsu->octr", merge, merge, phases)
 
 
 def _phases(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each phase in the outputs of the small map, and its pixels of the large map."""
     height, width = (side // 2 for side in large.shape[2:])
     for place, phase in enumerate(small.chunk(4, dim=1)):
         row, column = divmod(place, 2)
@@ -120,7 +112,6 @@ def _phases(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _unpadded(to_padded: Tensor) -> Tensor:
-    """Gradient with respect to a map, from that with respect to the map with repeated borders."""
     for dim in (2, 3):
         last = to_padded.shape[dim] - 1
         for border, inside in ((0, 1), (last, last - 1)):
@@ -144,18 +135,18 @@ def _empty(like: Tensor, *shape: int) -> Tensor:
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
 _SMALL = 0.01
-"""Factor of a network's output: motion between frames is small compared with depth."""
+"""Factor of motion, which is small compared with depth."""
 _CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
 _CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
 Motion = tuple[Vectors, Vectors]
-"""Axis times angle [rad], and translation, from the earlier camera's frame to the later one's."""
+"""Axis times angle [rad], and translation, from the earlier to the later camera."""
 
 
 class DepthDecoder(nn.Module):
-    """A U-Net's decoder: convolve, double, join the encoder's features of that size, convolve.
+    """A U-Net's decoder with the names of an official ``depth.pth``.
 
-    Its state is named as that of an official ``depth.pth``: one list of two convolutions for each
-    doubling, the coarsest first, followed by a head for each scale, the finest first.
+    Two convolutions for each doubling, the coarsest first, precede a head for each scale, the
+    finest first.
     """
 
     def __init__(
@@ -166,11 +157,6 @@ class DepthDecoder(nn.Module):
         *,
         outputs: int = 1,
     ) -> None:
-        """Make one with random weights.
-
-        Of maps with the same reduction, the last is used. Raises ``OptionError`` if the encoder's
-        maps are not halvings, or too fine for the scales.
-        """
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
         place = {_halvings(scale): index for index, scale in enumerate(reductions)}
@@ -193,7 +179,7 @@ class DepthDecoder(nn.Module):
         self.decoder = nn.ModuleList([*steps, *heads])
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
-        """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
+        """Compute the sigmoids of ``scales``."""
         x, sigmoids = features[self.coarsest], {}
         for step, level in enumerate(reversed(range(self.levels))):
             skip = features[self.joined[level]] if level in self.joined else None
@@ -207,7 +193,7 @@ class DepthDecoder(nn.Module):
 
 
 class Conv3x3(nn.Module):
-    """A 3×3 convolution over an image that is reflected at its borders."""
+    """A 3×3 convolution with reflected borders."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -219,26 +205,26 @@ class Conv3x3(nn.Module):
 
 
 class ConvELU(nn.Module):
-    """A ``Conv3x3`` followed by an exponential linear unit."""
+    """A ``Conv3x3`` and an exponential linear unit."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = Conv3x3(inputs, outputs)
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """Convolve and apply the unit."""
+        """Apply both."""
         return _elu(self.conv(x))
 
     def of_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
-        """Double ``x`` by repetition and join ``skip``, then do the same."""
+        """Double ``x`` and join ``skip`` first."""
         return _elu(doubled_conv(x, skip, self.conv.conv))
 
 
 def _elu(x: FeatureMap) -> FeatureMap:
-    """Apply the exponential linear unit, in place.
+    """Apply the unit in place.
 
-    With gradients on a CPU it is computed as exp(x) - 1, within 6e-8 of ``expm1``, which takes
-    eighteen times as long there; without, the plain form keeps the bits of a prediction.
+    With gradients on a CPU it is exp(x) - 1, eighteen times as fast as ``expm1`` and within 6e-8;
+    without, the plain form keeps a prediction's bits.
     """
     # Half a number's bits would make exp(x) - 1 of a small x nothing.
     is_plain = x.element_size() < 4 or x.device.type != "cpu"
@@ -264,7 +250,6 @@ class _ELU(Function):
 
 
 def _halvings(reduction: int) -> int:
-    """Number of times that a side is halved for a map of features."""
     halvings = round(math.log2(reduction)) if reduction > 0 else -1
     if not 0 <= halvings <= 5 or 2**halvings != reduction:
         raise OptionError(
@@ -275,7 +260,7 @@ def _halvings(reduction: int) -> int:
 
 
 class PoseNet(nn.Module):
-    """An encoder over both frames, the earlier one first, and a decoder."""
+    """An encoder over two frames, the earlier first."""
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
@@ -287,15 +272,12 @@ class PoseNet(nn.Module):
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict the camera's motion between two frames, RGB in 0..1."""
+        """Predict motion from RGB in 0..1."""
         return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
 
 
 class SharedPoseNet(nn.Module):
-    """A decoder of each frame's features from the depth network's encoder.
-
-    The encoder is no part of this network's state.
-    """
+    """A decoder on the depth network's encoder, which this state lacks."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -304,7 +286,7 @@ class SharedPoseNet(nn.Module):
         self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict the camera's motion between two frames, RGB in 0..1."""
+        """Predict motion from RGB in 0..1."""
         [encoder] = self._encoder
         return self.of_features(encoder(earlier), encoder(later))
 
@@ -313,15 +295,12 @@ class SharedPoseNet(nn.Module):
         earlier: FeatureMaps,
         later: FeatureMaps,
     ) -> Motion:
-        """Predict the same motion from the encoder's features of each frame."""
+        """Predict motion from features."""
         return self.decoder(earlier[-1], later[-1])
 
 
 class PoseDecoder(nn.Module):
-    """Convolutions of the frames' coarsest features, narrowed and concatenated, to a motion.
-
-    Its state is named as that of an official ``pose.pth``.
-    """
+    """Convolutions with the names of an official ``pose.pth``."""
 
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
         super().__init__()
@@ -334,14 +313,14 @@ class PoseDecoder(nn.Module):
         self.net = nn.ModuleList(layers)
 
     def forward(self, *features: FeatureMap) -> Motion:
-        """Return the first motion of the output, averaged over the image."""
+        """Predict the first motion."""
         narrow, first, second, last = self.net
         x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
         return _motion(last(F.relu(second(F.relu(first(x))))))
 
 
 class PoseCNN(nn.Module):
-    """Seven strided convolutions over both frames, RGB in 0..1 (Zhou et al., CVPR 2017)."""
+    """Seven strided convolutions (Zhou et al., CVPR 2017)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -351,7 +330,7 @@ class PoseCNN(nn.Module):
         self.pose_conv = nn.Conv2d(256, 6, 1)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
-        """Predict the camera's motion between two frames, RGB in 0..1."""
+        """Predict motion from RGB in 0..1."""
         x = torch.cat((earlier, later), dim=1)
         for layer in self.net:
             x = F.relu(layer(x))
@@ -364,11 +343,7 @@ AnyPoseNet = PoseNet | SharedPoseNet | PoseCNN
 def make_pose_net(
     blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
 ) -> AnyPoseNet | None:
-    """Make the pose network of a blueprint with random weights; None if motion is known.
-
-    If all ``offsets`` in time are 0, there is no motion to predict. The shared kind needs
-    ``encoder``, that of the depth network.
-    """
+    """Make the pose network; None if motion is known or all ``offsets`` are 0."""
     if not blueprint.pose.is_network or not any(offsets):
         return None
     if blueprint.pose is PoseKind.CNN:
@@ -385,10 +360,7 @@ def make_pose_net(
 def source_T_target(
     axis_angle: Vectors, translation: Vectors, *, source_is_earlier: bool
 ) -> Transforms:
-    """Transform from points of the target camera's frame to the source's.
-
-    Axis times angle [rad] and translation are those from the earlier frame to the later.
-    """
+    """Convert axis times angle [rad] and translation, which are from earlier to later."""
     # Products of small matrices are cheap, and half precision would lose three digits.
     with torch.autocast(axis_angle.device.type, enabled=False):
         R = rotation_from_axis_angle(exact(axis_angle))

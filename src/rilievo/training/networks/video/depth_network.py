@@ -1,8 +1,7 @@
-"""The depth network: disparity of one frame at several scales, and depth from disparity.
+"""The depth network: disparity of one frame at several scales.
 
-The embedded one is ``SmallNet`` without normals and confidence, so that a run can start from the
-weights of ``rilievo/small``. Batch normalisations keep their statistics: a run on one clip has too
-few different frames to measure new ones.
+Batch normalisations of the embedded one keep their statistics: a clip has too few different frames
+to measure new ones.
 """
 
 from importlib import import_module
@@ -25,7 +24,6 @@ _HOME = __name__.rpartition(".")[0]
 
 class _FrozenNorms(nn.Module):
     def train(self, mode: bool = True) -> "_FrozenNorms":
-        """Set the mode; batch normalisations keep their statistics in both."""
         super().train(mode)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -34,7 +32,7 @@ class _FrozenNorms(nn.Module):
 
 
 class SmallEncoder(_FrozenNorms, Encoder):
-    """MobileNetV2, whose normalisation is ImageNet's."""
+    """MobileNetV2 with ImageNet's normalisation."""
 
     mean: Tensor
     deviation: Tensor
@@ -50,20 +48,20 @@ class SmallEncoder(_FrozenNorms, Encoder):
         self.reductions = (2, *(2 << place for place in range(len(self.channels) - 1)))
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Compute features of RGB in 0..1, the finest first."""
+        """Compute features of RGB in 0..1."""
         return self.maps((image - self.mean) / self.deviation)
 
     def maps(self, image: Images) -> FeatureMaps:
-        """Compute features of normalised images."""
+        """Compute features."""
         return self.encoder(image)
 
     def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
-        """Make the decoder of the embedded model."""
+        """Make its decoder."""
         return small_decoder(blueprint, outputs=outputs)
 
 
 class SmallDecoder(_FrozenNorms):
-    """The decoder of ``SmallNet``, with depth as the sigmoid of a blueprint."""
+    """The decoder of ``SmallNet``, with a sigmoid."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
@@ -73,7 +71,7 @@ class SmallDecoder(_FrozenNorms):
         self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
 
     def forward(self, features: FeatureMaps) -> tuple[OneChannel, ...]:
-        """Return the sigmoid at the image's size."""
+        """Compute the sigmoid."""
         stem, *fine, coarsest = features
         x = self.context(coarsest)
         for merge, lateral in zip(self.merges, reversed(fine), strict=True):
@@ -85,7 +83,7 @@ class SmallDecoder(_FrozenNorms):
 
 
 def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
-    """Make the decoder of the embedded model."""
+    """Make the embedded decoder."""
     name = blueprint.encoder
     if outputs != 1:
         raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
@@ -98,10 +96,7 @@ def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
 
 
 def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
-    """Copy the weights of the embedded model's network into an encoder and its decoder.
-
-    Normals and confidence are left out; the channels of normals in the head are kept, unused.
-    """
+    """Copy the embedded weights; the head's normals stay unused."""
     state = network.state_dict()
     own = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
     encoder.load_state_dict(own)
@@ -118,7 +113,7 @@ class DepthNet(nn.Module):
         self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
 
     def forward(self, image: Images) -> tuple[Sigmoids, ...]:
-        """Return the sigmoid at each scale (see ``depth_of``) for RGB in 0..1, the finest first."""
+        """Compute sigmoids of RGB in 0..1, the finest first."""
         return self.decoder(self.encoder(image))
 
     def depth(self, image: Images) -> Maps:
@@ -127,10 +122,7 @@ class DepthNet(nn.Module):
 
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
-    """Make the encoder of a blueprint with random weights.
-
-    Raises ``OptionError`` if it does not take the size.
-    """
+    """Make an encoder, or raise ``OptionError`` for its size."""
     if blueprint.encoder.startswith(TIMM):
         return TimmEncoder(blueprint.encoder, blueprint.size)
     module, name = ENCODERS[blueprint.encoder].split(":")
@@ -139,7 +131,7 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> nn.Module:
-    """Make the decoder that goes with an encoder, with random weights."""
+    """Make an encoder's decoder."""
     own = encoder.own_decoder(blueprint, outputs=outputs)
     if own is not None:
         return own
@@ -147,10 +139,7 @@ def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 
 
 
 def scaled_disparity(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
-    """Inverse depth of a sigmoid, linear between 1 / ``max_depth`` (0) and 1 / ``min_depth`` (1).
-
-    Its unit is 1 over the network's unit of depth.
-    """
+    """Convert a sigmoid to inverse depth, 1 / ``max_depth`` to 1 / ``min_depth``."""
     return _between(1 / blueprint.max_depth, 1 / blueprint.min_depth, sigmoid)
 
 
@@ -159,8 +148,5 @@ def _between(least: float, most: float, sigmoid: Float[Any, "*b"]) -> Float[Any,
 
 
 def depth_of(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
-    """Depth of a sigmoid, in the network's unit of depth.
-
-    0 is the largest depth, 1 the least; in between, inverse depth is linear.
-    """
+    """Convert a sigmoid to depth; 0 is the largest."""
     return 1 / scaled_disparity(sigmoid, blueprint)

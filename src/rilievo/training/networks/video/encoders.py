@@ -1,4 +1,4 @@
-"""Encoders: their base class, and those of timm (``timm/NAME`` of any model with feature maps)."""
+"""Encoders of video networks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,31 +20,25 @@ _SIZES: Sequence[str] = ("img_size", "dynamic_img_size", "")
 
 
 class Encoder(nn.Module, ABC):
-    """A pyramid of features.
-
-    Attributes:
-        channels: Number of channels of each map that ``forward`` returns.
-        reductions: Factor by which each map is smaller than the image along a side; powers of 2.
-    """
+    """A pyramid of features, each smaller by one of ``reductions``, powers of 2."""
 
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
 
     def forward(self, image: Channels) -> FeatureMaps:
-        """Compute features of RGB in 0..1, the finest first.
+        """Compute features of RGB in 0..1, frames stacked as channels, the finest first.
 
-        All colours are normalised by one mean and deviation (Godard et al. 2019), near those of
-        ImageNet. Several frames are stacked as channels.
+        Colours share a mean and deviation (Godard et al. 2019).
         """
         return self.maps((image - _MEAN) / _DEVIATION)
 
     @classmethod
     def of(cls, blueprint: VideoBlueprint) -> "Encoder":
-        """Make the encoder of a blueprint with random weights."""
+        """Make one with random weights."""
         return cls()
 
     def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
-        """Make a decoder for this encoder alone; None for that of Godard et al."""
+        """Make a decoder; None for that of Godard et al."""
         return None
 
     @abstractmethod
@@ -52,29 +46,24 @@ class Encoder(nn.Module, ABC):
         """Compute features of normalised images."""
 
     def take_shapes(self, body: Any) -> None:
-        """Take channels and reductions from a model of timm."""
+        """Take the shapes of a timm model."""
         self.channels = tuple(body.feature_info.channels())
         self.reductions = tuple(body.feature_info.reduction())
 
 
 class TimmEncoder(Encoder):
-    """Feature maps of a model of timm, unchanged but for the order of axes."""
+    """Feature maps of a model of timm."""
 
     channels_last: bool = False
 
     def __init__(self, name: str, size: Size, *, pretrained: bool = False) -> None:
-        """Make one with random weights, or with those that its authors published.
-
-        Raises ``ModelError`` if timm has no such model or weights, ``OptionError`` if it does not
-        take images of that size.
-        """
         super().__init__()
         self.body = _make(name, size, pretrained=pretrained)
         self.take_shapes(self.body)
         self._check(name, size)
 
     def maps(self, image: Channels) -> FeatureMaps:
-        """Compute features of normalised images, channels first."""
+        """Compute features, channels first."""
         features = self.body(image)
         return tuple(
             tensor.permute(0, 3, 1, 2) if self.channels_last else tensor for tensor in features
@@ -115,10 +104,10 @@ def _timm(name: str) -> Any:
 
 
 def find_timm(name: str) -> str:
-    """Find a model of timm by the name of its encoder.
+    """Find a model of timm.
 
     Raises:
-        ModelError: If timm has none of that name.
+        ModelError: If there is none.
     """
     timm, model = _timm(name), name.removeprefix(TIMM)
     if not timm.is_model(model):
@@ -154,15 +143,11 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
     "resnet101": ((3, 4, 23, 3), True),
     "resnet152": ((3, 8, 36, 3), True),
 }
-"""Numbers of blocks in the four layers of each ResNet, and whether these are bottlenecks."""
+"""Blocks in each ResNet's layers, and whether these are bottlenecks."""
 
 
 class ResNetEncoder(Encoder):
-    """Features at half the image's size (before pooling) and after each of the four layers.
-
-    Its state is named as that of an official ``encoder.pth``, a ``ResnetEncoder``; ``colours`` are
-    3 for each frame, as in ``ResNetMultiImageInput``.
-    """
+    """Features before pooling and after each layer, named as an official ``encoder.pth``."""
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
         super().__init__()
@@ -174,9 +159,9 @@ class ResNetEncoder(Encoder):
 
     @classmethod
     def of(cls, blueprint: VideoBlueprint) -> Encoder:
-        """Make the encoder that a blueprint names."""
+        """Make the encoder."""
         return cls(blueprint.encoder)
 
     def maps(self, image: Channels) -> FeatureMaps:
-        """Compute features of normalised images."""
+        """Compute features."""
         return tuple(self.encoder(image))

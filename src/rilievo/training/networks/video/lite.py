@@ -1,10 +1,7 @@
-"""A light depth network, after Lite-Mono (Zhang et al., CVPR 2023): few weights, a wide view.
+"""A light depth network, after Lite-Mono (Zhang et al., CVPR 2023).
 
-Depthwise convolutions with growing dilation see far at little cost. At the end of each stage,
-cross-covariance attention (El-Nouby et al. 2021) mixes channels by products over the whole image.
-Pooled copies of the image join at every halving, so that its details are kept. The decoder ends at
-half the image's size; the output of a head is doubled bilinearly. With 1.8 M weights it needs a
-quarter of the multiplications of the ResNet18 network: 2.0 against 8.0 G at 640x192.
+Channels mix by cross-covariance attention (El-Nouby et al. 2021). 1.8 M weights need 2.0 G
+multiplications at 640x192, ResNet18 8.0 G.
 """
 
 from collections.abc import Sequence
@@ -29,7 +26,7 @@ _HEADS = 8
 
 
 class LiteEncoder(Encoder):
-    """Features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
+    """Features at 1/2 to 1/16."""
 
     channels, reductions = _WIDTHS, (2, 4, 8, 16)
 
@@ -51,11 +48,11 @@ class LiteEncoder(Encoder):
         )
 
     def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
-        """Make its light decoder."""
+        """Make its decoder."""
         return LiteDecoder(blueprint.scales, outputs=outputs)
 
     def maps(self, image: Images) -> FeatureMaps:
-        """Compute features of normalised images."""
+        """Compute features."""
         features, pooled = [self.stem(image)], image
         for halving, stage in zip(self.halving, self.stages, strict=True):
             pooled = F.avg_pool2d(pooled, 2)
@@ -64,7 +61,7 @@ class LiteEncoder(Encoder):
 
 
 class LiteDecoder(nn.Module):
-    """A decoder from 1/16 to 1/2 of the image's size, whose heads' outputs are doubled."""
+    """A decoder to 1/2, then doubled bilinearly."""
 
     def __init__(self, scales: Sequence[int], *, outputs: int = 1) -> None:
         super().__init__()
@@ -78,7 +75,7 @@ class LiteDecoder(nn.Module):
         self.heads = nn.ModuleList(Conv3x3(_UP[scale], outputs) for scale in scales)
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
-        """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
+        """Compute the sigmoids of ``scales``."""
         x, sigmoids = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
             if level < len(_UP) - 1:
@@ -91,7 +88,7 @@ class LiteDecoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """A dilated depthwise convolution, and two 1×1 convolutions that mix channels."""
+    """A dilated depthwise and two 1×1 convolutions."""
 
     def __init__(self, width: int, holes: int, expansion: int) -> None:
         super().__init__()
@@ -105,12 +102,12 @@ class DilatedBlock(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Channels) -> Channels:
-        """Return the input plus the block's contribution."""
+        """Add the block's contribution."""
         return x + self.share * self.mix(self.norm(self.spread(x)))
 
 
 class ChannelAttention(nn.Module):
-    """Attention among channels: c × c products over the whole image, in groups."""
+    """Attention among groups of channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -121,7 +118,7 @@ class ChannelAttention(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Channels) -> Channels:
-        """Return the input plus the contribution of the other channels."""
+        """Add their contribution."""
         size = (x.shape[-2], x.shape[-1])
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
         query, key = (

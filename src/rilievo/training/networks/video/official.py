@@ -1,10 +1,8 @@
-"""Checkpoints of Monodepth2's official program: read without running code, checked for gaps.
+"""Checkpoints of Monodepth2's program, read without running code.
 
-A checkpoint is a folder of ``encoder.pth`` and ``depth.pth``, with ``pose_encoder.pth`` and
-``pose.pth`` if a pose network was trained. They hold tensors by name; ``encoder.pth`` also holds
-the height and width of its frames and whether it learned from pairs of a stereo camera. That
-camera's baseline is 0.1 in training and 0.54 m in reality, so metres are 5.4 times the learned
-depth. This reader was written from the contents of the files.
+A folder has ``encoder.pth``, ``depth.pth``, perhaps ``pose_encoder.pth`` and ``pose.pth``. A stereo
+baseline of 0.1 in training is 0.54 m in reality. This reader was written from the contents of the
+files.
 """
 
 import re
@@ -34,10 +32,10 @@ from rilievo.training.networks.video.decoder import DepthDecoder, PoseCNN, PoseD
 from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
 
 STEREO_UNIT = 5.4
-"""Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""
+"""Length of one unit of depth [m] from KITTI's stereo camera."""
 
 _BEGINNINGS = (b"PK", b"\x80")
-"""First bytes of a zip archive, and of the pickle that old versions of torch write."""
+"""First bytes of a zip archive, and of old pickles."""
 _HEADS = 10
 _SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
 _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
@@ -46,12 +44,7 @@ _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
 
 @frozen
 class OfficialWeights:
-    """An official checkpoint.
-
-    Attributes:
-        pose: State of the pose network that the blueprint makes; None if the checkpoint has none or
-            it was not asked for.
-    """
+    """An official checkpoint, perhaps with a pose network."""
 
     blueprint: VideoBlueprint
     depth: State
@@ -66,7 +59,7 @@ class _Pose:
 
 
 def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
-    """Read a checkpoint, with its pose network if there is one and ``pose`` is set.
+    """Read a checkpoint.
 
     Raises ``ModelError`` if a file is missing, broken, holds more than tensors, or is of another
     network.
@@ -96,12 +89,12 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
 
 
 def learned_from_stereo(folder: Path) -> bool:
-    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth is metric."""
+    """Whether depth is metric, from a stereo camera."""
     return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
 
 
 def read_entries(path: Path) -> Entries:
-    """Read the entries of a file by name: tensors and plain values; code is refused."""
+    """Read tensors and plain values; code is refused."""
     _check_beginning(path)
     try:
         check_archive(path, most_ratio=STORED)
@@ -114,7 +107,6 @@ def read_entries(path: Path) -> Entries:
 
 
 def _checked_entries(folder: Path) -> Entries:
-    """Read ``encoder.pth``, and check that ``depth.pth`` is there too."""
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
             raise ModelError(
@@ -131,7 +123,6 @@ def _learned_from_stereo(entries: Entries, path: Path) -> bool:
 
 
 def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
-    """Read the kind of pose network and its state, by the names of our network."""
     path = folder / POSE
     if not path.is_file():
         return _Pose()
@@ -160,18 +151,16 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
 
 
 def _named(part: str, network: Any, entries: Entries, path: Path) -> dict[str, Tensor]:
-    """State of a part of our network, from entries that are named without it."""
     return {f"{part}.{key}": tensor for key, tensor in fitting(network, entries, path).items()}
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
-    """Make a network whose tensors have shapes but no data, which comes from the file."""
+    """Make a network with shapes but no data, which comes from the file."""
     with torch.device("meta"):
         return kind(*arguments, **options)
 
 
 def _encoder_name(entries: Entries, path: Path) -> str:
-    """Find the name of the ResNet by its numbers of blocks."""
     blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == digit for layer, _ in blocks) for digit in "1234"]
     bottleneck = "encoder.layer1.0.conv3.weight" in entries
@@ -185,7 +174,6 @@ def _encoder_name(entries: Entries, path: Path) -> str:
 
 
 def _scales(entries: Entries, path: Path) -> tuple[int, ...]:
-    """Find the scales of the heads by their numbers of input channels."""
     indices = sorted(
         int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
     )
@@ -216,7 +204,6 @@ def _size(entries: Entries, path: Path) -> tuple[int, int]:
 
 
 def _check_beginning(path: Path) -> None:
-    """Refuse files that torch did not write, such as the remains of a failed download."""
     check_regular(path)
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""All networks that are trained together on video, and the weights that they start from."""
+"""Networks trained on video, and the weights that they start from."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,17 +35,15 @@ _SCRATCH = "starts from random weights"
 
 
 class VideoAnswer(NamedTuple):
-    """Output of the networks for a batch of target frames and their sources.
+    """Output for target frames and their sources.
 
     Attributes:
-        disparities: Sigmoids, one for each scale, the finest first.
-        source_T_target: Motion, one for each source, with its translation in the unit of the finest
-            scale's depth; None for the other eye of a stereo pair or if there is no pose network.
-        masks: Share by which each source counts in each pixel, one map for each scale; None
-            without a mask decoder.
-        unscaled: ``source_T_target`` before its translation is multiplied by mean inverse depth,
-            which the published program does separately at every scale. None if there is no
-            such factor.
+        disparities: Sigmoids, the finest first.
+        source_T_target: Motion for each source in the unit of the finest depth; None for the other
+            eye or without a pose network.
+        masks: Share of each source in each pixel, for each scale.
+        unscaled: Motion before the factor of mean inverse depth, which the published program
+            applies at every scale.
     """
 
     disparities: tuple[Sigmoids, ...]
@@ -55,15 +53,12 @@ class VideoAnswer(NamedTuple):
 
 
 class VideoNetworks(nn.Module):
-    """The networks of a run; a run's ``weights.safetensors`` holds their state.
+    """The networks of a run.
 
     Attributes:
-        offsets: Offsets of the sources in time: -1 for the frame before, 1 for the one after, 0
-            for the other eye.
-        depth: Network from one frame to its disparity.
-        pose: Network from two frames to the motion between them; None if motion is known.
-        mask: Decoder from a frame's features to the pixels of each source that count; None if all
-            count.
+        offsets: Offsets of the sources in time; 0 for the other eye.
+        pose: Network of the motion; None if known.
+        mask: Decoder of the pixels that count; None if all do.
     """
 
     notes: tuple[str, ...] = ()
@@ -80,7 +75,7 @@ class VideoNetworks(nn.Module):
         )
 
     def forward(self, target: Images, sources: tuple[Images, ...]) -> VideoAnswer:
-        """Compute disparity, motion and masks of target frames and their sources, RGB in 0..1."""
+        """Compute disparity, motion and masks of RGB in 0..1."""
         views = (target, *sources)
         if isinstance(self.pose, SharedPoseNet):
             # One pass over all frames, so that batch statistics cover all of them.
@@ -118,11 +113,6 @@ class VideoNetworks(nn.Module):
         features: FeatureMaps,
         others: list[FeatureMaps],
     ) -> tuple[Transforms | None, ...]:
-        """Predict ``source_T_target`` of each source by the pose network.
-
-        ``views`` are the target, then its sources; ``others`` are the features of each source, if
-        the encoder is shared.
-        """
         target, *sources = views
         motions: list[Tensor | None] = []
         for place, (source, offset) in enumerate(zip(sources, self.offsets, strict=True)):
@@ -142,11 +132,7 @@ class VideoNetworks(nn.Module):
 def make_networks(
     blueprint: VideoBlueprint, *, offsets: Sequence[int], seed: int, start: str | None = None
 ) -> VideoNetworks:
-    """Make the networks of a blueprint, with the weights that training starts from.
-
-    ``start`` is 'imagenet' for the encoders' weights, the folder of a run or of an official
-    checkpoint, or None for random weights.
-    """
+    """Make a blueprint's networks; without ``start`` their weights are random."""
     with seeded(seed):
         networks = VideoNetworks(blueprint, offsets)
     networks.notes = () if start is None else fill(networks, start)
@@ -154,11 +140,10 @@ def make_networks(
 
 
 def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
-    """Give networks the weights that they start from; parts without any stay as they are.
+    """Fill networks from ``imagenet``, or a run or official checkpoint.
 
-    ``start`` is ``imagenet``, or the folder of a run or of an official checkpoint. Returns a
-    sentence for each part that stayed as it is. Raises ``ModelError`` if weights are not available,
-    are broken, or are those of other networks.
+    Returns a sentence for each part that stays as it is. Raises ``ModelError`` if weights are
+    unavailable, broken or of other networks.
     """
     if start == IMAGENET:
         return _fill_from_imagenet(networks)
@@ -214,7 +199,6 @@ def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...
 def _heads(
     state: Mapping[str, Tensor], there: tuple[int, ...], wanted: tuple[int, ...]
 ) -> Mapping[str, Tensor]:
-    """Renumber the heads of a state for another choice of scales."""
     first = 10
     heads = {f"decoder.decoder.{first + place}." for place in range(len(there))}
     entries = {key: tensor for key, tensor in state.items() if not key.startswith(tuple(heads))}
@@ -245,7 +229,6 @@ def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
 
 
 def _fill_resnet(encoder: ResNetEncoder, name: str) -> None:
-    """Load the weights that torchvision published, from timm."""
     with needing("a start from 'imagenet'", "train"):
         import timm
     create: Any = timm.create_model
