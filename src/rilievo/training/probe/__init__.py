@@ -1,1 +1,1 @@
-"""Training of probes on frozen or tuned backbones, and so of whole networks."""
+"""Training of probes, and so of whole networks."""

@@ -1,18 +1,10 @@
 """Cache of features of frozen backbones, computed once for all runs.
 
-Every image has a file of its own, named by a hash of its pixels, so an image that two data sets
-share is stored once. The folder is
-named by a hash of all else that determines features: backbone, weights, layers, tokens,
-normalisation, padding and precision. So features of another kind are never found,
-and a file that was moved there is refused because of its header. Writes are atomic, and a run that
-was stopped resumes with the files that are there.
+A file is named by a hash of its pixels, its folder by one of all else that determines features.
+Writes are atomic, and a stopped run resumes with the files that are there.
 
-Features of one image as bytes and back: 16-bit floats.
-
-A file is a header of 128 bytes, then for each layer its map (channels, rows, columns), and its
-class token where there is one, all little-endian. Numbers of maps are rounded to 11 bits, by at
-most 1/2048 of each (above 6e-5). A class token is stored in float32 and once, not at every cell of
-the map.
+A file is a header of 128 bytes, then each layer's map (channels, rows, columns) in 16-bit floats
+and its class token, if any, in float32, all little-endian.
 """
 
 import hashlib
@@ -42,7 +34,7 @@ VERSION = 1
 
 @frozen
 class Stamp:
-    """Identification of the features in a file: sha256 of the image, and of all else."""
+    """sha256 of an image, and of all else."""
 
     identity: bytes
     image: bytes
@@ -50,19 +42,14 @@ class Stamp:
 
 @frozen
 class Layout:
-    """Layout of the files of all images of one size.
-
-    Attributes:
-        shapes: (channels, rows, columns) of each layer's map.
-        tokens: Whether each layer has a class token, of as many channels.
-    """
+    """Layout of the files of one size; ``shapes`` are (channels, rows, columns) of each map."""
 
     shapes: tuple[tuple[int, int, int], ...]
     tokens: bool
 
     @property
     def fields(self) -> np.dtype:
-        """Fields ``values0``, ``token0``, ``values1``, ..., each at a multiple of four bytes."""
+        """Fields ``values0``, ``token0``, ..., each at a multiple of four bytes."""
         names, formats, offsets, end = [], [], [], 0
         for index, shape in enumerate(self.shapes):
             parts = {"values": np.dtype(("<f2", shape))}
@@ -83,17 +70,17 @@ class Layout:
 
 @frozen
 class StoredFeatures:
-    """Features of one image as stored, mapped into memory; fields are those of the layout."""
+    """Features of one image, mapped into memory."""
 
     numbers: np.ndarray
     layout: Layout
 
     def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
-        """Decode the numbers of one layer into a map of a batch."""
+        """Decode one layer into a map of a batch."""
         target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
 
     def class_token(self, layer: int) -> Float[Tensor, " c"]:
-        """Return the class token of one layer; call it only where the layout has tokens."""
+        """Return the class token of one layer."""
         return torch.from_numpy(self.numbers[f"token{layer}"])
 
 
@@ -165,11 +152,10 @@ class Identity:
 
 
 class FeatureCache:
-    """Cache of one backbone's features, in a folder that caches of other backbones may share.
+    """Cache of one backbone's features, in a folder that other backbones may share.
 
-    Features are always returned as stored, the first time too, so that all epochs of a run see the
-    same numbers. Nothing is evicted when the folder is full: an epoch would evict what the next
-    one begins with. An error is raised instead.
+    Features are returned as stored, the first time too, so that all epochs see the same numbers. A
+    full folder is an error: an epoch would evict what the next one begins with.
     """
 
     def __init__(
@@ -180,10 +166,9 @@ class FeatureCache:
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
-        """Open or create the cache of a frozen backbone in ``root``, the folder of all caches.
+        """Open or create the cache in ``root``, the folder of all caches.
 
-        ``limit_megabytes`` is the largest size of ``root``, for all backbones together [MB];
-        ``precision`` is that of the computation, fp32 or bf16 (autocast).
+        ``limit_megabytes`` is that of ``root`` [MB]; ``precision`` is fp32 or bf16 (autocast).
         """
         if backbone.training or any(item.requires_grad for item in backbone.parameters()):
             raise OptionError(
@@ -212,7 +197,7 @@ class FeatureCache:
         self._used = used_bytes(root)
 
     def layout(self, size: Size) -> Layout:
-        """Return the layout of the files of images of this size (height, width)."""
+        """Return the layout of a size."""
         facts = self.identity.facts
         height, width = padded_size(size, facts.patch, facts.padding)
         shapes = tuple(
@@ -222,7 +207,7 @@ class FeatureCache:
         return Layout(shapes=shapes, tokens=facts.tokens)
 
     def features(self, image: Pictures) -> Features:
-        """Return features of RGB images, from the folder if stored, else computed and stored.
+        """Return features of RGB images, stored or computed.
 
         Raises ``InputError`` if a file is not of these features, or features are not finite.
         """
@@ -285,7 +270,7 @@ class FeatureCache:
         return self.folder / name[:2] / (name + FEATURES)
 
     def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
-        """Whether an image's file is there, and neither truncated nor blank after a power cut."""
+        """Whether a file is there, and neither truncated nor blank after a power cut."""
         path = self._path(stamp)
         try:
             return path.stat().st_size == layout.bytes_each and not is_blank(path)
@@ -293,11 +278,7 @@ class FeatureCache:
             return False
 
     def _check_record(self) -> None:
-        """Write the identity of the features, or check it against the one that is there.
-
-        One that a power cut damaged is written anew: the folder's name and the header of every file
-        hold the identity too.
-        """
+        """Write or check the identity; one that a power cut damaged is written anew."""
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
         if not os.path.lexists(path) or is_blank(path) or _is_cut(text := read_text(path)):
             with replacing(path) as part:
@@ -329,12 +310,12 @@ def _is_cut(text: str) -> bool:
 
 
 def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
-    """sha256 of an image's size and pixels."""
+    """Hash an image's size and pixels."""
     pixels = image.cpu().contiguous().numpy()
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
 
 
 def used_bytes(root: Path) -> int:
-    """Size of all features kept in a folder of caches."""
+    """Size of a folder of caches."""
     # A link counts as itself: its target is not part of the cache.
     return sum(file.lstat().st_size for file in root.glob(f"*/*/*{FEATURES}"))

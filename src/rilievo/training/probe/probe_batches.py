@@ -1,7 +1,4 @@
-"""Batches of a run, which depend on its seed and the number of the step alone.
-
-A killed run therefore resumes as if it had not been stopped.
-"""
+"""Batches, which depend on the seed and the number of the step alone."""
 
 import math
 from dataclasses import replace
@@ -22,7 +19,7 @@ _LEAST_AREA = 0.5
 
 @runtime_checkable
 class BatchPlan(Protocol):
-    """Fields of a configuration that batches follow from."""
+    """Fields that batches follow from."""
 
     @property
     def batch_size(self) -> int:
@@ -31,12 +28,12 @@ class BatchPlan(Protocol):
 
     @property
     def seed(self) -> int:
-        """Seed of the order of images and of augmentation."""
+        """Seed of order and augmentation."""
         ...
 
     @property
     def shuffle(self) -> bool:
-        """Whether every epoch has its own order of the images."""
+        """Whether every epoch has its own order."""
         ...
 
     @property
@@ -76,10 +73,10 @@ def variant(
 
 
 def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
-    """Cut a window out of the frame and enlarge it to the frame's size, by nearest pixel.
+    """Cut a window and enlarge it to the frame's size, by nearest pixel.
 
-    Depth values stay as they are, although the window looks nearer. ``side`` is a share of the
-    frame's, and ``at`` the position (down, across) in the free room, each in [0, 1].
+    Depth stays, although the window looks nearer. ``side`` is a share of the frame's, and ``at``
+    the position (down, across) in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
     rows = _window(height, side, at[0])
@@ -91,7 +88,7 @@ def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> Probe
 
 
 def mirrored(frame: ProbeFrame) -> ProbeFrame:
-    """Mirror the frame left to right; normals change the sign of x."""
+    """Mirror the frame; normals change the sign of x."""
     normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 
@@ -104,28 +101,28 @@ def _window(length: int, side: float, at: float) -> np.ndarray:
 
 @frozen
 class ImageOrigin:
-    """Origin of one image of a batch; ``number`` is 0 where frames are not changed."""
+    """Origin of one image of a batch; ``number`` is 0 for an unchanged frame."""
 
     index: int
     number: int
 
 
 def steps_an_epoch(count: int, batch_size: int) -> int:
-    """Number of steps per epoch; the last batch of an epoch may be smaller than the others."""
+    """Number of steps per epoch; the last batch may be smaller."""
     return math.ceil(count / batch_size)
 
 
 def epoch_order(
     count: int, *, seed: int, epoch: int, shuffle: bool
 ) -> Int64[np.ndarray, "{count}"]:
-    """Order in which an epoch sees the images."""
+    """Order of an epoch's images."""
     if not shuffle:
         return np.arange(count)
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
-    """Images that a step sees, and their versions."""
+    """Images of a step, and their versions."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
     start = place * config.batch_size
@@ -148,7 +145,7 @@ def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) 
 
 
 def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:
-    """Stack the image, depth and normals of frames of one size."""
+    """Stack frames of one size."""
     arrays = {
         "image": np.stack([frame.image for frame in frames]),
         "depth": np.stack([frame.depth for frame in frames]),

@@ -16,26 +16,24 @@ DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
 PLAIN = "plain"
 PRESETS = (*TREATMENTS, PLAIN)
-"""Names of presets: ``probe3d`` is the state of Probe3D's program today, ``probe3d-old`` that
-behind the published numbers, ``plain`` Adam as tutorials have it."""
+"""Presets: ``probe3d`` is that program today, ``probe3d-old`` behind its published numbers."""
 
 
 class GradientForm(StrEnum):
-    """Axes along which the gradients of the depth loss are taken."""
+    """Axes of the depth loss's gradients."""
 
     HEAD = "head"
     """Rows and columns."""
     OLD = "old"
-    """Images of the batch and channels, as the program behind Probe3D's paper did by mistake."""
+    """Images of the batch and channels, as Probe3D's paper took them by mistake."""
 
 
 class Schedule(StrEnum):
     """Decay of the learning rate after its warm-up."""
 
     COSINE = "cosine"
-    """Half a cosine."""
     QUARTER_COSINE = "quarter_cosine"
-    """Quarter of a cosine: high for long, then steep."""
+    """High for long, then steep."""
     CONSTANT = "constant"
     """No decay; ``final_factor`` has no effect."""
 
@@ -49,8 +47,9 @@ class DataChoice:
     dataset: Annotated[str, FIRST] = "folder"
     """Name that 'rilievo datasets' lists, or package.module:Class."""
     root: Annotated[str | None, option(first=True, metavar="FOLDER")] = None
-    """Folder that the dataset was unpacked to; for 'folder', one with images/ and depth/, normals/
-    or both. Not needed by a dataset that generates its images."""
+    """Folder of the dataset; for 'folder', one with images/ and depth/, normals/ or both. Generated
+    datasets need none.
+    """
     split: Annotated[str | None, FIRST] = None
     """Split of the dataset; by default 'all' of a folder, else 'train', else the first."""
     variant: str | None = None
@@ -60,12 +59,11 @@ class DataChoice:
     window: Annotated[tuple[int, int, int, int] | None, option(metavar="TOP,BOTTOM,LEFT,RIGHT")] = (
         None
     )
-    """Part of the image that is used [px], by default all; 45,471,41,601 leaves out NYU's white
-    border."""
+    """Part of the image that is used [px], by default all; 45,471,41,601 leaves out NYU's edge."""
     limit: Annotated[int | None, FIRST] = None
     """Number of images to use, from the first; by default all."""
     held_out: Annotated[int, FIRST] = 0
-    """Images held out for validation: the last ones, as a block, since neighbours share a scene."""
+    """Images held out for validation: the last ones, since neighbours share a scene."""
 
     def __post_init__(self) -> None:
         if self.window is not None:
@@ -86,25 +84,27 @@ class Losses:
     depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = (
         "probe"
     )
-    """Loss of depth, or one of your own: package.module:NAME or file.py:NAME. 'probe' weights the
-    scale-invariant error of log depth and its gradients."""
+    """Loss of depth, or package.module:NAME or file.py:NAME. 'probe' weights the scale-invariant
+    error of log depth and its gradients.
+    """
     scale_invariant_weight: Annotated[float, HIDDEN] = 10.0
     """Weight of the scale-invariant part of 'probe'."""
     gradient_weight: Annotated[float, HIDDEN] = 0.5
     """Weight of the gradients in 'probe'."""
     gradient_form: Annotated[GradientForm, HIDDEN] = GradientForm.HEAD
-    """Axes of these gradients: rows and columns, or images and channels as Probe3D's old program
-    took them by mistake."""
+    """Axes of these gradients: rows and columns, or as in Probe3D's paper by mistake."""
     normals: Annotated[
         str, option(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
     ] = UNCERTAIN
-    """Loss of normals, or one of your own; with 'uncertain' (Bae et al. 2021) the network also
-    predicts kappa, their confidence. 'mse' is the mean squared difference of components."""
+    """Loss of normals, or one of your own; 'uncertain' (Bae et al. 2021) also learns kappa, their
+    confidence.
+    """
     zero_normals: Annotated[bool, HIDDEN] = False
-    """Learn normals wherever depth is known, a true normal of length zero counting as 90° off, as
-    Probe3D's program does; else where a true normal is known."""
+    """Count a true normal of length zero as 90° off where depth is known, as Probe3D's program
+    does.
+    """
     normals_weight: Annotated[float, HIDDEN] = 1.0
-    """Weight of normals where one probe predicts both; depth has weight 1."""
+    """Weight of normals beside depth, which has 1."""
 
     def __post_init__(self) -> None:
         for what, name, losses in (
@@ -124,9 +124,9 @@ class Augmentation:
     flip: float = 0.0
     """Probability that an image is mirrored, and its normals with it."""
     jitter: Annotated[float, HIDDEN] = 0.0
-    """Probability that brightness, contrast, saturation and hue are changed, by up to 20 %."""
+    """Probability of changed colours, by up to 20 %."""
     crop: Annotated[float, HIDDEN] = 0.0
-    """Probability that a window of half to all of the area is enlarged to full size."""
+    """Probability that a window of half to all of the area is enlarged."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"a share of 0 to 1": ("flip", "jitter", "crop")})
@@ -151,9 +151,9 @@ class ProbeConfig:
     """Format of the run's folder."""
     data: Annotated[DataChoice, option(name="")]
     preset: Annotated[str, option(first=True, metavar="|".join(PRESETS))] = "default"
-    """Preset that gives the numbers which are not given: default; plain (Adam without decay at a
-    constant rate, batches of 2, mean squared errors); for probes probe3d (as its program does), or
-    probe3d-old (as it did for the paper)."""
+    """Preset of the other numbers: default; plain (Adam without decay at a constant rate, batches
+    of 2, mean squared errors); for probes probe3d (as its program), or probe3d-old (as its paper).
+    """
     blueprint: Annotated[Blueprint, option(name="")]
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -165,21 +165,22 @@ class ProbeConfig:
     """Peak learning rate of the probe or decoder."""
     backbone_rate: Annotated[float, option(first=True, aliases=("--encoder-rate",))] = 0.0
     """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
-    'train supervised' the decoder's with random weights, else a tenth of it."""
+    'train supervised' the decoder's with random weights, else a tenth of it.
+    """
     weight_decay: Annotated[float, HIDDEN] = 0.01
-    """Weight decay of AdamW, which without it is Adam."""
+    """Weight decay of AdamW."""
     warm_up: float = 1.5
     """Epochs over which the learning rate rises."""
     start_factor: Annotated[float, HIDDEN] = 0.01
-    """Learning rate at the first step, as a share of its peak."""
+    """Share of the learning rate at the first step."""
     final_factor: Annotated[float, HIDDEN] = 0.0
-    """Learning rate at the end, as a share of its peak."""
+    """Share of the learning rate at the end."""
     schedule: Annotated[Schedule, HIDDEN] = Schedule.COSINE
-    """Decay of the learning rate after its warm-up."""
+    """Decay of the learning rate."""
     shuffle: Annotated[bool, HIDDEN] = True
-    """Whether every epoch has its own order of the images."""
+    """Whether every epoch has its own order."""
     seed: Annotated[int, FIRST] = 0
-    """Seed of the probe's first weights, of the order of images and of augmentation."""
+    """Seed of first weights, order and augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""
     checkpoint_steps: Annotated[int, HIDDEN] = 500
@@ -202,7 +203,7 @@ class ProbeConfig:
 
 @frozen
 class RunOptions:
-    """Options of a run that do not change its result on the same machine."""
+    """Options that do not change a run's result on the same machine."""
 
     GROUP: ClassVar[str] = "Output"
     GROUPS: ClassVar[Groups] = {"Speed": ("device",)}
@@ -214,6 +215,6 @@ class RunOptions:
     resume: bool = False
     """Resume the run in the folder."""
     stop_at: Annotated[int | None, HIDDEN] = None
-    """Step to stop after, with a checkpoint, as if killed then; None for the end."""
+    """Step to stop after, with a checkpoint, as if killed."""
     shown: Annotated[bool, HIDDEN] = True
     """Whether to report progress on standard error."""

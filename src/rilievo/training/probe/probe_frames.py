@@ -1,4 +1,4 @@
-"""Images with their targets at the training size, from any dataset of rilievo."""
+"""Images with their targets at the training size."""
 
 import numpy as np
 
@@ -15,17 +15,17 @@ from rilievo.training.networks.blueprint import ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 
 _ROOM = 4096e6
-"""Bytes of frames that are kept in memory."""
+"""Bytes of frames in memory."""
 
 
 @frozen
 class ProbeFrame:
-    """One image with its targets.
+    """One image with its targets, which are 0 where there is no truth.
 
     Attributes:
-        depth: True depth in the unit of the dataset; 0 where there is none.
-        normals: True normals, towards the camera; zero where there is none.
-        lacks: Names of the targets, depth or normals, that the dataset does not have at all.
+        depth: True depth in the unit of the dataset.
+        normals: True normals, towards the camera.
+        lacks: Targets that the dataset does not have at all.
     """
 
     image: Pixels
@@ -40,7 +40,7 @@ class ProbeFrame:
         )
 
     def check(self, id: str, task: ProbeTarget) -> None:
-        """Check that the dataset has the targets that a task learns from."""
+        """Check that the dataset has the targets of a task."""
         wanted = {"depth": task.has_depth, "normals": task.has_normals}
         if missing := [what for what in self.lacks if wanted[what]]:
             raise InputError(
@@ -50,7 +50,7 @@ class ProbeFrame:
 
 
 class TargetFrames:
-    """Part of a dataset: frames are read when requested, and kept in memory as far as they fit."""
+    """Part of a dataset, read when requested and kept in memory as far as it fits."""
 
     def __init__(
         self,
@@ -62,10 +62,9 @@ class TargetFrames:
         largest: float,
         needs_focal: bool = False,
     ) -> None:
-        """Open images of a dataset, prepared for a network, with depth up to a largest one [m].
+        """Prepare images with depth up to ``largest`` [m].
 
-        ``needs_focal`` tells that depth is to be that of a camera whose focal length is the width
-        of the image.
+        ``needs_focal`` asks for the depth of a camera whose focal length is the image's width.
         """
         self._needs_focal = needs_focal
         self.dataset, self.ids = dataset, ids
@@ -77,7 +76,7 @@ class TargetFrames:
         return len(self.ids)
 
     def frame(self, index: int) -> ProbeFrame:
-        """Return one frame: the image resized with antialiasing, targets by nearest pixel."""
+        """Return one frame: the image antialiased, targets by nearest pixel."""
         if index in self._kept:
             return self._kept[index]
         frame = self._read(index)
@@ -102,7 +101,6 @@ class TargetFrames:
         )
 
     def _picks(self, id: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the window."""
         top, bottom, left, right = self._window or (0, shape[0], 0, shape[1])
         if bottom > shape[0] or right > shape[1]:
             raise InputError(
@@ -164,7 +162,7 @@ class TrainingFrames:
 
 
 def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """Open the images of a run, which are read when requested and then kept in memory."""
+    """Open the images of a run."""
     dataset = open_training_set(config.data)
     training, held_out = split_ids(dataset, config.data)
     first, second = (
@@ -198,7 +196,7 @@ def open_training_set(data: DataChoice) -> Dataset:
 
 
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the ids to train on, and those held out for validation: the last ones, as a block."""
+    """Return the ids to train on, and those held out: the last ones."""
     ids = dataset.ids[: data.limit]
     count = len(ids) - data.held_out
     if count < 1:
@@ -210,5 +208,4 @@ def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tupl
 
 
 def _nearest(lines: np.ndarray, count: int) -> np.ndarray:
-    """Lines (rows or columns) under the centres of ``count`` new ones."""
     return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]

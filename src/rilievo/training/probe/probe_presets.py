@@ -1,8 +1,8 @@
 """Presets of probe training, with the differences between them.
 
-``probe3d`` trains as the program released with Probe3D (El Banani et al. 2024) does, its oddities
-included, and ``probe3d-old`` as it did when the paper's numbers were made. ``default`` corrects the
-oddities. ``plain`` is the loop of tutorials.
+``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included, and
+``probe3d-old`` as for its paper; ``default`` corrects the oddities, ``plain`` is the loop of
+tutorials.
 """
 
 from collections.abc import Collection, Mapping
@@ -63,7 +63,7 @@ REASONS: Mapping[str, str] = {
     "schedule": "a quarter of a cosine, not half of one as the paper says",
     "shuffle": "on one GPU the program never shuffles",
 }
-"""Reasons for the fields in which Probe3D's presets differ from ``default``."""
+"""Reasons for Probe3D's differences from ``default``."""
 _NO_SCHEDULE = "the learning rate is constant"
 PLAIN_REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -76,12 +76,12 @@ PLAIN_REASONS: Mapping[str, str] = {
     "final_factor": _NO_SCHEDULE,
     "schedule": _NO_SCHEDULE,
 }
-"""Reasons for the fields in which ``plain`` differs from ``default``."""
+"""Reasons for the differences of ``plain``."""
 
 
 @frozen
 class UncheckedProbeConfig(ProbeConfig):
-    """Fields as they are given, which are checked together once the others have been added."""
+    """Fields as given, checked once the others are added."""
 
     def __post_init__(self) -> None:
         """Check nothing: fields that were not given do not count yet."""
@@ -99,11 +99,11 @@ SUPERVISED = UncheckedProbeConfig(
     learning_rate=1e-3,
     backbone_rate=1e-3,
 )
-"""Defaults of a whole network, encoder and decoder."""
+"""Defaults of a whole network."""
 
 
 def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a probe, of which some fields were given, from its preset."""
+    """Complete the configuration of a probe from its preset."""
     # Of the losses of normals, one's own among them, this one alone learns kappa.
     uncertainty = config.losses.normals == UNCERTAIN
     if config.preset == PLAIN and "losses.normals" not in names:
@@ -113,7 +113,7 @@ def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
 
 
 def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a whole network, of which some fields were given.
+    """Complete the configuration of a whole network.
 
     Raises:
         OptionError: If the preset is one for probes.
@@ -139,7 +139,7 @@ def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfi
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """Return the configuration of a preset, which sets the treatment of the blueprint."""
+    """Return the configuration of a preset."""
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
@@ -166,7 +166,6 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
 
 
 def _plain(config: ProbeConfig) -> ProbeConfig:
-    """Adam without decay at a constant rate, on mean squared errors of batches of two."""
     return replace(
         config,
         preset=PLAIN,
@@ -181,14 +180,14 @@ def _plain(config: ProbeConfig) -> ProbeConfig:
 
 
 def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
-    """Depth settings for this data: NAVI's relative depth is scaled to 0.01 to 1 in each image."""
+    """Set depth for this data: NAVI's relative depth is 0.01 to 1 in each image."""
     if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
         return depth
     return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
 
 
 def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
-    """Return a configuration with some of its fields changed, by path: ``losses.depth``."""
+    """Change fields by path: ``losses.depth``."""
     return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 

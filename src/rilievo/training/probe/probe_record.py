@@ -4,20 +4,19 @@ from rilievo.frozen import frozen
 from rilievo.training.engine.differences import FieldDifference
 
 _FLAT, _STRAIGHT = 0.01, 1.0
-"""AbsRel and angle [degrees] of a constant below which the truth is one: nothing to learn."""
+"""AbsRel and angle [degrees] of a constant below which there is nothing to learn."""
 
 
 @frozen
 class ConstantCheck:
-    """Errors at the end of a run beside those of a constant; None for what is not predicted.
+    """Errors at the end of a run beside those of a constant.
 
     Attributes:
-        images: Number of images that were compared.
-        held_out: Whether these are the images held out; else the first of those trained on.
-        abs_rel: AbsRel of depth scaled by the median of each image.
-        constant_abs_rel: AbsRel of a constant depth, the median of each image.
-        angle: Mean angle between predicted and true normals [degrees].
-        constant_angle: Mean angle between true normals and their mean direction [degrees].
+        held_out: Whether the images were held out; else they are the first of those trained on.
+        abs_rel: AbsRel of depth scaled by each image's median.
+        constant_abs_rel: AbsRel of each image's median.
+        angle: Mean angle to true normals [degrees].
+        constant_angle: Mean angle of their mean direction [degrees].
     """
 
     images: int
@@ -29,7 +28,7 @@ class ConstantCheck:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that nothing was learned; empty without any."""
+        """Reasons to think that nothing was learned."""
         reasons, where = [], "held out" if self.held_out else "trained on"
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant > _FLAT:
@@ -52,20 +51,10 @@ class TrainingRecord:
 
     Attributes:
         backbone_sha256: sha256 of the backbone's weights before training.
-        layers: Layers of the backbone that features were taken from.
-        backbone_parameters: Number of weights of the backbone.
-        probe_parameters: Number of weights of the probe.
-        images: Number of images to train on.
-        held_out: Number of images held out for validation.
-        passed_over: Number of images without a valid pixel, which were skipped.
+        passed_over: Number of images skipped for lack of a valid pixel.
         passed_over_ids: Ids of the first of them.
-        steps: Number of steps.
         loss: Mean loss over the last epoch.
-        check: Comparison with a constant at the end.
-        cpu_seconds: CPU time spent in steps by all threads, interruptions not counted.
-        device: Device that the run computed on.
-        torch_version: Version of torch.
-        version: Version of rilievo.
+        cpu_seconds: CPU time of steps by all threads, interruptions not counted.
         differences: Differences from the preset ``default``.
     """
 
@@ -88,5 +77,5 @@ class TrainingRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that the run learned nothing; empty without any."""
+        """Reasons to think that nothing was learned."""
         return self.check.doubts

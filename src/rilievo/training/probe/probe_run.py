@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def probe_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
-    """Return the folder of a run, as far as its configuration and record go."""
+    """Return the folder of a run."""
     return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)
 
 
@@ -37,9 +37,7 @@ def train_probe(
 ) -> TrainingRecord | None:
     """Train a probe and write a run folder, which ``load_model`` takes.
 
-    A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
-    ``log.csv``, ``validation.csv`` and ``record.json``, and ``checkpoint.pt`` while the run is in
-    progress. A run that was stopped is a model of its last checkpoint's weights.
+    A finished run is not repeated; a stopped one is a model of its last checkpoint.
 
     >>> from rilievo.training.networks.blueprint import BackboneChoice, Blueprint
     >>> from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
@@ -52,16 +50,8 @@ def train_probe(
     >>> rilievo.train_probe(config, Path("probe"), RunOptions(device="cpu", shown=False)).steps
     1
 
-    Args:
-        config: Configuration of the run.
-        run: Folder of the run.
-        options: Options that do not change the result.
-        frames: Frames already opened, in place of those that ``config.data`` names.
-        backbone: Backbone already made, in place of the one that the blueprint names.
-        keeping: Cache of the features of a frozen backbone.
-
-    Returns:
-        Record of the run; None if it was stopped before its end.
+    ``frames`` and ``backbone`` stand in for those of ``config``; ``keeping`` caches the features of
+    a frozen backbone. Returns None if the run was stopped before its end.
 
     Raises:
         MissingExtraError: If torch or another package of training is not installed.
@@ -103,7 +93,7 @@ def train_probe(
 def page_line(
     run: Path, verdict: str, counts: str, doubts: Sequence[str], notes: Sequence[str] = ()
 ) -> str:
-    """Write the page of a finished run, and tell where; the run is whole without its page."""
+    """Write the page of a finished run, and tell where; the run is whole without it."""
     try:
         page = write_training_page(
             run,

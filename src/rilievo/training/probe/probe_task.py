@@ -1,7 +1,4 @@
-"""Training of a probe, or of a whole network, as a task of the engine.
-
-Training of one step: features of a batch, the probe's predictions and their loss.
-"""
+"""Training of a probe, or of a whole network, as a task of the engine."""
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -83,7 +80,7 @@ def normals_objective(
 ) -> Scalar:
     """Normals loss where truth is not zero; zero where the batch has none.
 
-    ``depth`` is true depth: 0 where there is none, and everywhere in a dataset without depth.
+    ``depth`` is true depth: 0 where there is none.
     """
     valid = true.square().sum(dim=1) > _LEAST_LENGTH
     if losses.zero_normals and depth.any():
@@ -116,18 +113,14 @@ class Learner(nn.Module):
         return self.probed if self.is_tuned else self.probed.probe
 
     def train(self, mode: bool = True) -> "Learner":
-        """Set the mode; a frozen backbone stays in evaluation mode, batch statistics included."""
+        """Set the mode; a frozen backbone keeps batch statistics."""
         super().train(mode)
         if not self.is_tuned:
             self.probed.backbone.eval()
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute the losses of a batch, as ``collate`` returns it, whose images all have truth.
-
-        Returns ``loss``, and its parts ``depth_loss`` and ``normals_loss`` before their weights;
-        parts that are not learned are zero.
-        """
+        """Compute ``loss``, and its parts before their weights, for images with truth."""
         depth, normals = batch["depth"], batch["normals"]
         answer = self.probed.read(
             self._features(batch["image"]), (depth.shape[-2], depth.shape[-1])
@@ -174,10 +167,9 @@ class Scores:
 
     Attributes:
         abs_rel: Mean |predicted - true| / true, depth as predicted.
-        scaled_abs_rel: ``abs_rel`` after depth is scaled by the median of each image.
-        constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
-        constant_angle: Mean angle between a constant and true normals [degrees]; the constant is
-            the mean direction of all images.
+        scaled_abs_rel: ``abs_rel`` after scaling by each image's median.
+        constant_abs_rel: ``abs_rel`` of each image's median.
+        constant_angle: Mean angle to the mean direction of all images [degrees].
     """
 
     abs_rel: float
@@ -192,7 +184,7 @@ class Scores:
 def validate(
     learner: Learner, frames: TargetFrames, fabric: Any, *, most: int | None = None
 ) -> Scores:
-    """Score a network on whole images, one at a time; on the first ``most`` of them, if given."""
+    """Score whole images, one at a time, ``most`` at most."""
     learner.eval()
     depths: list[tuple[float, ...]] = []
     angles: list[float] = []
@@ -223,7 +215,7 @@ def validate(
 
 
 def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> tuple[float, ...]:
-    """AbsRel, δ1, AbsRel after scaling by the median, and AbsRel of the median."""
+    """AbsRel, δ1, AbsRel after scaling, and AbsRel of the median."""
     ratio, median = predicted / true, true.median()
     scaled = ratio * (median / predicted.median())
     close = torch.maximum(ratio, 1 / ratio) < 1.25
@@ -240,13 +232,11 @@ def _constant_angle(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
 
 
 def _angle(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> float:
-    """Mean angle [degrees]."""
     cosine = (predicted * true).sum(dim=-1).clamp(-1, 1)
     return float(torch.rad2deg(torch.acos(cosine)).mean())
 
 
 def _known(value: float) -> float | None:
-    """The value; None for NaN, which stands for what is not predicted."""
     return None if math.isnan(value) else value
 
 
@@ -256,10 +246,9 @@ def _mean(values: Sequence[float]) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class ProbeState(RunState):
-    """Counts of a run of a probe.
+    """Counts of a run.
 
-    ``passed_over`` are ids of images without a valid pixel; ``epoch_loss`` is the sum of the
-    ``epoch_losses`` losses of this epoch so far.
+    ``passed_over`` are ids of images without a valid pixel; ``epoch_loss`` is a sum.
     """
 
     passed_over: tuple[str, ...] = ()
@@ -281,7 +270,6 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         *,
         sha256: str,
     ) -> None:
-        """Prepare a run; ``sha256`` is that of the backbone's weights before training."""
         self._config, self._fabric, self._frames = config, fabric, frames
         self._run, self._sha256 = run, sha256
         probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
@@ -313,7 +301,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return {"learned": self.learner.learned, "optimizer": self.optimizer}
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
-        """Yield the images of each step that have a valid pixel; None where none has."""
+        """Yield images with a valid pixel; None for a step without."""
         frames, config, step = self._frames.training, self._config, self.state.step
         task = config.blueprint.task
         while True:
@@ -338,7 +326,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
 
     def rate(self) -> float:
-        """Learning rate of the current step, as a share of its peak."""
+        """Share of the peak learning rate."""
         return rate_factor(self._config, step=self.state.step, epoch_steps=self._epoch_steps)
 
     def place(self) -> dict[str, float]:
@@ -346,7 +334,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return {"epoch": self.state.step / self._epoch_steps}
 
     def after_step(self, loss: Tensor | None) -> bool:
-        """Add the loss to that of the epoch."""
+        """Add the loss to the epoch's."""
         state = self.state
         if (state.step - 1) % self._epoch_steps == 0:
             state.epoch_loss, state.epoch_losses = 0.0, 0
@@ -360,13 +348,13 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Score the network on the images held out, at the training size; depth as predicted."""
+        """Score the images held out."""
         self._scores = scores = validate(self.learner, self._frames.held_out, self._fabric)
         named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
         log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
 
     def saved(self) -> None:
-        """Write the weights after the state: a run resumes from the state, which has them too."""
+        """Write the weights after the state, which has them too."""
         save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
     def record(self) -> TrainingRecord:
@@ -392,7 +380,6 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         )
 
     def _check(self) -> ConstantCheck:
-        """Compare the result with a constant, on images held out or else on some trained on."""
         frames, most = self._frames.held_out, None
         if not len(frames):
             frames, most = self._frames.training, _MOST_CHECKED
@@ -410,11 +397,10 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
 
 
 def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
-    """Return the learning rate of a step, as a share of its peak.
+    """Return the share of the peak learning rate at a step.
 
-    It rises linearly from ``start_factor`` over ``warm_up`` epochs and then falls to
-    ``final_factor``: with r from 0 to 1 over what remains, by (1 + cos πr) / 2, or by cos(πr / 2),
-    which is Probe3D's schedule and stays high for long. A constant rate does not fall.
+    After a linear warm-up it falls, with r from 0 to 1, by (1 + cos πr) / 2, or by Probe3D's cos(πr
+    / 2).
     """
     warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
     if step < warm_up:

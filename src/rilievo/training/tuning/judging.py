@@ -1,7 +1,4 @@
-"""Errors of a model on whole photographs, as ``predict`` answers them.
-
-Division of a dataset into images to learn from and images that judge.
-"""
+"""Division of images into those to learn from and those that judge, and their errors."""
 
 from collections.abc import Sequence
 
@@ -19,17 +16,15 @@ from rilievo.training.probe.probe_config import DataChoice
 from rilievo.training.video.frames.targets import FramePlace
 
 _MOST = 100
-"""Most images of a set that are scored."""
+"""Most images scored of a set."""
 Errors = tuple[float | None, ...]
-"""Error of each image; None where it has no truth."""
+"""Error of each image; None without truth."""
 
 
 class Judge:
-    """Images of a dataset on which models are scored.
+    """Images on which models are scored: all, or many, evenly spread.
 
-    Attributes:
-        ids: Images that are scored: all, or many of them, evenly spread.
-        places: Scene and number of each, by which intervals are drawn.
+    ``places`` are scene and number of each, by which intervals are drawn.
     """
 
     def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
@@ -41,10 +36,9 @@ class Judge:
         ]
 
     def errors(self, model: Model) -> Errors:
-        """Error of each image.
+        """Mean |predicted - true| / true of each image, after the alignment of its kind.
 
-        Depth counts by its mean |predicted - true| / true, after the alignment that its kind needs;
-        an answer from which no scale follows counts as a constant.
+        An answer from which no scale follows counts as a constant.
         """
         return tuple(self._error(model, id) for id in self.ids)
 
@@ -59,7 +53,7 @@ class Judge:
 
 
 def mean_error(errors: Errors) -> float:
-    """Mean over the images that have an error; infinite where none has."""
+    """Mean of the errors; infinite without any."""
     numbers = [error for error in errors if error is not None]
     return float(np.mean(numbers)) if numbers else float("inf")
 
@@ -87,16 +81,12 @@ def _abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
 SHARE = 5
 """One image in so many is kept out."""
 _GAP = 20
-"""One image in so many, and one at least, is left out between the two parts of a scene."""
+"""One image in so many is left out between a scene's parts."""
 
 
 @frozen
 class DividedImages:
-    """Images to learn from, and images kept out that judge.
-
-    Attributes:
-        gap: Number of images left out between the two.
-    """
+    """Images to learn from, images that judge, and the number left out between."""
 
     training: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -106,10 +96,9 @@ class DividedImages:
 def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
     """Divide the images of a dataset.
 
-    Whole scenes are kept out, the last ones, until they are a fifth of the images. Of a single
-    scene, where those would be over half of the images, or where ``held_out`` states a number, the
-    last images are kept out as a block, and some before them are left out: neighbours in time are
-    nearly one image.
+    The last scenes are kept out until they are a fifth. Of a single scene, where those would be
+    over half, or where ``held_out`` states a number, the last images are kept out as a block, and
+    some before them are left out: neighbours in time are nearly one image.
 
     Raises:
         OptionError: If none is left to learn from.
@@ -134,7 +123,7 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
 
 
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
-    """Choose the last scenes with so many images together; none if those are over half of all."""
+    """Choose the last scenes with ``count`` images; none if those are over half."""
     order = [*dict.fromkeys(reversed(scenes))]
     chosen: set[str | None] = set()
     for scene in order[:-1]:

@@ -15,9 +15,9 @@ from rilievo.training.tensors import Scalar
 from rilievo.training.video.elsewhere.replay import read_places
 
 _IMAGES = 4
-"""Images of a batch for each picture of another place."""
+"""Images of a batch for each picture."""
 _STREAM = 7
-"""Number that keeps the draw of pictures apart from other draws of the same seed and batch."""
+"""Number that keeps this draw apart from others of the same seed and batch."""
 _Answers = Mapping[str, Tensor]
 
 
@@ -31,7 +31,6 @@ class StartAnswers:
     def __init__(
         self, network: TorchNetwork, kind: DepthKind, device: torch.device, *, seed: int
     ) -> None:
-        """Compute the answers of the network, which must not have learned yet."""
         self._kind, self._seed, self._device = kind, seed, device
         network.eval()
         self._trained, self._judges = (
@@ -40,10 +39,7 @@ class StartAnswers:
         )
 
     def loss(self, network: TorchNetwork, batch: int, images: int) -> Scalar:
-        """Loss of the network's answers with those of the start as truth.
-
-        One picture is drawn for every four images of a batch, by seed and number of the batch.
-        """
+        """Loss with the start's answers as truth, by seed and number of the batch."""
         rng = np.random.default_rng([self._seed, batch, _STREAM])
         count = min(max(1, round(images / _IMAGES)), len(self._trained))
         total = torch.zeros((), device=self._device)
@@ -61,10 +57,9 @@ class StartAnswers:
 
     @torch.no_grad()
     def change(self, network: TorchNetwork) -> float:
-        """Mean change of depth since the start on the pictures that are not learned from.
+        """Mean change of depth since the start on pictures not learned from.
 
-        It is |log depth|, or for affine kinds the difference in units of the mean deviation, so
-        that 0.05 is about 5 %.
+        It is |log depth|, or for affine kinds in units of the mean deviation: 0.05 is about 5 %.
         """
         network.eval()
         changes = []

@@ -67,7 +67,7 @@ Layer = tuple[nn.Parameter, ...]
 
 @frozen
 class NetworkLayers:
-    """Weights of a network by layers, from its input on; ``backbone`` counts the first of them."""
+    """Weights by layers, from the input; ``backbone`` counts the first of them."""
 
     weights: tuple[Layer, ...]
     backbone: int
@@ -75,12 +75,7 @@ class NetworkLayers:
 
 @frozen
 class Start:
-    """Network to begin with.
-
-    Attributes:
-        card: Card of the model, with what training keeps of its answer.
-        sha256: Hash of the file of its weights.
-    """
+    """Network to begin with, its card, and the hash of its file."""
 
     blueprint: TunedBlueprint
     network: TunedNetwork
@@ -89,16 +84,12 @@ class Start:
 
     @property
     def needs_focal(self) -> bool:
-        """Whether its depth is that of a camera whose focal length is the photograph's width."""
+        """Whether its depth is that of a focal length of the photograph's width."""
         return self.blueprint.architecture == DEPTH_PRO
 
 
 def open_start(name: str, kind: DepthKind | None = None) -> Start:
-    """Open a model to train further.
-
-    Args:
-        name: Name or folder of the model.
-        kind: Kind of its depth, of a folder of transformers that nobody knows.
+    """Open a model; ``kind`` is for an unknown folder of transformers.
 
     Raises:
         OptionError: If training cannot go on with a model of this name.
@@ -135,7 +126,7 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
 
 
 def layers_of(network: TunedNetwork) -> NetworkLayers:
-    """Weights of a network by layers, from its input on; those that never learn are left out."""
+    """Weights that learn, by layers from the input."""
     if isinstance(network, SmallNetwork):
         small = network.network
         encoder = small.encoder
@@ -164,10 +155,7 @@ def layers_of(network: TunedNetwork) -> NetworkLayers:
 
 
 def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
-    """Weights of blocks in a row; what is no part of one stands in the first or the last.
-
-    What a network defines before its blocks goes with the first.
-    """
+    """Weights of blocks in a row; what stands apart goes with the first or the last."""
     layers = [list(block.parameters()) for block in blocks]
     of_block = {id(weight) for layer in layers for weight in layer}
     begun = False
@@ -180,10 +168,9 @@ def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...
 
 
 def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
-    """Split a backbone at its longest rows of modules, which are its layers.
+    """Split a backbone at its longest rows of modules.
 
-    What stands before a row goes with its first, and what stands after with its last; of several
-    rows, such as two encoders, the one counts that shares most of a weight's name.
+    Of several rows, such as two encoders, the one counts that shares most of a weight's name.
     """
     lengths = {
         name: len(module)
@@ -207,13 +194,11 @@ def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
 
 
 def _shared(one: str, other: str) -> int:
-    """Count the modules from the outermost on that two names have in common."""
     pairs = zip(one.split("."), other.split("."), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
 def _probe_start(name: str, folder: Path) -> Start:
-    """Start from a run of ``train probe`` or ``train supervised``."""
     card, facts = run_card(folder), read_run(folder)
     if card.kind is None:
         problem = "names a model of normals alone: runs are judged by depth"
@@ -233,7 +218,6 @@ def _probe_start(name: str, folder: Path) -> Start:
 
 
 def _small_start(name: str, path: Path) -> Start:
-    """Start from an ONNX file of the embedded network."""
     model = OnnxModel(path, LoadOptions(device="cpu", engine="onnxruntime"))
     card, sizing = model.card, model.preparation.sizing
     if sizing.rule is not Rule.AREA or card.kind is None:
@@ -257,7 +241,6 @@ def _small_start(name: str, path: Path) -> Start:
 
 
 def _transformers_start(name: str, kind: DepthKind | None) -> Start:
-    """Start from a depth model of transformers."""
     model = load_model(name, kind=kind, device="cpu", engine="torch")
     if isinstance(model, DiffusionModel):
         return _pipeline_start(name, model)
@@ -289,7 +272,6 @@ def _transformers_start(name: str, kind: DepthKind | None) -> Start:
 
 
 def _pipeline_start(name: str, model: DiffusionModel) -> Start:
-    """Start from a pipeline with Marigold's U-Net."""
     if model.kind not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         problem = f"names a pipeline of {model.kind or 'normals'}: expected is affine depth"
         raise OptionError(option="start", problem=problem)
@@ -305,10 +287,10 @@ def _pipeline_start(name: str, model: DiffusionModel) -> Start:
 
 
 def checkpoint_activations(network: TunedNetwork) -> None:
-    """Let a network compute its activations anew in the backward pass.
+    """Compute activations anew in the backward pass.
 
     Raises:
-        OptionError: If it cannot.
+        OptionError: If the network cannot.
     """
     body: Any = getattr(network, "body", None)
     if isinstance(network, LatentNetwork):
@@ -324,10 +306,7 @@ def checkpoint_activations(network: TunedNetwork) -> None:
 
 
 def write_headed_config(network: TunedNetwork, run: Path) -> None:
-    """Write a model of transformers or a pipeline, but for its learned weights, into a run.
-
-    A pipeline that is there stays, with the weights that it has learned.
-    """
+    """Write all but learned weights into a run; a pipeline that is there stays."""
     if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
         part = run / f"{PIPELINE}.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -344,7 +323,7 @@ def write_headed_config(network: TunedNetwork, run: Path) -> None:
 
 
 def write_headed_weights(network: TunedNetwork, run: Path) -> None:
-    """Write learned weights into a run's folder as transformers or diffusers does."""
+    """Write learned weights as transformers or diffusers does."""
     if isinstance(network, LatentNetwork):
         path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})

@@ -13,7 +13,7 @@ from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 
 NONE, BACKBONE = "none", "backbone"
-"""Words of ``freeze`` besides a number of layers."""
+"""Words of ``freeze`` besides a number."""
 
 
 @frozen
@@ -41,31 +41,31 @@ class TuningOptions:
     start: Annotated[str | None, option(first=True, metavar="MODEL")] = None
     """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
     probe', an ONNX file of the network of rilievo/small, a depth model of transformers (Depth
-    Anything V2, DPT, Depth Pro) or a Marigold pipeline of depth by its name or folder. Network,
-    size and losses are then the model's own. By default the network of --network is trained."""
+    Anything V2, DPT, Depth Pro) or a Marigold pipeline. Network, size and losses are then its own.
+    By default the network of --network is trained.
+    """
     kind: Annotated[DepthKind | None, option(metavar="|".join(DepthKind))] = None
     """Kind of depth of a folder of transformers or diffusers, if it is not known."""
     freeze: Annotated[str, option(first=True, metavar="none|backbone|N")] = NONE
     """Layers that do not learn: none, the whole backbone, or the first N layers from the input."""
     layer_rate: float = 0.9
-    """Factor of the learning rate from each layer to the one before it: early layers learn less."""
+    """Factor of the learning rate from each layer to the one before it."""
     average: float = 0.98
-    """Decay of the moving average of the weights, which is judged and becomes the run's; 0 for
-    none."""
+    """Decay of the moving average of the weights, which becomes the run's; 0 for none."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     lora: Annotated[int, option(metavar="RANK")] = 0
-    """Rank of adapters (LoRA, by the extra 'lora') through which the linear layers of the backbone
-    learn, while its own weights stay; 0 for none."""
+    """Rank of adapters (LoRA, by the extra 'lora') in place of the backbone's linear weights; 0 for
+    none.
+    """
     checkpointing: bool = False
-    """Compute activations anew in the backward pass: a third more time, much less memory; of models
-    of transformers and pipelines."""
+    """Compute activations anew (transformers, pipelines): a third more time, much less memory."""
     patience: int = 4
-    """Passes without a smaller error on the images held out after which the run ends early."""
+    """Passes without a smaller error after which the run ends early."""
     replay: float | None = None
-    """Weight of the answers of the start on shipped pictures of other places, so that a run does
-    not forget them; 0 leaves them out. By default 1; pipelines, which answer in many steps, have
-    none."""
+    """Weight of the start's answers on shipped pictures of other places, so that a run does not
+    forget them; 0 for none. By default 1; pipelines have none.
+    """
     second: SecondSet = field(default_factory=SecondSet)
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class TuningOptions:
 
     @property
     def replay_weight(self) -> float:
-        """Weight of the answers of the start, where the network has them."""
+        """Weight of the start's answers."""
         return 1.0 if self.replay is None else self.replay
 
 
@@ -110,9 +110,9 @@ class TuningConfig:
     learning_rate: Annotated[float, FIRST] = 2e-4
     """Peak learning rate of the last layer."""
     shuffle: Annotated[bool, HIDDEN] = True
-    """Whether every epoch has its own order of the images."""
+    """Whether every epoch has its own order."""
     seed: Annotated[int, FIRST] = 0
-    """Seed of the order of images and of augmentation."""
+    """Seed of order and augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""
     checkpoint_steps: Annotated[int, HIDDEN] = 500

@@ -1,7 +1,5 @@
 """One step: answers for a batch, and their losses.
 
-Adapters of low rank: a backbone's linear layers learn through two thin matrices each.
-
 E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022), by ``peft``.
 """
 
@@ -29,23 +27,14 @@ _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is
 
 
 class TuningBatch(NamedTuple):
-    """Images of a batch with their targets, in groups of one size each.
-
-    Attributes:
-        number: Number of the batch in the run.
-        groups: Image, depth and normals of each group, by name.
-    """
+    """Images of a batch with their targets, in groups of one size."""
 
     number: int
     groups: Sequence[dict[str, Tensor]]
 
 
 class TuningLearner(nn.Module):
-    """Network with its losses.
-
-    Attributes:
-        elsewhere: Pictures of other places, which stand in each batch; None without.
-    """
+    """Network with its losses; ``elsewhere`` has pictures of other places."""
 
     elsewhere: StartAnswers | None = None
 
@@ -56,7 +45,7 @@ class TuningLearner(nn.Module):
     def train(self, mode: bool = True) -> "TuningLearner":
         """Set the mode; batch normalisations keep their statistics.
 
-        A run on one place has too few different images to measure new ones.
+        One place has too few different images to measure new ones.
         """
         super().train(mode)
         for layer in self.modules():
@@ -65,7 +54,7 @@ class TuningLearner(nn.Module):
         return self
 
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
-        """Compute ``loss``, and its parts before their weights; parts without truth are zero."""
+        """Compute ``loss``, and its parts before their weights."""
         images = sum(len(group["image"]) for group in batch.groups)
         depth = normals = replay = batch.groups[0]["depth"].new_zeros(())
         for group in batch.groups:
@@ -96,7 +85,6 @@ class TuningLearner(nn.Module):
         }
 
     def _placed(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
-        """Depth at the size of the targets, without the border to which a network pads."""
         rows, columns = group["depth"].shape[-2:]
         fill = self.network.preparation.fill
         down, across = -rows % fill, -columns % fill
@@ -119,7 +107,7 @@ def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
 def add_adapters(
     network: TunedNetwork, layers: NetworkLayers, *, rank: int, seed: int
 ) -> NetworkLayers:
-    """Add adapters to a network; its layers with these in place of the backbone's own weights.
+    """Add adapters in place of the backbone's own weights.
 
     Raises:
         OptionError: If no layer of the backbone is linear.
@@ -165,7 +153,7 @@ def add_adapters(
 
 
 def merge_adapters(network: TunedNetwork) -> TunedNetwork:
-    """Copy of a network with its adapters pairs to its weights."""
+    """Copy a network with its adapters merged."""
     from peft.tuners.lora import LoraLayer
 
     whole = copy.deepcopy(network)

@@ -6,13 +6,9 @@ from rilievo.training.video.gain import Gain
 
 @frozen
 class SetErrors:
-    """Errors of one set of images with the weights of the start, and with those of the run.
+    """AbsRel of one set, before and after the run.
 
     Attributes:
-        name: Name of the set.
-        images: Number of images that were scored.
-        before: AbsRel with the weights of the start, after the alignment that the kind needs.
-        after: AbsRel with those of the run.
         gain: Share by which the error fell, with an interval; negative where it rose.
     """
 
@@ -36,27 +32,15 @@ class TuningRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        start_sha256: sha256 of the file of weights that the run started from.
-        parameters: Number of weights of the network.
-        learning: Number of those that learn.
-        images: Number of images to learn from.
+        start_sha256: sha256 of the start's file of weights.
+        learning: Number of weights that learn.
         held_out: Number of images kept out.
         gap: Number of images left out between the two.
-        passed_over: Number of images without a pixel to learn from, which were skipped.
-        steps: Number of steps.
-        best_step: Step with the least error on the images kept out, whose weights are the run's; 0
-            is the start.
-        stopped_early: Whether the error did not fall for long, so that the run ended before its
-            last step.
+        passed_over: Number of images skipped for lack of a pixel to learn from.
+        best_step: Step with the least error, whose weights are the run's; 0 is the start.
         kept_out: Errors on the images kept out. These chose the step, so that they flatter it.
-        second: Errors on the second set; None without one.
-        elsewhere: Change of depth on shipped pictures of other places since the start, where 0.05
-            is about 5 %; None where it was not measured.
-        seconds: Time spent in steps, interruptions not counted.
-        cpu_seconds: CPU time spent in steps by all threads, likewise.
-        device: Device that the run computed on.
-        torch_version: Version of torch.
-        version: Version of rilievo.
+        elsewhere: Change of depth on pictures of other places; 0.05 is about 5 %.
+        seconds: Time of steps, interruptions not counted.
     """
 
     start_sha256: str
@@ -80,7 +64,7 @@ class TuningRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that the run learned nothing; empty without any."""
+        """Reasons to think that nothing was learned."""
         if self.best_step:
             return ()
         return (

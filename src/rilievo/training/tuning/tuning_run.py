@@ -16,7 +16,7 @@ from rilievo.training.tuning.tuning_record import TuningRecord
 
 
 def tuned_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
-    """Return the folder of a run, as far as its configuration and record go."""
+    """Return the folder of a run."""
     return RunFolder(
         path=run,
         config=TuningConfig,
@@ -31,10 +31,8 @@ def fine_tune(
 ) -> TuningRecord | None:
     """Train a model further on photographs with depth, normals or both.
 
-    The folder of the run is a model, which ``load_model`` takes: that of the weights with the least
-    error on the images kept out, of which the start's count too. A finished run is not repeated.
-    The folder gets ``config.json``, ``weights.safetensors``, ``log.csv``, ``validation.csv`` and
-    ``record.json``, and ``checkpoint.pt`` while the run is in progress.
+    The run's folder is a model, which ``load_model`` takes: the weights with the least error on the
+    images kept out, the start's included. A finished run is not repeated.
 
     >>> from rilievo.training.probe.probe_config import DataChoice, RunOptions
     >>> from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
@@ -46,13 +44,7 @@ def fine_tune(
     >>> rilievo.fine_tune(config, Path("run"), RunOptions(device="cpu", shown=False)).steps
     1
 
-    Args:
-        config: Configuration of the run.
-        run: Folder of the run.
-        options: Options that do not change the result.
-
-    Returns:
-        Record of the run; None if it was stopped before its end.
+    Returns None if the run was stopped before its end.
 
     Raises:
         MissingExtraError: If torch or another package of training is not installed.
@@ -68,7 +60,7 @@ def fine_tune(
 
 
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
-    """Describe what a run would do, in lines; it opens the model, and reads the first image.
+    """Describe what a run would do; opens the model and the first image.
 
     Raises:
         RilievoError: If an option, the data or the model cannot be used.

@@ -69,15 +69,13 @@ _DECAY, _CLIP = 0.01, 1.0
 
 @dataclass(slots=True, kw_only=True)
 class TuningState(RunState):
-    """Counts of a run that trains a model further.
+    """Counts of a run.
 
     Attributes:
         passed_over: Ids of images without a pixel to learn from.
-        start_errors: Errors of the start on the images kept out, one each.
-        best_errors: Errors of the best weights so far, likewise.
+        start_errors: Errors of the start on the images kept out.
         second_errors: Errors of the start on the second set.
-        best_step: Step of the best weights.
-        stale: Passes since then.
+        stale: Passes since ``best_step``.
     """
 
     passed_over: tuple[str, ...] = ()
@@ -90,13 +88,7 @@ class TuningState(RunState):
 
 @frozen
 class TuningData:
-    """Images of a run.
-
-    Attributes:
-        frames: Images to learn from.
-        kept_out: Images that judge.
-        second: Images of a second set; None without one.
-    """
+    """Images to learn from, those that judge, and those of a second set."""
 
     divided: DividedImages
     frames: TargetFrames
@@ -105,18 +97,13 @@ class TuningData:
 
 
 class TuningTask(TrainingTask[TuningState, TuningLearner]):
-    """Training of a model further.
-
-    Attributes:
-        best: Network with the best weights so far, which become the run's.
-    """
+    """Training of a model further; ``best`` becomes the run's network."""
 
     best: TunedNetwork
 
     def __init__(
         self, config: TuningConfig, run: Path, fabric: Any, data: TuningData, start: Start
     ) -> None:
-        """Prepare a run."""
         self._config, self._run, self._fabric = config, run, fabric
         self._data, self._start, kind = data, start, start.blueprint.kind
         network = start.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -167,7 +154,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, or the error has not fallen for long."""
+        """Whether steps are done, or the error has not fallen for long."""
         return self._is_stale or self.share >= 1
 
     @property
@@ -192,7 +179,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return True
 
     def batches(self) -> Generator[TuningBatch | None, None, None]:
-        """Yield the images of each batch that have a pixel to learn from; None where none has."""
+        """Yield images with a pixel to learn from; None for a batch without."""
         frames, config = self._data.frames, self._config
         number = self.state.step * self.accumulate
         while True:
@@ -213,7 +200,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return bool(has_normals or frame.depth.any())
 
     def rate(self) -> float:
-        """Learning rate of the current step: linear warm-up, then half a cosine to nothing."""
+        """Share of the learning rate: linear warm-up, then half a cosine."""
         assert self.steps is not None, "a run states its epochs"
         warm_up = min(1.0, (self.state.step + 1) / max(1, _WARM_UP * self.steps))
         return warm_up * 0.5 * (1 + math.cos(math.pi * min(self.share, 1.0)))
@@ -224,7 +211,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @torch.no_grad()
     def after_step(self, loss: Tensor | None) -> bool:
-        """Move the average of the weights; it follows faster while there are few."""
+        """Move the average of the weights, faster at first."""
         decay = min(self._config.tuning.average, (1 + self.state.step) / (10 + self.state.step))
         if not self._config.tuning.average:
             decay = 0.0
@@ -238,13 +225,13 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return False
 
     def is_validated(self) -> bool:
-        """Whether a pass through the images ends here."""
+        """Whether a pass ends here."""
         done = self.state.step * self.accumulate
         before = done - self.accumulate
         return done // self._epoch > before // self._epoch or self.share >= 1
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Score the average of the weights on the images kept out, and keep the best."""
+        """Score the average of the weights, and keep the best."""
         state, errors = self.state, self._data.kept_out.errors(self._models[0])
         error, least = mean_error(errors), mean_error(state.best_errors)
         self._log(log, error)
@@ -266,13 +253,13 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         log.add(VALIDATIONS, row)
 
     def saved(self) -> None:
-        """Write the best weights after the state: a stopped run is a model."""
+        """Write the best weights: a stopped run is a model."""
         best = merge_adapters(self.best) if self._config.tuning.lora else self.best
         save_weights(best, self._run / WEIGHTS)
         write_headed_weights(best, self._run)
 
     def record(self) -> TuningRecord:
-        """Return the record of the run."""
+        """Return the record."""
         state, data, config = self.state, self._data, self._config
         network, elsewhere = self.learner.network, self.learner.elsewhere
         second = change = None
@@ -329,11 +316,7 @@ def train_further(
     folder: RunFolder[TuningConfig, TuningRecord],
     options: RunOptions,
 ) -> TuningRecord | None:
-    """Train a model further on a dataset, and score it on a second one too, if there is one.
-
-    Returns:
-        Record of the run; None if it was stopped before its end.
-    """
+    """Train on a dataset, and score a second one; None if stopped."""
     assert config.tuning.start is not None, "the configuration checks it"
     start = open_start(config.tuning.start, config.tuning.kind)
     config = folder.check(replace(config, network=start.blueprint), resume=options.resume)
@@ -370,7 +353,6 @@ def train_further(
 def _frames(
     config: TuningConfig, dataset: Dataset, parts: DividedImages, start: Start
 ) -> TargetFrames:
-    """Open the images to learn from."""
     return TargetFrames(
         dataset,
         parts.training,
@@ -382,7 +364,7 @@ def _frames(
 
 
 def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
-    """Describe a run in lines; the model and one target are read, and nothing is trained."""
+    """Describe a run in lines; the model and one target are read."""
     assert config.tuning.start is not None, "the configuration checks it"
     start, parts = (
         open_start(config.tuning.start, config.tuning.kind),
@@ -411,7 +393,7 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
 
 
 def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[str, Any]]:
-    """Parameter groups of what learns, to which adapters are added where the options say so.
+    """Parameter groups of what learns, with adapters.
 
     Raises:
         OptionError: If an option has no effect on this network.
@@ -426,7 +408,7 @@ def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[s
 
 
 def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]:
-    """Parameter groups of the layers that learn, each with its own full rate."""
+    """Parameter groups, each layer with its own full rate."""
     count, freeze = len(layers.weights), config.tuning.freeze
     named = {NONE: 0, BACKBONE: layers.backbone}
     frozen_layers = named[freeze] if freeze in named else int(freeze)
