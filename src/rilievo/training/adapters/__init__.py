@@ -1,1 +1,1 @@
-"""Adapters of networks in torch to the interface of models."""
+"""Adapters of torch networks to the interface of models."""

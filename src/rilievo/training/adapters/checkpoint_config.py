@@ -1,7 +1,7 @@
-"""Configuration of a checkpoint: whether it is safe to build, and how it prepares photographs.
+"""Configuration of a checkpoint: whether it is safe to build, and its preparation.
 
-Names and defaults are those of the image processors of transformers. Unknown entries that would
-change the pixels are refused, not ignored.
+Names and defaults are those of transformers' image processors. Unknown entries that would change
+the pixels are refused.
 """
 
 import math
@@ -21,23 +21,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 Entries = Mapping[str, Any]
-"""Entries of a configuration."""
 MOST_LAYERS = 1000
-"""Most layers, blocks or stages of one kind; the deepest depth networks have about 50."""
+"""Most layers of one kind; the deepest depth networks have about 50."""
 SPARE = 2**31
-"""Bytes by which a network may exceed its files; tensors missing from small files are better listed
-by name.
-"""
+"""Bytes by which a network may exceed its files; missing tensors are better listed by name."""
 BYTES, PACKED = 4, 8
-"""Bytes of a number in memory, and by what factor its file may be smaller (4-bit weights)."""
+"""Bytes of a number, and by what factor its file may be smaller (4-bit weights)."""
 
 _ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
 PROCESSOR_FILE = "preprocessor_config.json"
 LARGEST_NATIVE = 1280 * 960
-"""Most pixels for networks that take photographs at their own size; larger ones are reduced. Both
-families were trained on 480 x 640, and memory grows with the area.
-"""
+"""Most pixels for networks that keep a photograph's size; both families trained on 480 x 640."""
 _FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC}
 _HALF = (0.5, 0.5, 0.5)
 
@@ -58,8 +53,8 @@ def read_config(path: Path) -> Entries:
 def check_config(config: Entries, path: Path) -> None:
     """Refuse a configuration with too many layers, or one that triggers downloads.
 
-    transformers downloads a backbone that a configuration only names, and takes an attention name
-    with an organisation for compiled code of the hub, which it would run.
+    transformers downloads a backbone that is only named, and runs compiled code of the hub for an
+    attention name with an organisation.
     """
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]
@@ -86,7 +81,7 @@ def check_config(config: Entries, path: Path) -> None:
 
 
 def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
-    """Refuse a network that is much larger than its files of weights."""
+    """Refuse a network much larger than its files of weights."""
     import torch
 
     with torch.device("meta"):
@@ -100,7 +95,6 @@ def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
 
 
 def _entries(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every name and value of a configuration, including nested ones."""
     if isinstance(config, dict):
         for name, value in config.items():
             yield str(name), value
@@ -108,7 +102,7 @@ def _entries(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """Read the preparation that a checkpoint's authors use."""
+    """Read the preparation of a checkpoint's authors."""
     path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):
         raise ModelError(
@@ -123,7 +117,6 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
 
 
 def _dpt(entries: Entries) -> Preparation:
-    """DPT and Depth Anything: bicubic with antialiasing."""
     fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
         return _preparation(entries, _native(1), Resampling.BILINEAR, fill=fill)
@@ -134,7 +127,7 @@ def _dpt(entries: Entries) -> Preparation:
 
 
 def _zoedepth(entries: Entries) -> Preparation:
-    """ZoeDepth: bilinear with corners aligned and no antialiasing, with a reflected border."""
+    """Bilinear with corners aligned, no antialiasing, a reflected border."""
     _check_bilinear(entries, "ZoeDepth")
     multiple = _positive(entries, "ensure_multiple_of", 32)
     keeps_aspect = entries.get("keep_aspect_ratio", True)
@@ -144,20 +137,20 @@ def _zoedepth(entries: Entries) -> Preparation:
 
 
 def _glpn(entries: Entries) -> Preparation:
-    """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is subtracted."""
+    """The own size, rounded down to multiples of 32; no mean is subtracted."""
     multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
     return _preparation({"do_normalize": False, **entries}, _native(multiple), _filter(entries, 2))
 
 
 def _depth_pro(entries: Entries) -> Preparation:
-    """Depth Pro: a square of 1536, bilinear without antialiasing."""
+    """A square of 1536, without antialiasing."""
     _check_bilinear(entries, "Depth Pro")
     sizing = _fitted(_size(entries, (1536, 1536)))
     return _preparation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
 def _tips(entries: Entries) -> Preparation:
-    """TIPSv2: a square, bilinear with antialiasing; no mean is subtracted."""
+    """A square; no mean is subtracted."""
     sizing = _fitted(_size(entries, (448, 448)))
     return _preparation({"do_normalize": False, **entries}, sizing, _filter(entries, 2))
 
@@ -182,7 +175,6 @@ def _preparation(
     padding: float = 0.0,
     fill: int = 1,
 ) -> Preparation:
-    """Preparation with the rescaling, mean and standard deviation of a checkpoint."""
     rescale = float(entries.get("rescale_factor", 1 / 255))
     normalises = entries.get("do_normalize", True)
     return Preparation(

@@ -1,14 +1,12 @@
 """Adapter for pipelines of diffusers with Marigold's interface.
 
 Ke et al., "Marigold: Affordable Adaptation of Diffusion-Based Image Generators for Image Analysis"
-(2025). The pipelines are those of diffusers, unchanged; this module calls them and converts their
-output to our conventions:
+(2025). Outputs are converted to our conventions:
 
-* Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and a valid answer.
+* Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and valid.
 * Normals come with x right, y up, z towards the viewer; ours have y down and z forward.
-* An ensemble's uncertainty u becomes a confidence of 1 / (1 + u / 0.1): 1 where its members
-  agree, 1/2 where they differ by a tenth of the depth's range (the median of the differences to
-  their median) or of half a turn (18 degrees, the mean angle to their mean).
+* An ensemble's uncertainty u becomes a confidence of 1 / (1 + u / 0.1): 1/2 where its members
+differ by a tenth of the depth's range or of half a turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +33,7 @@ HALVING = 0.1
 
 
 class DiffusionModel(Model):
-    """A pipeline of diffusers whose output has ``prediction``, and maybe ``uncertainty``."""
+    """A pipeline whose output has ``prediction``, and maybe ``uncertainty``."""
 
     def __init__(
         self,
@@ -86,7 +84,7 @@ class DiffusionModel(Model):
         return self._pipeline
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict one photograph after the other; each starts from the same noise."""
+        """Predict one by one, each from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
     def _resolved(self, name: str, number: int | None, default: str) -> int:
@@ -169,21 +167,20 @@ class DiffusionModel(Model):
 
 
 def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Convert normals with x right, y up, z towards the viewer to our axes: y down, z forward."""
+    """Convert normals from y up, z towards the viewer to y down, z forward."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 
 
 def confidence_of(uncertainty: Field) -> Field:
-    """Convert an ensemble's uncertainty, which is at least 0, to a confidence in (0, 1]."""
+    """Convert an ensemble's uncertainty to a confidence in (0, 1]."""
     return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
 
 
 def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Type of the weights: that of the arithmetic, except for bf16 on a CPU.
+    """Type of the weights: fp32 for bf16 on a CPU.
 
-    torch lacks bf16 on CPUs for some picture operations of the pipelines. There, weights stay in
-    fp32, and autocast uses bf16 where it helps.
+    torch lacks bf16 there for some picture operations; autocast uses it where it helps.
     """
     dtype = dtype_of(options, device)
     return torch.float32 if device.type == "cpu" else dtype

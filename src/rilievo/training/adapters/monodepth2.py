@@ -1,7 +1,6 @@
-"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019) as published by its authors.
+"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019).
 
-They are not downloaded, because their licence forbids redistribution: users unpack them into a
-folder.
+Their licence forbids redistribution, so users unpack them into a folder.
 """
 
 import sys
@@ -53,7 +52,7 @@ def family_card() -> ModelCard:
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs."""
+    """Card of a folder: metric if trained on stereo pairs."""
     with needing(f"model '{printable(folder)}'", "train"):
         from rilievo.training.networks.video.official import learned_from_stereo
     stereo = learned_from_stereo(folder)
@@ -65,7 +64,7 @@ def folder_card(folder: Path) -> ModelCard:
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Load a checkpoint (``ModelCard.loader``), and print its licence."""
+    """Load a checkpoint, and print its licence."""
     if card.name == MONODEPTH2:
         raise ModelError(
             f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "

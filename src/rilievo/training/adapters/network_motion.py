@@ -18,15 +18,10 @@ from rilievo.training.networks.video.video_networks import VideoNetworks, make_n
 
 
 class MotionModel:
-    """Estimates the motion between two frames.
-
-    Attributes:
-        size: (height, width) of the input frames [px].
-        metric: Whether translation is in metres.
-    """
+    """Estimates the motion between two frames of a ``size`` [px]; ``metric`` is metres."""
 
     def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
-        """Wrap networks with a single source frame, the one after the target."""
+        """Wrap networks whose only source is the frame after the target."""
         self._networks, self._device = networks.to(device).eval(), device
         self._unit = networks.blueprint.unit
         self.size = networks.blueprint.size
@@ -34,10 +29,10 @@ class MotionModel:
 
     @torch.inference_mode()
     def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
-        """Transform from the earlier camera's frame to the later camera's frame.
+        """Transform from the earlier camera's frame to the later camera's.
 
-        Translation is scaled as in training: where the pose network predicts it in units of the
-        scene (``cnn``), the depth of the earlier frame gives their size.
+        Where the pose network predicts in units of the scene (``cnn``), the earlier depth gives
+        their size.
 
         Raises:
             ModelError: If the estimated motion is not finite.
@@ -57,7 +52,7 @@ class MotionModel:
 
 
 def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
-    """Load the networks of a run of ``rilievo train video``, or of a folder with pose files."""
+    """Load a run of ``rilievo train video``, or a folder with pose files."""
     blueprint = _blueprint(folder)
     networks = make_networks(
         # Masks have one channel per training source, and play no part in motion.

@@ -1,8 +1,7 @@
-"""Folders of runs as models: converted to ONNX once, as models of the hub are; without torch.
+"""Folders of runs as models, converted to ONNX once; without torch.
 
-A run in torch costs many times its exported graph on a machine that does other work, because
-torch's threads spin while they wait. So on a CPU the default is the graph, kept in the cache under
-the hash of the weights; ``engine="torch"`` runs torch.
+torch's threads spin while they wait, which costs much on a busy machine. So the default on a CPU is
+the graph, cached by the hash of the weights.
 """
 
 from collections.abc import Mapping
@@ -38,7 +37,7 @@ MADE_BY = ("torch", "timm", "transformers")
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run of a probe (``ModelCard.loader``)."""
+    """Load a run of a probe."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_run(folder).blueprint
@@ -53,7 +52,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run on video (``ModelCard.loader``)."""
+    """Load a run on video."""
     assert card.source is not None, "the card of a run has its folder"
     blueprint = read_video_run(Path(card.source)).blueprint
     post_process = read_settings(VideoSettings, options.settings, card.name).post_process
@@ -66,7 +65,7 @@ def load_video(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run that trained a model further (``ModelCard.loader``)."""
+    """Load a run that trained a model further."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     network = read_tuned_run(folder).network

@@ -20,16 +20,16 @@ from rilievo.training.networks.blueprint import (
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 PIPELINE = "diffusers"
-"""Folder in a run with a pipeline as diffusers loads it."""
+"""Folder of a pipeline in a run."""
 AS_INVERSE = Resizing(space=Space.INVERSE)
-"""Rule of networks trained on video, which answer inverse depth."""
+"""Rule of networks that answer inverse depth."""
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
 TUNED_FORMAT = "rilievo-tuned/1"
 
 
 @frozen
 class RunFacts:
-    """Facts in a run's ``config.json`` that a model needs."""
+    """Facts of ``config.json`` that a model needs."""
 
     format: str = ""
     blueprint: Blueprint
@@ -38,7 +38,7 @@ class RunFacts:
 
 @frozen
 class VideoRunFacts:
-    """Facts in a run's ``config.json`` that a model needs."""
+    """Facts of ``config.json`` that a model needs."""
 
     format: str = ""
     blueprint: VideoBlueprint
@@ -48,7 +48,7 @@ class VideoRunFacts:
 
 @frozen
 class TunedRunFacts:
-    """Facts in a run's ``config.json`` that a model needs."""
+    """Facts of ``config.json`` that a model needs."""
 
     format: str = ""
     network: TunedBlueprint
@@ -58,7 +58,7 @@ Facts = TypeVar("Facts", RunFacts, VideoRunFacts, TunedRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
-    """Whether a folder is that of a run: its ``config.json`` begins with the format."""
+    """Whether the ``config.json`` of a folder begins with the format."""
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
@@ -68,19 +68,19 @@ def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
 
 
 def read_run(folder: Path) -> RunFacts:
-    """Read the folder of a run of a probe."""
+    """Read a run of a probe."""
     return _read(RunFacts, folder, PROBE_FORMAT, "of a probe")
 
 
 def predicts_motion(folder: Path) -> bool:
-    """Whether a folder has networks that predict the motion of a camera."""
+    """Whether a folder has networks of motion."""
     if is_video_run(folder):
         return read_video_run(folder).blueprint.pose.is_network
     return is_official(folder) and (folder / POSE).is_file()
 
 
 def preparation_of(blueprint: Blueprint) -> Preparation:
-    """Preparation that resizes photographs to a blueprint's size, the same as in training."""
+    """Resize photographs as in training."""
     height, width = blueprint.size
     return Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
@@ -108,26 +108,26 @@ class VideoSettings:
     """Settings of a network trained on video."""
 
     post_process: bool = False
-    """Whether to average depth with that of the mirrored photograph, each used alone at the border
-    where it is better (Godard et al. 2017); takes twice the time.
+    """Whether to average depth with that of the mirrored photograph, except at borders (Godard et
+    al. 2017); takes twice the time.
     """
 
 
 def is_video_run(folder: Path) -> bool:
-    """Whether a folder is that of a run on video."""
+    """Whether a folder is a run on video."""
     return is_run(folder, VIDEO_FORMAT)
 
 
 def read_video_run(folder: Path) -> VideoRunFacts:
-    """Read the folder of a run on video."""
+    """Read a run on video."""
     return _read(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
 
 
 def is_tuned_run(folder: Path) -> bool:
-    """Whether a folder is that of a run that trained a model further."""
+    """Whether a folder is a run that trained a model further."""
     return is_run(folder, TUNED_FORMAT)
 
 
 def read_tuned_run(folder: Path) -> TunedRunFacts:
-    """Read the folder of a run that trained a model further."""
+    """Read a run that trained a model further."""
     return _read(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")

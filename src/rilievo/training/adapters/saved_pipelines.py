@@ -1,4 +1,4 @@
-"""Saved pipelines of diffusers, loaded part by part with checks of each."""
+"""Saved pipelines of diffusers, loaded part by part with checks."""
 
 import inspect
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
-    """Load a pipeline (``ModelCard.loader``)."""
+    """Load a pipeline."""
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)
     from rilievo.training.adapters.marigold import DiffusionModel, precision_dtype
@@ -75,7 +75,6 @@ def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
 
 
 def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
-    """Card with the facts from the pipeline's index."""
     if index.normals:
         if card.kind is not None:
             raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
@@ -115,7 +114,6 @@ def _pipeline(
 
 
 def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype") -> Any:
-    """Load one part with its weights."""
     import diffusers
     import transformers
     from torch import nn
@@ -149,7 +147,6 @@ def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "to
 
 
 def _empty(part_class: Any, folder: Path) -> Any:
-    """The network of a part's configuration, with uninitialised tensors."""
     from transformers import PreTrainedModel
     from transformers.initialization import no_init_weights
 
@@ -167,7 +164,7 @@ def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def _loading(folder: Path) -> Iterator[None]:
-    """Turn errors of loading a part into one line that names it."""
+    """Turn errors of a part into one line."""
     from rilievo.training.networks.backbones.weights import quiet
 
     if not folder.is_dir():

@@ -1,9 +1,4 @@
-"""Models in torch: a network with its normalisation as one module, run on photographs.
-
-``TorchNetwork`` is complete for export: everything from the photograph at the network's size to the
-output is in its graph, so that an ONNX file of it (``rilievo.models.onnx_files.onnx_model``) needs
-nothing else.
-"""
+"""Models in torch: a network with its normalisation as one module."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -33,14 +28,10 @@ class TorchNetwork(nn.Module, ABC):
     """An exportable network from a photograph at its input size to named outputs.
 
     Attributes:
-        outputs: Names of the outputs of ``forward``, in order; their meaning is given in
-            ``rilievo.models.base``.
-        preparation: Preparation of photographs for its input.
-        mixes_batches: Whether photographs in one batch affect each other's output, so that they
-            have to be run one by one. Such a network branches on its input, which a trace cannot
-            capture, so it cannot be exported.
-        counts_photos: Whether the code loops over the photographs of a batch, which a trace
-            captures for one batch size only: it is exported for one photograph at a time.
+        outputs: Names in order; ``rilievo.models.base`` has their meaning.
+        mixes_batches: Whether photographs of a batch affect each other. Such a network branches on
+            its input, which a trace cannot capture, so it cannot be exported.
+        counts_photos: Whether the code loops over photographs: it is exported for one at a time.
     """
 
     outputs: tuple[str, ...] = ("depth",)
@@ -57,14 +48,14 @@ class TorchNetwork(nn.Module, ABC):
             self.register_buffer(name, constant, persistent=False)
 
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
-        """Outputs for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
+        """Compute float32 outputs for RGB in 0..255."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
         answers = self.answer((pixels - self.mean) / self.std)
         return tuple(answer.to(torch.float32) for answer in answers)
 
     @abstractmethod
     def answer(self, pixels: Images) -> Tensors:
-        """Run the network on normalised pixels; outputs in the order of ``outputs``."""
+        """Run on normalised pixels."""
 
 
 class TorchModel(TracedModel):
@@ -80,16 +71,11 @@ class TorchModel(TracedModel):
         needs_focal: bool = False,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Move a network to its device.
+        """Move a network to its device, in evaluation mode.
 
-        Args:
-            card: Card of the model.
-            network: Network with its weights; it is moved to the device and put in evaluation mode.
-            options: Options of running it. The number of threads applies to the whole process.
-            weights_sha256: Hash of the file of weights.
-            needs_focal: Whether depth is that of a camera whose focal length is the photograph's
-                width.
-            settings: Further facts that change its output.
+        The number of threads applies to the whole process. ``needs_focal`` tells that depth is that
+        of a focal length of the photograph's width; ``settings`` are further facts that change the
+        output.
         """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card, self.weights_sha256 = card, weights_sha256
@@ -109,7 +95,7 @@ class TorchModel(TracedModel):
         }
 
     def run(self, batch: Photographs) -> Arrays:
-        """Run the network in the requested precision."""
+        """Run in the requested precision."""
         parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
         dtype, mixed = self._dtype, self._dtype is not torch.float32
         try:
@@ -136,7 +122,7 @@ def dtype_of(options: LoadOptions, device: torch.device) -> torch.dtype:
 
 
 def find_device(name: str) -> torch.device:
-    """Find the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    """Find the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
     kind, _, index = name.partition(":")
     if name in ("coreml", "directml"):
         raise OptionError(
@@ -180,26 +166,18 @@ class PlainDepthHead(TorchNetwork):
         mixes_batches: bool = False,
         counts_photos: bool = False,
     ) -> None:
-        """Wrap a depth estimation model.
-
-        Args:
-            preparation: Preparation of photographs for its input.
-            body: The model.
-            offset: Constant that its authors add to the head's output [m].
-            mixes_batches: Whether photographs in one batch affect each other's output.
-            counts_photos: Whether it loops over the photographs of a batch.
-        """
+        """Wrap a model; ``offset`` is what its authors add to the head's output [m]."""
         super().__init__(preparation)
         self.body, self.offset = body, offset
         self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
 
     def answer(self, pixels: Images) -> Tensors:
-        """Depth predicted by the model."""
+        """Predict depth."""
         depth = self.body(pixel_values=self._filled(pixels)).predicted_depth
         return (depth + self.offset if self.offset else depth,)
 
     def _filled(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
-        """Pad with zeros, the mean colour, until both sides are multiples of ``fill``."""
+        """Pad with zeros, the mean colour, to multiples of ``fill``."""
         fill = self.preparation.fill
         if fill == 1:
             return pixels
@@ -209,10 +187,10 @@ class PlainDepthHead(TorchNetwork):
 
 
 class DepthProHead(TorchNetwork):
-    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and the field of view.
+    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and field of view.
 
-    ``depth`` is that of a camera whose focal length is the photograph's width. Its limits are those
-    of the card, because the authors limit it after resizing; ``fov`` is horizontal [degrees].
+    The card limits depth, because the authors limit it after resizing; ``fov`` is horizontal
+    [degrees].
     """
 
     counts_photos = True
@@ -224,7 +202,7 @@ class DepthProHead(TorchNetwork):
             self.outputs = ("depth", "fov")
 
     def answer(self, pixels: Images) -> Tensors:
-        """Canonical depth [m] and, if it has that branch, the field of view [degrees]."""
+        """Predict canonical depth [m] and perhaps the field of view [degrees]."""
         prediction = self.body(pixel_values=pixels)
         depth = 1 / prediction.predicted_depth.float().clamp(min=1 / BEYOND)
         return (depth, prediction.field_of_view) if "fov" in self.outputs else (depth,)

@@ -54,15 +54,15 @@ from rilievo.training.networks.video.official import read_official
 from rilievo.training.tensors import Images, Maps, Tensors
 
 HEADED = "transformers"
-"""Folder in a run with a model of transformers as transformers loads it."""
+"""Folder of a transformers model in a run."""
 DEPTH_PRO = "depth_pro"
-"""Architecture whose depth is that of a camera whose focal length is the photograph's width."""
+"""Architecture with depth for a focal length of the photograph's width."""
 BACKBONE = "backbone_sha256"
-"""Entry in the header of the weights: hash of the backbone that they were trained on."""
+"""Header entry: hash of the backbone trained on."""
 Tuned = TypeVar("Tuned", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
 _BORDER = 0.05
-"""Share of the width over which one prediction's weight falls to zero."""
+"""Share of the width over which a weight falls to zero."""
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
@@ -85,10 +85,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 def read_probed(folder: Path, facts: RunFacts) -> Probed:
-    """Build the network of a run with its weights.
-
-    A frozen backbone is not stored: it is built anew, and its weights have to be the same.
-    """
+    """Build a run's network; its frozen backbone is not stored and has to have the same weights."""
     path = folder / WEIGHTS
     check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
     check_trusted(facts.blueprint.probe.kind, "probe", folder / CONFIG)
@@ -113,7 +110,7 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
 
 
 class ProbeNetwork(TorchNetwork):
-    """Depth, normals, or both; the confidence of normals is kappa / (1 + kappa)."""
+    """Depth, normals, or both; confidence is kappa / (1 + kappa)."""
 
     def __init__(self, preparation: Preparation, probed: Probed) -> None:
         super().__init__(preparation)
@@ -127,7 +124,7 @@ class ProbeNetwork(TorchNetwork):
         self.outputs = tuple(name for name, has in there.items() if has)
 
     def answer(self, pixels: Images) -> Tensors:
-        """Run the probe; the backbone itself normalises pixels of 0 to 1."""
+        """Run the probe, which normalises pixels itself."""
         with _positions_as_constants():
             depth, normals, kappa = self.probed(pixels)
         confidence = None if kappa is None else kappa / (1 + kappa)
@@ -136,10 +133,9 @@ class ProbeNetwork(TorchNetwork):
 
 @contextmanager
 def _positions_as_constants() -> Iterator[None]:
-    """Make resampled positional embeddings constants of an ONNX file.
+    """Make resampled positions constants of an ONNX file.
 
-    Their resampling is antialiased, for which ONNX has no equal operator; at a network's fixed size
-    it always gives the same values. Images are not resampled this way.
+    ONNX has no operator for their antialiasing; at a fixed size they are always the same.
     """
     if not torch.onnx.is_in_onnx_export():
         yield
@@ -173,7 +169,7 @@ class VideoNetwork(TorchNetwork):
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
     def answer(self, pixels: Images) -> Tensors:
-        """Depth for RGB in 0..1; the network normalises it itself."""
+        """Predict depth for RGB in 0..1."""
         inverse = self._inverse(pixels)
         if self.post_process:
             mirrored = self._inverse(pixels.flip(-1)).flip(-1)
@@ -181,17 +177,15 @@ class VideoNetwork(TorchNetwork):
         return (self.blueprint.unit / inverse,)
 
     def _inverse(self, pixels: Images) -> Float[Tensor, "b _ _"]:
-        """Inverse depth at the finest scale."""
         return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
 
 
 def without_borders(plain: Maps, mirrored: Maps) -> Maps:
-    """Combine two predictions of one photograph (Godard et al., CVPR 2017, post-processing).
+    """Combine two predictions (Godard et al., CVPR 2017, post-processing).
 
-    A network trained on stereo pairs is inaccurate at the photograph's left border, which the other
-    camera never saw; in a mirrored photograph that is the right border. The left border is taken
-    from the mirrored prediction, the right one from the plain prediction, and the rest is their
-    mean; weights change linearly over the second twentieth of the width.
+    A network trained on stereo pairs is inaccurate at the left border, which the other camera never
+    saw. So that comes from the mirrored prediction, the right one from the plain prediction, and
+    the rest is their mean.
     """
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
@@ -200,11 +194,7 @@ def without_borders(plain: Maps, mirrored: Maps) -> Maps:
 
 
 def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
-    """Preparation that resizes photographs to the size that a blueprint sees.
-
-    Most networks see one size, as the published program's do. Those of the embedded models see
-    every shape, at about as many pixels as the model that the run started from.
-    """
+    """Resize to a blueprint's size; embedded models see every shape."""
     height, width = blueprint.size
     if blueprint.encoder == EMBEDDED:
         area = blueprint.area or height * width
@@ -219,7 +209,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run on video, or a checkpoint of Monodepth2, in torch."""
+    """Load a run on video, or a checkpoint of Monodepth2."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     folder = Path(card.source)
@@ -250,10 +240,7 @@ def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 class SmallNetwork(TorchNetwork):
-    """Depth up to scale and unit normals of the embedded network.
-
-    Confidence is left out: it was calibrated for the weights before.
-    """
+    """Depth up to scale and normals; confidence was calibrated for other weights."""
 
     outputs = ("depth", "normals")
 
@@ -268,19 +255,19 @@ class SmallNetwork(TorchNetwork):
             nn.init.zeros_(weights)
 
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
-        """Outputs for RGB in 0..255; the network normalises it itself."""
+        """Compute outputs for RGB in 0..255."""
         surface = self.network(image)
         logs = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
         return depth, F.normalize(double(surface.normals.float()), dim=1)
 
     def answer(self, pixels: Images) -> Tensors:
-        """Outputs for RGB in 0..1."""
+        """Compute outputs for RGB in 0..1."""
         return self(pixels.permute(0, 2, 3, 1) * 255)
 
 
 def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
-    """Make the network of a run in a folder, whose weights are to be filled in."""
+    """Make a run's network without its weights."""
     if blueprint.family is Family.MARIGOLD:
         return LatentNetwork(open_pipeline(folder / PIPELINE).pipeline)
     if blueprint.family is Family.SMALL:
@@ -308,7 +295,7 @@ def open_pipeline(folder: Path) -> DiffusionModel:
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run that trained a model of torch further, which has an exportable network."""
+    """Load a run with an exportable network."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_tuned_run(folder).network

@@ -1,7 +1,6 @@
-"""Depth models of transformers, from the hub or a folder: their weights, our preparation.
+"""Depth models of transformers, from the hub or a folder.
 
-Photographs are resized as each model's authors do, and so are outputs, by the rule of the card.
-Code that comes with a checkpoint is never run; weights are read as safetensors, or with
+Code that comes with a checkpoint is never run; weights are safetensors or read with
 ``weights_only``.
 """
 
@@ -53,12 +52,11 @@ _REFUSED = {
     "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
 DINOV2_NEAREST = 1e-3
-"""Offset that DINOv2's authors add to the output of their depth heads [m]; transformers omits it.
-"""
+"""Offset of DINOv2's depth heads [m], which transformers omits."""
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a checkpoint (``ModelCard.loader``)."""
+    """Load a checkpoint."""
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)
     model_type = _model_type(snapshot.folder)
@@ -100,7 +98,7 @@ def _in_torch(
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Files of a repository that are needed: configuration, and weights in one format."""
+    """Files needed: configuration, and weights in one format."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
     settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
@@ -146,7 +144,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetw
 
 
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
-    """Make the network of a folder's configuration, whose weights are to be filled in."""
+    """Make a folder's network without its weights."""
     model_type = _model_type(folder)
     return _with_head(_bodiless(folder), read_processor(folder, model_type), kind, model_type)
 
@@ -200,7 +198,6 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
 
 
 def _bodiless(folder: Path) -> Any:
-    """The network of the configuration, with uninitialised tensors."""
     with needing("a model of transformers", "models"):
         from transformers import AutoConfig, AutoModelForDepthEstimation
         from transformers.initialization import no_init_weights
