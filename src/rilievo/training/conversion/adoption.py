@@ -1,7 +1,6 @@
-"""ONNX files of other programs, wrapped into our format (``models.onnx_files.onnx_model``).
+"""ONNX files of other programs, wrapped into our format.
 
-The user states once what the file does not: the kind of its depth, the normalisation of its pixels,
-the size of its input. Normalisation becomes part of the graph.
+The user states what the file does not: kind of depth, normalisation, size.
 """
 
 from pathlib import Path
@@ -25,12 +24,9 @@ _PREFIX = "network/"  # avoids clashes between the network's names and ours
 
 
 def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
-    """Write a copy of a network with our metadata that takes photographs without preparation.
+    """Write a copy that takes photographs as they are.
 
-    Args:
-        source: The original ONNX file.
-        part: Path to write to; the file is valid only if this function returns.
-        statement: Facts that the file does not contain.
+    ``part`` is valid only if this function returns; ``statement`` has facts that the file lacks.
     """
     with needing("wrapping an ONNX file", "export"):
         import onnx
@@ -57,7 +53,6 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
 
 
 def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
-    """Put our input before the graph and our output behind it."""
     from onnx import TensorProto, helper
 
     graph = network.graph
@@ -119,7 +114,6 @@ def _behind(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]
 
 
 def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:
-    """Index of the output's channel axis; None if it has none."""
     shape = foreign.answer_shape()
     if len(shape) == 3 and shape[0] == 1:
         return None

@@ -1,9 +1,8 @@
-"""Choice of the engine for a network in torch: torch itself, or a file converted once.
+"""Choice of the engine: torch, or a file converted once.
 
-On two cores of an AMD EPYC, Depth Anything V2 small takes 590 ms a photograph in torch and 316 ms
-in ONNX Runtime (272 ms in OpenVINO), and a process that loads torch and transformers for a single
-photograph takes six seconds, against one. So the default on a CPU is ONNX Runtime, with a file
-converted at first use; on a GPU it is torch.
+On two cores of an AMD EPYC, Depth Anything V2 small takes 590 ms in torch and 316 ms in ONNX
+Runtime (272 ms in OpenVINO); loading torch for one photograph takes six seconds, against one. So
+the default is ONNX Runtime on a CPU, torch on a GPU.
 """
 
 import sys
@@ -34,7 +33,7 @@ MADE_BY = ("torch", "transformers")
 """Packages whose versions determine a converted file."""
 
 InTorch = Callable[[LoadOptions], TracedModel]
-"""Function that loads a model in torch."""
+"""Loader of a model in torch."""
 
 ENGINES = (TORCH, *ONNX_ENGINES)
 PRECISIONS = {
@@ -46,14 +45,14 @@ PRECISIONS = {
 
 @frozen
 class Choice:
-    """The engine chosen for a model in torch."""
+    """The engine chosen for a model."""
 
     options: LoadOptions
     usual: bool
 
 
 def chosen(options: LoadOptions, what: str) -> Choice:
-    """Choose the engine for a model in torch, among those with the requested precision."""
+    """Choose an engine with the requested precision."""
     usual = options.engine == AUTO
     if usual:
         options = replace(options, engine=_usual(options))
@@ -79,20 +78,14 @@ def _usual(options: LoadOptions) -> str:
 
 
 def may_have_cuda() -> bool:
-    """Whether the system has an NVIDIA driver; checked without loading torch."""
+    """Whether there is an NVIDIA driver; checked without torch."""
     if sys.platform == "win32":
         return Path("C:/Windows/System32/nvcuda.dll").exists()
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
 def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
-    """Open a model with the chosen engine, or with torch if a default engine cannot run it.
-
-    Args:
-        origin: The model.
-        choice: The chosen engine.
-        in_torch: Function that loads it in torch.
-    """
+    """Open a model with the chosen engine, or torch if a default engine cannot run it."""
     options = choice.options
     if options.engine == TORCH:
         return in_torch(options)
@@ -110,6 +103,6 @@ def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
 
 
 def load_converter(in_torch: InTorch) -> Convert:
-    """Load a model in torch, and return the function that exports it (``Origin.converter``)."""
+    """Load a model, and return the function that exports it."""
     model = in_torch(LoadOptions(device="cpu", engine=TORCH))
     return lambda part, precision: write_onnx(model, part, precision=precision)

@@ -40,10 +40,10 @@ from rilievo.training.conversion.traced_model import TracedModel
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
 
 _OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
-"""Options that describe an ONNX file of another program."""
+"""Options of third-party files."""
 
 MOST_PHOTOS = 64
-"""Most photographs for int8 calibration, evenly sampled; more change almost nothing."""
+"""Most photographs for int8; more change almost nothing."""
 
 
 @frozen
@@ -51,14 +51,11 @@ class Exported:
     """An ONNX file that was written.
 
     Attributes:
-        path: The file.
-        model: Name of the model.
-        precision: Precision of the weights.
-        sizing: Rule for the input size of photographs, in words.
-        one_by_one: Whether photographs are predicted one at a time, not in batches.
+        sizing: Rule for the input size, in words.
+        one_by_one: Whether photographs are predicted one at a time.
         agreement: Difference from the source model.
-        calibrated_on: Number of photographs that int8 was calibrated on.
-        doubt: Warning that the stated kind of depth looks wrong; None where it looks right.
+        calibrated_on: Number of photographs for int8.
+        doubt: Warning that the stated kind of depth looks wrong.
     """
 
     path: Path
@@ -86,22 +83,14 @@ def export_model(
 ) -> Exported:
     """Write a model as an ONNX file for ``load_model``, after a comparison with its source.
 
-    The write is atomic.
-
     >>> rilievo.export_model("rilievo/small", "small.onnx").agreement.most
     0.0
 
-    Args:
-        name: Name or file of a model, as for ``load_model``, or a third-party ONNX file, which is
-            wrapped.
-        output: File to write, ending in ``.onnx``.
-        options: Options of the export.
+    A third-party ONNX file as ``name`` is wrapped.
 
     Raises:
-        ModelError: If there is no such model, it cannot be exported, or the file's predictions
-            differ from it.
-        OptionError: If an option does not suit the model, or the file exists and ``overwrite`` is
-            not set.
+        ModelError: If there is no such model, it cannot be exported, or predictions differ.
+        OptionError: If an option does not suit the model, or the file exists without ``overwrite``.
         MissingExtraError: If a required package is not installed.
         OutputError: If the file cannot be written.
     """
@@ -181,7 +170,7 @@ def _export(
 
 
 def _check_one_network(name: str, card: ModelCard | None) -> None:
-    """Refuse models that cannot be exported before gigabytes are downloaded or an API is called."""
+    """Refuse models that cannot be exported before gigabytes are downloaded."""
     others = (diffusion_cards.LOADER, replicate_cards.LOADER)
     listed = card is not None and card.loader in others
     if (
@@ -195,7 +184,6 @@ def _check_one_network(name: str, card: ModelCard | None) -> None:
 def _convert_again(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    """Convert an ONNX file of rilievo to another precision or a fixed size, or copy it."""
     size, precision = options.size, options.precision
     preparation = model.preparation if size is None else fixed(model.preparation, size)
     if precision != FP32 and model.facts.precision != FP32:
@@ -236,7 +224,7 @@ def _convert_again(
 
 
 def _copy(model: OnnxModel, part: Path) -> None:
-    """Copy a network, in the form that every engine runs fast."""
+    """Copy a network in the form that every engine runs fast."""
     if model.facts.precision == INT8_WEIGHTS and is_dequantised(model.path):
         multiply_weights(model.path, part)
     else:
@@ -244,7 +232,6 @@ def _copy(model: OnnxModel, part: Path) -> None:
 
 
 def _photos(folder: Path) -> Sequence[Path]:
-    """Photographs of a folder for calibration."""
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:

@@ -1,4 +1,4 @@
-"""Options of ``rilievo export``: names, defaults, help and checks."""
+"""Options of ``rilievo export``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,16 +26,20 @@ class ExportOptions(TrustOptions):
 
     kind: Annotated[str | None, option(metavar="KIND")] = None
     """Kind of depth of an unknown checkpoint or file: metric, up_to_scale, affine or
-    affine_inverse."""
+    affine_inverse.
+    """
     precision: str = FP32
     """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
-    quarter of the size. An ONNX file of rilievo keeps its own unless fp16 or int8 is asked for."""
+    quarter. An ONNX file of rilievo keeps its own by default.
+    """
     calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Sample photographs for int8: their activation ranges are used, which OpenVINO runs fastest.
-    Without them only matrix products are int8."""
+    """Sample photographs for int8 activations, which OpenVINO runs fastest; without them only
+    matrix products are int8.
+    """
     size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
-    """Size of every photograph at the network's input; by default the model's own rule, with
-    height and width left dynamic where it allows that."""
+    """Size of every photograph at the network's input; by default the model's rule, dynamic where
+    it allows that.
+    """
     overwrite: bool = False
     """Replace an existing file."""
     mean: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
@@ -45,8 +49,7 @@ class ExportOptions(TrustOptions):
     scale: float = 255.0
     """Third-party files: divisor of pixel values, 0 to 255, before the mean is subtracted."""
     multiple: int | None = None
-    """Third-party files: keep the aspect ratio, with both sides near --size and multiples of
-    this."""
+    """Third-party files: keep the aspect ratio, with sides near --size and multiples of this."""
     resampling: Resampling = Resampling.BILINEAR
     """Third-party files: resampling of photographs, antialiased."""
     licence: str = "not stated"
@@ -68,7 +71,7 @@ class ExportOptions(TrustOptions):
             raise OptionError(option="std", expected="three positive numbers", value=self.std)
 
     def statement(self, path: Path) -> Statement:
-        """Description of a third-party file, from these options.
+        """Description of a third-party file.
 
         Raises:
             OptionError: If ``kind``, ``mean`` or ``std`` is missing.

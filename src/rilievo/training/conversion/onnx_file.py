@@ -1,9 +1,7 @@
 """Export of a model in torch to an ONNX file.
 
-The tracing exporter is the older of torch's two, but ONNX Runtime runs its files faster: Depth
-Anything V2 small takes 316 ms a photograph, against 549 ms (two cores of an AMD EPYC).
-
-ONNX files with 16-bit weights, which are converted when they run, or with a fixed size.
+The older, tracing exporter is used because ONNX Runtime runs its files faster: Depth Anything V2
+small takes 316 ms, against 549 ms (two cores of an AMD EPYC).
 """
 
 import sys
@@ -40,10 +38,9 @@ LARGEST_FP16 = 65504.0
 
 
 def halve(source: Path, target: Path) -> None:
-    """Store a network's weights in 16 bits; they are converted to 32 bits when it runs.
+    """Store weights in 16 bits, converted to 32 bits when they run.
 
-    Arithmetic in 16 bits would overflow in some networks, and is no faster on CPUs; use
-    ``precision="bf16"`` at run time for faster arithmetic.
+    16-bit arithmetic would overflow in some networks, and is no faster on CPUs.
     """
     onnx = import_onnx()
     model = onnx.load(str(source))
@@ -70,15 +67,15 @@ def halve(source: Path, target: Path) -> None:
 
 
 def is_dequantised(path: Path) -> bool:
-    """Whether a file may store weights in 8 bits that sessions have to be told to multiply out."""
+    """Whether a file may store 8-bit weights that sessions must be told to multiply out."""
     return b"DequantizeLinear" in path.read_bytes()
 
 
 def multiply_weights(source: Path, target: Path) -> None:
     """Store a network whose 8-bit weights every engine multiplies out once, at equal bits.
 
-    ``DequantizeLinear`` of weights becomes a conversion and a product: ONNX Runtime computes it at
-    every run unless its session has the entry ``session.disable_quant_qdq``.
+    ONNX Runtime computes ``DequantizeLinear`` at every run unless its session has
+    ``session.disable_quant_qdq``.
     """
     onnx = import_onnx()
     model = onnx.load(str(source))
@@ -87,7 +84,7 @@ def multiply_weights(source: Path, target: Path) -> None:
 
 
 def multiply_out(model: "ModelProto") -> None:
-    """Do the same to a model in place."""
+    """Multiply out a model's weights in place."""
     onnx = import_onnx()
     for graph in graphs_of(model.graph):
         weights = {tensor.name: tensor for tensor in graph.initializer}
@@ -111,7 +108,7 @@ def multiply_out(model: "ModelProto") -> None:
 
 
 def graphs_of(graph: "GraphProto") -> "Iterator[GraphProto]":
-    """Graph, and those of its branches."""
+    """Yield a graph and its branches."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -120,15 +117,10 @@ def graphs_of(graph: "GraphProto") -> "Iterator[GraphProto]":
 
 
 def fix_size(path: Path, size: Size, name: str) -> None:
-    """Fix the height and width of a network's input, and of the outputs that have the same.
+    """Fix the size [px] of a network's input and matching outputs, in its file.
 
-    Outputs of a branch keep free sizes: ``normals`` and ``confidence`` have no pixels where they
-    are left out.
-
-    Args:
-        path: The network's file, which is changed.
-        size: Height and width [px].
-        name: Name of the network in messages.
+    Outputs of a branch stay free: ``normals`` and ``confidence`` have no pixels where they are left
+    out.
 
     Raises:
         OptionError: If the network has another fixed size.
@@ -173,14 +165,14 @@ def _save(model: "ModelProto", path: Path) -> None:
 
 OPSET = 17
 LARGEST = 2**31 - 2**24
-"""Most bytes of weights in one ONNX file, whose format counts in 31 bits."""
+"""Most bytes of weights in one ONNX file, which counts in 31 bits."""
 
 # Tracing takes int() of a size as a constant; these modules call it on sizes.
 _WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
 # Axes of batch, height and width of each input and output; the default is 0, 1, 2.
 _AXES = {"normals": (0, 2, 3), "fov": (0,)}
 MOST_COMPARED = 8
-"""Most photographs on which outputs are compared."""
+"""Most photographs that are compared."""
 
 
 def write_traced(
@@ -192,17 +184,7 @@ def write_traced(
     free_size: bool,
     free_batch: bool,
 ) -> None:
-    """Write a network as an ONNX file.
-
-    Args:
-        network: Network in evaluation mode, from photographs (batch, height, width, 3) to a tuple
-            of outputs.
-        example: Example input for the trace.
-        path: Path, written in place; give a part file.
-        outputs: Names of the outputs, as in ``rilievo.models.base``.
-        free_size: Whether height and width are free, or fixed to those of the example.
-        free_batch: Whether the batch size is free, or 1.
-    """
+    """Write a network in evaluation mode, traced by ``example``, to a part file."""
     import torch
 
     with needing("exporting to ONNX", "export"):
@@ -237,10 +219,7 @@ def write_traced(
 
 
 def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Append entries to the metadata of an ONNX file, without reading it.
-
-    Two concatenated protocol buffers are one message, with their lists joined.
-    """
+    """Append metadata without reading: two concatenated protocol buffers are one message."""
     import onnx
 
     entries = onnx.ModelProto()
@@ -258,7 +237,7 @@ def _free_axes(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, 
 
 @contextmanager
 def _sizes_kept() -> Iterator[None]:
-    """Make ``int`` in the modules that need it keep traced numbers."""
+    """Make ``int`` keep traced numbers where needed."""
     modules: list[Any] = [sys.modules[name] for name in _WITH_INT if name in sys.modules]
     for module in modules:
         module.int = _whole
@@ -283,15 +262,10 @@ def write_onnx(
     photos: Sequence[Path] = (),
     size: Size | None = None,
 ) -> Agreement:
-    """Write a model in torch as a self-contained ONNX file; returns how far the two differ.
+    """Write a model of fp32 as a self-contained ONNX file; returns how far the two differ.
 
-    Args:
-        model: The model in fp32.
-        part: Path to write to; the file is valid only if this function returns.
-        precision: fp32; fp16, which halves the file; or int8.
-        photos: Image files to calibrate int8 with, and to compare on.
-        size: Size (height, width) of the network's input for every photograph, whatever its aspect
-            ratio; by default given by the model's own rule.
+    ``part`` is valid only if this function returns. ``photos`` calibrate int8 and are compared;
+    ``size`` replaces the model's rule.
     """
     check_precision(precision)
     if model.network.mixes_batches:
@@ -315,7 +289,7 @@ def write_onnx(
 
 
 def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
-    """Add our metadata, with what the file was made from, to a file that has none."""
+    """Add metadata to a file that has none."""
     append_metadata(part, _metadata(model, facts))
 
 
@@ -326,7 +300,7 @@ def compress(
     preparation: Preparation,
     photos: Sequence[Path],
 ) -> None:
-    """Convert an fp32 file to another precision; nothing is written for fp32."""
+    """Convert an fp32 file; nothing is written for fp32."""
     if precision == FP16:
         halve(source, target)
     elif precision != FP32:
@@ -340,7 +314,7 @@ def compare(
     photos: Sequence[Path] = (),
     threads: int | None = None,
 ) -> Agreement:
-    """Open a file made from a model, and compare their outputs."""
+    """Compare the outputs of a file and its model."""
     try:
         load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
         converted = OnnxModel(part, load)
@@ -364,7 +338,7 @@ def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
 
 
 def _trace(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
-    """Write the network in fp32 and compare it; for single photographs if batches do not work."""
+    """Write and compare the fp32 network; one photograph at a time if batches fail."""
     # A fixed size is traced as such: values computed from it become constants.
     free_size = facts.preparation.sizing.rule is not Rule.FIXED
     facts = replace(facts, precision=FP32)
@@ -395,7 +369,7 @@ def _example(preparation: Preparation) -> "Tensor":
 
 
 def fixed(preparation: Preparation, size: Size) -> Preparation:
-    """The preparation with one size for every photograph."""
+    """Fix the size of a preparation."""
     height, width = size
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:

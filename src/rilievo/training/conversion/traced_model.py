@@ -1,4 +1,4 @@
-"""Interface of the models that are exported by tracing; without torch."""
+"""Interface of models exported by tracing; without torch."""
 
 from typing import Any
 
@@ -6,13 +6,7 @@ from rilievo.models.base import PreparedModel
 
 
 class TracedModel(PreparedModel):
-    """A model in torch.
-
-    Attributes:
-        network: Module from photographs to outputs, such as
-            ``rilievo.training.adapters.torch_model.TorchNetwork``.
-        device: ``torch.device`` of the network.
-    """
+    """A model in torch, its module and device."""
 
     network: Any
     device: Any
