@@ -1,1 +1,1 @@
-"""Sweeps of backbones, probes, tasks and seeds; comparable tables, plots and pictures."""
+"""Sweeps of backbones, probes, tasks and seeds."""

@@ -1,4 +1,4 @@
-"""Configuration of a sweep, in TOML: every backbone with every probe, task and seed."""
+"""Configuration of a sweep, in TOML."""
 
 import json
 import tomllib
@@ -28,26 +28,27 @@ from rilievo.training.probe.probe_presets import overridden, preset_config
 _MOST_SEEDS = 1000
 _MOST_DOTS = 1000
 _PATHS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cache", "folder"))
-"""Tables of the file, and their keys that are paths."""
+"""Keys that are paths."""
 
 
 @frozen
 class BackboneEntry:
-    """One backbone of a sweep; its table in the file is [[backbones]]."""
+    """One backbone of a sweep; its table is [[backbones]]."""
 
     name: str
     """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
-    package.module:Class."""
+    package.module:Class.
+    """
     label: str | None = None
-    """Name in tables; by default the backbone's name, with '(random)' for random weights."""
+    """Name in tables; by default the backbone's, with '(random)' for random weights."""
     weights: str = "pretrained"
     """pretrained, random, or a file of weights."""
     layers: tuple[int, ...] | None = None
     """Layers used; by default four, evenly spread."""
     tokens: bool | None = None
-    """Whether the class token is appended as further channels."""
+    """Whether the class token adds channels."""
     redraw: bool = False
-    """Whether every seed draws its own random weights; otherwise all seeds share them."""
+    """Whether every seed draws its own random weights."""
 
     @property
     def title(self) -> str:
@@ -57,31 +58,33 @@ class BackboneEntry:
 
 @frozen
 class TestChoice:
-    """Test set and benchmarks for trained probes; its table in the file is [test]."""
+    """Test set and benchmarks; its table is [test]."""
 
     # pytest must not collect this class, whose name begins with Test.
     __test__ = False
 
     split: str | None = None
-    """Split of the training dataset to score on; by default its first."""
+    """Split to score on; by default the training dataset's first."""
     list_file: str | None = None
-    """File with your own list of images, in place of the split's."""
+    """Your own list of images, in place of the split's."""
     limit: int | None = None
-    """Use only this many images, the first ones."""
+    """Number of images to use, from the first."""
     input_crop: str = "none"
-    """Crop of the images before the network: none, nyu_square, nyu_eigen or kitti_benchmark.
-    Benchmarks named below use their own."""
+    """Crop before the network: none, nyu_square, nyu_eigen or kitti_benchmark; benchmarks have
+    their own.
+    """
     benchmarks: tuple[str, ...] = ()
-    """Names from 'rilievo benchmarks'; by default 'depth', 'depth' with fitted scale and shift,
-    and 'normals'."""
+    """Names from 'rilievo benchmarks'; by default 'depth', 'depth' with fitted scale and shift, and
+    'normals'.
+    """
 
 
 @frozen
 class CacheChoice:
-    """Cache for features of frozen backbones; its table in the file is [cache]."""
+    """Cache for features of frozen backbones; its table is [cache]."""
 
     folder: str | None = None
-    """Folder of the cache; by default 'features' in the sweep's folder."""
+    """Folder of the cache; by default 'features' in the sweep's."""
     enabled: bool = True
     gigabytes: float = 20.0
     """Largest size of the cache [GB]."""
@@ -103,13 +106,12 @@ class SweepConfig:
     """(height, width) of every image at the network's input [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: bool = True
-    """Whether probes predict kappa, the concentration of normals, too."""
+    """Whether probes predict kappa, the concentration of normals."""
     data: DataChoice
     test: TestChoice = field(default_factory=TestChoice)
     cache: CacheChoice = field(default_factory=CacheChoice)
     training: Mapping[str, int | float | str | bool] = field(default_factory=dict)
-    """Training fields that differ from the preset, by name, such as epochs; those of losses and
-    augmentation with a dot: losses.depth."""
+    """Training fields that differ from the preset, such as epochs or losses.depth."""
 
     def __post_init__(self) -> None:
         for name in ("backbones", "tasks", "seeds", "probes"):
@@ -128,7 +130,7 @@ class SweepConfig:
 
     @property
     def base(self) -> ProbeConfig:
-        """Training run of the first backbone; the others differ in backbone, probe, task, seed."""
+        """Training run of the first backbone."""
         blueprint = Blueprint(
             backbone=BackboneChoice(name=self.backbones[0].name),
             size=self.size,
@@ -147,14 +149,15 @@ class SweepOptions(TrustOptions):
     """
 
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None
-    """Folder of the sweep; by default runs/NAME of the file. Finished cells in it are kept, and
-    an unfinished one is resumed."""
+    """Folder of the sweep; by default runs/NAME of the file. Finished cells are kept, an unfinished
+    one is resumed.
+    """
     device: str = "auto"
     """auto, cpu, cuda, cuda:N, coreml or directml."""
 
 
 def read_sweep(path: Path) -> SweepConfig:
-    """Read the file of a sweep. Paths in it are relative to its folder.
+    """Read a sweep's file, with paths relative to its folder.
 
     Raises:
         InputError: If the file cannot be read, or has unknown names or invalid values.
@@ -182,7 +185,7 @@ def read_sweep(path: Path) -> SweepConfig:
 
 
 def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
-    """Names in a sweep that may be those of code."""
+    """Names that may be those of code."""
     yield from (("backbone", entry.name) for entry in config.backbones)
     yield from (("probe", probe.kind) for probe in config.probes)
     yield "dataset", config.data.dataset
@@ -192,7 +195,7 @@ def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:
-    """Expand the short forms of a file to those of ``SweepConfig``, in place."""
+    """Expand short forms in place."""
     if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
         if seeds > _MOST_SEEDS:
             raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
@@ -210,7 +213,7 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
 
 
 def _tables(values: Any) -> list[dict[str, Any]]:
-    """Values of a list that are tables; the others are refused when the record is built."""
+    """Select tables; others are refused later."""
     return (
         [table for table in values if isinstance(table, dict)] if isinstance(values, list) else []
     )

@@ -1,4 +1,4 @@
-"""Record of a cell of a sweep, which marks it as finished."""
+"""Record of a finished cell of a sweep."""
 
 from pathlib import Path
 
@@ -20,7 +20,6 @@ class CellMetric:
     Attributes:
         unit: Unit of the value; "" for a share.
         better: Direction in which it improves: lower, higher or zero.
-        value: Score over all images, averaged as the benchmark does.
         by_image: Scores of the images of ``Measured.ids``.
     """
 
@@ -36,9 +35,8 @@ class Measured:
     """Scores of a cell under one benchmark.
 
     Attributes:
-        unscored: Number of images without a score.
-        reason: Reason why the first unscored image has no score.
-        scenes: Scene of each of ``ids``; None where it is not known. Empty in older cells.
+        reason: Reason of the first unscored image.
+        scenes: Scene of each of ``ids``, if known. Empty in older cells.
     """
 
     benchmark: str
@@ -54,11 +52,10 @@ class SweepCell:
     """One trained probe and its scores.
 
     Attributes:
-        title: Name of the backbone in the table.
-        run: Folder of the run, relative to that of the sweep.
-        training_cpu_seconds: CPU time of training, including features that were not cached yet.
-        predicting_cpu_seconds: CPU time of one image, from photograph to prediction.
-        doubts: Reasons to think that the probe learned nothing; empty without any.
+        run: Folder of the run, relative to the sweep's.
+        training_cpu_seconds: CPU time of training, including features not cached yet.
+        predicting_cpu_seconds: CPU time of one photograph.
+        doubts: Reasons to think that the probe learned nothing.
     """
 
     format: str = FORMAT
@@ -77,7 +74,7 @@ class SweepCell:
 
 
 def read_cell(folder: Path) -> SweepCell | None:
-    """Read the record of a finished cell; None where there is none or it is torn."""
+    """Read a finished cell's record; None where it is absent or torn."""
     path = folder / CELL
     if not path.exists() or is_torn(path):
         return None
@@ -93,6 +90,6 @@ def read_cell(folder: Path) -> SweepCell | None:
 
 
 def write_cell(cell: SweepCell, folder: Path) -> None:
-    """Write the record of a cell, which marks it as finished."""
+    """Write a cell's record, which marks it as finished."""
     with replacing(folder / CELL) as part:
         part.write_text(to_json(cell, indent=2), encoding="utf-8")

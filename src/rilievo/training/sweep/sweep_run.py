@@ -1,4 +1,4 @@
-"""``rilievo.sweep_probes``: runs a sweep cell by cell, then writes its table."""
+"""``rilievo.sweep_probes``: runs a sweep, then writes its table."""
 
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,9 @@ FILES = ("table.md", "table.csv", "table.tex", "page.html")
 
 @frozen
 class Swept:
-    """Results of a sweep.
+    """Results of a sweep: cells of any run, and failures.
 
-    Attributes:
-        cells: Finished cells, of this run or earlier ones.
-        failures: Cells that failed, and why.
-        table: A row per backbone and probe, means over seeds; the folder has it in four formats.
+    ``table`` has a row per backbone and probe, means over seeds.
     """
 
     folder: Path
@@ -34,16 +31,11 @@ class Swept:
 def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool = True) -> Swept:
     """Train and score every cell of a sweep; write its table.
 
-    A cell that fails is reported and skipped. A sweep that was stopped is resumed.
+    A cell that fails is reported and skipped; a stopped sweep is resumed.
 
     >>> options = rilievo.SweepOptions(output="sweep", device="cpu")
     >>> len(rilievo.sweep_probes(Path("sweep.toml"), options, show=False).cells)
     1
-
-    Args:
-        file: File of the sweep, TOML.
-        options: Options for running it.
-        show: Whether to show progress on standard error.
 
     Raises:
         InputError: If the file or the data cannot be used, or every cell failed.

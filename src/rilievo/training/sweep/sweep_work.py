@@ -1,4 +1,4 @@
-"""Cells of a sweep: trained and scored one after the other."""
+"""Cells of a sweep, trained and scored one by one."""
 
 import hashlib
 import itertools
@@ -37,12 +37,7 @@ from rilievo.training.sweep.sweep_results import (
 
 @frozen
 class PlannedCell:
-    """A cell to do.
-
-    Attributes:
-        title: Name of the backbone in the table.
-        run: Folder of its run, relative to that of the sweep, unique to its configuration.
-    """
+    """A cell to do; ``run`` is relative to the sweep's folder, unique to its configuration."""
 
     title: str
     config: ProbeConfig
@@ -52,7 +47,7 @@ class PlannedCell:
 def run_cells(
     config: SweepConfig, folder: Path, options: SweepOptions, *, show: bool
 ) -> tuple[tuple[SweepCell, ...], tuple[Failure, ...]]:
-    """Run every cell that is not finished yet."""
+    """Run every unfinished cell."""
     scoring: Any = load_service("probe-scoring")(
         dataset=config.data.dataset,
         root=config.data.root,
@@ -103,7 +98,7 @@ def run_cells(
 
 
 def _mend(error: Exception, run: Path) -> str:
-    """Advice about a file of a run that cannot be read, unless the error has it."""
+    """Advice about an unreadable file of a run."""
     words, is_of_run = str(error), isinstance(error, InputError | ModelError)
     if not is_of_run or str(run) not in words or "anew" in words:
         return ""
@@ -111,7 +106,7 @@ def _mend(error: Exception, run: Path) -> str:
 
 
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
-    """Plan the cells of a backbone, in the order of execution."""
+    """Plan a backbone's cells in order."""
     cells = []
     for probe, task, seed in itertools.product(config.probes, config.tasks, config.seeds):
         backbone = BackboneChoice(
@@ -174,7 +169,6 @@ def _train_and_score(
 
 
 def _measured(scores: Any) -> Measured:
-    """Record of a cell's scores under one benchmark."""
     return Measured(
         benchmark=scores.benchmark,
         unscored=len(scores.unscored),
