@@ -1,1 +1,1 @@
-"""One engine for all training: loop, devices, checkpoints, logs and run folders."""
+"""One engine for all training."""

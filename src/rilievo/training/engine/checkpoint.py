@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a run on disk, checked when a run resumes. Writes are atomic."""
+"""Checkpoints: the state of a run on disk, written atomically and checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,20 +18,19 @@ from rilievo.io.json_record import from_json, to_json
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 _MOST = 1e9
-"""Bound above any learning rate and any number of steps."""
+"""Bound above any learning rate and number of steps."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """Counts of a run, which a kind of training adds its own to.
+    """Counts of a run, which a kind of training extends.
 
     Attributes:
-        step: Steps done.
-        seconds: Time spent in steps, interruptions not counted.
-        cpu_seconds: CPU time spent in steps by all threads, likewise.
+        seconds: Time of steps, interruptions not counted.
+        cpu_seconds: CPU time of steps by all threads, likewise.
         logs: Texts of the logs by name.
-        row: Losses of the steps since the last row of the log, by name.
-        row_began: Value of ``seconds`` at that row.
+        row: Losses since the last row of the log.
+        row_began: ``seconds`` at that row.
     """
 
     step: int = 0
@@ -50,20 +49,20 @@ class Stateful(Protocol):
     """Network, optimizer or scaler of gradients."""
 
     def state_dict(self) -> Mapping[str, Any]:
-        """Return its tensors and numbers."""
+        """Return its state."""
         ...
 
     def load_state_dict(self, state_dict: Any, /) -> Any:
-        """Take over tensors and numbers."""
+        """Take over a state."""
         ...
 
 
 def save_checkpoint(
     path: Path, state: RunState, parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> None:
-    """Write the state of a run; the previous checkpoint stays until the new one is complete.
+    """Write a run's state; the previous one stays until this is complete.
 
-    ``fingerprint`` is a digest of what a run has to have in common with the one that wrote it.
+    ``fingerprint`` digests what resuming runs have in common.
     """
     entries = {name: part.state_dict() for name, part in parts.items()}
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
@@ -77,9 +76,9 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, kind: type[State], parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> State:
-    """Restore the networks, the optimizer and the scaler of a run, and return its counts.
+    """Restore the parts of a run, and return its counts.
 
-    Raises ``InputError`` if the file is no checkpoint of this run, or its content is inconsistent.
+    Raises ``InputError`` if the file is no checkpoint of this run, or inconsistent.
     """
     check_regular(path)
     try:
@@ -110,9 +109,9 @@ def load_checkpoint(
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Load and check an optimizer's moments and rates; torch itself accepts any.
+    """Load and check moments and rates; torch itself accepts any.
 
-    Whether it is fused is the choice of this run, which may be on another device.
+    Whether it is fused is the choice of this run, perhaps on another device.
     """
     before = [_fixed(group) for group in optimizer.param_groups]
     own = {"fused": optimizer.defaults.get("fused")}
@@ -139,12 +138,12 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
 
 
 def _fixed(group: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a parameter group that a schedule does not change."""
+    """Settings that a schedule does not change."""
     return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 
 def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Write learned weights as safetensors, with a few facts in the file's header."""
+    """Write learned weights as safetensors, with facts in the header."""
     with needing("training", "train"):
         from safetensors.torch import save
     state = {

@@ -1,4 +1,4 @@
-"""Configurations as flat lists of fields, to check, to compare or to change them."""
+"""Configurations as flat lists of fields."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 
 Config = TypeVar("Config")
 _PATHS = ("root", "roots", "list_file", "camera_file")
-"""Fields of ``data`` that hold paths; one folder can be spelled in several ways."""
+"""Fields of ``data`` that hold paths."""
 _RANGES: Mapping[str, Callable[[float], bool]] = {
     "1 or more": lambda number: number >= 1,
     "0 or more": lambda number: 0 <= number < inf,
@@ -23,7 +23,7 @@ _RANGES: Mapping[str, Callable[[float], bool]] = {
 
 
 def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
-    """Check that numbers lie in ranges, of which each has the names of its fields; None does."""
+    """Check that numbers lie in ranges, each with the names of its fields."""
     for words, names in ranges.items():
         for name in names:
             number = getattr(record, name)
@@ -32,11 +32,11 @@ def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
 
 
 Rules = Sequence[tuple[Callable[[Config], bool], Callable[[Config], OptionError]]]
-"""Rules of a configuration, in order: whether it breaks one, and the error that says so."""
+"""Rules in order: whether a configuration breaks one, and the error."""
 
 
 def check_rules(config: Config, rules: Rules[Config]) -> None:
-    """Raise the error of the first rule that a configuration breaks."""
+    """Raise the error of the first broken rule."""
     for is_broken, error in rules:
         if is_broken(config):
             raise error(config)
@@ -46,9 +46,7 @@ def check_rules(config: Config, rules: Rules[Config]) -> None:
 class FieldDifference:
     """Field of a run that differs from the preset ``default``.
 
-    Attributes:
-        field: Path of the field in the configuration, such as ``losses.depth``.
-        reason: Reason of the run's own preset for the value; None where the user chose it.
+    ``reason`` is that of the run's own preset; None where the user chose the value.
     """
 
     field: str
@@ -60,10 +58,9 @@ class FieldDifference:
 def find_differences(
     config: object, *, usual: object, named: object, reasons: Mapping[str, str]
 ) -> tuple[FieldDifference, ...]:
-    """List the fields of a run that differ from the preset ``default``, the seed left out.
+    """List the fields that differ from the preset ``default``, without the seed.
 
-    ``usual`` is the configuration of that preset, ``named`` that of the run's own, and ``reasons``
-    are those for the latter's values, by field.
+    ``usual`` is that preset's configuration, ``named`` the run's own preset's, with ``reasons``.
     """
     usual_words, named_words = words_of(usual), words_of(named)
     return tuple(
@@ -81,11 +78,9 @@ def find_differences(
 def changed(
     config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
 ) -> Config:
-    """Return a configuration with some of its fields changed.
+    """Change fields by path: ``losses.depth``; those of ``fixed`` are set elsewhere.
 
-    Fields are paths with a dot between a record and a field in it: ``losses.depth``. Those that
-    begin with one of ``fixed`` are set elsewhere. Raises ``OptionError`` if there is no such field,
-    or it does not take the value.
+    Raises ``OptionError`` if there is no such field, or it does not take the value.
     """
     data, words = json.loads(to_json(config)), words_of(config)
     for path, value in changes.items():
@@ -104,10 +99,9 @@ def changed(
 
 
 def with_given(usual: Config, config: object, names: Collection[str], prefix: str = "") -> Config:
-    """Return ``usual`` with the fields ``names`` taken from ``config``, which is of the same kind.
+    """Return ``usual`` with the fields ``names`` of ``config``.
 
-    Fields are paths as in ``changed``; ``prefix`` is the path of these records, "" or ending in a
-    dot.
+    ``prefix`` is the path of these records, "" or ending in a dot.
     """
     assert is_dataclass(usual), "a configuration is a record"
     assert not isinstance(usual, type), "and not the class of one"
@@ -126,7 +120,7 @@ def with_given(usual: Config, config: object, names: Collection[str], prefix: st
 
 
 def with_whole_paths(config: Config) -> Config:
-    """Return the configuration with the paths of its data made absolute."""
+    """Make the paths of a configuration's data absolute."""
     data = json.loads(to_json(config))
     for name in _PATHS:
         value = data["data"].get(name)
@@ -138,7 +132,7 @@ def with_whole_paths(config: Config) -> Config:
 
 
 def differing_options(before: object, now: object) -> list[str]:
-    """Describe the fields in which two configurations differ; empty if they are the same."""
+    """Describe the fields in which two configurations differ."""
     old, new = words_of(before), words_of(now)
     return [
         f"{name} was {old.get(name)}, is {value}"
@@ -148,7 +142,7 @@ def differing_options(before: object, now: object) -> list[str]:
 
 
 def words_of(record: object, prefix: str = "") -> dict[str, str]:
-    """Return the fields of a record and of its nested records as text, by path."""
+    """Convert the fields of nested records to text, by path."""
     words: dict[str, str] = {}
     assert is_dataclass(record), "a configuration is made of records"
     for field in fields(record):

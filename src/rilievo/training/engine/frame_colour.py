@@ -1,8 +1,7 @@
-"""Colour changes as torchvision defines them, fused into one pass over a frame for all four.
+"""Colour changes as torchvision defines them, fused into one pass over a frame.
 
-Brightness scales; contrast blends with the mean grey of the frame; saturation blends with the grey
-of the pixel; hue rotates in HSV. Each result is clamped to 0..1, as ``torchvision.transforms`` does
-for floats. The order is random too, so a compiled kernel takes it as numbers.
+Each result is clamped to 0..1, as ``torchvision.transforms`` does for floats. The order is random,
+so a compiled kernel takes it as numbers.
 """
 
 from typing import Any, no_type_check
@@ -24,8 +23,8 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 class ColourChange:
     """Colour change of a sample, the same for all its frames.
 
-    The first three are weights, of which 1 changes nothing: against black, against the frame's mean
-    grey, and against the pixel's grey. Hue turns in full turns, in [-0.5, 0.5].
+    The first three are weights, of which 1 changes nothing: against black, the frame's mean grey,
+    and the pixel's grey. Hue turns in full turns, in [-0.5, 0.5].
     """
 
     order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
@@ -40,7 +39,7 @@ class ColourChange:
 
 
 def changed(frame: Pixels, change: ColourChange) -> Pixels:
-    """Change the colours of a frame, rounding once at the end."""
+    """Change a frame's colours, rounding once at the end."""
     result = np.empty_like(frame)
     order, values = _as_numbers(change)
     _change_levels(np.ascontiguousarray(frame), order, values, result)
@@ -72,7 +71,7 @@ def _grey(r, g, b):
 @_kernel
 @no_type_check
 def _turned(sector, largest, spread):
-    """One channel of a hue [sixths of a turn, -6 to 18] shifted to begin at this channel."""
+    """One channel of a hue [sixths of a turn, -6 to 18]."""
     sector = sector + np.float32(6) if sector < 0 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
@@ -82,7 +81,7 @@ def _turned(sector, largest, spread):
 @_kernel
 @no_type_check
 def _turn_hue(line, turn):
-    """Rotate the hue of one row; selections, no branches, so that the compiler vectorises it."""
+    """Rotate the hue of a row without branches, so that the compiler vectorises it."""
     shift = np.float32(6) * turn
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
@@ -121,7 +120,6 @@ def _saturate(line, value):
 @_kernel
 @no_type_check
 def _change_line(line, order, values, mean):
-    """Apply the changes of an order to one row of pixels."""
     for kind in order:
         value = values[kind]
         if kind == 0:
@@ -137,7 +135,7 @@ def _change_line(line, order, values, mean):
 @_kernel
 @no_type_check
 def _change(planes, order, values):
-    """Change floats in place: first what comes before contrast, which needs the mean grey."""
+    """Change floats in place: first what precedes contrast, which needs the mean grey."""
     height, width = planes.shape[1:]
     contrast = 0
     while order[contrast] != 1:

@@ -1,7 +1,4 @@
-"""The training loop, read from top to bottom.
-
-Signals that stop a run: the step in progress is finished first, so that it can be saved.
-"""
+"""The training loop, and signals that stop it after the step in progress."""
 
 import math
 import os
@@ -39,17 +36,13 @@ from rilievo.training.networks.features import is_out_of_memory
 
 
 class Stopping:
-    """Defers SIGINT and SIGTERM while a step is taken; a context manager.
+    """Defers SIGINT and SIGTERM while a step is taken.
 
-    Elsewhere, and the second time, they raise ``KeyboardInterrupt`` at once. Signals that are
-    handled in another way, such as those of a notebook's server, are left alone.
-
-    Attributes:
-        is_asked: Whether a signal came during a step.
+    Elsewhere, and the second time, they raise ``KeyboardInterrupt`` at once. Signals handled in
+    another way, such as by a notebook's server, are left alone.
     """
 
     def __init__(self, *, defers: bool) -> None:
-        """Prepare; without ``defers`` nothing is changed."""
         self.is_asked = False
         self._defers = defers and threading.current_thread() is threading.main_thread()
         self._inside = False
@@ -89,7 +82,7 @@ _MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
 STEPS_A_ROW = 25
 _SECONDS_A_CHECKPOINT = 60.0
 _SPARING = 20
-"""Checkpoints of large networks are as many times their own duration apart."""
+"""Checkpoints are as many times their own duration apart."""
 
 
 @frozen
@@ -97,7 +90,7 @@ class Devices:
     """Devices and arithmetic of a run.
 
     Attributes:
-        precision: Arithmetic of the networks: fp32, bf16, or fp16 on a GPU.
+        precision: fp32, bf16, or fp16 on a GPU.
         partly: Whether some weights may get no gradient in a step.
     """
 
@@ -107,10 +100,9 @@ class Devices:
 
 
 def make_fabric(chosen: Devices) -> Any:
-    """Make and launch Lightning Fabric.
+    """Launch Lightning Fabric, alone or as a process of torchrun.
 
-    Under torchrun this process is one of those that torchrun started; else it is alone. Raises
-    ``OptionError`` if there are no such devices, or they do not support the precision.
+    Raises ``OptionError`` if there are no such devices, or they do not support the precision.
     """
     with needing("training", "train"):
         from lightning_fabric import Fabric
@@ -150,10 +142,7 @@ class TrainingLoop(Generic[State]):
     def __init__(
         self, task: TrainingTask[State, Any], run: Path, *, fabric: Any, fingerprint: str
     ) -> None:
-        """Prepare a run of a task in its folder, with Fabric launched.
-
-        ``fingerprint`` is a digest of what a checkpoint has to have in common with this run.
-        """
+        """Prepare a task's run; ``fingerprint`` is that of its checkpoints."""
         self._task, self._run, self._fabric = task, run, fabric
         self._fingerprint = fingerprint
         self._stepped: Any
@@ -171,12 +160,11 @@ class TrainingLoop(Generic[State]):
         shown: bool = True,
         resumes: bool = False,
     ) -> bool:
-        """Train from the last checkpoint, if there is one, to the end.
+        """Train from the last checkpoint to the end; False if stopped.
 
-        A checkpoint is written after every validation, every minute, and where SIGINT or SIGTERM
-        stops a single process. ``stop_at`` is a step to stop after, with a checkpoint, as if killed
-        then; the result is False. ``resumes`` tells that the user expects a checkpoint, so that a
-        missing one is said. Raises ``InputError`` if a value is not finite, or a checkpoint cannot
+        A checkpoint is written after every validation, every minute, and at SIGINT or SIGTERM of a
+        single process. ``stop_at`` is a step to stop after, as if killed; ``resumes`` says a
+        missing checkpoint. Raises ``InputError`` if a value is not finite, or a checkpoint cannot
         be used, ``OptionError`` if memory is too small, and ``OutputError`` if another process
         trains in the folder.
         """
@@ -217,7 +205,7 @@ class TrainingLoop(Generic[State]):
         return True
 
     def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
-        """Write the last weights and the record of a run that is over, and return the record."""
+        """Write the last weights and the record, and return it."""
         with self.failures():
             content = record()
         if self._fabric.is_global_zero:
@@ -229,10 +217,7 @@ class TrainingLoop(Generic[State]):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the run's folder, and restore its checkpoint.
-
-        All processes of this run refuse if another run holds the folder.
-        """
+        """Hold the run's folder, and restore its checkpoint."""
         refusal: str | None = None
         with ExitStack() as held:
             if self._fabric.is_global_zero:
@@ -249,7 +234,6 @@ class TrainingLoop(Generic[State]):
     def _train(
         self, log: Journal, progress: Progress, stopping: Stopping, stop_at: int | None
     ) -> None:
-        """Take steps until the run is over, or stopped."""
         task, state = self._task, self._task.state
         batches = task.batches()
         try:
@@ -282,7 +266,6 @@ class TrainingLoop(Generic[State]):
             batches.close()
 
     def _where_from(self, *, resumes: bool) -> str | None:
-        """Line that says where the run begins; None for a new run."""
         if self._saved_at is not None:
             return f"resuming from the checkpoint of step {self._saved_at}"
         if resumes:
@@ -290,17 +273,13 @@ class TrainingLoop(Generic[State]):
         return None
 
     def _where_stopped(self) -> Note:
-        """Line that says what is left of a run that was stopped."""
         at = f"stopped at step {self._task.state.step}"
         if self._saved_at is None:
             return Note(f"{at}, before the first checkpoint: {{resume}} starts at step 0")
         return Note(at, hint=f"{{resume}} goes on from step {self._saved_at}")
 
     def _step(self, batches: Iterator[Any]) -> Tensor | None:
-        """Take one step of gradient descent, on as many batches as are accumulated.
-
-        Returns the loss of the last of these batches; None if all are empty.
-        """
+        """Take one step, and return the loss of its last batch; None if all are empty."""
         task, fabric, state = self._task, self._fabric, self._task.state
         start, cpu = time.perf_counter(), time.process_time()
         for number, group in enumerate(self._optimizer.param_groups):
@@ -339,7 +318,7 @@ class TrainingLoop(Generic[State]):
         return loss
 
     def _write_row(self, log: Journal) -> None:
-        """Add the means over the steps since the last row, over all processes."""
+        """Add the means since the last row, over all processes."""
         if not self._losses:
             return
         task, state = self._task, self._task.state
@@ -363,7 +342,6 @@ class TrainingLoop(Generic[State]):
 
     @property
     def _names(self) -> tuple[str, ...]:
-        """Names of the losses of the steps since the last row."""
         return (*self._losses[0],) if self._losses else ()
 
     @property
@@ -400,7 +378,6 @@ class TrainingLoop(Generic[State]):
         self._fabric.barrier()
 
     def _is_due(self) -> bool:
-        """Whether this process writes checkpoints, and the last one is a minute old."""
         wait = max(_SECONDS_A_CHECKPOINT, _SPARING * self._saving)
         return (
             self._fabric.is_global_zero
@@ -427,7 +404,7 @@ class TrainingLoop(Generic[State]):
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Turn running out of memory, or values that are not finite, into an error of one line."""
+        """Turn lack of memory, or values not finite, into one line."""
         try:
             yield
         except FloatingPointError as error:
@@ -442,7 +419,7 @@ class TrainingLoop(Generic[State]):
 
 @contextmanager
 def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Seed the randomness inside networks by run and batch, so that runs can resume."""
+    """Seed networks by run and batch, so that runs can resume."""
     # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed * 1_000_003 + number)

@@ -1,4 +1,4 @@
-"""Progress of a run on standard error: a bar on a terminal, elsewhere a line every few seconds."""
+"""Progress of a run on standard error: a bar, or a line every few seconds."""
 
 import os
 import sys
@@ -16,10 +16,7 @@ _SECONDS_A_LINE = 5.0
 
 
 class Progress:
-    """Reports the steps, loss, rate and time left of a run; a context manager.
-
-    The first line is printed at once, the next with the first step and then every few seconds.
-    """
+    """Reports the steps, loss, rate and time left of a run."""
 
     def __init__(
         self,
@@ -35,9 +32,8 @@ class Progress:
     ) -> None:
         """Open the bar, or print that the run begins.
 
-        Where the number of ``steps`` is None, ``share`` is that of the run that was done before,
-        and ``step`` gets it too. ``what`` is the activity, for the first line, and ``before`` a
-        line above that one.
+        Without ``steps``, ``share`` is the part of the run done before. ``what`` is the activity,
+        ``before`` a line above.
         """
         self._shown, self._images, self._clock = shown, images, clock
         self._steps, self._step, self._before = steps, done, done
@@ -60,10 +56,7 @@ class Progress:
             self._bar.close()
 
     def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
-        """Count one more step, and print a line if one is due.
-
-        The loss is read only when a line is due, to avoid waiting for a GPU.
-        """
+        """Count one more step; reading the loss would wait for a GPU, so only a line does."""
         self._step += 1
         if self._bar is not None:
             self._bar.update(self._images)
@@ -84,14 +77,13 @@ class Progress:
         self.say(", ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
-        """Print a line on standard error, above the bar where there is one."""
+        """Print a line, above the bar if any."""
         if self._bar is not None:
             self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif self._shown:
             say(text)
 
     def _rate(self, seconds: float, share: float) -> list[str]:
-        """Images per second and the time left, from what this process has done."""
         here, gained = self._step - self._before, share - self._share_before
         if seconds <= 0:
             return []
@@ -100,7 +92,7 @@ class Progress:
 
 
 class Decoding:
-    """Reports the progress of decoding: redrawn on a terminal, elsewhere in lines."""
+    """Reports the progress of decoding."""
 
     def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown and sys.stderr is not None
@@ -108,7 +100,7 @@ class Decoding:
         self._clock, self._told = clock, clock()
 
     def __call__(self, sequence: str, done: int, total: int) -> None:
-        """Report that one more frame is decoded."""
+        """Report one more frame."""
         if not self._shown:
             return
         text = f"{printable(sequence)}: {done} of {total} frames"
@@ -132,7 +124,7 @@ def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_first_process() -> bool:
-    """Whether this is the first of the processes that torchrun or Fabric started."""
+    """Whether this is the first process of torchrun or Fabric."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 

@@ -1,8 +1,7 @@
-"""Folder of a run: its configuration, weights and record, which make it a model, and its logs.
+"""Folder of a run: configuration, weights and record, which make it a model, and logs.
 
-Logs are CSV, readable while the run goes on, and the same numbers in TensorBoard on request. A
-checkpoint holds the logs as they were then. A run that is resumed begins with these, so rows of
-later steps are deleted, and what a power cut took from the files is there again.
+Logs are CSV, and TensorBoard on request. A resumed run begins with the logs of its checkpoint, so
+later rows are deleted, and what a power cut took is there again.
 """
 
 import csv
@@ -50,7 +49,7 @@ Record = TypeVar("Record")
 
 
 class Journal:
-    """Logs of a run; a context manager that closes them."""
+    """Logs of a run."""
 
     def __init__(
         self,
@@ -61,11 +60,7 @@ class Journal:
         tensorboard: bool = False,
         writes: bool = True,
     ) -> None:
-        """Open the logs.
-
-        ``records`` are their texts at the step that the run resumes from, by name. ``writes`` tells
-        whether this process is the one that writes.
-        """
+        """Open the logs; ``records`` are their texts at the step that the run resumes from."""
         self._run, self._writes = run, writes
         self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
         for name in LOGS if writes else ():
@@ -79,12 +74,12 @@ class Journal:
             self._writer.close()
 
     def texts(self) -> dict[str, str]:
-        """Texts of the logs that are there, by name."""
+        """Texts of the logs, by name."""
         paths = [self._run / name for name in LOGS]
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
-        """Add one row, of which ``step`` is a column, to a log of ``LOGS``."""
+        """Add a row to a log of ``LOGS``."""
         if not self._writes:
             return
         path = self._run / name
@@ -111,19 +106,19 @@ class Journal:
                     self._writer.add_scalar(f"{part}/{metric}", value, row["step"])
 
     def show(self, part: str, picture: Pixels, step: int) -> None:
-        """Add an image to TensorBoard, if that is on."""
+        """Add an image to TensorBoard, if on."""
         if self._writer is not None:
             self._writer.add_image(part, picture, step, dataformats="HWC")
 
 
 def alone_in(run: Path) -> AbstractContextManager[None]:
-    """Hold the folder of a run; refuse while another process trains in it."""
+    """Hold a run's folder; refuse while another process trains in it."""
     busy = f"{printable(run)}: another process trains in this folder: stop it, or wait for it"
     return held_alone(lock_path(run / CHECKPOINT), busy)
 
 
 def rows_of(run: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of a log by column; empty where there is none."""
+    """Return the rows of a log, if any, by column."""
     path = run / name
     if not path.exists() or is_blank(path):
         return []
@@ -140,7 +135,6 @@ def _open_writer(run: Path, step: int) -> Any:
 
 
 def _restore(path: Path, text: str | None) -> None:
-    """Give a file the text that it had; None for a file that was not there."""
     if text is None:
         remove(path)
     elif not path.is_file() or path.read_bytes() != text.encode():
@@ -150,10 +144,10 @@ def _restore(path: Path, text: str | None) -> None:
 
 @frozen
 class RunFolder(Generic[Config, Record]):
-    """Folder of a run of one kind: the classes of its configuration and record.
+    """Folder of a run of one kind.
 
-    ``is_ours`` tells whether a folder holds a run of this kind; ``beginnings`` are names of folders
-    that a new run writes beside its configuration.
+    ``is_ours`` recognises that kind; ``beginnings`` are folders that a new run writes beside its
+    configuration.
     """
 
     path: Path
@@ -163,10 +157,9 @@ class RunFolder(Generic[Config, Record]):
     beginnings: tuple[str, ...] = ()
 
     def check(self, config: Config, *, resume: bool) -> Config:
-        """Check that a run in the folder, if there is one, is this one.
+        """Check that a run in the folder, if any, is this one; return its configuration.
 
-        Returns the configuration as the run has it; its paths may be spelled differently. A run
-        that ended before its first checkpoint counts only where it is resumed. Raises
+        A run that ended before its first checkpoint counts only where it is resumed. Raises
         ``OutputError`` if something else is in the folder.
         """
         if self.path.is_dir():
@@ -195,20 +188,19 @@ class RunFolder(Generic[Config, Record]):
 
     @property
     def is_begun(self) -> bool:
-        """Whether the folder has a configuration."""
+        """Whether there is a configuration."""
         path = self.path / CONFIG
         return path.exists() and not is_torn(path)
 
     @property
     def is_saved(self) -> bool:
-        """Whether the run has come to its first checkpoint."""
+        """Whether there was a checkpoint."""
         return any((self.path / name).exists() for name in (CHECKPOINT, WEIGHTS, RECORD))
 
     def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
-        """Write the configuration of a new run, into folders of it that are models too.
+        """Write a new run's configuration, also into ``folders`` that are models.
 
-        That of the run itself is kept as it is if it can be read; the copies follow it. What a run
-        left that ended before its first checkpoint is replaced.
+        A readable one is kept; what a run left before its first checkpoint is replaced.
         """
         if self.is_begun and not self.is_saved:
             # That run may be at its first step still, in another process.
@@ -230,7 +222,7 @@ class RunFolder(Generic[Config, Record]):
                 part.write_text(text, encoding="utf-8")
 
     def read_config(self) -> Config:
-        """Read the configuration of the run."""
+        """Read the configuration."""
         return self._read(CONFIG, self.config, "is no run of this kind: {}")
 
     def read_record(self) -> Record:
@@ -252,10 +244,9 @@ class RunFolder(Generic[Config, Record]):
         others: Sequence[str] = (),
         sums: Mapping[str, FileSum] | None = None,
     ) -> None:
-        """Write the record after the weights, and delete the checkpoint once all is synced.
+        """Write the record, and delete the checkpoint once all is synced.
 
-        Checksums are written of ``others`` too, further files; ``sums`` are those of files as they
-        were written.
+        ``others`` get checksums too; ``sums`` are those of files as written.
         """
         with replacing(self.path / RECORD) as part:
             part.write_text(to_json(record, indent=2), encoding="utf-8")
@@ -266,8 +257,7 @@ class RunFolder(Generic[Config, Record]):
     def is_finished(self) -> bool:
         """Whether the run is finished; its checkpoint is deleted last.
 
-        Raises ``InputError`` if its weights are broken and there is no checkpoint to resume from,
-        or the checkpoint has no content.
+        Raises ``InputError`` if weights are broken without a checkpoint, or that is empty.
         """
         run, checkpoint = self.path, self.path / CHECKPOINT
         if checkpoint.exists():
@@ -294,7 +284,6 @@ class RunFolder(Generic[Config, Record]):
 
 
 def _holds(path: Path, text: str) -> bool:
-    """Whether a file can be read and holds a text."""
     try:
         return path.exists() and read_text(path) == text
     except InputError:

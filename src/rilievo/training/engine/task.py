@@ -19,15 +19,13 @@ class TrainingTask(ABC, Generic[State, Network]):
     """One kind of training: a network, its batches, losses and validation.
 
     Attributes:
-        learner: Module that is trained. Its ``forward`` takes a batch and returns numbers by name,
-            of which ``loss`` is minimised; all are columns of the log.
+        learner: Module whose ``forward`` returns numbers by name, all columns of the log; ``loss``
+            is minimised.
         optimizer: Optimizer, whose groups have their full rate as ``initial_lr``.
-        state: Counts of the run, which a checkpoint restores.
         images: Images per step, over all processes.
-        seed: Seed of the run.
         accumulate: Batches whose gradients are added before a step.
-        clip_norm: Largest norm of a step's gradient; None for no limit.
-        steps: Number of steps of the run; None where they are not known.
+        clip_norm: Largest norm of a step's gradient, if any.
+        steps: Number of steps, if known.
         checkpoint_steps: Most steps between checkpoints.
         advice: Remedy for values that are not finite.
         less_memory: Step that memory is too small for, and the remedy, with options in braces.
@@ -47,19 +45,19 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     @abstractmethod
     def batches(self) -> Generator[Any, None, None]:
-        """Yield the batches of this process from the current step on; None for an empty one."""
+        """Yield this process's batches from the current step; None for an empty one."""
 
     @abstractmethod
     def rate(self) -> float:
-        """Learning rate of the current step, as a share of its peak."""
+        """Share of the peak learning rate."""
 
     def share_of_rate(self, group: int) -> float:
-        """Share of that rate that one group of the optimizer has in the current step."""
+        """Share of that rate for one group."""
         return 1.0
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
-        """Networks and optimizer that a checkpoint holds."""
+        """Networks and optimizer of a checkpoint."""
         return {"learner": self.learner, "optimizer": self.optimizer}
 
     @property
@@ -73,27 +71,26 @@ class TrainingTask(ABC, Generic[State, Network]):
         return self.share >= 1
 
     def place(self) -> dict[str, float]:
-        """Columns of the log that tell how far the run is, besides the step."""
+        """Columns of the log beside the step."""
         return {}
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Prepare the first step, or the first after a checkpoint; True if it has to be saved."""
+        """Prepare the first step; True if it has to be saved."""
         return False
 
     def after_step(self, loss: Tensor | None) -> bool:
-        """Do what follows every step; True if the batches have to be opened anew.
+        """Do what follows a step; True if batches have to be opened anew.
 
-        Args:
-            loss: Loss of the step; None if its batches were empty.
+        ``loss`` is None for empty batches.
         """
         return False
 
     def is_validated(self) -> bool:
-        """Whether the current step ends with a validation."""
+        """Whether this step ends with a validation."""
         return False
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Score the network on images that are held out."""
+        """Score images held out."""
 
     def end(self, log: Journal, progress: Progress) -> bool:
         """Do what follows the last step; True if it has to be saved."""
@@ -104,16 +101,16 @@ class TrainingTask(ABC, Generic[State, Network]):
 
 
 def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
-    """Return the parameter groups of modules, each with its own full learning rate."""
+    """Return modules' parameter groups with their full rates."""
     return [
         {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in parts
     ]
 
 
 def is_fused(device: torch.device) -> bool | None:
-    """Whether an optimizer of torch updates weights in one pass; None for torch's own choice.
+    """Whether an optimizer updates in one pass; None for torch's choice.
 
-    On a CPU one pass takes a fifth of the time. On a GPU gradients could not be clipped in fp16.
+    A CPU takes a fifth of the time. On a GPU gradients could not be clipped in fp16.
     """
     return True if device.type == "cpu" else None
 
