@@ -1,7 +1,7 @@
-"""Configuration of a checkpoint: whether it is safe to build, and its preparation.
+"""Configuration of a checkpoint: its safety and preparation.
 
-Names and defaults are those of transformers' image processors. Unknown entries that would change
-the pixels are refused.
+Names and defaults are those of transformers; unknown entries that would change the pixels are
+refused.
 """
 
 import math
@@ -24,15 +24,15 @@ Entries = Mapping[str, Any]
 MOST_LAYERS = 1000
 """Most layers of one kind; the deepest depth networks have about 50."""
 SPARE = 2**31
-"""Bytes by which a network may exceed its files; missing tensors are better listed by name."""
+"""Bytes by which a network may exceed its files."""
 BYTES, PACKED = 4, 8
-"""Bytes of a number, and by what factor its file may be smaller (4-bit weights)."""
+"""Bytes of a number, and of how many smaller ones (4-bit weights)."""
 
 _ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
 PROCESSOR_FILE = "preprocessor_config.json"
 LARGEST_NATIVE = 1280 * 960
-"""Most pixels for networks that keep a photograph's size; both families trained on 480 x 640."""
+"""Most pixels for networks that keep a photograph's size."""
 _FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC}
 _HALF = (0.5, 0.5, 0.5)
 
@@ -51,10 +51,10 @@ def read_config(path: Path) -> Entries:
 
 
 def check_config(config: Entries, path: Path) -> None:
-    """Refuse a configuration with too many layers, or one that triggers downloads.
+    """Refuse too many layers, and what would download or run code.
 
-    transformers downloads a backbone that is only named, and runs compiled code of the hub for an
-    attention name with an organisation.
+    transformers downloads a backbone that is only named, and runs hub code for an attention name
+    with an organisation.
     """
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]

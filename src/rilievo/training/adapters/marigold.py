@@ -1,10 +1,9 @@
 """Adapter for pipelines of diffusers with Marigold's interface.
 
 Ke et al., "Marigold: Affordable Adaptation of Diffusion-Based Image Generators for Image Analysis"
-(2025). Outputs are converted to our conventions:
+(2025).
 
 * Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and valid.
-* Normals come with x right, y up, z towards the viewer; ours have y down and z forward.
 * An ensemble's uncertainty u becomes a confidence of 1 / (1 + u / 0.1): 1/2 where its members
 differ by a tenth of the depth's range or of half a turn.
 """
@@ -167,7 +166,7 @@ class DiffusionModel(Model):
 
 
 def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Convert normals from y up, z towards the viewer to y down, z forward."""
+    """Convert from y up, z towards the viewer to y down, z forward."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 

@@ -1,4 +1,4 @@
-"""Camera motion from the networks of a training run or of an official checkpoint."""
+"""Camera motion from trained networks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +31,7 @@ class MotionModel:
     def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
         """Transform from the earlier camera's frame to the later camera's.
 
-        Where the pose network predicts in units of the scene (``cnn``), the earlier depth gives
-        their size.
+        The earlier depth gives the size of ``cnn`` translations.
 
         Raises:
             ModelError: If the estimated motion is not finite.

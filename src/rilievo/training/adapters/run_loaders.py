@@ -1,7 +1,6 @@
 """Folders of runs as models, converted to ONNX once; without torch.
 
-torch's threads spin while they wait, which costs much on a busy machine. So the default on a CPU is
-the graph, cached by the hash of the weights.
+torch's threads spin while they wait, which costs much on a busy machine.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Folders of training runs, as far as a model needs them; without torch."""
+"""Folders of training runs, without torch."""
 
 from pathlib import Path
 from typing import TypeVar

@@ -30,7 +30,7 @@ class TorchNetwork(nn.Module, ABC):
     Attributes:
         outputs: Names in order; ``rilievo.models.base`` has their meaning.
         mixes_batches: Whether photographs of a batch affect each other. Such a network branches on
-            its input, which a trace cannot capture, so it cannot be exported.
+            its input, so it cannot be exported.
         counts_photos: Whether the code loops over photographs: it is exported for one at a time.
     """
 
@@ -71,12 +71,7 @@ class TorchModel(TracedModel):
         needs_focal: bool = False,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Move a network to its device, in evaluation mode.
-
-        The number of threads applies to the whole process. ``needs_focal`` tells that depth is that
-        of a focal length of the photograph's width; ``settings`` are further facts that change the
-        output.
-        """
+        """Move a network to its device; the number of threads applies to the whole process."""
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card, self.weights_sha256 = card, weights_sha256
         self.preparation, self.needs_focal = network.preparation, needs_focal
@@ -187,10 +182,9 @@ class PlainDepthHead(TorchNetwork):
 
 
 class DepthProHead(TorchNetwork):
-    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and field of view.
+    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and field of view [degrees].
 
-    The card limits depth, because the authors limit it after resizing; ``fov`` is horizontal
-    [degrees].
+    The card limits depth, because the authors limit it after resizing.
     """
 
     counts_photos = True

@@ -85,7 +85,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 def read_probed(folder: Path, facts: RunFacts) -> Probed:
-    """Build a run's network; its frozen backbone is not stored and has to have the same weights."""
+    """Build a run's network, whose frozen backbone has to have the same weights."""
     path = folder / WEIGHTS
     check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
     check_trusted(facts.blueprint.probe.kind, "probe", folder / CONFIG)
@@ -133,10 +133,7 @@ class ProbeNetwork(TorchNetwork):
 
 @contextmanager
 def _positions_as_constants() -> Iterator[None]:
-    """Make resampled positions constants of an ONNX file.
-
-    ONNX has no operator for their antialiasing; at a fixed size they are always the same.
-    """
+    """Make resampled positions constants: ONNX has no operator for their antialiasing."""
     if not torch.onnx.is_in_onnx_export():
         yield
         return
@@ -183,9 +180,8 @@ class VideoNetwork(TorchNetwork):
 def without_borders(plain: Maps, mirrored: Maps) -> Maps:
     """Combine two predictions (Godard et al., CVPR 2017, post-processing).
 
-    A network trained on stereo pairs is inaccurate at the left border, which the other camera never
-    saw. So that comes from the mirrored prediction, the right one from the plain prediction, and
-    the rest is their mean.
+    A network trained on stereo pairs is inaccurate at the left border, so that comes from the
+    mirrored prediction, and the right one from the plain one.
     """
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)

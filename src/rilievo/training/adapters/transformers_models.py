@@ -1,8 +1,4 @@
-"""Depth models of transformers, from the hub or a folder.
-
-Code that comes with a checkpoint is never run; weights are safetensors or read with
-``weights_only``.
-"""
+"""Depth models of transformers; code of a checkpoint is never run."""
 
 import fnmatch
 import re

@@ -1,7 +1,4 @@
-"""ONNX files of other programs, wrapped into our format.
-
-The user states what the file does not: kind of depth, normalisation, size.
-"""
+"""ONNX files of other programs, wrapped into our format."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +21,7 @@ _PREFIX = "network/"  # avoids clashes between the network's names and ours
 
 
 def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
-    """Write a copy that takes photographs as they are.
-
-    ``part`` is valid only if this function returns; ``statement`` has facts that the file lacks.
-    """
+    """Write a copy that takes photographs; ``part`` is valid only after that."""
     with needing("wrapping an ONNX file", "export"):
         import onnx
     foreign = ForeignModel(source, statement)

@@ -1,8 +1,8 @@
 """Choice of the engine: torch, or a file converted once.
 
 On two cores of an AMD EPYC, Depth Anything V2 small takes 590 ms in torch and 316 ms in ONNX
-Runtime (272 ms in OpenVINO); loading torch for one photograph takes six seconds, against one. So
-the default is ONNX Runtime on a CPU, torch on a GPU.
+Runtime, and loading torch takes six seconds. So the default is ONNX Runtime on a CPU, torch on a
+GPU.
 """
 
 import sys

@@ -52,7 +52,6 @@ class Exported:
 
     Attributes:
         sizing: Rule for the input size, in words.
-        one_by_one: Whether photographs are predicted one at a time.
         agreement: Difference from the source model.
         calibrated_on: Number of photographs for int8.
         doubt: Warning that the stated kind of depth looks wrong.

@@ -1,7 +1,7 @@
 """Export of a model in torch to an ONNX file.
 
-The older, tracing exporter is used because ONNX Runtime runs its files faster: Depth Anything V2
-small takes 316 ms, against 549 ms (two cores of an AMD EPYC).
+ONNX Runtime runs files of the older, tracing exporter faster: Depth Anything V2 small takes 316 ms,
+against 549 ms.
 """
 
 import sys
@@ -38,10 +38,7 @@ LARGEST_FP16 = 65504.0
 
 
 def halve(source: Path, target: Path) -> None:
-    """Store weights in 16 bits, converted to 32 bits when they run.
-
-    16-bit arithmetic would overflow in some networks, and is no faster on CPUs.
-    """
+    """Store weights in 16 bits; 16-bit arithmetic would overflow in some networks."""
     onnx = import_onnx()
     model = onnx.load(str(source))
     graph = model.graph
@@ -72,11 +69,7 @@ def is_dequantised(path: Path) -> bool:
 
 
 def multiply_weights(source: Path, target: Path) -> None:
-    """Store a network whose 8-bit weights every engine multiplies out once, at equal bits.
-
-    ONNX Runtime computes ``DequantizeLinear`` at every run unless its session has
-    ``session.disable_quant_qdq``.
-    """
+    """Store a network whose 8-bit weights every engine multiplies out once, at equal bits."""
     onnx = import_onnx()
     model = onnx.load(str(source))
     multiply_out(model)
@@ -117,10 +110,7 @@ def graphs_of(graph: "GraphProto") -> "Iterator[GraphProto]":
 
 
 def fix_size(path: Path, size: Size, name: str) -> None:
-    """Fix the size [px] of a network's input and matching outputs, in its file.
-
-    Outputs of a branch stay free: ``normals`` and ``confidence`` have no pixels where they are left
-    out.
+    """Fix the size [px] of a network's input and outputs, except those of a branch.
 
     Raises:
         OptionError: If the network has another fixed size.
@@ -262,10 +252,9 @@ def write_onnx(
     photos: Sequence[Path] = (),
     size: Size | None = None,
 ) -> Agreement:
-    """Write a model of fp32 as a self-contained ONNX file; returns how far the two differ.
+    """Write a model of fp32 as ONNX; returns how far the two differ.
 
-    ``part`` is valid only if this function returns. ``photos`` calibrate int8 and are compared;
-    ``size`` replaces the model's rule.
+    ``part`` is valid only if this function returns; ``photos`` calibrate int8 and are compared.
     """
     check_precision(precision)
     if model.network.mixes_batches:

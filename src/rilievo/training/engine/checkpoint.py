@@ -27,8 +27,7 @@ class RunState:
 
     Attributes:
         seconds: Time of steps, interruptions not counted.
-        cpu_seconds: CPU time of steps by all threads, likewise.
-        logs: Texts of the logs by name.
+        cpu_seconds: CPU time of steps by all threads.
         row: Losses since the last row of the log.
         row_began: ``seconds`` at that row.
     """
@@ -60,10 +59,7 @@ class Stateful(Protocol):
 def save_checkpoint(
     path: Path, state: RunState, parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> None:
-    """Write a run's state; the previous one stays until this is complete.
-
-    ``fingerprint`` digests what resuming runs have in common.
-    """
+    """Write a run's state; ``fingerprint`` digests what resuming runs have in common."""
     entries = {name: part.state_dict() for name, part in parts.items()}
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
     buffer = BytesIO()
@@ -109,10 +105,7 @@ def load_checkpoint(
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Load and check moments and rates; torch itself accepts any.
-
-    Whether it is fused is the choice of this run, perhaps on another device.
-    """
+    """Load and check moments and rates; torch itself accepts any."""
     before = [_fixed(group) for group in optimizer.param_groups]
     own = {"fused": optimizer.defaults.get("fused")}
     optimizer.load_state_dict(

@@ -44,10 +44,7 @@ def check_rules(config: Config, rules: Rules[Config]) -> None:
 
 @frozen
 class FieldDifference:
-    """Field of a run that differs from the preset ``default``.
-
-    ``reason`` is that of the run's own preset; None where the user chose the value.
-    """
+    """Field that differs from ``default``; without ``reason`` the user chose it."""
 
     field: str
     value: str
@@ -58,10 +55,7 @@ class FieldDifference:
 def find_differences(
     config: object, *, usual: object, named: object, reasons: Mapping[str, str]
 ) -> tuple[FieldDifference, ...]:
-    """List the fields that differ from the preset ``default``, without the seed.
-
-    ``usual`` is that preset's configuration, ``named`` the run's own preset's, with ``reasons``.
-    """
+    """List the fields that differ from the preset ``default``, without the seed."""
     usual_words, named_words = words_of(usual), words_of(named)
     return tuple(
         FieldDifference(
@@ -99,10 +93,7 @@ def changed(
 
 
 def with_given(usual: Config, config: object, names: Collection[str], prefix: str = "") -> Config:
-    """Return ``usual`` with the fields ``names`` of ``config``.
-
-    ``prefix`` is the path of these records, "" or ending in a dot.
-    """
+    """Return ``usual`` with the fields ``names`` of ``config``."""
     assert is_dataclass(usual), "a configuration is a record"
     assert not isinstance(usual, type), "and not the class of one"
     changes = {}

@@ -1,7 +1,6 @@
 """Colour changes as torchvision defines them, fused into one pass over a frame.
 
-Each result is clamped to 0..1, as ``torchvision.transforms`` does for floats. The order is random,
-so a compiled kernel takes it as numbers.
+Each result is clamped to 0..1, as ``torchvision.transforms`` does for floats.
 """
 
 from typing import Any, no_type_check
@@ -23,8 +22,8 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 class ColourChange:
     """Colour change of a sample, the same for all its frames.
 
-    The first three are weights, of which 1 changes nothing: against black, the frame's mean grey,
-    and the pixel's grey. Hue turns in full turns, in [-0.5, 0.5].
+    Three weights, of which 1 changes nothing, are against black, the frame's mean grey, and the
+    pixel's. Hue is in full turns, in [-0.5, 0.5].
     """
 
     order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
@@ -71,7 +70,6 @@ def _grey(r, g, b):
 @_kernel
 @no_type_check
 def _turned(sector, largest, spread):
-    """One channel of a hue [sixths of a turn, -6 to 18]."""
     sector = sector + np.float32(6) if sector < 0 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
@@ -135,7 +133,6 @@ def _change_line(line, order, values, mean):
 @_kernel
 @no_type_check
 def _change(planes, order, values):
-    """Change floats in place: first what precedes contrast, which needs the mean grey."""
     height, width = planes.shape[1:]
     contrast = 0
     while order[contrast] != 1:

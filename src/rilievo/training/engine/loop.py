@@ -1,4 +1,4 @@
-"""The training loop, and signals that stop it after the step in progress."""
+"""The training loop, and signals that stop it after a step."""
 
 import math
 import os
@@ -38,8 +38,7 @@ from rilievo.training.networks.features import is_out_of_memory
 class Stopping:
     """Defers SIGINT and SIGTERM while a step is taken.
 
-    Elsewhere, and the second time, they raise ``KeyboardInterrupt`` at once. Signals handled in
-    another way, such as by a notebook's server, are left alone.
+    Elsewhere, and the second time, they raise ``KeyboardInterrupt``. Other handlers are left alone.
     """
 
     def __init__(self, *, defers: bool) -> None:
@@ -162,11 +161,10 @@ class TrainingLoop(Generic[State]):
     ) -> bool:
         """Train from the last checkpoint to the end; False if stopped.
 
-        A checkpoint is written after every validation, every minute, and at SIGINT or SIGTERM of a
-        single process. ``stop_at`` is a step to stop after, as if killed; ``resumes`` says a
-        missing checkpoint. Raises ``InputError`` if a value is not finite, or a checkpoint cannot
-        be used, ``OptionError`` if memory is too small, and ``OutputError`` if another process
-        trains in the folder.
+        A checkpoint is written after every validation, every minute, and at SIGINT or SIGTERM.
+        ``stop_at`` is a step to stop after. Raises ``InputError`` if a value is not finite, or a
+        checkpoint cannot be used, ``OptionError`` if memory is too small, and ``OutputError`` if
+        another process trains in the folder.
         """
         task, first = self._task, self._fabric.is_global_zero
         with (

@@ -1,4 +1,4 @@
-"""Progress of a run on standard error: a bar, or a line every few seconds."""
+"""Progress of a run on standard error."""
 
 import os
 import sys
@@ -30,11 +30,7 @@ class Progress:
         before: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the bar, or print that the run begins.
-
-        Without ``steps``, ``share`` is the part of the run done before. ``what`` is the activity,
-        ``before`` a line above.
-        """
+        """Open the bar; without ``steps``, ``share`` is the part of the run done before."""
         self._shown, self._images, self._clock = shown, images, clock
         self._steps, self._step, self._before = steps, done, done
         self._share_before = done / steps if steps else share

@@ -1,7 +1,7 @@
-"""Folder of a run: configuration, weights and record, which make it a model, and logs.
+"""Folder of a run, which makes it a model, and its logs.
 
-Logs are CSV, and TensorBoard on request. A resumed run begins with the logs of its checkpoint, so
-later rows are deleted, and what a power cut took is there again.
+A resumed run begins with the logs of its checkpoint: later rows are deleted, and what a power cut
+took is there again.
 """
 
 import csv
@@ -144,11 +144,7 @@ def _restore(path: Path, text: str | None) -> None:
 
 @frozen
 class RunFolder(Generic[Config, Record]):
-    """Folder of a run of one kind.
-
-    ``is_ours`` recognises that kind; ``beginnings`` are folders that a new run writes beside its
-    configuration.
-    """
+    """Folder of a run of one kind, which ``is_ours`` recognises."""
 
     path: Path
     config: type[Config]
@@ -159,8 +155,8 @@ class RunFolder(Generic[Config, Record]):
     def check(self, config: Config, *, resume: bool) -> Config:
         """Check that a run in the folder, if any, is this one; return its configuration.
 
-        A run that ended before its first checkpoint counts only where it is resumed. Raises
-        ``OutputError`` if something else is in the folder.
+        Without a checkpoint it counts only where it is resumed. Raises ``OutputError`` if something
+        else is in the folder.
         """
         if self.path.is_dir():
             sweep_parts(self.path)
@@ -198,10 +194,7 @@ class RunFolder(Generic[Config, Record]):
         return any((self.path / name).exists() for name in (CHECKPOINT, WEIGHTS, RECORD))
 
     def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
-        """Write a new run's configuration, also into ``folders`` that are models.
-
-        A readable one is kept; what a run left before its first checkpoint is replaced.
-        """
+        """Write a new run's configuration, unless one can be read, also into ``folders``."""
         if self.is_begun and not self.is_saved:
             # That run may be at its first step still, in another process.
             with alone_in(self.path):
@@ -244,10 +237,7 @@ class RunFolder(Generic[Config, Record]):
         others: Sequence[str] = (),
         sums: Mapping[str, FileSum] | None = None,
     ) -> None:
-        """Write the record, and delete the checkpoint once all is synced.
-
-        ``others`` get checksums too; ``sums`` are those of files as written.
-        """
+        """Write the record and checksums, and delete the checkpoint once all is synced."""
         with replacing(self.path / RECORD) as part:
             part.write_text(to_json(record, indent=2), encoding="utf-8")
         names = (CONFIG, WEIGHTS, RECORD, *others, *LOGS)

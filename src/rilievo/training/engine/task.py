@@ -19,14 +19,11 @@ class TrainingTask(ABC, Generic[State, Network]):
     """One kind of training: a network, its batches, losses and validation.
 
     Attributes:
-        learner: Module whose ``forward`` returns numbers by name, all columns of the log; ``loss``
-            is minimised.
+        learner: Module whose ``forward`` returns numbers by name; ``loss`` is minimised.
         optimizer: Optimizer, whose groups have their full rate as ``initial_lr``.
         images: Images per step, over all processes.
         accumulate: Batches whose gradients are added before a step.
-        clip_norm: Largest norm of a step's gradient, if any.
-        steps: Number of steps, if known.
-        checkpoint_steps: Most steps between checkpoints.
+        clip_norm: Largest norm of a step's gradient.
         advice: Remedy for values that are not finite.
         less_memory: Step that memory is too small for, and the remedy, with options in braces.
     """

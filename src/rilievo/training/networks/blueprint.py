@@ -86,7 +86,7 @@ class Readout(StrEnum):
     EXPECTATION = "expectation"
     """Mean weighted by the shares (AdaBins)."""
     MOST_PROBABLE = "most_probable"
-    """Depth of the largest share; training reads the expectation, which has a gradient."""
+    """Depth of the largest share; training reads the expectation."""
 
 
 @frozen
@@ -134,7 +134,7 @@ class ProbeChoice:
     hidden: int | None = None
     """Hidden channels of the probe; by default those of the kind."""
     kernel: Annotated[int | None, option(metavar="1|3")] = None
-    """Side of the probe's convolutions; by default 3 for dpt and 1 for linear and multiscale."""
+    """Side of the probe's convolutions; by default 3 for dpt, else 1."""
 
     def __post_init__(self) -> None:
         if self.kind not in PROBES and not is_import_path(self.kind):
@@ -248,10 +248,8 @@ class TunedBlueprint:
     """Settings that make a network trained further again.
 
     Attributes:
-        start: Model that the run started from.
-        teacher: Models that labelled its data, if any.
+        teacher: Models that labelled its data.
         area: Pixels at which the family ``small`` sees a photograph.
-        architecture: ``model_type``, configured in the run's folder ``transformers``.
     """
 
     family: Family
@@ -305,8 +303,8 @@ class VideoBlueprint:
     pose_encoder: Annotated[str, HIDDEN] = "resnet18"
     """Encoder of a separate pose network: a resnet."""
     cancels_scale: Annotated[bool, HIDDEN] = False
-    """Divide 'cnn' translations by mean inverse depth, so that scale cancels (Wang et al. 2018);
-    otherwise multiply, as in the published program.
+    """Divide 'cnn' translations by mean inverse depth (Wang et al. 2018); otherwise multiply, as
+    published.
     """
     size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. Preset clip

@@ -19,8 +19,8 @@ _Arrays = tuple[np.ndarray, ...]
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file of ``export_small``.
 
-    The file has only the bias of a batch normalisation after a convolution, so training mode
-    measures its statistics first. Without sky its layers stay.
+    Training mode first measures statistics of batch normalisations that the file merged. Without
+    sky its layers stay.
     """
     sky, stored = set(network.sky.modules()), deque(_stored(path))
     bias: Tensor | None = None
@@ -77,7 +77,7 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
 
 
 def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
-    """Undo the form that engines run faster: the head's 3x3 kernel answers four places at once."""
+    """Undo the form of the head that engines run faster."""
     order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
     for layer in layers:
         kernel = layer[0]

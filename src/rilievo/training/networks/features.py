@@ -30,7 +30,7 @@ class Features:
     """Features of images of one size.
 
     Attributes:
-        maps: Maps of the padded image, shallow to deep, of one size except in a pyramid.
+        maps: Maps of the padded image, shallow to deep.
         tokens: Class tokens, which probes see as channels behind the map's.
     """
 
@@ -55,7 +55,7 @@ class Padding(StrEnum):
     """Padding to multiples of the patch.
 
     ``MINIMAL`` adds half (rounded down) above and left. ``OVER`` adds a whole patch to the other
-    side too, as Probe3D does; ``NONE`` refuses, as its DeiT, SAM, MAE and MiDaS do.
+    side too; ``NONE`` refuses, as Probe3D's DeiT, SAM, MAE and MiDaS do.
     """
 
     MINIMAL = "minimal"

@@ -1,7 +1,4 @@
-"""Convolutions with fixed batch normalisation.
-
-Multiplied into the weights, the norm's factor costs nothing at each pixel, forwards or backwards.
-"""
+"""Convolutions with fixed batch normalisation, multiplied into their weights."""
 
 import torch
 import torch.nn.functional as F
@@ -24,10 +21,7 @@ def normed(
     relu: bool = False,
     most: float | None = None,
 ) -> Strided:
-    """Convolve and normalise; clamp by ``relu`` and ``most``.
-
-    Without gradients layers stay apart, so that written files keep them.
-    """
+    """Convolve and normalise; without gradients layers stay apart for written files."""
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
         if most is not None:

@@ -1,12 +1,10 @@
 """U-Net of a Marigold pipeline, which learns in its autoencoder's latent space.
 
 Ke et al., "Repurposing Diffusion-Based Image Generators for Monocular Depth Estimation" (CVPR
-2024). Depth between its 2nd and 98th percentile becomes -1 to 1; the U-Net predicts the velocity
-(or what its scheduler states).
+2024). Depth between its 2nd and 98th percentile becomes -1 to 1.
 
-The noise is that of the start's own scheduler, as in the paper's program (commit 766e74a). The
-later one (3f74cba) leaves no signal at the last time (``rescale_betas_zero_snr``), in its pipelines
-too, so that a start of either learns as it was trained.
+The noise is that of the start's own scheduler, as in the paper's program (commit 766e74a); the
+later one (3f74cba) leaves no signal at the last time, in its pipelines too.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """The MobileNetV2 encoder in Gluon's arrangement and names.
 
 M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. Gluon
-strides one step later than torchvision (64 channels run at 1/8) and uses ReLU, not ReLU6.
+strides one step later than torchvision and uses ReLU, not ReLU6.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -145,9 +145,9 @@ def fill(
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A depthwise convolution in float32 under CPU autocast to bfloat16.
+    """A depthwise convolution in float32 under CPU autocast.
 
-    oneDNN's backward pass of large and strided ones is 4 to 17 times slower in bfloat16.
+    oneDNN's backward pass is 4 to 17 times slower in bfloat16.
     """
 
     def __init__(self, channels: int, kernel: int, *, stride: int = 1) -> None:

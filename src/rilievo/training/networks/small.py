@@ -1,7 +1,7 @@
 """The embedded model's network: an ImageNet encoder and a light U-Net.
 
-The last doubling is a convex combination of 3×3 neighbours (Z. Teed and J. Deng, "RAFT", ECCV 2020,
-section 3.3), so that depth edges follow image edges and no depth between two surfaces is invented.
+The last doubling is convex (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3): depth edges
+follow image edges, and no depth between two surfaces is invented.
 """
 
 from typing import NamedTuple
@@ -130,10 +130,7 @@ class Merge(nn.Module):
 
 
 class ConvexUpsample(nn.Module):
-    """Double a map by convex combinations of 3×3 neighbours.
-
-    Fixed convolutions are three times faster on a CPU than softmax over a fifth axis.
-    """
+    """Double a map by convex combinations, gathered by fixed convolutions, which are fast."""
 
     gather: Tensor
     group: Tensor
@@ -161,7 +158,7 @@ class ConvexUpsample(nn.Module):
 
 
 class Spread(nn.Module):
-    """Expected error from a place and the whole image, since a plain wall may show nothing."""
+    """Expected error from a place and the whole image."""
 
     def __init__(self, features: int, coarsest: int) -> None:
         super().__init__()

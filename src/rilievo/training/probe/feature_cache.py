@@ -1,10 +1,8 @@
 """Cache of features of frozen backbones, computed once for all runs.
 
-A file is named by a hash of its pixels, its folder by one of all else that determines features.
-Writes are atomic, and a stopped run resumes with the files that are there.
-
-A file is a header of 128 bytes, then each layer's map (channels, rows, columns) in 16-bit floats
-and its class token, if any, in float32, all little-endian.
+A file is named by a hash of its pixels, its folder by one of all else; writes are atomic. It is a
+header of 128 bytes, then each layer's map in 16-bit floats and class token in float32,
+little-endian.
 """
 
 import hashlib
@@ -42,7 +40,7 @@ class Stamp:
 
 @frozen
 class Layout:
-    """Layout of the files of one size; ``shapes`` are (channels, rows, columns) of each map."""
+    """Layout of the files of one size."""
 
     shapes: tuple[tuple[int, int, int], ...]
     tokens: bool
@@ -152,10 +150,10 @@ class Identity:
 
 
 class FeatureCache:
-    """Cache of one backbone's features, in a folder that other backbones may share.
+    """Cache of one backbone's features, in a folder that others may share.
 
-    Features are returned as stored, the first time too, so that all epochs see the same numbers. A
-    full folder is an error: an epoch would evict what the next one begins with.
+    Features are always those stored, so that all epochs see the same numbers. A full folder is an
+    error: an epoch would evict what the next one begins with.
     """
 
     def __init__(
@@ -166,10 +164,7 @@ class FeatureCache:
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
-        """Open or create the cache in ``root``, the folder of all caches.
-
-        ``limit_megabytes`` is that of ``root`` [MB]; ``precision`` is fp32 or bf16 (autocast).
-        """
+        """Open or create the cache in ``root``, which holds up to ``limit_megabytes`` [MB]."""
         if backbone.training or any(item.requires_grad for item in backbone.parameters()):
             raise OptionError(
                 f"backbone '{backbone.name}' is being trained, so its features change: "
@@ -278,7 +273,7 @@ class FeatureCache:
             return False
 
     def _check_record(self) -> None:
-        """Write or check the identity; one that a power cut damaged is written anew."""
+        """Write or check the identity, also after a power cut."""
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
         if not os.path.lexists(path) or is_blank(path) or _is_cut(text := read_text(path)):
             with replacing(path) as part:

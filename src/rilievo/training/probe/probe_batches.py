@@ -75,8 +75,8 @@ def variant(
 def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
     """Cut a window and enlarge it to the frame's size, by nearest pixel.
 
-    Depth stays, although the window looks nearer. ``side`` is a share of the frame's, and ``at``
-    the position (down, across) in the free room, each in [0, 1].
+    Depth stays, although the window looks nearer. ``side`` is a share of the frame's, and ``at`` a
+    place in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
     rows = _window(height, side, at[0])

@@ -1,4 +1,4 @@
-"""Configuration of a training run of a probe, or of a whole network."""
+"""Configuration of a run of a probe or a whole network."""
 
 from dataclasses import field
 from enum import StrEnum

@@ -25,7 +25,7 @@ class ProbeFrame:
     Attributes:
         depth: True depth in the unit of the dataset.
         normals: True normals, towards the camera.
-        lacks: Targets that the dataset does not have at all.
+        lacks: Targets that the dataset lacks.
     """
 
     image: Pixels
@@ -50,7 +50,7 @@ class ProbeFrame:
 
 
 class TargetFrames:
-    """Part of a dataset, read when requested and kept in memory as far as it fits."""
+    """Part of a dataset, kept in memory as far as it fits."""
 
     def __init__(
         self,
@@ -62,10 +62,7 @@ class TargetFrames:
         largest: float,
         needs_focal: bool = False,
     ) -> None:
-        """Prepare images with depth up to ``largest`` [m].
-
-        ``needs_focal`` asks for the depth of a camera whose focal length is the image's width.
-        """
+        """Prepare images with depth up to ``largest`` [m]."""
         self._needs_focal = needs_focal
         self.dataset, self.ids = dataset, ids
         self._room = _ROOM
@@ -133,7 +130,7 @@ class TargetFrames:
 
 
 def first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
-    """Read the first image with its targets, and describe them in a line.
+    """Describe the first image and its targets.
 
     Raises:
         InputError: If a file is broken, or the dataset has no target of the task.

@@ -1,8 +1,7 @@
-"""Presets of probe training, with the differences between them.
+"""Presets of probe training.
 
-``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included, and
-``probe3d-old`` as for its paper; ``default`` corrects the oddities, ``plain`` is the loop of
-tutorials.
+``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included,
+``probe3d-old`` as for its paper; ``plain`` is the loop of tutorials.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Record of a finished run of a probe, or of a whole network."""
+"""Record of a finished run."""
 
 from rilievo.frozen import frozen
 from rilievo.training.engine.differences import FieldDifference
@@ -12,7 +12,7 @@ class ConstantCheck:
     """Errors at the end of a run beside those of a constant.
 
     Attributes:
-        held_out: Whether the images were held out; else they are the first of those trained on.
+        held_out: Whether the images were held out.
         abs_rel: AbsRel of depth scaled by each image's median.
         constant_abs_rel: AbsRel of each image's median.
         angle: Mean angle to true normals [degrees].
@@ -50,11 +50,10 @@ class TrainingRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        backbone_sha256: sha256 of the backbone's weights before training.
+        backbone_sha256: sha256 of the backbone before training.
         passed_over: Number of images skipped for lack of a valid pixel.
-        passed_over_ids: Ids of the first of them.
         loss: Mean loss over the last epoch.
-        cpu_seconds: CPU time of steps by all threads, interruptions not counted.
+        cpu_seconds: CPU time of steps by all threads.
         differences: Differences from the preset ``default``.
     """
 

@@ -1,4 +1,4 @@
-"""Training of a probe, or of a whole network, into a run folder that is a model."""
+"""Training of a probe, or of a whole network, into a run folder."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Training of a probe, or of a whole network, as a task of the engine."""
+"""Training of a probe as a task of the engine."""
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -58,7 +58,7 @@ _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is
 
 
 def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
-    """Depth loss where truth is not 0; zero where the batch has none."""
+    """Depth loss where truth is not 0; zero where there is none."""
     valid = true > 0
     if not valid.any():
         return 0 * predicted.sum()
@@ -78,10 +78,7 @@ def normals_objective(
     *,
     depth: Maps,
 ) -> Scalar:
-    """Normals loss where truth is not zero; zero where the batch has none.
-
-    ``depth`` is true depth: 0 where there is none.
-    """
+    """Normals loss where truth is not zero; zero where there is none."""
     valid = true.square().sum(dim=1) > _LEAST_LENGTH
     if losses.zero_normals and depth.any():
         valid = depth > 0
@@ -158,7 +155,7 @@ def check_features(features: Features, name: str) -> None:
 _SAMPLES = 4096  # normals of an image that the constant normal is made of
 _LISTED = 20
 _MOST_CHECKED = 16
-"""Images trained on that are compared with a constant where none is held out."""
+"""Images compared with a constant where none is held out."""
 
 
 @frozen
@@ -169,7 +166,7 @@ class Scores:
         abs_rel: Mean |predicted - true| / true, depth as predicted.
         scaled_abs_rel: ``abs_rel`` after scaling by each image's median.
         constant_abs_rel: ``abs_rel`` of each image's median.
-        constant_angle: Mean angle to the mean direction of all images [degrees].
+        constant_angle: Mean angle to their mean direction [degrees].
     """
 
     abs_rel: float
@@ -215,7 +212,6 @@ def validate(
 
 
 def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> tuple[float, ...]:
-    """AbsRel, δ1, AbsRel after scaling, and AbsRel of the median."""
     ratio, median = predicted / true, true.median()
     scaled = ratio * (median / predicted.median())
     close = torch.maximum(ratio, 1 / ratio) < 1.25
@@ -246,10 +242,7 @@ def _mean(values: Sequence[float]) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class ProbeState(RunState):
-    """Counts of a run.
-
-    ``passed_over`` are ids of images without a valid pixel; ``epoch_loss`` is a sum.
-    """
+    """Counts of a run; ``passed_over`` are ids without a valid pixel."""
 
     passed_over: tuple[str, ...] = ()
     epoch_loss: float = 0.0

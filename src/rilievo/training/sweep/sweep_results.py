@@ -20,7 +20,6 @@ class CellMetric:
     Attributes:
         unit: Unit of the value; "" for a share.
         better: Direction in which it improves: lower, higher or zero.
-        by_image: Scores of the images of ``Measured.ids``.
     """
 
     label: str
@@ -32,12 +31,7 @@ class CellMetric:
 
 @frozen
 class Measured:
-    """Scores of a cell under one benchmark.
-
-    Attributes:
-        reason: Reason of the first unscored image.
-        scenes: Scene of each of ``ids``, if known. Empty in older cells.
-    """
+    """Scores of a cell under one benchmark; older cells have no ``scenes``."""
 
     benchmark: str
     unscored: int
@@ -53,9 +47,8 @@ class SweepCell:
 
     Attributes:
         run: Folder of the run, relative to the sweep's.
-        training_cpu_seconds: CPU time of training, including features not cached yet.
+        training_cpu_seconds: CPU time of training, with features not cached yet.
         predicting_cpu_seconds: CPU time of one photograph.
-        doubts: Reasons to think that the probe learned nothing.
     """
 
     format: str = FORMAT

@@ -17,10 +17,7 @@ FILES = ("table.md", "table.csv", "table.tex", "page.html")
 
 @frozen
 class Swept:
-    """Results of a sweep: cells of any run, and failures.
-
-    ``table`` has a row per backbone and probe, means over seeds.
-    """
+    """Results of a sweep; ``table`` has means over seeds."""
 
     folder: Path
     cells: tuple[SweepCell, ...]

@@ -1,4 +1,4 @@
-"""Division of images into those to learn from and those that judge, and their errors."""
+"""Images that judge a model, and its errors on them."""
 
 from collections.abc import Sequence
 
@@ -22,10 +22,7 @@ Errors = tuple[float | None, ...]
 
 
 class Judge:
-    """Images on which models are scored: all, or many, evenly spread.
-
-    ``places`` are scene and number of each, by which intervals are drawn.
-    """
+    """Images on which models are scored: all, or many, evenly spread."""
 
     def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
         self._dataset, self.ids = dataset, spread(ids, _MOST)
@@ -96,9 +93,9 @@ class DividedImages:
 def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
     """Divide the images of a dataset.
 
-    The last scenes are kept out until they are a fifth. Of a single scene, where those would be
-    over half, or where ``held_out`` states a number, the last images are kept out as a block, and
-    some before them are left out: neighbours in time are nearly one image.
+    The last scenes are kept out until they are a fifth. Of a single scene, or where ``held_out``
+    states a number, the last images are, and some before them are left out: neighbours in time are
+    nearly one image.
 
     Raises:
         OptionError: If none is left to learn from.
@@ -123,7 +120,7 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
 
 
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
-    """Choose the last scenes with ``count`` images; none if those are over half."""
+    """Choose the last scenes, unless they are over half."""
     order = [*dict.fromkeys(reversed(scenes))]
     chosen: set[str | None] = set()
     for scene in order[:-1]:

@@ -1,4 +1,4 @@
-"""Answers of the start on shipped pictures of other places, which a run must not forget."""
+"""Answers of the start on other places, which a run must not forget."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ from rilievo.training.video.elsewhere.replay import read_places
 _IMAGES = 4
 """Images of a batch for each picture."""
 _STREAM = 7
-"""Number that keeps this draw apart from others of the same seed and batch."""
+"""Number that keeps this draw apart from others."""
 _Answers = Mapping[str, Tensor]
 
 
 class StartAnswers:
-    """Pictures of other places with the answers of a network before it learns.
+    """Answers of a network before it learns.
 
     Z. Li, D. Hoiem, "Learning without Forgetting", ECCV 2016.
     """
@@ -39,7 +39,7 @@ class StartAnswers:
         )
 
     def loss(self, network: TorchNetwork, batch: int, images: int) -> Scalar:
-        """Loss with the start's answers as truth, by seed and number of the batch."""
+        """Loss with the start's answers as truth."""
         rng = np.random.default_rng([self._seed, batch, _STREAM])
         count = min(max(1, round(images / _IMAGES)), len(self._trained))
         total = torch.zeros((), device=self._device)
@@ -57,9 +57,9 @@ class StartAnswers:
 
     @torch.no_grad()
     def change(self, network: TorchNetwork) -> float:
-        """Mean change of depth since the start on pictures not learned from.
+        """Mean change of depth on pictures not learned from; 0.05 is about 5 %.
 
-        It is |log depth|, or for affine kinds in units of the mean deviation: 0.05 is about 5 %.
+        It is |log depth|, or for affine kinds in units of the mean deviation.
         """
         network.eval()
         changes = []

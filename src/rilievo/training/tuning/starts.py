@@ -155,7 +155,6 @@ def layers_of(network: TunedNetwork) -> NetworkLayers:
 
 
 def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
-    """Weights of blocks in a row; what stands apart goes with the first or the last."""
     layers = [list(block.parameters()) for block in blocks]
     of_block = {id(weight) for layer in layers for weight in layer}
     begun = False
@@ -170,7 +169,7 @@ def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...
 def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
     """Split a backbone at its longest rows of modules.
 
-    Of several rows, such as two encoders, the one counts that shares most of a weight's name.
+    Of several rows the one counts that shares most of a weight's name.
     """
     lengths = {
         name: len(module)

@@ -1,6 +1,6 @@
 """One step: answers for a batch, and their losses.
 
-E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022), by ``peft``.
+E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022).
 """
 
 import copy
@@ -43,10 +43,7 @@ class TuningLearner(nn.Module):
         self.network, self._config, self._kind = network, config, kind
 
     def train(self, mode: bool = True) -> "TuningLearner":
-        """Set the mode; batch normalisations keep their statistics.
-
-        One place has too few different images to measure new ones.
-        """
+        """Set the mode; one place has too few images to measure new statistics."""
         super().train(mode)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):

@@ -6,11 +6,7 @@ from rilievo.training.video.gain import Gain
 
 @frozen
 class SetErrors:
-    """AbsRel of one set, before and after the run.
-
-    Attributes:
-        gain: Share by which the error fell, with an interval; negative where it rose.
-    """
+    """AbsRel of one set, before and after the run; ``gain`` is negative where it rose."""
 
     name: str
     images: int
@@ -32,15 +28,13 @@ class TuningRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        start_sha256: sha256 of the start's file of weights.
+        start_sha256: sha256 of the start's weights.
         learning: Number of weights that learn.
-        held_out: Number of images kept out.
         gap: Number of images left out between the two.
         passed_over: Number of images skipped for lack of a pixel to learn from.
         best_step: Step with the least error, whose weights are the run's; 0 is the start.
         kept_out: Errors on the images kept out. These chose the step, so that they flatter it.
         elsewhere: Change of depth on pictures of other places; 0.05 is about 5 %.
-        seconds: Time of steps, interruptions not counted.
     """
 
     start_sha256: str

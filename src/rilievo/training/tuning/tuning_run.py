@@ -1,4 +1,4 @@
-"""Training of a model further, into a run folder that is a model."""
+"""Training of a model further, into a run folder."""
 
 import os
 from dataclasses import replace

@@ -73,7 +73,7 @@ class TuningState(RunState):
 
     Attributes:
         passed_over: Ids of images without a pixel to learn from.
-        start_errors: Errors of the start on the images kept out.
+        start_errors: Errors of the start.
         second_errors: Errors of the start on the second set.
         stale: Passes since ``best_step``.
     """
@@ -88,7 +88,7 @@ class TuningState(RunState):
 
 @frozen
 class TuningData:
-    """Images to learn from, those that judge, and those of a second set."""
+    """Images to learn from, to judge, and of a second set."""
 
     divided: DividedImages
     frames: TargetFrames
@@ -408,7 +408,6 @@ def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[s
 
 
 def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]:
-    """Parameter groups, each layer with its own full rate."""
     count, freeze = len(layers.weights), config.tuning.freeze
     named = {NONE: 0, BACKBONE: layers.backbone}
     frozen_layers = named[freeze] if freeze in named else int(freeze)

@@ -45,9 +45,9 @@ def make_backbone(
 ) -> Backbone:
     """Make a frozen backbone by a name such as ``timm/MODEL`` or ``package.module:Class``.
 
-    ``layers`` ascend from 0, negative ones count from the last; by default four evenly spread, or a
-    pyramid's last four. ``tokens`` of None takes class tokens of DINO alone, as Probe3D does.
-    ``pretrained`` is True, a file, or False for random weights of ``seed``.
+    ``layers`` ascend, by default four evenly spread, or a pyramid's last four; -1 is the last.
+    ``tokens`` of None takes class tokens of DINO alone. ``pretrained`` is True, a file, or False
+    for random weights.
     """
     request = BackboneRequest(
         name=name,

@@ -39,10 +39,7 @@ class Looked:
 
 
 class Backbone(nn.Module, ABC):
-    """A frozen float32 network; the images of a batch do not affect one another.
-
-    ``resampling`` resizes maps to Probe3D's size.
-    """
+    """A frozen float32 network; images of a batch do not affect one another."""
 
     mean: Tensor
     std: Tensor
@@ -164,7 +161,7 @@ def facts_of(
 ) -> Facts:
     """Combine a family's layers, shallow to deep, with the request.
 
-    Probe3D does not pad some families (``unpadded``) and takes MAE's layers ``one_early``.
+    Probe3D leaves some families ``unpadded`` and takes MAE's layers ``one_early``.
     """
     probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]

@@ -1,7 +1,6 @@
-"""The U-Net of a Stable Diffusion as a backbone.
+"""The U-Net of a Stable Diffusion as a backbone, with one noise for every image of a size.
 
-L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023. The noise is
-the same for every image of a size, so that features depend on the image alone.
+L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023.
 """
 
 from collections.abc import Mapping

@@ -23,9 +23,8 @@ Run = Callable[[Tensor], object]
 class Preset(StrEnum):
     """Treatment of images and maps.
 
-    ``PROBE3D`` normalises as ImageNet, pads one patch too many where only one side is no multiple
-    (or refuses), takes MAE's layers one block early with positions for each size, and resizes
-    pyramids to a sixteenth.
+    ``PROBE3D`` normalises as ImageNet, pads one patch too many or refuses, takes MAE's layers one
+    block early, and resizes pyramids to a sixteenth.
     """
 
     DEFAULT = "default"
@@ -66,10 +65,9 @@ class Facts:
 
     Attributes:
         patch: Divisor of both sides of its input [px].
-        positions: Kind of positional embedding at other sizes.
         fixed: The only size [px], if any.
         resized: Stride [px] of Probe3D's resized pyramids.
-        details: Versions and settings that features also depend on.
+        details: Settings that features also depend on.
     """
 
     name: str
@@ -203,10 +201,7 @@ def layer_of(
     *,
     patch: int | None,
 ) -> Layer:
-    """Derive a layer from the shape of its output.
-
-    ``patch`` is None in a pyramid. Raises ``ModelError`` if the output is not spatial.
-    """
+    """Derive a layer from its output's shape; ``ModelError`` if that is not spatial."""
     height, width = size
     if len(shape) == 4:
         is_last = patch is not None and shape[1:3] == (height // patch, width // patch)

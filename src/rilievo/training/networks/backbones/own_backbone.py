@@ -48,7 +48,6 @@ class OwnBackbone(Backbone):
     Attributes:
         patch: Divisor of both sides [px]; a multiple of every stride.
         available: All layers, shallow to deep.
-        positions: Kind of positional embedding at other sizes.
         fixed: The only size [px], if any.
     """
 
@@ -119,7 +118,7 @@ class OwnBackbone(Backbone):
 
 
 def _code_sha256(kind: type) -> str:
-    """Hash a class's file, so that changed code does not reuse cached features."""
+    """Hash a file, so that changed code reuses no features."""
     try:
         source = Path(inspect.getfile(kind)).read_bytes()
     except (OSError, TypeError):

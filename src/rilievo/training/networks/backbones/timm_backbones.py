@@ -1,4 +1,4 @@
-"""Backbones of timm: ``timm/MODEL``.
+"""Backbones of timm.
 
 K. He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
 """

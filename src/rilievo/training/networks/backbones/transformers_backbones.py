@@ -1,7 +1,4 @@
-"""Backbones of transformers: ``hf/FOLDER`` or ``hf/ORG/NAME``.
-
-No code of a repository is run; weights are safetensors or read with ``weights_only``.
-"""
+"""Backbones of transformers, without any code of a repository."""
 
 import inspect
 import warnings
@@ -128,7 +125,7 @@ def _body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
 
 
 def _check(name: str, prefix: str, info: Mapping[str, Any]) -> None:
-    """Refuse random tensors in the vision tower; those after its last block do not count."""
+    """Refuse random tensors before the last block's end."""
     missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
     misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     check_whole(
@@ -216,7 +213,7 @@ def _run(body: nn.Module, pixels: Tensor) -> object:
 
 
 def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
-    """Find the blocks or stages: the longest list of modules not inside another."""
+    """Find the longest list of modules not inside another."""
     lists: dict[str, nn.ModuleList] = {}
     for path, module in body.named_modules():
         inside = any(path.startswith(f"{parent}.") for parent in lists)

@@ -57,7 +57,7 @@ def read_state(path: Path) -> State:
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
     """Fill every tensor of ``network``; warn of unused ones.
 
-    Raises ``ModelError`` if one is missing or of another shape.
+    Raises ``ModelError`` if one does not fit.
     """
     wanted = network.state_dict()
     state = _stripped(read_state(path), wanted)
@@ -75,7 +75,7 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
 def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") -> State:
     """Select a network's tensors from a file, where they have a ``prefix``.
 
-    Raises ``ModelError`` if one is missing, of another shape, or no tensor of numbers.
+    Raises ``ModelError`` if one is missing or does not fit.
     """
     state, missing, misshapen = {}, [], []
     for key, wanted in network.state_dict().items():

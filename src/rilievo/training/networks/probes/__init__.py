@@ -45,8 +45,7 @@ def make_probe(
 ) -> Probe:
     """Make a probe with random weights.
 
-    ``token_channels`` is 0 without tokens; ``outputs`` is the sum of what the heads read;
-    ``kernel`` is 3 for dpt, else 1.
+    ``outputs`` is the sum of what the heads read; ``kernel`` is 3 for dpt, else 1.
 
     Raises:
         OptionError: If the kind is unknown, or has no hidden channels or kernel to choose.

@@ -61,7 +61,7 @@ class Level(nn.Module):
 
 
 class _Fusion(Probe):
-    """Layers projected to one width and fused from the deepest; a subclass defines ``_end``."""
+    """Layers of one width, fused from the deepest."""
 
     def build(self, hidden: int) -> None:
         self.project = nn.ModuleList(
@@ -93,9 +93,8 @@ class _Fusion(Probe):
 class DptProbe(_Fusion):
     """Probe3D's default; its output has sixteen times the size of its input.
 
-    882 GF per image (35×35 cells, 256 outputs) are nearly all 3×3 convolutions of enlarged maps;
-    those after an enlargement run on the small map. The last two are 3×3 always, as in the
-    original.
+    882 GF per image (35×35 cells, 256 outputs) are nearly all 3×3 convolutions. The last two are
+    3×3 always, as in the original.
     """
 
     last_scale = 2

@@ -1,7 +1,6 @@
 """Heads: conversion of outputs to depth or unit normals.
 
-256 bins at 560×560 pixels take 321 MB per image, so one strip of rows at a time is enlarged and
-summed, and again for the gradients.
+256 bins at 560×560 pixels take 321 MB, so rows are read strip by strip.
 """
 
 import math
@@ -213,7 +212,6 @@ def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
 
 
 def _to_strip(strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: str) -> Tensor:
-    """Compute a strip's gradient: slope of the share * (centre - depth) / sum of shares."""
     read = _read(strip, centres, normalisation)
     share = gradient / read.total
     left = torch.stack([share, -share * read.depth], dim=-1)

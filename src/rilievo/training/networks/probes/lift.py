@@ -1,11 +1,10 @@
 """A convolution of an enlarged map, computed from the small map.
 
-It is a sum of shifted 1×1 convolutions, which can come before the enlargement: at factor 4 a
-sixteenth of the multiplications. Banded matrices enlarge strip by strip, so that the large map is
-never whole. Only the order of sums differs from ``conv2d(enlarge(x))``.
+It is a sum of shifted 1×1 convolutions, which can come first: at factor 4 a sixteenth of the
+multiplications. Only the order of sums differs from ``conv2d(enlarge(x))``.
 
-Two kernels of torch are slow on a CPU and replaced: the weight gradient of wide convolutions with
-channels last, and 1×1 convolutions on one thread.
+Two of torch's CPU kernels are slow and replaced: the weight gradient of wide convolutions, and 1×1
+convolutions on one thread.
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ or repetition.
 
 @frozen
 class Band:
-    """A block of rows of a matrix, and its nonzero columns for each tap; ends are exclusive."""
+    """A block of rows, and its nonzero columns; ends are exclusive."""
 
     first: int
     last: int
@@ -71,7 +70,7 @@ def bands(
 ) -> tuple[Band, ...]:
     """Make the matrix that enlarges an axis and correlates it with an odd number of taps.
 
-    Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix; the border is zero.
+    Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
     """
     return _bands(length, scale, enlargement, taps, block, like.dtype, like.device)
 
@@ -173,10 +172,7 @@ def lift_relu_conv(
     second: torch.nn.Conv2d,
     lifting: Lifting,
 ) -> LiftedOutputs:
-    """Enlarge, convolve, ReLU, convolve.
-
-    Only the first image's map stays for the gradients, the others are recomputed.
-    """
+    """Enlarge, convolve, ReLU, convolve; gradients recompute all but the first map."""
     if is_traced():
         return second(first(enlarge(x, *lifting)).relu())
     assert first.bias is not None, "a probe's convolutions have one"

@@ -87,10 +87,7 @@ def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
 
 
 class LinearProbe(Probe):
-    """One convolution of all maps, enlarged four times.
-
-    A 1×1 one comes first: an enlargement's weights sum to one.
-    """
+    """One convolution of all maps, before their enlargement if 1×1."""
 
     usual_kernel = 1
 
@@ -109,10 +106,9 @@ class LinearProbe(Probe):
 
 
 class BatchNormProbe(Probe):
-    """The linear probe of DINOv2 and DINOv3.
+    """The linear probe of DINOv2 (M. Oquab et al., TMLR 2024) and DINOv3.
 
-    Features are normalised on their own grid (O. Siméoni et al., "DINOv3", 2025), then enlarged
-    four times (M. Oquab et al., "DINOv2", TMLR 2024).
+    Features are normalised on their own grid (O. Siméoni et al., 2025), then enlarged.
     """
 
     last_scale = _SCALE
@@ -132,7 +128,7 @@ class BatchNormProbe(Probe):
 
 
 class MultiscaleProbe(Probe):
-    """Layers concatenated, and refined twice while they grow eightfold.
+    """Layers refined twice while they grow eightfold.
 
     Convolutions are unpadded, as in the original: a kernel above 1 shifts the map.
     """
@@ -168,7 +164,6 @@ class MultiscaleProbe(Probe):
         return self.answer(self._grown(self.widen, x, _SCALE).relu_())
 
     def _grown(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
-        """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
         if self.kernel == 1:
             return enlarge(convolution(x), scale, self.enlargement)
         return convolution(enlarge(x, scale, self.enlargement))

@@ -85,7 +85,6 @@ class Probe(nn.Module, ABC):
     """A network on features: a kind defines ``build``, ``decode`` and the class attributes.
 
     Attributes:
-        token_channels: Channels of each class token, or 0.
         last_scale: Factor after ``decode``.
         usual_hidden: Default hidden channels; 0 for none.
         usual_kernel: Default side [cells]; 0 for none.
@@ -165,7 +164,7 @@ class Probe(nn.Module, ABC):
 
 
 class TokenConv(nn.Conv2d):
-    """An unpadded convolution of a map and a class token, which is a bias at almost no cost."""
+    """An unpadded convolution of a map and a class token."""
 
     def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
         super().__init__(channels + token_channels, outputs, kernel)

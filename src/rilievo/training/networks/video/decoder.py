@@ -1,7 +1,7 @@
 """Decoders from features to disparity, and to motion.
 
-On a map doubled by repetition four 2×2 convolutions of the small map, one for each phase, take 4/9
-of a 3×3 one's multiplications; only the order of sums differs.
+Four 2×2 convolutions of the small map, one for each phase, take 4/9 of the multiplications of a 3×3
+one of the doubled map.
 """
 
 import math
@@ -39,10 +39,7 @@ _BORDER = [1, 1, 1, 1]
 def doubled_conv(
     x: Channels, skip: Float[Tensor, "b _ h2 w2"] | None, convolution: torch.nn.Conv2d
 ) -> Float[Tensor, "b _ h2 w2"]:
-    """Convolve the doubled ``x``, joined by ``skip``.
-
-    Gradients on a CPU avoid the doubled map; without, the plain form keeps a prediction's bits.
-    """
+    """Convolve the doubled ``x`` and ``skip``; without gradients a prediction keeps its bits."""
     autocast = torch.is_autocast_enabled(x.device.type)
     if is_traced() or autocast or not torch.is_grad_enabled() or x.device.type != "cpu":
         large = F.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -143,11 +140,7 @@ Motion = tuple[Vectors, Vectors]
 
 
 class DepthDecoder(nn.Module):
-    """A U-Net's decoder with the names of an official ``depth.pth``.
-
-    Two convolutions for each doubling, the coarsest first, precede a head for each scale, the
-    finest first.
-    """
+    """A U-Net's decoder with the names of an official ``depth.pth``."""
 
     def __init__(
         self,
@@ -223,8 +216,8 @@ class ConvELU(nn.Module):
 def _elu(x: FeatureMap) -> FeatureMap:
     """Apply the unit in place.
 
-    With gradients on a CPU it is exp(x) - 1, eighteen times as fast as ``expm1`` and within 6e-8;
-    without, the plain form keeps a prediction's bits.
+    On a CPU exp(x) - 1 is eighteen times as fast as ``expm1``, and within 6e-8; without gradients a
+    prediction keeps its bits.
     """
     # Half a number's bits would make exp(x) - 1 of a small x nothing.
     is_plain = x.element_size() < 4 or x.device.type != "cpu"

@@ -1,7 +1,6 @@
 """The depth network: disparity of one frame at several scales.
 
-Batch normalisations of the embedded one keep their statistics: a clip has too few different frames
-to measure new ones.
+The embedded one keeps its statistics: a clip has too few different frames.
 """
 
 from importlib import import_module

@@ -26,7 +26,7 @@ class Encoder(nn.Module, ABC):
     reductions: tuple[int, ...]
 
     def forward(self, image: Channels) -> FeatureMaps:
-        """Compute features of RGB in 0..1, frames stacked as channels, the finest first.
+        """Compute features of RGB in 0..1, the finest first.
 
         Colours share a mean and deviation (Godard et al. 2019).
         """

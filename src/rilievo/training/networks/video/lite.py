@@ -1,7 +1,6 @@
-"""A light depth network, after Lite-Mono (Zhang et al., CVPR 2023).
+"""A light depth network, after Lite-Mono (Zhang et al., CVPR 2023), with 1.8 M weights.
 
-Channels mix by cross-covariance attention (El-Nouby et al. 2021). 1.8 M weights need 2.0 G
-multiplications at 640x192, ResNet18 8.0 G.
+Channels mix by cross-covariance attention (El-Nouby et al. 2021).
 """
 
 from collections.abc import Sequence

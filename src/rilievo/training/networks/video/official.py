@@ -1,8 +1,7 @@
 """Checkpoints of Monodepth2's program, read without running code.
 
-A folder has ``encoder.pth``, ``depth.pth``, perhaps ``pose_encoder.pth`` and ``pose.pth``. A stereo
-baseline of 0.1 in training is 0.54 m in reality. This reader was written from the contents of the
-files.
+A stereo baseline of 0.1 in training is 0.54 m in reality. This reader was written from the contents
+of the files.
 """
 
 import re
@@ -155,7 +154,7 @@ def _named(part: str, network: Any, entries: Entries, path: Path) -> dict[str, T
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
-    """Make a network with shapes but no data, which comes from the file."""
+    """Make a network without data, which comes from the file."""
     with torch.device("meta"):
         return kind(*arguments, **options)
 

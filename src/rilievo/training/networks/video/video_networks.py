@@ -39,11 +39,9 @@ class VideoAnswer(NamedTuple):
 
     Attributes:
         disparities: Sigmoids, the finest first.
-        source_T_target: Motion for each source in the unit of the finest depth; None for the other
-            eye or without a pose network.
+        source_T_target: Motion in the unit of the finest depth; None for the other eye.
         masks: Share of each source in each pixel, for each scale.
-        unscaled: Motion before the factor of mean inverse depth, which the published program
-            applies at every scale.
+        unscaled: Motion before the factor of mean inverse depth.
     """
 
     disparities: tuple[Sigmoids, ...]
@@ -58,7 +56,7 @@ class VideoNetworks(nn.Module):
     Attributes:
         offsets: Offsets of the sources in time; 0 for the other eye.
         pose: Network of the motion; None if known.
-        mask: Decoder of the pixels that count; None if all do.
+        mask: Decoder of the pixels that count.
     """
 
     notes: tuple[str, ...] = ()
@@ -142,8 +140,7 @@ def make_networks(
 def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
     """Fill networks from ``imagenet``, or a run or official checkpoint.
 
-    Returns a sentence for each part that stays as it is. Raises ``ModelError`` if weights are
-    unavailable, broken or of other networks.
+    Returns a sentence for each part that stays. Raises ``ModelError`` if weights do not fit.
     """
     if start == IMAGENET:
         return _fill_from_imagenet(networks)
