@@ -1,1 +1,1 @@
-"""Adapters of torch networks to the interface of models."""
+"""Adapters of torch networks to models."""

@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
 Entries = Mapping[str, Any]
 MOST_LAYERS = 1000
-"""Most layers of one kind; the deepest depth networks have about 50."""
+"""Most layers; deep networks have about 50."""
 SPARE = 2**31
 """Bytes by which a network may exceed its files."""
 BYTES, PACKED = 4, 8
-"""Bytes of a number, and of how many smaller ones (4-bit weights)."""
 
 _ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
@@ -102,7 +101,7 @@ def _entries(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """Read the preparation of a checkpoint's authors."""
+    """Read the authors' preparation."""
     path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):
         raise ModelError(
@@ -127,7 +126,6 @@ def _dpt(entries: Entries) -> Preparation:
 
 
 def _zoedepth(entries: Entries) -> Preparation:
-    """Bilinear with corners aligned, no antialiasing, a reflected border."""
     _check_bilinear(entries, "ZoeDepth")
     multiple = _positive(entries, "ensure_multiple_of", 32)
     keeps_aspect = entries.get("keep_aspect_ratio", True)
@@ -137,20 +135,17 @@ def _zoedepth(entries: Entries) -> Preparation:
 
 
 def _glpn(entries: Entries) -> Preparation:
-    """The own size, rounded down to multiples of 32; no mean is subtracted."""
     multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
     return _preparation({"do_normalize": False, **entries}, _native(multiple), _filter(entries, 2))
 
 
 def _depth_pro(entries: Entries) -> Preparation:
-    """A square of 1536, without antialiasing."""
     _check_bilinear(entries, "Depth Pro")
     sizing = _fitted(_size(entries, (1536, 1536)))
     return _preparation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
 def _tips(entries: Entries) -> Preparation:
-    """A square; no mean is subtracted."""
     sizing = _fitted(_size(entries, (448, 448)))
     return _preparation({"do_normalize": False, **entries}, sizing, _filter(entries, 2))
 

@@ -44,7 +44,7 @@ def _monodepth2_card(name: str, summary: str, source: str, *, stereo: bool = Fal
 
 
 def family_card() -> ModelCard:
-    """Card for all of them; a specific one needs its folder."""
+    """Card without a folder."""
     what = f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}"
     return _monodepth2_card(
         MONODEPTH2, f"{what}, which are not fetched", "https://github.com/nianticlabs/monodepth2"

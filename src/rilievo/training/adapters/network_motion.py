@@ -21,7 +21,6 @@ class MotionModel:
     """Estimates the motion between two frames of a ``size`` [px]; ``metric`` is metres."""
 
     def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
-        """Wrap networks whose only source is the frame after the target."""
         self._networks, self._device = networks.to(device).eval(), device
         self._unit = networks.blueprint.unit
         self.size = networks.blueprint.size

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel
 
 MADE_BY = ("torch", "timm", "transformers")
-"""Packages whose versions determine a converted run."""
+"""Packages that determine a converted run."""
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run of a probe."""
+    """Load a probe."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_run(folder).blueprint
@@ -64,7 +64,7 @@ def load_video(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run that trained a model further."""
+    """Load further training."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     network = read_tuned_run(folder).network

@@ -29,7 +29,7 @@ TUNED_FORMAT = "rilievo-tuned/1"
 
 @frozen
 class RunFacts:
-    """Facts of ``config.json`` that a model needs."""
+    """Facts of ``config.json``."""
 
     format: str = ""
     blueprint: Blueprint
@@ -38,7 +38,7 @@ class RunFacts:
 
 @frozen
 class VideoRunFacts:
-    """Facts of ``config.json`` that a model needs."""
+    """Facts of ``config.json``."""
 
     format: str = ""
     blueprint: VideoBlueprint
@@ -48,7 +48,7 @@ class VideoRunFacts:
 
 @frozen
 class TunedRunFacts:
-    """Facts of ``config.json`` that a model needs."""
+    """Facts of ``config.json``."""
 
     format: str = ""
     network: TunedBlueprint
@@ -58,7 +58,7 @@ Facts = TypeVar("Facts", RunFacts, VideoRunFacts, TunedRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
-    """Whether the ``config.json`` of a folder begins with the format."""
+    """Whether ``config.json`` begins with the format."""
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
@@ -73,7 +73,7 @@ def read_run(folder: Path) -> RunFacts:
 
 
 def predicts_motion(folder: Path) -> bool:
-    """Whether a folder has networks of motion."""
+    """Whether there are networks of motion."""
     if is_video_run(folder):
         return read_video_run(folder).blueprint.pose.is_network
     return is_official(folder) and (folder / POSE).is_file()
@@ -114,7 +114,7 @@ class VideoSettings:
 
 
 def is_video_run(folder: Path) -> bool:
-    """Whether a folder is a run on video."""
+    """Whether it learned from video."""
     return is_run(folder, VIDEO_FORMAT)
 
 
@@ -124,10 +124,10 @@ def read_video_run(folder: Path) -> VideoRunFacts:
 
 
 def is_tuned_run(folder: Path) -> bool:
-    """Whether a folder is a run that trained a model further."""
+    """Whether it trained a model further."""
     return is_run(folder, TUNED_FORMAT)
 
 
 def read_tuned_run(folder: Path) -> TunedRunFacts:
-    """Read a run that trained a model further."""
+    """Read further training."""
     return _read(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")

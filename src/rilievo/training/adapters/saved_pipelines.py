@@ -1,4 +1,4 @@
-"""Saved pipelines of diffusers, loaded part by part with checks."""
+"""Saved pipelines of diffusers, loaded by parts."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Models in torch: a network with its normalisation as one module."""
+"""Models in torch, with their normalisation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class TorchNetwork(nn.Module, ABC):
 
 
 class TorchModel(TracedModel):
-    """A model with a network in torch."""
+    """A model with its network."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ def dtype_of(options: LoadOptions, device: torch.device) -> torch.dtype:
 
 
 def find_device(name: str) -> torch.device:
-    """Find the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    """Find a torch device."""
     kind, _, index = name.partition(":")
     if name in ("coreml", "directml"):
         raise OptionError(
@@ -150,7 +150,7 @@ def _failure(card: ModelCard, error: Exception, batch: Photographs) -> ModelErro
 
 
 class PlainDepthHead(TorchNetwork):
-    """An architecture whose ``predicted_depth`` is used unchanged."""
+    """An architecture with ``predicted_depth``."""
 
     def __init__(
         self,
@@ -172,7 +172,6 @@ class PlainDepthHead(TorchNetwork):
         return (depth + self.offset if self.offset else depth,)
 
     def _filled(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
-        """Pad with zeros, the mean colour, to multiples of ``fill``."""
         fill = self.preparation.fill
         if fill == 1:
             return pixels

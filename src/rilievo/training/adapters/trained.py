@@ -1,4 +1,4 @@
-"""Networks from training runs as models in torch."""
+"""Trained networks as models in torch."""
 
 import hashlib
 from collections.abc import Iterator
@@ -54,19 +54,16 @@ from rilievo.training.networks.video.official import read_official
 from rilievo.training.tensors import Images, Maps, Tensors
 
 HEADED = "transformers"
-"""Folder of a transformers model in a run."""
 DEPTH_PRO = "depth_pro"
-"""Architecture with depth for a focal length of the photograph's width."""
 BACKBONE = "backbone_sha256"
 """Header entry: hash of the backbone trained on."""
 Tuned = TypeVar("Tuned", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
 _BORDER = 0.05
-"""Share of the width over which a weight falls to zero."""
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run of a probe in torch."""
+    """Load a probe."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     facts = read_run(folder)
@@ -124,7 +121,7 @@ class ProbeNetwork(TorchNetwork):
         self.outputs = tuple(name for name, has in there.items() if has)
 
     def answer(self, pixels: Images) -> Tensors:
-        """Run the probe, which normalises pixels itself."""
+        """Run the probe."""
         with _positions_as_constants():
             depth, normals, kappa = self.probed(pixels)
         confidence = None if kappa is None else kappa / (1 + kappa)
@@ -166,7 +163,7 @@ class VideoNetwork(TorchNetwork):
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
     def answer(self, pixels: Images) -> Tensors:
-        """Predict depth for RGB in 0..1."""
+        """Predict from RGB in 0..1."""
         inverse = self._inverse(pixels)
         if self.post_process:
             mirrored = self._inverse(pixels.flip(-1)).flip(-1)
@@ -190,7 +187,6 @@ def without_borders(plain: Maps, mirrored: Maps) -> Maps:
 
 
 def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
-    """Resize to a blueprint's size; embedded models see every shape."""
     height, width = blueprint.size
     if blueprint.encoder == EMBEDDED:
         area = blueprint.area or height * width
@@ -205,7 +201,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run on video, or a checkpoint of Monodepth2."""
+    """Load a run or checkpoint."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     folder = Path(card.source)
@@ -251,19 +247,19 @@ class SmallNetwork(TorchNetwork):
             nn.init.zeros_(weights)
 
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
-        """Compute outputs for RGB in 0..255."""
+        """Compute from RGB in 0..255."""
         surface = self.network(image)
         logs = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
         return depth, F.normalize(double(surface.normals.float()), dim=1)
 
     def answer(self, pixels: Images) -> Tensors:
-        """Compute outputs for RGB in 0..1."""
+        """Compute from RGB in 0..1."""
         return self(pixels.permute(0, 2, 3, 1) * 255)
 
 
 def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
-    """Make a run's network without its weights."""
+    """Make a network without weights."""
     if blueprint.family is Family.MARIGOLD:
         return LatentNetwork(open_pipeline(folder / PIPELINE).pipeline)
     if blueprint.family is Family.SMALL:
@@ -284,14 +280,14 @@ def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | Latent
 
 
 def open_pipeline(folder: Path) -> DiffusionModel:
-    """Open the pipeline in a folder."""
+    """Open a pipeline."""
     model = load_model(str(folder), device="cpu")
     assert isinstance(model, DiffusionModel), "the folder has the index of a pipeline"
     return model
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run with an exportable network."""
+    """Load further training."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_tuned_run(folder).network
@@ -308,7 +304,7 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 def filled(network: Tuned, path: Path) -> Tuned:
-    """Fill a network with the weights of a file, and return it."""
+    """Fill and return a network."""
     network.load_state_dict(dict(fitting(network, read_state(path), path)))
     return network
 

@@ -29,7 +29,7 @@ _NON_COMMERCIAL = ", NON-COMMERCIAL"
 
 
 def find_trained(request: ModelRequest) -> FoundModel | None:
-    """Find the folder of a run or of a checkpoint of Monodepth2."""
+    """Find a run or a Monodepth2 checkpoint."""
     # A folder of that name, such as a clone of its repository, comes first.
     if not os.path.isdir(request.name):
         is_family = request.text == monodepth2.MONODEPTH2
@@ -56,7 +56,7 @@ def _megabytes(folder: Path) -> float:
 
 
 def run_card(folder: Path) -> ModelCard:
-    """Card of a run of a probe."""
+    """Card of a probe."""
     facts = read_run(folder)
     blueprint = facts.blueprint
     task, backbone = blueprint.task, blueprint.backbone
@@ -76,7 +76,6 @@ def run_card(folder: Path) -> ModelCard:
 
 
 def _teachers(folder: Path) -> list[str]:
-    """Models whose depth taught a run or its starts, with their licences."""
     named: list[str] = []
     folders: set[Path] = set()
     while folder not in folders and is_video_run(folder):
@@ -99,7 +98,7 @@ def _with_licence(name: str) -> str:
 
 
 def video_run_card(folder: Path) -> ModelCard:
-    """Card of a run on video."""
+    """Card of video training."""
     facts, teachers = read_video_run(folder), _teachers(folder)
     blueprint = facts.blueprint
     height, width = blueprint.size
@@ -123,7 +122,7 @@ def video_run_card(folder: Path) -> ModelCard:
 
 
 def tuned_run_card(folder: Path) -> ModelCard:
-    """Card of a run that trained a model further."""
+    """Card of further training."""
     network = read_tuned_run(folder).network
     probed = network.probed
     facts: dict[str, Any] = {"loader": "tuned-run", "source": str(folder), "extra": "train"}

@@ -94,7 +94,7 @@ def _in_torch(
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Files needed: configuration, and weights in one format."""
+    """Files that are needed."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
     settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
@@ -140,7 +140,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetw
 
 
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
-    """Make a folder's network without its weights."""
+    """Make a network without weights."""
     model_type = _model_type(folder)
     return _with_head(_bodiless(folder), read_processor(folder, model_type), kind, model_type)
 

@@ -1,1 +1,1 @@
-"""Conversion of other networks to ONNX files in our format."""
+"""Conversion to ONNX files in our format."""

@@ -30,7 +30,7 @@ from rilievo.training.conversion.traced_model import TracedModel
 
 TORCH = "torch"
 MADE_BY = ("torch", "transformers")
-"""Packages whose versions determine a converted file."""
+"""Packages that determine a converted file."""
 
 InTorch = Callable[[LoadOptions], TracedModel]
 """Loader of a model in torch."""
@@ -52,7 +52,7 @@ class Choice:
 
 
 def chosen(options: LoadOptions, what: str) -> Choice:
-    """Choose an engine with the requested precision."""
+    """Choose an engine with the precision."""
     usual = options.engine == AUTO
     if usual:
         options = replace(options, engine=_usual(options))
@@ -85,7 +85,7 @@ def may_have_cuda() -> bool:
 
 
 def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
-    """Open a model with the chosen engine, or torch if a default engine cannot run it."""
+    """Open a model with the chosen engine, or else torch."""
     options = choice.options
     if options.engine == TORCH:
         return in_torch(options)
@@ -103,6 +103,6 @@ def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
 
 
 def load_converter(in_torch: InTorch) -> Convert:
-    """Load a model, and return the function that exports it."""
+    """Load a model's export."""
     model = in_torch(LoadOptions(device="cpu", engine=TORCH))
     return lambda part, precision: write_onnx(model, part, precision=precision)

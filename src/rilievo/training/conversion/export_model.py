@@ -1,4 +1,4 @@
-"""``rilievo.export_model``: exports a model to a self-contained ONNX file."""
+"""Export of a model to a self-contained ONNX file."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -169,7 +169,6 @@ def _export(
 
 
 def _check_one_network(name: str, card: ModelCard | None) -> None:
-    """Refuse models that cannot be exported before gigabytes are downloaded."""
     others = (diffusion_cards.LOADER, replicate_cards.LOADER)
     listed = card is not None and card.loader in others
     if (
@@ -223,7 +222,6 @@ def _convert_again(
 
 
 def _copy(model: OnnxModel, part: Path) -> None:
-    """Copy a network in the form that every engine runs fast."""
     if model.facts.precision == INT8_WEIGHTS and is_dequantised(model.path):
         multiply_weights(model.path, part)
     else:

@@ -77,7 +77,7 @@ def multiply_weights(source: Path, target: Path) -> None:
 
 
 def multiply_out(model: "ModelProto") -> None:
-    """Multiply out a model's weights in place."""
+    """Multiply out in place."""
     onnx = import_onnx()
     for graph in graphs_of(model.graph):
         weights = {tensor.name: tensor for tensor in graph.initializer}
@@ -227,7 +227,6 @@ def _free_axes(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, 
 
 @contextmanager
 def _sizes_kept() -> Iterator[None]:
-    """Make ``int`` keep traced numbers where needed."""
     modules: list[Any] = [sys.modules[name] for name in _WITH_INT if name in sys.modules]
     for module in modules:
         module.int = _whole
@@ -278,7 +277,7 @@ def write_onnx(
 
 
 def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
-    """Add metadata to a file that has none."""
+    """Add metadata."""
     append_metadata(part, _metadata(model, facts))
 
 
@@ -303,7 +302,7 @@ def compare(
     photos: Sequence[Path] = (),
     threads: int | None = None,
 ) -> Agreement:
-    """Compare the outputs of a file and its model."""
+    """Compare a file with its model."""
     try:
         load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
         converted = OnnxModel(part, load)
@@ -316,7 +315,7 @@ def compare(
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that no file has."""
+    """Refuse an unknown precision."""
     if precision not in FILE_PRECISIONS:
         suggestion = suggest(precision, FILE_PRECISIONS)
         raise OptionError(f"no precision '{precision}' of an ONNX file; {suggestion}")
@@ -327,7 +326,6 @@ def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
 
 
 def _trace(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
-    """Write and compare the fp32 network; one photograph at a time if batches fail."""
     # A fixed size is traced as such: values computed from it become constants.
     free_size = facts.preparation.sizing.rule is not Rule.FIXED
     facts = replace(facts, precision=FP32)
@@ -358,7 +356,7 @@ def _example(preparation: Preparation) -> "Tensor":
 
 
 def fixed(preparation: Preparation, size: Size) -> Preparation:
-    """Fix the size of a preparation."""
+    """Fix a preparation's size."""
     height, width = size
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:

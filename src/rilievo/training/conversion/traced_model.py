@@ -1,4 +1,4 @@
-"""Interface of models exported by tracing; without torch."""
+"""Interface of exported models; without torch."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from rilievo.models.base import PreparedModel
 
 
 class TracedModel(PreparedModel):
-    """A model in torch, its module and device."""
+    """A model in torch."""
 
     network: Any
     device: Any

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a run on disk, written atomically and checked."""
+"""Checkpoints: the state of a run, written atomically."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,6 @@ from rilievo.io.json_record import from_json, to_json
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 _MOST = 1e9
-"""Bound above any learning rate and number of steps."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +44,7 @@ State = TypeVar("State", bound=RunState)
 
 @runtime_checkable
 class Stateful(Protocol):
-    """Network, optimizer or scaler of gradients."""
+    """Part of a checkpoint."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return its state."""
@@ -131,12 +130,11 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
 
 
 def _fixed(group: dict[str, Any]) -> dict[str, Any]:
-    """Settings that a schedule does not change."""
     return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 
 def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Write learned weights as safetensors, with facts in the header."""
+    """Write learned weights and facts as safetensors."""
     with needing("training", "train"):
         from safetensors.torch import save
     state = {

@@ -13,7 +13,6 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 
 Config = TypeVar("Config")
 _PATHS = ("root", "roots", "list_file", "camera_file")
-"""Fields of ``data`` that hold paths."""
 _RANGES: Mapping[str, Callable[[float], bool]] = {
     "1 or more": lambda number: number >= 1,
     "0 or more": lambda number: 0 <= number < inf,
@@ -23,7 +22,7 @@ _RANGES: Mapping[str, Callable[[float], bool]] = {
 
 
 def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
-    """Check that numbers lie in ranges, each with the names of its fields."""
+    """Check that numbers lie in ranges."""
     for words, names in ranges.items():
         for name in names:
             number = getattr(record, name)
@@ -32,11 +31,11 @@ def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
 
 
 Rules = Sequence[tuple[Callable[[Config], bool], Callable[[Config], OptionError]]]
-"""Rules in order: whether a configuration breaks one, and the error."""
+"""Rules in order, each with its error."""
 
 
 def check_rules(config: Config, rules: Rules[Config]) -> None:
-    """Raise the error of the first broken rule."""
+    """Raise the first broken rule's error."""
     for is_broken, error in rules:
         if is_broken(config):
             raise error(config)
@@ -111,7 +110,7 @@ def with_given(usual: Config, config: object, names: Collection[str], prefix: st
 
 
 def with_whole_paths(config: Config) -> Config:
-    """Make the paths of a configuration's data absolute."""
+    """Make the data's paths absolute."""
     data = json.loads(to_json(config))
     for name in _PATHS:
         value = data["data"].get(name)
@@ -123,7 +122,7 @@ def with_whole_paths(config: Config) -> Config:
 
 
 def differing_options(before: object, now: object) -> list[str]:
-    """Describe the fields in which two configurations differ."""
+    """Describe the differing fields."""
     old, new = words_of(before), words_of(now)
     return [
         f"{name} was {old.get(name)}, is {value}"
@@ -133,7 +132,7 @@ def differing_options(before: object, now: object) -> list[str]:
 
 
 def words_of(record: object, prefix: str = "") -> dict[str, str]:
-    """Convert the fields of nested records to text, by path."""
+    """Convert fields to text, by path."""
     words: dict[str, str] = {}
     assert is_dataclass(record), "a configuration is made of records"
     for field in fields(record):

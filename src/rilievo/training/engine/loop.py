@@ -59,7 +59,7 @@ class Stopping:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Defer the signals in a block."""
+        """Defer the signals."""
         self._inside = True
         try:
             yield
@@ -81,7 +81,6 @@ _MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
 STEPS_A_ROW = 25
 _SECONDS_A_CHECKPOINT = 60.0
 _SPARING = 20
-"""Checkpoints are as many times their own duration apart."""
 
 
 @frozen
@@ -141,7 +140,6 @@ class TrainingLoop(Generic[State]):
     def __init__(
         self, task: TrainingTask[State, Any], run: Path, *, fabric: Any, fingerprint: str
     ) -> None:
-        """Prepare a task's run; ``fingerprint`` is that of its checkpoints."""
         self._task, self._run, self._fabric = task, run, fabric
         self._fingerprint = fingerprint
         self._stepped: Any
@@ -203,7 +201,7 @@ class TrainingLoop(Generic[State]):
         return True
 
     def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
-        """Write the last weights and the record, and return it."""
+        """Write the last weights and the record."""
         with self.failures():
             content = record()
         if self._fabric.is_global_zero:
@@ -215,7 +213,6 @@ class TrainingLoop(Generic[State]):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the run's folder, and restore its checkpoint."""
         refusal: str | None = None
         with ExitStack() as held:
             if self._fabric.is_global_zero:
@@ -277,7 +274,6 @@ class TrainingLoop(Generic[State]):
         return Note(at, hint=f"{{resume}} goes on from step {self._saved_at}")
 
     def _step(self, batches: Iterator[Any]) -> Tensor | None:
-        """Take one step, and return the loss of its last batch; None if all are empty."""
         task, fabric, state = self._task, self._fabric, self._task.state
         start, cpu = time.perf_counter(), time.process_time()
         for number, group in enumerate(self._optimizer.param_groups):
@@ -316,7 +312,6 @@ class TrainingLoop(Generic[State]):
         return loss
 
     def _write_row(self, log: Journal) -> None:
-        """Add the means since the last row, over all processes."""
         if not self._losses:
             return
         task, state = self._task, self._task.state
@@ -366,7 +361,6 @@ class TrainingLoop(Generic[State]):
         self._fabric.barrier()
 
     def _save(self, log: Journal) -> None:
-        """Write a checkpoint at a step that all processes agree on."""
         with self.failures():
             # No run could resume from weights that are not finite.
             check_finite("network", *self._task.learner.parameters())
@@ -402,7 +396,7 @@ class TrainingLoop(Generic[State]):
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Turn lack of memory, or values not finite, into one line."""
+        """Turn failures into one line."""
         try:
             yield
         except FloatingPointError as error:

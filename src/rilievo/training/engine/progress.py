@@ -16,7 +16,7 @@ _SECONDS_A_LINE = 5.0
 
 
 class Progress:
-    """Reports the steps, loss, rate and time left of a run."""
+    """Reports a run's steps, loss and time left."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Progress:
         self.say(", ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
-        """Print a line, above the bar if any."""
+        """Print a line."""
         if self._bar is not None:
             self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif self._shown:
@@ -112,7 +112,7 @@ class Decoding:
 
 
 def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first and last of many notes; the last ones are a summary."""
+    """Return the first and last of many notes."""
     if len(notes) <= 2 * _NOTES:
         return notes
     left = len(notes) - 2 * _NOTES
@@ -120,7 +120,7 @@ def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_first_process() -> bool:
-    """Whether this is the first process of torchrun or Fabric."""
+    """Whether this is the first process."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 

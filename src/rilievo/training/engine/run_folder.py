@@ -60,7 +60,6 @@ class Journal:
         tensorboard: bool = False,
         writes: bool = True,
     ) -> None:
-        """Open the logs; ``records`` are their texts at the step that the run resumes from."""
         self._run, self._writes = run, writes
         self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
         for name in LOGS if writes else ():
@@ -74,12 +73,12 @@ class Journal:
             self._writer.close()
 
     def texts(self) -> dict[str, str]:
-        """Texts of the logs, by name."""
+        """Texts by name."""
         paths = [self._run / name for name in LOGS]
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
-        """Add a row to a log of ``LOGS``."""
+        """Add a row."""
         if not self._writes:
             return
         path = self._run / name
@@ -106,7 +105,7 @@ class Journal:
                     self._writer.add_scalar(f"{part}/{metric}", value, row["step"])
 
     def show(self, part: str, picture: Pixels, step: int) -> None:
-        """Add an image to TensorBoard, if on."""
+        """Add a TensorBoard image."""
         if self._writer is not None:
             self._writer.add_image(part, picture, step, dataformats="HWC")
 
@@ -118,7 +117,7 @@ def alone_in(run: Path) -> AbstractContextManager[None]:
 
 
 def rows_of(run: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of a log, if any, by column."""
+    """Return a log's rows by column."""
     path = run / name
     if not path.exists() or is_blank(path):
         return []
@@ -219,7 +218,7 @@ class RunFolder(Generic[Config, Record]):
         return self._read(CONFIG, self.config, "is no run of this kind: {}")
 
     def read_record(self) -> Record:
-        """Read the record of the finished run."""
+        """Read the record."""
         problem = "is no record of a run ({}): take it away to train anew"
         return self._read(RECORD, self.record, problem)
 

@@ -1,4 +1,4 @@
-"""Interface of a kind of training to the engine."""
+"""Interface of training to the engine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
@@ -54,17 +54,17 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
-        """Networks and optimizer of a checkpoint."""
+        """Parts of a checkpoint."""
         return {"learner": self.learner, "optimizer": self.optimizer}
 
     @property
     def share(self) -> float:
-        """Share of the run that is done."""
+        """Share that is done."""
         return self.state.step / self.steps if self.steps else 0.0
 
     @property
     def is_over(self) -> bool:
-        """Whether the run is at its end."""
+        """Whether the run ends."""
         return self.share >= 1
 
     def place(self) -> dict[str, float]:
@@ -83,7 +83,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         return False
 
     def is_validated(self) -> bool:
-        """Whether this step ends with a validation."""
+        """Whether a validation follows."""
         return False
 
     def validate(self, log: Journal, progress: Progress) -> None:
@@ -94,11 +94,11 @@ class TrainingTask(ABC, Generic[State, Network]):
         return False
 
     def saved(self) -> None:
-        """Do what follows a checkpoint, in the first process."""
+        """Do what follows a checkpoint."""
 
 
 def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
-    """Return modules' parameter groups with their full rates."""
+    """Return groups with their full rates."""
     return [
         {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in parts
     ]

@@ -1,1 +1,1 @@
-"""Torch networks; they know nothing of files, datasets or training."""
+"""Torch networks, without files or datasets."""

@@ -25,7 +25,7 @@ PROBES: Mapping[str, str] = {
     "bnhead": "original:BatchNormProbe",
     "light": "dpt:LightProbe",
 }
-"""Classes of probes, as ``module:Class`` of ``probes``."""
+"""Classes as ``module:Class`` of ``probes``."""
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
 TOYS = ("depth-cnn", "normal-cnn")
@@ -33,7 +33,7 @@ _LARGEST = 8192
 _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
 _MULTIPLE = 32
 _LEAST = 64
-"""Least side [px]: reflection needs coarsest features 2 wide."""
+"""Least side [px]: reflection needs features 2 wide."""
 EMBEDDED = "small"
 TIMM = "timm/"
 # A new encoder is one class and one row.
@@ -46,7 +46,7 @@ ENCODERS: Mapping[str, str] = {
     "resnet152": "encoders:ResNetEncoder",
     "lite": "lite:LiteEncoder",
 }
-"""Video encoders besides timm's, as ``module:Class`` of ``video``."""
+"""Classes as ``module:Class`` of ``video``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -70,7 +70,7 @@ class ProbeTarget(StrEnum):
 
 
 class Form(StrEnum):
-    """Conversion of a probe's channels to depth."""
+    """Conversion of channels to depth."""
 
     BINS = "bins"
     """A share for each depth."""
@@ -222,12 +222,12 @@ class Blueprint:
 
     @property
     def depth_channels(self) -> int:
-        """Channels that become depth."""
+        """Channels of depth."""
         return self.depth.channels if self.task.has_depth else 0
 
     @property
     def normals_channels(self) -> int:
-        """Channels that become normals and, last, kappa."""
+        """Channels of normals and, last, kappa."""
         if not self.task.has_normals:
             return 0
         return 4 if self.uncertainty else 3
@@ -266,9 +266,9 @@ class PoseKind(StrEnum):
     """Source of the camera's motion."""
 
     SEPARATE = "separate"
-    """An encoder over both frames (Godard et al. 2019)."""
+    """An encoder over both frames."""
     SHARED = "shared"
-    """The depth network's encoder over each frame."""
+    """The depth network's encoder."""
     CNN = "cnn"
     """Seven convolutions (Zhou et al. 2017)."""
     GEOMETRY = "geometry"
@@ -366,5 +366,5 @@ def check_encoder(name: str) -> None:
 
 
 def is_official(folder: Path) -> bool:
-    """Whether it is an official checkpoint, perhaps incomplete."""
+    """Whether it is an official checkpoint."""
     return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()

@@ -1,4 +1,4 @@
-"""Weights of an embedded network's ONNX file, to go on learning from."""
+"""Weights of an embedded network's ONNX file."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,7 +77,6 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
 
 
 def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
-    """Undo the form of the head that engines run faster."""
     order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
     for layer in layers:
         kernel = layer[0]

@@ -1,4 +1,4 @@
-"""Convolutions with fixed batch normalisation, multiplied into their weights."""
+"""Convolutions merged with fixed batch normalisation."""
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ def normed(
 
 
 def mixed(conv: nn.Conv2d, x: Channels) -> Convolved:
-    """Convolve by a 1×1 layer, fast where gradients flow."""
+    """Convolve by a 1×1 layer."""
     return _convolved(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 

@@ -22,7 +22,6 @@ from rilievo.training.tensors import Images, Maps, Masks, Scalar
 _MOST_RANKED = 2**24
 _QUANTILES = (0.02, 0.98)
 _STRENGTH = 0.9
-"""Strength of coarser noise at the last time."""
 _MOST_RESOLUTIONS = 10
 
 

@@ -34,7 +34,7 @@ _LAST_OF_SIZE = (0, 2, 9, 12, 16)
 
 _STEM = 32
 CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
-"""Channels of each map of the whole encoder."""
+"""Channels of each map."""
 _RESNET_STEM = 64
 _STAGES = ((3, 256, 1), (4, 512, 2), (6, 1024, 2))
 """Blocks, output channels and stride of each stage."""
@@ -42,7 +42,7 @@ _PATTERN = "resnet50v2_*.npz"
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 depthwise, linear 1×1; plus the input where shapes agree."""
+    """1×1, 3×3 depthwise, linear 1×1, perhaps plus the input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class MobileNetV2(nn.Module):
 
 
 def published_name(parameter: str) -> str:
-    """Convert an entry's name to Gluon's."""
+    """Convert a name to Gluon's."""
     *modules, layer, leaf = parameter.split(".")
     if layer.startswith("batchnorm"):
         leaf = BATCH_NORM_NAMES[leaf]
@@ -133,7 +133,7 @@ def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
 def fill(
     encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
 ) -> None:
-    """Fill ``encoder`` with arrays by name, or raise ``ModelError``."""
+    """Fill ``encoder`` by name, or raise ``ModelError``."""
     state = encoder.state_dict()
     for parameter, name in names.items():
         shape = tuple(state[parameter].shape)
@@ -164,7 +164,7 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class PreActivation(nn.Module):
-    """Three convolutions after their norms, plus the input."""
+    """Three convolutions plus the input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()

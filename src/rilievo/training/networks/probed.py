@@ -41,7 +41,7 @@ class Probed(nn.Module):
         self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
 
     def forward(self, image: Images) -> ProbeOutput:
-        """Predict from RGB in [0, 1], at its size."""
+        """Predict from RGB in 0..1."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
     def read(self, features: Features, size: Size) -> ProbeOutput:
@@ -83,7 +83,7 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
 
 
 def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """Make the probe with random weights."""
+    """Make the probe, with random weights."""
     tokens = backbone.token_channels
     with seeded(seed):
         return make_probe(

@@ -44,14 +44,13 @@ BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
 
 
 MULTIPLE = 32
-"""Divisor of both sides of an input image."""
+"""Divisor of both sides."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24
 _SKY_WIDTH = 24
 _LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
 _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
-"""Settings of the decoder's steps, and of the slow last one."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -92,7 +91,7 @@ class SeparableConv(nn.Sequential):
 
 
 class Context(nn.Module):
-    """The coarsest features plus their mean."""
+    """Features plus their mean."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -112,7 +111,7 @@ class Context(nn.Module):
 
 
 class Merge(nn.Module):
-    """Coarse features, joined with finer ones."""
+    """Coarse and finer features."""
 
     def __init__(
         self, coarse: int, fine: int, outputs: int, *, layers: int, kernel: int = 5

@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def fields(self) -> np.dtype:
-        """Fields ``values0``, ``token0``, ..., each at a multiple of four bytes."""
+        """Fields ``values0``, ``token0``, ..., at multiples of four bytes."""
         names, formats, offsets, end = [], [], [], 0
         for index, shape in enumerate(self.shapes):
             parts = {"values": np.dtype(("<f2", shape))}
@@ -68,17 +68,17 @@ class Layout:
 
 @frozen
 class StoredFeatures:
-    """Features of one image, mapped into memory."""
+    """Features mapped into memory."""
 
     numbers: np.ndarray
     layout: Layout
 
     def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
-        """Decode one layer into a map of a batch."""
+        """Decode one layer."""
         target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
 
     def class_token(self, layer: int) -> Float[Tensor, " c"]:
-        """Return the class token of one layer."""
+        """Return a layer's class token."""
         return torch.from_numpy(self.numbers[f"token{layer}"])
 
 
@@ -111,7 +111,7 @@ def pack(
 
 
 def unpack(path: Path, layout: Layout, stamp: Stamp) -> StoredFeatures:
-    """Open a file, after checking its length, image and backbone."""
+    """Open a file after checks."""
     name = printable(path)
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
@@ -136,7 +136,7 @@ _RECORD = "features.json"
 
 @frozen
 class Identity:
-    """Everything that determines features, except the image."""
+    """Everything but the image that determines features."""
 
     version: int
     facts: Facts
@@ -192,7 +192,7 @@ class FeatureCache:
         self._used = used_bytes(root)
 
     def layout(self, size: Size) -> Layout:
-        """Return the layout of a size."""
+        """Return a size's layout."""
         facts = self.identity.facts
         height, width = padded_size(size, facts.patch, facts.padding)
         shapes = tuple(
@@ -273,7 +273,6 @@ class FeatureCache:
             return False
 
     def _check_record(self) -> None:
-        """Write or check the identity, also after a power cut."""
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
         if not os.path.lexists(path) or is_blank(path) or _is_cut(text := read_text(path)):
             with replacing(path) as part:

@@ -33,7 +33,7 @@ class BatchPlan(Protocol):
 
     @property
     def shuffle(self) -> bool:
-        """Whether every epoch has its own order."""
+        """Whether every epoch has its order."""
         ...
 
     @property
@@ -108,7 +108,7 @@ class ImageOrigin:
 
 
 def steps_an_epoch(count: int, batch_size: int) -> int:
-    """Number of steps per epoch; the last batch may be smaller."""
+    """Number of steps per epoch."""
     return math.ceil(count / batch_size)
 
 
@@ -122,7 +122,7 @@ def epoch_order(
 
 
 def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
-    """Images of a step, and their versions."""
+    """Images of a step, with versions."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
     start = place * config.batch_size
@@ -134,7 +134,7 @@ def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, .
 
 
 def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
-    """Return one image as a step sees it."""
+    """Return an image as a step sees it."""
     return variant(
         frames.frame(source.index),
         config.augmentation,
@@ -145,7 +145,7 @@ def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) 
 
 
 def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:
-    """Stack frames of one size."""
+    """Stack frames."""
     arrays = {
         "image": np.stack([frame.image for frame in frames]),
         "depth": np.stack([frame.depth for frame in frames]),

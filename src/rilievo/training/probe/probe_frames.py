@@ -40,7 +40,7 @@ class ProbeFrame:
         )
 
     def check(self, id: str, task: ProbeTarget) -> None:
-        """Check that the dataset has the targets of a task."""
+        """Check the targets of a task."""
         wanted = {"depth": task.has_depth, "normals": task.has_normals}
         if missing := [what for what in self.lacks if wanted[what]]:
             raise InputError(
@@ -73,7 +73,7 @@ class TargetFrames:
         return len(self.ids)
 
     def frame(self, index: int) -> ProbeFrame:
-        """Return one frame: the image antialiased, targets by nearest pixel."""
+        """Return a frame; targets are by nearest pixel."""
         if index in self._kept:
             return self._kept[index]
         frame = self._read(index)
@@ -152,14 +152,14 @@ def first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
 
 @frozen
 class TrainingFrames:
-    """Frames that a run trains on and is validated with."""
+    """Frames to train on and to validate."""
 
     training: TargetFrames
     held_out: TargetFrames
 
 
 def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """Open the images of a run."""
+    """Open a run's images."""
     dataset = open_training_set(config.data)
     training, held_out = split_ids(dataset, config.data)
     first, second = (
@@ -176,7 +176,7 @@ def open_frames(config: ProbeConfig) -> TrainingFrames:
 
 
 def open_training_set(data: DataChoice) -> Dataset:
-    """Open the dataset of a choice."""
+    """Open a choice's dataset."""
     splits = find_dataset(data.dataset).card.splits
     # A user's own folder has splits only if it declares them.
     usual = "train" if "train" in splits and splits[0] != "all" else splits[0]

@@ -62,7 +62,7 @@ REASONS: Mapping[str, str] = {
     "schedule": "a quarter of a cosine, not half of one as the paper says",
     "shuffle": "on one GPU the program never shuffles",
 }
-"""Reasons for Probe3D's differences from ``default``."""
+"""Reasons for Probe3D's differences."""
 _NO_SCHEDULE = "the learning rate is constant"
 PLAIN_REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -75,15 +75,15 @@ PLAIN_REASONS: Mapping[str, str] = {
     "final_factor": _NO_SCHEDULE,
     "schedule": _NO_SCHEDULE,
 }
-"""Reasons for the differences of ``plain``."""
+"""Reasons for differences of ``plain``."""
 
 
 @frozen
 class UncheckedProbeConfig(ProbeConfig):
-    """Fields as given, checked once the others are added."""
+    """Fields checked once others are added."""
 
     def __post_init__(self) -> None:
-        """Check nothing: fields that were not given do not count yet."""
+        """Check nothing."""
 
 
 SUPERVISED = UncheckedProbeConfig(
@@ -102,7 +102,7 @@ SUPERVISED = UncheckedProbeConfig(
 
 
 def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a probe from its preset."""
+    """Complete a configuration from its preset."""
     # Of the losses of normals, one's own among them, this one alone learns kappa.
     uncertainty = config.losses.normals == UNCERTAIN
     if config.preset == PLAIN and "losses.normals" not in names:
@@ -138,7 +138,7 @@ def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfi
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """Return the configuration of a preset."""
+    """Return a preset's configuration."""
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))

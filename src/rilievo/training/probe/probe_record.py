@@ -4,7 +4,7 @@ from rilievo.frozen import frozen
 from rilievo.training.engine.differences import FieldDifference
 
 _FLAT, _STRAIGHT = 0.01, 1.0
-"""AbsRel and angle [degrees] of a constant below which there is nothing to learn."""
+"""AbsRel and angle [degrees] of a constant with nothing to learn."""
 
 
 @frozen
@@ -28,7 +28,7 @@ class ConstantCheck:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that nothing was learned."""
+        """Reasons to doubt it."""
         reasons, where = [], "held out" if self.held_out else "trained on"
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant > _FLAT:
@@ -76,5 +76,5 @@ class TrainingRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that nothing was learned."""
+        """Reasons to doubt it."""
         return self.check.doubts

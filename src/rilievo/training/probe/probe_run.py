@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def probe_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
-    """Return the folder of a run."""
+    """Return a run's folder."""
     return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)
 
 
@@ -93,7 +93,7 @@ def train_probe(
 def page_line(
     run: Path, verdict: str, counts: str, doubts: Sequence[str], notes: Sequence[str] = ()
 ) -> str:
-    """Write the page of a finished run, and tell where; the run is whole without it."""
+    """Write the page of a finished run, and tell where."""
     try:
         page = write_training_page(
             run,

@@ -106,7 +106,7 @@ class Learner(nn.Module):
 
     @property
     def learned(self) -> nn.Module:
-        """Part of the network whose weights change."""
+        """Part whose weights change."""
         return self.probed if self.is_tuned else self.probed.probe
 
     def train(self, mode: bool = True) -> "Learner":
@@ -117,7 +117,7 @@ class Learner(nn.Module):
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute ``loss``, and its parts before their weights, for images with truth."""
+        """Compute ``loss`` and its unweighted parts."""
         depth, normals = batch["depth"], batch["normals"]
         answer = self.probed.read(
             self._features(batch["image"]), (depth.shape[-2], depth.shape[-1])
@@ -143,7 +143,7 @@ class Learner(nn.Module):
 
 
 def check_features(features: Features, name: str) -> None:
-    """Check that features are finite; a probe would learn nothing from others."""
+    """Check that features are finite."""
     for layer, feature_map in enumerate(features.maps):
         if not torch.isfinite(feature_map).all():
             raise InputError(
@@ -155,7 +155,6 @@ def check_features(features: Features, name: str) -> None:
 _SAMPLES = 4096  # normals of an image that the constant normal is made of
 _LISTED = 20
 _MOST_CHECKED = 16
-"""Images compared with a constant where none is held out."""
 
 
 @frozen
@@ -181,7 +180,7 @@ class Scores:
 def validate(
     learner: Learner, frames: TargetFrames, fabric: Any, *, most: int | None = None
 ) -> Scores:
-    """Score whole images, one at a time, ``most`` at most."""
+    """Score ``most`` whole images."""
     learner.eval()
     depths: list[tuple[float, ...]] = []
     angles: list[float] = []
@@ -250,7 +249,7 @@ class ProbeState(RunState):
 
 
 class ProbeTask(TrainingTask[ProbeState, Learner]):
-    """Training of a probe, or of a whole network."""
+    """Training of a probe."""
 
     def __init__(
         self,
@@ -294,7 +293,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return {"learned": self.learner.learned, "optimizer": self.optimizer}
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
-        """Yield images with a valid pixel; None for a step without."""
+        """Yield images with valid pixels, or None."""
         frames, config, step = self._frames.training, self._config, self.state.step
         task = config.blueprint.task
         while True:
@@ -337,7 +336,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return False
 
     def is_validated(self) -> bool:
-        """Whether an epoch ends here, and images are held out."""
+        """Whether a validated epoch ends."""
         return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
 
     def validate(self, log: Journal, progress: Progress) -> None:
@@ -347,11 +346,11 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
 
     def saved(self) -> None:
-        """Write the weights after the state, which has them too."""
+        """Write the weights."""
         save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
     def record(self) -> TrainingRecord:
-        """Return the record of the run."""
+        """Return the record."""
         probed, state = self.learner.probed, self.state
         return TrainingRecord(
             backbone_sha256=self._sha256,

@@ -1,1 +1,1 @@
-"""Sweeps of backbones, probes, tasks and seeds."""
+"""Sweeps of probes."""

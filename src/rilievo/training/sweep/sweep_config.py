@@ -52,7 +52,7 @@ class BackboneEntry:
 
     @property
     def title(self) -> str:
-        """Name of the backbone in tables."""
+        """Name in tables."""
         return self.label or self.name + (" (random)" if self.weights == "random" else "")
 
 
@@ -185,7 +185,6 @@ def read_sweep(path: Path) -> SweepConfig:
 
 
 def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
-    """Names that may be those of code."""
     yield from (("backbone", entry.name) for entry in config.backbones)
     yield from (("probe", probe.kind) for probe in config.probes)
     yield "dataset", config.data.dataset
@@ -213,7 +212,6 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
 
 
 def _tables(values: Any) -> list[dict[str, Any]]:
-    """Select tables; others are refused later."""
     return (
         [table for table in values if isinstance(table, dict)] if isinstance(values, list) else []
     )

@@ -1,4 +1,4 @@
-"""Record of a finished cell of a sweep."""
+"""Record of a cell."""
 
 from pathlib import Path
 
@@ -83,6 +83,6 @@ def read_cell(folder: Path) -> SweepCell | None:
 
 
 def write_cell(cell: SweepCell, folder: Path) -> None:
-    """Write a cell's record, which marks it as finished."""
+    """Write a cell's record."""
     with replacing(folder / CELL) as part:
         part.write_text(to_json(cell, indent=2), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""``rilievo.sweep_probes``: runs a sweep, then writes its table."""
+"""Sweep of probes, and its table."""
 
 from pathlib import Path
 from typing import Any

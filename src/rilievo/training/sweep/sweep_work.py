@@ -1,4 +1,4 @@
-"""Cells of a sweep, trained and scored one by one."""
+"""Cells of a sweep."""
 
 import hashlib
 import itertools
@@ -37,7 +37,7 @@ from rilievo.training.sweep.sweep_results import (
 
 @frozen
 class PlannedCell:
-    """A cell to do; ``run`` is relative to the sweep's folder, unique to its configuration."""
+    """A cell to do, in a folder of its own."""
 
     title: str
     config: ProbeConfig
@@ -98,7 +98,6 @@ def run_cells(
 
 
 def _mend(error: Exception, run: Path) -> str:
-    """Advice about an unreadable file of a run."""
     words, is_of_run = str(error), isinstance(error, InputError | ModelError)
     if not is_of_run or str(run) not in words or "anew" in words:
         return ""

@@ -1,1 +1,1 @@
-"""Models that are trained further on photographs with depth or normals."""
+"""Models that are trained further."""

@@ -16,7 +16,6 @@ from rilievo.training.probe.probe_config import DataChoice
 from rilievo.training.video.frames.targets import FramePlace
 
 _MOST = 100
-"""Most images scored of a set."""
 Errors = tuple[float | None, ...]
 """Error of each image; None without truth."""
 
@@ -50,13 +49,13 @@ class Judge:
 
 
 def mean_error(errors: Errors) -> float:
-    """Mean of the errors; infinite without any."""
+    """Mean; infinite without any."""
     numbers = [error for error in errors if error is not None]
     return float(np.mean(numbers)) if numbers else float("inf")
 
 
 def numbers_of(errors: Errors) -> Sequence[float]:
-    """Errors with NaN in place of None."""
+    """Errors with NaN for None."""
     return [float("nan") if error is None else error for error in errors]
 
 
@@ -120,7 +119,6 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
 
 
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
-    """Choose the last scenes, unless they are over half."""
     order = [*dict.fromkeys(reversed(scenes))]
     chosen: set[str | None] = set()
     for scene in order[:-1]:

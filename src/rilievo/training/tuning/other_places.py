@@ -15,7 +15,7 @@ from rilievo.training.tensors import Scalar
 from rilievo.training.video.elsewhere.replay import read_places
 
 _IMAGES = 4
-"""Images of a batch for each picture."""
+"""Images for each picture."""
 _STREAM = 7
 """Number that keeps this draw apart from others."""
 _Answers = Mapping[str, Tensor]
@@ -76,5 +76,5 @@ class StartAnswers:
 
 
 def outputs_of(network: TorchNetwork, image: Tensor) -> _Answers:
-    """Outputs of a network by name."""
+    """Outputs by name."""
     return dict(zip(network.outputs, network(image), strict=True))

@@ -67,7 +67,7 @@ Layer = tuple[nn.Parameter, ...]
 
 @frozen
 class NetworkLayers:
-    """Weights by layers, from the input; ``backbone`` counts the first of them."""
+    """Weights by layers from the input."""
 
     weights: tuple[Layer, ...]
     backbone: int
@@ -75,7 +75,7 @@ class NetworkLayers:
 
 @frozen
 class Start:
-    """Network to begin with, its card, and the hash of its file."""
+    """Network to begin with."""
 
     blueprint: TunedBlueprint
     network: TunedNetwork
@@ -126,7 +126,7 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
 
 
 def layers_of(network: TunedNetwork) -> NetworkLayers:
-    """Weights that learn, by layers from the input."""
+    """Weights by layers from the input."""
     if isinstance(network, SmallNetwork):
         small = network.network
         encoder = small.encoder
@@ -305,7 +305,7 @@ def checkpoint_activations(network: TunedNetwork) -> None:
 
 
 def write_headed_config(network: TunedNetwork, run: Path) -> None:
-    """Write all but learned weights into a run; a pipeline that is there stays."""
+    """Write the rest of a model."""
     if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
         part = run / f"{PIPELINE}.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -322,7 +322,7 @@ def write_headed_config(network: TunedNetwork, run: Path) -> None:
 
 
 def write_headed_weights(network: TunedNetwork, run: Path) -> None:
-    """Write learned weights as transformers or diffusers does."""
+    """Write learned weights."""
     if isinstance(network, LatentNetwork):
         path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})

@@ -1,4 +1,4 @@
-"""Configuration of a run that trains a model further."""
+"""Configuration of further training."""
 
 from dataclasses import field
 from typing import Annotated, ClassVar

@@ -27,14 +27,14 @@ _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is
 
 
 class TuningBatch(NamedTuple):
-    """Images of a batch with their targets, in groups of one size."""
+    """Images and targets, in groups of one size."""
 
     number: int
     groups: Sequence[dict[str, Tensor]]
 
 
 class TuningLearner(nn.Module):
-    """Network with its losses; ``elsewhere`` has pictures of other places."""
+    """Network with its losses."""
 
     elsewhere: StartAnswers | None = None
 
@@ -51,7 +51,7 @@ class TuningLearner(nn.Module):
         return self
 
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
-        """Compute ``loss``, and its parts before their weights."""
+        """Compute ``loss`` and its unweighted parts."""
         images = sum(len(group["image"]) for group in batch.groups)
         depth = normals = replay = batch.groups[0]["depth"].new_zeros(())
         for group in batch.groups:
@@ -150,7 +150,7 @@ def add_adapters(
 
 
 def merge_adapters(network: TunedNetwork) -> TunedNetwork:
-    """Copy a network with its adapters merged."""
+    """Merge adapters into a copy."""
     from peft.tuners.lora import LoraLayer
 
     whole = copy.deepcopy(network)

@@ -1,4 +1,4 @@
-"""Record of a finished run that trained a model further."""
+"""Record of further training."""
 
 from rilievo.frozen import frozen
 from rilievo.training.video.gain import Gain
@@ -16,7 +16,7 @@ class SetErrors:
 
     @property
     def words(self) -> str:
-        """Both errors and their difference, in one sentence."""
+        """Both errors in one sentence."""
         return (
             f"{self.name}, {self.images} images: AbsRel {self.before:.4f} before, "
             f"{self.after:.4f} after, {self.gain.words}"
@@ -58,7 +58,7 @@ class TuningRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to think that nothing was learned."""
+        """Reasons to doubt it."""
         if self.best_step:
             return ()
         return (

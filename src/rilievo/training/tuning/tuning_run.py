@@ -1,4 +1,4 @@
-"""Training of a model further, into a run folder."""
+"""Further training into a run folder."""
 
 import os
 from dataclasses import replace
@@ -16,7 +16,7 @@ from rilievo.training.tuning.tuning_record import TuningRecord
 
 
 def tuned_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
-    """Return the folder of a run."""
+    """Return a run's folder."""
     return RunFolder(
         path=run,
         config=TuningConfig,

@@ -1,4 +1,4 @@
-"""Training of a model further, as a task of the engine."""
+"""Further training as a task of the engine."""
 
 import copy
 import hashlib
@@ -97,7 +97,7 @@ class TuningData:
 
 
 class TuningTask(TrainingTask[TuningState, TuningLearner]):
-    """Training of a model further; ``best`` becomes the run's network."""
+    """Further training; ``best`` becomes the run's."""
 
     best: TunedNetwork
 
@@ -144,7 +144,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @property
     def parts(self) -> dict[str, Stateful]:
-        """Weights, their average, the best average, and the optimizer."""
+        """Weights, averages and optimizer."""
         return {
             "network": self.learner.network,
             "average": self._average,
@@ -154,7 +154,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @property
     def is_over(self) -> bool:
-        """Whether steps are done, or the error has not fallen for long."""
+        """Whether steps or patience are used up."""
         return self._is_stale or self.share >= 1
 
     @property
@@ -162,7 +162,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return self.state.stale >= self._config.tuning.patience
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Score the start of a new run."""
+        """Score the start."""
         state = self.state
         if state.start_errors:
             return False
@@ -179,7 +179,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return True
 
     def batches(self) -> Generator[TuningBatch | None, None, None]:
-        """Yield images with a pixel to learn from; None for a batch without."""
+        """Yield images with truth, or None."""
         frames, config = self._data.frames, self._config
         number = self.state.step * self.accumulate
         while True:
@@ -200,7 +200,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return bool(has_normals or frame.depth.any())
 
     def rate(self) -> float:
-        """Share of the learning rate: linear warm-up, then half a cosine."""
+        """Share of the peak learning rate."""
         assert self.steps is not None, "a run states its epochs"
         warm_up = min(1.0, (self.state.step + 1) / max(1, _WARM_UP * self.steps))
         return warm_up * 0.5 * (1 + math.cos(math.pi * min(self.share, 1.0)))
@@ -211,7 +211,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @torch.no_grad()
     def after_step(self, loss: Tensor | None) -> bool:
-        """Move the average of the weights, faster at first."""
+        """Average the weights, faster at first."""
         decay = min(self._config.tuning.average, (1 + self.state.step) / (10 + self.state.step))
         if not self._config.tuning.average:
             decay = 0.0
@@ -231,7 +231,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return done // self._epoch > before // self._epoch or self.share >= 1
 
     def validate(self, log: Journal, progress: Progress) -> None:
-        """Score the average of the weights, and keep the best."""
+        """Score the average, and keep the best."""
         state, errors = self.state, self._data.kept_out.errors(self._models[0])
         error, least = mean_error(errors), mean_error(state.best_errors)
         self._log(log, error)
@@ -253,7 +253,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         log.add(VALIDATIONS, row)
 
     def saved(self) -> None:
-        """Write the best weights: a stopped run is a model."""
+        """Write the best weights."""
         best = merge_adapters(self.best) if self._config.tuning.lora else self.best
         save_weights(best, self._run / WEIGHTS)
         write_headed_weights(best, self._run)
@@ -316,7 +316,7 @@ def train_further(
     folder: RunFolder[TuningConfig, TuningRecord],
     options: RunOptions,
 ) -> TuningRecord | None:
-    """Train on a dataset, and score a second one; None if stopped."""
+    """Train on a dataset; None if stopped."""
     assert config.tuning.start is not None, "the configuration checks it"
     start = open_start(config.tuning.start, config.tuning.kind)
     config = folder.check(replace(config, network=start.blueprint), resume=options.resume)
@@ -364,7 +364,7 @@ def _frames(
 
 
 def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
-    """Describe a run in lines; the model and one target are read."""
+    """Describe a run in lines."""
     assert config.tuning.start is not None, "the configuration checks it"
     start, parts = (
         open_start(config.tuning.start, config.tuning.kind),

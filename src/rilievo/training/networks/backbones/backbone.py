@@ -32,7 +32,7 @@ from rilievo.training.tensors import Channels, Images, Resized
 
 @frozen
 class Looked:
-    """Each layer's map of padded pixels, and class token."""
+    """Maps and class tokens of padded pixels."""
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
     tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
@@ -60,7 +60,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def patch(self) -> int:
-        """Divisor of both sides of the network's input [px]."""
+        """Divisor of both sides [px]."""
         return self.facts.patch
 
     @property
@@ -81,7 +81,7 @@ class Backbone(nn.Module, ABC):
         return tuple(layer.stride for layer in self.facts.taken)
 
     def forward(self, image: Images) -> Features:
-        """Compute features of RGB in [0, 1]."""
+        """Compute features of RGB in 0..1."""
         facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
             raise ModelError(
@@ -98,7 +98,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def look(self, pixels: Images) -> Looked:
-        """Run on normalised pixels, padded to multiples of the patch."""
+        """Run on normalised, padded pixels."""
 
     def _looked(self, pixels: Images, size: Size) -> Looked:
         try:

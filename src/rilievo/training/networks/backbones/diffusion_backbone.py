@@ -33,7 +33,7 @@ _TIMESTEP = 1
 
 
 class DiffusionBackbone(Backbone):
-    """The U-Net's up-blocks on noisy latents, with an empty prompt."""
+    """The U-Net's up-blocks, with an empty prompt."""
 
     prompt: Tensor
     resampling = "nearest"

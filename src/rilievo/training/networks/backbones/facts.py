@@ -53,7 +53,7 @@ NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 @frozen
 class Layer:
-    """Channels of a layer's map, and side of a cell [px]."""
+    """Channels of a map, and side of a cell [px]."""
 
     channels: int
     stride: int
@@ -126,7 +126,7 @@ def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...
 
 
 def no_tokens(name: str) -> OptionError:
-    """Make the error for a backbone without class tokens."""
+    """Make the error for missing class tokens."""
     return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
 
 
@@ -139,7 +139,7 @@ def from_text(preset: str) -> Preset:
 
 
 class Taps:
-    """Hooks that keep the outputs of layers during one run."""
+    """Hooks that keep the outputs of layers."""
 
     def __init__(self, layers: Mapping[int, nn.Module]) -> None:
         self._kept: dict[int, Tensor] = {}
@@ -148,7 +148,7 @@ class Taps:
         ]
 
     def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
-        """Return the output of each layer."""
+        """Return each layer's output."""
         self._kept.clear()
         run(pixels)
         outputs = dict(self._kept)
@@ -219,7 +219,7 @@ def layer_of(
 
 
 def as_map(output: Tensor, layer: Layer, size: Size) -> Tensor:
-    """Put channels first; of tokens the patches come last, row by row."""
+    """Put channels first; patches come last among tokens."""
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
     rows, columns = size[0] // layer.stride, size[1] // layer.stride

@@ -96,10 +96,10 @@ class OwnBackbone(Backbone):
 
     @abstractmethod
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Return maps of all layers ``available``."""
+        """Return all maps ``available``."""
 
     def class_tokens(self, pixels: Images) -> Sequence[Tensor]:
-        """Return tokens as wide as each map; called after ``maps``."""
+        """Return tokens as wide as the maps."""
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
     def look(self, pixels: Images) -> Looked:
@@ -118,7 +118,6 @@ class OwnBackbone(Backbone):
 
 
 def _code_sha256(kind: type) -> str:
-    """Hash a file, so that changed code reuses no features."""
     try:
         source = Path(inspect.getfile(kind)).read_bytes()
     except (OSError, TypeError):

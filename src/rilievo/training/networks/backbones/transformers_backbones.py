@@ -51,7 +51,7 @@ _REFUSED: Mapping[str, str] = {
 
 
 class TransformersBackbone(Backbone):
-    """A vision model with hooks on its blocks, before any last norm."""
+    """A vision model with hooks before any last norm."""
 
     def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__(facts)
@@ -125,7 +125,6 @@ def _body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
 
 
 def _check(name: str, prefix: str, info: Mapping[str, Any]) -> None:
-    """Refuse random tensors before the last block's end."""
     missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
     misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     check_whole(

@@ -25,9 +25,7 @@ _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 
 State = Mapping[str, Tensor]
 Entries = Mapping[str, Any]
-"""Entries of a file, perhaps no tensors."""
 Renamed = Callable[[State], State]
-"""Function from a published file's names."""
 
 
 def read_state(path: Path) -> State:
@@ -113,7 +111,7 @@ def check_whole(
 def check_loaded(
     name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
 ) -> None:
-    """Check the report of ``from_pretrained``; tensors that match ``optional`` may lack."""
+    """Check the report of ``from_pretrained``, except ``optional`` tensors."""
     missing, extra = (
         sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
         for keys in ("missing_keys", "unexpected_keys")
@@ -145,7 +143,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def quiet(*libraries: str) -> Iterator[None]:
-    """Silence transformers or diffusers, which must be installed."""
+    """Silence transformers or diffusers."""
     with ExitStack() as restored:
         for library in libraries:
             logging = import_module(f"{library}.utils.logging")
@@ -181,7 +179,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _stripped(state: State, wanted: State) -> State:
-    """Remove prefixes such as ``module.`` while more names become known by it."""
     for prefix in _PREFIXES:
         shorter = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):

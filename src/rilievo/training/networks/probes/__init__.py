@@ -1,4 +1,4 @@
-"""Probes: small dense networks that read a backbone's features."""
+"""Small dense networks on a backbone's features."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -15,7 +15,7 @@ from rilievo.training.networks.probes.probe_base import Logits as Logits
 from rilievo.training.networks.probes.probe_base import Probe
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
-"""Geometrically right enlargement, that of Probe3D's program, or that of its paper."""
+"""Enlargement: geometrically right, or that of Probe3D's program or paper."""
 
 
 def find_probe(kind: str) -> type[Probe]:

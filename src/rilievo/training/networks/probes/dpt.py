@@ -41,7 +41,7 @@ class ResidualUnit(nn.Module):
 
 
 class Level(nn.Module):
-    """A layer's enlargement and fusion with deeper ones."""
+    """A layer's enlargement and fusion."""
 
     def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
         super().__init__()
@@ -54,15 +54,13 @@ class Level(nn.Module):
         deeper: Resized | None,
         lifting: Lifting,
     ) -> Resized:
-        """Fuse ``x`` with ``deeper``, None for the deepest."""
+        """Fuse ``x`` with deeper features."""
         if self.first is None or deeper is None:
             return self.second.of_enlarged(x, lifting)
         return self.second(self.first.of_enlarged(x, lifting) + deeper)
 
 
 class _Fusion(Probe):
-    """Layers of one width, fused from the deepest."""
-
     def build(self, hidden: int) -> None:
         self.project = nn.ModuleList(
             TokenConv(c, self.token_channels, hidden) for c in self.channels
@@ -79,7 +77,7 @@ class _Fusion(Probe):
         """Add the layers after the fusion."""
 
     def fuse(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
-        """Fuse all layers, enlarged by ``scale``."""
+        """Fuse all layers."""
         lifting = Lifting(scale, self.enlargement)
         fused = None
         for layer in reversed(range(len(maps))):
@@ -106,7 +104,7 @@ class DptProbe(_Fusion):
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute eight times the features' size."""
+        """Compute eight times the size."""
         fused = self.fuse(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
@@ -123,7 +121,7 @@ class LightProbe(_Fusion):
         self.answer = nn.Conv2d(last, self.outputs, 1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute four times the features' size."""
+        """Compute four times the size."""
         lifting = Lifting(2, self.enlargement)
         x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
         return self.answer(lift_conv(x, self.again, lifting).relu_())

@@ -201,7 +201,6 @@ class _Read(NamedTuple):
 
 
 def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
-    """Compute ``expectation`` in place if possible: allocation costs more than the sums."""
     if normalisation == "softmax":
         shares = strip.softmax(dim=-1)
         return _Read(shares @ centres, shares, 1.0)

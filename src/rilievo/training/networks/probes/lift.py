@@ -341,7 +341,6 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
 
 
 def _channels_first(x: Tensor, *, into: Tensor | None) -> Tensor:
-    """Copy a map with channels first: torch transposes matrices by blocks."""
     if into is None or into.shape != x.shape:
         into = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     for rows, image in zip(x.permute(0, 2, 3, 1).flatten(1, 2), into.flatten(2), strict=True):
@@ -378,7 +377,6 @@ def _is_in_strips(x: Tensor, weight: Tensor) -> bool:
 
 
 def _dilation(x: Tensor) -> int:
-    """Choose a dilation, which affects only the kernel: without any, a slower BLAS runs."""
     return 2 if x.device.type == "cpu" else 1
 
 

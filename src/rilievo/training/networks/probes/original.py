@@ -98,7 +98,7 @@ class LinearProbe(Probe):
         self.last_scale = _SCALE if kernel == 1 else 1
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs; a larger kernel enlarges first."""
+        """Compute outputs."""
         x = with_tokens(maps, tokens)
         if self.kernel == 1:
             return self.answer(x)
@@ -151,7 +151,7 @@ class MultiscaleProbe(Probe):
         self.to(memory_format=torch.channels_last)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute eight times the features' size."""
+        """Compute eight times the size."""
         levels = [
             project(x, None if tokens is None else tokens[layer])
             for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))

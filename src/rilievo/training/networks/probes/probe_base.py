@@ -124,7 +124,7 @@ class Probe(nn.Module, ABC):
 
     @abstractmethod
     def build(self, hidden: int) -> None:
-        """Add the layers, of side ``self.kernel``."""
+        """Add the layers."""
 
     @property
     def inputs(self) -> int:
@@ -136,7 +136,7 @@ class Probe(nn.Module, ABC):
         """Compute outputs before the last enlargement."""
 
     def logits(self, features: Features) -> Logits:
-        """Compute the outputs for a head to read."""
+        """Compute outputs for a head."""
         self._check(features)
         return Logits(
             values=self.decode(_of_one_size(features), features.tokens),

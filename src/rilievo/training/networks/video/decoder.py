@@ -32,7 +32,6 @@ from rilievo.training.tensors import (
 )
 
 _MERGE = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
-"""Taps on each of two neighbours, in even and odd rows."""
 _BORDER = [1, 1, 1, 1]
 
 
@@ -132,7 +131,7 @@ def _empty(like: Tensor, *shape: int) -> Tensor:
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
 _SMALL = 0.01
-"""Factor of motion, which is small compared with depth."""
+"""Factor of motion, which is small."""
 _CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
 _CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
 Motion = tuple[Vectors, Vectors]
@@ -198,7 +197,7 @@ class Conv3x3(nn.Module):
 
 
 class ConvELU(nn.Module):
-    """A ``Conv3x3`` and an exponential linear unit."""
+    """A convolution and exponential linear unit."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -209,7 +208,7 @@ class ConvELU(nn.Module):
         return _elu(self.conv(x))
 
     def of_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
-        """Double ``x`` and join ``skip`` first."""
+        """Double ``x`` first."""
         return _elu(doubled_conv(x, skip, self.conv.conv))
 
 
@@ -270,7 +269,7 @@ class PoseNet(nn.Module):
 
 
 class SharedPoseNet(nn.Module):
-    """A decoder on the depth network's encoder, which this state lacks."""
+    """A decoder on the depth network's encoder."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -293,7 +292,7 @@ class SharedPoseNet(nn.Module):
 
 
 class PoseDecoder(nn.Module):
-    """Convolutions with the names of an official ``pose.pth``."""
+    """Convolutions named as in ``pose.pth``."""
 
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
         super().__init__()

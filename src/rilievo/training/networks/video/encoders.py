@@ -38,7 +38,7 @@ class Encoder(nn.Module, ABC):
         return cls()
 
     def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
-        """Make a decoder; None for that of Godard et al."""
+        """Make a decoder, if there is one."""
         return None
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Encoder(nn.Module, ABC):
         """Compute features of normalised images."""
 
     def take_shapes(self, body: Any) -> None:
-        """Take the shapes of a timm model."""
+        """Take a timm model's shapes."""
         self.channels = tuple(body.feature_info.channels())
         self.reductions = tuple(body.feature_info.reduction())
 
@@ -70,7 +70,6 @@ class TimmEncoder(Encoder):
         )
 
     def _check(self, name: str, size: Size) -> None:
-        """Run the model once: its ``feature_info`` is not always right."""
         training = self.training
         try:
             with torch.no_grad():
@@ -147,7 +146,7 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
 
 
 class ResNetEncoder(Encoder):
-    """Features before pooling and after each layer, named as an official ``encoder.pth``."""
+    """Features of each layer, named as in ``encoder.pth``."""
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
         super().__init__()

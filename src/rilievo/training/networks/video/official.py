@@ -43,7 +43,7 @@ _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
 
 @frozen
 class OfficialWeights:
-    """An official checkpoint, perhaps with a pose network."""
+    """An official checkpoint."""
 
     blueprint: VideoBlueprint
     depth: State
@@ -154,7 +154,6 @@ def _named(part: str, network: Any, entries: Entries, path: Path) -> dict[str, T
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
-    """Make a network without data, which comes from the file."""
     with torch.device("meta"):
         return kind(*arguments, **options)
 

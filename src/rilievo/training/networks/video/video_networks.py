@@ -1,4 +1,4 @@
-"""Networks trained on video, and the weights that they start from."""
+"""Networks trained on video, and their first weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,7 +73,7 @@ class VideoNetworks(nn.Module):
         )
 
     def forward(self, target: Images, sources: tuple[Images, ...]) -> VideoAnswer:
-        """Compute disparity, motion and masks of RGB in 0..1."""
+        """Compute disparity, motion and masks."""
         views = (target, *sources)
         if isinstance(self.pose, SharedPoseNet):
             # One pass over all frames, so that batch statistics cover all of them.
@@ -130,7 +130,7 @@ class VideoNetworks(nn.Module):
 def make_networks(
     blueprint: VideoBlueprint, *, offsets: Sequence[int], seed: int, start: str | None = None
 ) -> VideoNetworks:
-    """Make a blueprint's networks; without ``start`` their weights are random."""
+    """Make a blueprint's networks."""
     with seeded(seed):
         networks = VideoNetworks(blueprint, offsets)
     networks.notes = () if start is None else fill(networks, start)
