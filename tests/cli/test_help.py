@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 
 from command_lines import check_examples, check_flags, check_help, check_refusal
-from rilievo.cli import COMMANDS_OF_HOUSE, main
+from rilievo.cli import CORE_COMMANDS, main
 from rilievo.cli.parsing import help_of, in_flags, parse
 from rilievo.errors import OptionError
 from rilievo.predicting.options import PredictOptions
 from rilievo.schema import option, options_of
 
-EXPLAINED = (*COMMANDS_OF_HOUSE, "models fetch")
+EXPLAINED = (*CORE_COMMANDS, "models fetch")
 
 
 @dataclass(frozen=True, kw_only=True)

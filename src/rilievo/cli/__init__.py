@@ -54,7 +54,7 @@ COMMANDS: Mapping[str, str] = {
 """Summaries of the commands, in order."""
 
 
-COMMANDS_OF_HOUSE = (
+CORE_COMMANDS = (
     *("predict", "measure", "surface", "markers", "models", "verify", "example", "completion"),
 )
 """Commands of this folder."""
@@ -143,7 +143,7 @@ def _run(arguments: Sequence[str]) -> int:
 def find_command(name: str) -> Main | None:
     """Load the function of a command."""
     with _no_collections():
-        if name in COMMANDS_OF_HOUSE:
+        if name in CORE_COMMANDS:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
         from rilievo.registry import load_named
 

@@ -229,7 +229,7 @@ _DEPTH, _NORMALS, _SCENE, _PIXEL = "true depth", "true normals", "scene", "pixel
 
 
 def _lacks(truth: Truth, benchmark: Benchmark) -> str:
-    """What the truth of an image lacks that the benchmark needs; empty if nothing."""
+    """Field that the benchmark needs and an image's ground truth lacks; empty if none."""
     if benchmark.task is Task.NORMALS and truth.normals is None:
         return _NORMALS
     if benchmark.task in (Task.DEPTH, Task.PICTURE, Task.POINTS):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from command_lines import check_examples, check_flags, check_groups, check_help, check_refusal
-from rilievo.cli import COMMANDS, COMMANDS_OF_HOUSE, main
+from rilievo.cli import COMMANDS, CORE_COMMANDS, main
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.training.commands.train_probe import ProbeArguments
 from rilievo.training.commands.train_video import Arguments as VideoArguments
@@ -19,7 +19,7 @@ TRAINING = [
     "train video",
     "train supervised",
 ]
-EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER - set(COMMANDS_OF_HOUSE)), *TRAINING]
+EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER - set(CORE_COMMANDS)), *TRAINING]
 
 
 def test_groups_name_fields_that_there_are_and_each_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import rilievo
 from rilievo import registry
-from rilievo.cli import COMMANDS, COMMANDS_OF_HOUSE, main
+from rilievo.cli import COMMANDS, CORE_COMMANDS, main
 from rilievo.models import MODELS, find_card, load_model
 from rilievo.models.finding import find_loader
 from rilievo.registry import resolve_name
@@ -35,9 +35,9 @@ def test_every_string_of_the_table_is_tested() -> None:
 
 
 def test_every_command_is_a_file_of_the_house_or_in_the_table() -> None:
-    assert {*COMMANDS_OF_HOUSE, *registry.COMMANDS} == set(COMMANDS)
-    assert not set(COMMANDS_OF_HOUSE) & set(registry.COMMANDS)
-    assert all((PACKAGE / "cli" / f"{name}.py").is_file() for name in COMMANDS_OF_HOUSE)
+    assert {*CORE_COMMANDS, *registry.COMMANDS} == set(COMMANDS)
+    assert not set(CORE_COMMANDS) & set(registry.COMMANDS)
+    assert all((PACKAGE / "cli" / f"{name}.py").is_file() for name in CORE_COMMANDS)
 
 
 def test_type_checkers_see_the_public_names() -> None:
