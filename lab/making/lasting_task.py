@@ -149,14 +149,13 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
         self.learner.begin(self.state.step)
         return False
 
-    def after_step(self, loss: Tensor | None) -> bool:
+    def after_step(self, loss: Tensor | None) -> None:
         """Move the average of the weights."""
         step = self.state.step
         update_average(
             self.average, self._network, min(self._config.average_decay, (1 + step) / (10 + step))
         )
         self.learner.begin(step)
-        return False
 
     def end(self, log: Journal, progress: Progress) -> bool:
         """Measure the statistics of the averaged weights, and learn what comes last."""

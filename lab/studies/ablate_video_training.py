@@ -93,10 +93,6 @@ def _without_prior(config: VideoConfig) -> VideoConfig:
     return replace(config, prior=None)
 
 
-def _without_second_motion(config: VideoConfig) -> VideoConfig:
-    return replace(config, motion_again=())
-
-
 def _without_warm_up(config: VideoConfig) -> VideoConfig:
     return replace(config, pose_warm_up=0)
 
@@ -120,7 +116,6 @@ GEOMETRY = Way(
     parts={
         "labels": _without_labels,
         "prior": _without_prior,
-        "second-motion": _without_second_motion,
     },
 )
 NETWORK = Way(
@@ -143,7 +138,6 @@ START_ALONE = Way(
         config,
         steps=1,
         learning_rate=1e-12,
-        motion_again=(),
         losses=replace(config.losses, replay=0.0),
     ),
     parts={},
@@ -267,8 +261,7 @@ def run(
     record = train_video(config, folder, options)
     assert record is not None, "nothing stops it before its end"
     if (folder / "motions").exists() and not before.exists():
-        again = shutil.ignore_patterns("[0-9]*.npz")
-        shutil.copytree(folder / "motions", before, ignore=again)
+        shutil.copytree(folder / "motions", before)
     trained = time.process_time() - began
     return {
         **{"clip_name": footage.name, "way": way.name, "part": part, "seed": seed, "steps": steps},

@@ -181,14 +181,13 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         self._validated = self.state.seconds
         return False
 
-    def after_step(self, loss: Tensor | None) -> bool:
+    def after_step(self, loss: Tensor | None) -> None:
         """Move the average of the weights."""
         if self._fabric.world_size > 1:
             # All processes have to agree on when a run of so many minutes ends.
             self.state.seconds = self._fabric.broadcast(self.state.seconds)
         decay = average_decay(self._config, self.state.step)
         update_average(self.average, self._network, decay)
-        return False
 
     def is_validated(self) -> bool:
         """Whether the minutes between validations have passed."""

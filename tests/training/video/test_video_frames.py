@@ -136,18 +136,18 @@ def test_without_poses_losses_get_no_motion(tmp_path: Path) -> None:
     assert collate([frames.views_of(0)]).true_motion == (None, None)
 
 
-def test_newer_corners_stand_over_earlier_ones_and_the_rest_stays(tmp_path: Path) -> None:
+def test_corners_have_their_depth_where_they_are_and_other_places_have_none(
+    tmp_path: Path,
+) -> None:
     write_frames(tmp_path / "clip", PAN)
     plain = opened(tmp_path / "clip").training
     one, two = (target.place for target in plain.targets[:2])
-    early = {one: np.array([[3.0, 2.0, 5.0]]), two: np.array([[60.0, 40.0, 7.0]])}
-    first = plain.with_maps(CornerMaps(corners=early))
-    newer = first.with_maps(CornerMaps(corners={one: np.array([[4.0, 2.0, 6.0]])}))
-    maps = [newer.views_of(index).maps["corners"] for index in (0, 1, 2)]
-    assert maps[0][2, 4] == 6
+    corners = {one: np.array([[3.0, 2.0, 5.0]]), two: np.array([[60.0, 40.0, 7.0]])}
+    with_corners = plain.with_maps(CornerMaps(corners=corners))
+    maps = [with_corners.views_of(index).maps["corners"] for index in (0, 1, 2)]
+    assert maps[0][2, 3] == 5
     assert maps[1][-1, 60] == 7  # a corner below the frame counts at its edge
     assert [np.count_nonzero(depth) for depth in maps] == [1, 1, 0]
-    assert first.views_of(0).maps["corners"][2, 3] == 5
     assert not plain.views_of(0).maps
     none = plain.with_maps(CornerMaps(corners={}))
     assert not none.views_of(0).maps

@@ -48,9 +48,8 @@ from video_runs import CPU, clip_config, same, weights_of
 
 @pytest.fixture(scope="module")
 def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose motions are estimated again after half of its steps."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    train_video(clip_config(walls, motion_again=(0.5,)), run, CPU)
+    train_video(clip_config(walls), run, CPU)
     return run
 
 
@@ -210,7 +209,7 @@ def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
     for k, file in enumerate(files):
         (clip / f"{k:06d}.png").write_bytes(file.read_bytes())
     data = VideoData(roots=(str(clip),), stride=1, fov=62, held_out=0.1)
-    config = clip_config(clip, data=data, steps=1, validations=1, motion_again=())
+    config = clip_config(clip, data=data, steps=1, validations=1)
     train_video(config, tmp_path / "run", CPU)
     pairs = latest_motions(tmp_path / "run")
     assert pairs
@@ -346,7 +345,7 @@ def test_corners_that_are_no_better_than_the_start_do_not_teach(
 ) -> None:
     """The prior is the truth, so that what corners add to the loss is nearly nothing."""
     losses = VideoLosses(corners=0.5)
-    config = clip_config(walls, losses=losses, steps=1, validations=1, motion_again=())
+    config = clip_config(walls, losses=losses, steps=1, validations=1)
     record = train_video(config, tmp_path / "run", CPU)
     assert record is not None
     assert read_estimate(tmp_path / "run" / "motions" / "training.npz").trust == 0
@@ -369,7 +368,7 @@ def test_motions_of_neighbours_get_one_length() -> None:
 def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) -> None:
     motions = {(place(1), place(2)): pair(3.0).source_T_target}
     corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
-    file = tmp_path / "motions" / "0000001.npz"
+    file = tmp_path / "motions" / "training.npz"
     write_estimate(file, Estimate(motions=motions, corners=corners, trust=0.25))
     back = read_estimate(file)
     assert list(back.corners) == list(corners)
@@ -377,6 +376,6 @@ def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) ->
     assert list(back.motions) == list(motions)
     np.testing.assert_array_equal(back.motions[place(1), place(2)], motions[place(1), place(2)])
     assert back.trust == 0.25
-    (tmp_path / "motions" / "0000002.npz").write_bytes(b"nothing")
+    file.write_bytes(b"nothing")
     with pytest.raises(InputError, match=re.escape("no motions of a run")):
         latest_motions(tmp_path)

@@ -128,16 +128,10 @@ def test_a_run_of_minutes_whose_preparation_took_them_trains_for_a_quarter_of_th
     assert spent(minutes, lambda _: 1.0, validation=20.0)[-1] <= 151
 
 
-def test_a_run_of_minutes_moves_from_its_first_step_and_estimates_motion_once() -> None:
+def test_a_run_of_minutes_moves_from_its_first_step() -> None:
     minutes = Minutes.left(1.0, spent=10.0, validations=2, validation=0.0)
-    due = []
+    shares = []
     for _ in range(10):
         minutes.share = minutes.count(5.0)
-        due.append(minutes.estimates_motion((0.5,)))
-    assert minutes.share == 1
-    assert due == [index == 4 for index in range(10)]
-
-
-def test_motion_is_estimated_again_at_shares_of_the_run() -> None:
-    course = Course.of(replace(CONFIG, steps=40, motion_again=(0.25, 0.5)), 120, processes=1)
-    assert [step for step in range(1, 41) if course.estimates_motion(step)] == [10, 20]
+        shares.append(minutes.share)
+    assert shares == pytest.approx([step / 10 for step in range(1, 11)])

@@ -236,13 +236,10 @@ class TrainingLoop(Generic[State]):
                 with self.failures():
                     with stopping.deferred():
                         loss = self._step(batches)
-                    is_stale = task.after_step(loss)
+                    task.after_step(loss)
                 progress.step(loss, share=task.share or None)
                 if state.step % STEPS_A_ROW == 0 or task.is_over:
                     self._write_row(log)
-                if is_stale:
-                    batches.close()
-                    batches = task.batches()
                 is_validated = task.is_validated()
                 if is_validated:
                     with self.failures():

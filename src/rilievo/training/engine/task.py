@@ -75,12 +75,11 @@ class TrainingTask(ABC, Generic[State, Network]):
         """Prepare the first step; True if it has to be saved."""
         return False
 
-    def after_step(self, loss: Tensor | None) -> bool:
-        """Do what follows a step; True if batches have to be opened anew.
+    def after_step(self, loss: Tensor | None) -> None:
+        """Do what follows a step.
 
         ``loss`` is None for empty batches.
         """
-        return False
 
     def is_validated(self) -> bool:
         """Whether a validation follows."""

@@ -325,7 +325,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         """Passes through the images."""
         return {"epoch": self.state.step / self._epoch_steps}
 
-    def after_step(self, loss: Tensor | None) -> bool:
+    def after_step(self, loss: Tensor | None) -> None:
         """Add the loss to the epoch's."""
         state = self.state
         if (state.step - 1) % self._epoch_steps == 0:
@@ -333,7 +333,6 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         if loss is not None:
             state.epoch_loss += float(loss)
             state.epoch_losses += 1
-        return False
 
     def is_validated(self) -> bool:
         """Whether a validated epoch ends."""

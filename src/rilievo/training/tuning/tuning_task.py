@@ -210,7 +210,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return {"epoch": self.state.step * self.accumulate / self._epoch}
 
     @torch.no_grad()
-    def after_step(self, loss: Tensor | None) -> bool:
+    def after_step(self, loss: Tensor | None) -> None:
         """Average the weights, faster at first."""
         decay = min(self._config.tuning.average, (1 + self.state.step) / (10 + self.state.step))
         if not self._config.tuning.average:
@@ -222,7 +222,6 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         ):
             if target.is_floating_point():
                 target.lerp_(source, 1 - decay)
-        return False
 
     def is_validated(self) -> bool:
         """Whether a pass ends here."""

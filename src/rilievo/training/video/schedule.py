@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rilievo.errors import InputError
@@ -43,7 +43,6 @@ class Course:
     epoch_batches: int
     images: int
     validations: int | None = None
-    motion_again: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -66,7 +65,6 @@ class Course:
             epoch_batches=epoch_batches,
             images=batches * config.batch_size,
             validations=config.validations,
-            motion_again=config.motion_again,
         )
 
     def epoch(self, step: int) -> float:
@@ -78,10 +76,6 @@ class Course:
         if self.validations is None:
             return self.ends_epoch(step)
         return step * self.validations // self.steps > (step - 1) * self.validations // self.steps
-
-    def estimates_motion(self, step: int) -> bool:
-        """Whether motion is estimated after a step."""
-        return step in {max(1, round(share * self.steps)) for share in self.motion_again}
 
     def ends_epoch(self, step: int) -> bool:
         """Whether a step ends a pass or the run."""
@@ -95,7 +89,6 @@ class Minutes:
     """Time of a run of so many minutes, by the clock [s].
 
     Attributes:
-        moved: Share up to which motion was estimated again.
         validated: Share up to which validations were done.
         validation: Duration of the last validation, kept for the end.
     """
@@ -103,7 +96,6 @@ class Minutes:
     given: float
     used: float = 0.0
     share: float = 0.0
-    moved: float = 0.0
     validated: float = 0.0
     validations: int | None = None
     validation: float = 0.0
@@ -133,11 +125,6 @@ class Minutes:
         """Whether a validation is due."""
         count = self.validations or 0
         return int(self.share * count + _ROUNDING) > int(self.validated * count + _ROUNDING)
-
-    def estimates_motion(self, shares: Sequence[float]) -> bool:
-        """Whether motion is due."""
-        before, self.moved = self.moved, self.share
-        return any(before < share <= self.share for share in shares)
 
 
 @dataclass(slots=True, kw_only=True)

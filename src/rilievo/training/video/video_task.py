@@ -116,10 +116,8 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return is_stale or (self.share >= 1 and state.step > 0)
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Take up the last motions, and score the start of a new run."""
+        """Score the start of a new run."""
         state, is_new = self.state, not self.state.step
-        if self._geometry is not None:
-            self._frames = self._geometry.restore(self._frames, state.step)
         for note in listed((*self._frames.notes, *self.learner.networks.notes)):
             progress.say(f"note: {for_terminal(note)}")
         scores_start = self._config.keep_best and is_new and state.best_error is None
@@ -171,20 +169,9 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Passes through the targets."""
         return {"epoch": self._course.epoch(self.state.step)}
 
-    def after_step(self, loss: Tensor | None) -> bool:
-        """Count the minutes, and estimate motion where that is due."""
+    def after_step(self, loss: Tensor | None) -> None:
+        """Count the minutes."""
         self._count()
-        if self._geometry is None or not self._estimates_motion():
-            return False
-        self._frames = self._geometry.again(self._frames, self.state.step)
-        self._count()
-        return True
-
-    def _estimates_motion(self) -> bool:
-        minutes = self.state.minutes
-        if minutes is None:
-            return self._course.estimates_motion(self.state.step)
-        return minutes.estimates_motion(self._config.motion_again)
 
     def _count(self) -> None:
         minutes = self.state.minutes

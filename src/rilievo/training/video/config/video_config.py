@@ -96,9 +96,6 @@ class VideoConfig:
     the last."""
     pose_warm_up: Annotated[int, HIDDEN] = 0
     """Steps before those of the run, in which the pose network alone learns motions by geometry."""
-    motion_again: Annotated[tuple[float, ...], HIDDEN] = ()
-    """Shares of the steps after which motion by geometry is estimated again; 0.5 with preset
-    clip."""
     batch_size: Annotated[int, FIRST] = 12
     """Targets per forward pass on each device; 4 with preset clip."""
     accumulate: Annotated[int, HIDDEN] = 1
@@ -156,12 +153,6 @@ _RULES: Rules[VideoConfig] = (
     (
         lambda config: not 0 <= config.start_share < 1,
         lambda config: OptionError(f"start_share is 0 to 1, less than 1, got {config.start_share}"),
-    ),
-    (
-        lambda config: not all(0 < share < 1 for share in config.motion_again),
-        lambda config: OptionError(
-            f"motion_again is shares between 0 and 1, got {config.motion_again}"
-        ),
     ),
     (
         lambda config: config.precision not in PRECISIONS,

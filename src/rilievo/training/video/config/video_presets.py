@@ -127,7 +127,6 @@ def _refining(plain: VideoConfig) -> VideoConfig:
         validations=6,
         patience=4,
         keep_best=True,
-        motion_again=(0.5,),
     )
 
 

@@ -4,7 +4,6 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +47,6 @@ class TargetMaps(ABC):
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
         """Return the maps of a target."""
 
-    def over(self, earlier: "TargetMaps") -> "TargetMaps":
-        """Join these maps to earlier ones of the same names."""
-        return self
-
 
 @frozen
 class StoredMaps(TargetMaps):
@@ -92,11 +87,6 @@ class CornerMaps(TargetMaps):
         column, row = corners[:, :2].round().astype(int).T
         depth[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)] = corners[:, 2]
         return {self.names[0]: depth}
-
-    def over(self, earlier: TargetMaps) -> "CornerMaps":
-        """Join these corners to those of other targets."""
-        assert isinstance(earlier, CornerMaps), "maps of one name are of one kind"
-        return replace(self, corners={**earlier.corners, **self.corners})
 
 
 def stored_maps(
@@ -165,14 +155,8 @@ class VideoTargetFrames:
 
     def with_maps(self, *maps: TargetMaps) -> "VideoTargetFrames":
         """Return the targets with more maps."""
-        changed, additions = (
-            copy.copy(self),
-            {addition.names: addition for addition in self.additions},
-        )
-        for added in maps:
-            earlier = additions.get(added.names)
-            additions[added.names] = added if earlier is None else added.over(earlier)
-        changed.additions = tuple(additions.values())
+        changed = copy.copy(self)
+        changed.additions = (*self.additions, *maps)
         return changed
 
     def some(self, count: int, *, together: int = 1) -> "VideoTargetFrames":

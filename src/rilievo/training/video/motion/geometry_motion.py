@@ -1,6 +1,6 @@
 """Motion by geometry in place of a pose network, for the whole of a run.
 
-Each estimate is stored in the run's folder, so that a resumed run goes on with the same.
+The estimate is stored in the run's folder, so that a resumed run goes on with the same.
 """
 
 import math
@@ -141,22 +141,6 @@ class GeometryMotion:
         )
         return chosen
 
-    def restore(self, frames: VideoFrames, step: int) -> VideoFrames:
-        """Return the frames with the last motions up to a step."""
-        steps = sorted(int(path.stem) for path in (self._run / FOLDER).glob("[0-9]*.npz"))
-        before = [number for number in steps if 0 < number <= step]
-        return _with(frames, self._path(before[-1])) if before else frames
-
-    def again(self, frames: VideoFrames, step: int) -> VideoFrames:
-        """Return the frames with motions by learned depth, where these can be trusted."""
-        if self._fabric.is_global_zero:
-            training = frames.training
-            corner_motions = find_over_windows(training, self._learned(training), self._progress)
-            judged = judge(training.targets, corner_motions.pairs, corner_motions.windows)
-            write_estimate(self._path(step), judged)
-        self._fabric.barrier()
-        return _with(frames, self._path(step))
-
     def on_held_out(self, frames: VideoFrames) -> JudgedDepth:
         """Judge learned depth on the held-out targets."""
         held_out, judging = frames.held_out, judges(frames.held_out, self._corners)
@@ -240,17 +224,8 @@ class GeometryMotion:
     def _learned(self, part: VideoTargetFrames) -> Iterator[Field]:
         return network_depths(self._network, part, self._fabric.device)
 
-    def _path(self, step: int) -> Path:
-        return self._path_of(f"{step:07d}")
-
     def _path_of(self, name: str) -> Path:
         return self._run / FOLDER / f"{name}.npz"
-
-
-def _with(frames: VideoFrames, path: Path) -> VideoFrames:
-    newer = read_estimate(path)
-    training = frames.training.with_motion(newer.motions, CornerMaps(corners=newer.corners))
-    return replace(frames, training=training)
 
 
 def _nothing_judges(part: VideoTargetFrames) -> InputError:

@@ -50,7 +50,7 @@ Motions = Mapping[Pair, Transform]
 """``source_T_target`` by the places of target and source."""
 FOLDER = "motions"
 FIRST = "training"
-"""Name of the file of the first estimate."""
+"""Name of the file of the training targets."""
 
 
 @frozen
@@ -281,9 +281,9 @@ def _length(motion: PairMotion) -> float:
 
 
 def latest_motions(run: Path) -> Motions:
-    """Read the last estimate for the training targets."""
-    paths = sorted((run / FOLDER).glob("[0-9]*.npz")) or [run / FOLDER / f"{FIRST}.npz"]
-    return read_estimate(paths[-1]).motions if paths[-1].is_file() else {}
+    """Read the motions of the training targets; none without an estimate."""
+    path = run / FOLDER / f"{FIRST}.npz"
+    return read_estimate(path).motions if path.is_file() else {}
 
 
 def write_estimate(path: Path, estimate: Estimate) -> None:
