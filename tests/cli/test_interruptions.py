@@ -203,9 +203,9 @@ def test_a_process_that_starts_is_not_reached(tmp_path: Path) -> None:
     """It printed a traceback of the modules that it was importing."""
     body = """
     import multiprocessing
-    from rilievo import interruptions
-    child = multiprocessing.get_context("spawn").Process(target=interruptions.ignore)
-    with interruptions.kept_from_children():
+    from rilievo import signals
+    child = multiprocessing.get_context("spawn").Process(target=signals.ignore)
+    with signals.kept_from_children():
         child.start()
         for _ in range(20):
             time.sleep(0.01)

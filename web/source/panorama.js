@@ -1,4 +1,4 @@
-// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.predicting.photographs.photo_camera.
+// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.predicting.photographs.user_facts.
 
 import { listOf, quantile } from "relief";
 

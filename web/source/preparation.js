@@ -13,7 +13,7 @@ const RESAMPLINGS = ["triangle", "bilinear", "bicubic", "lanczos", "bilinear-poi
 export const isDepth = (kind) => kind === "metric" || kind === "up_to_scale";
 
 // The rule by which an answer is resized, from the text of a card: { space, filter, isBlended,
-// nearest, farthest }, where 0 is no limit. rilievo.models.resampling.answer_rule.
+// nearest, farthest }, where 0 is no limit. rilievo.models.resampling.inference.
 export function ruleOf(text) {
   const words = text.split(" "), taken = (known, usual) => (known(words[0]) ? words.shift() : usual);
   const space = taken((word) => ["values", "inverse", "log"].includes(word));

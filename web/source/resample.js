@@ -23,7 +23,7 @@ export const FILTERS = {
   lanczos: { reach: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 };
 
-// Filters of a network's answer by the names of rilievo.models.resampling.answer_rule; those of
+// Filters of a network's answer by the names of rilievo.models.resampling.inference; those of
 // `points` take so many pixels on either side, also where it shrinks.
 export const ANSWER_FILTERS = { antialiased: FILTERS.bilinear, linear: { points: 1 }, cubic: { points: 2 } };
 

@@ -1,4 +1,4 @@
-// A network's answer at the photograph's size, by its card's rule: rilievo.models.resampling.resizing.
+// A network's answer at the photograph's size, by its card's rule: rilievo.models.resampling.preparation.
 
 import { isDepth, positive, ruleOf } from "./preparation.js";
 import { ANSWER_FILTERS, resizedField } from "./resample.js";
