@@ -60,7 +60,7 @@ _LINUX = "below sys.platform == 'linux'"
 _PRESENT = "behind hasattr"
 _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
-    "interruptions.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
+    "signals.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/kept_answers.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "cores.py": {"os.sched_getaffinity": _PRESENT},

@@ -96,7 +96,7 @@ def main() -> int:
         for each in (house, core, testing, folder):
             each.mkdir()
         copy_tracked(house, wings=False)
-        with (house / "src" / "rilievo" / "wings.py").open("a", encoding="utf-8") as table:
+        with (house / "src" / "rilievo" / "registry.py").open("a", encoding="utf-8") as table:
             table.write("\nFINDERS = {}\n")  # they are asked for every name that is not listed
         link_core(core)
         failed = False

@@ -76,7 +76,7 @@ def test_a_circle_is_found_whole_and_by_its_shortest_way() -> None:
 
 HOUSE = {
     "__init__.py": '"""A house and its wings."""\n',
-    "wings.py": 'WINGS = {"train": "rilievo.training.run:train"}\n'
+    "registry.py": 'WINGS = {"train": "rilievo.training.run:train"}\n'
     "if TYPE_CHECKING:\n    from rilievo.training.run import f\n",
     "io/__init__.py": "",
     "io/first.py": "def f():\n    import rilievo.io.second\n",
