@@ -23,9 +23,9 @@ from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.onnx_model import OnnxModel, read_facts
 from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import Refine
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 DECODE, TRIM, SHRINK = "decode JPEG", "find borders to trim", "shrink for the network"
 NETWORK, FINISH = "network", "enlarge depth"

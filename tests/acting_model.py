@@ -14,8 +14,8 @@ from rilievo.models.base import Inference, Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
-from rilievo.photo import Photo
 from rilievo.registry import check_trusted
+from rilievo.sample import Photo
 
 LOADED: list[LoadOptions] = []
 """Options of each model that was loaded."""

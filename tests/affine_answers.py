@@ -13,7 +13,7 @@ from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import embedded_file
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 SCALE, SHIFT = 2.5, 0.3
 

@@ -9,10 +9,10 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import MadeBy
+from rilievo.sample import Photo
 from toy_dataset import K, write_toy
 
 NAMES = ("a", "room/b", "c")

@@ -9,7 +9,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Near(Model):

@@ -5,7 +5,7 @@ import numpy as np
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 
 
 class Rooms(ReportPictures):

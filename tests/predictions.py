@@ -8,9 +8,9 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import MadeBy
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH = 24, 32
 K = np.array([[30.0, 0.0, 15.5], [0.0, 31.0, 11.0], [0.0, 0.0, 1.0]])

@@ -7,7 +7,7 @@ import numpy as np
 from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Relief(Model):

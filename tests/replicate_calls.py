@@ -12,8 +12,8 @@ from rilievo.errors import RilievoError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.replicate_cards import find_version
 from rilievo.models.replicate_model import Patience, ReplicateModel, load
-from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 
 QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=2.0, poll=0.01)
 

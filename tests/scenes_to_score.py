@@ -6,7 +6,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.scoring.score import Scored, score
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from stored_answers import stored
 
 

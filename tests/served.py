@@ -15,7 +15,7 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.routes import Extension, application
 from rilievo.serving.server.server_models import OfferedModels

@@ -21,9 +21,9 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 
 SIZE = (120, 160)
 K = camera_matrix(*SIZE, 150.0)

@@ -48,7 +48,7 @@ from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.training.commands.train_probe import read
 from rilievo.training.losses.normals_losses import angular_loss, angular_von_mises_fisher_loss
 from rilievo.training.losses.video_options import VideoLosses

@@ -11,7 +11,7 @@ GUIDES: Mapping[str, int] = WORDS["guides"]()
 MOST_OF_A_GUIDE = 1800
 MOST = {
     "guides and README": 25_900,
-    "all pages and README": 49_500,
+    "all pages and README": 49_750,
     "pages in the navigation": 34_800,
     "docstrings of src": 158_000,
 }

@@ -29,10 +29,10 @@ from rilievo.messages import (
     worded,
 )
 from rilievo.models.wrappers import margins_note, tile_note
-from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.run import without_output
+from rilievo.sample import Photo
 from rilievo.serving.assistant.tools.tool import argument
 from rilievo.serving.listener.request_refusals import refusal_of
 

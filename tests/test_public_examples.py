@@ -70,7 +70,7 @@ def docstring(name: str) -> str:
     texts = []
     for path in Path(rilievo.__file__).parent.rglob("*.py"):
         source = path.read_text("utf-8")
-        if f"\n{name}: OpenTable" in source:
+        if f"\n{name}: Registry" in source:
             body = ast.parse(source).body
             at = next(i for i, row in enumerate(body) if ast.unparse(row).startswith(f"{name}:"))
             below = body[at + 1]

@@ -8,7 +8,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import outside_model
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from sliding_walls import FAR, NEAR
 
 CARD = ModelCard(

@@ -25,8 +25,8 @@ from rilievo.evaluation.scoring.regions import depth_mask, truth_for
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.photo import Truth
 from rilievo.prediction_record import MadeBy
+from rilievo.sample import Truth
 from rilievo.version import VERSION
 
 _LOADED = "dsine"

@@ -31,8 +31,8 @@ import rilievo
 from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.models.base import Model
-from rilievo.photo import Sample
 from rilievo.predicting.photographs.fitting import anchoring_of
+from rilievo.sample import Sample
 
 METHODS = {"known points": 8, "known lengths": 8, "camera height": 1}
 """Number of scales that each method gives of a frame. Several points or lengths fix both numbers of

@@ -36,8 +36,8 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
-from rilievo.photo import Sample
 from rilievo.prediction import Prediction
+from rilievo.sample import Sample
 
 LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6

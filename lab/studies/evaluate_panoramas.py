@@ -33,7 +33,7 @@ from rilievo.geometry.sphere.views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.wide_views import agreeing, layers_of, map_of
-from rilievo.photo import Photo, Sample
+from rilievo.sample import Photo, Sample
 
 SIZE = (512, 1024)
 ROWS = 256

@@ -23,8 +23,8 @@ from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.models.base import Model
-from rilievo.photo import Photo, Truth
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo, Truth
 
 
 class Column(Enum):

@@ -19,7 +19,7 @@ from real_sets import REAL_SETS
 
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.photo import Sample
+from rilievo.sample import Sample
 
 JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
           "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip

@@ -12,7 +12,7 @@ from rilievo.data.datasets.photo_files import Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 _BANDS = 48
 

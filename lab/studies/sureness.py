@@ -10,8 +10,8 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.metrics.pairs import sparsify
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import cut_truth
-from rilievo.photo import Truth
 from rilievo.prediction import Prediction
+from rilievo.sample import Truth
 
 NEAR = 1.25
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -25,7 +25,7 @@ from rilievo.alignment import Fit
 from rilievo.alignment.anchor import anchor, anchored_depth
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.models.base import Model
-from rilievo.photo import Sample
+from rilievo.sample import Sample
 
 SIZE = (224, 288)
 """Rows and columns at which a strong model sees the scene."""

@@ -25,8 +25,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Interpolation
 from rilievo.evaluation.scoring import regions
 from rilievo.evaluation.scoring.score import Scored
-from rilievo.photo import Truth
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Truth
 
 PYTHON = Path(sys.executable)
 NAIVE = "mean = lambda x: np.cumsum(np.asarray(x, np.float32))[-1] / np.float32(x.size)"

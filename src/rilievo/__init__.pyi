@@ -30,8 +30,6 @@ from rilievo.models import MODELS as MODELS
 from rilievo.models import load_model as load_model
 from rilievo.models import unload_model as unload_model
 from rilievo.models.outside import model as model
-from rilievo.photo import Photo as Photo
-from rilievo.photo import Sample as Sample
 from rilievo.predicting.options import PredictOptions as PredictOptions
 from rilievo.predicting.photographs.images import predict as predict
 from rilievo.predicting.pipeline import pipeline as pipeline
@@ -40,6 +38,8 @@ from rilievo.predicting.videos.stream import stream as stream
 from rilievo.prediction import Prediction as Prediction
 from rilievo.prediction.readback import read_prediction as read_prediction
 from rilievo.prediction.saving import save as save
+from rilievo.sample import Photo as Photo
+from rilievo.sample import Sample as Sample
 from rilievo.training.conversion.export_model import export_model as export_model
 from rilievo.training.conversion.export_options import ExportOptions as ExportOptions
 from rilievo.training.probe.probe_run import train_probe as train_probe

@@ -1,4 +1,4 @@
-"""Depth maps; ``rilievo.photo`` has the conventions."""
+"""Depth maps; ``rilievo.sample`` has the conventions."""
 
 import math
 from dataclasses import field

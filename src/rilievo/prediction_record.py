@@ -8,8 +8,8 @@ from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, NoDepthError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.photo import Photo
 from rilievo.records import Later, LazyField, no_hash, read_only, same_record
+from rilievo.sample import Photo
 from rilievo.shapes import (
     Field,
     Mask,

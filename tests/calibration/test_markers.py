@@ -20,8 +20,8 @@ from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.file_camera import assumed_camera
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import with_markers
+from rilievo.sample import Photo
 
 cv2 = pytest.importorskip("cv2")
 SIZE = (600, 800)

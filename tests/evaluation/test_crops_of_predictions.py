@@ -12,7 +12,7 @@ from rilievo.evaluation.scoring.regions import counted_window, cut_truth, shown_
 from rilievo.evaluation.scoring.resizing import is_rounded
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import DepthCrop
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from scenes_to_score import scene
 from stored_answers import stored
 

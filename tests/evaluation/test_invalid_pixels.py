@@ -23,7 +23,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.pages.pictures import depth_panel
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 from tiny_evaluation import run_tiny, write_predictions

@@ -11,8 +11,8 @@ from affine_answers import SCALE, SHIFT, AffineAnswer
 from rilievo.alignment import anchor
 from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference
-from rilievo.photo import Photo
 from rilievo.predicting.photographs import fitting
+from rilievo.sample import Photo
 from tiny_evaluation import run_tiny
 
 

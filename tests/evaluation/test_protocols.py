@@ -7,7 +7,7 @@ import pytest
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 
 

@@ -13,7 +13,7 @@ from rilievo.evaluation.scoring.regions import (
     shown_window,
 )
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 
 ONES = Benchmark(name="b", title="", dataset=None, metrics=("abs_rel",), reproduces="", hides="")
 

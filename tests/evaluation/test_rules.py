@@ -13,8 +13,8 @@ from rilievo.evaluation.benchmarks.benchmark import Crop, benchmark_sha256
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
-from rilievo.photo import Truth
 from rilievo.registry import is_import_path, trust
+from rilievo.sample import Truth
 from scenes_to_score import depth_of, guess, scene
 from stored_answers import stored
 from tiny_evaluation import TINY, run_tiny, write_predictions

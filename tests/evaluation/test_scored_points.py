@@ -21,7 +21,7 @@ from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from stored_answers import stored
 
 SIZE = (12, 16)

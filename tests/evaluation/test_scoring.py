@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.scoring.metres import range_errors, range_sums
 from rilievo.evaluation.scoring.score import score
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 

@@ -11,7 +11,7 @@ from rilievo.evaluation.scoring.metres import CONSTANT
 from rilievo.evaluation.scoring.regions import depth_mask
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 

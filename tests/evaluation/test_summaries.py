@@ -12,7 +12,7 @@ from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.results.summaries import Tallied, on_scenes
 from rilievo.evaluation.scoring.score import Scored, score
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from stored_answers import stored
 
 PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))

@@ -10,7 +10,7 @@ from fixed_depth import FixedDepth
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.models.base import Inference
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Sphere(FixedDepth):

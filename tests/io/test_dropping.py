@@ -21,8 +21,8 @@ from rilievo.io.outputs.dropping import (
     surface_sky,
 )
 from rilievo.io.outputs.save_options import parse_drop
-from rilievo.photo import Photo
 from rilievo.prediction.saving import SaveOptions, save
+from rilievo.sample import Photo
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 

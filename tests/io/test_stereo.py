@@ -18,8 +18,8 @@ from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.formats.picture_files import seen_by, stereo_picture
 from rilievo.io.outputs.save_options import StereoOptions, parse_stereo
 from rilievo.models import FAST_MODEL
-from rilievo.photo import Photo
 from rilievo.prediction.saving import SaveOptions, save
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH = 40, 100
 WALL, SQUARE = (40, 90, 200), (230, 60, 30)

@@ -13,8 +13,8 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
-from rilievo.photo import Photo
 from rilievo.predicting.region_runs import measure_regions
+from rilievo.sample import Photo
 
 BOX = (60.0, 40.0, 200.0, 170.0)
 METRES = ["--camera-height", "1.0", "--fov", "50"]

@@ -27,8 +27,8 @@ from rilievo.models.default.embedded_cards import (
 from rilievo.models.finding import find_loader
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import shrink
-from rilievo.photo import Photo
 from rilievo.registry import LOADERS
+from rilievo.sample import Photo
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
 MOST_BYTES = {BASE: 14.5e6, SMALL: 4e6}

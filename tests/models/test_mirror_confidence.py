@@ -16,7 +16,7 @@ from rilievo.models.tiling import (
     confidence_of,
     mirror_difference,
 )
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Wavering(WrappedModel):

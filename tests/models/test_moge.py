@@ -15,7 +15,7 @@ from rilievo.models.base import Model
 from rilievo.models.catalogue.feeding import reduced
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 CARD = MODELS["moge-2/small"]
 

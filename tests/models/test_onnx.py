@@ -20,7 +20,7 @@ from rilievo.models.base import Inference
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size, shrink
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 MakeNetwork = Callable[..., Path]
 

@@ -11,7 +11,7 @@ from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.onnx_files.foreign import SCENES, doubt, turned_round
 from rilievo.models.outside import OutsideModel
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Learned:

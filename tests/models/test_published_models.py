@@ -38,7 +38,7 @@ from rilievo.models.finding import find
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 __all__ = ["catalogue"]
 

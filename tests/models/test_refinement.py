@@ -13,7 +13,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.tiling import FlipAveraged, Tiled
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Brightness(Model):

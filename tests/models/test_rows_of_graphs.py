@@ -31,7 +31,7 @@ from rilievo.models import MODELS, load_model
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 __all__ = ["catalogue"]
 

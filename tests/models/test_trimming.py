@@ -15,10 +15,10 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed, border_note, refined
 from rilievo.options.photo_options import UNREFINED
-from rilievo.photo import Photo
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 from rilievo.schema import Switch
 
 TOP, LEFT = 40, 24

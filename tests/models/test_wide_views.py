@@ -23,7 +23,7 @@ from rilievo.measure import length
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.tiling import FlipAveraged, Tiled
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 ROOM = np.array([2.0, 1.3, 3.0])
 AT = np.array([0.4, 0.2, -0.7])

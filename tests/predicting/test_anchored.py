@@ -19,8 +19,8 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.measure.expectation import misfit_of
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Photo
 from rilievo.predicting.photographs import fitting
+from rilievo.sample import Photo
 
 SIZE = (120, 160)
 

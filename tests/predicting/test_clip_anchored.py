@@ -17,7 +17,6 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
 from rilievo.options.photo_options import UNREFINED
-from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs import fitting
 from rilievo.predicting.photographs.fitting import reference_depth
@@ -25,6 +24,7 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
 from rilievo.predicting.videos.frame_answers import Correction
+from rilievo.sample import Photo
 
 SIZE = (96, 128)
 

@@ -12,11 +12,11 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
-from rilievo.photo import Photo
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.frame_answers import storing_answers
+from rilievo.sample import Photo
 
 SIZE = (96, 128)
 FOCAL = 300.0

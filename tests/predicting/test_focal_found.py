@@ -17,7 +17,7 @@ from rilievo.errors import UnknownCameraError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from rilievo.options.camera_forms import (
     read_camera,
     text_of,
 )
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import scale_notes, unit_notes, with_camera
+from rilievo.sample import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))
 LARGE = Photo(pixels=np.full((400, 600, 3), 99, np.uint8), name="x")

@@ -16,11 +16,11 @@ from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.io.files.commit import FileSet
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.photographs import photos as stream
 from rilievo.predicting.photographs.photos import Read, predict_photos
 from rilievo.predicting.summary import RunSummary, Tally, one_line
+from rilievo.sample import Photo
 
 
 class Brightness(Relief):

@@ -10,7 +10,7 @@ from rilievo import KnownPoint, predict, read_prediction, save
 from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class Plane(Model):

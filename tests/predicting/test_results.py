@@ -8,11 +8,11 @@ import pytest
 from relief import Relief
 from rilievo.io.files.commit import place_one
 from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.prediction.saving import OUTPUTS, Need, parts_of
+from rilievo.sample import Photo
 
 
 @pytest.mark.parametrize(

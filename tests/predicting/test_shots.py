@@ -22,7 +22,6 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.margins import Margins
 from rilievo.models.base import Inference
 from rilievo.models.wrappers import Trimmed
-from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.videos import clip_outputs
@@ -30,6 +29,7 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.predicting.videos.first_pass import ShotBorders
+from rilievo.sample import Photo
 
 MakeNetwork = Callable[..., Path]
 SIZE = (120, 160)

@@ -11,10 +11,10 @@ from footage import texture
 from relief import Relief
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
-from rilievo.photo import Photo
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.frame_answers import MOVING, ScaledFrame, steadied, still_frames
+from rilievo.sample import Photo
 
 SHAPE = (48, 64)
 COUNT = 20

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.photo import Photo
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.predicting.videos.scale_smoothing import (
     HELD,
@@ -20,6 +19,7 @@ from rilievo.predicting.videos.scale_smoothing import (
     sample_of,
     smooth_path,
 )
+from rilievo.sample import Photo
 
 SIZE = (96, 128)
 RATE = 30.0

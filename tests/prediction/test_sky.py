@@ -20,9 +20,9 @@ from rilievo.measure import angle, area, height, length
 from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.tiling import FlipAveraged, Tiled, mirror, mirror_back
 from rilievo.models.wrappers import Trimmed
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 
 class Above(WrappedModel):

@@ -13,10 +13,10 @@ from PIL import Image
 
 from rilievo import load_model
 from rilievo.models.base import Model
-from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
+from rilievo.sample import Photo
 from served import picture, served
 from tiny_networks import METADATA
 

@@ -25,8 +25,8 @@ from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.tiling import FlipAveraged
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 from rilievo.shapes import Bool, Float16, Float64, Int8, UInt8
 from rilievo.training.engine.progress import Progress
 

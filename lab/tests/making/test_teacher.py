@@ -28,7 +28,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import resize
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.training.networks.small import SmallNet
 
 PROVENANCE = Provenance(name="pupil", trained_on="lessons")

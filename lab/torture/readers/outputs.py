@@ -14,11 +14,11 @@ from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.overwrite_policy import check_claim
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction, written_pictures
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import MadeBy
+from rilievo.sample import Photo
 
 _MADE_BY = MadeBy(
     model="test/model",

@@ -8,7 +8,7 @@ from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import colours
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 if TYPE_CHECKING:
     from rilievo.training.engine.checkpoint import Stateful

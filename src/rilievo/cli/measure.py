@@ -30,11 +30,11 @@ from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import trust
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 from rilievo.schema import option
 
 

@@ -33,12 +33,12 @@ from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidec
 from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
 from rilievo.messages import Note, literal, template
 from rilievo.models.base import Inference, Model
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_known
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.workers.predict_across import Places, TaskFiles
 from rilievo.prediction.output import OUTPUTS
+from rilievo.sample import Photo
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _READ_ONLY = ("http", "https")

@@ -37,8 +37,8 @@ from rilievo.io.files.atomic import check_folder
 from rilievo.models.base import Model
 from rilievo.models.given_functions import name_of
 from rilievo.models.wrappers import mirrored
-from rilievo.photo import Truth
 from rilievo.predicting.run import agree_to_calls
+from rilievo.sample import Truth
 
 PER_PROCESS = 60
 """Images for which one more process that scores pays: it takes about a second to start."""

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from rilievo.shapes import Values
 from rilievo.version import VERSION
 
 
+@runtime_checkable
 class _Metric(Protocol):
     """Metric of a cell: the benchmark's number, and that of each image."""
 
@@ -47,6 +48,7 @@ class _Metric(Protocol):
     by_image: Sequence[float]
 
 
+@runtime_checkable
 class _Measurement(Protocol):
     """Scores of a cell under one benchmark, as ``cell.json`` has them."""
 
@@ -58,6 +60,7 @@ class _Measurement(Protocol):
     scenes: Sequence[str | None]
 
 
+@runtime_checkable
 class _Cell(Protocol):
     """Trained probe with its scores."""
 

@@ -27,8 +27,8 @@ from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.messages import note_of, template
 from rilievo.models.base import Model
-from rilievo.photo import Photo, Truth
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Photo, Truth
 from rilievo.shapes import Pixels
 
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")

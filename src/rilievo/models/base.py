@@ -31,9 +31,9 @@ from rilievo.models.resampling.preparation import (
 )
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.other_libraries import HintedAttributes
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import MadeBy, Setting
+from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Pixels, Shaped, Vectors
 from rilievo.version import PROCESSING, VERSION
 

@@ -22,9 +22,9 @@ from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.given_functions import DepthFunction, given_function, is_module_level
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
-from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
 from rilievo.registry import is_import_path, load_offered, load_outside, own_fault
+from rilievo.sample import Photo
 from rilievo.shapes import Float32
 
 SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)

@@ -28,7 +28,7 @@ from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import AUTO, LoadOptions, read_settings
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version, parse_version
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Field
 from rilievo.version import VERSION
 

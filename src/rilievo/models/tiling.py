@@ -17,7 +17,7 @@ from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.preparation import limited, resize
 from rilievo.models.resampling.wide_views import through_views
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Mask
 
 WIDTH = 1 / 24

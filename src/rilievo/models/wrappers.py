@@ -18,8 +18,8 @@ from rilievo.margins import Margins
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.options.photo_options import Mirroring, Refine
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 from rilievo.shapes import Float64, Pixels
 
 _WORTH_A_WORD = 0.97

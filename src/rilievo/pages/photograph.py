@@ -38,8 +38,8 @@ from rilievo.measure.terms import terms_of
 from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri
 from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
-from rilievo.photo import Photo
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Photo
 from rilievo.shapes import UInt8
 
 MOST_POINTS = 250_000

@@ -34,7 +34,7 @@ from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.formats.colour_files import colours_of
 from rilievo.io.photographs.photo import jpeg_bytes
 from rilievo.pages.charts import short
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 
 WIDTH = 640

@@ -12,9 +12,9 @@ from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.measured_record import origin_record
 from rilievo.measure.regions import Key, Region, read_detections, region_of
 from rilievo.messages import at, note_of
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 
 
 @frozen

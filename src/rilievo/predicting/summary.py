@@ -23,9 +23,9 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.messages import Note, Spell, at, for_terminal, keyword, worded
 from rilievo.models.base import Inference, Model
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job
 from rilievo.registry import own_fault
+from rilievo.sample import Photo
 from rilievo.terminal import fitted
 
 Item = TypeVar("Item")

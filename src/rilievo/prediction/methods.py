@@ -54,10 +54,10 @@ from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
 from rilievo.measured_quantity import Measurement
 from rilievo.messages import Note, literal
-from rilievo.photo import Photo
 from rilievo.prediction.anchored import AnyPrediction, anchored, with_normals
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import MadeBy, PredictionRecord
+from rilievo.sample import Photo
 from rilievo.shapes import Float64, Mask, Shaped, Size
 from rilievo.version import VERSION
 

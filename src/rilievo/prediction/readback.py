@@ -27,9 +27,9 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.outputs.writing import Stored
 from rilievo.messages import template
 from rilievo.other_libraries import answered
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Surface, load
+from rilievo.sample import Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")
 

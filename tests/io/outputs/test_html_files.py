@@ -22,9 +22,9 @@ from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.pages.photograph import stage_scripts
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
+from rilievo.sample import Photo
 
 HOSTILE = "<script>alert(1)<!-- &lt; \"'.jpg"
 HEIGHT, WIDTH = 90, 120

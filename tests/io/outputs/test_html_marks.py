@@ -12,8 +12,8 @@ from browser import Opened, bare
 from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.photo import Photo
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH = 90, 120
 K = np.array([[100.0, 0.0, 59.5], [0.0, 100.0, 44.5], [0.0, 0.0, 1.0]])

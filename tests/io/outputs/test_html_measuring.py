@@ -16,11 +16,11 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.measured_record import measure_points
 from rilievo.measured_quantity import Measurement
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH = 90, 120
 K = np.array([[100.0, 0.0, 59.5], [0.0, 100.0, 44.5], [0.0, 0.0, 1.0]])

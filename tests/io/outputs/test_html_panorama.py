@@ -19,9 +19,9 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import measure_points
 from rilievo.pages.photograph import pictures_of
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 SIZE = 128, 256
 COLOURS = {

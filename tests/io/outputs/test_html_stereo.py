@@ -13,8 +13,8 @@ from browser import Opened
 from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.photo import Photo
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH = 240, 320
 K = np.array([[300.0, 0.0, 159.5], [0.0, 300.0, 119.5], [0.0, 0.0, 1.0]])

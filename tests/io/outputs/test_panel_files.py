@@ -11,9 +11,9 @@ from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour_pictures import colour_range, colourise, normals_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH = 90, 160
 

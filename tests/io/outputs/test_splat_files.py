@@ -16,10 +16,10 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction, saving
 from rilievo.prediction.output import output_of
 from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
 SPREAD = 0.55

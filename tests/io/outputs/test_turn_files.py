@@ -25,9 +25,9 @@ from rilievo.io.outputs.turning import (
     seen,
     turn,
 )
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
+from rilievo.sample import Photo
 
 HEIGHT, WIDTH, FOCAL = 48, 64, 60.0
 POST = np.s_[12:36, 26:38]

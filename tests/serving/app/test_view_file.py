@@ -16,7 +16,7 @@ from rilievo.io.json_record import to_json
 from rilievo.margins import Margins
 from rilievo.measure.terms import terms_of
 from rilievo.models.wrappers import Trimmed, border_note
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
 from rilievo.serving.server.params import Variant
 from views import read_view
@@ -145,7 +145,7 @@ def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPat
         searched.append(id(pixels))
         return Margins(top=4)
 
-    monkeypatch.setattr("rilievo.photo.find_margins", find)
+    monkeypatch.setattr("rilievo.sample.find_margins", find)
     model = Trimmed(rilievo.load_model("rilievo/small"))
     for count in (1, 2):
         photo = Photo(pixels=np.full((64, 96, 3), 90, np.uint8))

@@ -18,7 +18,7 @@ from rilievo.measure.measured_record import measure_points
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import OutsideModel
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 

@@ -19,8 +19,8 @@ import rilievo
 from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.photo import Photo
 from rilievo.prediction.output import OUTPUTS
+from rilievo.sample import Photo
 from rilievo.serving.server import answer_files as files
 from rilievo.serving.server import service
 from rilievo.serving.server.answer_files import estimated_bytes

@@ -21,8 +21,8 @@ _STUCK = (
     "service.finish = lambda *given, **more: time.sleep(600)"
 )
 _SOON = (
-    "from rilievo.serving.listener import stopping; "
-    "stopping.GRACE, stopping.LAST_SECONDS = 0.2, 1.0"
+    "from rilievo.serving.listener import http_server; "
+    "http_server.GRACE, http_server.LAST_SECONDS = 0.2, 1.0"
 )
 _MANY = 12
 

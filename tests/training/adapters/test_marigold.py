@@ -16,8 +16,8 @@ from rilievo.errors import ModelError
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.diffusion_cards import REPOSITORIES
-from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel, confidence_of, from_viewer_axes
 from tiny_pipelines import edit_index, save_pipeline
 

@@ -18,8 +18,8 @@ from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings, unlisted_card
 from rilievo.models.load_options import LoadOptions
-from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
 from tiny_pipelines import edit_index, save_pipeline
 

@@ -13,7 +13,7 @@ from probed_scenes import scenes, small_config
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
 from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget, Readout

@@ -36,8 +36,8 @@ from rilievo.models.resampling.inference import (
     read_resizing,
 )
 from rilievo.models.resampling.preparation import filtered
-from rilievo.photo import Photo
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
 from tiny_checkpoints import Checkpoints, checkpoint
 from tiny_pipelines import save_pipeline

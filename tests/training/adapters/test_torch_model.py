@@ -11,7 +11,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 
 CARD = ModelCard(

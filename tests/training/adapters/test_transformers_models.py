@@ -15,7 +15,7 @@ from rilievo.errors import ModelError, RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models import MODELS, load_model
 from rilievo.models.hub.checkpoints import KINDS
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.adapters.transformers_models import wanted
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied

@@ -18,7 +18,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.training.adapters.run_models import AS_INVERSE, VIDEO_FORMAT, VideoRunFacts
 from rilievo.training.adapters.trained import without_borders
 from rilievo.training.conversion.export_model import export_model

@@ -27,7 +27,7 @@ from rilievo.io.photographs.file_camera import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.messages import Note, joined, note_of, template
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Transform, Transforms, UInt8
 
 

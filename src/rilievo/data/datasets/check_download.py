@@ -25,7 +25,7 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.messages import note_of
-from rilievo.photo import Sample
+from rilievo.sample import Sample
 from rilievo.shapes import Pixels
 
 Progress = Callable[[int, int], None]

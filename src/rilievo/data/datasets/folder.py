@@ -49,7 +49,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Bool, Field, Mask, Shaped
 
 _PARTS = ("depth", "normals", "valid")

@@ -27,7 +27,7 @@ from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
 from rilievo.other_libraries import HintedAttributes
-from rilievo.photo import Sample, Truth
+from rilievo.sample import Sample, Truth
 from rilievo.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt8
 
 

@@ -39,9 +39,9 @@ from rilievo.messages import Note, template
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.other_libraries import answered
-from rilievo.photo import Photo
 from rilievo.prediction.readback import read_prediction
 from rilievo.registry import trust
+from rilievo.sample import Photo
 from rilievo.shapes import Transforms
 
 DepthOf = Callable[[ClipFrame, Camera, tuple[int, int]], DepthMap | str]

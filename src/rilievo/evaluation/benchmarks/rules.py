@@ -16,8 +16,8 @@ import numpy as np
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.arrays import Plane
-from rilievo.photo import Truth
 from rilievo.registry import load_outside
+from rilievo.sample import Truth
 from rilievo.shapes import Field, Float, Mask, Size
 
 

@@ -21,8 +21,8 @@ from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.messages import at
 from rilievo.models.base import Model
 from rilievo.models.given_functions import DepthFunction, name_of
-from rilievo.photo import Photo
 from rilievo.predicting.summary import Tally, map_ahead
+from rilievo.sample import Photo
 
 AnyModel = Model | str | Path | DepthFunction | None
 """A model, its name or file, a function of photographs, or none where predictions are there."""

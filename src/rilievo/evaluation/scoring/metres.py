@@ -20,8 +20,8 @@ from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
-from rilievo.photo import Truth
 from rilievo.registry import is_import_path
+from rilievo.sample import Truth
 from rilievo.shapes import Field, Mask, Size, Values
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)

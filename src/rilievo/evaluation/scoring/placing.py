@@ -31,8 +31,8 @@ from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.messages import literal
-from rilievo.photo import Truth
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Truth
 from rilievo.shapes import Size
 
 

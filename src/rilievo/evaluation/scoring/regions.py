@@ -8,8 +8,8 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.frozen import frozen
-from rilievo.photo import Truth
 from rilievo.registry import is_import_path
+from rilievo.sample import Truth
 from rilievo.shapes import Mask, Pixels, Size, UInt8
 
 NYU_SIZE = (480, 640)

@@ -21,8 +21,8 @@ from rilievo.evaluation.scoring.regions import (
 from rilievo.evaluation.scoring.resizing import normals_at
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.frozen import frozen
-from rilievo.photo import Truth
 from rilievo.prediction_record import MadeBy, PredictionRecord
+from rilievo.sample import Truth
 from rilievo.shapes import Mask, Pixels, Vectors
 
 

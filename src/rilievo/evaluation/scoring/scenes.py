@@ -15,7 +15,7 @@ from rilievo.evaluation.scoring.metres import method_for, resized_for
 from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Float64
 
 _SPACES = {

@@ -37,8 +37,8 @@ from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directe
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.photo import Truth
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Truth
 from rilievo.shapes import AnyPlane, Float32, Float64, Mask, Values
 
 

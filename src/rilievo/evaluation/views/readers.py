@@ -13,7 +13,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Pixels
 
 

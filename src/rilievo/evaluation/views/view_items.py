@@ -22,10 +22,10 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import note_of
-from rilievo.photo import Truth
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
 from rilievo.prediction_record import MadeBy, PredictionRecord
+from rilievo.sample import Truth
 from rilievo.shapes import Pixels, Values
 
 FIELDS = (

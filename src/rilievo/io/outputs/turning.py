@@ -22,8 +22,8 @@ from rilievo.geometry.surfaces.patches import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.photo import Photo
 from rilievo.prediction_record import PredictionRecord
+from rilievo.sample import Photo
 from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt, Vector
 
 RATE = Fraction(20)

@@ -27,7 +27,7 @@ from rilievo.io.photographs.pixels import (
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
 from rilievo.other_libraries import answered
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 _LOOKED_AT = 2**13
 _LEAST_LEVELS = 16

@@ -14,7 +14,7 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
 from rilievo.messages import Note, note_of, template
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 
 class FrameFolder(FrameSource):

@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from rilievo.frozen import frozen
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 DEFAULT_RATE = Fraction(30)
 """Rate of a folder [1/s]."""

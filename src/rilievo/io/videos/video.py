@@ -25,7 +25,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, OpenFile
 from rilievo.messages import Note
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Pixels, UInt8
 
 # PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.

@@ -21,8 +21,8 @@ from rilievo.models.card import known_models
 from rilievo.models.load_options import read_settings
 from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing
 from rilievo.models.resampling.preparation import Grid, Preparation, bilinear_points, shrink
-from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 from rilievo.shapes import Float32, Shaped, UInt8
 
 

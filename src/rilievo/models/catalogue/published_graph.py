@@ -35,7 +35,7 @@ from rilievo.models.network_files import combined, sha256
 from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 
 _NEEDED = ("points", "mask", "scale")

@@ -11,7 +11,7 @@ from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, PreparedModel
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import limited
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
 
 LIMITS: Mapping[str, tuple[float, float]] = {

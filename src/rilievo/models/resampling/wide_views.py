@@ -28,7 +28,7 @@ from rilievo.geometry.sphere.scales import (
 from rilievo.geometry.sphere.views import SpherePicture, SphereView, filled, sampled, views_of
 from rilievo.models.resampling.inference import Inference, Resizing
 from rilievo.models.resampling.preparation import limited
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Float32, Float64, Mask, Vectors
 
 _SIDE = 512

@@ -6,7 +6,6 @@ from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import border_note, tile_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import (
     Metres,
     panorama_note,
@@ -15,6 +14,7 @@ from rilievo.predicting.photographs.user_facts import (
     unit_notes,
 )
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 
 
 def finish(

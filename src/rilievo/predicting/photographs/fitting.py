@@ -27,11 +27,11 @@ from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import UNREFINED, Refine
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import with_normals
 from rilievo.prediction_record import Anchoring, MadeBy
+from rilievo.sample import Photo
 
 _MOST_CONTRADICTING = 0.25
 """Share of points that may contradict a prediction."""

@@ -20,10 +20,10 @@ from rilievo.models.wrappers import refined
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.registry import trust
+from rilievo.sample import Photo
 from rilievo.schema import Door, names_of, refuse_unknown, with_options
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)

@@ -22,9 +22,9 @@ from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.files.memory import in_bytes
 from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
+from rilievo.sample import Photo
 from rilievo.shapes import Size
 from rilievo.signals import take, whole
 

@@ -29,7 +29,6 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
 from rilievo.messages import Note, at, literal
 from rilievo.models.base import Inference, Model
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
@@ -39,6 +38,7 @@ from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, memory_of, options_of
 from rilievo.prediction.saving import check_outputs, is_installed, parts_of, write_parts
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 from rilievo.schema import recorded
 
 

@@ -21,8 +21,8 @@ from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.messages import Note
 from rilievo.options.camera_forms import Named, matrix_of, text_of
-from rilievo.photo import Photo
 from rilievo.prediction_record import Calibration
+from rilievo.sample import Photo
 from rilievo.shapes import Field, Pixels
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0

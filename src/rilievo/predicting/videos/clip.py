@@ -41,7 +41,6 @@ from rilievo.messages import Note, at
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import is_worth_a_word, margins_note, with_margins, within
 from rilievo.options.photo_options import UNREFINED
-from rilievo.photo import Photo
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import is_metric, option_notes
@@ -79,6 +78,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import parts_of
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 
 _PIXELS_AT_ONCE = 32_000_000
 _NAMED = 4

@@ -11,7 +11,6 @@ from rilievo.alignment.anchor import anchor_values, paired
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError
 from rilievo.messages import template
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import (
     is_known,
     refused_anchoring,
@@ -21,6 +20,7 @@ from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.scale_smoothing import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import Anchoring
+from rilievo.sample import Photo
 from rilievo.shapes import Float32, Values
 
 _FRAMES = 8

@@ -13,7 +13,6 @@ from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.predicting.summary import Stages
@@ -21,6 +20,7 @@ from rilievo.predicting.videos.clip_anchor import Reference
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
 from rilievo.prediction_record import Calibration, Setting
+from rilievo.sample import Photo
 
 
 @frozen

@@ -29,11 +29,11 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import MEANINGS, UNITS, FileFacts
 from rilievo.io.videos.frame_source import Coding, Frame
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
-from rilievo.photo import Photo
 from rilievo.predicting.videos.clip_outputs import ClipForm, Extent, Rendered, Sink, SinkRow
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import VideoForm, load
 from rilievo.prediction.saving import needed_parts, surface_for
+from rilievo.sample import Photo
 
 _HOME = __name__.rpartition(".")[0]
 

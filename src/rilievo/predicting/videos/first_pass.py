@@ -27,7 +27,6 @@ from rilievo.margins import Margins, bars_jump, find_black_bars, may_have_bars
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
 from rilievo.models.wrappers import Trimmed, seen_by, with_margins, within
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import is_known
 from rilievo.predicting.summary import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
@@ -39,6 +38,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, parts_of
 from rilievo.prediction_record import Anchoring
+from rilievo.sample import Photo
 from rilievo.shapes import Mask, Pixels, UInt8
 
 _SIDE = 180

@@ -25,8 +25,8 @@ from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
-from rilievo.photo import Photo
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
+from rilievo.sample import Photo
 from rilievo.shapes import Bool, Field, Float64, Mask, Pixels, Values
 
 _SAMPLES = 1 << 14

@@ -14,12 +14,12 @@ from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.other_libraries import answered
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.videos.clip_anchor import RunningAnchor
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 from rilievo.shapes import Pixels
 
 

@@ -40,11 +40,11 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.pages.surface_view.relief import lens_of
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.user_facts import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS
+from rilievo.sample import Photo
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import Pipe, Written, can_give, zipped

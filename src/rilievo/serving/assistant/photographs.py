@@ -19,11 +19,11 @@ from rilievo.errors import CalibrationError, OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
+from rilievo.sample import Photo
 from rilievo.serving.assistant.named_folders import NamedFolders, calling
 from rilievo.serving.listener.answer_cache import AnswerCache
 from rilievo.serving.server.decoding.photograph_files import read_pasted, read_photo

@@ -26,9 +26,9 @@ from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.load_options import ONNX_ENGINES
 from rilievo.models.onnx_files.engines import shrinking
-from rilievo.photo import Photo
 from rilievo.prediction import Prediction
 from rilievo.registry import is_import_path
+from rilievo.sample import Photo
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, stopping
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_options import ServerOptions

@@ -21,7 +21,6 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.messages import parameter, worded
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
-from rilievo.photo import Photo
 from rilievo.predicting.photographs.finishing import finish as finished
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
@@ -29,6 +28,7 @@ from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import parts_of
+from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import OpenStreams
 from rilievo.serving.listener.malloc import give_back
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of

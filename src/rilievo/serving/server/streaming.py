@@ -16,10 +16,10 @@ from rilievo.errors import NoDepthError
 from rilievo.frozen import frozen
 from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
-from rilievo.photo import Photo
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
+from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
 from rilievo.serving.server.params import StreamAsked, read_asked

@@ -21,8 +21,8 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions, checked
-from rilievo.photo import Photo
 from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Vectors
 from rilievo.training.adapters.torch_model import ENGINE, dtype_of, find_device
 from rilievo.training.networks.features import is_out_of_memory

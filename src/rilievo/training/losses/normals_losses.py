@@ -35,7 +35,9 @@ def angular_von_mises_fisher_loss(
     true: Normals,
     valid: Masks,
 ) -> Scalar:
-    """Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1), with κ positive (G. Bae et al., ICCV 2021).
+    """Uncertainty-aware angular loss of G. Bae et al. (ICCV 2021), with κ positive.
+
+    Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1).
 
     Raises ``InputError`` without a valid pixel.
     """

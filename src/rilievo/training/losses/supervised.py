@@ -75,7 +75,10 @@ def _errors(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
 
 
 def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
-    """√(mean e² - 0.85 (mean e)²), e the error of log(depth + 1 mm) (AdaBins, CVPR 2021)."""
+    """Scale-invariant loss of AdaBins (CVPR 2021).
+
+    √(mean e² - 0.85 (mean e)²), e the error of log(depth + 1 mm).
+    """
     error = _log_error(predicted, true, valid)[valid]
     square = error.square().mean() - _FORGIVEN * error.mean().square()
     return square.sqrt() if bool(square > 0) else 0 * square

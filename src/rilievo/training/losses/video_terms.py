@@ -117,7 +117,9 @@ def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
 
 
 def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
-    """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the sigmoid over its image's mean.
+    """Edge-aware smoothness of the sigmoid d over its image's mean.
+
+    Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|).
 
     The division (C. Wang et al., CVPR 2018) keeps a network from shrinking its output.
     """

@@ -7,7 +7,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.models.resampling.preparation import Preparation
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
 from rilievo.training.arrays import StoredNormals

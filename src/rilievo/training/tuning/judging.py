@@ -11,7 +11,7 @@ from rilievo.errors import CalibrationError, NoGroundTruthError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.models.base import Model
-from rilievo.photo import Photo, Truth
+from rilievo.sample import Photo, Truth
 from rilievo.training.probe.probe_config import DataChoice
 from rilievo.training.video.frames.targets import FramePlace
 

@@ -13,7 +13,7 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
-from rilievo.photo import OrderedPoints, Truth
+from rilievo.sample import OrderedPoints, Truth
 from rilievo.shapes import Int64
 
 ANNOTATIONS = "annotations.json"

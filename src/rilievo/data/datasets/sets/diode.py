@@ -21,7 +21,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Field, Mask, Vectors
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the

@@ -16,7 +16,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Float32, Mask, Shaped
 
 _FOLDER = "dsine_eval"

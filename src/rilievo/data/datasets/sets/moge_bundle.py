@@ -24,7 +24,7 @@ from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import (
     Bool,
     Field,

@@ -20,7 +20,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
 
 _KEPT, _SIDE = 1024, 512

@@ -51,7 +51,7 @@ from rilievo.io.files.limits import (
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import camera_of
 from rilievo.messages import literal, template
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Field, Pixels, Transform, UInt8
 
 USUAL = "default"

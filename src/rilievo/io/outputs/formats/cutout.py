@@ -11,7 +11,7 @@ from rilievo.io.colour_pictures import Drawn, drawn, range_of
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Float32, Mask, UInt8
 
 _BINS = 256

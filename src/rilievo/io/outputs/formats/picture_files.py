@@ -28,7 +28,7 @@ from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
 from rilievo.io.png import bands
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
 
 _STEP = 1.5

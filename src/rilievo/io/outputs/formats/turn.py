@@ -11,7 +11,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.turning import RATE, SECONDS, Scene, Turn, scene_of, turn
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 
 _OUTPUTS = ("turn", "turn-mp4")
 _QUALITY = 72

@@ -32,7 +32,7 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.messages import Note
 from rilievo.options.photo_options import ReadingArguments
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.memory_files import arrays_of, close

@@ -34,7 +34,7 @@ from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.messages import in_braces, template
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
 from rilievo.serving.server.memory_files import close, content_of, file_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
 from rilievo.options.photo_options import Refine
-from rilievo.photo import Photo
+from rilievo.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile
 from rilievo.serving.server.memory_files import file_of

@@ -1,4 +1,4 @@
-"""DPT-like probes: Probe3D's, or a light one.
+"""DPT-like probes: Probe3D's dense DPT probe, or a light one.
 
 M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after R.
 Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.

@@ -146,7 +146,7 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
 
 
 class ResNetEncoder(Encoder):
-    """Features of each layer, named as in ``encoder.pth``."""
+    """ResNet, also over several frames (ResNetMultiImageInput), named as in ``encoder.pth``."""
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_map
 from rilievo.messages import literal
-from rilievo.photo import Truth
+from rilievo.sample import Truth
 from rilievo.shapes import Pixels
 
 Entry = TypeVar("Entry")

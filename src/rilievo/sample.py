@@ -18,14 +18,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.margins import Margins, find_margins
 from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import (
-    Field,
-    Int64,
-    Mask,
-    Pixels,
-    Transform,
-    Vectors,
-)
+from rilievo.shapes import Field, Int64, Mask, Pixels, Transform, Vectors
 
 
 @frozen(slots=False)
