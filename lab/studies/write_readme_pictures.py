@@ -44,9 +44,9 @@ class Subject:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
+    Subject(name="hat", left=-15, right=18, pitch=8),
     Subject(name="coffee", left=-14, right=17, pitch=8),
     Subject(name="desk", left=-20, right=17, pitch=11),
-    Subject(name="hat", left=-21, right=21, pitch=10),
 )
 OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
