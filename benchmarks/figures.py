@@ -137,14 +137,14 @@ def page_of(outcomes: Sequence[Outcome], commit: str, *, before: str = "") -> st
     old_head, *old = sections_of(before)
     sections = {name_of(section): section for section in old if name_of(section) != MISSED}
     rows = [
-        (each.name, f"{each.status}: {_brief(each.reason)}")
-        for each in outcomes
-        if each.report is None
+        (result.name, f"{result.status}: {_brief(result.reason)}")
+        for result in outcomes
+        if result.report is None
     ]
     sections.pop(_MISSING, None)
-    for each in outcomes:
-        if each.report is not None:
-            sections[each.name] = f"{_section(each, commit, networks)}\n"
+    for result in outcomes:
+        if result.report is not None:
+            sections[result.name] = f"{_section(result, commit, networks)}\n"
     if rows:
         table = Table(columns=("benchmark", "why"), rows=rows)
         sections[_MISSING] = f"## {_MISSING}\n\n{markdown_table(table)}\n"
@@ -154,7 +154,7 @@ def page_of(outcomes: Sequence[Outcome], commit: str, *, before: str = "") -> st
 
 
 def _head(outcomes: Sequence[Outcome], commit: str) -> str:
-    first, last = outcomes[0], max(each.date for each in outcomes)
+    first, last = outcomes[0], max(outcome.date for outcome in outcomes)
     return HEAD.format(
         commit=commit,
         cores=first.machine.cores,

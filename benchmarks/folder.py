@@ -47,7 +47,7 @@ def run(settings: Settings) -> Report:
     count = settings.count(500, quick=24)
     heavy_count = settings.count(16, quick=4)
     heavy = save_as_onnx(settings.work / "heavy.onnx")
-    found = (
+    networks = (
         _measure("default network", settings.weights, count // 2, settings),
         _measure("embedded network for videos, --quality fast", FAST, count, settings),
         _measure("as heavy as Depth Anything V2 small", heavy, heavy_count, settings),
@@ -62,7 +62,7 @@ def run(settings: Settings) -> Report:
             "fairer measure is what the cores could do: cores divided by the CPU time of all "
             "stages, each measured alone and on one thread."
         ),
-        tables=(_rates(found), _stage_table(found)),
+        tables=(_rates(networks), _stage_table(networks)),
         bars=tuple(
             Bar(
                 promise=f"{each.name}: at least {LEAST_SHARE:.0%} of the bare network's speed",
@@ -70,7 +70,7 @@ def run(settings: Settings) -> Report:
                 "the cores could do",
                 kept=each.share >= LEAST_SHARE,
             )
-            for each in found
+            for each in networks
         ),
     )
 
@@ -123,7 +123,9 @@ def _rates(found: tuple[_Found, ...]) -> Table:
     )
 
 
-def _stage_table(found: Sequence[_Found]) -> Table:
-    costs = [{**network.stages, "together": network.together} for network in found]
-    rows = [(name, *(f"{1e3 * each[name]:.1f}" for each in costs)) for name in costs[0]]
-    return Table(columns=("CPU ms a photograph", *(network.name for network in found)), rows=rows)
+def _stage_table(networks: Sequence[_Found]) -> Table:
+    costs = [{**network.stages, "together": network.together} for network in networks]
+    rows = [(name, *(f"{1e3 * cost[name]:.1f}" for cost in costs)) for name in costs[0]]
+    return Table(
+        columns=("CPU ms a photograph", *(network.name for network in networks)), rows=rows
+    )

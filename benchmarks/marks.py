@@ -36,8 +36,8 @@ def marked(page: str, networks: Mapping[str, str]) -> str:
         networks: First digits of the sha256 of the networks that are shipped now.
     """
     head, *sections = sections_of(page)
-    sections = [_with_mark(each, networks) for each in sections if name_of(each) != MISSED]
-    missed = [(name_of(each), *row) for each in sections for row in _BAR.findall(each)]
+    sections = [_with_mark(section, networks) for section in sections if name_of(section) != MISSED]
+    missed = [(name_of(section), *row) for section in sections for row in _BAR.findall(section)]
     if missed:
         table = Table(columns=("benchmark", "promise", "measured"), rows=missed)
         sections.insert(0, f"## {MISSED}\n\n{markdown_table(table)}\n\n")

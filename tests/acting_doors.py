@@ -32,7 +32,7 @@ from rilievo.schema import Door, names_of, options_of
 from rilievo.serving import live_page
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
-from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownAsked
+from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownParams
 from rilievo.serving.server.params import MeasureParams, PredictParams, StreamAsked
 from served_app import App
 
@@ -145,7 +145,7 @@ class Doors:
             "stream of the server": (schema & {*StreamAsked.model_fields}, self.streamed),
             "results of the app": (schema & posted - {"save"}, self.results),
             "files of the app": (schema & posted, self.files),
-            "assistant": (schema & {*KnownAsked.model_fields, *_IN_TOOLS}, self.assistant),
+            "assistant": (schema & {*KnownParams.model_fields, *_IN_TOOLS}, self.assistant),
         }
 
     def python(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
@@ -251,7 +251,7 @@ class Doors:
         try:
             for name, text in words(options):
                 pair = _IN_TOOLS[name](text) if name in _IN_TOOLS else {name: text}
-                KNOWN.answer(photographs, KnownAsked.model_validate({"photo": photo, **pair}))
+                KNOWN.answer(photographs, KnownParams.model_validate({"photo": photo, **pair}))
             return facts(photographs.see(photo).prediction)
         except RilievoError:
             return REFUSED

@@ -192,7 +192,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
     import rilievo
     from predictions import prediction
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.serving.server.params import PredictParams, read_asked
+    from rilievo.serving.server.params import PredictParams, read_params
 
     photo = photograph(folder)
     shade: Any = {"shade": 40}
@@ -202,7 +202,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
     rilievo.predict_files([photo], options, show=False)
     again = ("predict", str(photo), "--save", "flat", "-o", str(folder / "command"))
     printed(*again, "--shade", "40")
-    asked = read_asked(PredictParams, [("shade", "40")], {})
+    params = read_params(PredictParams, [("shade", "40")], {})
     paths = (
         folder / "python.flat.png",
         files / "photo.flat.png",
@@ -216,7 +216,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
         "other": printed(*again, "--shade", "41"),
         "unused": printed("predict", str(photo), "--shade", "40", "-o", str(folder / "unused")),
         "refusal": printed(*again, "--shade", "256"),
-        "http": getattr(asked.saving, "shade", None),
+        "http": getattr(params.saving, "shade", None),
         "openapi": parameter("shade"),
         "stub": stub(),
     }
@@ -357,7 +357,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from rilievo.serving.assistant.tools.known_tool import KNOWN
-    from rilievo.serving.server.params import PredictParams, read_asked
+    from rilievo.serving.server.params import PredictParams, read_params
 
     photo, text = photograph(folder), "stereographic:200"
     for option in ("projection", "camera"):
@@ -365,7 +365,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
         printed("predict", str(photo), f"--{option}", text, "--save", "npz", "-o", out)
     made = rilievo.predict(photo, projection=text)
     back = rilievo.read_prediction(folder / "camera" / "photo")
-    asked = read_asked(PredictParams, [("camera", text)], {})
+    params = read_params(PredictParams, [("camera", text)], {})
     return {
         "help": printed("predict", "--help", "--all"),
         "python": str(spelling.spelling_of(made.camera.lens)),
@@ -375,7 +375,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
         ],
         "back": back.camera.lens == made.camera.lens,
         "openapi": parameter("projection"),
-        "http": str(asked.options.view.named_camera),
+        "http": str(params.options.view.named_camera),
         "mcp": KNOWN.asked.model_json_schema()["properties"]["projection"]["description"],
         "page": page(),
         "guide": TABLES["lenses"](),

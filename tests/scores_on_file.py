@@ -185,9 +185,9 @@ def _scores(
     folder = scratch / f"{kind}-{what}-{size[0]}x{size[1]}"
     if not folder.exists():
         write_predictions(folder, data, size, kind, what)
-    said = "metric" if kind == "counts" else kind
+    stated = "metric" if kind == "counts" else kind
     stored = ValueEncoding(
-        said=None if what == "normals" else NumberKind(said),
+        number_kind=None if what == "normals" else NumberKind(stated),
         scale=0.002 if kind == "counts" else None,
     )
     files = open_foreign(folder, data.ids, stored=stored, task=task, sure=sure)

@@ -21,7 +21,7 @@ from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema import Door, names_of
-from rilievo.serving.assistant.tools.known_tool import KnownAsked
+from rilievo.serving.assistant.tools.known_tool import KnownParams
 from rilievo.serving.server.params import PredictParams
 from served_app import App, served_app
 from views import read_view
@@ -33,7 +33,7 @@ FLAG = re.compile(r"(?<![\w-])--?[a-z]")
 KEYWORDS = frozenset(name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON))
 OPTIONS = frozenset(name for kind in RECORDS.values() for name in names_of(kind))
 PREDICTED = frozenset(PredictParams.model_fields)
-STATED = frozenset(KnownAsked.model_fields)
+STATED = frozenset(KnownParams.model_fields)
 ERRORS: Mapping[str, Values] = {
     "a field of view out of range": {"fov": 200.0},
     "a camera that is none": {"camera": "no,camera"},

@@ -163,23 +163,23 @@ def test_numbers_of_arrays_are_taken_as_numbers() -> None:
 def test_parameters_of_requests_add_up_or_are_given_once() -> None:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
-    from rilievo.serving.server.params import PredictParams, read_asked
+    from rilievo.serving.server.params import PredictParams, read_params
 
-    asked = read_asked(PredictParams, [("save", "npy"), ("save", "ply,glb")], {"save": ["turn"]})
-    assert asked.save == "npy,ply,glb,turn"
-    asked = read_asked(PredictParams, [("drop", "sky"), ("at", "1,2")], {"at": ["3,4"]})
-    assert (asked.drop, asked.at) == ("sky", ["1,2", "3,4"])
+    params = read_params(PredictParams, [("save", "npy"), ("save", "ply,glb")], {"save": ["turn"]})
+    assert params.save == "npy,ply,glb,turn"
+    params = read_params(PredictParams, [("drop", "sky"), ("at", "1,2")], {"at": ["3,4"]})
+    assert (params.drop, params.at) == ("sky", ["1,2", "3,4"])
     for query, form in (
         ([("fov", "60"), ("fov", "60")], {}),
         ([("fov", "60")], {"fov": ["70"]}),
         ([("color_map", "grey"), ("colour_map", "turbo")], {}),
     ):
         with pytest.raises(OptionError, match="is given twice: give it once"):
-            read_asked(PredictParams, query, form)
+            read_params(PredictParams, query, form)
     for name in ("fov", "edge", "camera_height", "surface_points", "sparse_unit", "markers"):
         for value in ("nan", "inf", "--", "1e999"):
             with pytest.raises(RilievoError):
-                assert read_asked(PredictParams, [(name, value)], {}).options
+                assert read_params(PredictParams, [(name, value)], {}).options
 
 
 @pytest.mark.parametrize("value", [ToyDataset(), 5, ["nyuv2-eigen"], {"limit": 3}, np.zeros(3)])

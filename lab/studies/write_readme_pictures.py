@@ -91,8 +91,8 @@ def _parts(subject: Subject) -> Iterator[tuple[Image.Image, ...]]:
     sides = []
     for most, way in ((subject.left, 1), (subject.right, -1)):
         poses = [
-            (most + way * SWING / 2 * (1 - math.cos(each)), subject.pitch + NOD * math.sin(each))
-            for each in angles
+            (most + way * SWING / 2 * (1 - math.cos(angle)), subject.pitch + NOD * math.sin(angle))
+            for angle in angles
         ]
         view = _whole(scene, poses)
         sides.append([replace(view, yaw=yaw, pitch=pitch) for yaw, pitch in poses])

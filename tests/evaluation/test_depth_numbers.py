@@ -132,12 +132,12 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
     [scale] = [fact for fact in reading.facts if fact.name == "scale"]
     assert scale.origin == origin
     assert {fact.name for fact in reading.facts} == {"scale", "kind", "invalid", "size", "camera"}
-    said = None if kind else "metric"
+    stated = None if kind else "metric"
     units = 0.001 if origin == "guessed" and numbers.stored.dtype.kind == "u" else None
     theirs = open_foreign(
         root / "depth",
         ["a"],
-        stored=ValueEncoding(said=said and NumberKind(said), scale=units),
+        stored=ValueEncoding(number_kind=stated and NumberKind(stated), scale=units),
         task=Task.DEPTH,
     ).read("a")
     np.testing.assert_allclose(theirs.depth.values, METRES, atol=0.0051)
@@ -187,11 +187,11 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
         open_dataset("folder", root).truth("a")
     with pytest.raises(OptionError, match="kind says 'affine', but"):
         open_foreign(
-            path.parent, ["a"], stored=ValueEncoding(said=NumberKind.AFFINE), task=Task.DEPTH
+            path.parent, ["a"], stored=ValueEncoding(number_kind=NumberKind.AFFINE), task=Task.DEPTH
         )
     with pytest.raises(OptionError, match="scale is for files that do not say their unit"):
         open_foreign(
-            path.parent, ["a"], stored=ValueEncoding(said=None, scale=0.5), task=Task.DEPTH
+            path.parent, ["a"], stored=ValueEncoding(number_kind=None, scale=0.5), task=Task.DEPTH
         )
     with pytest.raises(OptionError, match="leave sparse_unit"):
         rilievo.predict(np.zeros((*SIZE, 3), np.uint8), sparse=path, sparse_unit=0.5)

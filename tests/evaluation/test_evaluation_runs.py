@@ -114,7 +114,7 @@ def test_alignment_in_the_users_way_is_another_benchmark(root: Path, tmp_path: P
 
 
 def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) -> None:
-    found = run_tiny("rilievo/small", root, benchmark="normals", output=tmp_path / "out")
+    evaluation = run_tiny("rilievo/small", root, benchmark="normals", output=tmp_path / "out")
     shown = ReportPictures(
         benchmark=BENCHMARKS["normals"],
         dataset=open_dataset(TINY, root),
@@ -125,17 +125,17 @@ def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) 
         ).predictions,
     )
     angles = []
-    for score in found.scores:
+    for score in evaluation.scores:
         mine, truth = shown.normals(score.id), shown.truth(score.id)
         assert mine is not None
         assert truth.normals is not None
         cosine = (mine.astype(np.float64) * truth.normals).sum(axis=0)
         angles.append(np.degrees(np.arccos(np.clip(cosine, -1, 1)))[truth.normals_valid])
-    by_name = {summary.metric: summary for summary in found.summaries}
+    by_name = {summary.metric: summary for summary in evaluation.summaries}
     everything = np.concatenate(angles)
     assert by_name["median"].value == pytest.approx(np.median(everything), abs=1e-4)
     assert by_name["mean"].value == pytest.approx(everything.mean(), abs=1e-4)
-    assert found.kind is None
+    assert evaluation.kind is None
 
 
 def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) -> None:

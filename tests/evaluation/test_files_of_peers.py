@@ -19,7 +19,7 @@ from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from tiny_evaluation import TINY, run_tiny
 
-DISPARITY = ValueEncoding(said=NumberKind.DISPARITY)
+DISPARITY = ValueEncoding(number_kind=NumberKind.DISPARITY)
 LIKE_KITTI = replace(BENCHMARKS["kitti-monodepth2-improved"], name="mine", dataset=TINY, split=None)
 IDS = ("a/1", "a/2", "b/1")
 
@@ -67,7 +67,7 @@ def test_an_array_of_another_length_or_kind_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"files of the split are missing.*with list"):
         open_stack(path, None, stored=DISPARITY, task=Task.DEPTH)
     with pytest.raises(OptionError, match=r"say kind .*disparity"):
-        open_stack(path, IDS, stored=ValueEncoding(said=None), task=Task.DEPTH)
+        open_stack(path, IDS, stored=ValueEncoding(number_kind=None), task=Task.DEPTH)
     with pytest.raises(OptionError, match="not normals"):
         open_stack(path, IDS, stored=DISPARITY, task=Task.NORMALS)
     np.save(path, np.ones((4, 6)))

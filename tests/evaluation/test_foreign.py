@@ -20,10 +20,10 @@ DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 
 def opened(folder: Path, **changes: object) -> Foreign:
-    given = {"kind": "metric", "task": Task.DEPTH, "scale": None, "pattern": None, **changes}
-    kind = given.pop("kind")
-    stored = ValueEncoding(said=kind and NumberKind(kind), scale=given.pop("scale"))
-    return open_foreign(folder, IDS, stored=stored, **given)
+    options = {"kind": "metric", "task": Task.DEPTH, "scale": None, "pattern": None, **changes}
+    kind = options.pop("kind")
+    stored = ValueEncoding(number_kind=kind and NumberKind(kind), scale=options.pop("scale"))
+    return open_foreign(folder, IDS, stored=stored, **options)
 
 
 def put(folder: Path, name: str, array: np.ndarray = DEPTH) -> None:
@@ -46,13 +46,13 @@ def test_files_are_found_by_tree_flat_or_by_last_part(
 ) -> None:
     for number, name in enumerate(names):
         put(tmp_path, name, DEPTH + number)
-    found = opened(tmp_path)
+    predictions = opened(tmp_path)
     for number, id in enumerate(IDS):
-        depth = found.read(id).depth
+        depth = predictions.read(id).depth
         assert depth is not None
         np.testing.assert_array_equal(depth.values, DEPTH + number)
-    assert found.extra is None
-    assert found.place == str(tmp_path)
+    assert predictions.extra is None
+    assert predictions.place == str(tmp_path)
 
 
 def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
     found = open_foreign(
         tmp_path,
         ("a/0001", "b/0001", "b/0002"),
-        stored=ValueEncoding(said=NumberKind.METRIC),
+        stored=ValueEncoding(number_kind=NumberKind.METRIC),
         task=Task.DEPTH,
     )
     assert list(found.files) == ["b/0002"]
@@ -249,12 +249,12 @@ def test_files_of_peers_are_found_as_they_name_them(
 ) -> None:
     for number, name in enumerate(names):
         put(tmp_path, name, DEPTH + number)
-    found = opened(tmp_path, pattern=pattern)
+    predictions = opened(tmp_path, pattern=pattern)
     for number, id in enumerate(IDS):
-        depth = found.read(id).depth
+        depth = predictions.read(id).depth
         assert depth is not None
         np.testing.assert_array_equal(depth.values, DEPTH + number)
-    assert found.extra is None
+    assert predictions.extra is None
 
 
 def test_moges_folders_are_found(tmp_path: Path) -> None:

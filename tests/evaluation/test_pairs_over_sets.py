@@ -43,11 +43,11 @@ def equal_models(
 def false_claims(scenes: tuple[int, ...], models: int, *, tries: int, draws: int) -> float:
     """Share of tables of equal models in which any pair is said to differ."""
     rng = np.random.default_rng(sum(scenes) + models)
-    found = 0
+    claims = 0
     for _ in range(tries):
         pairs = pairs_over_sets(equal_models(rng, scenes, models), draws)
-        found += any(pair.is_claimed for pair in pairs)
-    return found / tries
+        claims += any(pair.is_claimed for pair in pairs)
+    return claims / tries
 
 
 @pytest.mark.parametrize(("scenes", "models"), [((10, 20, 40), 2), ((8, 8, 8), 5)])

@@ -15,7 +15,7 @@ from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import NumberKind, ValueEncoding
 from tiny_evaluation import run_tiny
 
-METRIC = ValueEncoding(said=NumberKind.METRIC)
+METRIC = ValueEncoding(number_kind=NumberKind.METRIC)
 ORDER = ("ause_abs_rel", "aurg_abs_rel", "aurc_abs_rel")
 
 
@@ -31,10 +31,10 @@ def depth_with_errors(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def scored(root: Path, folder: Path, output: Path, **options: object) -> dict[str, float]:
-    found = run_tiny(
+    evaluation = run_tiny(
         None, root, "certainty-order", predictions=folder, kind="metric", output=output, **options
     )
-    return {each.metric: each.value for each in found.summaries}
+    return {summary.metric: summary.value for summary in evaluation.summaries}
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -
 def test_every_peer_says_where_its_authors_say_so() -> None:
     for name, peer in PEERS.items():
         assert peer.source or name in list(Meaning), name
-    assert {each for each in BENCHMARKS["certainty-order"].metrics if each.startswith("au")}
+    assert {metric for metric in BENCHMARKS["certainty-order"].metrics if metric.startswith("au")}

@@ -39,18 +39,18 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
     made += [run_on(name, "b", 0.25) for name in SETS]
     # Another program's benchmark is no set of Marigold's.
     made += [run_on("sunrgbd", model, 0.9) for model in "ab"]
-    found = standing(*made)
-    assert {mean.metric.metric: mean.values for mean in found.means} == {
+    standings = standing(*made)
+    assert {mean.metric.metric: mean.values for mean in standings.means} == {
         "abs_rel": {"a": pytest.approx(0.3), "b": pytest.approx(0.25)},
         "delta1": {"a": pytest.approx(0.7), "b": pytest.approx(0.75)},
     }
-    assert found.means[0].sets == SETS
+    assert standings.means[0].sets == SETS
     note = f"marigold: mean of 3 sets, each counting the same: {', '.join(SETS)}."
-    for text in (markdown(wide_table(found)), latex(wide_table(found))):
+    for text in (markdown(wide_table(standings)), latex(wide_table(standings))):
         assert "0.3000" in text
         assert note in text
-    assert r"\multicolumn{2}{c}{marigold: mean of 3 sets}" in latex(wide_table(found))
-    rows = csv.DictReader(comma_separated(long_table(found)).splitlines())
+    assert r"\multicolumn{2}{c}{marigold: mean of 3 sets}" in latex(wide_table(standings))
+    rows = csv.DictReader(comma_separated(long_table(standings)).splitlines())
     [row] = [
         row
         for row in rows
@@ -58,19 +58,19 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
         == ("marigold: mean of 3 sets", "a", "abs_rel")
     ]
     assert float(row["value"]) == pytest.approx(0.3)
-    write_comparison(found, tmp_path / "board.html")
+    write_comparison(standings, tmp_path / "board.html")
     page = (tmp_path / "board.html").read_text()
     assert '<th scope="col">marigold: mean of 3 sets: AbsRel ↓</th>' in page
     assert note in page
 
 
 def test_one_benchmark_on_several_sets_has_a_mean() -> None:
-    found = standing(
+    standings = standing(
         *(run_on("moge-affine", m, e, d) for m in "ab" for d, e in (("x", 0.1), ("y", 0.3)))
     )
-    assert [mean.family for mean in found.means] == ["moge-affine"] * 2
-    assert found.means[0].sets == ("moge-affine on x", "moge-affine on y")
-    assert found.means[0].values["a"] == pytest.approx(0.2)
+    assert [mean.family for mean in standings.means] == ["moge-affine"] * 2
+    assert standings.means[0].sets == ("moge-affine on x", "moge-affine on y")
+    assert standings.means[0].values["a"] == pytest.approx(0.2)
 
 
 def test_a_model_that_lacks_a_set_has_no_mean() -> None:

@@ -288,21 +288,21 @@ def test_a_camera_has_the_same_forms_in_python_and_on_the_command_line(tmp_path:
     np.save(tmp_path / "k.npy", K)
     (tmp_path / "k.json").write_text(json.dumps({"camera": {"K": K.tolist()}}))
     files = [tmp_path / name for name in ("k.txt", "k.npy", "k.json")]
-    for given in (
+    for focal in (
         *(rilievo.Camera(K=K), K, K.tolist(), (210, 205, 70, 48), np.array([210, 205, 70, 48.0])),
         *("210,205,70,48", "210,0,70,0,205,48,0,0,1", *files, *map(str, files)),
     ):
-        found = rilievo.predict(PIXELS, camera=given, model="rilievo/small").camera
+        found = rilievo.predict(PIXELS, camera=focal, model="rilievo/small").camera
         assert found is not None
         np.testing.assert_array_equal(found.K, K)
-        options = rilievo.PredictOptions(camera=given)  # pyright: ignore[reportArgumentType]
+        options = rilievo.PredictOptions(camera=focal)  # pyright: ignore[reportArgumentType]
         assert isinstance(options.view.named_camera, rilievo.Camera)
         np.testing.assert_array_equal(options.view.named_camera.K, K)
-    for given in (200, 200.0, "200"):
-        found = rilievo.predict(PIXELS, camera=given, model="rilievo/small").camera
+    for focal in (200, 200.0, "200"):
+        found = rilievo.predict(PIXELS, camera=focal, model="rilievo/small").camera
         assert found is not None
         assert found.K[0].tolist() == [200, 0, (PIXELS.shape[1] - 1) / 2]
-        assert rilievo.PredictOptions(camera=given).view.named_camera == 200  # pyright: ignore
+        assert rilievo.PredictOptions(camera=focal).view.named_camera == 200  # pyright: ignore
 
 
 @pytest.mark.parametrize("given", ["none.txt", "1,2,3", "-5", "a,b,c,d", "nan", "1,2,3,x", ""])

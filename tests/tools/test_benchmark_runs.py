@@ -46,11 +46,11 @@ COMMAND = re.compile(r"\n\n```\npython -m benchmarks (?:--quick )?(\w+)\n```\n\n
 def without_command(page: str) -> list[str]:
     """Sections with figures that do not begin with the command of their own benchmark."""
     sections = {name_of(section): section for section in sections_of(page)[1:]}
-    found = {name: COMMAND.search(section) for name, section in sections.items()}
-    assert found, "no sections at all"
+    commands = {name: COMMAND.search(section) for name, section in sections.items()}
+    assert commands, "no sections at all"
     return [
         name
-        for name, match in found.items()
+        for name, match in commands.items()
         if name not in (MISSED, "Not measured")
         and not (match and match[1] == name and match.start() == len(f"## {name}"))
     ]

@@ -146,7 +146,7 @@ def test_a_run_that_is_stopped_says_which_step_is_kept(
     config = toy(4)
     run(config, shards, tmp_path / "run", stop_at=1)
 
-    def stop(*given: object) -> None:
+    def stop(*values: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DistilTask, "after_step", stop)

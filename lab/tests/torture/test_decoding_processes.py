@@ -24,9 +24,9 @@ _OTHERS = ("video: its sound", "video: folder of frames")
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Decoders]:
-    found = Decoders(max_pixels=6_000_000, idle=1)
-    yield found
-    found.close()
+    decoders = Decoders(max_pixels=6_000_000, idle=1)
+    yield decoders
+    decoders.close()
 
 
 def _files(name: str, folder: Path) -> list[Path]:

@@ -110,7 +110,7 @@ def _read_foreign(folder: Path) -> object:
     found = open_foreign(
         folder / "theirs",
         ["a/1", "a/2"],
-        stored=ValueEncoding(said=NumberKind.METRIC),
+        stored=ValueEncoding(number_kind=NumberKind.METRIC),
         task=Task.DEPTH,
     )
     return found.read("a/1"), found.read("a/2")

@@ -69,10 +69,10 @@ class ImageOptions:
             OptionError: If there is no such kind.
         """
         if self.kind is None:
-            return ValueEncoding(said=None)
+            return ValueEncoding(number_kind=None)
         if self.kind not in list(NumberKind):
             raise unknown_choice("kind", self.kind, NumberKind)
-        return ValueEncoding(said=NumberKind(self.kind))
+        return ValueEncoding(number_kind=NumberKind(self.kind))
 
 
 @frozen(slots=False)

@@ -111,7 +111,7 @@ def make_plan(
         selection,
         model=model,
         loaded=loaded,
-        asked=(chosen.name, root),
+        dataset=(chosen.name, root),
         options=options,
         scores=scores,
     )
@@ -122,7 +122,7 @@ def plan_scores(
     *,
     model: AnyModel,
     loaded: Model | None,
-    asked: tuple[str, str | Path | None],
+    dataset: tuple[str, str | Path | None],
     options: EvaluateOptions,
     is_whole: bool = False,
     scores: bool = True,
@@ -133,14 +133,14 @@ def plan_scores(
         selection: Images and benchmark.
         model: Model as the user names it.
         loaded: Model itself, for options without predictions.
-        asked: Benchmark and root as the user names them.
+        dataset: Benchmark and root as the user names them.
         options: All else.
         is_whole: Whether all is cached that the model predicts, whatever the benchmark scores.
         scores: Whether predictions are scored, too.
     """
     benchmark = selection.benchmark
     name, root = model_name(model), selection.dataset.request.root
-    words = options.asked(name, *asked)
+    words = options.asked(name, *dataset)
     count = processes(len(selection.ids), options.workers or cores())
     if options.predictions is None:
         assert loaded is not None, "what predicts is loaded before"
@@ -171,7 +171,7 @@ def plan_scores(
         agree=agree,
         method=method,
         processes=count,
-        command=options.command_line(name, *asked),
+        command=options.command_line(name, *dataset),
         asked=words,
     )
 

@@ -39,19 +39,19 @@ class ValueEncoding:
     """Meaning of the values in files, as the user states it.
 
     Attributes:
-        said: Kind that the user states; None where nothing is said.
+        number_kind: Kind that the user states; None where nothing is said.
         scale: Metres of one stored unit, or of disparity, metres times stored unit.
     """
 
-    said: NumberKind | None
+    number_kind: NumberKind | None
     scale: float | None = None
 
     @property
     def kind(self) -> DepthKind | None:
         """Kind of the depth that they become; None if nothing is stated."""
-        if self.said is NumberKind.DISPARITY:
+        if self.number_kind is NumberKind.DISPARITY:
             return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
-        return None if self.said is None else DepthKind(self.said)
+        return None if self.number_kind is None else DepthKind(self.number_kind)
 
 
 def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
@@ -68,10 +68,10 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
     if kind is None and not statement.is_coded:
         return stored
     kind = DepthKind.METRIC.value if kind is None else kind
-    if stored.said is not None and stored.said != kind:
+    if stored.number_kind is not None and stored.number_kind != kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.said}', but {literal(printable(path))} says '{kind}'",
+            problem=f"says '{stored.number_kind}', but {literal(printable(path))} says '{kind}'",
             hint="leave {kind} out",
         )
     if stored.scale is not None and statement.is_coded:
@@ -80,7 +80,7 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
             problem="is for files that do not say their unit",
             hint=f"{literal(printable(path))} does ({literal(statement.place)})",
         )
-    return ValueEncoding(said=NumberKind(kind), scale=stored.scale)
+    return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
 
 
 def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
@@ -95,7 +95,7 @@ def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
             f"holds whole numbers ({numbers.dtype}), which are hardly metres",
             hint="say {scale}, such as 0.001 for millimetres or 0.00390625 for KITTI's",
         )
-    inverse = stored.said is NumberKind.DISPARITY
+    inverse = stored.number_kind is NumberKind.DISPARITY
     # In files of whole numbers, zero depth is how everybody says that there is none; and a
     # disparity of zero has no depth.
     empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
@@ -137,7 +137,7 @@ def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse:
 
 
 def _positive(stored: ValueEncoding) -> str:
-    if stored.said is NumberKind.DISPARITY:
+    if stored.number_kind is NumberKind.DISPARITY:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{stored.kind}'"
 
@@ -176,6 +176,6 @@ def stranger(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy
         model=printable(name),
         weights_sha256="unknown",
         licence="unknown",
-        settings={"kind": None if kind is None else str(stored.said), "scale": stored.scale},
+        settings={"kind": None if kind is None else str(stored.number_kind), "scale": stored.scale},
         version=VERSION,
     )

@@ -281,7 +281,7 @@ def _planned(
             finished = finished_results(row.folder, selection, mirrored(loaded, options).made_by)
             if finished is not None:
                 return replace(turn, row=replace(row, evaluation=finished, was_finished=True))
-        plan = settle(selection, asked=(run.benchmark, turn.root), options=options)
+        plan = settle(selection, dataset=(run.benchmark, turn.root), options=options)
     except OutputError:
         raise
     except RilievoError as error:
@@ -311,7 +311,7 @@ def _scored(
             wanted = plan.source.predictions.fingerprint
             options = replace(options, predictions=_kept_before(wanted, plan.selection, done))
         if done:
-            plan = settle(plan.selection, asked=(turn.run.benchmark, turn.root), options=options)
+            plan = settle(plan.selection, dataset=(turn.run.benchmark, turn.root), options=options)
         evaluation = score_plan(plan, show=show)
     except OutputError:
         raise

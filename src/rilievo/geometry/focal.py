@@ -161,12 +161,12 @@ def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segment
     rows, columns = np.nonzero(size > _LEAST_SLOPE)
     weight = size[rows, columns]
     angle = np.arctan2(down[rows, columns], across[rows, columns])
-    found = []
+    segments = []
     for shift in (0.0, 0.5):
         bins = np.floor(angle / (2 * math.pi) * _BINS + shift).astype(int) % _BINS
         labels = _connected(rows, columns, bins, size.shape)
-        found.append(_lines(columns.astype(float), rows.astype(float), weight, labels))
-    return _voted(found, shortest)
+        segments.append(_lines(columns.astype(float), rows.astype(float), weight, labels))
+    return _voted(segments, shortest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +245,9 @@ def _voted(segments: list[_Regions], shortest: float) -> Segments:
         good = (share > 0.5) & (regions.pixels >= _LEAST_PIXELS) & (regions.thick <= _THICKEST)
         voted.append(regions.lines.chosen(good & (regions.lines.length >= shortest)))
     return Segments(
-        middle=np.concatenate([each.middle for each in voted]),
-        direction=np.concatenate([each.direction for each in voted]),
-        length=np.concatenate([each.length for each in voted]),
+        middle=np.concatenate([part.middle for part in voted]),
+        direction=np.concatenate([part.direction for part in voted]),
+        length=np.concatenate([part.length for part in voted]),
     )
 
 

@@ -26,13 +26,13 @@ def clip_motion(frames: list[np.ndarray], depths: list[np.ndarray], K: np.ndarra
 
 def test_a_path_past_two_walls_is_found() -> None:
     places = list(range(0, 40, 2))
-    found = clip_motion([view(x) for x in places], [walls()] * len(places), K)
-    positions = invert(found.cam_T_world)[:, :3, 3]
+    motion = clip_motion([view(x) for x in places], [walls()] * len(places), K)
+    positions = invert(motion.cam_T_world)[:, :3, 3]
     np.testing.assert_allclose(positions[:, 0], UNIT * np.array(places), atol=0.12)
     np.testing.assert_allclose(positions[:, 1:], 0, atol=0.2)
-    assert found.cuts == ()
-    assert len({frame.key for frame in found.frames}) < len(places)
-    assert all(each.pair.travels for each in found.frames[1:])
+    assert motion.cuts == ()
+    assert len({frame.key for frame in motion.frames}) < len(places)
+    assert all(each.pair.travels for each in motion.frames[1:])
 
 
 def test_scales_of_neighbouring_depth_maps_are_brought_together() -> None:

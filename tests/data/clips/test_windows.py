@@ -148,10 +148,10 @@ def test_points_that_move_by_themselves_are_told_apart() -> None:
 
 def test_doubt_is_the_scatter_of_depth() -> None:
     """Standard errors of depth, when sightings scatter as the equations take them to."""
-    found = solved(sightings(poses(), noise=adjust_clip._PIXEL))
-    off = found.state.log_depths - np.log(points()[:, 2])
+    solution = solved(sightings(poses(), noise=adjust_clip._PIXEL))
+    off = solution.state.log_depths - np.log(points()[:, 2])
     off -= np.median(off)
-    assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(found.doubt)) < 2
+    assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(solution.doubt)) < 2
 
 
 def test_overlapping_windows_give_the_path_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,15 +182,15 @@ def test_windows_are_joined_in_one_unit_though_depth_drifts(
     T, factors = poses(count), drift * np.arange(count)
     seen = sightings(T)
     seen = replace(seen, depth=seen.depth * np.exp(factors)[seen.frame])
-    found = adjust_part(Tracked(seen), 0, T, np.zeros(count), K)
-    ways, true = invert(found.cam_T_world)[:, :3, 3], invert(T)[:, :3, 3]
+    solution = adjust_part(Tracked(seen), 0, T, np.zeros(count), K)
+    ways, true = invert(solution.cam_T_world)[:, :3, 3], invert(T)[:, :3, 3]
     steps = np.linalg.norm(np.diff(ways, axis=0), axis=1)
     steps /= np.linalg.norm(np.diff(true, axis=0), axis=1)
     # The steps of every window have the unit of all; depth of frames keeps its own factor.
     assert np.abs(np.log(steps / np.median(steps))).max() < 0.05
-    off = found.log_factors + factors
+    off = solution.log_factors + factors
     assert np.abs(off - np.median(off)).max() < 0.05
-    depths = [np.median(point.depth / point.given) for point in found.points]
+    depths = [np.median(point.depth / point.given) for point in solution.points]
     assert np.abs(np.log(depths) + factors - np.median(np.log(depths) + factors)).max() < 0.05
 
 
@@ -220,9 +220,9 @@ def test_too_few_points_leave_the_guess() -> None:
     seen = sightings(poses()).where(sightings(poses()).point < 5)
     assert views_of(seen, 0, K) is None
     guess = poses()
-    found = adjust_part(Tracked(seen), 0, guess, np.zeros(FRAMES), K)
-    np.testing.assert_array_equal(found.cam_T_world, guess)
-    assert not any(len(point.depth) for point in found.points)
+    solution = adjust_part(Tracked(seen), 0, guess, np.zeros(FRAMES), K)
+    np.testing.assert_array_equal(solution.cam_T_world, guess)
+    assert not any(len(point.depth) for point in solution.points)
 
 
 def test_points_are_followed_and_end_at_a_cut() -> None:

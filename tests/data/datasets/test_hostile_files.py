@@ -120,7 +120,10 @@ def test_a_pickle_that_promises_more_bytes_than_there_can_be_is_refused(tmp_path
 def test_numbers_too_large_for_depth_are_counted_not_warned_of(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.full((4, 5), 1e300))
     foreign = open_foreign(
-        tmp_path, ["a"], stored=ValueEncoding(said=NumberKind.METRIC, scale=0.0), task=Task.DEPTH
+        tmp_path,
+        ["a"],
+        stored=ValueEncoding(number_kind=NumberKind.METRIC, scale=0.0),
+        task=Task.DEPTH,
     )
     with pytest.raises(InputError, match="NaN or infinite at 20 of 20"):
         foreign.read("a")
@@ -161,7 +164,7 @@ def test_an_archive_packed_by_a_method_that_its_bytes_are_not_of_is_refused(tmp_
     content[8] = content[content.rfind(b"PK\1\2") + 10] = 14
     path.write_bytes(content)
     foreign = open_foreign(
-        tmp_path, ["a"], stored=ValueEncoding(said=NumberKind.METRIC), task=Task.DEPTH
+        tmp_path, ["a"], stored=ValueEncoding(number_kind=NumberKind.METRIC), task=Task.DEPTH
     )
     with pytest.raises(InputError, match=r"a\.npz: this npz file"):
         foreign.read("a")

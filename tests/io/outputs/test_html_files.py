@@ -370,7 +370,7 @@ def test_a_grid_lies_below_a_surface_that_is_turned(shown: Opened) -> None:
     before = seen(shown)
     press(shown, "ArrowUp", 1)
     press(shown, "ArrowRight", 2)
-    steps = [np.abs(np.diff(each[-8:], axis=1)).max() for each in (before, seen(shown))]
+    steps = [np.abs(np.diff(picture[-8:], axis=1)).max() for picture in (before, seen(shown))]
     assert steps[0] < 8, "the photograph's own camera sees the photograph alone"
     assert steps[1] > 20
 

@@ -117,13 +117,13 @@ def test_text_has_the_range_and_its_share(desktop: Desktop) -> None:
         "measure", photo="bike.png", what="length", points=[[0.3, 0.3], [0.5, 0.7]]
     )
     first = answer.text.splitlines()[0]
-    told = answer.told
+    result = answer.result
     assert first.startswith("length: ")
     assert first.endswith(", eight in ten")
     numbers = [float(word) for word in first.replace(",", "").split() if word[0].isdigit()]
-    assert numbers == pytest.approx([told["value"], told["low"], told["high"]], abs=0.05)
-    assert told["low"] < told["value"] < told["high"]
-    assert told["coverage"] == 0.8
+    assert numbers == pytest.approx([result["value"], result["low"], result["high"]], abs=0.05)
+    assert result["low"] < result["value"] < result["high"]
+    assert result["coverage"] == 0.8
     again = desktop.call("measure", photo="bike.png", what="length", points=LINE)
     assert again.text.startswith("length: 0.46 m, as it was stated")
 
@@ -219,8 +219,8 @@ def test_depth_sends_a_picture_in_which_near_is_red(desktop: Desktop) -> None:
     red = np.asarray(drawn, float) @ [1, 0, -1]
     near, far = depth < np.quantile(depth, 0.2), depth > np.quantile(depth, 0.8)
     assert red[near].mean() > red[far].mean()
-    assert answer.told["width"], answer.told["height"] == SIZE
-    assert answer.told["model"] == "rilievo/small"
+    assert answer.result["width"], answer.result["height"] == SIZE
+    assert answer.result["model"] == "rilievo/small"
 
 
 def test_describe_tells_medians_of_the_grid(desktop: Desktop) -> None:
@@ -230,12 +230,12 @@ def test_describe_tells_medians_of_the_grid(desktop: Desktop) -> None:
     prediction = rilievo.predict(
         desktop_photo(desktop), model="rilievo/small", known=[known_length]
     )
-    cells = {(each["row"], each["column"]): each["depth"] for each in answer.told["cells"]}
+    cells = {(text["row"], text["column"]): text["depth"] for text in answer.result["cells"]}
     expected = float(np.median(prediction.depth.values[108:, 80:160]))
     assert cells[2, 2] == pytest.approx(expected, rel=1e-4)
-    assert answer.told["unit"] == "m"
+    assert answer.result["unit"] == "m"
     assert len(cells) == 8
-    nearest = answer.told["nearest"]
+    nearest = answer.result["nearest"]
     assert nearest["depth"] < min(cells.values())
     assert len(answer.text.splitlines()[1].split()) == 4
 
@@ -277,7 +277,7 @@ def test_every_tool_has_a_schema_of_its_answer_and_explains_every_argument() -> 
     from rilievo.serving.assistant.protocol import TOOLS
 
     for tool in TOOLS:
-        for record in (tool.asked, tool.told):
+        for record in (tool.params_type, tool.result_type):
             for name, found in record.model_json_schema()["properties"].items():
                 assert found.get("description"), f"{tool.name}: {name}"
         assert tool.title

@@ -59,9 +59,9 @@ def pool(starter: decoder_pool._Starter, monkeypatch: pytest.MonkeyPatch) -> Ite
     program = f"{before}{CHANGES}from rilievo.serving.server{end}"
     monkeypatch.setattr(decoder_pool, "_PROGRAM", program)
     monkeypatch.setattr(decoder_pool, "_starter", lambda: starter)
-    found = Decoders(max_pixels=MOST, idle=1)
-    yield found
-    found.close()
+    decoders = Decoders(max_pixels=MOST, idle=1)
+    yield decoders
+    decoders.close()
 
 
 def read(

@@ -297,11 +297,11 @@ def test_clients_read_of_parameters_alone() -> None:
         ("a model of one part", "a model of one part"),
     ],
 )
-def test_folders_of_the_server_are_not_told(line: str, told: str) -> None:
+def test_folders_of_the_server_are_not_told(line: str, clear: str) -> None:
     shown = {"runs/mine": "mine", "/srv/runs/mine": "mine", "a": "b"}
-    assert refusal_of(ModelError(line), shown).line == told
+    assert refusal_of(ModelError(line), shown).line == clear
     facts = {"value": line, "expected": line, "hint": line}
-    assert refusal_of(ModelError("a model", **facts), shown).facts == dict.fromkeys(facts, told)
+    assert refusal_of(ModelError("a model", **facts), shown).facts == dict.fromkeys(facts, clear)
 
 
 @pytest.mark.parametrize(

@@ -137,11 +137,11 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
     text = FILE.replace("seeds = 2", "seeds = [4]")
     file.write_text(text)
     assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
-    said = capsys.readouterr()
-    assert r"| probed\_scenes:Small (random), linear |" in said.out
-    assert "the normals are no better than a constant on 6 images trained on" in said.out
+    printed = capsys.readouterr()
+    assert r"| probed\_scenes:Small (random), linear |" in printed.out
+    assert "the normals are no better than a constant on 6 images trained on" in printed.out
     assert "seed 4 learned nothing:" in (tmp_path / "out" / "table.md").read_text()
-    assert "skipped" in said.err
+    assert "skipped" in printed.err
 
 
 @pytest.mark.parametrize(

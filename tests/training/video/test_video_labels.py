@@ -117,10 +117,10 @@ def test_an_image_without_a_label_teaches_nothing() -> None:
 def test_a_target_has_its_label_at_the_training_size(
     opened: VideoFrames, labels: Path, tmp_path: Path
 ) -> None:
-    given = with_labels(opened, labels, tmp_path)
+    labelled = with_labels(opened, labels, tmp_path)
     count = len(opened.training)
-    assert given.notes[-1].endswith(f"labels {count} of {count} training targets")
-    views = given.training.views_of(0)
+    assert labelled.notes[-1].endswith(f"labels {count} of {count} training targets")
+    views = labelled.training.views_of(0)
     half = SIZE[0] // 2
     assert (views.maps["labels"][:half, 4:] == 7 * FAR).all()
     assert (views.maps["labels"][half:, 4:] == 7 * NEAR).all()
@@ -137,8 +137,8 @@ def test_a_target_has_its_label_at_the_training_size(
 
 def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path: Path) -> None:
     late = label_folder(tmp_path / "labels", first=5, times=1)
-    given = with_labels(opened, late, tmp_path).training
-    first, last = (given.views_of(k) for k in (0, len(given) - 1))
+    labelled = with_labels(opened, late, tmp_path).training
+    first, last = (labelled.views_of(k) for k in (0, len(labelled) - 1))
     assert not first.maps["labels_weights"].any()
     assert last.maps["labels_weights"].any()
 

@@ -268,9 +268,9 @@ def test_a_loss_that_is_no_number_ends_the_run_in_a_line(
     answer = VideoNetworks.forward
 
     def spoiled(self: VideoNetworks, target: torch.Tensor, sources: tuple[torch.Tensor, ...]):
-        said = answer(self, target, sources)
-        return said._replace(
-            disparities=tuple(disparity * float("nan") for disparity in said.disparities)
+        outputs = answer(self, target, sources)
+        return outputs._replace(
+            disparities=tuple(disparity * float("nan") for disparity in outputs.disparities)
         )
 
     monkeypatch.setattr(VideoNetworks, "forward", spoiled)

@@ -542,12 +542,12 @@ def _taught(
     folder: Path, agreed: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
 ) -> float:
 
-    def each() -> Iterator[FrameLabel]:
+    def labels() -> Iterator[FrameLabel]:
         for index, label in enumerate(labels_of(surface.mesh, agreed)):
             report("labels", index + 1, len(agreed.views))
             yield label
 
-    return write_labels(folder, agreed.views, each(), clip=record.clip, unit=record.unit).weight
+    return write_labels(folder, agreed.views, labels(), clip=record.clip, unit=record.unit).weight
 
 
 def _write(output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord) -> None:

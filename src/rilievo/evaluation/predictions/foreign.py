@@ -330,10 +330,10 @@ def _own_kind(
     if isinstance(first, NoArraysError):
         return None
     kind = None if first.depth_or_none is None else first.depth.kind
-    if stored.said is not None and stored.said != kind:
+    if stored.number_kind is not None and stored.number_kind != kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.said}', but {literal(path)} says '{kind}'",
+            problem=f"says '{stored.number_kind}', but {literal(path)} says '{kind}'",
             hint="leave {kind} out",
         )
     return kind

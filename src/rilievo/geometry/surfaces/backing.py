@@ -65,7 +65,7 @@ class Backing:
         """
         width = self.grown.shape[1]
         begin = self.begin.reshape(-1)[points]
-        places, start = (np.stack(np.divmod(each, width)) for each in (points, begin))
+        places, start = (np.stack(np.divmod(numbers, width)) for numbers in (points, begin))
         away = start - places
         clear = np.rint(away * (_CLEAR / np.maximum(abs(away).max(axis=0), 1))).astype(int)
         sources = begin

@@ -219,14 +219,14 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
     is_familiar = is_known(prediction.made_by)
 
     @cache
-    def found() -> Anchoring:
+    def fitted() -> Anchoring:
         anchoring = anchoring_of(depth, reference_depth(photo, refine), is_known=is_familiar)
         if anchoring.remark is not None:
             tell(anchoring.remark)
         return anchoring
 
     anchored = prediction.but()
-    anchored.defer("anchoring", found)
+    anchored.defer("anchoring", fitted)
     return anchored
 
 

@@ -25,7 +25,7 @@ from rilievo.serving.server.params import (
     PredictParams,
     VideoAsked,
     output_names,
-    read_asked,
+    read_params,
 )
 from rilievo.serving.server.routes import Endpoint, answering, client_of, left
 from rilievo.serving.server.service import Service
@@ -152,7 +152,7 @@ class Site:
         )
 
     async def _predict(self, request: Request) -> Response:
-        arguments, client = read_asked(PredictParams, _query(request), {}), client_of(request)
+        arguments, client = read_params(PredictParams, _query(request), {}), client_of(request)
         _ = arguments.options, arguments.saving, self.service.offered.named(arguments.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
@@ -183,7 +183,7 @@ class Site:
         return JSONResponse({"marks": marks})
 
     async def _video(self, request: Request) -> Response:
-        arguments, client = read_asked(VideoAsked, _query(request), {}), client_of(request)
+        arguments, client = read_params(VideoAsked, _query(request), {}), client_of(request)
         upload = await self._uploaded(request, client)
         outputs = [name for name in arguments.save.split(",") if name]
         entry = await self.videos.begin(upload, client, arguments.model, outputs)
@@ -240,7 +240,7 @@ class Site:
 
     async def _files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
-        arguments = read_asked(PredictParams, query, {})
+        arguments = read_params(PredictParams, query, {})
         outputs = output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")

@@ -63,7 +63,7 @@ class StatedFacts:
         return replace(self, known=(*facts, fact), words=(*texts, words))
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def sentences(self) -> tuple[str, ...]:
         """All facts in words."""
         height, fov = self.camera_height, self.fov
         return (

@@ -122,11 +122,11 @@ class Assistant:
             if name not in self._tools:
                 raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
             tool = self._tools[name]
-            asked = _read(tool, arguments)
-            photo = self._photographs.named(asked.photo)
-            if photo != asked.photo:
+            request = _read(tool, arguments)
+            photo = self._photographs.named(request.photo)
+            if photo != request.photo:
                 named = f"Name this picture '{photo}' in later calls."
-            answer = tool.answer(self._photographs, asked.model_copy(update={"photo": photo}))
+            answer = tool.answer(self._photographs, request.model_copy(update={"photo": photo}))
         except RilievoError as error:
             # A picture that was not decoded is none for later calls.
             later = named if self._photographs.keeps(photo) else ""
@@ -150,7 +150,7 @@ class Assistant:
         ]
         return CallToolResult(
             content=[TextContent(type="text", text=text), *pictures],
-            structured_content=answer.told.model_dump(mode="json"),
+            structured_content=answer.result.model_dump(mode="json"),
         )
 
 
@@ -159,8 +159,8 @@ def _described(tool: AnyTool) -> Tool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.asked.model_json_schema(),
-        output_schema=tool.told.model_json_schema(),
+        input_schema=tool.params_type.model_json_schema(),
+        output_schema=tool.result_type.model_json_schema(),
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.only_reads,
@@ -172,13 +172,13 @@ def _described(tool: AnyTool) -> Tool:
 
 
 def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
-    fields = tool.asked.model_fields
+    fields = tool.params_type.model_fields
     for name in arguments:
         if name not in fields:
             near = suggest(str(name)[:60], fields)
             raise OptionError(f"{tool.name} has no argument '{str(name)[:60]}'; {near}")
     try:
-        return tool.asked.model_validate(arguments)
+        return tool.params_type.model_validate(arguments)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "arguments"

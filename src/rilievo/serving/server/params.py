@@ -89,7 +89,7 @@ _MOST_POINTS, _MOST_BOXES = 500, 64
 
 Point = tuple[float, float]
 _OF_PHOTOGRAPHS = (CameraOptions(), KnownSizes(), AnchorOptions(), Refine())
-SomeAsked = TypeVar("SomeAsked", bound=BaseModel)
+SomeParams = TypeVar("SomeParams", bound=BaseModel)
 _MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 
 
@@ -136,7 +136,7 @@ class _FromRecords(BaseModel):
         )
 
 
-class Asked(_FromRecords):
+class RequestParams(_FromRecords):
     """Parameters of requests about a photograph."""
 
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
@@ -153,8 +153,8 @@ class Asked(_FromRecords):
         return read_points(self.at)
 
 
-_PredictParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS, Saving())
-_MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
+_PredictParameters: Any = with_parameters(RequestParams, *_OF_PHOTOGRAPHS, Saving())
+_MeasureParameters: Any = with_parameters(RequestParams, *_OF_PHOTOGRAPHS)
 
 
 class PredictParams(_PredictParameters):
@@ -232,9 +232,9 @@ class VideoAsked(_FromRecords):
     save: Listed = Field(default="colour", description=f"Outputs with commas: {', '.join(VIDEOS)}.")
 
 
-def read_asked(
-    into: type[SomeAsked], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
-) -> SomeAsked:
+def read_params(
+    into: type[SomeParams], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
+) -> SomeParams:
     """Read parameters of an address and a form; lists add up."""
     values: dict[str, list[str]] = {}
     pairs = [*query, *((name, value) for name, texts in form.items() for value in texts)]
@@ -259,7 +259,7 @@ def output_names(save: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read(into: type[SomeAsked], values: Mapping[str, list[str]]) -> SomeAsked:
+def _read(into: type[SomeParams], values: Mapping[str, list[str]]) -> SomeParams:
     names = into.model_fields
     parameters: dict[str, object] = {}
     for name, texts in values.items():

@@ -47,7 +47,7 @@ from rilievo.serving.server.params import (
     PredictParams,
     StreamAsked,
     output_names,
-    read_asked,
+    read_params,
 )
 from rilievo.serving.server.service import Service, notes_of, record
 from rilievo.serving.server.streaming import stream
@@ -211,11 +211,11 @@ def _work(
 
 
 def _parameters(parameters: type[BaseModel]) -> list[_Json]:
-    found = []
+    entries = []
     for name, schema in _schemas(parameters).items():
         words = " ".join(schema.pop("description", "").split())
-        found.append({"name": name, "in": "query", "description": words, "schema": schema})
-    return found
+        entries.append({"name": name, "in": "query", "description": words, "schema": schema})
+    return entries
 
 
 def _schemas(record: type[BaseModel]) -> dict[str, _Json]:
@@ -323,11 +323,11 @@ async def _running(service: Service, extension: Extension | None) -> AsyncIterat
 
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
-    arguments = read_asked(PredictParams, request.query_params.multi_items(), {})
+    arguments = read_params(PredictParams, request.query_params.multi_items(), {})
     client = client_of(request)
     upload = await _uploaded(service, request, client, output_names(arguments.save))
     try:
-        arguments = read_asked(PredictParams, request.query_params.multi_items(), upload.fields)
+        arguments = read_params(PredictParams, request.query_params.multi_items(), upload.fields)
         outputs, points = output_names(arguments.save), arguments.points()
         _ = arguments.options, arguments.saving, service.offered.named(arguments.model)
     except BaseException:
@@ -355,11 +355,11 @@ async def _predict(service: Service, request: Request) -> Response:
 
 
 async def _measure(service: Service, request: Request) -> Response:
-    read_asked(MeasureParams, request.query_params.multi_items(), {})
+    read_params(MeasureParams, request.query_params.multi_items(), {})
     client = client_of(request)
     upload = await _uploaded(service, request, client)
     try:
-        arguments = read_asked(MeasureParams, request.query_params.multi_items(), upload.fields)
+        arguments = read_params(MeasureParams, request.query_params.multi_items(), upload.fields)
         regions = arguments.regions()
         what, points = ("", []) if regions else arguments.quantity()
         _ = arguments.options, service.offered.named(arguments.model)

@@ -35,7 +35,7 @@ from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.answer_files import Written, are_heavy, at_most, estimated_bytes, write
 from rilievo.serving.server.decoding.decoder_pool import Decoders
-from rilievo.serving.server.params import Asked, Point, PredictParams
+from rilievo.serving.server.params import Point, PredictParams, RequestParams
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.server_models import Networks, OfferedModels
 from rilievo.serving.server.server_options import ServerOptions
@@ -43,7 +43,7 @@ from rilievo.serving.server.temporary_folders import Folders
 from rilievo.serving.server.uploads import Upload, Uploads
 
 
-def check_image(upload: Upload, request: Asked) -> None:
+def check_image(upload: Upload, request: RequestParams) -> None:
     """Refuse a request without an image or a package."""
     if request.options.sizes.markers is not None:
         with needing("", "markers", option="markers"):
@@ -56,7 +56,7 @@ def finish(
     model: Model,
     inference: Inference,
     photo: Photo,
-    request: Asked,
+    request: RequestParams,
     *,
     shown: str,
     outputs: Sequence[str] | None = None,
@@ -222,7 +222,7 @@ class Service:
     async def predict(
         self,
         job: ImageJob,
-        params: Asked,
+        params: RequestParams,
         *,
         outputs: Sequence[str] | None = None,
         on_size: Callable[[int], None] = lambda pixels: None,
@@ -316,7 +316,7 @@ class Service:
         """Run work of a request in the threads of its kind."""
         return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
 
-    async def _decoded(self, job: ImageJob, parameters: Asked) -> Photo:
+    async def _decoded(self, job: ImageJob, parameters: RequestParams) -> Photo:
         check_image(job.upload, parameters)
         options = parameters.options
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading

@@ -22,7 +22,7 @@ from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
-from rilievo.serving.server.params import StreamAsked, read_asked
+from rilievo.serving.server.params import StreamAsked, read_params
 from rilievo.serving.server.service import ImageJob, Service, notes_of
 from rilievo.serving.server.uploads import Upload
 
@@ -99,7 +99,7 @@ class _Frames:
 async def stream(websocket: WebSocket, service: Service) -> None:
     """Answer frames until the client leaves, or is silent for a minute."""
     try:
-        arguments = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
+        arguments = read_params(StreamAsked, websocket.query_params.multi_items(), {})
         _ = arguments.options
         service.offered.named(arguments.model)
         client = client_name("" if websocket.client is None else websocket.client.host)

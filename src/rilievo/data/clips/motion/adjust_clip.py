@@ -71,7 +71,7 @@ class Residuals:
     Attributes:
         ray: Point of a sighting, in the camera of its first frame.
         R: Rotation from there to the camera of the sighting.
-        seen: Point in that camera.
+        in_camera: Point in that camera.
     """
 
     places: Float64[np.ndarray, "sightings 2"]
@@ -79,7 +79,7 @@ class Residuals:
     factors: Float64[np.ndarray, "frames"]
     ray: Float64[np.ndarray, "sightings 3"]
     R: Float64[np.ndarray, "sightings 3 3"]
-    seen: Float64[np.ndarray, "sightings 3"]
+    in_camera: Float64[np.ndarray, "sightings 3"]
 
     @property
     def squared(self) -> Float64[np.ndarray, "sightings"]:
@@ -130,7 +130,7 @@ def residuals(views: PointViews, state: State) -> Residuals:
         factors=-state.log_factors / _FACTOR,
         ray=ray,
         R=R,
-        seen=points,
+        in_camera=points,
     )
 
 
@@ -195,15 +195,15 @@ class _Derivatives:
 
 def _derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
     f = views.K[[0, 1], [0, 1]]
-    z = np.maximum(misfits.seen[:, 2], _NEAREST)
-    flat = f * misfits.seen[:, :2] / z[:, None]
+    z = np.maximum(misfits.in_camera[:, 2], _NEAREST)
+    flat = f * misfits.in_camera[:, :2] / z[:, None]
     D = np.zeros((len(z), 2, 3))
     D[:, 0, 0], D[:, 1, 1], D[:, :, 2] = f[0] / z, f[1] / z, -flat / z[:, None]
     D /= views.deviation[:, None, None]
     # A turn w moves the point p by w × p = -[p] w; it moves points that begin there the other way.
     back = D @ misfits.R
     return _Derivatives(
-        pose=np.concatenate([-D @ cross_matrix(misfits.seen), D], axis=2),
+        pose=np.concatenate([-D @ cross_matrix(misfits.in_camera), D], axis=2),
         begin=np.concatenate([back @ cross_matrix(misfits.ray), -back], axis=2),
         deeper=np.einsum("nij,nj->ni", back, misfits.ray),
     )

@@ -38,7 +38,7 @@ _NEAR, _FAR = 0.02, 0.98
 _UNITS = {METRES: "m", HEIGHTS: "camera heights", UNKNOWN: "(no unit)"}
 
 
-class DepthAsked(ToolArguments):
+class DepthParams(ToolArguments):
     """Arguments of ``depth``."""
 
     points: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])
@@ -61,7 +61,7 @@ class DepthAt(ToolResult):
     """Upper end of that range."""
 
 
-class DepthTold(ToolResult):
+class DepthResult(ToolResult):
     """Facts about depth."""
 
     width: int
@@ -92,7 +92,7 @@ class DepthTold(ToolResult):
     """Facts stated about this photograph."""
 
 
-def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold]:
+def depth(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthResult]:
     """Draw depth, and tell its facts."""
     photograph = photographs.see(request.photo)
     places = pixels_of(request.points, request.unit, photograph.prediction.shape)
@@ -105,7 +105,7 @@ def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold
         _depth_at(value_at(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share)
         for u, v in places
     ]
-    record = DepthTold(
+    record = DepthResult(
         width=width,
         height=height,
         kind=str(photograph.prediction.depth.kind),
@@ -118,7 +118,7 @@ def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold
         camera=None if camera is None else str(camera.source),
         model=prediction.made_by.model,
         licence=prediction.made_by.licence,
-        facts=[*photograph.facts.told],
+        facts=[*photograph.facts.sentences],
     )
     is_distance = photograph.prediction.depth.is_distance
     along = "Distance from the camera" if is_distance else "Depth along the camera's axis"
@@ -135,7 +135,7 @@ def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold
         )
     )
     pictures = [_picture(photograph.prediction.colour())] if request.picture else []
-    return ToolAnswer(text=text, told=record, pictures=pictures)
+    return ToolAnswer(text=text, result=record, pictures=pictures)
 
 
 def _depth_at(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:
@@ -151,7 +151,7 @@ def _point_text(point: DepthAt, unit: str) -> str:
     return f"{sentence}, {number(point.low)} to {number(point.high)}, {SHARE}."
 
 
-def _camera_text(answer: DepthTold) -> str:
+def _camera_text(answer: DepthResult) -> str:
     if answer.field_of_view is None:
         return ""
     assumed = answer.camera == CameraSource.ASSUMED
@@ -176,7 +176,7 @@ DEPTH = AssistantTool(
         "panoramas and fisheyes along the line of sight. In "
         "metres if a size is known (tool 'known'), else in heights of the camera above the floor."
     ),
-    asked=DepthAsked,
-    told=DepthTold,
+    params_type=DepthParams,
+    result_type=DepthResult,
     answer=depth,
 )

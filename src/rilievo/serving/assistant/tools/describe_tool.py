@@ -37,7 +37,7 @@ _EXTREMES = 0.01, 0.99
 _LEAST_SHARE = 0.05  # of a cell with depth
 
 
-class DescribeAsked(ToolArguments):
+class DescribeParams(ToolArguments):
     """Arguments of ``describe``."""
 
     rows: Annotated[int, Field(ge=1, le=12)] = 3
@@ -46,7 +46,7 @@ class DescribeAsked(ToolArguments):
     """Columns of the grid."""
 
 
-class CellTold(ToolResult):
+class CellResult(ToolResult):
     """One cell of the grid."""
 
     row: int
@@ -61,7 +61,7 @@ class CellTold(ToolResult):
     """Depth that 5 % of the cell are farther than."""
 
 
-class PlaceTold(ToolResult):
+class PlaceResult(ToolResult):
     """One place in the picture."""
 
     x: float
@@ -72,7 +72,7 @@ class PlaceTold(ToolResult):
     """Depth there."""
 
 
-class FloorTold(ToolResult):
+class FloorResult(ToolResult):
     """The visible floor."""
 
     camera_height: float
@@ -83,18 +83,18 @@ class FloorTold(ToolResult):
     """Angle by which the camera looks down (up: negative) in degrees."""
 
 
-class DescribeTold(ToolResult):
+class DescribeResult(ToolResult):
     """Near and far on a grid, and the floor."""
 
     unit: str
     """Unit of all depths here: m, camera heights, or unknown; then only ratios mean anything."""
-    cells: list[CellTold]
+    cells: list[CellResult]
     """Cells of the grid, row by row from the top left."""
-    nearest: PlaceTold
+    nearest: PlaceResult
     """A place among the nearest hundredth of the picture."""
-    farthest: PlaceTold
+    farthest: PlaceResult
     """A place among the farthest hundredth."""
-    floor: FloorTold | None
+    floor: FloorResult | None
     """Floor; null where none is seen."""
     expected_error: float | None
     """Relative error that the depth of eight in ten pixels should stay below."""
@@ -102,20 +102,20 @@ class DescribeTold(ToolResult):
     """Facts stated about this photograph."""
 
 
-def describe(photographs: Photographs, request: DescribeAsked) -> ToolAnswer[DescribeTold]:
+def describe(photographs: Photographs, request: DescribeParams) -> ToolAnswer[DescribeResult]:
     """Describe near and far, and the floor."""
     photograph = photographs.see(request.photo)
     prediction, unit = in_a_unit(photograph)
     depth = prediction.depth.depth()
     share = expected_share(prediction, unit)
-    record = DescribeTold(
+    record = DescribeResult(
         unit=unit,
         cells=_cells(depth, prediction.depth.valid, request.rows, request.columns),
         nearest=_place(depth, prediction.depth.valid, _EXTREMES[0]),
         farthest=_place(depth, prediction.depth.valid, _EXTREMES[1]),
         floor=_floor(prediction),
         expected_error=share,
-        facts=[*photograph.facts.told],
+        facts=[*photograph.facts.sentences],
     )
     within = "" if share is None else f", {SHARE} pixels within {100 * share:.0f} %"
     text = paragraph(
@@ -130,10 +130,10 @@ def describe(photographs: Photographs, request: DescribeAsked) -> ToolAnswer[Des
             notes_text(photograph.other_notes),
         )
     )
-    return ToolAnswer(text=text, told=record)
+    return ToolAnswer(text=text, result=record)
 
 
-def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellTold]:
+def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellResult]:
     cells = []
     for row, (top, bottom) in enumerate(_spans(depth.shape[0], rows), 1):
         for column, (left, right) in enumerate(_spans(depth.shape[1], columns), 1):
@@ -142,7 +142,9 @@ def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> lis
             is_seen = inside.size >= _LEAST_SHARE * valid[box].size
             numbers = np.quantile(inside, (0.05, 0.5, 0.95)) if is_seen else None
             near, middle, far = (None,) * 3 if numbers is None else map(float, numbers)
-            cells.append(CellTold(row=row, column=column, depth=middle, nearest=near, farthest=far))
+            cells.append(
+                CellResult(row=row, column=column, depth=middle, nearest=near, farthest=far)
+            )
     return cells
 
 
@@ -151,20 +153,20 @@ def _spans(length: int, count: int) -> list[tuple[int, int]]:
     return [(start, max(end, start + 1)) for start, end in pairwise(ends)]
 
 
-def _place(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceTold:
+def _place(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceResult:
     level = float(np.quantile(depth[valid], share))
     off = np.where(valid, np.abs(depth - level), np.inf)
     v, u = np.unravel_index(int(off.argmin()), depth.shape)
     x, y = as_fractions((float(u), float(v)), (depth.shape[0], depth.shape[1]))
-    return PlaceTold(x=x, y=y, depth=float(depth[v, u]))
+    return PlaceResult(x=x, y=y, depth=float(depth[v, u]))
 
 
-def _floor(prediction: Prediction) -> FloorTold | None:
+def _floor(prediction: Prediction) -> FloorResult | None:
     try:
         floor = find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     except CalibrationError:
         return None
-    return FloorTold(
+    return FloorResult(
         camera_height=floor.height, share=floor.area, camera_pitch=round(_pitch(floor), 1)
     )
 
@@ -173,17 +175,17 @@ def _pitch(floor: Floor) -> float:
     return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
 
 
-def _rows_text(answer: DescribeTold, columns: int) -> list[str]:
+def _rows_text(answer: DescribeResult, columns: int) -> list[str]:
     shown = ["none" if cell.depth is None else number(cell.depth) for cell in answer.cells]
     return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
 
 
-def _place_text(what: str, place: PlaceTold, unit: str) -> str:
+def _place_text(what: str, place: PlaceResult, unit: str) -> str:
     unit_text = "" if unit == UNKNOWN else f" {unit}"
     return f"{what}: {number(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
 
 
-def _floor_text(answer: DescribeTold, unit: str) -> str:
+def _floor_text(answer: DescribeResult, unit: str) -> str:
     if answer.floor is None:
         return "No floor is seen."
     floor = answer.floor
@@ -209,7 +211,7 @@ DESCRIBE = AssistantTool(
         "depth and no names of things: combine it with what you see in the picture. In metres if "
         "a size is known (tool 'known'), else in heights of the camera."
     ),
-    asked=DescribeAsked,
-    told=DescribeTold,
+    params_type=DescribeParams,
+    result_type=DescribeResult,
     answer=describe,
 )

@@ -54,7 +54,7 @@ _LENSES = "; ".join(
 )
 
 
-class KnownAsked(ToolArguments):
+class KnownParams(ToolArguments):
     """Arguments of ``known``."""
 
     points: Annotated[list[Point], Field(max_length=4), ListOrText] = Field(default=[])
@@ -81,7 +81,7 @@ class KnownAsked(ToolArguments):
     """Forget everything stated about this photograph before."""
 
 
-class KnownTold(ToolResult):
+class KnownResult(ToolResult):
     """All that is known of a photograph."""
 
     facts: list[str]
@@ -98,7 +98,7 @@ class KnownTold(ToolResult):
     """Notes, such as facts that contradict each other."""
 
 
-def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold]:
+def known(photographs: Photographs, request: KnownParams) -> ToolAnswer[KnownResult]:
     """State a fact; one that cannot be used is forgotten."""
     _check(request)
 
@@ -135,7 +135,7 @@ def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold
     return _answer(photographs.state(request.photo, change))
 
 
-def _check(request: KnownAsked) -> None:
+def _check(request: KnownParams) -> None:
     sizes = [option for option in (request.metres, request.thing) if option is not None]
     if request.points and len(sizes) != 1:
         raise OptionError("known: points take either metres or a thing")
@@ -165,7 +165,7 @@ def _check(request: KnownAsked) -> None:
         )
 
 
-def _fact(request: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
+def _fact(request: KnownParams, shape: tuple[int, int]) -> tuple[Known, str]:
     points = pixels_of(request.points, request.unit, shape)
     if len(points) == 4:
         assert request.thing is not None, "checked"
@@ -202,17 +202,17 @@ def _fact(request: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     return parse_known(str(length)), words
 
 
-def _answer(photograph: PhotoState) -> ToolAnswer[KnownTold]:
+def _answer(photograph: PhotoState) -> ToolAnswer[KnownResult]:
     calibration = photograph.prediction.calibration
-    record = KnownTold(
-        facts=[*photograph.facts.told],
+    record = KnownResult(
+        facts=[*photograph.facts.sentences],
         is_metric=photograph.is_metric,
         method=None if calibration is None else calibration.method,
         expected_error=None if calibration is None else calibration.expected_error,
         residuals=[] if calibration is None else [*calibration.residuals],
         notes=[worded(note, argument) for note in photograph.notes],
     )
-    facts = "; ".join(photograph.facts.told)
+    facts = "; ".join(photograph.facts.sentences)
     text = paragraph(
         (
             f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
@@ -222,7 +222,7 @@ def _answer(photograph: PhotoState) -> ToolAnswer[KnownTold]:
             notes_text(photograph.other_notes),
         )
     )
-    return ToolAnswer(text=text, told=record)
+    return ToolAnswer(text=text, result=record)
 
 
 KNOWN = AssistantTool(
@@ -239,8 +239,8 @@ KNOWN = AssistantTool(
         "all metres depend on it. A length across the picture, near what will be measured, serves "
         "best."
     ),
-    asked=KnownAsked,
-    told=KnownTold,
+    params_type=KnownParams,
+    result_type=KnownResult,
     answer=known,
     only_reads=False,
 )

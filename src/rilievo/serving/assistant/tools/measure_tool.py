@@ -62,7 +62,7 @@ class MeasureArguments(ToolArguments):
     on a table beside a sheet of paper; its corners measure them then, without the network."""
 
 
-class MeasureTold(ToolResult):
+class MeasureResult(ToolResult):
     """A measurement."""
 
     what: str
@@ -89,7 +89,7 @@ class MeasureTold(ToolResult):
     """Command line that gives the same numbers, of a pasted picture with its name for a file."""
 
 
-def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer[MeasureTold]:
+def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer[MeasureResult]:
     """Measure in metres, else in camera heights."""
     least, most = _COUNTS[arguments.what]
     if not least <= len(arguments.points) <= most:
@@ -109,7 +109,7 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         if arguments.what == "height" and error.hint:  # known points do not help
             error.hint = "a height is measured above a floor that is seen: measure a length instead"
         raise
-    record = MeasureTold(
+    record = MeasureResult(
         what=measured.what,
         value=measured.value,
         low=measured.low,
@@ -118,7 +118,7 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         unit=_unit(measured.unit, unit),
         is_metric=unit == METRES,
         pixels=[[*point] for point in points],
-        facts=[*photograph.facts.told],
+        facts=[*photograph.facts.sentences],
         notes=[worded(note, argument) for note in (*photograph.notes, *measured.remarks)],
         command=_command(
             photograph,
@@ -134,7 +134,7 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
             notes_text((*photograph.other_notes, *measured.remarks)),
         )
     )
-    return ToolAnswer(text=text, told=record)
+    return ToolAnswer(text=text, result=record)
 
 
 def _unit(unit: str, sizes: str) -> str:
@@ -164,7 +164,7 @@ MEASURE = AssistantTool(
         "one known size: if the user knows one, state it first with the tool 'known'. Without one "
         "the answer is in heights of the camera above the floor, and angles need none."
     ),
-    asked=MeasureArguments,
-    told=MeasureTold,
+    params_type=MeasureArguments,
+    result_type=MeasureResult,
     answer=measure,
 )

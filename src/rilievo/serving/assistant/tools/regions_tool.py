@@ -33,7 +33,7 @@ from rilievo.serving.assistant.tools.tool import (
 _Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 
 
-class RegionsAsked(ToolArguments):
+class RegionsParams(ToolArguments):
     """Arguments of ``regions``."""
 
     regions: Annotated[dict[str, _Box], Field(min_length=1, max_length=64), ListOrText]
@@ -41,7 +41,7 @@ class RegionsAsked(ToolArguments):
     unit: Unit = "fraction"
 
 
-class RegionsTold(ToolResult):
+class RegionsResult(ToolResult):
     """Distances and sizes of things."""
 
     things: list[dict[str, Any]]
@@ -56,7 +56,7 @@ class RegionsTold(ToolResult):
     """Notes on the measurements."""
 
 
-def regions(photographs: Photographs, request: RegionsAsked) -> ToolAnswer[RegionsTold]:
+def regions(photographs: Photographs, request: RegionsParams) -> ToolAnswer[RegionsResult]:
     """Measure in metres, else in camera heights."""
     photograph = photographs.see(request.photo)
     prediction, unit = photograph.prediction, METRES
@@ -67,7 +67,7 @@ def regions(photographs: Photographs, request: RegionsAsked) -> ToolAnswer[Regio
         first, last = pixels_of((box[:2], box[2:]), request.unit, prediction.shape)
         things.append(extents.measure(region_of((*first, *last), name)))
     notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
-    record = RegionsTold(
+    record = RegionsResult(
         things=[region_record(thing, partial(worded, spell=argument)) for thing in things],
         coverage=COVERAGE,
         unit=unit,
@@ -76,7 +76,7 @@ def regions(photographs: Photographs, request: RegionsAsked) -> ToolAnswer[Regio
     lines = [thing.text_in(unit) for thing in things]
     source = source_of_sizes(photograph, unit)
     text = paragraph((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
-    return ToolAnswer(text=text, told=record)
+    return ToolAnswer(text=text, result=record)
 
 
 REGIONS = AssistantTool(
@@ -88,7 +88,7 @@ REGIONS = AssistantTool(
         "in space. Every number has a range that contains the true value in eight of ten cases: "
         "tell it with the number. Metres need one known size: tool 'known'."
     ),
-    asked=RegionsAsked,
-    told=RegionsTold,
+    params_type=RegionsParams,
+    result_type=RegionsResult,
     answer=regions,
 )

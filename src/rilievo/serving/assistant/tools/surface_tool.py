@@ -29,7 +29,7 @@ _FORMS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is
 _MOST_NAMES = 1000
 
 
-class SurfaceAsked(ToolArguments):
+class SurfaceParams(ToolArguments):
     """Arguments of ``surface``."""
 
     # Words of formats come from the table, so that no source is read for them.
@@ -38,7 +38,7 @@ class SurfaceAsked(ToolArguments):
     format: str = "glb"
 
 
-class SurfaceTold(ToolResult):
+class SurfaceResult(ToolResult):
     """A file that was written."""
 
     path: str
@@ -51,14 +51,14 @@ class SurfaceTold(ToolResult):
     """Facts stated about this photograph."""
 
 
-def surface(photographs: Photographs, request: SurfaceAsked) -> ToolAnswer[SurfaceTold]:
+def surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswer[SurfaceResult]:
     """Write the surface under a free name."""
     photograph = photographs.see(request.photo)
     target = photographs.folders.target(photograph.stamp.path)
     path = _saved(photograph.prediction, target, _OUTPUTS[request.format])
     unit = METRES if photograph.is_metric else UNKNOWN
-    record = SurfaceTold(
-        path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*photograph.facts.told]
+    record = SurfaceResult(
+        path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*photograph.facts.sentences]
     )
     megabytes = max(0.1, math.ceil(record.bytes / 1e5) / 10)
     text = paragraph(
@@ -70,7 +70,7 @@ def surface(photographs: Photographs, request: SurfaceAsked) -> ToolAnswer[Surfa
             notes_text(photograph.other_notes),
         )
     )
-    return ToolAnswer(text=text, told=record)
+    return ToolAnswer(text=text, result=record)
 
 
 def _saved(prediction: Prediction, target: Path, output: str) -> Path:
@@ -87,9 +87,9 @@ def _saved(prediction: Prediction, target: Path, output: str) -> Path:
 
 
 _ASKED = create_model(
-    SurfaceAsked.__name__,
-    __base__=SurfaceAsked,
-    __doc__=SurfaceAsked.__doc__,
+    SurfaceParams.__name__,
+    __base__=SurfaceParams,
+    __doc__=SurfaceParams.__doc__,
     format=(
         Literal[tuple(_FORMS)],  # pyright: ignore
         Field(
@@ -107,8 +107,8 @@ SURFACE = AssistantTool(
         f"{' or '.join(form.holds for form in _FORMS.values())}. In metres if a size is known "
         "(tool 'known'). Nothing that is there is overwritten."
     ),
-    asked=_ASKED,
-    told=SurfaceTold,
+    params_type=_ASKED,
+    result_type=SurfaceResult,
     answer=surface,
     only_reads=False,
 )

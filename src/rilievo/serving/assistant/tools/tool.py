@@ -46,7 +46,7 @@ Unit = Annotated[
         "'depth' tells."
     ),
 ]
-SomeAsked = TypeVar("SomeAsked", bound="ToolArguments")
+SomeParams = TypeVar("SomeParams", bound="ToolArguments")
 SomeResult = TypeVar("SomeResult", bound="ToolResult")
 
 
@@ -71,27 +71,27 @@ class ToolAnswer(Generic[SomeResult]):
     """Text, numbers, and pictures as PNG files."""
 
     text: str
-    told: SomeResult
+    result: SomeResult
     pictures: Sequence[bytes] = ()
 
 
 @frozen
-class AssistantTool(Generic[SomeAsked, SomeResult]):
+class AssistantTool(Generic[SomeParams, SomeResult]):
     """Tool of an assistant.
 
     Attributes:
         title: Name for people.
-        asked: Class of its arguments.
-        told: Class of its structured answer.
+        params_type: Class of its arguments.
+        result_type: Class of its structured answer.
         only_reads: Whether it changes no file and no fact.
     """
 
     name: str
     title: str
     description: str
-    asked: type[SomeAsked]
-    told: type[SomeResult]
-    answer: Callable[[Photographs, SomeAsked], ToolAnswer[SomeResult]]
+    params_type: type[SomeParams]
+    result_type: type[SomeResult]
+    answer: Callable[[Photographs, SomeParams], ToolAnswer[SomeResult]]
     only_reads: bool = True
 
 
@@ -129,7 +129,9 @@ def source_of_sizes(photograph: PhotoState, unit: str) -> str:
     """Sentence on where sizes come from."""
     if unit == METRES:
         calibration = photograph.prediction.calibration
-        facts_text = f" ({'; '.join(photograph.facts.told)})" if photograph.facts.told else ""
+        facts_text = (
+            f" ({'; '.join(photograph.facts.sentences)})" if photograph.facts.sentences else ""
+        )
         if calibration is None:
             return (
                 f"Metres are those of the model {photograph.prediction.made_by.model}{facts_text}."
