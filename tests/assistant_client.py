@@ -86,7 +86,7 @@ class Desktop:
         """The line in which a tool refuses."""
         answer = self.call(name, **given)
         assert answer.refused, answer.text
-        assert not answer.result
+        assert not answer.told
         assert answer.text == answer.text.strip()
         assert "\n" not in answer.text
         assert "Traceback" not in answer.text

@@ -216,9 +216,9 @@ def test_assistants_measure_a_distance(tmp_path: Path) -> None:
     desktop.call("known", photo="bike.png", points=[[0.2, 0.4], [0.6, 0.45]], metres=0.46)
     answer = desktop.call("measure", **asked)
     assert answer.text.startswith("distance: ")
-    assert (answer.result["what"], answer.result["unit"]) == ("distance", "m")
-    assert "--distance 95.5,85.9" in answer.result["command"]
-    again = answer.result["command"].split()
+    assert (answer.told["what"], answer.told["unit"]) == ("distance", "m")
+    assert "--distance 95.5,85.9" in answer.told["command"]
+    again = answer.told["command"].split()
     assert again[:2] == ["rilievo", "measure"]
     refused = desktop.refusal("measure", **{**asked, "points": [[0.3, 0.4], [0.5, 0.5]]})
     assert "one point" in refused

@@ -233,9 +233,9 @@ def test_assistants_measure_things_by_name(tmp_path: Path) -> None:
     boxes = {"bike": [0.2, 0.2, 0.6, 0.8], "wheel": [0.2, 0.5, 0.4, 0.8]}
     answer = desktop.call("regions", photo="bike.png", regions=boxes)
     assert answer.text.startswith("bike: distance ")
-    assert [thing["name"] for thing in answer.result["things"]] == ["bike", "wheel"]
-    assert answer.result["unit"] == "m"
-    first = answer.result["things"][0]
+    assert [thing["name"] for thing in answer.told["things"]] == ["bike", "wheel"]
+    assert answer.told["unit"] == "m"
+    first = answer.told["things"][0]
     assert first["box"] == [64, 43, 191, 172]
     assert first["distance"]["low"] < first["distance"]["value"] < first["distance"]["high"]
     text = json.dumps(boxes)
@@ -251,7 +251,7 @@ def test_assistants_change_the_unit_and_not_the_name(tmp_path: Path) -> None:
     desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/small"))
     boxes = {"plank 2 m (oak)": [0.2, 0.2, 0.6, 0.8]}
     answer = desktop.call("regions", photo="bike.png", regions=boxes)
-    assert answer.result["unit"] == "camera heights"
+    assert answer.told["unit"] == "camera heights"
     line = answer.text.splitlines()[0]
     assert line.startswith("plank 2 m (oak): distance ")
     assert line.count(" camera heights (") == 5

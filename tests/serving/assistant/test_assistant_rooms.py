@@ -82,11 +82,11 @@ def test_answers_are_those_of_the_command_line_to_the_digit(
             if answer.refused:
                 assert_words(answer.text)
                 continue
-            command = shlex.split(answer.result["command"])
+            command = shlex.split(answer.told["command"])
             assert main([*command[1:], "--json"]) == 0
             printed = json.loads(capsys.readouterr().out)
             for name in ("value", "low", "high"):
-                assert printed[name] == answer.result[name], question
+                assert printed[name] == answer.told[name], question
             compared += 1
     assert compared >= 10
 
@@ -103,9 +103,9 @@ def test_true_sizes_lie_in_their_ranges(known: bool, model: Model, tmp_path: Pat
                 assert_words(answer.text)
                 refused += 1
                 continue
-            unit = 1.0 if answer.result["is_metric"] else room.camera_height**question.power
+            unit = 1.0 if answer.told["is_metric"] else room.camera_height**question.power
             true = question.true / unit
-            is_inside = answer.result["low"] <= true <= answer.result["high"]
+            is_inside = answer.told["low"] <= true <= answer.told["high"]
             inside.setdefault(question.what, []).append(is_inside)
     every = [each for found in inside.values() for each in found]
     shares = {what: f"{sum(found)}/{len(found)}" for what, found in inside.items()}

@@ -117,7 +117,7 @@ def test_text_has_the_range_and_its_share(desktop: Desktop) -> None:
         "measure", photo="bike.png", what="length", points=[[0.3, 0.3], [0.5, 0.7]]
     )
     first = answer.text.splitlines()[0]
-    result = answer.result
+    result = answer.told
     assert first.startswith("length: ")
     assert first.endswith(", eight in ten")
     numbers = [float(word) for word in first.replace(",", "").split() if word[0].isdigit()]
@@ -219,8 +219,8 @@ def test_depth_sends_a_picture_in_which_near_is_red(desktop: Desktop) -> None:
     red = np.asarray(drawn, float) @ [1, 0, -1]
     near, far = depth < np.quantile(depth, 0.2), depth > np.quantile(depth, 0.8)
     assert red[near].mean() > red[far].mean()
-    assert answer.result["width"], answer.result["height"] == SIZE
-    assert answer.result["model"] == "rilievo/small"
+    assert answer.told["width"], answer.told["height"] == SIZE
+    assert answer.told["model"] == "rilievo/small"
 
 
 def test_describe_tells_medians_of_the_grid(desktop: Desktop) -> None:
@@ -230,12 +230,12 @@ def test_describe_tells_medians_of_the_grid(desktop: Desktop) -> None:
     prediction = rilievo.predict(
         desktop_photo(desktop), model="rilievo/small", known=[known_length]
     )
-    cells = {(text["row"], text["column"]): text["depth"] for text in answer.result["cells"]}
+    cells = {(text["row"], text["column"]): text["depth"] for text in answer.told["cells"]}
     expected = float(np.median(prediction.depth.values[108:, 80:160]))
     assert cells[2, 2] == pytest.approx(expected, rel=1e-4)
-    assert answer.result["unit"] == "m"
+    assert answer.told["unit"] == "m"
     assert len(cells) == 8
-    nearest = answer.result["nearest"]
+    nearest = answer.told["nearest"]
     assert nearest["depth"] < min(cells.values())
     assert len(answer.text.splitlines()[1].split()) == 4
 
