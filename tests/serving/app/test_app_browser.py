@@ -79,7 +79,7 @@ class Visitor:
 @pytest.fixture
 def visitor(browser: Any, server: ServeProcess) -> Iterator[Visitor]:
     visitor = Visitor(browser, server)
-    visitor.wait("coffee")
+    visitor.wait("hat")
     yield visitor
     visitor.context.close()
     assert visitor.complaints == []
@@ -400,7 +400,7 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
 ) -> None:
     size = {"width": 390, "height": 844}
     phone = Visitor(browser, server, viewport=size, is_mobile=True, has_touch=True)
-    phone.wait("coffee")
+    phone.wait("hat")
     phone.give(photographs[0])
     page = phone.page
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]

@@ -65,7 +65,7 @@ def test_the_network_is_the_small_one_of_the_package_and_the_better_one_waits(si
 
 
 @pytest.mark.parametrize(
-    ("device", "runtime", "most"), [("cpu", "ort", 7_100_000), ("gpu", "ort-gpu", 7_600_000)]
+    ("device", "runtime", "most"), [("cpu", "ort", 7_000_000), ("gpu", "ort-gpu", 7_500_000)]
 )
 def test_what_a_first_visit_needs_is_there_and_small(
     site: Path, device: str, runtime: str, most: int

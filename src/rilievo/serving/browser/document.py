@@ -96,10 +96,10 @@ def _is_plain(facts: GraphFacts, entry: CatalogueEntry) -> bool:
 
 
 EXAMPLES: Mapping[str, str] = {
+    "hat": "A woman with a hat",
     "coffee": "A cup of coffee",
     "tent": "A tent before mountains",
     "houseboat": "A houseboat",
-    "hat": "A woman with a hat",
     "cafe": "Two people at a table",
     "bear": "A bear",
 }
