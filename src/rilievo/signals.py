@@ -91,7 +91,7 @@ def begin() -> None:
     """Let SIGINT and SIGTERM raise ``KeyboardInterrupt``, once."""
     _install(raise_once)
     sys.meta_path.insert(0, _WholeImports())
-    sys.unraisablehook = _print_lost
+    sys.unraisablehook = _print_unless_ctrl_c
     # The interpreter takes handlers away while it ends; what ignores signals stays.
     atexit.register(_install, signal.SIG_IGN)
 
@@ -177,7 +177,7 @@ def _install(handler: Any) -> None:
             signal.signal(number, handler)
 
 
-def _print_lost(lost: "sys.UnraisableHookArgs") -> None:
+def _print_unless_ctrl_c(lost: "sys.UnraisableHookArgs") -> None:
     if not isinstance(lost.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
 

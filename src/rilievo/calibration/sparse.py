@@ -130,7 +130,7 @@ def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple
     if abs(width * shape[0] / (height * shape[1]) - 1) > _PROPORTIONS:
         raise CalibrationError("its proportions differ from the photograph's")
     points = _spread_over(own.metres.astype(np.float64), shape)
-    points = spread_out(points[_inside(points, shape)], shape)
+    points = spread_out(points[_usable(points, shape)], shape)
     if not len(points):
         raise CalibrationError("it has no pixel with depth")
     rays = camera.rays(points[:, :2].T)
@@ -217,7 +217,7 @@ def _listed(path: Path, shape: tuple[int, int]) -> Points:
             ) from None
         rows.append((u, v, metres))
     points = np.array(rows, np.float64).reshape(-1, 3)
-    return points[_inside(points, shape)]
+    return points[_usable(points, shape)]
 
 
 def _metres(
@@ -249,7 +249,7 @@ def _metres(
 
 def _of_map(metres: Field, shape: tuple[int, int]) -> Points:
     points = _spread_over(metres.astype(np.float64), shape)
-    return points[_inside(points, shape)]
+    return points[_usable(points, shape)]
 
 
 def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> Points:
@@ -261,7 +261,7 @@ def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> 
     )
 
 
-def _inside(points: Points, shape: tuple[int, int]) -> np.ndarray:
+def _usable(points: Points, shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     u, v, metres = points.T
     inside = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)

@@ -50,7 +50,7 @@ def overview() -> str:
             name,
             _size(MODELS[name]),
             _gives(MODELS[name]),
-            _error(MODELS[name]) or _UNKNOWN,
+            _nyu_abs_rel(MODELS[name]) or _UNKNOWN,
             MODELS[name].licence,
             _DOWNLOADS[name] + _MARK * bool(MODELS[name].note),
         )
@@ -96,7 +96,7 @@ def _gives(card: ModelCard) -> str:
     return ", ".join([_DEPTH[card.kind], *(name for name, other in others.items() if other)])
 
 
-def _error(card: ModelCard) -> str | None:
+def _nyu_abs_rel(card: ModelCard) -> str | None:
     """Published AbsRel on NYUv2."""
     hit = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
     return None if hit is None else hit[1]
@@ -111,5 +111,5 @@ def _errors_explained(names: Sequence[str]) -> str:
 def _sources(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         card = MODELS[name]
-        if _error(card) is not None:
+        if _nyu_abs_rel(card) is not None:
             yield (card.published or "").rpartition("(")[2].removesuffix(")")

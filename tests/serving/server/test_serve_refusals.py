@@ -290,7 +290,7 @@ def test_clients_read_of_parameters_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "clear"),
     [
         ("/srv/runs/mine/depth.pth: no file of torch", "mine/depth.pth: no file of torch"),
         (f"no file {Path.home() / 'hub' / 'x'}", f"no file {Path('~') / 'hub' / 'x'}"),

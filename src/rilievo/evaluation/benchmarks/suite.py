@@ -99,17 +99,17 @@ def find_suite(name: str | Path) -> Suite:
         InputError: If the file cannot be read, or is no suite.
     """
     if str(name) in suite_names():
-        return _read(_FOLDER / f"{name}.toml")
+        return _read_suite(_FOLDER / f"{name}.toml")
     path = Path(name).expanduser()
     if path.suffix != ".toml":
         raise OptionError(
             f"no suite '{name}'; {suggest(str(name), suite_names())}; one of your own is a .toml "
             "file"
         )
-    return _read(path)
+    return _read_suite(path)
 
 
-def _read(path: Path) -> Suite:
+def _read_suite(path: Path) -> Suite:
     where, text = printable(path), read_text(path)
     try:
         # tomllib takes quadratic time and memory in the number of a key's parts.

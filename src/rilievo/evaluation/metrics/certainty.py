@@ -112,7 +112,7 @@ def surprise(pair: DepthPair) -> Sums:
 
 
 def risk_area(pair: DepthPair) -> Sums:
-    """Mean over all coverages of the AbsRel of the surest pixels (Geifman and El-Yaniv 2017).
+    """Sums of the mean over all coverages of AbsRel of the surest pixels (Geifman, El-Yaniv 2017).
 
     Of pixels that are equally sure, a share is drawn by chance: each counts with their mean.
     """

@@ -87,7 +87,7 @@ class Equirectangular(Centred):
 
 
 def panorama(shape: tuple[int, int], *, horizontal: float = 360.0, vertical: float = 180.0) -> Lens:
-    """Panorama of these angles [degrees], level in the middle."""
+    """Lens of a panorama of these angles [degrees], level in the middle."""
     height, width = shape
     return Equirectangular(
         fx=float(width / np.radians(horizontal)),

@@ -224,11 +224,11 @@ class _Clip:
         answer = replace(answer, camera=first_pass.cameras[shot])
         anchoring = first_pass.anchorings[shot] if first_pass.anchorings else None
 
-        def clip(prediction: Prediction) -> Prediction:
+        def with_clip_facts(prediction: Prediction) -> Prediction:
             anchored = prediction.but(anchoring=anchoring)
             return anchored if metric is None else metric.applied_to(anchored)
 
-        return self.options.finish(model, answer, photo, clip=clip)
+        return self.options.finish(model, answer, photo, clip=with_clip_facts)
 
     def _extent(self) -> Extent | None:
         if self.first_pass.about.depth is None:

@@ -318,7 +318,7 @@ class PhotoResults:
         service, path = self._service, entry.path
         before = PredictParams.model_validate_json((path / ASKED).read_bytes())
         arguments = before.model_copy(update=more.model_dump(exclude_unset=True))
-        is_same = _network_of(arguments) == _network_of(before)
+        is_same = _answer_key(arguments) == _answer_key(before)
         upload = self.photo(entry)
         upload.name = name or entry.name
         job = await service.job(upload, client, outputs)
@@ -368,7 +368,7 @@ class PhotoResults:
         return entry
 
 
-def _network_of(request: PredictParams) -> tuple[Variant, CameraOptions]:
+def _answer_key(request: PredictParams) -> tuple[Variant, CameraOptions]:
     return request.variant(request.model), request.options.view
 
 

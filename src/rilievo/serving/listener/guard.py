@@ -91,7 +91,7 @@ class Guard:
 
     def _check_names(self, headers: Headers) -> None:
         host = headers.get("host", "")
-        if not self._is_own(host):
+        if not self._may_be_own(host):
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
         origin = headers.get("origin", "").lower()
         is_foreign = origin and origin.partition("://")[2] != host.lower()
@@ -112,8 +112,8 @@ class Guard:
         hits = [hmac.compare_digest(token_digest, digest) for digest in self._digests]
         return kind.lower() == "bearer" and any(hits)
 
-    def _is_own(self, host: str) -> bool:
-        """Whether a Host header is this server's: DNS rebinding needs a name of the attacker's."""
+    def _may_be_own(self, host: str) -> bool:
+        """Whether a Host header is a name of this server, or any address, which rebinds no name."""
         name = host.lower()
         if name.startswith("["):
             name = name[1:].partition("]")[0]

@@ -24,7 +24,7 @@ def file_of(*parts: "bytes | np.ndarray") -> int:
     file = _nameless()
     try:
         for part in parts:
-            rest = memoryview(_bytes_of(part))
+            rest = memoryview(_flat_bytes(part))
             while rest:
                 rest = rest[os.write(file, rest) :]
     except BaseException:
@@ -33,7 +33,7 @@ def file_of(*parts: "bytes | np.ndarray") -> int:
     return file
 
 
-def _bytes_of(part: "bytes | np.ndarray") -> Any:
+def _flat_bytes(part: "bytes | np.ndarray") -> Any:
     return part if isinstance(part, bytes) else part.reshape(-1).view(np.uint8)
 
 

@@ -52,24 +52,24 @@ def check_valid(valid: Masks) -> None:
 
 def l1_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean |error| [m]."""
-    return _errors(predicted, true, valid).abs().mean()
+    return _signed_differences(predicted, true, valid).abs().mean()
 
 
 def mse_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean squared error [m²]."""
-    return _errors(predicted, true, valid).square().mean()
+    return _signed_differences(predicted, true, valid).square().mean()
 
 
 def berhu_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean of |e| up to c and (e² + c²) / 2c beyond, c a fifth of the largest |e| (Laina 2016)."""
-    error = _errors(predicted, true, valid).abs()
+    error = _signed_differences(predicted, true, valid).abs()
     limit = _BERHU_SHARE * error.detach().max()
     # An exact prediction has limit 0; nothing is beyond it, but 0/0 would spoil the gradient.
     divisor = torch.where(limit > 0, 2 * limit, torch.ones_like(limit))
     return torch.where(error > limit, (error.square() + limit**2) / divisor, error).mean()
 
 
-def _errors(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
+def _signed_differences(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
     check_valid(valid)
     return (predicted - true)[valid]
 

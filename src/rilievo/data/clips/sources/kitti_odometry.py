@@ -39,7 +39,7 @@ def sequences(data: VideoData) -> list[Clip]:
             f"{found_in(folder)}"
         )
     if data.split is not None and not _is_names(data.split):
-        return _of_lists(root, folder, there, data)
+        return _clips_of_lists(root, folder, there, data)
     wanted = there if data.split is None else [f"{int(name):02d}" for name in data.split.split(",")]
     if missing := [name for name in wanted if name not in there]:
         raise OptionError(
@@ -57,7 +57,7 @@ def _is_names(split: str) -> bool:
     return all(is_whole(name.strip()) for name in split.split(","))
 
 
-def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[Clip]:
+def _clips_of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[Clip]:
     assert data.split is not None, "asked by the caller"
     lists = listed_sequences(root, data.split, stereo=data.stereo)
     for name, _ in lists.targets:

@@ -139,7 +139,7 @@ class _Work:
         before = address_space()
         if syscall_filter.is_available():
             syscall_filter.install()
-        while (message := self._message()) is not None:
+        while (message := self._next_order()) is not None:
             order, files = message
             limit(cpu_seconds=order["cpu_seconds"], most_bytes=before + order["bytes"])
             try:
@@ -154,7 +154,7 @@ class _Work:
             finally:
                 close(files)
 
-    def _message(self) -> tuple[Message, list[int]] | None:
+    def _next_order(self) -> tuple[Message, list[int]] | None:
         work = select.poll()
         work.register(self._server, select.POLLIN)
         if not work.poll(1000 * _IDLE_SECONDS):

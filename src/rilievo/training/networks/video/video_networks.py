@@ -210,6 +210,7 @@ def _heads(
 
 
 def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
+    """Load ImageNet's weights into the encoders; notes on those without published ones."""
     encoder, notes = networks.depth.encoder, []
     if isinstance(encoder, ResNetEncoder):
         _fill_resnet(encoder, networks.blueprint.encoder)

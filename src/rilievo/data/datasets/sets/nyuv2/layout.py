@@ -238,7 +238,7 @@ _ROUNDING = 2.0
 
 
 def find_normals(folder: Path) -> NormalsOf | None:
-    """File of normals in a folder or its subfolder, if any."""
+    """Reader of normals by index, of a folder or its subfolder; None without normals."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
             return partial(_ladicky, place / "all_normals.pklz")
