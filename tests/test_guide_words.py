@@ -10,9 +10,9 @@ WORDS = runpy.run_path(str(Path(__file__).parents[1] / "tools/words.py"))
 GUIDES: Mapping[str, int] = WORDS["guides"]()
 MOST_OF_A_GUIDE = 1800
 MOST = {
-    "guides and README": 25_900,
-    "all pages and README": 49_750,
-    "pages in the navigation": 34_800,
+    "guides and README": 26_000,
+    "all pages and README": 50_000,
+    "pages in the navigation": 35_000,
     "docstrings of src": 158_000,
 }
 
