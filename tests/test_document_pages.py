@@ -53,6 +53,7 @@ ELSEWHERE = {
     "metres": [
         Elsewhere("rilievo markers", "need `rilievo[markers]`"),
         Elsewhere("--markers", "need `rilievo[markers]`"),
+        Elsewhere("--quality good", "fetched once"),
     ],
     "measure": [],
     "cookbook": [Elsewhere("clip.mp4", "needs the extra `video`")],
