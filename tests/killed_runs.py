@@ -19,7 +19,7 @@ KILLS = 10
 def main(walls: Path, undisturbed: Path, killed: Path, seed: int) -> None:
     import torch
 
-    from rilievo.training.video.config.video_config import VideoRunOptions
+    from rilievo.training.video.video_config import VideoRunOptions
     from rilievo.training.video.video_run import train_video
     from video_runs import small_config
 

@@ -50,7 +50,7 @@ from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
 from rilievo.sample import Truth
 from rilievo.training.commands.train_probe import read
-from rilievo.training.losses.normals_losses import angular_loss, angular_von_mises_fisher_loss
+from rilievo.training.losses.supervised import angular_loss, angular_von_mises_fisher_loss
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
@@ -63,8 +63,7 @@ from rilievo.training.networks.video.depth_network import depth_of
 from rilievo.training.networks.video.encoders import ResNetEncoder
 from rilievo.training.networks.video.official import read_official
 from rilievo.training.networks.video.video_networks import make_networks
-from rilievo.training.probe.probe_config import Losses, RunOptions
-from rilievo.training.probe.probe_presets import overridden
+from rilievo.training.probe.probe_config import Losses, RunOptions, overridden
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor
 from scenes_to_score import scored

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.config.video_presets import preset_config
+from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.video_presets import preset_config
 from sliding_walls import SIZE
 
 CPU = VideoRunOptions(device="cpu")

@@ -34,7 +34,7 @@ from scipy.stats import t as student
 from rilievo import FuseOptions, fuse_clip, load_model, predict
 from rilievo.models.base import Model
 from rilievo.training.commands.train_video import read
-from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_run import train_video
 
 SIZE = (96, 128)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
 from rilievo.training.engine.frame_colour import ColourChange, _as_numbers, _change, changed
-from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.video_batches import draw_change
+from rilievo.training.video.video_config import VideoAugmentation
 
 RNG = np.random.default_rng(4)
 FRAME = RNG.integers(0, 256, (33, 47, 3), dtype=np.uint8)

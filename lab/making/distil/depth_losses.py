@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.shapes import Bool
-from rilievo.training.losses.answers import (
+from rilievo.training.losses.supervised import (
     LEAST_DEVIATION,
     centred_error,
     gradient_error,

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.shapes import Float
-from rilievo.training.losses.answers import mean_of
+from rilievo.training.losses.supervised import mean_of
 from rilievo.training.tensors import Maps, Masks, Normals, PerImage
 
 _REACH = 2

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rilievo.data.clips.footage import VideoData
     from rilievo.training.engine.checkpoint import Stateful
     from rilievo.training.networks.video.video_networks import VideoNetworks
-    from rilievo.training.video.config.video_config import VideoConfig
+    from rilievo.training.video.video_config import VideoConfig
 
 _SIZE = (64, 96)
 _PRINT = "f" * 64
@@ -34,7 +34,7 @@ _PROJECTIONS = "P2: 40 0 23 4 0 40 18 0 0 0 1 0\nP3: 40 0 23 -4 0 40 18 0 0 0 1 
 def _config() -> "VideoConfig":
     from rilievo.data.clips.footage import VideoData
     from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-    from rilievo.training.video.config.video_config import VideoConfig
+    from rilievo.training.video.video_config import VideoConfig
 
     return VideoConfig(
         blueprint=VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=_SIZE, scales=(0, 1, 2)),

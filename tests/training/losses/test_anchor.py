@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rilievo.training.losses.video_terms import anchor_loss
+from rilievo.training.losses.view_synthesis import anchor_loss
 
 
 def test_one_factor_an_image_costs_nothing() -> None:

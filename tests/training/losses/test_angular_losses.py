@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.training.losses.normals_losses import (
+from rilievo.training.losses.supervised import (
     angular_loss,
     angular_von_mises_fisher_loss,
     normals_mse_loss,

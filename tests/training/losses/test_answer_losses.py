@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.depth_map import DepthKind
-from rilievo.training.losses.answers import answer_error, answer_loss, target_of
+from rilievo.training.losses.supervised import answer_error, answer_loss, target_of
 
 FACTOR = st.floats(0.1, 10)
 SHIFT = st.floats(-0.5, 5)

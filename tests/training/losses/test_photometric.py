@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from rilievo.training.losses.photometric import (
+from rilievo.training.losses.warped_frames import (
     photometric_error,
     target_of,
     window_spread,

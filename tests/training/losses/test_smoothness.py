@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.training.losses.video_terms import edge_aware_smoothness
+from rilievo.training.losses.view_synthesis import edge_aware_smoothness
 from video_loss_by_hand import smoothness_of
 
 

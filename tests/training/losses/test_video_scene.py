@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rilievo.training.losses.video_terms import VideoScene
+from rilievo.training.losses.view_synthesis import VideoScene
 
 
 def scene(*, multiplied: bool) -> VideoScene:

@@ -11,8 +11,7 @@ from torch import Tensor
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.training.losses.video_options import Scales, VideoLosses
-from rilievo.training.losses.video_terms import TERMS
-from rilievo.training.losses.view_synthesis import VideoLoss, video_loss
+from rilievo.training.losses.view_synthesis import TERMS, VideoLoss, video_loss
 from rilievo.training.losses.warped_frames import Views, explain, frames_of
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
@@ -262,7 +261,7 @@ def test_the_term_of_the_guide_is_learned(lab: Path) -> None:
 
 def test_a_term_of_a_batch_may_come_from_outside(lab: Path) -> None:
     code = """
-from rilievo.training.losses.video_terms import Term
+from rilievo.training.losses.view_synthesis import Term
 
 TERM = Term(of_batch=lambda scene: scene.sigmoid.mean(), lacks=lambda scene: None)
 MISSING = Term(of_batch=TERM.of_batch, lacks=lambda scene: "no lidar in these frames")

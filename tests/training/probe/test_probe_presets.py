@@ -13,10 +13,14 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.training.commands.train_probe import read
 from rilievo.training.networks.blueprint import Readout
-from rilievo.training.probe.probe_config import PLAIN, PRESETS, Losses, ProbeConfig, Schedule
-from rilievo.training.probe.probe_presets import (
+from rilievo.training.probe.probe_config import (
+    PLAIN,
     PLAIN_REASONS,
+    PRESETS,
     REASONS,
+    Losses,
+    ProbeConfig,
+    Schedule,
     differences,
     overridden,
     preset_config,

@@ -22,8 +22,8 @@ from rilievo.training.probe.probe_config import (
     Losses,
     ProbeConfig,
     RunOptions,
+    preset_config,
 )
-from rilievo.training.probe.probe_presets import preset_config
 from rilievo.training.probe.probe_record import TrainingRecord
 from rilievo.training.probe.probe_run import probe_folder, train_probe
 

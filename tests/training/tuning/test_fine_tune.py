@@ -31,7 +31,7 @@ from rilievo.training.networks.blueprint import (
 )
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.tuning import other_places
+from rilievo.training.tuning import tuning_learner
 from rilievo.training.tuning.judging import divided
 from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
@@ -47,7 +47,7 @@ def few_places(one_thread: None) -> Iterator[None]:
     """Four pictures of other places that judge, and four that are learned."""
     with pytest.MonkeyPatch.context() as patch:
         few = lambda *, judges: read_places(judges=judges)[:4]  # noqa: E731
-        patch.setattr(other_places, "read_places", few)
+        patch.setattr(tuning_learner, "read_places", few)
         yield
 
 

@@ -17,7 +17,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.tuning import other_places
+from rilievo.training.tuning import tuning_learner
 from rilievo.training.tuning.starts import checkpoint_activations, layers_of, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
@@ -49,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture of another place that judges, and one that is learned."""
     few = lambda *, judges: read_places(judges=judges)[:1]  # noqa: E731
-    monkeypatch.setattr(other_places, "read_places", few)
+    monkeypatch.setattr(tuning_learner, "read_places", few)
 
 
 def config_of(root: Path, family: str, start: Path) -> TuningConfig:

@@ -20,8 +20,8 @@ from rilievo.training.commands import train_video
 from rilievo.training.commands.train_video import read
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
-from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_defaults import UncheckedVideoConfig
+from rilievo.training.video.video_config import VideoConfig
+from rilievo.training.video.video_presets import UncheckedVideoConfig
 from sliding_walls import write_walls
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.io.verification import verify
-from rilievo.training.video.config.video_config import VideoRunOptions
+from rilievo.training.video.video_config import VideoRunOptions
 from rilievo.training.video.video_run import train_video
 from sliding_walls import write_walls
 from video_runs import CPU, small_config

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.video_batches import OneViews, augmented, collate, mirrored
+from rilievo.training.video.video_config import VideoAugmentation
 
 RNG = np.random.default_rng
 ALWAYS = VideoAugmentation(flip=1.0, jitter=1.0)

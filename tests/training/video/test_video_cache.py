@@ -21,8 +21,7 @@ from rilievo.data.clips.sequences import (
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, OutputError
 from rilievo.io.videos import open_video
-from rilievo.training.video.frames.cache_files import cache_files
-from rilievo.training.video.frames.frame_store import open_store
+from rilievo.training.video.frames.frame_store import cache_files, open_store
 
 SIZE = (32, 64)
 

@@ -16,8 +16,7 @@ from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import OutputError
 from rilievo.io.verification import verify
 from rilievo.training.video.frames import frame_store as cache_module
-from rilievo.training.video.frames.cache_files import cache_files
-from rilievo.training.video.frames.frame_store import open_store
+from rilievo.training.video.frames.frame_store import cache_files, open_store
 
 SIZE = (32, 64)
 

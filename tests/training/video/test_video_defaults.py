@@ -6,8 +6,8 @@ import pytest
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_defaults import UncheckedVideoConfig, completed
+from rilievo.training.video.video_config import VideoConfig
+from rilievo.training.video.video_presets import UncheckedVideoConfig, completed
 
 
 def asked(pose: PoseKind, *fields: str) -> VideoConfig:

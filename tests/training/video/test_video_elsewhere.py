@@ -17,10 +17,10 @@ from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import depth_of
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video import video_task
-from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_presets import preset_config
 from rilievo.training.video.elsewhere import replay
 from rilievo.training.video.elsewhere.replay import ARCHIVE, OtherPlaces, read_places
+from rilievo.training.video.video_config import VideoConfig
+from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_folder
 from rilievo.training.video.video_run import start_from_embedded, train_video
 from sliding_walls import SIZE

@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.gain import Gain, _student, gain_of
-from rilievo.training.video.video_records import VideoRecord
+from rilievo.training.video.video_records import Gain, VideoRecord, _student, gain_of
 
 STRETCHES = (range(100, 120), range(400, 420))
 

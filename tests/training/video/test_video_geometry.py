@@ -26,9 +26,7 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import DepthNet, depth_of
 from rilievo.training.networks.video.video_networks import make_networks
-from rilievo.training.video.config import video_defaults
-from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_presets import preset_config
+from rilievo.training.video import video_presets
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.motion.pair_motions import (
@@ -40,6 +38,8 @@ from rilievo.training.video.motion.pair_motions import (
     read_estimate,
     write_estimate,
 )
+from rilievo.training.video.video_config import VideoConfig
+from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_folder
 from rilievo.training.video.video_run import start_from_embedded, train_video
 from sliding_walls import SIZE, write_walls
@@ -122,7 +122,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
         losses = replace(usual.losses, anchor=0.0, corners=0.0)
         return replace(usual, losses=losses, validations=2, warm_up=0, start_share=0.0)
 
-    monkeypatch.setattr(video_defaults, "preset_config", spoiling)
+    monkeypatch.setattr(video_presets, "preset_config", spoiling)
     pytest.importorskip("matplotlib", reason="pages of runs need the extra 'evaluate'")
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "small"]
     command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]

@@ -13,7 +13,7 @@ from rilievo.data.clips.pose_files import read_kitti_poses
 from rilievo.data.clips.sequences import read_calibration
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, RilievoError
-from rilievo.training.video.frames.cache_files import CacheFiles
+from rilievo.training.video.frames.frame_store import CacheFiles
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_records import video_folder
 

@@ -9,8 +9,8 @@ from rilievo.errors import OptionError
 from rilievo.training.engine.differences import changed
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
-from rilievo.training.video.config.video_presets import (
+from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
+from rilievo.training.video.video_presets import (
     REASONS,
     differences,
     preset_config,

@@ -11,11 +11,11 @@ from torch import Tensor
 from rilievo.geometry.transforms import rigid
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.video.video_networks import make_networks
-from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_presets import preset_config
 from rilievo.training.video.frames.video_batches import collate
 from rilievo.training.video.frames.video_frames import open_frames
+from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner
+from rilievo.training.video.video_presets import preset_config
 from sliding_walls import FOCAL, SIZE, write_walls
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 from video_runs import small_config

@@ -19,7 +19,7 @@ from rilievo.io.files.commit import held_alone, lock_path
 from rilievo.models import load_model
 from rilievo.training.engine import loop
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_run import train_video
 from video_runs import CPU, same, weights_of
 from video_runs import clip_config as watched_config

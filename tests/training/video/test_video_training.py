@@ -22,7 +22,7 @@ from rilievo.training.engine.loop import random_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video.config.video_config import VideoAugmentation, VideoRunOptions
+from rilievo.training.video.video_config import VideoAugmentation, VideoRunOptions
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
 from sliding_walls import write_walls

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from rilievo.training.video.batch_numbers import angle_of
+from rilievo.training.video.batch_numbers import VideoTruth, angle_of, depth_scores, motion_scores
 from rilievo.training.video.frames.targets import depth_beside
-from rilievo.training.video.true_scores import VideoTruth, depth_scores, motion_scores
 from sliding_walls import FAR, NEAR, SIZE, write_walls
 
 

@@ -14,11 +14,11 @@ from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.motion.pair_motions import (
     EstimatedMotion,
+    WindowTracker,
     corner_trust,
     find_over_windows,
     judge,
 )
-from rilievo.training.video.motion.window_motions import WindowTracker
 from sliding_walls import FAR, NEAR, SIZE, write_walls
 
 WRONG = 1.3

@@ -15,9 +15,11 @@ from rilievo.frozen import frozen
 from rilievo.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import RANDOM
-from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
-from rilievo.training.probe.probe_presets import (
+from rilievo.training.probe.probe_config import (
     SUPERVISED,
+    DataChoice,
+    ProbeConfig,
+    RunOptions,
     UncheckedProbeConfig,
     probe_config,
     supervised_config,

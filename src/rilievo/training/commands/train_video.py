@@ -18,9 +18,8 @@ from rilievo.messages import for_terminal
 from rilievo.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import TIMM
-from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.config.video_defaults import UncheckedVideoConfig, completed
-from rilievo.training.video.config.video_presets import differences
+from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.video_presets import UncheckedVideoConfig, completed, differences
 
 if TYPE_CHECKING:
     from rilievo.training.video.video_records import VideoRecord

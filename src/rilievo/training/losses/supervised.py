@@ -1,15 +1,30 @@
-"""Losses of predicted and true depth [m]; ``InputError`` without a valid pixel."""
+"""Losses of predictions against the truth: depth, normals, answers of any kind.
 
+Losses of predicted and true depth [m]; ``InputError`` without a valid pixel.
+
+Losses of predicted and true depth [m]; ``InputError`` without a valid pixel.
+
+Losses of surface normals.
+
+Losses of a model's answer by the kind of its depth; each ignores what the kind leaves open.
+
+Affine kinds are compared as in R. Ranftl et al. (TPAMI 2022).
+"""
+
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.registry import load_outside
-from rilievo.training.tensors import Maps, Masks, Numbers, Scalar
+from rilievo.shapes import Bool
+from rilievo.training.tensors import Maps, Masks, Normals, Numbers, PerImage, Scalar
 
 GradientForm = Literal["head", "old"]
 """Axes of the gradient loss: rows and columns ("head"), or the batch ("old", an error behind the
@@ -122,3 +137,141 @@ def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
     # Replaced before the logarithm: the gradient of an unread log(0) would be NaN.
     depths = torch.where(valid, predicted, one) + _OFFSET
     return depths.log() - (torch.where(valid, true, one) + _OFFSET).log()
+
+
+_LARGEST_COSINE = 1 - 1e-4  # Probe3D clamps: the arc cosine has no finite gradient at 1
+
+
+def angular_loss(
+    predicted: Normals,
+    true: Normals,
+    valid: Masks,
+) -> Scalar:
+    """Mean angle [rad] over the valid pixels; raises ``InputError`` without any.
+
+    Angles below 0.8° and above 179.2° have no gradient.
+    """
+    return _angles(predicted, true, valid).mean()
+
+
+def normals_mse_loss(predicted: Normals, true: Normals, valid: Masks) -> Scalar:
+    """Mean squared difference of components; raises ``InputError`` without a valid pixel."""
+    check_valid(valid)
+    return (predicted - true).permute(0, 2, 3, 1)[valid].square().mean()
+
+
+def angular_von_mises_fisher_loss(
+    predicted: Normals,
+    kappa: Maps,
+    true: Normals,
+    valid: Masks,
+) -> Scalar:
+    """Uncertainty-aware angular loss of G. Bae et al. (ICCV 2021), with κ positive.
+
+    Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1).
+
+    Raises ``InputError`` without a valid pixel.
+    """
+    angles, concentration = _angles(predicted, true, valid), kappa[valid]
+    likelihood = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))
+    return (likelihood - torch.log(concentration.square() + 1)).mean()
+
+
+def _angles(
+    predicted: Normals,
+    true: Normals,
+    valid: Masks,
+) -> Numbers:
+    check_valid(valid)
+    chosen = [x.permute(0, 2, 3, 1)[valid] for x in (predicted, true)]
+    cosines = F.cosine_similarity(*chosen, dim=1)
+    return torch.acos(cosines.clamp(-_LARGEST_COSINE, _LARGEST_COSINE))
+
+
+SCALES = 4
+LEAST_DEVIATION = 1e-2
+"""Least mean absolute deviation of a prediction, relative to its mean."""
+_FINE = 2  # sizes at which edges of measured depth are wrong
+_GRADIENTS = 0.5  # weight of the gradients, as of MiDaS
+_LEAST = 1e-6
+
+
+def target_of(kind: DepthKind, depth: Maps) -> Maps:
+    """Return inverse depth [1/m] for affine inverse depth, else depth [m]; 0 where unknown."""
+    if kind is not DepthKind.AFFINE_INVERSE:
+        return depth
+    return torch.where(depth > 0, 1 / depth.clamp(min=_LEAST), torch.zeros_like(depth))
+
+
+def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Scalar:
+    """Compute the loss of a batch against a target in the answer's space; 0 without a valid pixel.
+
+    >>> depth = torch.rand(1, 8, 8) + 1
+    >>> answer_loss(DepthKind.UP_TO_SCALE, 3 * depth, depth, depth > 0) < 1e-5
+    tensor(True)
+    """
+    counted = valid.flatten(1).any(dim=1)
+    if not bool(counted.any()):
+        return 0 * predicted.sum()
+    if kind is DepthKind.METRIC:
+        return scale_invariant_loss(predicted.clamp(min=_LEAST), target, valid)
+    error = answer_error(kind, predicted, target, valid)
+    sizes = mean_of(error.abs(), valid) + _GRADIENTS * gradient_error(error, valid, scales=SCALES)
+    return sizes.sum() / counted.sum()
+
+
+def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Maps:
+    """Subtract the target; metric depth and depth up to scale are compared as logarithms."""
+    if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+        size = mean_of(predicted.detach().abs(), valid).clamp(min=_LEAST)[:, None, None]
+        ours = normalised(predicted / size, valid, LEAST_DEVIATION)
+        theirs = normalised(target, valid, torch.finfo(target.dtype).tiny)
+        return torch.where(valid, ours - theirs, torch.zeros_like(ours))
+    one = torch.ones_like(target)
+    logs = predicted.clamp(min=_LEAST).log(), torch.where(valid, target, one).log()
+    if kind is DepthKind.METRIC:
+        return torch.where(valid, logs[0] - logs[1], torch.zeros_like(one))
+    return centred_error(*logs, valid)
+
+
+def centred_error(
+    predicted: Maps,
+    true: Maps,
+    valid: Masks,
+) -> Maps:
+    """Subtract the truth and the mean error of the image."""
+    error = torch.where(valid, predicted - true, 0.0)
+    return torch.where(valid, error - mean_of(error, valid)[:, None, None], 0.0)
+
+
+def gradient_error(
+    error: Maps,
+    valid: Masks,
+    *,
+    scales: int,
+    exact: Bool[Tensor, "b"] | None = None,
+) -> PerImage:
+    """Sum the mean |difference| of valid neighbours; the two finest scales only where ``exact``."""
+    total = torch.zeros_like(error[:, 0, 0])
+    for scale in range(scales):
+        across = (error[:, :, 1:] - error[:, :, :-1]).abs()
+        down = (error[:, 1:, :] - error[:, :-1, :]).abs()
+        errors = mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
+        errors = errors + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
+        total = total + (errors if exact is None or scale >= _FINE else errors * exact)
+        error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
+    return total
+
+
+def normalised(values: Maps, valid: Masks, least: float) -> Maps:
+    """Subtract the median; divide by the mean absolute deviation, at least ``least``."""
+    numbers = values.masked_fill(~valid, torch.nan).flatten(1)
+    median = numbers.nanmedian(dim=1).values.nan_to_num()[:, None, None]
+    off = torch.where(valid, values - median, torch.zeros_like(values))
+    return off / mean_of(off.abs(), valid).clamp(min=least)[:, None, None]
+
+
+def mean_of(values: Maps, valid: Masks) -> PerImage:
+    """Average the valid pixels of each image; 0 without any."""
+    count = valid.sum(dim=(1, 2)).clamp(min=1)
+    return (values * valid).sum(dim=(1, 2)) / count

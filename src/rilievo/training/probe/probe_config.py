@@ -1,16 +1,46 @@
-"""Configuration of a run of a probe or a whole network."""
+"""Configuration of probes and whole networks, and its presets.
 
-from dataclasses import field
+Configuration of a run of a probe or a whole network.
+
+Configuration of a run of a probe or a whole network.
+
+Presets of probe training.
+
+``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included,
+``probe3d-old`` as for its paper; ``plain`` is the loop of tutorials.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
+from rilievo.prediction_record import Setting
 from rilievo.registry import is_import_path
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
-from rilievo.training.engine.differences import check_ranges
-from rilievo.training.networks.blueprint import FIRST, HIDDEN, TREATMENTS, Blueprint
+from rilievo.training.engine.differences import (
+    FieldDifference,
+    changed,
+    check_ranges,
+    find_differences,
+    with_given,
+)
+from rilievo.training.networks.blueprint import (
+    FIRST,
+    HIDDEN,
+    RANDOM,
+    TOYS,
+    TREATMENTS,
+    BackboneChoice,
+    Blueprint,
+    DepthChoice,
+    Form,
+    ProbeChoice,
+)
 
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
@@ -218,3 +248,163 @@ class RunOptions:
     """Step to stop after, with a checkpoint, as if killed."""
     shown: Annotated[bool, HIDDEN] = True
     """Whether to report progress on standard error."""
+
+
+REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "blueprint.treatment": (
+        "inputs normalised by ImageNet for every backbone, padded by a whole patch where one side "
+        "is divisible already, and the map of the padded image stretched over the image, corners "
+        "on corners (the old state repeats cells); 'default' normalises as each backbone was "
+        "trained, pads least, cuts the padding off, and keeps the centres of pixels"
+    ),
+    "losses.gradient_form": (
+        "gradients between images of the batch, a mistake mended later; else between rows and "
+        "columns"
+    ),
+    "losses.zero_normals": (
+        "normals are learned wherever depth is known: a true normal of length zero counts as 90 "
+        "degrees off, and one without depth not at all; 'default' learns where a normal is known"
+    ),
+    "augmentation.jitter": "colours change in 80 % of the images, anew every epoch",
+    "augmentation.crop": "half of the images are cropped, anew every epoch",
+    "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
+    "schedule": "a quarter of a cosine, not half of one as the paper says",
+    "shuffle": "on one GPU the program never shuffles",
+}
+"""Reasons for Probe3D's differences."""
+_NO_SCHEDULE = "the learning rate is constant"
+PLAIN_REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "losses.depth": "the mean squared error",
+    "losses.normals": "the mean squared error",
+    "batch_size": "batches of two images",
+    "learning_rate": "the usual rate of Adam",
+    "weight_decay": "Adam has none",
+    "warm_up": _NO_SCHEDULE,
+    "final_factor": _NO_SCHEDULE,
+    "schedule": _NO_SCHEDULE,
+}
+"""Reasons for differences of ``plain``."""
+
+
+@frozen
+class UncheckedProbeConfig(ProbeConfig):
+    """Fields checked once others are added."""
+
+    def __post_init__(self) -> None:
+        """Check nothing."""
+
+
+SUPERVISED = UncheckedProbeConfig(
+    blueprint=Blueprint(
+        backbone=BackboneChoice(name=TOYS[0], weights=RANDOM),
+        probe=ProbeChoice(kind="light"),
+        depth=DepthChoice(form=Form.SIGMOID),
+        uncertainty=False,
+    ),
+    data=DataChoice(),
+    losses=Losses(depth="scale_invariant", normals=ANGULAR),
+    learning_rate=1e-3,
+    backbone_rate=1e-3,
+)
+"""Defaults of a whole network."""
+
+
+def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
+    """Complete a configuration from its preset."""
+    # Of the losses of normals, one's own among them, this one alone learns kappa.
+    uncertainty = config.losses.normals == UNCERTAIN
+    if config.preset == PLAIN and "losses.normals" not in names:
+        uncertainty = False
+    blueprint = replace(config.blueprint, uncertainty=uncertainty)
+    return with_given(preset_config(config.preset, blueprint, config.data), config, names)
+
+
+def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
+    """Complete the configuration of a whole network.
+
+    Raises:
+        OptionError: If the preset is one for probes.
+    """
+    if config.preset not in ("default", PLAIN):
+        raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
+    backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
+    if backbone.name in TOYS and "blueprint.probe.kind" not in names:
+        probe = replace(probe, kind="linear")
+    blueprint = replace(
+        config.blueprint,
+        probe=probe,
+        uncertainty=config.losses.normals == UNCERTAIN,
+    )
+    usual = ProbeConfig(
+        blueprint=blueprint,
+        data=config.data,
+        losses=config.losses,
+        learning_rate=rate,
+        backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
+    )
+    return with_given(_plain(usual) if config.preset == PLAIN else usual, config, names)
+
+
+def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
+    """Return a preset's configuration."""
+    if name not in PRESETS:
+        raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
+    blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
+    # Without kappa only the plain angle can be learned from.
+    normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
+    if name in ("default", PLAIN):
+        usual = ProbeConfig(
+            blueprint=replace(blueprint, treatment="default"),
+            data=data,
+            losses=Losses(normals=normals),
+        )
+        return usual if name == "default" else _plain(usual)
+    form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
+    return ProbeConfig(
+        preset=name,
+        blueprint=replace(blueprint, treatment=name),
+        data=data,
+        losses=Losses(gradient_form=form, normals=normals, zero_normals=True),
+        augmentation=Augmentation(jitter=0.8, crop=0.5),
+        final_factor=0.01,
+        schedule=Schedule.QUARTER_COSINE,
+        shuffle=False,
+    )
+
+
+def _plain(config: ProbeConfig) -> ProbeConfig:
+    return replace(
+        config,
+        preset=PLAIN,
+        losses=Losses(depth=MSE, normals=UNCERTAIN if config.blueprint.uncertainty else MSE),
+        batch_size=2,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        warm_up=0.0,
+        final_factor=1.0,
+        schedule=Schedule.CONSTANT,
+    )
+
+
+def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
+    """Set depth for this data: NAVI's relative depth is 0.01 to 1 in each image."""
+    if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
+        return depth
+    return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
+
+
+def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
+    """Change fields by path: ``losses.depth``."""
+    return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
+
+
+def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
+    """List what differs from ``default``, except data, seed, backbone, probe and task."""
+    return find_differences(
+        config,
+        usual=preset_config("default", config.blueprint, config.data),
+        named=preset_config(config.preset, config.blueprint, config.data),
+        reasons=PLAIN_REASONS if config.preset == PLAIN else REASONS,
+    )

@@ -21,16 +21,14 @@ from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
 from rilievo.training.engine.task import TrainingTask, is_fused, parameter_groups
-from rilievo.training.losses.normals_losses import (
+from rilievo.training.losses.supervised import (
     angular_loss,
     angular_von_mises_fisher_loss,
-    normals_mse_loss,
-)
-from rilievo.training.losses.supervised import (
     berhu_loss,
     l1_loss,
     log_gradient_loss,
     mse_loss,
+    normals_mse_loss,
     own_loss,
     scale_invariant_loss,
 )
@@ -40,9 +38,14 @@ from rilievo.training.networks.features import Features
 from rilievo.training.networks.probed import Probed, make_chosen_probe
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of, steps_an_epoch
-from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig, Schedule
+from rilievo.training.probe.probe_config import (
+    UNCERTAIN,
+    Losses,
+    ProbeConfig,
+    Schedule,
+    differences,
+)
 from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
-from rilievo.training.probe.probe_presets import differences
 from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
 from rilievo.version import VERSION

@@ -22,8 +22,7 @@ from rilievo.training.networks.blueprint import (
     ProbeChoice,
     ProbeTarget,
 )
-from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
-from rilievo.training.probe.probe_presets import overridden, preset_config
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, overridden, preset_config
 
 _MOST_SEEDS = 1000
 _MOST_DOTS = 1000

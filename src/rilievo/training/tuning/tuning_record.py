@@ -1,7 +1,7 @@
 """Record of further training."""
 
 from rilievo.frozen import frozen
-from rilievo.training.video.gain import Gain
+from rilievo.training.video.video_records import Gain
 
 
 @frozen

@@ -39,7 +39,6 @@ from rilievo.training.tuning.judging import (
     mean_error,
     numbers_of,
 )
-from rilievo.training.tuning.other_places import StartAnswers
 from rilievo.training.tuning.starts import (
     NetworkLayers,
     Start,
@@ -52,13 +51,14 @@ from rilievo.training.tuning.starts import (
 )
 from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningConfig
 from rilievo.training.tuning.tuning_learner import (
+    StartAnswers,
     TuningBatch,
     TuningLearner,
     add_adapters,
     merge_adapters,
 )
 from rilievo.training.tuning.tuning_record import SetErrors, TuningRecord
-from rilievo.training.video.gain import gain_of
+from rilievo.training.video.video_records import gain_of
 from rilievo.version import VERSION
 
 _WARM_UP = 0.1

@@ -9,7 +9,7 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import FileSum
 from rilievo.training.engine.checkpoint import RunState
-from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.video_config import VideoConfig
 
 _SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

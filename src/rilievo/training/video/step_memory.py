@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.frames.video_frames import all_offsets
+from rilievo.training.video.video_config import VideoConfig
 
 _SIDE = 64
 _A_WEIGHT = 4

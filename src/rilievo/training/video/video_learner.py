@@ -10,17 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.training.engine.task import check_finite
-from rilievo.training.losses.video_terms import terms_of
-from rilievo.training.losses.view_synthesis import video_loss
+from rilievo.training.losses.view_synthesis import terms_of, video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.tensors import Intrinsics, Transforms
-from rilievo.training.video.batch_numbers import BatchResult, measure
-from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.batch_numbers import BatchResult, depth_scores, measure, motion_scores
 from rilievo.training.video.elsewhere.replay import OtherPlaces
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, collate
-from rilievo.training.video.true_scores import depth_scores, motion_scores
+from rilievo.training.video.video_config import VideoConfig
 
 
 class LearnedCamera(nn.Module):

@@ -33,20 +33,20 @@ from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.depth_network import take_weights
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
-from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.config.video_presets import EMBEDDED_START
 from rilievo.training.video.frames.video_frames import VideoFrames, all_offsets, open_frames
-from rilievo.training.video.labels.fused_labels import with_labels
+from rilievo.training.video.fused_labels import with_labels
 from rilievo.training.video.motion.geometry_motion import (
     FEWEST,
     TARGETS_A_MINUTE,
     GeometryMotion,
+    Prior,
 )
 from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.motion.pose_warm_up import warm_up_pose
-from rilievo.training.video.prior import Prior
 from rilievo.training.video.step_memory import LESS, step_bytes, step_in_words
+from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import VideoLearner
+from rilievo.training.video.video_presets import EMBEDDED_START
 from rilievo.training.video.video_records import VideoRecord, video_folder
 from rilievo.training.video.video_task import BEST, VideoTask, devices_of
 

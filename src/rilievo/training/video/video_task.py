@@ -19,14 +19,13 @@ from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Progress, listed
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
 from rilievo.training.engine.task import TrainingTask, is_fused, parameter_groups
-from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.frames.loader import batches
 from rilievo.training.video.frames.target_frames import VideoFrames
 from rilievo.training.video.frames.video_batches import Batch
-from rilievo.training.video.gain import Gain, gain_of
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor
+from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import (
     VideoLearner,
     averaged,
@@ -34,7 +33,7 @@ from rilievo.training.video.video_learner import (
     validate,
     weights_of,
 )
-from rilievo.training.video.video_records import VideoRecord
+from rilievo.training.video.video_records import Gain, VideoRecord, gain_of
 from rilievo.training.video.video_summary import save_pictures, summarise
 
 BEST = "best"

@@ -16,7 +16,7 @@ from torch import Tensor
 from rilievo.frozen import frozen
 from rilievo.models.resampling.preparation import network_size
 from rilievo.shapes import Float, UInt8
-from rilievo.training.losses.video_terms import anchor_loss
+from rilievo.training.losses.view_synthesis import anchor_loss
 from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import Scalar
 

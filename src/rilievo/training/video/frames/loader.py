@@ -12,9 +12,9 @@ import torch
 
 from rilievo.errors import InputError
 from rilievo.training.arrays import Indices
-from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, OneViews, augmented, collate
+from rilievo.training.video.video_config import VideoAugmentation
 
 AHEAD = 2
 """Number of prefetched batches."""

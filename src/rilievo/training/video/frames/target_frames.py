@@ -13,10 +13,10 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform
 from rilievo.training.arrays import Motion
+from rilievo.training.video.batch_numbers import VideoTruth
 from rilievo.training.video.frames.frame_store import FrameStore
 from rilievo.training.video.frames.targets import FramePlace, Target, depth_beside
 from rilievo.training.video.frames.video_batches import OneViews
-from rilievo.training.video.true_scores import VideoTruth
 
 
 @frozen

@@ -14,7 +14,7 @@ from rilievo.training.arrays import FrameStack, Motion
 from rilievo.training.engine.frame_colour import ColourChange, changed
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Masks
-from rilievo.training.video.config.video_config import VideoAugmentation
+from rilievo.training.video.video_config import VideoAugmentation
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 

@@ -19,8 +19,13 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.lens_files import pinhole_K
 from rilievo.messages import Note, template
 from rilievo.shapes import Mask, Matrix, Size
-from rilievo.training.video.frames.cache_files import cache_files, taken_bytes
-from rilievo.training.video.frames.frame_store import FrameStore, Progress, open_store
+from rilievo.training.video.frames.frame_store import (
+    FrameStore,
+    Progress,
+    cache_files,
+    open_store,
+    taken_bytes,
+)
 from rilievo.training.video.frames.image_motion import (
     LARGEST_STRIDE,
     Moving,

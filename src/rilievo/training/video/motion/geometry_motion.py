@@ -1,42 +1,56 @@
-"""Motion by geometry in place of a pose network, for the whole of a run.
+"""Motion by geometry in place of a pose network: its first depth, its corners, its estimates.
+
+Motion by geometry in place of a pose network, for the whole of a run.
+
+The estimate is stored in the run's folder, so that a resumed run goes on with the same.
+
+Depth of the targets by the network that a run starts from, or by a stronger model.
+
+Depth of corners of the held-out targets, which judges a run.
+
+It is found once, with the depth of the start, so that all weights are compared with the same.
+
+Motion by geometry in place of a pose network, for the whole of a run.
 
 The estimate is stored in the run's folder, so that a resumed run goes on with the same.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from rilievo.data.clips.motion.pair_motion import TRACKING, CornerPair, better_focal_factor
+from rilievo.data.clips.motion.tracks import depth_at, grey, track_corners
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
-from rilievo.shapes import Field
+from rilievo.models.base import Model
+from rilievo.shapes import AnyPlane, Field, Float64
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.networks.video.depth_network import DepthNet
+from rilievo.training.tensors import as_input
 from rilievo.training.video.frames.target_frames import (
     CornerMaps,
+    StoredMaps,
     VideoFrames,
     VideoTargetFrames,
+    stored_maps,
 )
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.motion.held_out_corners import (
-    Corners,
-    corner_errors,
-    find_corners,
-    judges,
-    read_corners,
-    write_corners,
-)
 from rilievo.training.video.motion.pair_motions import (
     FIRST,
     FOLDER,
+    Estimate,
     Judged,
+    WindowTracker,
     corner_error,
     find_motions,
     find_over_windows,
@@ -44,7 +58,168 @@ from rilievo.training.video.motion.pair_motions import (
     read_estimate,
     write_estimate,
 )
-from rilievo.training.video.prior import Prior, fov_notes, network_depths, stored_prior
+
+_AT_ONCE = 8
+_CHECKED = 40
+_LARGEST = 6e4
+
+
+def network_depths(
+    network: DepthNet, frames: VideoTargetFrames, device: torch.device
+) -> Iterator[Field]:
+    """Yield the depth of each target by a depth network."""
+    network.eval()
+    for first in range(0, len(frames), _AT_ONCE):
+        targets = frames.targets[first : first + _AT_ONCE]
+        batch = np.stack([frames.frame_of(target.place) for target in targets])
+        pixels = as_input(torch.from_numpy(batch).to(device))
+        with torch.no_grad():
+            depths = network.depth(pixels)
+        yield from depths.cpu().numpy()
+
+
+@frozen
+class Prior:
+    """Source of the depth that motion by geometry begins with.
+
+    Attributes:
+        key: Text that tells one source from another.
+        model: Model; None for the network that the run starts from.
+    """
+
+    key: str
+    model: Model | None = None
+
+    def depths(self, frames: VideoTargetFrames) -> Iterator[Field]:
+        """Yield the depth of each target by the model, in its own unit."""
+        assert self.model is not None, "the network's depth is that of ``network_depths``"
+        for target in frames.targets:
+            depth = self.model(frames.frame_of(target.place)).depth
+            yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
+
+
+def stored_prior(
+    frames: VideoTargetFrames,
+    folder: Path,
+    key: str,
+    depths: Callable[[], Iterator[Field]],
+    *,
+    middle: float | None = None,
+) -> StoredMaps:
+    """Store the depth of all targets, unless a file of the key has it.
+
+    All targets are scaled to the median ``middle``; None keeps the unit.
+    """
+
+    def make() -> np.ndarray:
+        stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths()]
+        if middle is not None:
+            medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
+            factor = middle / max(float(np.median(medians or [middle])), 1e-6)
+            stored = [(depth * np.float32(factor)).astype(np.float16) for depth in stored]
+        return np.stack(stored)
+
+    key = "\n".join([key, str(middle), *frames.ids])
+    return stored_maps(folder, ("prior",), key, (target.place for target in frames.targets), make)
+
+
+def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
+    """Say where another field of view fits the first sequence clearly better."""
+    first = frames.targets[0].place.sequence
+    pairs = []
+    for target in frames.some(_CHECKED).targets:
+        if target.place.sequence != first:
+            continue
+        now, then = (grey(frames.frame_of(place)) for place in (target.place, target.sources[-1]))
+        pairs.append(CornerPair(track_corners(now, then, TRACKING), prior.of(target.place)))
+    K = frames.K_of(frames.targets[0])
+    factor = better_focal_factor(pairs, K)
+    if factor is None:
+        return ()
+    width = frames.frame_of(frames.targets[0].place).shape[1]
+    changed = K.copy()
+    changed[[0, 1], [0, 1]] *= factor
+    own, better = horizontal_fov(K, width), horizontal_fov(changed, width)
+    problem = (
+        f"the field of view seems wrong: tracked corners fit about {better:.0f} degrees better "
+        f"than {own:.0f}"
+    )
+    return (Note(problem, hint="give {fov=...|camera=...}"),)
+
+
+FILE = "held-out-corners.npz"
+_REACH = 7
+"""Strides to either side, in a window of 15 frames."""
+_FEWEST = 10
+
+Corners = Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
+"""Corners of targets: x [px], y [px] and depth up to a factor."""
+
+
+def find_corners(
+    whole: VideoTargetFrames,
+    held_out: VideoTargetFrames,
+    depths: Callable[[VideoTargetFrames], Iterable[AnyPlane]],
+) -> Corners:
+    """Triangulate corners of the held-out targets over windows of all targets."""
+    around = whole.at(_around(whole, held_out))
+    tracker = WindowTracker(around)
+    for target, depth in zip(around.targets, depths(around), strict=True):
+        tracker.add(target, depth)
+    window_motions = tracker.windows().targets
+    points = {
+        target.place: window_motions[target.place].points
+        for target in held_out.targets
+        if target.place in window_motions
+    }
+    return {place: np.column_stack([point.places, point.depth]) for place, point in points.items()}
+
+
+def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
+    """Return the held-out targets with enough corners."""
+    counts = [len(corners.get(target.place, ())) for target in held_out.targets]
+    return held_out.at([index for index, count in enumerate(counts) if count >= _FEWEST])
+
+
+def _around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
+    near = {
+        (target.place.sequence, target.place.frame + shift)
+        for target in held_out.targets
+        for reach in [_REACH * whole.stride_of(target.place)]
+        for shift in range(-reach, reach + 1)
+    }
+    return [index for index, target in enumerate(whole.targets) if target.place in near]
+
+
+def write_corners(run: Path, corners: Corners) -> None:
+    """Store corners."""
+    write_estimate(run / FILE, Estimate(motions={}, corners=corners))
+
+
+def read_corners(run: Path) -> Corners:
+    """Read stored corners; empty without a file."""
+    return read_estimate(run / FILE).corners if (run / FILE).is_file() else {}
+
+
+def corner_errors(
+    held_out: VideoTargetFrames, depths: Iterable[AnyPlane], corners: Corners
+) -> tuple[float, ...]:
+    """Mean relative error of depth, up to a factor, at the corners of each target; 1 at most."""
+    return tuple(
+        _error(depth, corners[target.place])
+        for target, depth in zip(held_out.targets, depths, strict=True)
+    )
+
+
+def _error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
+    ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
+    ratios = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not len(ratios):
+        return 1.0
+    errors = np.minimum(np.abs(ratios / np.median(ratios) - 1), 1)
+    # Corners without depth are wrong altogether.
+    return float((errors.sum() + len(ratio) - len(ratios)) / len(ratio))
+
 
 FEWEST = 8
 """Smallest number of targets that a run begins with."""

@@ -14,10 +14,10 @@ from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.task import is_fused
 from rilievo.training.tensors import Scalar
 from rilievo.training.video.batch_numbers import angle_of
-from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.frames.loader import batches
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch
+from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner
 
 _RATE = 1e-3

@@ -1,4 +1,7 @@
-"""Configuration of a training run on video."""
+"""Configuration of a training run on video.
+
+Configuration of a training run on video.
+"""
 
 from dataclasses import field
 from typing import Annotated, ClassVar

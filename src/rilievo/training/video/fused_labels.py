@@ -6,12 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.pose_files import stem_of
-from rilievo.data.fuse.frame_labels import (
-    LabelsRecord,
-    camera_of,
-    read_label,
-    read_labels_record,
-)
+from rilievo.data.fuse.frame_labels import LabelsRecord, camera_of, read_label, read_labels_record
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable

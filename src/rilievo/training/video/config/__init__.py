@@ -1,1 +1,0 @@
-"""Configuration of training on video: fields, presets, defaults."""
