@@ -1,7 +1,4 @@
-"""``rilievo evaluate`` in several processes: they predict, then cached predictions are scored.
-
-The cache has one file per image, so processes and machines can fill one folder concurrently.
-"""
+"""``rilievo evaluate`` in several processes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,11 +25,6 @@ from rilievo.predicting.workers.spreading import Do, Failure, Report, spread_out
 
 @frozen
 class _FillWork:
-    """Prediction of every image of a dataset into the cache, by a model's name or file.
-
-    The options have the threads of one process.
-    """
-
     model: str
     options: EvaluateOptions
     cache: Cache
@@ -40,7 +32,6 @@ class _FillWork:
     crop: InputCrop | str
 
     def open(self) -> Do:
-        """Load the model."""
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         ignore_odd_pictures()
         loaded = self.options.load(self.model)
@@ -51,11 +42,9 @@ class _FillWork:
         )
 
     def name(self, item: str) -> str:
-        """The image's id, for messages."""
         return printable(item)
 
     def _do(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
-        """Predict some images; on a retry, those that the killed process cached are kept."""
         wanted = items
         if again:
             absent, broken = self.cache.missing(items)
@@ -77,13 +66,9 @@ def evaluate_across(
     *,
     show: bool = True,
 ) -> Evaluation | PredictedPart:
-    """Evaluate as ``evaluate`` does, with predictions by several processes; files are the same.
+    """Evaluate as ``evaluate`` does, with predictions by several processes or machines.
 
-    Scripts must call this under ``if __name__ == "__main__"``, since it starts processes, each of
-    which loads the model. ``root`` is the same folder on every machine.
-
-    One of several parts returns the predictions that were cached; a call without a part scores them
-    once all parts are done.
+    One of several parts only predicts; a call without a part scores all.
     """
     filling = _filling(model, options, batch)
     if batch.shard is None:
@@ -93,7 +78,6 @@ def evaluate_across(
 
 
 def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOptions) -> Fill:
-    """A ``Fill`` in which every process loads the model by its name."""
 
     def spread(
         cache: Cache,

@@ -1,4 +1,4 @@
-"""Options of ``rilievo evaluate``: their names, defaults, help, checks."""
+"""Options of ``rilievo evaluate``."""
 
 import os
 import shlex
@@ -20,27 +20,22 @@ from rilievo.models.model_options import ModelOptions
 from rilievo.registry import CodePlace, is_import_path
 from rilievo.schema import Groups, option, options_of
 
+# Consent to cost and code, and speed, are asked anew by a repetition.
 _NOT_REPEATED = ("yes", "trust_code", "workers")
-"""Options that a repetition asks for anew: consent to cost and code, and how fast it goes."""
 
 
 def _whole(path: str | Path) -> str:
-    """Whole path of a file or folder that exists; other names, such as those of models, stay."""
     return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
 def ignore_odd_pictures() -> None:
-    """Ignore warnings of Pillow on files that it can read all the same."""
+    """Ignore warnings of Pillow on files that it can read."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @frozen(slots=False)
 class ImageOptions:
-    """Images of a dataset, and what the numbers of predictions for them mean.
-
-    Raises:
-        OptionError: If an option is out of range.
-    """
+    """Images of a dataset, and what the numbers of their predictions mean."""
 
     GROUP: ClassVar[str] = "Images"
 
@@ -49,12 +44,13 @@ class ImageOptions:
     variant: Annotated[str | None, option(first=True, metavar="NAME")] = None
     """Variant of the dataset's ground truth; by default the benchmark's, or its first."""
     kind: Annotated[str | None, option(first=True, metavar="KIND")] = None
-    """Meaning of the numbers of other programs' predictions, or of the depth of a checkpoint that
-    rilievo does not know: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse
-    depth with an unknown shift (MiDaS, DPT, Depth Anything). For predictions also disparity, which
-    is inverse depth without a shift (Monodepth2). Files of rilievo say it themselves."""
+    """Meaning of the numbers of other programs' predictions, or of the depth of an unknown
+    checkpoint: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse depth with
+    an unknown shift (MiDaS, DPT, Depth Anything); disparity, of predictions alone, which is inverse
+    depth without a shift (Monodepth2). Files of rilievo say it themselves.
+    """
     limit: Annotated[int | None, option(first=True, metavar="N")] = None
-    """Number of images to take, from the first; by default all."""
+    """Number of images, from the first; by default all."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -63,11 +59,7 @@ class ImageOptions:
 
     @property
     def stored(self) -> ValueEncoding:
-        """Meaning of the values in files of predictions.
-
-        Raises:
-            OptionError: If there is no such kind.
-        """
+        """Meaning of the values in files of predictions."""
         if self.kind is None:
             return ValueEncoding(number_kind=None)
         if self.kind not in list(NumberKind):
@@ -77,13 +69,13 @@ class ImageOptions:
 
 @frozen(slots=False)
 class EvaluateOptions(ImageOptions, ModelOptions):
-    """Everything that can be asked of an evaluation besides model, benchmark and root.
+    """Options of an evaluation, besides model, benchmark and root.
 
     >>> rilievo.EvaluateOptions(dataset="folder", limit=10).limit
     10
 
     Raises:
-        OptionError: If an option is out of range or two do not go together.
+        OptionError: If one is out of range or two do not go together.
     """
 
     GROUPS: ClassVar[Groups] = {
@@ -112,42 +104,47 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     GROUP: ClassVar[str] = "Benchmark and output"
 
     output: Annotated[Path | None, option(first=True, aliases=("-o",), metavar="FOLDER")] = None
-    """Folder for the results and the predictions; by default runs/MODEL-BENCHMARK. A folder begun
-    before is resumed: predictions that are there are not made anew."""
+    """Folder for results and predictions; by default runs/MODEL-BENCHMARK. An evaluation that was
+    stopped goes on there.
+    """
     dataset: Annotated[str | None, option(first=True, metavar="NAME")] = None
     """Dataset for benchmarks that fit any: a name that 'rilievo datasets' lists, or
     package.module:Class.
     """
     predictions: Annotated[Path | None, option(first=True, metavar="FOLDER|FILE.npy")] = None
     """Score this folder of predictions, of any program: npy, npz, 16-bit PNG, TIFF, EXR or PFM
-    files named by the images' ids, results of 'rilievo predict', or what an earlier evaluation
-    kept. Or one npy file with a map for each image of the split, in the split's order, such as
-    Monodepth2's disps_eigen_split.npy."""
+    files named by the images' ids, or results of rilievo. Or one npy file with a map for each
+    image, in the split's order, such as Monodepth2's disps_eigen_split.npy.
+    """
     list_file: Annotated[Path | None, option(first=True, name="list", metavar="FILE")] = None
     """Your own list of images in place of the split's."""
     scale: Annotated[float | None, option(first=True, metavar="METRES")] = None
     """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
     is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
-    """Part that those predictions are of [px], in the picture that the benchmark shows. The
-    benchmark's own crop is known by its size."""
+    """Part that those predictions are of [px], in the picture that the benchmark shows; its own
+    crop
+    is known by its size.
+    """
     pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
-    or '{id}/depth.exr'. Names of Marigold's and MoGe's programs are known."""
+    or '{id}/depth.exr'. Marigold's and MoGe's names are known.
+    """
     sure: Annotated[str | None, option(metavar="NAME")] = None
     """Confidences of those predictions: moge, depth-anything-3, unidepth or metric3d, whose files
-    and direction are known; or what they are: probability (that depth is right within a factor of
-    1.25), higher (surer), lower (an uncertainty), as the array 'confidence' beside 'depth' in an
-    npz file."""
+    are known; or the meaning of an array 'confidence' beside 'depth' in npz files: probability
+    (that depth is right within a factor of 1.25), higher (surer), lower (an uncertainty).
+    """
     invalid: Annotated[str | None, option(metavar="RULE")] = None
-    """Treatment of pixels that count but have no prediction (NaN, infinite, 0 of whole numbers):
-    skip leaves them out and counts them, refuse leaves the image without a score, far scores them
-    at the far end: of the benchmark's clip, else its cap, else the image's largest true depth. By
-    default the benchmark's own, which is skip."""
+    """Treatment of pixels that count but have no prediction (NaN, infinite, 0 of whole numbers), in
+    place of the benchmark's, which is skip: skip leaves them out and counts them, refuse leaves the
+    image without a score, far scores them at the far end: of the benchmark's clip, else its cap,
+    else the image's largest true depth.
+    """
     align: Annotated[str | None, option(first=True, metavar="METHOD")] = None
-    """Another alignment than the benchmark's, which makes it another benchmark: none, median,
-    scale, scale_shift, inverse_scale_shift, log, robust_scale, robust_scale_shift; or
-    package.module:function of your own."""
+    """Another alignment than the benchmark's: none, median, scale, scale_shift,
+    inverse_scale_shift, log, robust_scale, robust_scale_shift; or package.module:function.
+    """
     workers: Annotated[int | None, option(first=True, metavar="N")] = None
     """Processes that predict, and that score; by default one predicts and one a core scores."""
     threads: Annotated[int | None, option(hidden=True)] = None
@@ -186,39 +183,23 @@ class EvaluateOptions(ImageOptions, ModelOptions):
 
     @property
     def stored(self) -> ValueEncoding:
-        """Meaning of the values in files of predictions.
-
-        Raises:
-            OptionError: If there is no such kind.
-        """
+        """Meaning of the values in files of predictions."""
         encoding = super().stored
         return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
     @property
     def place(self) -> DepthCrop | None:
-        """The part of a picture that the given predictions are of; None for all of it.
-
-        Raises:
-            OptionError: If it is none.
-        """
+        """Crop that the given predictions are of, or None."""
         return None if self.crop is None else DepthCrop.read(self.crop)
 
     @property
     def depth_kind(self) -> DepthKind | None:
-        """Kind of depth of the given predictions, once they are depth, or of the model.
-
-        Raises:
-            OptionError: If there is no such kind.
-        """
+        """Kind of depth of the given predictions or the model."""
         return self.stored.kind
 
     @property
     def peer_confidence(self) -> PeerConfidence | None:
-        """The confidences beside the given predictions; None where none are.
-
-        Raises:
-            OptionError: If no such program or meaning is known.
-        """
+        """Confidences beside the given predictions, or None."""
         if self.sure is None:
             return None
         if self.sure not in PEERS:
@@ -227,11 +208,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
 
     @property
     def invalid_pixels(self) -> Invalid | None:
-        """The rule in place of the benchmark's.
-
-        Raises:
-            OptionError: If there is no such rule.
-        """
+        """Rule for pixels without a prediction, or None for the benchmark's."""
         if self.invalid is None:
             return None
         if self.invalid not in list(Invalid):
@@ -240,11 +217,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
 
     @property
     def method(self) -> AlignMethod | CodePlace | None:
-        """The alignment in place of the benchmark's.
-
-        Raises:
-            OptionError: If there is no such method.
-        """
+        """Alignment, or None for the benchmark's."""
         if self.align is None:
             return None
         if is_import_path(self.align):
@@ -256,7 +229,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     def asked(
         self, model: str | None, benchmark: str, root: str | Path | None
     ) -> Mapping[str, tuple[str, ...]]:
-        """Options of an evaluation as words, with whole paths (``Evaluation.asked``)."""
+        """Options as words of a command line, by name."""
         words: dict[str, tuple[str, ...]] = {"benchmark": (benchmark,)}
         for name, text in (("model", model), ("root", root)):
             if text is not None:
@@ -271,7 +244,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return words
 
     def command_line(self, model: str | None, benchmark: str, root: str | Path | None) -> str:
-        """The command that repeats an evaluation with these options."""
+        """Command that repeats an evaluation with these options."""
         words = ["rilievo", "evaluate"]
         for flag, value in (("--model", model), ("--benchmark", benchmark), ("--root", root)):
             words += [] if value is None else [flag, str(value)]

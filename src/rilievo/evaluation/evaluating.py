@@ -1,4 +1,4 @@
-"""Evaluate a model, or a folder of predictions, on a dataset under a benchmark."""
+"""Evaluate a model, or predictions, on a dataset under a benchmark."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -41,18 +41,11 @@ from rilievo.prediction_record import Setting
 from rilievo.version import VERSION
 
 _DEEP = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
-"""Tasks that read true depth."""
 
 
 @frozen
 class PredictedPart:
-    """Predictions of a part of a benchmark's images.
-
-    Attributes:
-        folder: Folder of the evaluation; scores are added later.
-        images: Number of images of the part.
-        failed: Those that could not be predicted.
-    """
+    """Predictions of some of a benchmark's images."""
 
     folder: Path
     images: int
@@ -71,8 +64,9 @@ def evaluate(
 ) -> Evaluation:
     """Score a model on a benchmark, and write results, tables and a report into a folder.
 
-    Predictions are kept there, so that an evaluation that was stopped goes on where it was. A
-    script calls this below ``if __name__ == "__main__"``, since scoring starts processes.
+    The result is what ``evaluation.json`` holds. An evaluation that was stopped goes on. A script
+    calls
+    this below ``if __name__ == "__main__"``, since scoring starts processes.
 
     >>> options = rilievo.EvaluateOptions(dataset="folder", output="scores")
     >>> rilievo.evaluate("rilievo/small", "depth", "rooms", options, show=False).benchmark
@@ -80,20 +74,16 @@ def evaluate(
 
     Args:
         model: A name in ``MODELS``, a file, a model loaded before, or a function of your own
-            (``rilievo.model``). With
-            ``options.predictions``, None, or the name that their rows are to have.
+            (``rilievo.model``). With ``options.predictions``, None or a name for the results.
         benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or the record itself.
-        root: Folder of the dataset on disk; None for one that is generated.
+        root: Folder of the dataset; None for one that is generated.
         options: All else.
-        show: Whether to show progress on standard error.
-        filling: Predicts what is not kept yet; in this process, unless another way is given.
-
-    Returns:
-        Content of ``evaluation.json``. Images without a score are in ``unscored``, with reasons.
+        show: Whether to show progress.
+        filling: Predicts what is not kept yet.
 
     Raises:
         OptionError: If names are unknown or options do not go together.
-        InputError: If the root is not the dataset, or no image at all can be scored.
+        InputError: If the root is not the dataset, or no image can be scored.
         OutputError: If the folder cannot be written or holds other results.
     """
     plan = make_plan(model, benchmark, root, options or EvaluateOptions())
@@ -101,7 +91,7 @@ def evaluate(
 
 
 def score_plan(plan: Plan, *, show: bool = True, filling: Fill = fill) -> Evaluation:
-    """Do what a plan says: predict, score, and write the results."""
+    """Predict, score and write results as a plan says."""
     start = time.perf_counter()
     source = _predicted(plan, show=show, filling=filling)
     tallied, unscored, job = _scored(plan, source, show=show)
@@ -127,10 +117,7 @@ def predict_part(
     show: bool = True,
     filling: Fill = fill,
 ) -> PredictedPart:
-    """Predict those of a benchmark's images that ``takes`` an id, to be scored by ``evaluate``.
-
-    All else is as for ``evaluate``.
-    """
+    """Predict the images of a benchmark whose id ``takes`` accepts."""
     if options.predictions is not None:
         raise OptionError(
             option="predictions", problem="are made already, so no part of them is left to predict"
@@ -143,7 +130,6 @@ def predict_part(
 
 
 def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
-    """Predictions to be scored, once those are made that are missing."""
     source, model = plan.source, plan.model
     if model is None:
         return source
@@ -166,7 +152,6 @@ def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
 def _scored(
     plan: Plan, source: Source, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
-    """Every image of the selection, with its score or without."""
     selection = plan.selection
     unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in selection.absent]
     unscored += source.failed
@@ -204,7 +189,6 @@ def _evaluation(
     *,
     seconds: float,
 ) -> Evaluation:
-    """The record of what was scored."""
     selection, kind = plan.selection, source.predictions.kind
     benchmark = selection.benchmark
     reading = (

@@ -1,8 +1,4 @@
-"""Confidences of other programs, in files beside their depth.
-
-A number that is no probability still orders the pixels, which is all that sparsification asks for.
-It is brought to 0 to 1 in each image by its least and its largest value, which changes no order.
-"""
+"""Confidences of other programs, in files beside their depth."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,30 +12,25 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Field
 
 DEPTH_ARRAY = "depth"
-"""Name of depth in an npz file that holds a confidence too."""
 
 
 class Meaning(StrEnum):
-    """Direction of a confidence: what a larger number says of a pixel."""
+    """What a larger confidence says of a pixel."""
 
     PROBABILITY = "probability"
-    """Chance in [0, 1] that depth is right within a factor of 1.25."""
+    """Chance that depth is right within a factor of 1.25."""
     HIGHER = "higher"
-    """Surer."""
     LOWER = "lower"
-    """Surer where it is smaller: an uncertainty, or an error to expect."""
 
 
 @frozen
 class PeerConfidence:
-    """Confidences of one program.
+    """Place and meaning of one program's confidences.
 
     Attributes:
-        meaning: Direction of its numbers.
-        array: Name of its array in the npz file of the depth.
-        pattern: Name of its file below the folder of predictions, with ``{id}``; None where it is
-            in the file of the depth.
-        source: Place where the program's authors say so.
+        array: Name in the npz file of the depth.
+        pattern: File of its own, with ``{id}``.
+        source: Place where its authors say so.
     """
 
     meaning: Meaning
@@ -49,7 +40,7 @@ class PeerConfidence:
 
 
 def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
-    """Confidence in [0, 1], surer where it is larger; pixels without a number are least sure."""
+    """Confidence in [0, 1] from stored numbers, surer where larger; NaN becomes 0."""
     if numbers.ndim != 2:
         raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")
     values = numbers.astype(np.float64)
@@ -69,6 +60,7 @@ def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
         confidence = np.full(values.shape, 0.5)
     else:
         from_end = values - least if meaning is Meaning.HIGHER else most - values
+        # Stretched to 0 to 1 in each image, which keeps the order: sparsification asks for no more.
         confidence = from_end / (most - least)
     return np.where(finite, confidence, 0).astype(np.float32)
 
@@ -95,4 +87,3 @@ PEERS: Mapping[str, PeerConfidence] = {
     ),
     **{meaning.value: PeerConfidence(meaning=meaning) for meaning in Meaning},
 }
-"""Programs whose confidences are known, and the bare meanings for those of others."""

@@ -1,7 +1,4 @@
-"""Plan of an evaluation: what it reads, predicts, aligns and scores, settled at its beginning.
-
-All that can be refused is refused here, before the first photograph is predicted.
-"""
+"""Plan of an evaluation, which refuses all that can be refused before the first prediction."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -40,27 +37,20 @@ from rilievo.models.wrappers import mirrored
 from rilievo.predicting.run import agree_to_calls
 from rilievo.sample import Truth
 
+# A process that scores takes about a second to start.
 PER_PROCESS = 60
-"""Images for which one more process that scores pays: it takes about a second to start."""
 
+# Most images whose truth is read before anything is predicted.
 _LOOKED_AT = 8
-"""Most images whose truth is read before anything is predicted; of fewer than 80, a tenth."""
 
 
 @frozen
 class Plan:
-    """All that an evaluation does.
+    """Images, predictions, model, alignment and folder of an evaluation.
 
     Attributes:
-        selection: Images that are read, and the benchmark that scores them.
-        folder: Folder of the results.
-        source: Predictions, those that the model has still to make too.
-        model: Model that predicts; None where all predictions are files.
-        agree: Asks for consent to the paid calls for a number of photographs.
-        method: Alignment of the predictions; None where nothing is fitted.
-        processes: Number of processes that score.
-        command: Command that repeats the evaluation.
-        asked: Words of its options, by their names.
+        model: None where all predictions are files.
+        agree: Asks for consent to paid calls.
     """
 
     selection: Selection
@@ -75,7 +65,7 @@ class Plan:
 
 
 def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
-    """The model that options name, ready to predict."""
+    """Load the model that options name."""
     if model is None:
         raise OptionError(
             problem="give a model to predict with, or a folder of {predictions} to score"
@@ -95,15 +85,7 @@ def make_plan(
     *,
     scores: bool = True,
 ) -> Plan:
-    """Plan an evaluation; arguments are those of ``evaluate``.
-
-    Without ``scores`` it only predicts, and needs neither truth nor the memory of scores.
-
-    Raises:
-        OptionError: If names are unknown or options do not go together.
-        InputError: If the root is not the dataset, or lacks what the benchmark scores.
-        OutputError: If the folder cannot be written or holds other results.
-    """
+    """Plan an evaluation, with the arguments and errors of ``evaluate``."""
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     selection = select_images(chosen, root, options)
     loaded = None if options.predictions is not None else load_model_of(model, options)
@@ -127,16 +109,9 @@ def plan_scores(
     is_whole: bool = False,
     scores: bool = True,
 ) -> Plan:
-    """Plan the scores of images that are selected: what depends on files beside the dataset.
+    """Plan predictions and scores of selected images.
 
-    Args:
-        selection: Images and benchmark.
-        model: Model as the user names it.
-        loaded: Model itself, for options without predictions.
-        dataset: Benchmark and root as the user names them.
-        options: All else.
-        is_whole: Whether all is cached that the model predicts, whatever the benchmark scores.
-        scores: Whether predictions are scored, too.
+    With ``is_whole`` all is cached that the model predicts.
     """
     benchmark = selection.benchmark
     name, root = model_name(model), selection.dataset.request.root
@@ -177,23 +152,16 @@ def plan_scores(
 
 
 def _agree_to_nothing(photographs: int) -> None:
-    """Predictions that are files cost nothing."""
+    """Files cost nothing."""
 
 
 def processes(images: int, workers: int) -> int:
-    """Number of processes that score so many images, of at most ``workers``."""
+    """Number of processes that score so many images."""
     return max(1, min(workers, images // PER_PROCESS))
 
 
 def _check_truth(selection: Selection, count: int) -> tuple[str, ...]:
-    """Refuse what no image can be scored by, as some that are evenly spread show it.
-
-    What a part of them lacks is a warning; a file that cannot be read has its own reason later.
-
-    Raises:
-        OptionError: If none of them has true normals, or there is not enough memory.
-        InputError: If none of them has the depth or the scene that the benchmark needs.
-    """
+    # What only some of the images lack is a warning; a broken file has its own reason later.
     benchmark, dataset = selection.benchmark, selection.dataset
     truths: list[Truth] = []
     most = min(_LOOKED_AT, max(2, len(selection.ids) // 10))
@@ -229,7 +197,6 @@ _DEPTH, _NORMALS, _SCENE, _PIXEL = "true depth", "true normals", "scene", "pixel
 
 
 def _lacks(truth: Truth, benchmark: Benchmark) -> str:
-    """Field that the benchmark needs and an image's ground truth lacks; empty if none."""
     if benchmark.task is Task.NORMALS and truth.normals is None:
         return _NORMALS
     if benchmark.task in (Task.DEPTH, Task.PICTURE, Task.POINTS):

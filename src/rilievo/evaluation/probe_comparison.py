@@ -1,7 +1,4 @@
-"""Probes of a sweep side by side: a row for each backbone and probe, the mean over its seeds.
-
-``rilievo.training.sweep.sweep_run`` finds ``compare_probes`` by its name in the registry.
-"""
+"""Probes of a sweep side by side."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -41,8 +38,6 @@ from rilievo.version import VERSION
 
 @runtime_checkable
 class _Metric(Protocol):
-    """Metric of a cell: the benchmark's number, and that of each image."""
-
     label: str
     value: float
     by_image: Sequence[float]
@@ -50,8 +45,6 @@ class _Metric(Protocol):
 
 @runtime_checkable
 class _Measurement(Protocol):
-    """Scores of a cell under one benchmark, as ``cell.json`` has them."""
-
     benchmark: str
     unscored: int
     reason: str | None
@@ -62,8 +55,6 @@ class _Measurement(Protocol):
 
 @runtime_checkable
 class _Cell(Protocol):
-    """Trained probe with its scores."""
-
     title: str
     probe: str
     task: str
@@ -77,31 +68,27 @@ class _Cell(Protocol):
 
 @frozen
 class ComparedProbes:
-    """Comparison of the probes of a sweep: of one benchmark, or of several."""
+    """Comparison of the probes of a sweep."""
 
     compared: Comparison | Standings
 
     @property
     def table(self) -> Table:
-        """The table of all rows."""
+        """Table of all rows."""
         if isinstance(self.compared, Standings):
             return wide_table(self.compared)
         return values_table(self.compared)
 
     def write(self, path: Path) -> None:
-        """Write a file in the format of its ending, as ``rilievo compare`` does."""
+        """Write a file in the format of its ending."""
         write_comparison(self.compared, path)
 
 
+# rilievo.training.sweep.sweep_run finds this by its name in the registry.
 def compare_probes(
     title: str, cells: Sequence[_Cell], dataset: str, split: str, *, notes: Sequence[str]
 ) -> ComparedProbes:
-    """Compare the cells of a sweep, on each benchmark over the images that all rows have.
-
-    Raises:
-        InputError: If no benchmark has an image that is scored in every row.
-        MissingExtraError: If scipy is not installed.
-    """
+    """Compare the cells of a sweep, on each benchmark over the images that all rows have."""
     rows: dict[tuple[str, str], list[tuple[_Cell, _Measurement]]] = {}
     mixed = len({cell.task for cell in cells}) > 1 and any(cell.task == "both" for cell in cells)
     left: list[str] = []
@@ -140,7 +127,6 @@ def _evaluation(
     dataset: str,
     split: str,
 ) -> Evaluation:
-    """Record of a row under a benchmark: means over its seeds, of images that all of them have."""
     benchmark = USUAL.get(place) or find_benchmark(place)
     metrics = {metric.label: metric for metric in metrics_of(benchmark).values()}
     cells, parts = zip(*seeds, strict=True)
@@ -197,7 +183,6 @@ def _evaluation(
 
 
 def _by_image(part: _Measurement, label: str, ids: Sequence[str]) -> Values:
-    """Scores of images by a metric, in the order of their ids."""
     by_id = dict(zip(part.ids, _metric(part, label).by_image, strict=True))
     return np.array([by_id[id] for id in ids], np.float64)
 
@@ -213,7 +198,6 @@ def _summary(
     scenes: Sequence[str | None],
     averaging: Averaging,
 ) -> Summary:
-    """Mean over seeds of a benchmark's numbers, or where there are none, of images or scenes."""
     is_by_scene = averaging is Averaging.PER_SCENE
     by_scene = scene_means(values, scenes) if is_by_scene else values
     interval = None
@@ -239,7 +223,6 @@ def _summary(
 def _warnings(
     cells: Sequence[_Cell], parts: Sequence[_Measurement], metrics: Sequence[AnyMetric]
 ) -> Iterator[str]:
-    """Facts of a row that a table of scores has no column for."""
     size = f"{cells[0].backbone_parameters / 1e6:.3g} M parameters of the backbone"
     seconds = statistics.fmean(cell.predicting_cpu_seconds for cell in cells)
     yield f"{size}, {seconds:.3f} CPU s an image from photograph to answer"

@@ -1,7 +1,4 @@
-"""Scores of trained probes: one prediction an image serves several benchmarks.
-
-``rilievo.training.sweep.sweep_work`` finds ``ProbeScoring`` by its name in the registry.
-"""
+"""Scores of trained probes on several benchmarks."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,17 +43,11 @@ SCALE_INVARIANT = replace(
 )
 NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
 USUAL = {benchmark.name: benchmark for benchmark in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)}
-"""Benchmarks where a sweep names none."""
 
 
 @frozen
 class BenchmarkScores:
-    """Scores of one model under one benchmark.
-
-    Attributes:
-        sha256: Hash of the benchmark's settings.
-        summaries: Empty where no image has a score.
-    """
+    """Scores of one model under one benchmark."""
 
     benchmark: str
     sha256: str
@@ -67,25 +58,20 @@ class BenchmarkScores:
 
 @frozen
 class ModelScores:
-    """Scores of one model, and the mean time of one image, from photograph to prediction [s]."""
+    """Scores of one model, and its mean time of an image [s]."""
 
     benchmarks: tuple[BenchmarkScores, ...]
     cpu_seconds: float
     seconds: float
 
 
+# rilievo.training.sweep.sweep_work finds this by its name in the registry.
 @dataclass(slots=True, kw_only=True)
 class ProbeScoring:
     """Test images of a sweep, and the benchmarks under which probes are scored on them.
 
     Attributes:
-        dataset: Dataset that the probes are trained on.
-        split: Split to score on; by default the benchmark's, or the dataset's first.
-        variant: Variant of the ground truth for benchmarks without one of their own.
-        limit: Number of images to use, from the first; None for all.
-        input_crop: Crop of the images before the network, for benchmarks of any dataset.
-        benchmarks: Names of benchmarks; by default generic ones for any dataset.
-        megabytes: Largest size of the images that are kept in memory for the next model [MB].
+        megabytes: Largest size of images kept in memory [MB].
     """
 
     dataset: str
@@ -100,11 +86,7 @@ class ProbeScoring:
     _images: dict[tuple[str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
 
     def check(self, *, depth: bool, normals: bool) -> None:
-        """Refuse benchmarks that do not score what probes predict: depth, normals or both.
-
-        Raises:
-            OptionError: If a name is unknown, or no named benchmark scores it.
-        """
+        """Refuse benchmarks that do not score what probes predict."""
         self._chosen(depth=depth, normals=normals)
 
     def score(self, model: Model, *, depth: bool, normals: bool) -> ModelScores:
@@ -122,7 +104,6 @@ class ProbeScoring:
         )
 
     def _chosen(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
-        """Benchmarks that score depth, normals or both: the named ones, else generic ones."""
         if self.input_crop not in list(InputCrop):
             raise OptionError(
                 f"[test] has no input_crop '{self.input_crop}'; "
@@ -161,7 +142,6 @@ class ProbeScoring:
         return dataset
 
     def _shown(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
-        """Test images of a benchmark, in order, with the truth of the whole photographs."""
         dataset = self._open(benchmark)
         for id in dataset.ids[: self.limit]:
             key = (dataset.request.split + dataset.request.variant, id)
@@ -209,9 +189,9 @@ def _score(
 
 
 def _as_it_stands(prediction: PredictionRecord) -> StoredPrediction:
-    """Mark a probe's depth as metric: probes learn the dataset's own unit, whatever their kind."""
     depth = prediction.depth_or_none
     if depth is not None:
+        # Probes learn the dataset's own unit, whatever their kind.
         depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
     return StoredPrediction(
         depth_or_none=depth, normals=prediction.normals, made_by=prediction.made_by

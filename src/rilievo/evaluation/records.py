@@ -1,4 +1,4 @@
-"""Records of an evaluation; ``evaluation.json`` holds them, and reports are made from it."""
+"""Records that ``evaluation.json`` holds."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -16,15 +16,11 @@ from rilievo.prediction_record import MadeBy, Setting
 
 @frozen
 class Score:
-    """One image.
+    """Metric values of one image.
 
     Attributes:
-        true_share: Share of the image's pixels with truth, before crop and cap.
-        scale: Fitted by the alignment; None where none was.
-        unanswered: Pixels that count but have no prediction; what became of them, the benchmark
-            says.
-        notes: Notes, such as pixels that the fit took out of range.
-        scene: Scene or sequence, as the dataset has it; None where it knows none.
+        true_share: Share of pixels with truth, before crop and cap.
+        unanswered: Pixels that count but have no prediction.
     """
 
     id: str
@@ -40,14 +36,14 @@ class Score:
 
 @frozen
 class Unscored:
-    """An image of the split that has no score."""
+    """An image without a score, and why."""
 
     id: str
     reason: str
 
 
 def unscored(id: str, error: RilievoError | OSError) -> Unscored:
-    """Record an image that an error left without a score."""
+    """Record of an image that an error left without a score."""
     cause = error if isinstance(error, RilievoError) else unreadable(error, id)
     return Unscored(id=id, reason=note_of(cause))
 
@@ -57,13 +53,10 @@ class Summary:
     """One metric over all images.
 
     Attributes:
-        unit: "" for none.
-        better: Direction in which it improves.
         value: Value by the benchmark's averaging: the number to quote.
-        low: Lower end of the 95 % confidence interval of ``value``, as
-            ``rilievo.evaluation.results.intervals`` makes it; None of fewer than three images or
-            scenes, and for a median over the pixels of all images.
-        pooled: Value over the pixels of all images; None if the metric has no such form.
+        low: Lower end of its 95 % confidence interval; None of fewer than three images or scenes,
+            and for a pooled median.
+        pooled: Value over the pixels of all images.
     """
 
     metric: str
@@ -82,7 +75,7 @@ class Summary:
 
 @frozen
 class Subset:
-    """A part of the images by itself, such as those indoors."""
+    """Summaries of a part of the images, such as those indoors."""
 
     name: str
     images: int
@@ -91,13 +84,7 @@ class Subset:
 
 @frozen
 class RangeError:
-    """Error of the pixels whose true depth lies in one range.
-
-    Attributes:
-        near: Lower end [m].
-        far: Upper end [m].
-        bias: Mean of (predicted - true) / true.
-    """
+    """Error of pixels whose true depth lies from ``near`` to ``far`` [m]."""
 
     near: float
     far: float
@@ -108,13 +95,7 @@ class RangeError:
 
 @frozen
 class Sparsification:
-    """Leading error once a share of the pixels is taken out, as means over images.
-
-    Attributes:
-        removed: Share of each image's pixels, 0 to 1.
-        by_confidence: Error without the least sure ones.
-        by_error: Error without those whose own is largest.
-    """
+    """Mean leading error once a share of the pixels, 0 to 1, is taken out."""
 
     removed: float
     by_confidence: float
@@ -123,15 +104,11 @@ class Sparsification:
 
 @frozen
 class DataFacts:
-    """Images that were scored.
+    """Dataset, split and selection of the images that were scored.
 
     Attributes:
-        official: Number of images of the whole split; None if the user decides.
-        asked: Number of images to score: fewer with ``--limit``.
-        ids_sha256: Hash of the ids to score, one a line: tells selections apart.
-        list_file: The user's own list; None for the official one.
-        numbers: Facts about how true depth is read, with their sources; empty of declared data.
-        read_as: The unit of true depth in words, with its source and range; None likewise.
+        official: Images of the whole split; None if the user decides.
+        ids_sha256: Hash of the ids to score, one a line.
     """
 
     dataset: str
@@ -149,29 +126,15 @@ class DataFacts:
 
 @frozen
 class Evaluation(HintedAttributes):
-    """One model on one benchmark.
+    """Results of one model on one benchmark.
 
     Attributes:
-        benchmark_sha256: Hash of all its settings: results with another one are not comparable.
-        settings: Settings of the benchmark in words, for the reader.
-        made_by: Model, weights and settings.
+        benchmark_sha256: Results with another hash are not comparable.
         kind: Kind of the predicted depth; None for normals.
-        alignment: Method that brought it to metres; None for normals.
         summaries: One a metric, the leading one first.
-        parts: The same of parts of the images, where the benchmark has such.
-        ranges: Error against true depth; empty for normals.
-        sparsification: AbsRel, or the mean angle, by share of pixels removed; empty where no
-            confidence is judged.
-        reliability: Confidence against the share of depth that is right, over the pixels of all
-            images; empty likewise, and for normals.
-        scores: One an image, in the dataset's order.
-        unscored: Every image of the split without a score, and why.
-        warnings: Warnings about the whole run, such as ground truth that looks like millimetres.
-        command: Command that repeats it, as a text to read.
-        asked: Options that it was made with, by their names, each as the words of a command line;
-            paths are whole, so that it opens from any folder. Empty in evaluations from before
-            0.3.0, which are opened by their command.
-        seconds: Duration of the run [s], without predictions from the cache.
+        sparsification: Empty where no confidence is judged.
+        asked: Options as words of a command line, by name; empty from before 0.3.0.
+        seconds: Duration [s], without predictions from the cache.
     """
 
     format: str = "rilievo-evaluation/1"

@@ -1,4 +1,4 @@
-"""Images and benchmark of an evaluation, settled before any picture is read."""
+"""Images and benchmark of an evaluation."""
 
 import hashlib
 from dataclasses import replace
@@ -20,11 +20,7 @@ from rilievo.registry import CodePlace, is_import_path
 
 @frozen
 class Selection:
-    """Images to score, and the benchmark that scores them.
-
-    Attributes:
-        benchmark: Benchmark with the dataset, split, variant and alignment that are used.
-    """
+    """Images to score, and the benchmark that scores them."""
 
     benchmark: Benchmark
     dataset: Dataset
@@ -81,7 +77,6 @@ def select_images(
 
 
 def _find_rules(benchmark: Benchmark) -> None:
-    """Refuse functions of one's own that are not there, before any image is read."""
     rules = [
         ("crop", benchmark.input_crop),
         ("crop", benchmark.crop),
@@ -97,7 +92,6 @@ def _find_rules(benchmark: Benchmark) -> None:
 def _with_rules(
     benchmark: Benchmark, method: AlignMethod | CodePlace | None, invalid: Invalid | None
 ) -> Benchmark:
-    """The benchmark with the user's alignment and treatment of missing pixels."""
     alignment = benchmark.alignment
     if method is not None:
         if benchmark.task is not Task.DEPTH:
@@ -123,10 +117,6 @@ def _with_rules(
 def _settled(
     benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | CodePlace | None
 ) -> Benchmark:
-    """The benchmark with everything stated that it leaves open.
-
-    One that the user changed is another benchmark, of another name.
-    """
     request, card = dataset.request, dataset.card
     changes = []
     for what, chosen, usual in (

@@ -24,14 +24,13 @@ WHICH_INVERSE = (
 
 
 class NumberKind(StrEnum):
-    """Meaning of the numbers in files of depth: a kind of depth, or the inverse of one."""
+    """Kind of depth, or of its inverse, in files."""
 
     METRIC = DepthKind.METRIC.value
     UP_TO_SCALE = DepthKind.UP_TO_SCALE.value
     AFFINE = DepthKind.AFFINE.value
     AFFINE_INVERSE = DepthKind.AFFINE_INVERSE.value
     DISPARITY = "disparity"
-    """Inverse depth without a shift (Monodepth2)."""
 
 
 @frozen
@@ -39,7 +38,6 @@ class ValueEncoding:
     """Meaning of the values in files, as the user states it.
 
     Attributes:
-        number_kind: Kind that the user states; None where nothing is said.
         scale: Metres of one stored unit, or of disparity, metres times stored unit.
     """
 
@@ -48,17 +46,14 @@ class ValueEncoding:
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of the depth that they become; None if nothing is stated."""
+        """Kind of the depth that they become, or None."""
         if self.number_kind is NumberKind.DISPARITY:
             return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
         return None if self.number_kind is None else DepthKind(self.number_kind)
 
 
 def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
-    """Meaning of the values of a file that may state it itself; what is said must agree.
-
-    The result is for numbers that are brought already to what the file says they are.
-    """
+    """Meaning of a file's values by the user and the file itself, which must agree."""
     kind = statement.kind
     if kind == DISTANCE:
         raise InputError(
@@ -84,7 +79,7 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
 
 
 def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
-    """Depth of one file; NaN, infinity, and zero of whole numbers are no answer."""
+    """Depth from stored numbers; NaN, infinity and integer zero are invalid."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
     if numbers.ndim != 2:
@@ -127,7 +122,6 @@ def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Valu
 
 
 def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool) -> Field:
-    """Stored numbers in their unit, or the depth that is inverse to them."""
     # What becomes infinite is no answer.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if inverse:
@@ -143,24 +137,24 @@ def _positive(stored: ValueEncoding) -> str:
 
 
 def points_of(numbers: Numbers, kind: DepthKind) -> PointMap:
-    """Points of one file; those that are NaN or infinite are no answer."""
+    """Points from stored numbers; NaN and infinity are invalid."""
     points, valid = _vectors(numbers, "points", last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
 def normals_of(numbers: Numbers) -> Vectors:
-    """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
+    """Normals from stored numbers; length zero, NaN and infinity are invalid."""
     return _vectors(numbers, "normals", last=False)[0]
 
 
 def _vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
-    """Vectors, and which are finite; ``last`` tells the axis where two have three places."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         expected = "(height, width, 3)" if last else "(3, height, width)"
         raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
     if numbers.dtype.kind != "f":
         ends = "x right, y down, z forward" + ("" if last else ", towards the camera")
         raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {ends}")
+    # ``last`` tells the axis where two have three places.
     if numbers.shape[0] != 3 or (last and numbers.shape[2] == 3):
         numbers = np.moveaxis(numbers, 2, 0)
     vectors = np.ascontiguousarray(numbers, dtype=np.float32)
@@ -171,7 +165,7 @@ def _vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]
 
 
 def stranger(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
-    """Known facts about the maker of predictions that do not state it: the name of their folder."""
+    """Maker of predictions that do not state it, named as their folder."""
     return MadeBy(
         model=printable(name),
         weights_sha256="unknown",

@@ -1,4 +1,4 @@
-"""Predictions by id, wherever they come from: a cache, results of rilievo, files of others."""
+"""Predictions by id, from a cache, results of rilievo, or files of others."""
 
 from typing import Protocol, runtime_checkable
 
@@ -13,12 +13,7 @@ from rilievo.shapes import Mask, Size, Vectors
 
 @frozen
 class PointMap:
-    """Points in the camera frame, one a pixel.
-
-    Attributes:
-        values: x right, y down, z forward.
-        kind: Difference from metres: nothing, a scale, or a scale and a shift in space.
-    """
+    """Points in the camera frame (x right, y down, z forward), one a pixel."""
 
     values: Vectors
     kind: DepthKind
@@ -33,9 +28,8 @@ class StoredPrediction(PredictionRecord):
     """A prediction whose parts are of any size, with what only files have.
 
     Attributes:
-        points: Points, where they are given as such; else they follow from depth and ``camera``.
-        size: (height, width) that ``camera`` is of, where neither depth nor normals say it.
-        crop: Part of what the benchmark shows that the maps are of; None for all of it.
+        size: (height, width) that ``camera`` is of.
+        crop: Part of what the benchmark shows; None for all.
     """
 
     points: PointMap | None = None
@@ -46,7 +40,7 @@ class StoredPrediction(PredictionRecord):
     __hash__ = no_hash
 
     def __post_init__(self) -> None:
-        """Check nothing: parts of files may differ in size, and are resized later."""
+        """Check nothing: parts may differ in size."""
 
     @property
     def shape(self) -> Size:
@@ -56,11 +50,11 @@ class StoredPrediction(PredictionRecord):
 
 @runtime_checkable
 class Predictions(Protocol):
-    """Predictions by id; read in other processes, so it holds paths alone."""
+    """Predictions by id; other processes read them, so it holds paths alone."""
 
     @property
     def made_by(self) -> MadeBy:
-        """Model, weights and settings that made the predictions."""
+        """What made the predictions."""
         ...
 
     @property
@@ -69,13 +63,13 @@ class Predictions(Protocol):
         ...
 
     def read(self, id: str) -> PredictionRecord:
-        """The prediction of one image."""
+        """Read the prediction of one image."""
         ...
 
 
 @frozen
 class Source:
-    """Predictions to be scored, and what went wrong on the way."""
+    """Predictions to be scored, and what went wrong."""
 
     predictions: Predictions
     failed: tuple[Unscored, ...] = ()

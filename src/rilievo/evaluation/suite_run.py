@@ -1,4 +1,4 @@
-"""Several benchmarks scored one after the other, with a model that is loaded once."""
+"""Several benchmarks scored in turn, with a model that is loaded once."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -36,18 +36,14 @@ from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.registry import trust
 
 ALL = "all"
-"""Word for every benchmark."""
 
 
 @frozen
 class SuiteRow:
-    """One of several benchmarks that were run.
+    """Result of one benchmark of several.
 
     Attributes:
-        label: Label of the run in its suite.
-        folder: Folder of its results.
-        evaluation: Results of the run; None where it has none.
-        reason: Reason why it has none, in one line.
+        evaluation: None where there is a ``reason``.
         was_finished: Whether the results lay there before.
     """
 
@@ -65,13 +61,7 @@ class SuiteRow:
 
 @frozen
 class SuiteResult:
-    """Several benchmarks that were run.
-
-    Attributes:
-        title: A line.
-        folder: Holds a folder for each of them.
-        rows: One a benchmark.
-    """
+    """Results of several benchmarks, each in its own folder."""
 
     title: str
     folder: Path
@@ -80,16 +70,6 @@ class SuiteResult:
 
 @frozen
 class _PlannedRun:
-    """One of several benchmarks, before any is scored.
-
-    Attributes:
-        run: Benchmark and data.
-        options: Options of this benchmark alone.
-        row: Row of the result, with a reason if there is no plan, or with results of before.
-        root: Folder of the dataset.
-        plan: Plan; None where nothing is left to score.
-    """
-
     run: SuiteRun
     options: EvaluateOptions
     row: SuiteRow
@@ -106,21 +86,11 @@ def run_suite(
     show: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> SuiteResult:
-    """Score a model on every benchmark of a suite.
+    """Score a model on every benchmark of a suite; one that was stopped goes on.
 
-    A benchmark that cannot be scored, because its data is not there or the model does not predict
-    what it scores, is skipped with the reason. What an earlier call finished is not done
-    again, so a suite that was stopped goes on where it was; benchmarks that show the model the
-    same photographs share its predictions.
-
-    Args:
-        model: A name, a file, or a model loaded before; with ``options.predictions``, None or the
-            name of what made them.
-        suite: A name of ``suite_names``, a TOML file, or the record itself.
-        root: Holds the folders of the suite's datasets.
-        options: All else. Predictions, if any, lie in folders named as the suite's runs.
-        show: Whether to show progress on standard error.
-        say: Takes a line as each benchmark begins.
+    ``suite`` is a name of ``suite_names``, a TOML file, or the record itself; ``root`` holds the
+    folders of its datasets, ``options.predictions`` folders named as its runs. A benchmark that
+    lacks its data, or scores what the model does not predict, is skipped with the reason.
 
     Raises:
         OptionError: If there is no such suite, or options are for one benchmark alone.
@@ -161,27 +131,10 @@ def evaluate_protocols(
     show: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> SuiteResult:
-    """Score one dataset by many benchmarks, as ``evaluate`` does by each.
+    """Score one dataset by many benchmarks, with one prediction of each picture.
 
-    Every photograph is predicted once for all benchmarks that show the model the same picture.
-
-    Args:
-        model: A name, a file, or a model loaded before; with ``options.predictions``, None or the
-            name of what made them.
-        protocols: Names of benchmarks with commas between them; ``all`` takes those that rilievo
-            has for the dataset, and those that fit any.
-        root: Folder of the dataset.
-        options: All else; ``dataset`` is needed.
-        show: Whether to show progress on standard error.
-        say: Takes a line as each benchmark begins.
-
-    Returns:
-        Rows in the order of the benchmarks; those that are not of these images come last.
-
-    Raises:
-        OptionError: If no dataset is named, or no benchmark fits it.
-        ModelError: If the model cannot be loaded.
-        OutputError: If results cannot be written.
+    ``protocols`` are names with commas between them, or ``all`` that fit. Errors are those of
+    ``run_suite``, and an ``OptionError`` if no benchmark fits the dataset.
     """
     trust(options.trust_code)
     _refuse(options, ("align",))
@@ -222,7 +175,6 @@ def evaluate_protocols(
 
 
 def _mismatch(benchmark: Benchmark, dataset: str, split: str, variant: str | None) -> str | None:
-    """Reason why a benchmark is not of these images; None where it is."""
     if benchmark.dataset is None:
         return None
     for what, own, target in (
@@ -244,10 +196,6 @@ def _rows(
     show: bool,
     say: Callable[[str], None],
 ) -> tuple[SuiteRow, ...]:
-    """Plan all benchmarks, then score one after the other, each unless that is done.
-
-    With ``is_whole``, all is kept that the model predicts, whatever a benchmark scores.
-    """
     first = turns[0][1]
     # What is wrong with the model is no fault of a benchmark.
     loaded = load_model_of(model, first) if first.predictions is None else None
@@ -267,10 +215,6 @@ def _planned(
     loaded: Model | None,
     settle: Callable[..., Plan],
 ) -> _PlannedRun:
-    """Plan one benchmark; where it cannot be scored, its row has the reason.
-
-    A folder of other results is an error here, before the first benchmark is scored.
-    """
     assert options.output is not None, "a run of a suite has a folder"
     row = SuiteRow(label=run.label, folder=options.output)
     turn = _PlannedRun(run=run, options=options, row=row)
@@ -296,12 +240,6 @@ def _scored(
     *,
     show: bool,
 ) -> SuiteRow:
-    """Score a benchmark that has a plan; the row of any other is what it was.
-
-    Predictions and results are looked at again, since files may have changed while the benchmarks
-    before it were scored. Images and model stay as they were planned: an image that is gone has no
-    score, and its reason.
-    """
     plan, options = turn.plan, turn.options
     if plan is None:
         return turn.row
@@ -310,6 +248,7 @@ def _scored(
             # With the predictions of an earlier run of the suite, so that results open with them.
             wanted = plan.source.predictions.fingerprint
             options = replace(options, predictions=_kept_before(wanted, plan.selection, done))
+        # Files may have changed while the benchmarks before were scored.
         if done:
             plan = settle(plan.selection, dataset=(turn.run.benchmark, turn.root), options=options)
         evaluation = score_plan(plan, show=show)
@@ -323,15 +262,12 @@ def _scored(
 def _kept_before(
     wanted: Fingerprint, selection: Selection, done: Sequence[SuiteRow]
 ) -> Path | None:
-    """The folder of an earlier run that has just the predictions that are wanted.
-
-    Another variant of a dataset may show the same photographs.
-    """
     for row in done:
         if row.evaluation is None or row.evaluation.data.root != selection.facts.root:
             continue
         try:
             predictions = read_cache(row.folder / PREDICTIONS)
+            # Another variant of a dataset may show the same photographs.
             if replace(predictions.fingerprint, variant=wanted.variant) != wanted:
                 continue
             absent, broken = predictions.missing(selection.ids)
@@ -357,7 +293,6 @@ def _root_of(run: SuiteRun, root: str | Path | None) -> Path | None:
 
 
 def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
-    """Refuse options of one benchmark alone."""
     for name in names:
         if getattr(options, name) is not None:
             raise OptionError(
@@ -376,7 +311,7 @@ def _folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:
 
 
 def rows_table(scored: Sequence[SuiteRow]) -> Table:
-    """The leading metric of each benchmark, then means over sets, which the notes name."""
+    """Table of each benchmark's leading metric, then means over sets."""
     rows: list[tuple[str, ...]] = []
     numbers: list[OnSet] = []
     for row in scored:
