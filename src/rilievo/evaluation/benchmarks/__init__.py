@@ -1,7 +1,4 @@
-"""The benchmarks by name: each one says what it computes, what it reproduces and what it hides.
-
-``benchmarks.toml`` has a table for each, and ``published.csv`` what others published under them.
-"""
+"""Benchmarks by name, of ``benchmarks.toml``, with others' results of ``published.csv``."""
 
 import csv
 import tomllib
@@ -39,7 +36,6 @@ _TYPES = {
 
 
 def _own() -> Iterator[Benchmark]:
-    """Benchmarks of ``benchmarks.toml``, in its order."""
     tables = tomllib.loads((_HERE / "benchmarks.toml").read_text(encoding="utf-8"))
     shared, published = tables.pop("shared"), _published()
     # Phrases are made of earlier ones.
@@ -66,7 +62,6 @@ def _fits(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit
 
 
 def _published() -> Mapping[str, tuple[Published, ...]]:
-    """Others' results by benchmark: a line each of ``published.csv``."""
     rows: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
     with (_HERE / "published.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -78,7 +73,6 @@ def _published() -> Mapping[str, tuple[Published, ...]]:
 
 
 def _outside(thing: Any, name: str) -> Benchmark:
-    """A benchmark of another package, under the name that this offers it by, or its own."""
     if not isinstance(thing, Benchmark):
         raise OptionError(f"'{name}' is no benchmark, but a {type(thing).__name__}")
     return thing if is_import_path(name) else replace(thing, name=name)
@@ -95,11 +89,7 @@ BENCHMARKS: Registry[Benchmark] = Registry(
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """A benchmark by its name.
-
-    Args:
-        name: Name in ``BENCHMARKS``, name offered by an installed package, or
-            ``package.module:NAME`` of a record of one's own.
+    """A benchmark by its name in ``BENCHMARKS``, or ``package.module:NAME`` of one's own.
 
     Raises:
         OptionError: If there is none.

@@ -1,7 +1,4 @@
-"""A benchmark: everything that a score depends on besides the prediction, frozen under a name.
-
-The metrics that a benchmark names: those of its task's table, and anybody's own.
-"""
+"""A benchmark: everything that a score depends on besides the prediction, frozen under a name."""
 
 import hashlib
 import json
@@ -35,19 +32,13 @@ class Task(StrEnum):
     """Quantity that is scored."""
 
     DEPTH = "depth"
-    """Depth in metres, after alignment."""
     NORMALS = "normals"
-    """Surface normals."""
     PICTURE = "picture"
     """Depth maps as 8-bit pictures, each scaled by its own maximum."""
     POINTS = "points"
-    """Points in space, whose directions are the model's own."""
     STABILITY = "stability"
-    """Agreement of the depth of a video's neighbouring frames."""
     CAMERA = "camera"
-    """The field of view that a model sees in a photograph."""
     ORDER = "order"
-    """The choice of the nearer of two points."""
 
 
 class Crop(StrEnum):
@@ -55,66 +46,59 @@ class Crop(StrEnum):
 
     NONE = "none"
     NYU_EIGEN = "nyu_eigen"
-    """Rows 45 to 471 and columns 41 to 601 of 480x640: 426x560 (Eigen et al. 2014)."""
+    """Eigen et al. 2014."""
     KITTI_GARG = "kitti_garg"
-    """Rows 0.40810811 to 0.99189189 and columns 0.03594771 to 0.96405229 (Garg et al. 2016)."""
+    """Garg et al. 2016."""
     KITTI_EIGEN = "kitti_eigen"
-    """Rows 0.3324324 to 0.91351351 and columns 0.0359477 to 0.96405229 (Eigen et al. 2014)."""
+    """Eigen et al. 2014."""
 
 
 class InputCrop(StrEnum):
-    """Part of the image that the model sees; the ground truth is cropped alike."""
+    """Part of the image that the model sees; the truth is cropped alike."""
 
     NONE = "none"
     KITTI_BENCHMARK = "kitti_benchmark"
     """352x1216, at the bottom and in the middle."""
+    # Columns 80 to 560.
     NYU_SQUARE = "nyu_square"
-    """480x480: columns 80 to 560."""
+    # Without the white frame of the photographs.
     NYU_EIGEN = "nyu_eigen"
-    """426x560: what Eigen's crop counts, so without the white frame of the photographs."""
 
 
 class Interpolation(StrEnum):
-    """Resizing of predictions to the ground truth's size; the truth itself is never resized."""
+    """Resizing of predictions to the truth's size."""
 
     BILINEAR = "bilinear"
-    """Bilinear in the prediction's own values, half-pixel centres."""
+    """Half-pixel centres."""
     BILINEAR_CORNERS = "bilinear_corners"
-    """Bilinear in the prediction's own values, corners aligned."""
+    """Corners aligned."""
     BILINEAR_INVERSE = "bilinear_inverse"
-    """Bilinear in inverse depth, half-pixel centres (Monodepth2)."""
+    """In inverse depth, half-pixel centres (Monodepth2)."""
     BICUBIC_CORNERS = "bicubic_corners"
-    """Cubic convolution of the prediction's own values with a = -0.75, as in PyTorch, corners
-    aligned.
-    """
+    """Cubic convolution with a = -0.75, as in PyTorch, corners aligned."""
     NEAREST = "nearest"
 
 
 class Invalid(StrEnum):
-    """Treatment of scored pixels without a prediction.
-
-    Those are NaN, infinite, zero in files of whole numbers, or normals of length zero. Where the
-    truth does not count, nothing is asked of a prediction.
-    """
+    """Treatment of scored pixels without a prediction, such as NaN."""
 
     SKIP = "skip"
-    """Leave them out of the image's score, and count them."""
+    """Count them and leave them out."""
     REFUSE = "refuse"
-    """The image has no score."""
     FAR = "far"
-    """The fit rests on the other pixels; these are then scored at the far end of the benchmark's
-    clip, else at its cap, else at the largest true depth that counts in the image; and counted."""
+    """After a fit to the others, score them at the far end of the clip, else at the cap, else at
+    the
+    largest true depth that counts.
+    """
 
 
 class Averaging(StrEnum):
     """Averaging of the numbers of many images."""
 
     PER_IMAGE = "per_image"
-    """Every image counts the same: the mean of its metrics."""
     POOLED = "pooled"
-    """Every pixel counts the same: the metric over the pixels of all images."""
     PER_SCENE = "per_scene"
-    """Every scene or sequence counts the same: the mean over them of the mean of their images."""
+    """The mean of the scenes' means."""
 
 
 @frozen
@@ -122,15 +106,12 @@ class Published:
     """A row of somebody's table.
 
     Attributes:
-        model: Name of the model.
-        values: Metric's name in our tables to their number, in our unit.
-        place: Paper with its version and table, or the document that has the number.
-        data: Dataset and split, of a benchmark that fits any: ``moge-bundle NYUv2``, or words
-            for frames that no dataset here has. Empty where the benchmark says it.
-        note: Known differences to this benchmark, and to other sources.
-        quote: The row of the table as its words; empty if nobody quoted it.
+        values: By our names of metrics, in our units.
+        place: Paper with its version and table.
+        data: Dataset and split, of a benchmark that fits any.
+        quote: The row in its own words.
         read: Document in which the words were read.
-        checked: Days on which the numbers were compared with the words.
+        checked: Days on which both were compared.
     """
 
     model: str
@@ -144,7 +125,7 @@ class Published:
 
     @property
     def source(self) -> str:
-        """Place of the number, its known differences, and whether its words are missing."""
+        """Place of the number, with its known differences."""
         return "; ".join(filter(None, (self.place, self.note, "" if self.quote else "unquoted")))
 
 
@@ -152,46 +133,32 @@ class Published:
 class Benchmark:
     """A protocol: what is scored, on which images, and how.
 
+    Rules may be functions of one's own (``rilievo.evaluation.benchmarks.rules``).
+
     Attributes:
-        name: Name in ``BENCHMARKS``.
-        title: A line.
-        task: Quantity that is scored.
-        dataset: Name in ``DATASETS``; None if the protocol fits any dataset.
-        split: Split of the dataset; None for its first.
-        variant: Variant of the dataset; None for its first.
-        input_crop: Crop before the model; or a function of one's own
-            (``rilievo.evaluation.benchmarks.rules``).
-        crop: Crop before the fit and the score; or a function of one's own.
-        mask: A function of one's own that says which pixels with truth count; None for all.
+        dataset: None if the protocol fits any.
+        input_crop: Crop before the model.
+        crop: Crop before the fit and the score.
+        mask: Says which pixels with truth count.
         min_depth: True depth [m] counts if it is larger.
-        max_depth: Largest depth that is scored; None for no cap.
-        truth_ceiling: True depth [m] beyond it is set to it, and counts as such; None for as it is.
+        max_depth: Largest depth [m] that is scored.
+        truth_ceiling: True depth [m] beyond it is set to it.
         least_pixels: An image with fewer pixels that count has no score.
-        alignment: The fit for each kind of depth, or a function of one's own; a kind that is not
-            there is refused.
-        least_depth: Least depth [m] that a fit of scale and shift in depth may give.
-        min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
-            inverse of the image's largest true depth (MoGe).
-        positive_fit: Whether a fit of inverse depth rests on pixels alone whose prediction is above
-            zero (Marigold): many networks end in zeros where they see no end.
-        fit_side: Longest side of a map whose fit rests on all pixels. Of a larger one every so
-            manyth column counts, as many as bring its longest side to this, and every row
-            (Marigold's ETH3D); None for all pixels of any map.
-        fit_scene: Whether one fit serves all images of a scene or sequence.
-        least_predicted: Predicted inverse depth below it is set to it, before the fit (Video Depth
-            Anything); None for as it is.
-        clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
-        interpolation: Resizing of predictions of another size; or a function of one's own.
-        invalid: Treatment of scored pixels without a prediction.
-        averaging: Averaging that its authors use; the other is reported beside it where it exists.
-        rounding: Decimals that an image's metrics are rounded to before they are averaged, those
-            of shares in %, so two more of ours; None for no rounding.
-        metrics: Names in the task's table, or ``package.module:NAME`` of metrics of one's own; the
-            leading one first.
+        alignment: The fit for each kind of depth; other kinds are refused.
+        least_depth: Least depth [m] that a fit in depth may give.
+        min_inverse: Least inverse depth [1/m] that a fit may give; None for the inverse of the
+            image's largest true depth (MoGe).
+        positive_fit: Whether a fit of inverse depth rests only on predictions above zero
+            (Marigold).
+        fit_side: Longest side of a map whose fit rests on all pixels; of a larger one every so
+            manyth column counts (Marigold's ETH3D).
+        least_predicted: Least predicted inverse depth before the fit (Video Depth Anything).
+        clip: Range [m] of predicted depth after the fit.
+        rounding: Decimals of an image's metrics before averaging, those of shares in %.
+        metrics: Names in the task's table, or ``package.module:NAME``; the leading one first.
         reproduces: Numbers that it reproduces, and their program.
-        hides: Limits of its numbers: noise of its ground truth, errors that the alignment removes.
-        published: Others' results under this protocol, or nearly.
-        parts: Beginnings of ids that tables also give by themselves, such as indoors and outdoors.
+        hides: Limits of its numbers.
+        parts: Beginnings of ids that tables also give by themselves.
         version: Raised whenever its numbers would change.
     """
 
@@ -241,7 +208,7 @@ _RARE = {
 
 
 def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
-    """Everything that the benchmark's numbers depend on, field by field, as text and numbers."""
+    """Everything that the benchmark's numbers depend on, field by field."""
     settings: dict[str, Setting] = {}
     for attribute in fields(Benchmark):
         if attribute.name in _WORDS:
@@ -260,7 +227,7 @@ def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
 
 
 def benchmark_sha256(benchmark: Benchmark) -> str:
-    """Hash of a benchmark's settings: results are comparable only where these agree."""
+    """Hash of settings: results are comparable only where it agrees."""
     text = json.dumps(dict(settings_of(benchmark)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -277,13 +244,7 @@ TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
 
 
 def find_metric(task: Task, name: str) -> AnyMetric:
-    """A metric by its name.
-
-    Args:
-        task: Task whose table has it; a metric of one's own takes the pairs of this task.
-        name: Name in that table, name offered by an installed package, or ``package.module:NAME``
-            of a ``Metric`` of one's own.
-    """
+    """A metric by its name in the task's table, or ``package.module:NAME``."""
     table = TABLES[task]
     if name in table:
         return table[name]
@@ -300,7 +261,7 @@ def find_metric(task: Task, name: str) -> AnyMetric:
 
 
 def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
-    """The benchmark's metrics by their own names, its leading one first."""
+    """The benchmark's metrics by name, its leading one first."""
     metrics: dict[str, AnyMetric] = {}
     for name in benchmark.metrics:
         try:
@@ -318,18 +279,16 @@ def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
 
 
 def judges_confidence(benchmark: Benchmark) -> bool:
-    """Whether a metric of the benchmark asks for the confidence of predictions."""
+    """Whether a metric of the benchmark judges confidences."""
     return any(metric.needs_confidence for metric in metrics_of(benchmark).values())
 
 
 def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
-    """Metrics of these names that are known here; results may come from elsewhere.
-
-    The names are those of a file, so code that the user has not named is not run for them.
-    """
+    """Known metrics of these names."""
     metrics: dict[str, AnyMetric] = {}
     for name in names if task in list(Task) else ():
         try:
+            # Code that a file names is not run unless the user trusts it.
             check_trusted(name, "metric", "evaluation")
             metric = find_metric(Task(task), name)
         except OptionError:

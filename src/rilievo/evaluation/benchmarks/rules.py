@@ -1,10 +1,8 @@
 """Rules of a benchmark that are somebody's own functions, named as ``package.module:name``.
 
-A crop takes (height, width) of an image and returns the rows and columns that count, as (top,
-bottom, left, right), the ends behind the last ones. A mask takes the ``Truth`` of an image and
-returns the pixels that count, of those with truth. A fit takes the predicted ``DepthMap``, the true
-depth [m] and the pixels that count, and returns depth [m] of the whole map. An interpolation takes
-the predicted numbers in float64 and the (height, width) to bring them to.
+A crop takes (height, width) and returns (top, bottom, left, right), ends exclusive. A mask takes
+the ``Truth`` and returns the pixels that count. A fit takes the predicted ``DepthMap``, true depth
+[m] and that mask, and returns depth [m]. An interpolation takes float64 numbers and a size.
 """
 
 from collections.abc import Callable
@@ -23,12 +21,7 @@ from rilievo.shapes import Field, Float, Mask, Size
 
 @cache
 def find_rule(place: str, what: str) -> Callable[..., Any]:
-    """A function by its place.
-
-    Args:
-        place: ``package.module:name``.
-        what: Kind of the function, for messages, such as "crop".
-    """
+    """A function by its ``package.module:name``."""
     rule = load_outside(place, what)
     if not callable(rule):
         raise OptionError(f"'{place}' is no {what}, but a {type(rule).__name__}")
@@ -92,7 +85,6 @@ def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> P
 
 
 def _called(place: str, what: str, *values: object) -> Any:
-    """Result of the function; an error of it becomes one line, and concerns one image."""
     rule = find_rule(place, what)
     try:
         return rule(*values)

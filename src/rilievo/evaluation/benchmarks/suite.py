@@ -1,18 +1,14 @@
-"""Suites: several benchmarks that are run one after the other, listed in a TOML file.
+"""Suites: several benchmarks that are run in turn, listed in a TOML file.
 
-Those of rilievo lie in the folder ``suites``; one's own is a file anywhere::
+One's own is a file anywhere::
 
     title = "What our robot meets"
 
     [[runs]]
-    benchmark = "nyuv2-eigen"
-    folder = "nyuv2"                # below --root, or absolute; by default --root itself
-
-    [[runs]]
     benchmark = "depth"
     dataset = "folder"
-    folder = "corridors"
-    name = "corridors"              # of its results; by default benchmark and dataset
+    folder = "corridors"            # below --root, or absolute
+    name = "corridors"              # of its results
 """
 
 import json
@@ -37,13 +33,9 @@ class SuiteRun:
     """One benchmark of a suite.
 
     Attributes:
-        benchmark: Benchmark as ``--benchmark`` takes it.
-        folder: Folder of the dataset, below ``--root`` or absolute; None for ``--root`` itself.
-        dataset: Name of the dataset, for a benchmark that fits any.
-        split: Another than the benchmark's.
-        variant: Another than the benchmark's.
-        list_file: The user's own list of images, beside the suite's file or absolute.
-        name: Name of the folder of its results; None for benchmark and dataset.
+        folder: Below ``--root`` or absolute; None for ``--root`` itself.
+        list_file: Own list of images, beside the suite's file or absolute.
+        name: Folder of its results.
     """
 
     benchmark: str
@@ -66,13 +58,7 @@ class SuiteRun:
 
 @frozen
 class Suite:
-    """Several benchmarks.
-
-    Attributes:
-        title: A line.
-        runs: Runs in the order in which they are scored.
-        name: Name in ``suites``, or the file's own.
-    """
+    """Several benchmarks, in order."""
 
     title: str
     runs: tuple[SuiteRun, ...]
@@ -80,23 +66,21 @@ class Suite:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names of the suites that rilievo has."""
+    """Names of rilievo's suites."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 def suites() -> Mapping[str, Suite]:
-    """The suites that rilievo has, by name."""
+    """Suites that rilievo has, by name."""
     return {name: find_suite(name) for name in suite_names()}
 
 
 def find_suite(name: str | Path) -> Suite:
     """A suite by its name, or the path of its TOML file.
 
-    Code that a file names for a benchmark or dataset needs ``trust_code``.
-
     Raises:
         OptionError: If there is none of that name.
-        InputError: If the file cannot be read, or is no suite.
+        InputError: If the file is no suite.
     """
     if str(name) in suite_names():
         return _read_suite(_FOLDER / f"{name}.toml")
@@ -133,7 +117,6 @@ def _read_suite(path: Path) -> Suite:
 
 
 def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
-    """Runs of a suite, with lists of images and benchmarks that are files named from its folder."""
     for run in suite.runs:
         if run.list_file is not None:
             run = replace(run, list_file=str(folder / run.list_file))
