@@ -1,1 +1,1 @@
-"""Commands of this subpackage, one file each."""
+"""Commands of evaluation, one file each."""

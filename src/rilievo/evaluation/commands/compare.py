@@ -33,7 +33,6 @@ from rilievo.schema import option
 
 
 def _lines_of(comparison: Comparison) -> Iterator[str]:
-    """Yield the lines with values, differences and notes."""
     yield from _head_of(comparison)
     yield ""
     yield from _lines(values_table(comparison))
@@ -47,13 +46,11 @@ def _lines_of(comparison: Comparison) -> Iterator[str]:
 
 
 def _head_of(comparison: Comparison) -> Iterator[str]:
-    """Yield the lines that say what is compared."""
     yield f"{comparison.label}: {comparison.title}".removesuffix(": ")
     yield f"{comparison.dataset}: {comparison.images:,} images"
 
 
 def _standing_lines(standings: Standings) -> Iterator[str]:
-    """A table for each benchmark, then the mean ranks, means over sets and notes."""
     for comparison in standings.comparisons:
         yield from _head_of(comparison)
         yield from _lines(values_table(comparison))
@@ -67,7 +64,6 @@ def _standing_lines(standings: Standings) -> Iterator[str]:
 
 
 def _lines(made: Table) -> Iterator[str]:
-    """A table with an empty line below; nothing of one without rows."""
     if made.rows:
         yield table(made.plain_heads, made.plain_rows)
         yield ""
@@ -76,21 +72,24 @@ def _lines(made: Table) -> Iterator[str]:
 @frozen(slots=False)
 class _Arguments(TrustOptions):
     runs: Annotated[tuple[Path, ...], option(positional=True, metavar="RUN")]
-    """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder without results of
-    its own, such as a suite's, stands for all below it."""
+    """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder of several, such as
+    a suite's, stands for all below it.
+    """
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FILE")] = None
-    """Write a .md, .csv, .tex or .html file; without it, tables are printed. Of several benchmarks,
-    .html is a leaderboard."""
+    """Write a .md, .csv, .tex or .html file instead of printing tables. Of several benchmarks,
+    .html
+    is a leaderboard.
+    """
     baseline: Annotated[str | None, option(metavar="NAME")] = None
     """Model that the others are compared with; by default the best in each metric."""
     metrics: Annotated[str | None, option(commas=True, metavar="A,B")] = None
-    """Metrics to show, in this order, or 'all'; by default the five most common; in a .csv all of
-    them, and in a file of several benchmarks two of each.
+    """Metrics to show, in this order, or 'all'; by default the five most common, in a .csv all, in
+    a file of several benchmarks two of each.
     """
     root: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Present folder of the dataset, if it was moved; the pictures of an .html page are from it."""
+    """Present folder of the dataset, if it was moved, for the pictures of an .html page."""
     common: bool = False
-    """Compare only the images that all runs have, if the runs differ."""
+    """Compare only the images that all runs have."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -152,7 +151,6 @@ def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
 
 
 def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
-    """Pictures of the runs by their names; none where their dataset cannot be read."""
     from rilievo.evaluation.views.evaluated_runs import open_run
 
     try:
@@ -164,14 +162,12 @@ def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPi
 
 
 def _listed(options: _Arguments) -> list[str] | None:
-    """Metrics by their names; None where none is named."""
     if not options.metrics or options.metrics == "all":
         return None
     return [name.strip() for name in options.metrics.split(",")]
 
 
 def _metrics(options: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
-    """Metrics to show of one benchmark; None for all."""
     is_table = options.output is not None and options.output.suffix.lower() == ".csv"
     if options.metrics or is_table or not runs:
         return _listed(options)

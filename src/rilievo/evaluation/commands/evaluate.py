@@ -23,10 +23,8 @@ from rilievo.predicting.options import BatchOptions, ClusterOptions
 from rilievo.schema import Groups, option
 
 USAGE_ERROR = 2
-"""Exit code where nothing could be scored."""
 
 LISTED = 5
-"""Number of images without a score that are printed; the report has all of them."""
 
 _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
@@ -42,14 +40,18 @@ class _Arguments:
 
     benchmark: Annotated[str | None, option(first=True, aliases=("-b",), metavar="NAME")] = None
     """A name that 'rilievo benchmarks' lists, or one of your own as FILE.py:NAME or
-    package.module:NAME."""
+    package.module:NAME.
+    """
     suite: Annotated[str | None, option(first=True, metavar="NAME|FILE.toml")] = None
-    """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
-    lists, or a file of your own. --root holds the folders of their datasets, --predictions one
-    folder for each of them. What is finished is not done again."""
+    """Several benchmarks in place of one: a suite that 'rilievo benchmarks' lists, or a file of
+    your
+    own. --root holds the folders of their datasets, --predictions one folder for each of them.
+    What is finished is not done again.
+    """
     protocols: Annotated[str | None, option(commas=True, first=True, metavar="all|A,B")] = None
-    """Score --dataset by all benchmarks that the predictions can answer, or those that are named,
-    with one prediction an image, in place of one benchmark."""
+    """Score --dataset by all benchmarks that the predictions can answer, or those named, with one
+    prediction an image.
+    """
     root: Annotated[Path | None, option(first=True, metavar="FOLDER")] = None
     """Folder of the dataset; 'rilievo datasets NAME' shows its layout."""
     model: Annotated[str | None, option(first=True, aliases=("-m",), metavar="NAME|FILE.onnx")] = (
@@ -64,7 +66,7 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Score a model, or a folder of predictions; returns 1 when some images have no score."""
+    """Score a model, or predictions; returns 1 when some images have no score."""
     ignore_odd_pictures()
     request = parse(
         _Arguments,
@@ -132,7 +134,6 @@ def _run_several(model: str | None, arguments: _Arguments) -> int:
 
 
 def _say_rows(result: SuiteResult) -> int:
-    """Print benchmarks with their numbers or reasons; returns the exit code of a suite."""
     rows, made = result.rows, rows_table(result.rows)
     scored = [row for row in rows if row.evaluation is not None]
     lines = [

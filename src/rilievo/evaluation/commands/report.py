@@ -23,12 +23,10 @@ class _Arguments:
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
         "rilievo-report"
     )
-    """Folder for the page and its pictures; or, for few images, a single file with everything in
-    it.
-    """
+    """Folder for the page and its pictures; or, for few images, a single file with everything."""
     paper: Annotated[Path | None, option(metavar="FIGURE.pdf")] = None
-    """Draw a figure for a paper in place of the page: a row an image, with photograph, truth, and
-    each model's prediction and error; .pdf and .svg have text as text, .png has 300 dots an inch.
+    """Draw a figure for a paper instead: a row an image, with photograph, truth, and each model's
+    prediction and error; .pdf and .svg keep text as text, .png has 300 dots an inch.
     """
     rows: Annotated[str | None, option(commas=True, metavar="ID,ID")] = None
     """Images of the figure; by default four, evenly spaced over all."""
