@@ -1,1 +1,1 @@
-"""Scores of one image: metres, regions, points, and many images side by side."""
+"""Scores of one image, and many images side by side."""

@@ -1,7 +1,4 @@
-"""A prediction in the metres in which a benchmark scores it: resized, aligned, clipped.
-
-Errors of depth by true depth, in ranges of half an octave.
-"""
+"""A prediction in a benchmark's metres: resized, aligned, clipped."""
 
 from dataclasses import field, replace
 
@@ -25,11 +22,10 @@ from rilievo.sample import Truth
 from rilievo.shapes import Field, Mask, Size, Values
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
-"""Tasks of which a prediction is fitted to the truth first."""
+# No model of metric depth errs so many times in the mean: its numbers are of another unit.
 OFF = 50.0
-"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
+# A score that rests on fewer pixels weighs as much as any in a mean over images.
 FEW = 100
-"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
 UNANSWERED = {
     Invalid.SKIP: "pixels with truth have no prediction and are not scored",
     Invalid.FAR: "pixels with truth have no prediction and are scored as far",
@@ -45,13 +41,7 @@ OTHER_UNIT = (
 
 @frozen
 class ComparableDepth:
-    """Predicted and true depth of one image, ready to be compared.
-
-    Attributes:
-        depth: Predicted [m], clipped; read only where ``mask``.
-        true: True [m]; read only where ``mask``.
-        aligned: Prediction after the fit, before it was clipped.
-    """
+    """Predicted and true depth of one image [m], to be read only where ``mask``."""
 
     depth: Field
     true: Field
@@ -67,14 +57,7 @@ def in_metres(
     truth: Truth,
     fit: Fit | None = None,
 ) -> ComparableDepth:
-    """Bring a prediction to the truth's size and to metres, as the benchmark does.
-
-    Args:
-        benchmark: Benchmark whose mask, resizing and fit are used.
-        predicted: Predicted depth, at any size.
-        truth: Ground truth of what the benchmark shows the model.
-        fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
-    """
+    """Bring a prediction to the truth's size and to metres, as the benchmark does."""
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
@@ -111,7 +94,7 @@ def in_metres(
 
 
 def fitted_to_scene(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit: Fit) -> DepthMap:
-    """A prediction in metres by the fit of its scene, at a size; no truth of its own is needed."""
+    """A prediction in metres by the fit of its scene, without truth."""
     assert benchmark.min_inverse is not None
     resized = resized_for(benchmark, predicted, shape)
     method = AlignMethod(method_for(benchmark, predicted.kind))
@@ -130,7 +113,6 @@ def _aligned(
     method: AlignMethod | PointFit | str,
     fit: Fit | None,
 ) -> Aligned:
-    """The prediction in metres, by the benchmark's fit or a function of one's own."""
     if fit is None and is_import_path(method):
         values = fitted(method, resized, true, both)
         none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
@@ -164,7 +146,7 @@ def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> Depth
 
 
 def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
-    """Count the scored pixels without a prediction, if the benchmark allows any."""
+    """Count the scored pixels without a prediction, or refuse them."""
     count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
     if not scored:
         raise InputError(f"the prediction has no answer at any of the {count} pixels scored")
@@ -177,20 +159,19 @@ def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
 
 
 def _far_end(benchmark: Benchmark, true: Field, mask: Mask) -> float:
-    """Depth [m] assigned to pixels without a prediction that are scored as far."""
     if benchmark.clip is not None:
         return benchmark.clip[1]
     return float(true[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
 
 
 def refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
-    """Refuse a kind of depth before any work is done, rather than image by image."""
+    """Refuse a kind of depth that the benchmark does not score."""
     if benchmark.task in FITTED and kind is not None:
         method_for(benchmark, kind)
 
 
 def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
-    """The fit that the benchmark makes for depth of this kind."""
+    """Fit that the benchmark makes for this kind of depth."""
     if kind not in benchmark.alignment:
         kinds = ", ".join(f"'{name}'" for name in benchmark.alignment)
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
@@ -203,7 +184,6 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit 
 
 
 def _fitted(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
-    """The pixels that the fit rests on, of those that are scored."""
     both = _thinned(benchmark, both)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
         return both
@@ -217,14 +197,11 @@ def _fitted(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
 
 
 def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
-    """Every so manyth column, as Marigold's program takes them.
-
-    It gives ``torch.nn.Upsample`` a map as (1, height, width), which PyTorch reads as rows of
-    channels: only the width shrinks, also where the height is the longer side.
-    """
     side = benchmark.fit_side
     if side is None or max(both.shape) <= side:
         return both
+    # Marigold's program gives torch.nn.Upsample (1, height, width), rows of channels to PyTorch:
+    # only the width shrinks, also where the height is the longer side.
     width = both.shape[1]
     factor = min(side / length for length in both.shape)
     steps = np.arange(int(width * factor)) * np.float32(1 / factor)
@@ -241,7 +218,6 @@ def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
 
 
 def _refuse_unscaled(benchmark: Benchmark, method: AlignMethod | PointFit | str) -> None:
-    """Refuse true depth up to scale for a benchmark that takes metres."""
     no_unit = "the true depth has no unit (it is up to scale)"
     if method is AlignMethod.NONE:
         raise InputError(
@@ -256,7 +232,6 @@ def _refuse_unscaled(benchmark: Benchmark, method: AlignMethod | PointFit | str)
 
 
 def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
-    """Reason why an image has no score whose truth has too few pixels that count."""
     assert truth.depth is not None
     assert truth.depth_valid is not None
     if mask.any():
@@ -290,7 +265,6 @@ def _notes_on(
     aligned: Aligned,
     unanswered: int,
 ) -> list[str]:
-    """Notes on the depth of one image that was aligned."""
     notes = []
     if aligned.clamped:
         notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
@@ -312,7 +286,7 @@ def _notes_on(
 
 
 def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
-    """Notes on the number of pixels that a score rests on."""
+    """Notes on the number of scored pixels."""
     notes = []
     if unanswered:
         notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
@@ -322,14 +296,13 @@ def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[
 
 
 PER_OCTAVE = 2
+# Half octaves from 6 cm to 724 m; the first and the last have all that is nearer or farther, too.
 NEAREST = -8
-"""Octaves: the first range begins at 2**(-8 / 2), 6 cm, and has everything nearer too."""
 COUNT = 28
-"""The last one begins at 724 m, and has everything farther too."""
 
 
 def range_sums(true: Values, relative: Values) -> RangeSums:
-    """Pixels, sum of |relative| and sum of relative in each range of true depth."""
+    """Pixels, sum of |relative| and sum of relative by range of true depth."""
     place = _place(true)
     return np.stack(
         [
@@ -341,7 +314,7 @@ def range_sums(true: Values, relative: Values) -> RangeSums:
 
 
 def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
-    """Errors by range from the sums of all images, without ranges that have no pixels."""
+    """Errors by range of true depth, from their sums."""
     edges = 2.0 ** ((NEAREST + np.arange(COUNT + 1)) / PER_OCTAVE)
     return tuple(
         RangeError(

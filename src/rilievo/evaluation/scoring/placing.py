@@ -1,8 +1,4 @@
-"""Predictions of a part of a picture, put where they belong in it.
-
-Programs store predictions as a benchmark crops them, or of the whole photograph where the model saw
-a part. A size that is exactly one of a benchmark's crops is one; the user's ``--crop`` says others.
-"""
+"""Predictions of a part of a picture, put where they belong in it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,23 +34,14 @@ from rilievo.shapes import Size
 
 @frozen
 class Placed:
-    """A prediction of what the benchmark shows the model, and notes on how it was put there."""
+    """A prediction of what the benchmark shows, and notes on its place."""
 
     prediction: PredictionRecord
     notes: tuple[str, ...] = ()
 
 
 def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Placed:
-    """Put a prediction of a known crop where it belongs.
-
-    Args:
-        benchmark: Benchmark, whose crops are known.
-        prediction: The prediction, at any size.
-        truth: Ground truth of the whole photograph.
-
-    Raises:
-        InputError: If it is of a crop that the benchmark does not know.
-    """
+    """Put a prediction of a known crop where it belongs in what the benchmark shows."""
     if truth.depth is None and truth.normals is None:
         return Placed(prediction=prediction)
     crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
@@ -106,7 +93,7 @@ def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> 
 
 
 def _known_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
-    """Crops of the benchmarks for a picture of a size."""
+    # A size that is exactly one of a benchmark's crops is one.
     for crop in Crop:
         if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
             yield crop.value, _place(counted_window(crop, shape))
@@ -123,7 +110,6 @@ def _place(window: PixelWindow) -> DepthCrop:
 
 
 def _size(prediction: PredictionRecord) -> Size | None:
-    """(height, width) of the maps of a prediction; None where it has none."""
     points = prediction.points if isinstance(prediction, StoredPrediction) else None
     for part in (prediction.depth_or_none, points):
         if part is not None:
@@ -136,18 +122,17 @@ def _size(prediction: PredictionRecord) -> Size | None:
 
 
 def _each_part(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
-    """The prediction with every map changed; its camera is of the old size and goes."""
     names = ("depth_or_none", "normals", "confidence", "points")
     parts = {
         name: change(part)
         for name in names
         if (part := getattr(prediction, name, None)) is not None
     }
+    # The camera is of the old size.
     return replace(prediction, camera=None, **parts)
 
 
 def _put(part: Any, place: DepthCrop, shape: Size) -> Any:
-    """A map in a picture of a size; nothing is known around it."""
     if isinstance(part, DepthMap | PointMap):
         values = place.placed(part.values, shape, np.nan)
         return replace(part, values=values, valid=place.placed(part.valid, shape, False))
@@ -162,7 +147,6 @@ def _cut(part: Any, window: PixelWindow) -> Any:
 
 
 def _resized(part: Any, shape: Size, rule: Interpolation | str) -> Any:
-    """A map at the size of its crop, by a benchmark's rule."""
     if isinstance(part, PointMap):
         if part.valid.shape != shape:
             raise InputError(

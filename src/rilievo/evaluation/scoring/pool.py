@@ -1,4 +1,4 @@
-"""Scoring of many images side by side, in order, in bounded memory."""
+"""Scoring of many images side by side, in bounded memory."""
 
 import ctypes
 import multiprocessing
@@ -25,13 +25,11 @@ from rilievo.io.files.memory import check_memory
 from rilievo.shapes import Size, Values
 
 CHUNK = 8
-"""Images that a process takes at once."""
 
+# Bytes: maps in float64, and masks.
 MEMORY_A_PIXEL = 85
-"""Bytes of memory for each pixel of an image whose depth is scored: maps in float64, and masks."""
 
 _JOBS: list["ScoreJob"] = []
-"""The work of a process that scores, in that process."""
 
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -39,13 +37,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 @frozen
 class ScoreJob:
-    """All that the score of an image takes besides its id; it travels to other processes.
-
-    Attributes:
-        fits: Fit of each scene, where the benchmark makes one fit for each.
-        scenes: Scene of each image, where that matters.
-        following: The next frame of each one, where neighbours are compared.
-    """
+    """All that the score of an image takes besides its id."""
 
     benchmark: Benchmark
     dataset: Dataset
@@ -55,18 +47,18 @@ class ScoreJob:
     following: Mapping[str, str] = field(default_factory=dict)
 
     def fit_of(self, id: str) -> Fit | None:
-        """The fit of the image's scene; None where images have fits of their own."""
+        """Fit of the image's scene, or None."""
         return self.fits.get(self.scenes[id]) if id in self.scenes else None
 
     def score(self, id: str) -> Scored | Unscored:
-        """The score of one image, or why it has none."""
+        """Score one image, or tell why not."""
         try:
             return self._scored(id)
         except (RilievoError, OSError) as error:
             return unscored(id, error)
 
     def angles(self, ids: Iterable[str]) -> Iterator[Values]:
-        """Angles between predicted and true normals [°] at the scored pixels, image by image."""
+        """Angles between predicted and true normals [°], image by image."""
         for id in ids:
             yield angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
 
@@ -81,15 +73,7 @@ class ScoreJob:
 
 
 def check_memory_of_scores(shape: Size, processes: int) -> None:
-    """Compare the memory that scores of depth take with what is free.
-
-    Args:
-        shape: Size (height, width) of an image.
-        processes: Number of processes that score.
-
-    Raises:
-        OptionError: If there is not enough memory.
-    """
+    """Refuse more memory for scores of depth than is free."""
     height, width = shape
     several = processes > 1
     check_memory(
@@ -101,7 +85,7 @@ def check_memory_of_scores(shape: Size, processes: int) -> None:
 
 
 def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[Scored | Unscored]:
-    """Scores in the order of the ids; one process is this one."""
+    """Scores in the order of the ids, by several processes."""
     if processes == 1:
         _keep_freed_memory()
         yield from map(job.score, ids)
@@ -132,7 +116,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
 
 
 def _start(job: ScoreJob) -> None:
-    """Make a process ready: Ctrl-C is for the one that started it, with which it ends."""
+    # Ctrl-C is for the process that started this one, with which this one ends.
     signals.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_freed_memory()
@@ -140,7 +124,6 @@ def _start(job: ScoreJob) -> None:
 
 
 def _end_with_parent() -> None:
-    """Otherwise a process whose parent was killed would wait for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only processes that were started for it score so"
     parent.join()
@@ -148,10 +131,7 @@ def _end_with_parent() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep freed maps for the next image.
-
-    By default it hands them back to the system, which clears each page anew: 13 of 32 ms an image.
-    """
+    # By default the system clears each page anew: 13 of 32 ms an image.
     if sys.platform == "linux":
         # Libraries other than GNU's have no such function, and other habits.
         with suppress(OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""Regions of an image: the part that the model sees, and the pixels that are scored."""
+"""Parts of an image: what the model sees, and what is scored."""
 
 from dataclasses import replace
 
@@ -18,12 +18,7 @@ KITTI_BENCHMARK_SIZE = (352, 1216)
 
 @frozen
 class PixelWindow:
-    """A rectangle of pixels.
-
-    Attributes:
-        bottom: End of the rows, exclusive.
-        right: End of the columns, exclusive.
-    """
+    """A rectangle of pixels; ends are exclusive."""
 
     top: int
     bottom: int
@@ -37,12 +32,12 @@ class PixelWindow:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns."""
+        """Slices of rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
-    """The part of an image of this size that the model gets to see."""
+    """Part of an image of this size that the model sees."""
     height, width = shape
     if is_import_path(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
         return counted_window(crop, shape)
@@ -57,16 +52,13 @@ def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
 
 
 def shown_to_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a b 3"]:
-    """The part of a photograph that the benchmark shows the model."""
+    """Part of a photograph that the model sees."""
     height, width, _ = image.shape
     return np.ascontiguousarray(image[shown_window(crop, (height, width)).slices])
 
 
 def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
-    """The part of a truth of this size in which pixels count.
-
-    Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
-    """
+    """Part of a truth of this size that counts."""
     height, width = shape
     if is_import_path(crop):
         top, bottom, left, right = cropped(crop, shape)
@@ -81,6 +73,7 @@ def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
         rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
     else:
         rows, columns = (0.3324324, 0.91351351), (0.0359477, 0.96405229)
+    # Cut with int, as all programs of the literature do.
     return PixelWindow(
         top=int(rows[0] * height),
         bottom=int(rows[1] * height),
@@ -90,7 +83,7 @@ def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
 
 
 def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
-    """The truth of the part that the model gets to see; its camera moves along."""
+    """Truth of the part that the model sees, with its camera."""
     if crop is InputCrop.NONE:
         return truth
     window = shown_window(crop, size_of(truth))
@@ -106,7 +99,7 @@ def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
 
 
 def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
-    """The truth as the benchmark takes it: of what the model sees, and up to its ceiling."""
+    """Truth of what the model sees, up to the benchmark's ceiling."""
     truth = cut_truth(truth, benchmark.input_crop)
     if benchmark.truth_ceiling is None or truth.depth is None:
         return truth
@@ -114,7 +107,7 @@ def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
 
 
 def size_of(truth: Truth) -> Size:
-    """(height, width) of its maps."""
+    """(height, width) of a truth's maps."""
     array = truth.depth if truth.depth is not None else truth.normals
     if array is None:
         raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
@@ -123,7 +116,7 @@ def size_of(truth: Truth) -> Size:
 
 
 def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
-    """Pixels whose true depth counts: with truth, between the caps (strictly), inside the crop."""
+    """Pixels whose true depth counts: between the caps, inside the crop."""
     if truth.depth is None or truth.depth_valid is None:
         raise InputError(
             f"sample {truth.id}: has no true depth, which the benchmark '{benchmark.name}' scores"

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: photographs, predictions and truth as they were scored."""
+"""Pictures of an evaluation as they were scored."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,15 +28,7 @@ from rilievo.shapes import Mask, Pixels, Vectors
 
 @frozen
 class ReportPictures:
-    """The few pictures that a report or a comparison shows, read when asked for.
-
-    All arrays of one image have the same size: that of its truth under the benchmark, which is
-    the photograph's after the benchmark's input crop. An image that cannot be read any more raises
-    a ``RilievoError``.
-
-    Attributes:
-        fit_of: Fit of an image's scene, where it has no fit of its own.
-    """
+    """Photographs, predictions and truth that a report shows, of the truth's size."""
 
     benchmark: Benchmark
     dataset: Dataset
@@ -45,19 +37,16 @@ class ReportPictures:
 
     @property
     def made_by(self) -> MadeBy:
-        """Model, weights and settings that made the predictions."""
+        """What made the predictions."""
         return self.predictions.made_by
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of the depth that was predicted."""
+        """Kind of the predicted depth."""
         return self.predictions.kind
 
     def read(self, id: str) -> PredictionRecord:
-        """Depth in metres, as aligned and clipped; normals of unit length.
-
-        Depth that was scored as a picture is returned in the model's own values.
-        """
+        """Depth [m] as scored, or unit normals; pictures keep their values."""
         if self.benchmark.task is Task.PICTURE:
             return self.predictions.read(id)
         return StoredPrediction(
@@ -68,11 +57,11 @@ class ReportPictures:
         )
 
     def photo(self, id: str) -> Pixels:
-        """The photograph as the model saw it, RGB."""
+        """The photograph as the model saw it."""
         return shown_to_model(self.dataset.image(id), self.benchmark.input_crop)
 
     def depth(self, id: str) -> DepthMap | None:
-        """Predicted depth [m] as it was scored; None where the task is another."""
+        """Predicted depth [m] as scored, or None."""
         if self.benchmark.task is not Task.DEPTH:
             return None
         prediction = self._placed(id)
@@ -82,7 +71,7 @@ class ReportPictures:
         return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
 
     def normals(self, id: str) -> Vectors | None:
-        """Predicted normals of unit length; None where the task is another."""
+        """Predicted unit normals, or None."""
         if self.benchmark.task is not Task.NORMALS:
             return None
         prediction = self._placed(id)
@@ -94,12 +83,12 @@ class ReportPictures:
             return normals / np.where(length > 0, length, np.float32(1))
 
     def sky(self, id: str) -> Mask | None:
-        """Sky of a prediction that has the truth's size; None where it is not known."""
+        """Predicted sky, or None."""
         sky = self._placed(id).sky if self.benchmark.task is Task.DEPTH else None
         return None if sky is None or sky.shape != size_of(self._cut(id)) else sky
 
     def truth(self, id: str) -> Truth:
-        """Ground truth; its masks hold just the pixels that were scored."""
+        """Ground truth, valid only where scored."""
         truth = self._cut(id)
         if self.benchmark.task is Task.NORMALS:
             return replace(truth, normals_valid=normals_mask(self.benchmark, truth))

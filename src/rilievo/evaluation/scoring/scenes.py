@@ -1,4 +1,4 @@
-"""Scores of whole scenes: one fit for all their images, or each frame's next one."""
+"""Scores of whole scenes: one fit for all images, or neighbouring frames."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ _SPACES = {
 
 
 def needs_scenes(benchmark: Benchmark) -> bool:
-    """Whether the score of an image takes other images of its scene."""
+    """Whether an image's score takes other images of its scene."""
     return benchmark.fit_scene or benchmark.task is Task.STABILITY
 
 
 def scene_of(truth: Truth, benchmark: Benchmark) -> str:
-    """Scene of an image, by which the benchmark fits or compares."""
+    """Scene of an image."""
     if truth.scene is None:
         raise InputError(
             f"the dataset names no scene or sequence for '{truth.id}', and the benchmark "
@@ -40,10 +40,7 @@ def scene_of(truth: Truth, benchmark: Benchmark) -> str:
 
 
 def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
-    """The work of scoring, with what it takes of whole scenes; and the images to be scored.
-
-    Of a scene's frames, the last has no next one to be compared with.
-    """
+    """Work of scoring with fits or neighbours of scenes, and the images to score."""
     benchmark, scenes = job.benchmark, _scenes(job, ids)
     following: dict[str, str] = {}
     if benchmark.task is Task.STABILITY:
@@ -60,7 +57,6 @@ def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]
 
 
 def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
-    """The scene of each image whose truth can be read."""
     scenes = {}
     for id in ids:
         try:
@@ -72,7 +68,6 @@ def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
-    """Least squares over all pixels that count of all frames of each scene."""
     moments: defaultdict[str, Float64[np.ndarray, 5]] = defaultdict(lambda: np.zeros(5))
     space = FitSpace.DEPTH
     for id, scene in scenes.items():
@@ -86,7 +81,6 @@ def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
 
 
 def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
-    """Pixels, and the sums of x, y, x² and xy, of one frame."""
     benchmark = job.benchmark
     whole = job.dataset.truth(id)
     prediction = placed(benchmark, job.predictions.read(id), whole).prediction

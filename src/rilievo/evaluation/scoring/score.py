@@ -1,7 +1,4 @@
-"""The score of one image under a benchmark.
-
-Scores of points in space, of fields of view, and of neighbouring frames of a video.
-"""
+"""The score of one image under a benchmark."""
 
 import math
 from collections.abc import Mapping
@@ -44,11 +41,7 @@ from rilievo.shapes import AnyPlane, Float32, Float64, Mask, Values
 
 @frozen
 class Paired:
-    """A pair to be scored, and the facts of its image, as ``Score`` has them.
-
-    Attributes:
-        pair: Prediction and truth, as the metrics of the task take them.
-    """
+    """A pair to be scored, and the facts of its image."""
 
     pair: Any
     true_share: float = 1.0
@@ -59,7 +52,7 @@ class Paired:
 
 
 def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
-    """Predicted points, fitted to the true ones as the benchmark does."""
+    """Predicted points, fitted to the true ones."""
     raw, valid, kind = _predicted(benchmark, prediction, truth)
     method = method_for(benchmark, kind)
     if method not in list(PointFit):
@@ -109,21 +102,19 @@ def camera_pair(prediction: PredictionRecord, truth: Truth) -> Paired:
 
 
 def _seen_camera(prediction: PredictionRecord) -> Camera | None:
-    """Camera that the model saw in the photograph; None where it was given or assumed."""
     camera = prediction.camera
     return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
 
 
 def _field_of_view(camera: Camera, width: int) -> float:
-    """Field of view as published: of a pinhole whose principal point is in the middle."""
     K = camera.needs_pinhole("the score of a field of view")
+    # As published: of a pinhole whose principal point is in the middle.
     return float(np.degrees(2 * np.arctan(0.5 * width / K[0, 0])))
 
 
 def _predicted(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> tuple[PointPlane, Mask, DepthKind]:
-    """Predicted points at the truth's size, where there are any, and their kind."""
     assert truth.depth is not None or truth.normals is not None
     height, width = depth_mask(benchmark, truth).shape
     points = prediction.points if isinstance(prediction, StoredPrediction) else None
@@ -151,7 +142,7 @@ def stability_pair(
     truths: tuple[Truth, Truth],
     fit: Fit | None,
 ) -> Paired:
-    """Predicted depth of a frame and the next one, with the true motion between them."""
+    """Predicted depth of a frame and the next, with the true motion between."""
     first, second = (truth_for(benchmark, item) for item in truths)
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
@@ -182,7 +173,6 @@ def stability_pair(
 
 
 def _known_depth(truth: Truth) -> Plane:
-    """True depth, 0 where it is not known."""
     if truth.depth is None or truth.depth_valid is None:
         return np.zeros(size_of(truth))
     return np.where(truth.depth_valid, truth.depth, 0.0).astype(np.float64)
@@ -190,16 +180,7 @@ def _known_depth(truth: Truth) -> Plane:
 
 @frozen
 class Scored:
-    """The score of one image, and what pooled numbers are made of.
-
-    Attributes:
-        ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
-            ``rilievo.evaluation.scoring.metres`` has it. None for what is not metres.
-        curves: Leading error by share of pixels removed, by confidence and by the error itself;
-            None where no confidence is judged.
-        reliability: Pixels, sum of confidence and right pixels by confidence; None likewise, and
-            for normals.
-    """
+    """The score of one image, and its sums for pooled numbers."""
 
     score: Score
     sums: Mapping[str, Sums]
@@ -214,14 +195,7 @@ def score(
     truth: Truth,
     fit: Fit | None = None,
 ) -> Scored:
-    """Score one image.
-
-    Args:
-        benchmark: Benchmark that scores.
-        prediction: The prediction of what the benchmark shows the model, at any size.
-        truth: Ground truth of the whole photograph, at its size.
-        fit: Fit of the image's scene, where the benchmark makes one fit for each.
-    """
+    """Score a prediction of one image against the whole photograph's truth."""
     place = placed(benchmark, prediction, truth)
     truth = truth_for(benchmark, truth)
     paired = _paired(benchmark, place.prediction, truth, fit)
@@ -286,7 +260,7 @@ def _paired_normals(benchmark: Benchmark, prediction: PredictionRecord, truth: T
 
 
 def angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
-    """Angles between predicted and true normals [°], at the pixels that are scored."""
+    """Angles between predicted and true normals [°]."""
     place = placed(benchmark, prediction, truth)
     return _normals_pair(benchmark, place.prediction, truth_for(benchmark, truth)).angles
 
@@ -349,12 +323,7 @@ def _paired_points(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> P
 
 
 def eight_bits(values: AnyPlane, *, turned: bool) -> Levels:
-    """A map without negative values as a picture: its maximum is 255, fractions are cut off.
-
-    Args:
-        values: Values, of which at least one is positive. The arithmetic is that of their type.
-        turned: Whether 255 minus that is wanted, which makes far what was near.
-    """
+    """A non-negative map as a picture: its maximum is 255, or 0 where ``turned``."""
     scaled = values * 255 / values.max()
     return (255 - scaled if turned else scaled).astype(np.uint8)
 
