@@ -1,4 +1,4 @@
-"""Errors of depth, normals and surfaces: one function and one table row each."""
+"""Errors of depth, normals and surfaces."""
 
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS

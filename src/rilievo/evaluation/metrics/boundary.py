@@ -1,13 +1,6 @@
 """Accuracy of a prediction at the occluding edges of a scene, at any scale.
 
-Two neighbours belong to different objects if their depths differ by more than a factor; the edge
-points from the nearer to the farther one. Every factor of ``FACTORS`` gives a score, and the scores
-are averaged with the factors as weights. From Bochkovskii et al. 2024, "Depth Pro: Sharp Monocular
-Metric Depth in Less Than a Second", section 4.
-
-A pixel has an edge to another one in its window where that lies deeper by more than a factor
-``1 + t``. F1 is taken over such pairs for every ``t`` of ``STEPS`` and averaged with ``t`` as the
-weight. Read in MoGe's ``moge/test/metrics.py`` (Wang et al. 2025).
+``boundary_f1``: Bochkovskii et al. 2024, "Depth Pro". ``window_f1``: Wang et al. 2025, MoGe.
 """
 
 from collections.abc import Mapping
@@ -26,14 +19,11 @@ STEPS: Float64[np.ndarray, "t"] = np.linspace(0.05, 0.25, 10)
 
 
 def boundary_counts(pair: DepthPair) -> Sums:
-    """Number of edges found, of true edges and of predicted edges, by direction and factor.
-
-    Pairs with an invalid pixel are not edges. The published computation has no mask; where all
-    pixels are valid, both agree.
-    """
+    """Number of edges found, true and predicted, by direction and factor."""
     counts = []
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for first, second in _neighbours():
+            # The published computation has no mask; where all pixels are valid, both agree.
             usable = pair.valid[first] & pair.valid[second]
             counts += _count(
                 pair.predicted[first].astype(np.float64),
@@ -46,11 +36,9 @@ def boundary_counts(pair: DepthPair) -> Sums:
 
 
 def boundary_f1(sums: Sums, _count: int) -> float:
-    """F1 of recall and precision, each the mean over four directions; averaged over the factors.
-
-    A direction without edges counts as missed, as published: a scene without edges scores 0.
-    """
+    """F1 of edges, averaged over the factors by weight."""
     common, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
+    # A direction without edges counts as missed, as published.
     recall = np.mean(common / np.maximum(true, 1), axis=0)
     precision = np.mean(common / np.maximum(predicted, 1), axis=0)
     both = recall + precision
@@ -59,7 +47,6 @@ def boundary_f1(sums: Sums, _count: int) -> float:
 
 
 def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
-    """Slices for pixels and their right neighbours, and for pixels and their lower neighbours."""
     whole, head, tail = slice(None), slice(None, -1), slice(1, None)
     return ((whole, head), (whole, tail)), ((head, whole), (tail, whole))
 
@@ -71,7 +58,6 @@ def _count(
     t_second: Plane,
     usable: Mask,
 ) -> list[Int[np.ndarray, "3 f"]]:
-    """Edges found, true and predicted, by factor: with the first pixel nearer, then the second."""
     p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)
     t_step = np.maximum(t_first, t_second) / np.minimum(t_first, t_second)
     # Few pairs are edges, so only these are examined further.
@@ -86,16 +72,12 @@ def _count(
 
 
 def _exceeding(levels: Indices) -> Int[np.ndarray, "f"]:
-    """Number of steps that exceed each factor, given how many factors each step exceeds."""
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]
 
 
 def window_edges(pair: DepthPair, radius: int) -> Sums:
-    """Edges that both have, of the truth and of the prediction, one after the other, by step.
-
-    Pixels nearer to the border than ``radius`` have no window and are skipped.
-    """
+    """Number of edges found, true and predicted within windows, by step."""
     predicted, true = (
         np.where(pair.valid, depth, np.float32(1)).astype(np.float64)
         for depth in (pair.predicted, pair.true)
@@ -124,7 +106,7 @@ def window_edges(pair: DepthPair, radius: int) -> Sums:
 
 
 def window_f1(sums: Sums, _count: int) -> float:
-    """F1 by step, averaged with the steps as weights; 0 at a step where nothing is found."""
+    """F1 of edges in windows, averaged over the steps by weight."""
     common, true, predicted = sums.reshape(3, STEPS.size)
     recall = common / np.maximum(true, 1e-12)
     precision = common / np.maximum(predicted, 1e-12)

@@ -1,12 +1,7 @@
-"""Worth of a confidence: does it find the errors (sparsification), and is it a probability?
+"""Worth of a confidence: does it find the errors, and is it a probability?
 
-Sparsification takes out the least sure pixels, 2 % at a time, and looks at the error of the rest;
-an oracle takes out those with the largest error. The area between the two curves is AUSE, that
-between a constant (random removal) and the curve of the confidence AURG: Ilg et al. 2018,
-"Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", with the steps and errors of
-Poggi et al. 2020, "On the Uncertainty of Self-Supervised Monocular Depth Estimation". Both ask for
-an order of the pixels alone, so any confidence can be judged. Calibration asks for more: that a
-confidence of 0.8 is right in 80 of 100 pixels, as that of rilievo's own networks promises.
+AUSE is the area between the curves of the confidence and of an oracle, AURG that to random removal
+(Ilg et al. 2018; steps and errors of Poggi et al. 2020).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,31 +16,26 @@ from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
 from rilievo.frozen import frozen
 
 NEAR = 1.25
-"""Factor within which a depth is right, as a confidence of rilievo means it."""
 
+# As Guo et al. 2017 take them.
 BINS = 15
-"""Number of bins of equal width, as Guo et al. 2017 take them."""
 
 LEVEL = 0.9
-"""Share of pixels that the range of ``coverage90_gap`` should hold."""
 _CURVES = "area between the sparsification curves of"
 _POGGI = " (Poggi et al. 2020)"
 _GAIN = "what removal by confidence gains over random removal, in"
+# At 1 the likelihood of an error would be infinite.
 _SUREST = 0.999
-"""Confidence that the likelihood of an error goes up to; at 1 it would be infinite."""
 _calibration = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
 
 @frozen
 class Reliability:
-    """Pixels of about the same confidence.
+    """Pixels whose confidence lies above ``low`` and not above ``high``.
 
     Attributes:
-        low: Confidence is above it.
-        high: Confidence is not above it.
-        pixels: Number of pixels.
         said: Mean confidence.
-        right: Share whose depth is right within a factor of ``NEAR``.
+        right: Share whose depth is right.
     """
 
     low: float
@@ -56,14 +46,14 @@ class Reliability:
 
 
 def reliability_sums(pair: DepthPair) -> Sums:
-    """Pixels, sum of confidence and pixels that are right, in each of ``BINS`` bins in turn."""
+    """Pixels, sum of confidence and right pixels, by bin."""
     place = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
     parts = (None, pair.c, (pair.factor < NEAR).astype(np.float64))
     return np.concatenate([np.bincount(place, part, BINS) for part in parts]).astype(np.float64)
 
 
 def reliability(sums: Sums) -> tuple[Reliability, ...]:
-    """Reliability by the sums of one or several images; bins without a pixel are left out."""
+    """Reliability from sums of images, without empty bins."""
     return tuple(
         Reliability(
             low=index / BINS,
@@ -78,17 +68,15 @@ def reliability(sums: Sums) -> tuple[Reliability, ...]:
 
 
 def expected_calibration_error(sums: Sums, count: int) -> float:
-    """Mean over pixels of how far the mean confidence of their bin is from the share right."""
+    """Mean distance of bins' confidence from their share of right pixels."""
     _, confidence, right = sums.reshape(3, BINS)
     return float(np.abs(right - confidence).sum() / count)
 
 
 def covered(pair: DepthPair) -> Sums:
-    """Counts pixels whose error lies in the range that holds ``LEVEL`` by their confidence.
-
-    Under Laplace's distribution with spread s, a log error lies within ±ln 1.25 with probability
-    1 - exp(-ln 1.25 / s), which is the confidence, and within ±(-ln 0.1) s with one of 0.9.
-    """
+    """Count pixels whose error lies in the range that should hold ``LEVEL`` of them."""
+    # Under Laplace's distribution with spread s, a log error lies within ln 1.25 with probability
+    # 1 - exp(-ln 1.25 / s), which is the confidence, and within -ln 0.1 s with one of 0.9.
     # Multiplied out, as a confidence of 0 has no end of its range, and one of 1 no range at all.
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = pair.log_factor * -np.log1p(-pair.c)
@@ -97,25 +85,19 @@ def covered(pair: DepthPair) -> Sums:
 
 
 def coverage_gap(sums: Sums, count: int) -> float:
-    """Share inside, less what it should be."""
+    """Share of pixels covered, less ``LEVEL``."""
     return float(sums[0] / count) - LEVEL
 
 
 def surprise(pair: DepthPair) -> Sums:
-    """Negative logarithm of the likelihood of each error of log depth, summed [nats].
-
-    Laplace's distribution has the spread that the confidence implies; confidences beyond 0.001 and
-    0.999, of which no likelihood follows, count as these.
-    """
+    """Summed negative log likelihood of log errors under Laplace's distribution [nats]."""
     spread = -np.log(NEAR) / np.log1p(-np.clip(pair.c, 1 - _SUREST, _SUREST))
     return np.array([float((np.log(2 * spread) + pair.log_factor / spread).sum())])
 
 
 def risk_area(pair: DepthPair) -> Sums:
-    """Sums of the mean over all coverages of AbsRel of the surest pixels (Geifman, El-Yaniv 2017).
-
-    Of pixels that are equally sure, a share is drawn by chance: each counts with their mean.
-    """
+    """Mean AbsRel over all coverages of the surest pixels (Geifman, El-Yaniv 2017)."""
+    # Pixels that are equally sure count with their mean.
     order = np.argsort(-pair.c, kind="stable")
     _, group, sizes = np.unique(-pair.c[order], return_inverse=True, return_counts=True)
     means = np.bincount(group, np.abs(pair.relative)[order]) / sizes
@@ -124,14 +106,12 @@ def risk_area(pair: DepthPair) -> Sums:
 
 
 def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
-    """AUSE or AURG of one error, by its name."""
     return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
 
 
 def _areas(
     error: str, label: str, unit: str, words: str, itself: str = "error", source: str = _POGGI
 ) -> Iterator[Metric[Any]]:
-    """AUSE and AURG of one error."""
     ause = f"{_CURVES} {words} by confidence and by the {itself} itself{source}"
     aurg = f"{_GAIN} {words}{source}"
     return (
@@ -201,6 +181,6 @@ NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
 
 
 def curves_of(pair: DepthPair | NormalsPair) -> Curves:
-    """The leading error by share removed: by confidence, then by the error itself."""
+    """Leading error by share removed: by confidence, then by the error."""
     leading = next(iter(pair.sparsified.values()))
     return np.stack([leading.by_confidence, leading.by_error])

@@ -1,8 +1,6 @@
-"""Depth errors of one image, errors in space, and the order of points; maps are in metres.
+"""Depth errors of one image, errors in space, and the order of points.
 
-The formulas use p for predicted and t for true depth at the valid pixels, and e = ln p - ln t. A
-prediction that is not metric goes through ``rilievo.alignment`` first; crops, caps and clipping
-belong to the benchmark.
+p is predicted and t true depth [m] at the valid pixels, e = ln p - ln t.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +22,7 @@ def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
     """Distance [m] from each point to the nearest one of a cloud.
 
     Raises:
-        InputError: If either is empty or has NaN or infinite coordinates.
-        MissingExtraError: If scipy is not installed.
+        InputError: If either is empty or not finite.
     """
     with needing("comparing clouds of points", "evaluate"):
         from scipy.spatial import KDTree
@@ -38,20 +35,17 @@ def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
 
 
 def cloud_accuracy(predicted: Cloud, true: OtherCloud) -> float:
-    """Mean distance [m] of predicted points to the true surface."""
+    """Mean distance [m] of predicted points to the true ones."""
     return float(cloud_distances(predicted, true).mean())
 
 
 def cloud_completeness(predicted: Cloud, true: OtherCloud) -> float:
-    """Mean distance [m] of true points to the predicted surface."""
+    """Mean distance [m] of true points to the predicted ones."""
     return float(cloud_distances(true, predicted).mean())
 
 
 def cloud_f_score(predicted: Cloud, true: OtherCloud, threshold: float) -> float:
-    """Harmonic mean of precision and recall, in [0, 1]; 0 if no points are close.
-
-    Precision is the share of predicted points nearer than the threshold [m] to a true one; recall
-    is the share of true points nearer than that to a predicted one (Knapitsch et al. 2017).
+    """F-score of points nearer than a threshold [m], in [0, 1] (Knapitsch et al. 2017).
 
     Raises:
         OptionError: If the threshold is not positive.
@@ -106,34 +100,32 @@ def log10_error(pair: DepthPair) -> Sums:
 
 
 def log_moments(pair: DepthPair) -> Sums:
-    """Sums from which every form of the scale-invariant log error is computed."""
+    """Sums for every form of the scale-invariant log error."""
     return pair.log_moments
 
 
 def silog(sums: Sums, count: int) -> float:
-    """100 times the standard deviation of e, with divisor n."""
+    """100 standard deviations of e, with divisor n."""
     return 100 * float(np.sqrt(_variation(sums, count) / count))
 
 
 def silog_unbiased(sums: Sums, count: int) -> float:
-    """100 times the standard deviation of e, with divisor n - 1; 0 for a single pixel."""
+    """100 standard deviations of e, with divisor n - 1."""
     return 100 * float(np.sqrt(_variation(sums, count) / max(count - 1, 1)))
 
 
 def silog_half(sums: Sums, count: int) -> float:
-    """Root of (mean of e² minus half the squared mean of e), without the factor 100."""
+    """Root of (mean of e² minus half the squared mean of e)."""
     mean = sums[1] / count
     return float(np.sqrt(_variation(sums, count) / count + mean * mean / 2))
 
 
 def _variation(sums: Sums, count: int) -> float:
-    """Sum of (e - mean)² over all pixels: within the images, and between them."""
     between = sums[2] - sums[1] * sums[1] / count
     return float(sums[0] + max(between, 0.0))
 
 
 def _within(bound: float) -> Callable[[DepthPair], Sums]:
-    """Count pixels with max(p / t, t / p) strictly below the bound."""
     return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
 
 
@@ -211,11 +203,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
 
 @frozen
 class OrderPair:
-    """Predicted depth of points that are known to be nearer, and of those that are farther.
-
-    Attributes:
-        nearer: Depth of any scale, at one point of each pair.
-        farther: Depth at the other point of each pair.
+    """Predicted depth, of any scale, of points known to be nearer, and of those farther.
 
     Raises:
         InputError: If their numbers differ, or one is not finite.
@@ -235,12 +223,12 @@ class OrderPair:
 
     @property
     def count(self) -> int:
-        """Pairs of points."""
+        """Number of pairs of points."""
         return self.nearer.size
 
 
 def in_order(pair: OrderPair) -> Sums:
-    """Counts pairs whose nearer point is predicted nearer; a tie is wrong."""
+    """Count pairs whose nearer point is predicted nearer; a tie is wrong."""
     return np.array([float(np.count_nonzero(pair.nearer < pair.farther))])
 
 

@@ -1,8 +1,4 @@
-"""Definition of a metric: sums over the pixels of one image, and a function of the sums.
-
-The two are separate, so that one definition serves both averages of the literature: computed per
-image and averaged over images, or summed over the pixels of all images and computed once.
-"""
+"""Definition of a metric: sums over pixels, and a function of the sums, for both averages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +16,7 @@ Sums = Float64[np.ndarray, "k"]
 
 @runtime_checkable
 class Counted(Protocol):
-    """A prediction and its ground truth, with the number of pixels to compare."""
+    """Prediction and ground truth."""
 
     @property
     def count(self) -> int:
@@ -37,28 +33,27 @@ class Better(StrEnum):
     LOWER = "lower"
     HIGHER = "higher"
     ZERO = "zero"
-    """Best at zero; errors have either sign."""
 
 
 def badness(values: Any, better: Better) -> Any:
-    """A number, or an array of them, that is smaller where the metric is better."""
+    """Numbers that are smaller where the metric is better."""
     if better is Better.ZERO:
         return abs(values)
     return -values if better is Better.HIGHER else values
 
 
 def mean(sums: Sums, count: int) -> float:
-    """First sum divided by the number of pixels, as most metrics end."""
+    """First sum over the number of pixels."""
     return float(sums[0] / count)
 
 
 def root_mean(sums: Sums, count: int) -> float:
-    """Root of the first sum divided by the number of pixels."""
+    """Root of the first sum over the number of pixels."""
     return float(np.sqrt(sums[0] / count))
 
 
 def whole(sums: Sums, count: int) -> float:
-    """The number itself, of a metric that looks at an image as a whole."""
+    """First sum itself, of an image as a whole."""
     return float(sums[0])
 
 
@@ -67,17 +62,10 @@ class Metric(Generic[Pair]):
     """One number for the agreement of a prediction with the ground truth.
 
     Attributes:
-        name: Name in its table, and in files.
-        label: Label for tables and plots, with its factor where the literature has several.
-        unit: "m", "°", "%", "1/m", "dB" or "" for none.
-        better: Direction in which it improves.
+        unit: "m", "°", "%", "1/m", "dB" or "".
         summary: Formula and source in one line.
-        sums: Function that computes the sums of one image, in float64.
-        finish: Function that computes the metric from sums over ``count`` pixels.
-        pools: Whether sums of several images may be added. Metrics of whole pictures, such as SSIM,
-            have no pooled form.
-        needs_confidence: Whether it judges the confidence of a prediction.
-        needs_probability: Whether that confidence must be a probability, not an order alone.
+        finish: Computes the metric from sums over a number of pixels.
+        needs_probability: Whether the confidence must be more than an order.
     """
 
     name: str
@@ -106,14 +94,10 @@ def value(metric: Metric[Pair], pair: Pair) -> float:
 
 
 def measure(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, float]:
-    """Values of every metric for one image; shared quantities are computed once.
-
-    Args:
-        metrics: Metrics by name, all of one kind of pair.
-        pair: Prediction and ground truth of the image.
+    """Values of every metric for one image.
 
     Raises:
-        InputError: If a metric needs a camera or a confidence that the pair lacks.
+        InputError: If the pair lacks a camera or a confidence.
     """
     return {name: value(metric, pair) for name, metric in metrics.items()}
 
@@ -121,13 +105,8 @@ def measure(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, float]
 def pooled(metric: AnyMetric, sums: Sums, count: int) -> float:
     """Value of a metric over the pixels of several images.
 
-    Args:
-        metric: Metric with a pooled form.
-        sums: Sums over all images.
-        count: Number of pixels of all images.
-
     Raises:
-        OptionError: If the metric has no pooled form.
+        OptionError: If it has no pooled form.
     """
     if not metric.pools:
         raise OptionError(f"'{metric.name}' has no pooled form: average it over images")
@@ -139,7 +118,7 @@ def check_maps(
     true: Float[np.ndarray, "..."],
     valid: Mask,
 ) -> None:
-    """Refuse maps that do not lie on each other, and a mask that lets nothing through."""
+    """Refuse maps of unequal sizes, and an empty mask."""
     if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
         raise InputError(
             f"prediction {predicted.shape}, truth {true.shape} and mask {valid.shape} differ"
@@ -152,7 +131,7 @@ def check_maps(
 
 
 def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
-    """Confidence at the pixels that count, once it is found to be one."""
+    """Confidence at the valid pixels, checked to be in [0, 1]."""
     if confidence is None:
         raise InputError("the prediction has no confidence, which this benchmark judges")
     if confidence.shape != valid.shape:
@@ -167,12 +146,12 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
 
 
 def lengths(vectors: PointRows) -> Values:
-    """Lengths of vectors, one a column."""
+    """Lengths of vectors."""
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
 def improper(values: Values) -> int:
-    """Count the numbers that are not positive and finite."""
+    """Count numbers that are not positive and finite."""
     # One comparison each: NaN fails both.
     if values.min() > 0 and values.max() < np.inf:
         return 0
@@ -180,7 +159,7 @@ def improper(values: Values) -> int:
 
 
 def squared_lengths(name: str, normals: PointRows) -> Values:
-    """Squared lengths, once each normal is found to have a direction."""
+    """Squared lengths of normals, checked to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)
     if bad := improper(squares):
         raise InputError(

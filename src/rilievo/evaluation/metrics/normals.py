@@ -1,4 +1,4 @@
-"""Errors of surface normals: the angle between predicted and true, in degrees."""
+"""Angles between predicted and true normals [°]."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -29,16 +29,13 @@ def squared_angle(pair: NormalsPair) -> Sums:
 
 
 def median_sums(pair: NormalsPair) -> Sums:
-    """Median of the image [°], 1 for the image, and a histogram of its angles by 0.011°."""
+    """Median of the image [°], 1, and a histogram of its angles."""
     histogram = np.bincount(_whole(pair.angles) >> _LOW_BITS, minlength=_COARSE)
     return np.concatenate([[np.median(pair.angles), 1.0], histogram.astype(np.float64)])
 
 
 def median(sums: Sums, count: int) -> float:
-    """Median [°]: exact for one image, within 0.006° for several.
-
-    ``pooled_median`` is exact for several too, and reads them twice.
-    """
+    """Median [°]: exact for one image, within 0.006° for several."""
     if sums[1] == 1:
         return float(sums[0])
     centres = [((_place(sums[2:], rank)[0] + 0.5) * _FINE) * _STEP for rank in _middle(count)]
@@ -46,18 +43,12 @@ def median(sums: Sums, count: int) -> float:
 
 
 def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
-    """Median [°] of the angles of many images, within 1e-7°, in a megabyte of memory.
-
-    The first pass counts angles in bins of 0.011°, the second those near the middle in bins of
-    1e-7°.
-
-    Args:
-        angles: Function that yields the angles [°] image by image, such as ``NormalsPair.angles``;
-            called once for each pass, with the same result.
+    """Median [°] of the angles of many images, within 1e-7°, by reading them twice.
 
     Raises:
         NoGroundTruthError: If there are no angles.
     """
+    # Bins of 0.011 degrees first, then of 1e-7 near the middle: a megabyte of memory.
     coarse = np.zeros(_COARSE, np.int64)
     for part in angles():
         coarse += np.bincount(_whole(part) >> _LOW_BITS, minlength=_COARSE)
@@ -80,19 +71,16 @@ def _whole(angles: AnyValues) -> Indices:
 
 
 def _middle(count: int) -> tuple[int, int]:
-    """Ranks, from 0, whose mean is the median; both are equal if the count is odd."""
     return (count - 1) // 2, count // 2
 
 
 def _place(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
-    """Bin that contains a rank, and the rank within that bin."""
     upto = histogram.cumsum()
     place = int(np.searchsorted(upto, rank, side="right"))
     return place, int(rank - (upto[place] - histogram[place]))
 
 
 def _within(bound: float) -> Callable[[NormalsPair], Sums]:
-    """Count angles strictly below the bound [°]."""
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 

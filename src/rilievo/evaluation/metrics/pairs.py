@@ -1,9 +1,4 @@
-"""A prediction and its ground truth: quantities that metrics share, and sparsification curves.
-
-Quantities are computed on demand and cached, only for valid pixels, flattened and in float64; a
-pair is used for one image and then discarded. The classes have no slots, because cached properties
-need ``__dict__``.
-"""
+"""A prediction and its ground truth, with what metrics share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,32 +22,25 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import AnyPlane, Float, Mask, Values
 
 STEPS = 50
-"""Parts that are taken out one after the other: 2 % each (Poggi et al. 2020)."""
 
 REMOVED: Curve = np.arange(STEPS + 1) / STEPS
-"""Shares of the pixels that were taken out, 0 to 1."""
 
 
 @frozen
 class Sparsified:
-    """The curves of one error of one image, over ``REMOVED``; 0 where nothing is left.
-
-    Attributes:
-        by_confidence: The least sure pixels were taken out.
-        by_error: The pixels with the largest error were: no order does better.
-    """
+    """Error by share of pixels removed, least sure or worst ones first."""
 
     by_confidence: Curve
     by_error: Curve
 
     @property
     def ause(self) -> float:
-        """Area between the two curves; 0 for a confidence that knows the order of the errors."""
+        """Area between the two curves; 0 for the best order."""
         return _area(self.by_confidence) - _area(self.by_error)
 
     @property
     def aurg(self) -> float:
-        """Area between random removal, which leaves the error as it is, and the confidence."""
+        """Area between random removal and the confidence."""
         return float(self.by_confidence[0]) - _area(self.by_confidence)
 
 
@@ -63,16 +51,7 @@ def sparsify(
     indicator: Values | None = None,
     root: bool = False,
 ) -> Sparsified:
-    """Draw the curves of one error.
-
-    Pixels of equal confidence leave together, at the first threshold above them.
-
-    Args:
-        confidence: Confidence of each pixel; its order alone counts.
-        error: Error of each pixel; the oracle's order.
-        indicator: Values that are averaged, where that is not ``error`` itself.
-        root: Whether the curves are of the root of the mean.
-    """
+    """Sparsification curves of one error, or of ``indicator`` in its order."""
     averaged = error if indicator is None else indicator
     first, second = (_means_kept(order, averaged) for order in (confidence, -error))
     if root:
@@ -81,9 +60,9 @@ def sparsify(
 
 
 def _means_kept(order: Values, values: Values) -> Curve:
-    """Mean of the values that remain, those of the lowest order taken out first."""
     places = np.argsort(order, kind="stable")
     ranked = order[places]
+    # Equal values leave together, at the first threshold above them.
     starts = np.searchsorted(ranked, np.percentile(ranked, 100 * REMOVED[:-1]))
     sums = np.cumsum(values[places][::-1])[::-1]
     return np.append(sums[starts] / (values.size - starts), 0.0)
@@ -93,24 +72,17 @@ def _area(curve: Curve) -> float:
     return float(np.trapezoid(curve, REMOVED))
 
 
+# Without slots, because cached properties need __dict__.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DepthPair:
-    """Predicted and true depth of one image.
+    """Predicted and true depth of one image [m], read only where ``valid``.
 
     Attributes:
-        predicted: Predicted depth [m], after alignment and clipping; read only where ``valid``.
-        true: True depth [m]; read only where ``valid``.
-        valid: Mask of pixels to compare: with ground truth, inside crop and cap.
-        camera: Camera of the maps; None if no metric needs points in space.
-        predicted_camera: The model's own camera, if its points are to be judged with it; None takes
-            ``camera``.
-        confidence: Confidence of the prediction, in [0, 1]; None where it is not judged. Read
-            only where ``valid``.
-        p: Predicted depth at the valid pixels [m].
-        t: True depth at the valid pixels [m].
+        predicted: After alignment and clipping.
+        predicted_camera: The model's own, if its points are to be judged with it.
 
     Raises:
-        InputError: If sizes or types are wrong, or a valid depth is not positive and finite.
+        InputError: If sizes or types are wrong, or depth is not positive and finite.
         NoGroundTruthError: If no pixel is valid.
     """
 
@@ -152,7 +124,7 @@ class DepthPair:
 
     @cached_property
     def places(self) -> Indices:
-        """Indices of the valid pixels in the flattened map."""
+        """Indices of the valid pixels."""
         return np.flatnonzero(self.valid)
 
     @cached_property
@@ -167,7 +139,7 @@ class DepthPair:
 
     @cached_property
     def factor(self) -> Values:
-        """The larger depth divided by the smaller: max(p / t, t / p), at least 1."""
+        """Larger depth divided by the smaller."""
         return np.maximum(self.p, self.t) / np.minimum(self.p, self.t)
 
     @cached_property
@@ -177,11 +149,8 @@ class DepthPair:
 
     @cached_property
     def log_moments(self) -> Sums:
-        """Sums of (e - mean)² and of e, and the square of the latter over n, with e = ln p - ln t.
-
-        Unlike the sums of e² and e, these lose no digits where e is large and hardly varies. They
-        may be added over images: the sum of e² is the first plus the last.
-        """
+        """Sums of (e - mean)² and of e, and the latter's square over n."""
+        # Unlike sums of e squared and e, these lose no digits where e is large and hardly varies.
         e = np.copysign(self.log_factor, self.difference)
         total = e.sum()
         e -= total / self.count
@@ -189,12 +158,12 @@ class DepthPair:
 
     @cached_property
     def c(self) -> Values:
-        """Confidence at the pixels that count, in [0, 1]; the pair needs one."""
+        """Confidence at the valid pixels."""
         return confidence_at(self.confidence, self.valid)
 
     @cached_property
     def sparsified(self) -> Mapping[str, Sparsified]:
-        """Sparsification curves of AbsRel, RMSE and 1 - δ1; the pair needs a confidence."""
+        """Sparsification curves of AbsRel, RMSE and 1 - δ1."""
         wrong = (self.factor >= 1.25).astype(np.float64)
         return {
             "abs_rel": sparsify(self.c, np.abs(self.relative)),
@@ -204,22 +173,22 @@ class DepthPair:
 
     @cached_property
     def true_points(self) -> PointRows:
-        """Points of the true surface in the camera frame [m]; the pair needs a camera."""
+        """True points in the camera frame [m]."""
         return self._rays(self.camera) * self.t
 
     @cached_property
     def predicted_points(self) -> PointRows:
-        """Points of the predicted surface in the camera frame [m]; the pair needs a camera."""
+        """Predicted points in the camera frame [m]."""
         return self._rays(self.predicted_camera or self.camera) * self.p
 
     @cached_property
     def gap(self) -> Values:
-        """Distance of each predicted point from the true one [m]; the pair needs a camera."""
+        """Distance of predicted points from true ones [m]."""
         return lengths(self.predicted_points - self.true_points)
 
     @cached_property
     def distance(self) -> Values:
-        """Distance of each true point from the camera [m]; the pair needs a camera."""
+        """Distance of true points from the camera [m]."""
         return lengths(self.true_points)
 
     def _rays(self, camera: Camera | None) -> PointRows:
@@ -231,17 +200,10 @@ class DepthPair:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NormalsPair:
-    """Predicted and true normals of one image.
-
-    Attributes:
-        predicted: Normals towards the camera, of any length but zero; read only where ``valid``.
-        true: Normals towards the camera, of any length but zero; read only where ``valid``.
-        valid: Mask of pixels to compare.
-        confidence: Confidence of the predicted normals, in [0, 1]; None where it is not judged.
-        angles: Angles between the two at the valid pixels, 0 to 180 [°].
+    """Predicted and true normals of one image, towards the camera; angles are 0 to 180°.
 
     Raises:
-        InputError: If sizes or types are wrong, or a valid normal has no direction.
+        InputError: If sizes or types are wrong, or a normal has no direction.
         NoGroundTruthError: If no pixel is valid.
     """
 
@@ -270,19 +232,14 @@ class NormalsPair:
 
     @cached_property
     def sparsified(self) -> Mapping[str, Sparsified]:
-        """Sparsification curve of the mean angle [°]; the pair needs a confidence."""
+        """Sparsification curve of the mean angle [°]."""
         confidence = confidence_at(self.confidence, self.valid)
         return {"mean": sparsify(confidence, self.angles)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PicturePair:
-    """Two depth maps as 8-bit pictures.
-
-    Attributes:
-        predicted: Predicted depth as grey levels, scaled by its own maximum, so they are not
-            lengths.
-        true: True depth as grey levels, scaled by its own maximum.
+    """Two depth maps as 8-bit pictures, each scaled by its own maximum.
 
     Raises:
         InputError: If sizes or types are wrong.
@@ -305,5 +262,5 @@ class PicturePair:
 
     @property
     def count(self) -> int:
-        """Number of all pixels of the picture."""
+        """Number of all pixels."""
         return self.true.size

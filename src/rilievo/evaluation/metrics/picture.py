@@ -1,8 +1,4 @@
-"""Comparison of depth maps as 8-bit pictures, with scikit-image and ``data_range=255``.
-
-This protocol agrees with published numbers. Each map is scaled by its own maximum first, so the
-results are not errors in metres.
-"""
+"""Comparison of depth maps as 8-bit pictures, as published."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +14,7 @@ _SSIM_WINDOW = 7
 
 
 def squared_error(pair: PicturePair) -> Sums:
-    """Sum of squared differences of the grey levels, in signed arithmetic."""
+    """Sum of squared differences of the grey levels."""
     return np.array([_skimage().mean_squared_error(pair.true, pair.predicted) * pair.count])
 
 
@@ -30,10 +26,10 @@ def psnr(pair: PicturePair) -> Sums:
 
 
 def ssim(pair: PicturePair) -> Sums:
-    """Structural similarity over uniform windows of 7x7 pixels (Wang et al. 2004).
+    """Structural similarity over windows of 7x7 pixels (Wang et al. 2004).
 
     Raises:
-        InputError: If the picture is smaller than the window.
+        InputError: If the picture is smaller.
     """
     if min(pair.true.shape) < _SSIM_WINDOW:
         raise InputError(

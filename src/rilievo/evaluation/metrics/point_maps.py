@@ -1,8 +1,4 @@
-"""Errors of points with the model's own directions, and of its field of view.
-
-Points of the whole image come here after a fit; the points of an object are fitted by themselves,
-which judges its shape alone (Wang et al. 2025, MoGe: "local points").
-"""
+"""Errors of points with the model's own directions, and of its field of view."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +24,6 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Int64, Mask, Values
 
 LEAST_POINTS = 10
-"""Points of the subsample that an object needs."""
 
 _EPS = 1e-6
 _LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
@@ -41,17 +36,14 @@ _FOV_SIGNED = "predicted - true horizontal field of view: positive where it is t
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PointsPair:
-    """Predicted and true points of one image.
+    """Predicted and true points of one image [m], read only where ``valid``.
 
     Attributes:
-        predicted: Fitted [m]; read only where ``valid``.
-        true: Points [m]; read only where ``valid``.
-        valid: Pixels that count.
-        raw: Predicted, before the fit; None where objects are not compared.
-        objects: Number of each pixel's object, 0 for none; None where the dataset has none.
+        raw: Predicted, before the fit.
+        objects: Number of each pixel's object, 0 for none.
 
     Raises:
-        InputError: If sizes are wrong, or a point that counts is not finite.
+        InputError: If sizes are wrong, or a point is not finite.
         NoGroundTruthError: If no pixel is valid.
     """
 
@@ -71,17 +63,17 @@ class PointsPair:
 
     @property
     def count(self) -> int:
-        """Pixels that count."""
+        """Number of valid pixels."""
         return int(np.count_nonzero(self.valid))
 
     @cached_property
     def gap(self) -> Values:
-        """Distance of each predicted point from the true one [m]."""
+        """Distance of predicted points from true ones [m]."""
         return lengths((self.predicted - self.true)[:, self.valid])
 
     @cached_property
     def distance(self) -> Values:
-        """Distance of each true point from the camera [m]."""
+        """Distance of true points from the camera [m]."""
         return lengths(self.true[:, self.valid])
 
     @property
@@ -93,13 +85,12 @@ class PointsPair:
     def by_object(self) -> tuple[tuple[float, float], ...]:
         """Mean gap of each object's points over its size, and the share below a quarter of it.
 
-        Its size is the longest side of the box around its true points.
-
         Raises:
-            NoGroundTruthError: If the image has no object with enough points.
+            NoGroundTruthError: If no object has enough points.
         """
         if self.objects is None or self.raw is None:
             raise NoGroundTruthError("the image has no objects to compare by themselves")
+        # Each object has a fit of its own, which judges its shape alone (MoGe: "local points").
         chosen = nearest_valid(self.valid)
         sampled = np.repeat(chosen.places, chosen.times)
         scores = []
@@ -131,33 +122,24 @@ class PointsPair:
 
 @frozen
 class FieldOfViewPair:
-    """Predicted and true field of view of one image.
-
-    Attributes:
-        predicted: Horizontal [°].
-        true: Horizontal [°].
-    """
+    """Predicted and true horizontal field of view of one image [°]."""
 
     predicted: float
     true: float
 
     @property
     def count(self) -> int:
-        """One number an image."""
+        """Number of images: one."""
         return 1
 
 
 def point_rel(pair: DepthPair | PointsPair) -> Sums:
-    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6), with points p [m] of the same pixel (Wang et al. 2025, MoGe).
-
-    With one camera for both, a point's error is along its ray, and this is nearly AbsRel; with
-    ``predicted_camera`` it includes the error of the model's own camera.
-    """
+    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6) of points [m] (Wang et al. 2025, MoGe)."""
     return np.array([(pair.gap / (pair.distance + _EPS)).sum()])
 
 
 def point_delta1(pair: DepthPair | PointsPair) -> Sums:
-    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (Wang et al. 2025, MoGe)."""
+    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (MoGe)."""
     near = pair.gap < 0.25 * np.minimum(pair.distance, lengths(pair.predicted_points))
     return np.array([float(np.count_nonzero(near))])
 
@@ -168,7 +150,6 @@ def point_distance(pair: DepthPair | PointsPair) -> Sums:
 
 
 def _local(place: int) -> Callable[[PointsPair], Sums]:
-    """Mean over the image's objects."""
     return lambda pair: np.array([np.mean([numbers[place] for numbers in pair.by_object])])
 
 
@@ -178,7 +159,6 @@ RELATIVE_METRICS: tuple[Metric[Any], ...] = (
     Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
     Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
 )
-"""Errors of points relative to their distance, of depth in a camera as of points themselves."""
 
 # A new metric is one function and one line below.
 POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
@@ -197,12 +177,12 @@ POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
 
 
 def fov_error(pair: FieldOfViewPair) -> Sums:
-    """Size of the difference [°]."""
+    """Absolute error of the field of view [°]."""
     return np.array([abs(pair.predicted - pair.true)])
 
 
 def fov_deviation(pair: FieldOfViewPair) -> Sums:
-    """Predicted minus true [°]."""
+    """Predicted minus true field of view [°]."""
     return np.array([pair.predicted - pair.true])
 
 

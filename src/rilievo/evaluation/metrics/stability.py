@@ -1,8 +1,6 @@
 """Agreement of the depth of two neighbouring frames.
 
-Two frames agree where the surface of one, seen from the other, has that one's depth (Chen et al.
-2025, Video Depth Anything: TAE), or where what a pixel shows keeps its place between near and far
-(Wang et al. 2023, Neural Video Depth Stabilizer: OPW).
+TAE: Chen et al. 2025, Video Depth Anything. OPW: Wang et al. 2023, NVDS.
 """
 
 from collections.abc import Mapping
@@ -25,27 +23,21 @@ _OPW = (
     "30 times the mean change of inverse depth, less its median and over its mean absolute "
     "deviation, along the true flow from frame to frame (NVDS)"
 )
+# 10 of the authors' program, times its sum over three colours that agree.
 _AS_PUBLISHED = 30.0
-"""10 of the authors' program, times its sum over three colours that agree."""
+# Largest relative difference of true depths that are one surface in both frames.
 _SAME_SURFACE = 0.05
-"""Largest relative difference of true depths that are one surface in both frames."""
+# As in the authors' program.
 _LEAST_SPREAD = 1e-6
-"""Least mean absolute deviation, as in the authors' program."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StabilityPair:
-    """Depth of two neighbouring frames.
+    """Depth of two neighbouring frames [m]; true depth is 0 where not known.
 
     Attributes:
-        first: Depth [m] of the earlier frame.
-        second: Depth [m] of the later one.
-        first_seen: Pixels of the first that a projected point is compared at.
-        second_seen: Those of the second.
-        first_true: True depth [m] of the first; 0 where it is not known.
-        second_true: True depth [m] of the second; 0 where it is not known.
-        first_K: Intrinsics [px] of the first frame, used for both as published.
-        second_T_first: Takes points [m] of the first camera to the second.
+        first_seen: Pixels that a projected point is compared at.
+        first_K: Intrinsics [px] for both, as published.
     """
 
     first: Plane
@@ -64,10 +56,7 @@ class StabilityPair:
 
 
 def temporal_error(pair: StabilityPair) -> Sums:
-    """Mean of both directions' |d - d'| / d, of depth d and projected depth d' [%].
-
-    Where no point of one frame falls into the other, that direction counts as 0, as published.
-    """
+    """TAE: mean of both directions' |d - d'| / d, of depth d and projected depth d' [%]."""
     there = _reprojected(pair.first, pair.first_K, pair.second_T_first)
     back = _reprojected(pair.second, pair.first_K, np.linalg.inv(pair.second_T_first))
     errors = (
@@ -82,16 +71,13 @@ def _reprojected(
     K: Matrix,
     motion: Transform,
 ) -> Plane:
-    """Depth that the points of one frame have in the other, at the nearest pixel; 0 where none is.
-
-    Of several points at one pixel the last in reading order counts, as published.
-    """
     height, width = depth.shape
     points = np.asarray(unproject(depth, K)).reshape(3, -1)
     x, y, z = transform_points(motion, points)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         column, row = np.rint(x * K[0, 0] / z + K[0, 2]), np.rint(y * K[1, 1] / z + K[1, 2])
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    # Of several points at one pixel the last in reading order counts, as published.
     depths = np.zeros(depth.shape)
     depths[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
     return depths
@@ -104,18 +90,13 @@ def _mean_error(
 ) -> float:
     both = (projected > 0) & (depth > 0) & mask
     if not both.any():
+        # As published.
         return 0.0
     return float(np.mean(np.abs(depth[both] - projected[both]) / depth[both]))
 
 
 def warping_error(pair: StabilityPair) -> Sums:
-    """OPW by true motion: change of normalised inverse depth along the flow of the true surface.
-
-    Each frame's inverse depth is taken less its median and over its mean absolute deviation. Pixels
-    of the later frame that the earlier one sees too are compared with what it has there, between
-    its pixels. The mean is multiplied by 30, as in the authors' program, which multiplies by 10 and
-    sums over three colours; their mask of equal colours, which leaves out what is hidden, is the
-    true depth here.
+    """OPW by true motion: change of normalised inverse depth along true flow.
 
     Raises:
         NoGroundTruthError: If no surface is seen by both.
@@ -128,6 +109,7 @@ def warping_error(pair: StabilityPair) -> Sums:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         place = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
         inside = valid & (np.rint(place) == np.rint(place).clip(0, last)).all(axis=0)
+        # In place of the authors' mask of equal colours, which leaves out what is hidden.
         true = _at_pixels(pair.first_true, place, inside)
         both = inside & (np.abs(true - z) < _SAME_SURFACE * z)
     earlier = _between_pixels(_normalised(pair.first, pair.first_seen), place, both)
@@ -139,7 +121,6 @@ def warping_error(pair: StabilityPair) -> Sums:
 
 
 def _normalised(depth: Plane, mask: Mask) -> Plane:
-    """Inverse depth less its median, over its mean absolute deviation; NaN where it is not seen."""
     mask = mask & (depth > 0)
     inverse = np.full(depth.shape, np.nan)
     inverse[mask] = 1 / depth[mask]
@@ -154,7 +135,6 @@ def _at_pixels(
     place: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
-    """Values at the nearest pixels; 0 for places that are not inside."""
     samples = np.zeros(inside.shape)
     row, column = np.rint(place[:, inside]).astype(np.int64)
     samples[inside] = values[row, column]
@@ -166,7 +146,6 @@ def _between_pixels(
     place: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
-    """Bilinear values, clamped at the border; NaN beside NaN, and for places not inside."""
     samples = np.full(inside.shape, np.nan)
     last = np.array(values.shape)[:, None] - 1
     row, column = place[:, inside].clip(0, last)
