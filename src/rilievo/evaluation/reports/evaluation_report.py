@@ -1,7 +1,4 @@
-"""The report: one page on how a model did, where it failed, and how to repeat it.
-
-Writing of an evaluation's results: the record, the per-image table, the report.
-"""
+"""Report of an evaluation: how a model did, and where it failed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -43,10 +40,9 @@ from rilievo.pages.pictures import Item
 from rilievo.pages.tables import Content, Entry, Table, heads
 
 STRIP = 4
-"""Images of each end."""
 PREDICTION = "Prediction"
 LONGEST_TABLE = 2000
-"""Most images that the table lists; of more, it lists the worst."""
+"""Most images of the table; of more, the worst."""
 WORST = 500
 
 
@@ -58,13 +54,13 @@ _PART = heads("metric", "value", "95 % interval", "median of images")
 
 
 def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
-    """Images that have the leading metric, the best first."""
+    """Scores that have the leading metric, the best first."""
     having = [score for score in scores if leading.metric in score.values]
     return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
 
 
 def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
-    """The median, worst and best images by the leading metric; each is read when it is drawn."""
+    """Yield the median, worst and best images by the leading metric."""
     order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
     half = min(STRIP, len(order) // 2)
     worst = order[len(order) - half :][::-1]
@@ -120,15 +116,7 @@ def _numbers(
 def write_report(
     evaluation: Evaluation, path: Path, pictures: ReportPictures | None = None
 ) -> None:
-    """Write the report of an evaluation: one page of HTML that loads nothing from elsewhere.
-
-    Of the images, only those that are shown are read, one at a time.
-
-    Args:
-        evaluation: Evaluation to report.
-        path: The file, ``report.html`` by custom.
-        pictures: Pictures of the best and the worst images; None for none.
-    """
+    """Write the report of an evaluation, a page that loads nothing."""
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None
     order = ranked(scores, leading) if leading else []
@@ -183,7 +171,7 @@ def _spread(evaluation: Evaluation) -> Iterator[Chart]:
 
 
 def _formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Formulas of the metrics that rilievo knows."""
+    """Formulas of known metrics."""
     # The settings say where metrics of one's own are.
     names = setting_value(evaluation.settings.get("metrics", "")).split()
     names += [summary.metric for summary in evaluation.summaries]
@@ -202,7 +190,7 @@ def _certainty(evaluation: Evaluation) -> Iterator[Chart]:
 
 
 def _metrics_table(evaluation: Evaluation) -> Table:
-    """All metrics, averaged in each way."""
+    """Table of all metrics."""
     return Table(
         heads=_METRICS,
         rows=tuple(
@@ -220,7 +208,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
 
 
 def _ranges_table(ranges: Sequence[RangeError]) -> Table:
-    """Errors by true depth."""
+    """Table of errors by true depth."""
     return Table(
         heads=heads("true depth [m]", "pixels", "AbsRel", "bias"),
         rows=tuple(
@@ -236,7 +224,7 @@ def _ranges_table(ranges: Sequence[RangeError]) -> Table:
 
 
 def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
-    """One row an image; what no image has, gets no column."""
+    """Table of scores, a row an image."""
     fits = [
         name
         for name in ("scale", "shift")
@@ -272,15 +260,11 @@ def _value(summary: Summary) -> tuple[Content, ...]:
 def write_results(
     evaluation: Evaluation, files: ResultFiles, pictures: ReportPictures | None
 ) -> Evaluation:
-    """Write ``evaluation.json``, the per-image table and the report, each whole or not at all.
+    """Write ``evaluation.json``, the per-image table and the report, each atomically.
 
-    What needs a package that is not installed is left out, and that is said. The evaluation comes
-    first: a folder that has it is ours, should the rest not be written any more.
-
-    Returns:
-        The evaluation, with a warning if the report was left out.
+    The returned evaluation has a warning if the report was left out.
     """
-    _write_evaluation(evaluation, files.evaluation)
+    _write_evaluation(evaluation, files.evaluation)  # first: it marks the folder as ours
     write_csv(evaluation, files.table)
     try:
         write_report(evaluation, files.report, pictures)

@@ -1,1 +1,1 @@
-"""Views of datasets, predictions and evaluations: in FiftyOne, or as an HTML page."""
+"""Views of evaluations and predictions."""

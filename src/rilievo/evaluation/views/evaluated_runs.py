@@ -1,4 +1,4 @@
-"""Open evaluations again: their dataset, benchmark and predictions."""
+"""Open evaluations again: dataset, benchmark and predictions."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ from rilievo.schema import build, option, options_of
 
 @frozen(slots=False)
 class _Command:
-    """Command line of ``rilievo evaluate``, as the evaluation records it."""
+    """Recorded command line of ``rilievo evaluate``."""
 
     benchmark: str
     root: str | None = None
@@ -39,12 +39,7 @@ class _Command:
 
 @frozen
 class EvaluatedRun:
-    """One evaluation.
-
-    Attributes:
-        selection: Dataset and benchmark, with the settings of the evaluation.
-        shown: Photographs, ground truth and predictions, as they were scored.
-    """
+    """One evaluation, with all that it was made from."""
 
     folder: Path
     evaluation: Evaluation
@@ -54,12 +49,7 @@ class EvaluatedRun:
 
 
 def open_run(path: Path, root: Path | None) -> EvaluatedRun:
-    """Open an evaluation with everything that it was made from.
-
-    Args:
-        path: Path of its folder, or of its ``evaluation.json``.
-        root: Present folder of its dataset; None if it was not moved.
-    """
+    """Open an evaluation; ``root`` is the present folder of its dataset."""
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent
     command = _command(evaluation, path)
@@ -132,17 +122,13 @@ def _command(evaluation: Evaluation, path: Path) -> _Command:
 
 
 def _words(evaluation: Evaluation) -> list[str]:
-    """Words of an evaluation's options, or of its command line."""
+    """Words of an evaluation's options."""
     words_of_options = [word for words in evaluation.asked.values() for word in words]
     return words_of_options or shlex.split(evaluation.command)[2:]
 
 
 def _read(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
-    """Values of the options of an evaluation, by the paths of their fields.
-
-    Raises:
-        ValueError: If there is no such option, or a word is not one of its values.
-    """
+    """Paths and values of an evaluation's options."""
     options = {one.name: one for one in options_of(_Command)}
     for name, words in names.items():
         if name not in options or not words:

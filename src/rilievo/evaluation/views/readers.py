@@ -1,4 +1,4 @@
-"""Readers of photographs and truth: from a dataset or a folder."""
+"""Readers of photographs and truth, from a dataset or a folder."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,45 +26,45 @@ class DatasetImages:
 
     @property
     def split(self) -> str | None:
-        """Split of the dataset."""
+        """Split of them."""
         return self.dataset.request.split
 
     def photo(self, id: str) -> Pixels:
-        """RGB photograph, as the models saw it."""
+        """Photograph as models saw it."""
         return shown_to_model(self.dataset.image(id), self.crop)
 
     def photo_file(self, id: str) -> Path | None:
-        """File with exactly these pixels; None if there is none."""
+        """File with exactly these pixels, if any."""
         file = self.dataset.photo_file(id) if self.crop is InputCrop.NONE else None
         return None if file is None else file.absolute()
 
     def truth(self, id: str) -> Truth | None:
-        """Ground truth at the photograph's size."""
+        """Truth at the photograph's size."""
         return cut_truth(self.dataset.truth(id), self.crop)
 
 
 @frozen
 class FolderImages:
-    """Photographs of a folder, without ground truth."""
+    """Photographs of a folder, without truth."""
 
     files: Mapping[str, Path]
     split: str | None = None
 
     def photo(self, id: str) -> Pixels:
-        """RGB photograph, upright."""
+        """Upright photograph."""
         return read_photo(self.files[id], own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path | None:
-        """The photograph."""
+        """Absolute path."""
         return self.files[id].absolute()
 
     def truth(self, id: str) -> Truth | None:
-        """None, because folders have no ground truth."""
+        """None."""
         return None
 
 
 def ids_of(folder: Path) -> list[str]:
-    """Paths of photographs' results, relative and without suffix, sorted."""
+    """Sorted relative paths of photographs' results, without suffix."""
     ids = [_id(path, folder) for path, _ in _sidecars(folder)]
     if not ids:
         raise InputError(
@@ -75,11 +75,7 @@ def ids_of(folder: Path) -> list[str]:
 
 
 def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
-    """Find the photograph of each id; ids without one are left out.
-
-    Results keep the tree of the folder that was predicted, below its own name if several folders
-    were predicted at once.
-    """
+    """Photographs of results, by id."""
     if not photos.is_dir():
         raise InputError(f"{photos}: there is no such folder of photographs")
     files: dict[str, Path] = {}
@@ -109,13 +105,13 @@ def _photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
 
 @cache
 def _as_stored(folder: Path) -> Mapping[str, str]:
-    """Names of a folder's files by those in results, where these had to be escaped."""
+    """Names of files by their escaped names."""
     names = os.listdir(folder) if folder.is_dir() else []
     return {printable(name): name for name in names if printable(name) != name}
 
 
 def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
-    """Refuse a photograph that has changed, or is another one of the same name."""
+    """Refuse a photograph that is not the predicted one."""
     size = sidecar.run.get("source_bytes")
     if isinstance(size, int) and file.stat().st_size != size:
         raise InputError(
@@ -125,7 +121,7 @@ def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
 
 
 def _sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
-    """Yield the JSON files of photographs; those of videos have no values of single images."""
+    """Yield JSON files of photographs, not videos."""
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         try:
             sidecar = read_sidecar(path)

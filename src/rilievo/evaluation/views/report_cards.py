@@ -1,4 +1,4 @@
-"""Cards of the images on a report: pictures, scores and notes."""
+"""Cards of images on a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,22 +35,13 @@ from rilievo.pages.pictures import (
 from rilievo.pages.tables import Table, heads
 
 PICTURES = "pictures"
-"""Folder of the pictures beside a page."""
 CAPTIONED = 3
-"""Number of metrics under a picture; a click shows all."""
 ROWS = 4
-"""Images of a figure for which none are named, evenly spaced over the dataset."""
 
 
 @frozen
 class Sortable:
-    """A quantity by which images can be sorted and filtered.
-
-    Attributes:
-        better: Whether lower or higher is better.
-        column: Model of the metric; None for quantities of all models.
-        metric: Name of the metric; None for quantities of all models.
-    """
+    """Quantity by which images are sorted and filtered."""
 
     key: str
     label: str
@@ -61,7 +52,7 @@ class Sortable:
 
 @frozen
 class Figure:
-    """A picture on a card."""
+    """Picture on a card."""
 
     panel: Panel
     address: str
@@ -80,7 +71,7 @@ class Card:
 
 
 def sortables(items: ViewItems) -> list[Sortable]:
-    """Every metric of every model, and the disagreement of models."""
+    """Metrics of every model, and the disagreement of models."""
     pairs = [(column, summary) for column in items.columns for summary in column.summaries]
     sort_keys = [
         Sortable(
@@ -98,7 +89,7 @@ def sortables(items: ViewItems) -> list[Sortable]:
 
 
 def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
-    """Pictures of one image: photograph, ground truth, and each model with its error."""
+    """Pictures of one image: photograph, truth, each model and its error."""
     summaries = [entry for column in items.columns for entry in column.summaries]
     end = error_end([entry.median for entry in summaries if entry.metric == "abs_rel"])
     yield photo_panel(item.photo)
@@ -130,15 +121,7 @@ def _written_panel(model: str, picture: WrittenPicture) -> Panel:
 def card_of(
     items: ViewItems, sortable: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
 ) -> Card:
-    """Build the card of one image.
-
-    Args:
-        items: All images and models.
-        sortable: Quantities to sort by.
-        item: The image.
-        order: Place of the image in the dataset.
-        beside: Folder of the page, for pictures beside it; None for pictures in the page.
-    """
+    """Card of one image; ``beside`` is a folder for pictures."""
     columns = {column.label: column for column in items.columns}
     figures = [
         Figure(
@@ -159,7 +142,7 @@ def card_of(
 
 
 def models_table(items: ViewItems) -> Table:
-    """Each model with what it shows, its licence and the usual metrics."""
+    """Table of models: what each shows, licence and metrics."""
     summaries = {
         summary.metric: summary for column in items.columns for summary in column.summaries
     }
@@ -175,10 +158,10 @@ def models_table(items: ViewItems) -> Table:
 
 
 def _address(panel: Panel, name: str, beside: Path | None) -> str:
-    """The picture itself, or a relative path, made of digits alone: ids may hold anything."""
+    """Address of a picture: its data, or a relative path."""
     if beside is None:
         return uri(panel.jpeg())
-    path = beside / PICTURES / f"{name}.jpg"
+    path = beside / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
     make_folder(path.parent)
     with replacing(path) as part:
         part.write_bytes(panel.jpeg())
@@ -212,16 +195,9 @@ def write_paper_figure(
     *,
     images: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Draw photographs, ground truth, and every model's prediction and error, a row an image.
+    """Draw photographs, truth, predictions and errors as PDF, SVG or PNG, a row an image.
 
-    Args:
-        targets: Folders of evaluations or predictions, of the same images.
-        path: Ends in ``.pdf``, ``.svg`` or ``.png``.
-        source: Place of photographs and ground truth, if the targets do not state it.
-        images: Names of the images; empty for ``ROWS`` of them, evenly spaced.
-
-    Returns:
-        Names of the images.
+    By default ``images`` are some, evenly spaced; their names are returned.
     """
     check_figure(Path(path))
     items = open_targets(targets, source or SourceOptions())
@@ -236,5 +212,5 @@ def write_paper_figure(
 
 
 def _place(panel: Panel) -> int:
-    """Photograph and truth first, then predictions, then errors."""
+    """Order in a row: photograph and truth, predictions, errors."""
     return 0 if panel.model is None else 2 if panel.title.startswith(f"{panel.model}, error") else 1

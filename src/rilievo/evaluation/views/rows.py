@@ -1,13 +1,7 @@
-"""One image as a row of a viewer's table: paths of pictures, ranges of colours, numbers.
+"""One image as a row of a viewer's table.
 
-Pictures are written here, so that a row contains all that a viewer needs.
-
-Heat maps: depth as 16-bit grey pictures, for viewers that colour values between two limits.
-
-A stored 0 is a pixel without depth, which viewers show transparent; pixels with depth are stored as
-1 or more. Metres are stored in whole millimetres, so that the value under the pointer is readable;
-beyond 65.5 m in centimetres, then in decimetres. Other kinds are stretched over 16 bits. In all
-cases value = stored * scale + offset.
+Heat maps are 16-bit grey: value = stored * scale + offset; a stored 0 has no depth, and viewers
+show it transparent. Metres are stored in whole mm, beyond 65.5 m in cm, then dm.
 """
 
 import mimetypes
@@ -30,7 +24,7 @@ from rilievo.shapes import Mask, Pixels, UInt16
 
 LARGEST = 65535
 PERCENTILE = 98.0
-"""Percentile of the stored values that gets the last colour; larger values get it too."""
+"""Percentile that gets the last colour."""
 
 # Sizes of a step at which a stored value is easily read as metres.
 _STEPS = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
@@ -38,13 +32,7 @@ _STEPS = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
 
 @frozen
 class HeatMap:
-    """A depth map in stored form.
-
-    Attributes:
-        stored: Stored values: 0 without depth, otherwise 1 or more.
-        coding: Conversion from stored values to those of the map.
-        sky: Pixels that the upper limit leaves out; None where there is no sky.
-    """
+    """Depth map in stored form, with its coding and sky."""
 
     stored: UInt16[np.ndarray, "h w"]
     coding: Quantisation
@@ -53,33 +41,27 @@ class HeatMap:
 
     @property
     def ground(self) -> UInt16[np.ndarray, "n"]:
-        """Stored values of pixels with depth that are no sky."""
+        """Stored values of pixels with depth, without sky."""
         shown = self.stored > 0 if self.sky is None else (self.stored > 0) & ~self.sky
         return self.stored[shown]
 
     @property
     def unit(self) -> str:
-        """Unit of a stored value: "mm", "cm" or "dm", otherwise "step"."""
+        """Unit of a stored value: "mm", "cm", "dm" or "step"."""
         metric = self.kind is DepthKind.METRIC and self.coding.offset == 0
         return _STEPS.get(self.coding.scale, "step") if metric else "step"
 
 
 @frozen
 class Limits:
-    """Stored values that get the first and the last colour.
-
-    Attributes:
-        low: Lower limit; no stored value is smaller, because FiftyOne shows smaller ones
-            transparent.
-        high: Upper limit, above ``low``.
-    """
+    """Stored values of the first and last colour."""
 
     low: int
     high: int
 
 
 def heat_maps(depths: Sequence[DepthMap]) -> list[HeatMap]:
-    """Encode the depth maps of one image; those in metres share one coding, to be comparable."""
+    """Encode depth maps of one image; those in metres share a coding."""
     farthest = [_ends(depth)[1] for depth in depths if depth.kind is DepthKind.METRIC]
     shared = _metric_coding(max(farthest)) if farthest else None
     return [_heat_map(depth, shared) for depth in depths]
@@ -100,24 +82,17 @@ def _metric_coding(farthest: float) -> Quantisation:
 
 
 def _ends(depth: DepthMap) -> tuple[float, float]:
-    """Smallest and largest valid value."""
     inside = depth.values[depth.valid]
     return (float(inside.min()), float(inside.max())) if inside.size else (1.0, 1.0)
 
 
 def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
-    """Limits for maps with the same coding, so that a colour means the same depth in all of them.
-
-    Args:
-        maps: The maps; the smallest value of any is the lower limit.
-        first: Map whose percentile is the upper limit, such as the ground truth; None takes the
-            largest percentile of all.
-    """
+    """Common limits of maps; ``first`` sets the upper one."""
     held = [item.stored[item.stored > 0] for item in maps]
     lows = [int(item.min()) for item in held if item.size]
     tops = [item.ground for item in (maps if first is None else [first])]
     highs = [float(np.percentile(item, PERCENTILE)) for item in tops if item.size]
-    low = min(lows, default=1)
+    low = min(lows, default=1)  # FiftyOne shows smaller values transparent
     # A constant map has no range, by which viewers would divide.
     return Limits(low=low, high=max(low + 1, round(max(highs, default=1.0))))
 
@@ -142,13 +117,7 @@ TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagree
 
 @frozen
 class StoredMap:
-    """A heat map on disk.
-
-    Attributes:
-        path: Path of the 16-bit picture, where 0 means no depth.
-        limits: Stored values that get the first and the last colour.
-        kind: Kind of the values: value = stored * scale + offset.
-    """
+    """Heat map on disk."""
 
     path: Path
     limits: Limits
@@ -160,18 +129,7 @@ class StoredMap:
 
 @frozen
 class ViewRow:
-    """One image.
-
-    Attributes:
-        file: Path of the photograph: the original, or a lossless copy.
-        width: Width of the photograph [px].
-        height: Height of the photograph [px].
-        split: Split of the dataset; None without one.
-        pictures: Paths of further pictures, by field.
-        numbers: Metrics, intrinsics [px] and disagreement, by field.
-        notes: Notes about the image, and what could not be shown.
-        faults: Parts that could not be shown, with the reason; included in the notes.
-    """
+    """One image: photograph, pictures and numbers by field, notes."""
 
     id: str
     file: Path
@@ -187,7 +145,7 @@ class ViewRow:
 
 
 def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
-    """Read one image, write its pictures to a folder, and return its row."""
+    """Read one image, write its pictures, and return its row."""
     item = items.read(id)
     height, width, _ = item.photo.shape
     file = items.images.photo_file(id) or _write_picture(item.photo, folder, "photographs", id)
@@ -209,12 +167,12 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
 
 
 def metric_field(column: ModelColumn, metric: str) -> str:
-    """Field of one model's metric, such as ``dpt.rmse``: an attribute of its heat map."""
+    """Field of a model's metric, such as ``dpt.rmse``."""
     return f"{column.field}.{metric}"
 
 
 def normals_field(column: ModelColumn) -> str:
-    """Field of one model's normals."""
+    """Field of a model's normals."""
     return f"{column.field}_normals"
 
 

@@ -1,4 +1,4 @@
-"""Open the targets that the user named: evaluations, folders of predictions, or a dataset."""
+"""Targets of the user."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,13 +23,7 @@ from rilievo.registry import trust
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:
-    """Open all targets, with their models side by side.
-
-    Args:
-        targets: Folders of evaluations, folders of predictions, and the name of a dataset; any
-            number, of the same images. With a root, a dataset's name is no folder.
-        options: Place of photographs and ground truth, if the targets do not state it.
-    """
+    """Open evaluations, predictions or a dataset, with models side by side."""
     trust(options.trust_code)
     paths, folders, names = _sorted(targets, options)
     if len(names) > 1:
@@ -107,7 +101,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
 def _sorted(
     targets: Sequence[str | Path], options: SourceOptions
 ) -> tuple[list[Path], list[Path], list[str]]:
-    """Evaluations, folders of predictions, and datasets."""
+    """Targets as evaluations, folders of predictions, and datasets."""
     runs: list[Path] = []
     folders: list[Path] = []
     names: list[str] = []

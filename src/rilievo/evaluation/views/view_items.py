@@ -1,4 +1,4 @@
-"""Data for views: images with their ground truth, and the predictions of each model."""
+"""Data for views: images, truth and predictions."""
 
 import itertools
 import re
@@ -33,24 +33,18 @@ FIELDS = (
     *("fx", "fy", "cx", "cy", "similarity", "uniqueness"),
     *("id", "filepath", "tags", "metadata", "created_at", "last_modified_at"),
 )
-"""Names of fields that every image has, FiftyOne's own among them; models may not use them."""
+"""Fields that every image has; models may not use them."""
 _GRID = 96
 
 
 @frozen
 class ModelColumn:
-    """One model.
+    """One model; ``pictures`` replace depth that no file holds.
 
     Attributes:
-        field: Unique name of its field, that of its folder: ``dpt``.
-        made_by: Model, weights and settings.
-        kind: Kind of the depth that is shown; None without depth.
-        shows: Description of that depth: the model's own kind, and the fit.
-        normals: Whether it has normals.
-        ids: Images that it has predictions for.
-        summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
+        shows: Description of its depth, and the fit.
+        summaries: Summaries of metrics, the leading one first.
         unscored: Reasons for missing scores, by image.
-        pictures: Whether pictures stand in for depth that no file holds as an array.
     """
 
     label: str
@@ -69,7 +63,7 @@ class ModelColumn:
 
 @frozen
 class WrittenPicture:
-    """A picture among the files of a prediction."""
+    """Picture among the files of a prediction."""
 
     facts: FileFacts
     pixels: Pixels
@@ -77,12 +71,7 @@ class WrittenPicture:
 
 @frozen
 class Shown:
-    """Prediction of one model for one image, or the reason why it is missing.
-
-    Attributes:
-        seen: The prediction; None if there is none, or it cannot be shown.
-        pictures: Pictures as they were written, of a prediction without depth as an array.
-    """
+    """One model's prediction for one image, or why it is missing."""
 
     column: ModelColumn
     seen: PredictionRecord | None
@@ -92,13 +81,7 @@ class Shown:
 
 @frozen
 class ViewItem:
-    """One image with all predictions.
-
-    Attributes:
-        truth: Ground truth; None without one.
-        camera: Camera of the dataset, or else of the first model; None if unknown.
-        shown: Predictions, one a model, in their order.
-    """
+    """One image with truth, camera and predictions."""
 
     id: str
     photo: Pixels
@@ -108,13 +91,13 @@ class ViewItem:
 
     @property
     def disagreement(self) -> float | None:
-        """Disagreement of the depths of the models, where there are two or more."""
+        """Disagreement of models' depths."""
         depths = [entry.seen.depth_or_none for entry in self.shown if entry.seen is not None]
         return disagreement([entry for entry in depths if entry is not None])
 
     @property
     def true_depth(self) -> DepthMap | None:
-        """True depth [m]; None without ground truth."""
+        """True depth [m], if any."""
         truth = self.truth
         if truth is None or truth.depth is None or truth.depth_valid is None:
             return None
@@ -123,12 +106,7 @@ class ViewItem:
 
 @frozen
 class ViewItems:
-    """Images and models of a view.
-
-    Attributes:
-        ids: Names of the images, in the dataset's order.
-        absent: Images of the selection that are not on disk, with the reason.
-    """
+    """Images and models of a view; ``absent`` are not on disk."""
 
     name: str
     images: DatasetImages | FolderImages
@@ -137,10 +115,7 @@ class ViewItems:
     absent: Mapping[str, str]
 
     def read(self, id: str) -> ViewItem:
-        """Read one image with all its predictions.
-
-        A prediction that cannot be shown is recorded as a fault; the others are shown.
-        """
+        """Read one image with all predictions; broken ones are faults."""
         photo, truth = self.images.photo(id), self.images.truth(id)
         shown = tuple(_shown(column, id) for column in self.columns)
         cameras = [None if truth is None else truth.camera]
@@ -175,7 +150,7 @@ def _shown(column: ModelColumn, id: str) -> Shown:
 def _pictures(
     column: ModelColumn, id: str, prediction: PredictionRecord | None
 ) -> tuple[WrittenPicture, ...]:
-    """Pictures of an image without depth as an array, but of what is read from them."""
+    """Pictures of an image that stand in for depth."""
     if not isinstance(column.predictions, Foreign) or (
         prediction and prediction.depth_or_none is not None
     ):
@@ -192,7 +167,7 @@ def _pictures(
 
 
 def notes_of(item: ViewItem) -> Iterator[str]:
-    """Yield notes about an image: those of scores, and missing parts with the reason."""
+    """Yield notes about an image's scores and missing parts."""
     for answer in item.shown:
         label, score = answer.column.label, answer.column.scores.get(item.id)
         if answer.pictures:
@@ -209,13 +184,7 @@ def notes_of(item: ViewItem) -> Iterator[str]:
 def named(
     columns: Sequence[ModelColumn], folders: Sequence[str], hints: Sequence[Sequence[str]]
 ) -> tuple[ModelColumn, ...]:
-    """Make labels and fields of models unique.
-
-    Args:
-        columns: Models labelled by their names.
-        folders: Name of the folder of each, which its field is made from.
-        hints: Distinguishing facts of each model, in order of preference.
-    """
+    """Make labels and fields of models unique, by folders or ``hints``."""
     labels = [column.label for column in columns]
     for level in range(max((len(item) for item in hints), default=0)):
         for label in {item for item in labels if labels.count(item) > 1}:
@@ -231,7 +200,7 @@ def named(
 
 
 def _field(folder: str) -> str:
-    """Turn a folder's name into a field name."""
+    """Field name of a folder's name."""
     name = re.sub(r"[^0-9a-z]+", "_", folder.lower()).strip("_")
     return f"model_{name}" if not name or name[0].isdigit() or name in FIELDS else name
 
@@ -248,17 +217,9 @@ def _numbered(names: Sequence[str]) -> Iterator[str]:
 
 
 def disagreement(depths: Sequence[DepthMap]) -> float | None:
-    """1 - the least rank correlation between any two maps, on a grid of at most 96 x 96 pixels.
+    """1 - the least rank correlation between any two maps (Spearman, 1904).
 
-    Ranks compare the order of depth, which every kind determines: scale, shift and inversion change
-    nothing. 0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
-
-    Returns:
-        The disagreement; None if there are fewer than two maps, or two share too few pixels or are
-        flat.
-
-    Source: Spearman, The proof and measurement of association between two things, 1904; ties get
-    their mean rank.
+    0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
     """
     pairs = itertools.combinations([_on_grid(depth) for depth in depths], 2)
     correlations = [
@@ -268,7 +229,7 @@ def disagreement(depths: Sequence[DepthMap]) -> float | None:
 
 
 def _on_grid(depth: DepthMap) -> Values:
-    """Values that grow with distance, at the same places in maps of any size; NaN where invalid."""
+    """Values that grow with distance, at the same places in maps."""
     rows, columns = ((np.arange(_GRID) + 0.5) / _GRID * side for side in depth.shape)
     places = np.ix_(rows.astype(int), columns.astype(int))
     values = depth.values[places].astype(np.float64)
@@ -290,7 +251,7 @@ def _spearman(one: AnyValues, other: AnyValues) -> float | None:
 
 
 def _ranks(values: AnyValues) -> Values:
-    """Ranks from 0; equal values share their mean rank."""
+    """Ranks from 0; equal values share their mean."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return ((last - counts + last - 1) / 2)[place]

@@ -1,4 +1,4 @@
-"""Options of ``rilievo view`` and ``rilievo report``: names, defaults, help and checks."""
+"""Options of views and reports."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from rilievo.schema import option
 
 @frozen(slots=False)
 class SourceOptions(ImageOptions, TrustOptions):
-    """Place of photographs and ground truth, as far as the targets do not state it."""
+    """Place of photographs and ground truth."""
 
     root: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Folder of the dataset; for evaluations, its present folder if it was moved."""

@@ -1,4 +1,4 @@
-"""``report``: write a page about targets that opens from disk."""
+"""``report``: write a page that opens from disk."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -27,8 +27,7 @@ from rilievo.messages import at
 from rilievo.pages.document import asset, pieces
 from rilievo.predicting.summary import Tally
 
-MOST_IN_PAGE = 60
-"""Most images of a single-file page: it has about 20 MB, which browsers handle well."""
+MOST_IN_PAGE = 60  # some 20 MB, which browsers handle well
 
 INDEX = "index.html"
 _SUFFIXES = (".html", ".htm")
@@ -38,12 +37,7 @@ _OURS = 'name="generator" content="rilievo report '
 
 @frozen
 class Reported:
-    """Result of writing a report.
-
-    Attributes:
-        failed: Images that could not be shown or are absent, with the reason.
-        faults: Predictions that could not be shown, with the reason.
-    """
+    """Result of ``write_gallery``; ``failed`` are images, ``faults`` predictions."""
 
     page: Path
     images: int
@@ -59,15 +53,10 @@ def write_gallery(
     *,
     show: bool = True,
 ) -> Reported:
-    """Write a page of images, ground truth and predictions.
+    """Write a page of images, truth and predictions.
 
-    Images are read one at a time, while the page is written.
-
-    Args:
-        targets: Folders of evaluations, folders of predictions, or a dataset's name.
-        output: File that ends in .html, which then contains all pictures, or a folder.
-        source: Place of photographs and ground truth, if the targets do not state it.
-        show: Whether to show progress on standard error.
+    Targets are evaluations, folders of predictions, or a dataset's name. An ``output`` that ends in
+    .html contains all pictures; else it is a folder.
     """
     output = Path(output)
     alone = output.suffix.lower() in _SUFFIXES
@@ -110,7 +99,7 @@ def write_gallery(
 
 
 def _prepared(path: Path, *, alone: bool) -> Path | None:
-    """Make the folder ready; returns it where pictures go beside the page."""
+    """Make the folder ready; return it if pictures go there."""
     make_folder(path.parent)
     sweep_parts(path.parent)
     remove(checksum_of(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now
@@ -118,7 +107,7 @@ def _prepared(path: Path, *, alone: bool) -> Path | None:
 
 
 def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
-    """The page in pieces; cards are built while it is written, and append to ``failed``."""
+    """Yield the page in pieces, while cards are built."""
     sort_keys = sortables(items)
     models = ", ".join(column.label for column in items.columns)
     titles = [entry.label for entry in items.columns if entry.kind is not None or entry.pictures]
@@ -182,7 +171,7 @@ def _cards(
 
 
 def _check_ours(path: Path, *, alone: bool) -> None:
-    """Refuse to replace files that are not of a report of ours."""
+    """Refuse to replace files of anything but our reports."""
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as file:
             if _OURS in file.read(4096):
@@ -197,7 +186,7 @@ def _check_ours(path: Path, *, alone: bool) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Whether this is what a report leaves that is killed before its page is whole."""
+    """Whether a path is left by a killed report."""
     if path.name == PICTURES and path.is_dir():
         return all(
             _PICTURE.fullmatch(child.name) or is_part(child.name) for child in path.iterdir()

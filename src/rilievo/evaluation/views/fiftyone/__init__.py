@@ -1,1 +1,1 @@
-"""Images, ground truth and predictions as a dataset of FiftyOne (extra ``view``)."""
+"""Views in FiftyOne."""

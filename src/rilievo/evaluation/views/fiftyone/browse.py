@@ -1,7 +1,4 @@
-"""``view``: fill a FiftyOne dataset from targets, and open its app.
-
-Rows as FiftyOne samples: new ones are added, existing ones updated, a chunk at a time.
-"""
+"""``view``: fill a FiftyOne dataset from targets, and open its app."""
 
 import os
 import re
@@ -28,7 +25,6 @@ from rilievo.messages import at
 from rilievo.predicting.summary import Tally
 
 CHUNK = 256
-"""Number of rows written at a time."""
 
 _ALWAYS = (KEY, "split", "notes")
 
@@ -36,11 +32,7 @@ _ALWAYS = (KEY, "split", "notes")
 def put_rows(
     fiftyone: ModuleType, dataset: Any, items: ViewItems, rows: Iterable[ViewRow]
 ) -> Iterator[ViewRow]:
-    """Write rows to the dataset, and yield each once it is written.
-
-    A sample is identified by the image's id, so a second run updates it and does
-    not add another; fields of other models are kept.
-    """
+    """Add or update rows, and yield each once written."""
     rows, paths = iter(rows), paths_of(items)
     while chunk := list(islice(rows, CHUNK)):
         declare(fiftyone, dataset, items, set().union(*map(_held, chunk)))
@@ -76,10 +68,7 @@ def _sample(fiftyone: ModuleType, row: ViewRow) -> Any:
 
 
 def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
-    """Values of a sample's fields, as FiftyOne takes them.
-
-    A model's metrics are attributes of its heat map, as in FiftyOne's tutorial of depth.
-    """
+    """Values of a sample's fields."""
     metrics = _metrics(row)
     return {
         KEY: row.id,
@@ -119,10 +108,7 @@ def _heat_map(fiftyone: ModuleType, stored: StoredMap | None, metrics: Mapping[s
 def _change(
     fiftyone: ModuleType, dataset: Any, rows: Mapping[str, ViewRow], paths: AbstractSet[str]
 ) -> None:
-    """Update existing samples, by FiftyOne's id, a field at a time; missing values are emptied.
-
-    Tags are kept, because they may be the user's.
-    """
+    """Update existing samples, but not their tags."""
     empty = dict.fromkeys(paths & set(dataset.get_field_schema()))
     changes = {id: empty | _fields(fiftyone, row) for id, row in rows.items()}
     for field in dict.fromkeys(field for change in changes.values() for field in change):
@@ -137,15 +123,10 @@ _REMEDY = (
 )
 _ELSEWHERE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
 MARK = "rilievo-view.txt"
-"""File that marks a folder of media as ours."""
 
 
 def connected() -> ModuleType:
-    """Import ``fiftyone`` with a database that responds.
-
-    A database named by ``FIFTYONE_DATABASE_URI`` is used; otherwise FiftyOne's own is started, or
-    joined if it runs.
-    """
+    """Import ``fiftyone``, with a database that responds."""
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
     fiftyone = import_module("fiftyone")
@@ -183,12 +164,7 @@ def _failure(error: Exception) -> str:
 
 @frozen
 class Viewed:
-    """Result of filling a FiftyOne dataset.
-
-    Attributes:
-        failed: Images that could not be shown or are absent, with the reason.
-        faults: Predictions that could not be shown, with the reason.
-    """
+    """Result of ``fill_view``; ``failed`` are images, ``faults`` predictions."""
 
     name: str
     folder: Path
@@ -206,15 +182,9 @@ def fill_view(
     *,
     show: bool = True,
 ) -> Viewed:
-    """Fill a FiftyOne dataset from targets, without opening the app.
+    """Fill a FiftyOne dataset, without opening the app.
 
-    Images are read one at a time and written in chunks, so memory does not grow with their number.
-
-    Args:
-        targets: Folders of evaluations, folders of predictions, or a dataset's name.
-        source: Place of photographs and ground truth, if the targets do not state it.
-        options: Name and folder of the dataset.
-        show: Whether to show progress on standard error.
+    Targets are evaluations, folders of predictions, or a dataset's name.
     """
     options = options or ViewOptions()
     items = open_targets(targets, source or SourceOptions())
@@ -255,7 +225,7 @@ def _folder(name: str) -> Path:
 
 
 def _rows(items: ViewItems, folder: Path, tally: Tally, failed: list[str]) -> Iterator[ViewRow]:
-    """Yield a row for each image; unreadable ones are reported and counted."""
+    """Yield a row an image; unreadable ones are reported."""
     for id in items.ids:
         try:
             row = write_row(items, id, folder)
@@ -285,7 +255,7 @@ def _claim(folder: Path) -> None:
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and wait until the user ends it with Ctrl-C."""
+    """Open the app on a dataset until Ctrl-C."""
     fiftyone = connected()
     try:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)

@@ -1,4 +1,4 @@
-"""Fields of the dataset, declared before the first sample, and their display in the app."""
+"""Fields of the dataset, and their display."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -22,7 +22,6 @@ from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import ColourRange, Drawn, colourise
 
 KEY = "image_id"
-"""Field that identifies a sample; indexed."""
 
 _STOPS = 33
 _WHAT = {
@@ -36,11 +35,7 @@ SAVED = 50
 
 @frozen
 class _MapField:
-    """A field of heat maps; near is always bright.
-
-    Attributes:
-        falling: Whether the smallest value is bright, as where values are depth.
-    """
+    """Field of heat maps; ``falling`` makes the smallest value bright."""
 
     path: str
     description: str
@@ -48,7 +43,7 @@ class _MapField:
 
 
 def _map_fields(items: ViewItems) -> Iterator[_MapField]:
-    """Yield the heat-map fields of the ground truth and of all models."""
+    """Fields of heat maps."""
     yield _MapField(
         path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
     )
@@ -62,14 +57,14 @@ def _map_fields(items: ViewItems) -> Iterator[_MapField]:
 
 
 def _bare_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
-    """Yield fields without a map, which hold the metrics of models without depth."""
+    """Fields of metrics of models without depth."""
     for column in items.columns:
         if column.kind is None and column.summaries:
             yield column.field, f"{column.label}: metrics"
 
 
 def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
-    """Yield fields of pictures shown in place of the photograph, with descriptions."""
+    """Fields of pictures in place of the photograph."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
     for column in items.columns:
@@ -78,7 +73,6 @@ def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
 
 
 def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
-    """Yield fields of numbers, with descriptions."""
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
     for name in ("cx", "cy"):
@@ -90,7 +84,6 @@ def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
 
 
 def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
-    """Yield the fields of one model's metrics, with descriptions."""
     for summary in column.summaries:
         yield (
             metric_field(column, summary.metric),
@@ -99,7 +92,7 @@ def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
 
 
 def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: AbstractSet[str]) -> None:
-    """Add the fields that rows hold and the dataset lacks, with descriptions."""
+    """Add fields that rows hold and the dataset lacks."""
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
     notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
@@ -121,7 +114,7 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
 
 
 def paths_of(items: ViewItems) -> frozenset[str]:
-    """All fields that rows may hold, besides those of every row."""
+    """All fields that only some rows hold."""
     return frozenset(
         [
             *(map_field.path for map_field in _map_fields(items)),
@@ -133,16 +126,13 @@ def paths_of(items: ViewItems) -> frozenset[str]:
 
 
 def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
-    """Attributes of a heat map: the coding of its stored values."""
+    """Attributes of a heat map, which code its values."""
     text, number = fiftyone.StringField, fiftyone.FloatField
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
 def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
-    """Configure how the app shows the fields; settings of the user are kept.
-
-    Every heat map has a viridis entry of its own, so that the user's fields keep their colours.
-    """
+    """Configure the display of fields; the user's settings stay."""
     config, schema = dataset.app_config, dataset.get_field_schema()
     config.media_fields = [
         *config.media_fields,
@@ -158,6 +148,7 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
         scheme = fiftyone.ColorScheme(color_by="value", opacity=0.9)
     scales = list(scheme.colorscales or [])
     there = {item["path"] for item in scales}
+    # Entries of their own, so that the user's fields keep their colours.
     scales += [
         colour_scale(item.path, falling=item.falling)
         for item in _map_fields(items)
@@ -171,17 +162,14 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
 
 
 def _first_look(items: ViewItems) -> list[str]:
-    """Fields shown first: one heat map, since several overlap; its metrics go with it."""
+    """Fields shown first."""
     maps = [column.field for column in items.columns if column.kind is not None][:1]
     return maps or [TRUE_DEPTH]
 
 
 def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
-    """Viridis for one field in FiftyOne's form, bright at 0 if the smallest value is nearest.
-
-    FiftyOne documents the stops in ``list``. A session passes an entry on as it is stored, and the
-    app draws from ``rgb`` alone, which only the server's own queries add.
-    """
+    """Viridis for one field; bright at 0 if ``falling``."""
+    # FiftyOne documents "list"; the app draws from "rgb" alone, which only its own queries add.
     stops = _viridis(_STOPS, falling=falling)
     return {
         "path": path,
@@ -201,11 +189,7 @@ def _viridis(count: int, *, falling: bool) -> list[list[int]]:
 
 
 def save_views(dataset: Any, items: ViewItems) -> list[str]:
-    """Save the views under their names, replacing those of an earlier run.
-
-    Returns:
-        Names of the views.
-    """
+    """Save views such as the worst images, and return their names."""
     names = []
     for name, view in _saved_views(dataset, items):
         if dataset.has_saved_view(name):
