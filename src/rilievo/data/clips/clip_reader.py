@@ -28,7 +28,7 @@ from rilievo.shapes import Transforms
 class ClipReader:
     """Lazy reader of a video, a folder of frames, or KITTI odometry.
 
-    The count of a video is an estimate, and ``fault`` unset, until ``walk`` has finished.
+    A video's count is an estimate until ``walk`` has finished.
     """
 
     def __init__(
@@ -39,7 +39,6 @@ class ClipReader:
         *,
         beside: FrameCalibration | None = None,
     ) -> None:
-        """Find frames, poses and camera; ``beside`` goes before a guess."""
         data = _data(place, poses, camera or ClipCamera())
         clips = list_sequences(data)
         if len(clips) > 1:
@@ -74,7 +73,7 @@ class ClipReader:
             )
 
     def true_poses(self) -> Transforms | None:
-        """``world_T_cam`` of all frames, NaN where unknown; for a video only after ``walk``."""
+        """``world_T_cam`` of all frames, NaN where unknown; for a video after ``walk``."""
         if self.clip.poses_file is None:
             return self.clip.poses
         names = tuple(Path(f"{index:06d}") for index in range(self.count))
@@ -112,7 +111,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
 
 
 def _seconds_of(file: Path, number: int) -> float:
-    """Time from a name with a point, as in TUM, or the number."""
+    """Time in a name, as in TUM, or else the number."""
     numbers = numbers_of(file.stem) if "." in file.stem else None
     return (
         numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)

@@ -27,17 +27,15 @@ from rilievo.shapes import Transform, Transforms
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
 _COLMAP = ("images.txt", "images.bin")
-_SQUARE = 0.01
-"""Largest deviation from orthonormality."""
+_SQUARE = 0.01  # largest deviation from orthonormality
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
-_MOST_PIXELS = 1e9
-"""Bound of sizes; JSON has any integer."""
+_MOST_PIXELS = 1e9  # JSON has any integer
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
 @frozen
 class PoseFile:
-    """Poses of a file by line, time or name; one of three is there."""
+    """Poses of a file by line, time or name."""
 
     path: Path
     by_line: Transforms | None = None
@@ -248,7 +246,7 @@ def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
 
 
 def stem_of(name: str) -> str:
-    """Common name of a frame, its depth and pose, without ``.depth.png``."""
+    """Name of a frame that its depth and pose share, without ``.depth.png``."""
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
 

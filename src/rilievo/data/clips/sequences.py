@@ -1,9 +1,4 @@
-"""Clips with camera and poses, read at the training size.
-
-Camera of a sequence, and frames without lens distortion.
-
-Lists of training frames by number.
-"""
+"""Clips with camera and poses, read at the training size without lens distortion."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -101,11 +96,9 @@ def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
     return radius <= (steps[falls[0]] if falls.size else np.inf)
 
 
-_LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
-"""Plausible fields of view [degrees]."""
+_LEAST_FOV, _GREATEST_FOV = 5.0, 160.0  # plausible [degrees]
 _ENDLESS = 1e9
-_MIDDLE = 0.2
-"""Largest distance of a principal point from the middle, as a share of the side."""
+_MIDDLE = 0.2  # distance of a principal point from the middle, as a share of the side
 _SAME_ASPECT = 0.02
 
 
@@ -119,7 +112,7 @@ class SequenceCamera:
 
 
 def said_camera(data: VideoData) -> FrameCalibration | None:
-    """Camera of the user, in numbers or by a file."""
+    """Camera that the user stated, if any."""
     options = [
         f"{{{name}}}"
         for name, option in (
@@ -247,8 +240,7 @@ def _size(shape: tuple[int, int]) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 
-PYRAMID_SCALES = 3
-"""Number of halvings."""
+PYRAMID_SCALES = 3  # halvings
 
 
 @frozen
@@ -261,18 +253,14 @@ class OtherEye:
 
 @frozen
 class ListedTargets:
-    """Numbers of target frames of a list.
-
-    Attributes:
-        held_out: Targets of validation, if the list has any.
-    """
+    """Numbers of target frames of a list, for training and validation."""
 
     training: tuple[int, ...]
     held_out: tuple[int, ...] | None = None
 
 
+# Frames of the other camera must not be targets too.
 SOURCE_ALONE = ListedTargets(training=())
-"""List of the other camera, whose frames must not be targets too."""
 
 
 @frozen
@@ -280,11 +268,11 @@ class Clip:
     """Frames of one camera in time, with poses.
 
     Attributes:
-        numbers: Number of each frame; a gap is a missing frame.
+        numbers: Number of each frame.
         shape: (height, width) as stored.
         poses: ``world_T_cam`` [m], NaN where unknown.
         listed: Targets of a list; None where all may be.
-        stride: Frames between neighbours, of the user or the dataset; None for measured motion.
+        stride: Frames between neighbours; None for measured motion.
         hood: Share of the height that shows the car.
     """
 
@@ -394,7 +382,7 @@ def at_size(
 
 
 def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
-    """Resize a frame to a half, a quarter and an eighth, each from the one before."""
+    """Resize a frame to a half, a quarter and an eighth."""
     image = Image.fromarray(frame)
     smaller: list[np.ndarray] = []
     for _ in range(PYRAMID_SCALES):
@@ -405,7 +393,7 @@ def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
 
 
 def _upright(path: Path) -> Image.Image:
-    """Upright RGB, by Pillow alone where it needs no conversion."""
+    """Upright RGB picture."""
     name = printable(path)
     size_bytes = check_regular(path)
     try:
@@ -420,7 +408,6 @@ def _upright(path: Path) -> Image.Image:
 
 
 OTHER_SIDE: Mapping[str, str] = {"l": "r", "r": "l"}
-"""Side of the other camera."""
 
 
 @frozen

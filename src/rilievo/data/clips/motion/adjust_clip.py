@@ -1,14 +1,8 @@
-"""Bundle adjustment in overlapping windows of a clip.
+"""Bundle adjustment of poses, depth factors and points, in windows of a clip (Triggs et al., 1999).
 
-Errors do not spread, and memory does not grow. Shared frames bring units together; a weak pull
-prevents drift.
-
-Bundle adjustment of poses, factors of depth, and points (Triggs et al., 1999).
-
-Weak pulls keep depth near the model's, times a factor a frame. Robust weights exclude outliers
-gradually (Blake and Zisserman 1987). Steps are Levenberg-Marquardt with the Schur complement.
-
-Scales of depth along a row of maps or windows.
+Windows overlap, so that errors do not spread; a weak pull keeps depth near the model's. Robust
+weights exclude outliers gradually (Blake and Zisserman 1987). Steps are Levenberg-Marquardt with
+the Schur complement.
 """
 
 import itertools
@@ -22,15 +16,11 @@ from rilievo.frozen import frozen
 from rilievo.geometry.transforms import cross_matrix, invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Bool, Float64, Int64, Matrix, Positions, Transforms, Values
 
-_PIXEL = 0.3
-"""Deviation of tracking into the next frame [px]."""
-_SLIDES = 0.2
-"""Growth of its variance a frame, as a share."""
-_DEPTH = 0.3
-"""Deviation of a model's log depth."""
+_PIXEL = 0.3  # deviation of tracking into the next frame [px]
+_SLIDES = 0.2  # growth of its variance a frame, as a share
+_DEPTH = 0.3  # deviation of a model's log depth
 _FACTOR = 0.25
-_ODD = 3.0
-"""Deviations of a mistaken depth."""
+_ODD = 3.0  # deviations of a mistaken depth
 _NEAREST = 1e-3
 _BEHIND = 1e3
 
@@ -95,10 +85,7 @@ class Residuals:
 
 @frozen
 class Equations:
-    """Normal equations of (turn, translation) of each frame, then log factors.
-
-    Points, which are diagonal, are apart; ``seen_points`` is the part of sightings.
-    """
+    """Normal equations of (turn, translation) of each frame, then log factors; points are apart."""
 
     matrix: Float64[np.ndarray, "u u"]
     across: Float64[np.ndarray, "u points"]
@@ -215,10 +202,8 @@ def _summed(
     return np.bincount(places.ravel(), values.ravel(), size)
 
 
-OUTLIER = 3.0
-"""Deviations of a mistaken sighting."""
-_SLACK = 16.0
-"""Factor of the first round, halved in each."""
+OUTLIER = 3.0  # deviations of a mistaken sighting
+_SLACK = 16.0  # factor of the first round, halved in each
 _ROUNDS = 30
 _DONE = 1e-5
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-7, 1e6
@@ -227,7 +212,7 @@ _LARGEST_STEP = 1.0
 
 @frozen
 class Adjusted:
-    """Result; ``doubt`` is the standard error of log depths for known poses."""
+    """Result; ``doubt`` is the standard error of log depths."""
 
     state: State
     agrees: Bool[np.ndarray, "sightings"]
@@ -302,16 +287,14 @@ def _moved(
     )
 
 
-LINK = 0.05
-"""Standard deviation of a log ratio between neighbours."""
-OWN = 0.25
-"""Standard deviation of a log scale of its own."""
+LINK = 0.05  # standard deviation of a log ratio between neighbours
+OWN = 0.25  # standard deviation of a log scale of its own
 
 
 def chained_log_scales(steps: Sequence[float]) -> Values:
-    """Log factors of depth maps in a row, from log ratios between neighbours, NaN where unknown.
+    """Log factors of depth maps in a row, from log ratios between neighbours (NaN: unknown).
 
-    Least squares with a weak pull towards 1, so that errors do not add up.
+    Least squares with a weak pull towards 1.
     """
     own, link = 1 / OWN**2, 1 / LINK**2
     count = len(steps)
@@ -334,12 +317,9 @@ def chained_log_scales(steps: Sequence[float]) -> Values:
     return logs
 
 
-WINDOW = 40
-"""Frames in a window."""
-STEP = 20
-"""Frames between windows; shared ones are taken half from each."""
-_AGREE = 0.5
-"""Share of sightings that a window explains."""
+WINDOW = 40  # frames
+STEP = 20  # frames between windows; shared ones are taken half from each
+_AGREE = 0.5  # share of sightings that a window explains
 _SEEN = 3
 _JUDGES = 12
 _FEWEST = 30
@@ -352,7 +332,7 @@ class PointDepths:
     Attributes:
         depth: Depth in the unit of the poses.
         given: Depth by a model, in its unit; NaN where unknown.
-        doubt: Standard error of log depth for known poses.
+        doubt: Standard error of log depth.
     """
 
     places: Positions
@@ -362,11 +342,11 @@ class PointDepths:
 
     @classmethod
     def none(cls) -> "PointDepths":
-        """Points of a frame without any."""
+        """Empty record."""
         return cls(places=np.zeros((0, 2)), depth=np.zeros(0), given=np.zeros(0), doubt=np.zeros(0))
 
     def times(self, factor: float) -> "PointDepths":
-        """Points in a unit in which depth is ``factor`` times larger."""
+        """Points with depth multiplied by ``factor``."""
         return replace(self, depth=self.depth * factor)
 
 
@@ -507,7 +487,7 @@ def _start(
     cam_T_world: Transforms,
     log_factors: Values,
 ) -> State:
-    """State with points at the model's depth, or a median."""
+    """First state, with points at the model's depth."""
     own = np.log(views.first_depth) + log_factors[views.begins]
     finite = np.isfinite(own)
     middle = float(np.median(own[finite])) if finite.any() else 0.0

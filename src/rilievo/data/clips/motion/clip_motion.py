@@ -1,7 +1,6 @@
 """Camera motion along a clip, by tracked corners with depth.
 
-Frames are compared with the last key frame, so that noise does not add up; scales of key frames
-agree on common corners.
+Frames are compared with the last key frame, so that noise does not add up.
 """
 
 import itertools
@@ -30,13 +29,10 @@ from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 
-_MOVED = 0.06
-"""Median displacement of a key frame [share of the width]."""
-_LOST = 0.5
-"""Share of corners of a new key frame."""
+_MOVED = 0.06  # median displacement of a key frame [share of the width]
+_LOST = 0.5  # share of corners of a new key frame
 _FEWEST = 12
 DepthSource = Callable[[], FrameDepth]
-"""Function that computes depth when it is needed."""
 
 
 @frozen
@@ -97,10 +93,9 @@ class _Seen:
 
 
 class ClipTracker:
-    """Estimates motion frame by frame, with two frames in memory."""
+    """Estimates motion frame by frame."""
 
     def __init__(self, K: Float[np.ndarray, "3 3"], following: Tracking = FOLLOWING) -> None:
-        """Make a tracker with intrinsics [px] and settings."""
         self._K = K.astype(np.float64)
         self._key: _Seen | None = None
         self._last: _Seen | None = None
@@ -170,7 +165,7 @@ class ClipTracker:
         )
 
     def _found(self, now: _Seen) -> FrameMotion:
-        """Compare a frame with the key frame, else the last, else begin a part."""
+        """Compare a frame with the key frame or the last, or begin a part."""
         for track, key in itertools.product((track_corners, track_matched), self._earlier):
             tracks = track(key.grey, now.grey, TRACKING)
             pair = motion_of_tracks(tracks, key.depth, self._K)
@@ -198,7 +193,7 @@ def _is_far(tracks: Tracks, width: int) -> bool:
 def _ratio(
     key: _Seen, now: _Seen, tracks: Tracks, pair: PairMotion, K: Float[np.ndarray, "3 3"]
 ) -> float:
-    """Depth of common corners of the key frame, over that of now."""
+    """Ratio of the depth of common corners, key frame over now."""
     z, own = depth_at(key.depth, tracks.start), depth_at(now.depth, tracks.end)
     moved = (rays_at(tracks.start, K) * z[:, None]) @ pair.source_T_target[2, :3]
     ratios = (moved + pair.source_T_target[2, 3]) / own

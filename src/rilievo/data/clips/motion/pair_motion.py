@@ -2,8 +2,6 @@
 
 Robust least squares begin at P-n-P with RANSAC (Lepetit et al. 2009) or without motion. An image
 error has the covariance σ² 1 + s² j jᵀ, where j is its change by log depth.
-
-Check of a focal length by tracked corners.
 """
 
 import math
@@ -19,14 +17,12 @@ from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, rotatio
 from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values, Vector
 
 PIXEL = 0.2
-"""Deviation of tracking [px]."""
-_DEPTH = 0.3
-"""Deviation of log depth."""
+"""Standard deviation of tracking [px]."""
+_DEPTH = 0.3  # standard deviation of log depth
 OUTLIER = 3.0
-"""Deviations of a mistaken corner."""
+"""Standard deviations of a mistaken corner."""
 _ROUNDS, _STEP_DONE = 20, 1e-6
-_SLACK = 16.0
-"""Factor of the first round, halved in each."""
+_SLACK = 16.0  # factor of the first round, halved in each
 NEAREST = 1e-6
 
 
@@ -97,7 +93,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
-    """Gauss-Newton with Cauchy's weights."""
+    """Refine a pose by Gauss-Newton with Cauchy's weights."""
     R, t = start
     for number in range(_ROUNDS):
         slack = max(1.0, _SLACK / 2**number)
@@ -157,12 +153,9 @@ def _normal(
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
 _FEWEST = 20
-_BROADEST = 30.0
-"""Error of an unknown direction [degrees]."""
-_PARALLAX = 1.0
-"""Least parallax of a triangulated corner [px]."""
-_GOOD_PARALLAX = 2.0
-"""Least parallax of a corner that judges depth [px]."""
+_BROADEST = 30.0  # error of an unknown direction [degrees]
+_PARALLAX = 1.0  # least of a triangulated corner [px]
+_GOOD_PARALLAX = 2.0  # least of a corner that judges depth [px]
 _FEWEST_JUDGES = 10
 
 
@@ -221,7 +214,6 @@ UNKNOWN = PairMotion(
     depth_error=math.nan,
     judges=0,
 )
-"""Result of too few corners."""
 
 
 def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> PairMotion:
@@ -301,7 +293,7 @@ def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
 
 
 def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
-    """Triangulate corners; NaN off epipolar lines. Depth hardly changes the direction."""
+    """Triangulate corners; NaN off epipolar lines."""
     directions = (corners.points / corners.points[:, 2:]) @ fit.R.T
     ends = rays_at(corners.ends, corners.K)
     # The point z d + t is seen at the end e: z (e d_z - d) = t - e t_z, in x and y.
@@ -345,8 +337,7 @@ def _direction_error(fit: PoseFit) -> float:
 
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
-_BETTER = 0.15
-"""Share by which another focal length fits better."""
+_BETTER = 0.15  # share by which another focal length fits better
 _AGREE = 0.8
 _TURNING = 0.4
 _LEAST_TURN = math.radians(0.5)

@@ -24,18 +24,13 @@ from rilievo.shapes import (
 )
 
 FrameDepth = Float[np.ndarray, "h w"]
-"""Depth of a frame."""
 
 GreyFrame = UInt8[np.ndarray, "h w"]
-"""Frame without colours."""
 
 
-_GREY = (77, 150, 29)
-"""RGB weights of 256 (ITU-R BT.601)."""
-_FEATURES, _DISTINCT = 1000, 0.8
-"""Number of features, and ratio of a match to the next best."""
-_MATCHES = 16
-"""Least matches; different scenes have at most 15."""
+_GREY = (77, 150, 29)  # RGB weights of 256 (ITU-R BT.601)
+_FEATURES, _DISTINCT = 1000, 0.8  # and the ratio of a match to the next best
+_MATCHES = 16  # different scenes have at most 15
 _AGREES = 1 / 80
 _GUIDED: Mapping[str, Any] = {"winSize": (21, 21), "maxLevel": 2}
 
@@ -153,7 +148,7 @@ def track_matched(
     second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
-    """Track corners over large motion, in 50 ms for 640x480, or none between scenes.
+    """Track corners over large motion, or none between scenes.
 
     A homography of ORB features (Rublee et al., ICCV 2011) begins the tracking.
 
@@ -200,7 +195,6 @@ def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
 
 
 def _cv2() -> Any:
-    """Module with incomplete stubs."""
     try:
         import cv2
     except ImportError as missing:
@@ -235,8 +229,7 @@ def rays_at(places: Positions, K: Float[np.ndarray, "3 3"]) -> Points:
     return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
 
 
-MOST_FRAMES = 15
-"""Frames of a point, since it slides: a path was off by .3 % with 15, 1.1 % with 30."""
+MOST_FRAMES = 15  # a point slides: a path was off by .3 % with 15, 1.1 % with 30
 FOLLOWING = Tracking(corners=400, quality=0.005, apart=8, comes_back=0.3)
 """Settings for frames of 640 px and more."""
 _FEW = 0.7
@@ -263,7 +256,7 @@ class Sightings:
 
 @dataclass(slots=True)
 class PointTracker:
-    """Follows points through a clip; the last frame stays in memory."""
+    """Follows points through a clip."""
 
     tracking: Tracking = FOLLOWING
     _last: GreyFrame | None = None

@@ -29,10 +29,7 @@ from rilievo.io.files.limits import printable
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List a sequence for each camera of each drive.
-
-    Without a list, all drives are used and motion is measured.
-    """
+    """List a sequence for each camera of each drive."""
     root = Path(data.roots[0])
     if data.poses is not None:
         raise OptionError("poses of kitti-raw are not read; kitti-odometry has them")

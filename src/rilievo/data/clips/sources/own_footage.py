@@ -1,7 +1,4 @@
-"""Videos, folders of frames, and folders of these.
-
-Frames lie in a folder or its ``rgb``, ``images`` and so on, without depth, normals or masks.
-"""
+"""Videos, folders of frames, and folders of these."""
 
 import os
 import re
@@ -40,7 +37,7 @@ _CAMERA_FILES = (
 )
 _DEEPEST = 6
 FEWEST = 3
-"""Photographs that make a folder a clip, even with clips inside."""
+"""Photographs that make a folder a clip."""
 
 
 @frozen
