@@ -1,12 +1,7 @@
-"""Views of a clip and their neighbours.
+"""Views of a clip and their neighbours, with depth brought to agree.
 
-Plane sweep around known depth: factors under which neighbours correlate (Collins, 1996).
-
-Depth of many views brought to agree: one scale, one a view, and a smooth correction.
-
-A factor takes the clip to the unit of the poses. Views are swept (``sweep``) at half and full size,
-and peaks smoothed. Pictures decide between corrections, since flat depth agrees better with itself.
-In the end depth is levelled out.
+One factor takes the clip to the unit of the poses, another each view, and a smooth one is swept
+through planes around known depth, where neighbours correlate (Collins, 1996).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,16 +17,12 @@ from rilievo.geometry.intrinsics import project, rays, resize_K, seen_from
 from rilievo.geometry.transforms import invert, transform
 from rilievo.shapes import Field, Float32, Float64, Int64, Mask, Matrix, Pixels, Transform, Values
 
+# Parallax of neighbours [share of the width]: ideal, and below which they have no say.
 PARALLAX = 0.05
-"""Ideal parallax of neighbours [share of the width]."""
 LEAST_PARALLAX = 0.004
-"""Parallax below which a neighbour has no say [share of the width]."""
-SWEPT = 4
-"""Neighbours whose pictures are compared."""
-COMPARED = 8
-"""Neighbours whose depth is compared."""
-AGREEING = 3
-"""Those that must agree on a point."""
+SWEPT = 4  # neighbours whose pictures are compared
+COMPARED = 8  # neighbours whose depth is compared
+AGREEING = 3  # those that must agree on a point
 _WINDOW = 40
 _OVERLAP = 0.4
 _GRID = 12
@@ -94,11 +85,9 @@ def inside_view(
     return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
 
 
-WINDOW = 7
-"""Side of windows [px]."""
+WINDOW = 7  # side [px]
 _FAINTEST = 4.0
-_UNSEEN = -0.2
-"""Correlation of unseen points, less than chance."""
+_UNSEEN = -0.2  # correlation of unseen points, less than chance
 _OUTSIDE = -1e4
 
 
@@ -191,7 +180,7 @@ def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
 
 
 def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
-    """Log factor of the highest score (by a parabola), and its clearness in [0, 1]."""
+    """Log factor of the highest score, and its clearness in [0, 1]."""
     highest = scores.argmax(axis=0)
     inner = highest.clip(1, len(logs) - 2)
     rows, columns = np.indices(highest.shape)
@@ -207,12 +196,9 @@ def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Fi
 
 _ROUNDS = 4
 _BLUR = 4.0
-_SELF = 2.0
-"""Weight of own depth, relative to a neighbour."""
-_UNCLEAR = 0.03
-"""Weight of unclear pixels; clear ones have 1."""
-_ELSEWHERE = 0.125
-"""Log difference at which a neighbour counts half."""
+_SELF = 2.0  # weight of own depth, relative to a neighbour
+_UNCLEAR = 0.03  # weight of unclear pixels; clear ones have 1
+_ELSEWHERE = 0.125  # log difference at which a neighbour counts half
 
 
 def levelled(
@@ -259,14 +245,11 @@ _CLIP = np.arange(-80, 81) * 0.1
 _CLEAR = 0.15
 _TRIED = 12
 _ROWS = 56
-_BIN, _AROUND = 0.05, 0.4
-"""Width of bins of votes, and of the range around the fullest."""
+_BIN, _AROUND = 0.05, 0.4  # width of bins of votes, and of the range around the fullest
 _LEAST_VOTES = 0.01
 _PULL = 1e-2
-_FEWEST = 0.02
-"""Share of clear pixels for a scale of its own."""
-_MOST_APART = 2.0
-"""Ratio of disagreement at which corrections are refused; cameras turned by 1 degree have 6."""
+_FEWEST = 0.02  # share of clear pixels for a scale of its own
+_MOST_APART = 2.0  # ratio of disagreement; cameras turned by 1 degree have 6
 Report = Callable[[int, int], None]
 TOLERANCE = 0.025
 """Relative difference up to which views agree."""
@@ -315,10 +298,9 @@ class DepthCorrection(StrEnum):
 
 @frozen
 class AgreedViews:
-    """Views whose depth agrees.
+    """Views whose depth agrees, without pixels on which too few agree.
 
     Attributes:
-        views: Views without pixels on which too few agree.
         scale: Factor from depth to the unit of the poses.
         scales: Median correction of each view.
         before: Median relative difference between neighbours with one scale.
@@ -388,6 +370,7 @@ def agreed(
     around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
     corrections = []
     for index, view in enumerate(scaled):
+        # Pictures decide, since flat depth agrees better with itself.
         corrections.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
         report(index + 1, len(scaled))
     corrected = [

@@ -126,10 +126,7 @@ class FrameLabel:
 def label_of(
     mesh: TriangleMesh, views: Sequence[ClipView], index: int, *, tolerance: float = TOLERANCE
 ) -> FrameLabel:
-    """Render the surface into a view, and count agreeing views.
-
-    The view counts too; missing ones of three weigh as disagreement.
-    """
+    """Render the surface into a view, and count agreeing views, of three at least."""
     view = views[index]
     height, width = view.depth.shape
     depth = seen_depth(mesh, view.K, view.world_T_cam, (height, width))
@@ -151,11 +148,7 @@ def labels_of(mesh: TriangleMesh, views: AgreedViews) -> Iterator[FrameLabel]:
 
 
 def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder with foreign files, or labels without ``overwrite``.
-
-    Raises:
-        OutputError: If something is in the way.
-    """
+    """Refuse a folder with foreign files, or labels without ``overwrite``."""
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
@@ -211,11 +204,7 @@ def write_labels(
 
 
 def read_labels_record(folder: Path) -> LabelsRecord:
-    """Read the record of a folder.
-
-    Raises:
-        InputError: If there is none, or it is damaged.
-    """
+    """Read the record of a folder."""
     path = folder / RECORD
     if not path.is_file():
         raise InputError(
@@ -241,11 +230,7 @@ def read_labels_record(folder: Path) -> LabelsRecord:
 
 
 def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
-    """Read the label of a frame.
-
-    Raises:
-        InputError: If it is missing, damaged or impossible.
-    """
+    """Read the label of a frame."""
     path = folder / f"{Path(name).name}.npz"
     depth, weight = (read_map(path, name=key) for key in ("depth", "weight"))
     if depth.shape != record.size or weight.shape != record.size:

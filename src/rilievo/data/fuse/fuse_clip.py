@@ -1,9 +1,4 @@
-"""A clip fused into one surface file.
-
-Views of a clip, frame by frame.
-
-Depth of frames by a model or from files.
-"""
+"""A clip fused into one surface file."""
 
 import json
 import math
@@ -50,7 +45,7 @@ _MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm"
 
 
 def depth_of_options(options: FuseOptions) -> DepthOf:
-    """Find where depth comes from."""
+    """Find where depth comes from: a model or files."""
     if options.depth is not None:
         return _FileDepth(options.depth, options.depth_unit)
     trust(options.trust_code)
@@ -343,12 +338,9 @@ class FuseRecord:
 
 
 _SUFFIXES = (".glb", ".ply")
-_MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9
-"""Most memory with automatic and given voxels."""
-_DOUBTFUL = 0.06
-"""Disagreement of a wrong camera or poses."""
-_SAME_UNIT = 0.08
-"""Log factor up to which both are in metres."""
+_MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9  # with automatic and given voxels
+_DOUBTFUL = 0.06  # disagreement of a wrong camera or poses
+_SAME_UNIT = 0.08  # log factor up to which both are in metres
 _WORLD_AXES = "those of the poses"
 _CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
 _ESTIMATED = "estimated"

@@ -1,10 +1,7 @@
 """Truncated signed distance in sparse blocks of voxels (Curless and Levoy, 1996).
 
 Distance in [-1, 1] is along the optical axis (Newcombe et al., 2011). Voxels far behind a surface
-learn nothing; those in front are empty, which removes errors. Marching cubes (Lewiner et al., 2003)
-make meshes.
-
-Fusion of views into an upright surface.
+learn nothing; those in front are empty. Marching cubes (Lewiner et al., 2003) make meshes.
 """
 
 import itertools
@@ -23,27 +20,19 @@ from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.messages import Note
 from rilievo.shapes import Bool, Field, Float32, Int32, Int64, Matrix, Transform
 
-SIDE = 8
-"""Voxels along a block."""
+SIDE = 8  # voxels along a block
 VOXELS = SIDE**3
-VOXEL_BYTES = 14
-"""Bytes: distance and weight in 32 bits, three colours in 16."""
-TRUNCATION = 4.0
-"""Truncation [voxels]."""
+VOXEL_BYTES = 14  # distance and weight in 32 bits, three colours in 16
+TRUNCATION = 4.0  # voxels
 _AT_ONCE = 512
 _FIRST = 256
 _REACH = 1 << 20
 
 
 class Volume:
-    """Signed distances and colours, fused view by view.
-
-    Attributes:
-        voxel: Side of a voxel, in the unit of the poses.
-    """
+    """Signed distances and colours, fused view by view; ``voxel`` is in the unit of the poses."""
 
     def __init__(self, voxel: float, *, most_bytes: int = 1 << 30) -> None:
-        """Make an empty space of at most ``most_bytes``."""
         self.voxel, self._most_bytes = voxel, most_bytes
         self._most_blocks = most_bytes // (VOXELS * VOXEL_BYTES)
         self._slots: dict[int, int] = {}
@@ -224,8 +213,7 @@ def _unique(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
 
 
 _PART = 8
-_STEEPEST = 3.5
-"""Largest change of distance in a cell without a border."""
+_STEEPEST = 3.5  # change of distance in a cell without a border
 _SAME = 1 << 8
 
 
@@ -381,8 +369,7 @@ _VOXELS_DEEP = 128
 _FARTHEST = 3.0
 _SPECKS = 2e-4
 _GROWTH = 1.5
-_SNAP = 0.96
-"""Cosine to a world axis (16 degrees)."""
+_SNAP = 0.96  # cosine to a world axis (16 degrees)
 
 
 @frozen
