@@ -21,10 +21,8 @@ from rilievo.shapes import (
 )
 
 TruePoses = Float[np.ndarray, "m 4 4"]
-"""True poses of as many frames, which is checked."""
 
 AnyPoses = Float[np.ndarray, "n 4 4"]
-"""Poses of an estimate."""
 
 _LEAST = 1e-12
 
@@ -98,8 +96,7 @@ def snippet_errors(
     """Error of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N (Zhou et al., CVPR 2017).
 
     Positions are relative to the first camera, and each snippet of N frames has its own scale s.
-    This is sqrt(N) times less than an RMSE; Monodepth2 differs again. Snippets with a true NaN are
-    left out.
+    This is sqrt(N) times less than an RMSE. Snippets with a true NaN are left out.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
@@ -158,11 +155,7 @@ def known_poses(poses: AnyPoses) -> Bool[np.ndarray, "n"]:
 
 
 def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse different lengths, and estimates that are not finite.
-
-    Raises:
-        InputError: If they are refused.
-    """
+    """Refuse different lengths, and estimates that are not finite."""
     if len(estimate) != len(true):
         raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
     if not known_poses(estimate).all():
@@ -170,11 +163,7 @@ def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
 
 
 def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse trajectories without a similarity.
-
-    Raises:
-        InputError: If poses are fewer than two, differ in number, or are not finite.
-    """
+    """Refuse trajectories of different length, or with fewer than two finite poses."""
     check_same_length(estimate, true)
     if len(true) < 2 or not known_poses(true).all():
         raise InputError(
@@ -326,6 +315,6 @@ def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Tran
 
 
 def _degrees(R: Matrix) -> float:
-    """Angle, exact near zero."""
+    """Angle [degrees], exact near zero."""
     sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
     return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))

@@ -49,8 +49,7 @@ class TrajectoryOptions(ClipCamera):
 class TrajectoryScores:
     """Errors of a trajectory; lengths are in the unit of truth, angles in degrees.
 
-    ``rmse_origin`` to ``rmse_similarity`` are ``position_rmse`` by its freedoms, snippets those of
-    their functions, parts KITTI's segments.
+    ``rmse_origin`` to ``rmse_similarity`` are ``position_rmse`` by its freedoms.
 
     Attributes:
         frames: Number of frames with a true pose.

@@ -1,11 +1,4 @@
-"""The trajectory of a camera, from a clip to files and errors.
-
-Motions chained into a trajectory.
-
-Camera motion along a clip by a model's depth, or by trained networks.
-
-Picture of a trajectory from above.
-"""
+"""The trajectory of a camera, from a clip to files, picture and errors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -164,12 +157,11 @@ def _line(axes: Any, poses: Transforms, colour: str, label: str) -> None:
 
 
 _AREA = 640 * 480
-_LOST = 0.1
-"""Share of unknown motion from which there is a note."""
+_LOST = 0.1  # share of unknown motion from which there is a note
 
 
 def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
-    """Estimate motion along a clip."""
+    """Estimate motion along a clip by a model's depth."""
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
@@ -271,7 +263,7 @@ def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
 
 
 def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) -> Walk:
-    """Estimate motion along a clip."""
+    """Estimate motion along a clip by trained networks."""
     chain, before = Chain(), None
     clip_frames: list[ClipFrame] = []
     for frame in frames.walk(networks.size, stride):
@@ -285,8 +277,7 @@ def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) 
     return Walk(chain=chain, frames=tuple(clip_frames), metric=networks.metric)
 
 
-_LEAST_FRAMES = 5
-"""Least frames of a scored part."""
+_LEAST_FRAMES = 5  # of a scored part
 
 
 @frozen
