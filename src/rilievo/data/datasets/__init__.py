@@ -113,7 +113,7 @@ def open_dataset(
 
 
 def _check(request: Request, card: DatasetCard) -> None:
-    """Refuse an unknown split or variant, and a root that does not exist."""
+    """Refuse an unknown split or variant, and a missing root."""
     for what, choice, choices in (
         ("split", request.split, card.splits),
         ("variant", request.variant, card.variants),

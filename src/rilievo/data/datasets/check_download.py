@@ -1,4 +1,4 @@
-"""Check of a download: images, splits, and implausible truth."""
+"""Check of a download."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ _COLUMNS = 2
 
 @frozen
 class SplitCount:
-    """Counts of a split: official images, absent ones, and why it cannot be opened."""
+    """Counts of a split's official and absent images."""
 
     split: str
     official: int | None = None
@@ -51,7 +51,7 @@ class SplitCount:
 
 @frozen
 class ImageFacts:
-    """Statistics of one image: depth [m], and shares of pixels with depth and normals."""
+    """Depth [m] of one image, and shares of pixels with depth and normals."""
 
     id: str
     size: tuple[int, int]
@@ -65,7 +65,7 @@ class ImageFacts:
 
 @frozen
 class Check:
-    """Results of reading ``read`` of the ``listed`` images of a split."""
+    """Results of reading images of a split."""
 
     card: DatasetCard
     root: Path
@@ -227,7 +227,7 @@ def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
-    """Sizes other than that of 90 %."""
+    """Unusual sizes, with their numbers of images."""
     counts = Counter(facts.size for facts in images)
     if counts and counts.most_common(1)[0][1] >= 0.9 * len(images):
         for (height, width), count in counts.most_common()[1:]:
@@ -235,7 +235,7 @@ def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
 
 
 def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> None:
-    """Write photographs, depth (near is red) and normals, or the error of an image."""
+    """Write a sheet of photographs, depth (near is red) and normals."""
     tiles = [_tile(dataset, id) for id in ids]
     width = max((tile.width for tile in tiles), default=_WIDTH) + _GAP
     height = max((tile.height for tile in tiles), default=_LINE) + _GAP

@@ -27,11 +27,7 @@ _FARTHEST = 1e9
 
 @frozen
 class ColmapCamera:
-    """One camera; only pinholes have no distortion.
-
-    Attributes:
-        K: Intrinsics [px] from the centre of the first pixel; COLMAP counts from its corner.
-    """
+    """One camera, with K [px] from the centre of the first pixel; COLMAP counts from its corner."""
 
     model: str
     width: int

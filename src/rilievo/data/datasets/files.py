@@ -1,4 +1,4 @@
-"""Helpers of loaders: folders, lines, depth maps and normals."""
+"""Helpers of loaders."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _SHOWN = 6
 
 @frozen
 class Line:
-    """Line of a text file, numbered from 1, without outer white space."""
+    """Numbered line of a text file, without outer white space."""
 
     number: int
     text: str
@@ -54,7 +54,7 @@ def scene_of(id: str, root: Path, *, names: int = 1) -> str:
 
 
 def numbers_of(text: str) -> tuple[float, ...] | None:
-    """Numbers of a line; None for anything else."""
+    """Numbers of a line, if it has nothing else."""
     try:
         return tuple(float(word) for word in text.split())
     except ValueError:
@@ -86,7 +86,7 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def found_in(folder: Path) -> str:
-    """Contents of a folder for messages."""
+    """Contents of a folder, in words."""
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
@@ -124,7 +124,7 @@ class NormalAxes(StrEnum):
     OPENCV = "opencv"
     """Ours: x right, y down, z forward; a wall is (0, 0, -1)."""
     OPENGL = "opengl"
-    """x right, y up, z towards the viewer; a wall is (0, 0, 1) (Hypersim)."""
+    """x right, y up, z towards the viewer; a wall is (0, 0, 1)."""
     DSINE = "dsine"
     """x right, y down, z forward, away from the camera; a wall is (0, 0, 1)."""
 

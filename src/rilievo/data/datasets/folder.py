@@ -327,7 +327,7 @@ def depth_of_stored(
     camera: Camera | None,
     path: Path,
 ) -> tuple[Field, Mask]:
-    """Convert numbers to depth [m], zero where unknown; disparity needs a pinhole camera."""
+    """Convert numbers to depth [m], 0 where unknown; disparity needs a pinhole."""
     stored, statement = numbers.stored, numbers.statement
     kind = _kind(layout, statement, path)
     scale = _scale(stored, layout, statement, kind, path)

@@ -24,7 +24,7 @@ SPLITS = ("all", "train", "valid", "test")
 
 
 class StoredKind(StrEnum):
-    """Quantity of a depth file, scaled."""
+    """Quantity of a depth file."""
 
     DEPTH = "depth"
     """Depth along the axis [m]."""
@@ -102,7 +102,7 @@ class FolderLayout:
 
     Attributes:
         folder: Folder of the files, by default of the YAML; ``${NAME}`` is from the environment.
-        image: Pattern of photographs with ``{id}``, which may include subfolders.
+        image: Pattern of photographs with ``{id}``.
         valid: Pattern of masks; nonzero is valid.
         scene: Folders of an id that name its scene; 0 for one clip.
         splits: Text file of ids by split.

@@ -1,9 +1,4 @@
-"""Arrays of MATLAB files and of pickles.
-
-MATLAB files: version 7.3 (HDF5) in slices, older ones whole, by SciPy.
-
-Pickles of arrays, without running anything else.
-"""
+"""Arrays of MATLAB files and of pickles, of which nothing else is run."""
 
 import atexit
 import gzip
@@ -28,10 +23,8 @@ from rilievo.io.files.limits import BoundedReader, check_regular, printable, rea
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # MATLAB writes a header of 512 bytes before the HDF5 part; other programs write none.
 _SIGNATURE_OFFSETS = (0, 512)
-_LARGEST = 2**31
-"""Most bytes at once."""
-_MOST_RATIO = 64
-"""Greatest ratio of an older file."""
+_LARGEST = 2**31  # bytes at once
+_MOST_RATIO = 64  # of compression, of an older file
 _SMALL_BYTES = 2**29
 _CHILD = """
 import pickle, sys
@@ -58,15 +51,12 @@ while True:
 
 
 class MatSlices:
-    """File of version 7.3, read along the first stored axis.
-
-    Each process opens it, so that forks share no position.
-    """
+    """File of version 7.3, read along the first stored axis."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
-        self._process = 0
+        self._process = 0  # each process opens it, so that forks share no position
 
     def __getstate__(self) -> Path:
         return self.path
@@ -94,7 +84,7 @@ class MatSlices:
             return np.asarray(self._array(name))
 
     def text(self, name: str, index: int) -> str | None:
-        """Read entry ``index`` of a cell array of texts, if any."""
+        """Read entry ``index`` of a cell array of texts."""
         file = self._opened()
         if name not in file:
             return None
@@ -269,8 +259,7 @@ _ALLOWED = {
 }
 
 
-_MOST_PICKLE_RATIO = 32
-"""Greatest ratio; real numbers are below ten."""
+_MOST_PICKLE_RATIO = 32  # real numbers are below ten
 _SMALL_PICKLE_BYTES = 2**26
 
 

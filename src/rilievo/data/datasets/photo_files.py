@@ -1,11 +1,4 @@
-"""Base classes of datasets, and lists of files of photographs.
-
-Datasets that are lists of files.
-
-Base class of datasets: ids of images with ground truth, read lazily.
-
-Loaders hold only paths, so other processes can have them.
-"""
+"""Base classes of datasets, which hold only paths, so that other processes can have them."""
 
 import tomllib
 from abc import ABC, abstractmethod
@@ -39,7 +32,7 @@ class DatasetCard:
         title: Authors' name, with the year.
         summary: Contents, sensor and range in one line.
         licence: SPDX identifier, or the authors' words.
-        gigabytes: Size of the download [GB].
+        gigabytes: Size of the download.
         layout: Tree of the download.
         splits: Official splits, that of papers first.
         variants: Choices of truth or crop, the default first.
@@ -77,16 +70,7 @@ def _own_cards() -> Mapping[str, Mapping[str, Any]]:
 
 @frozen
 class Request:
-    """Request for a part of a dataset.
-
-    Attributes:
-        name: Name by which the dataset was opened.
-        root: Folder (or file) of the unpacked download.
-        split: One of the card's splits.
-        variant: One of the card's variants.
-        list_file: The user's own list, one image per line, in place of the split's; the form of a
-            line depends on the dataset.
-    """
+    """Request for a part of a dataset; ``list_file`` has the user's own list of images."""
 
     name: str
     root: Path
@@ -308,7 +292,7 @@ def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
 
 @frozen
 class DepthFiles:
-    """Files of one photograph with depth, each needed.
+    """Files of one photograph with depth.
 
     Attributes:
         masks: Masks whose nonzero pixels have depth.
@@ -369,7 +353,7 @@ class DepthSet(PhotoFiles[DepthFiles]):
     """Dataset of photographs with files of depth."""
 
     def image(self, id: str) -> Pixels:
-        """Read the upright photograph, or its cut."""
+        """Read the photograph."""
         cut, image = self._entry(id).cut, super().image(id)
         return image if cut is None else cut(image)
 

@@ -1,4 +1,4 @@
-"""DA-2K: pairs of points in photographs, one nearer."""
+"""DA-2K: pairs of points, one nearer."""
 
 import json
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ _FILES = DepthPatterns(
 
 
 class Diode(DepthSet):
-    """Split of DIODE, indoors, outdoors or both."""
+    """DIODE, indoors, outdoors or both."""
 
     card = own_card("diode")
 

@@ -35,7 +35,6 @@ _DATE = re.compile(r"\d{4}_\d\d_\d\d")
 
 
 Pairs = list[tuple[str, DepthFiles]]
-"""Files of images with ids."""
 
 
 def listed_files(request: Request) -> Pairs:

@@ -1,9 +1,4 @@
-"""Frames of KITTI by lists of papers, and the calibration of its cameras and laser.
-
-Frames of KITTI by lists of papers (Geiger et al., IJRR 2013).
-
-Calibration of KITTI's cameras and laser (Geiger et al., IJRR 2013).
-"""
+"""KITTI's frames by lists of papers, cameras and laser (Geiger et al., IJRR 2013)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,13 +16,10 @@ from rilievo.io.lens_files import camera_of, pinhole_K
 from rilievo.shapes import Float64, Matrix, Transform
 
 Names = Callable[[Path], frozenset[str]]
-"""Function that lists a folder, possibly cached."""
 
 CAMERAS: Mapping[str, str] = {"l": "image_02", "r": "image_03"}
-"""Folder of a colour camera by side."""
 
 DRIVE_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync")
-"""Folder of a rectified drive."""
 
 _PLACE = r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>(?P=date)_drive_\d{4}_sync)"
 _SIDED = re.compile(rf"{_PLACE}\s+(?P<index>\d{{1,10}})(\s+(?P<side>[lr]))?")
@@ -56,7 +48,7 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
 
 @frozen
 class KittiFrame:
-    """Picture ``index`` of ``image_02`` (left) or ``image_03`` (right) of a drive."""
+    """Picture of a drive's left or right camera."""
 
     drive: str
     camera: str
@@ -74,7 +66,7 @@ class KittiFrame:
 
 
 def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
-    """Published PNG, or converted JPEG."""
+    """File of a picture: published PNG, or converted JPEG."""
     folder = raw / frame.date / frame.drive / frame.camera / "data"
     jpg = f"{frame.index}.jpg"
     png = f"{frame.index}.png"
@@ -132,7 +124,7 @@ _LARGEST = 1e9
 
 @frozen
 class KittiCamera:
-    """Rectified camera of one date (``S_rect``, ``P_rect``, ``R_rect_00``), from camera 0 [m]."""
+    """Rectified camera of one date, from camera 0 [m]."""
 
     shape: tuple[int, int]
     P: Float64[np.ndarray, "3 4"]
@@ -156,7 +148,7 @@ _DATES: Mapping[str, tuple[int, int, float, float, float]] = {
 
 
 def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
-    """Intrinsics by size, unique to each of five dates; None for other sizes."""
+    """Intrinsics by size, which tells five dates apart."""
     for height, width, focal, cx, cy in _DATES.values():
         if shape == (height, width):
             return Camera(K=pinhole_K(focal, focal, cx, cy))

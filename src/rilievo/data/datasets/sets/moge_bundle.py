@@ -1,7 +1,6 @@
-"""MoGe's bundle: ten evaluation sets, and the view in which it scores an image.
+"""MoGe's bundle: ten evaluation sets, and its view of an image (``moge/test/dataloader.py``).
 
-A picture is turned until its middle looks along the axis, and cut to the set's proportions. Depth
-beyond a thousand times the first percentile does not count (``moge/test/dataloader.py``).
+A picture is turned until its middle looks along the axis, and cut to the set's proportions.
 """
 
 import json
@@ -172,18 +171,16 @@ def _at_pixels(matrix: Matrix, height: int, width: int) -> Float64[np.ndarray, "
 
 INDEX = ".index.txt"
 
-MOST_RANGE = 1000.0
-"""Largest depth, relative to the first percentile."""
+MOST_RANGE = 1000.0  # largest depth that counts, relative to the first percentile
 
-MOST_OBJECTS, LEAST_OBJECT = 100, 1000
-"""Most objects of an image, and pixels of one."""
+MOST_OBJECTS, LEAST_OBJECT = 100, 1000  # objects of an image, and pixels of one
 
 NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
 
 
 @frozen
 class BundleSet:
-    """One set, as in MoGe's configuration; ``shape`` is (height, width)."""
+    """One set, as in MoGe's configuration."""
 
     shape: tuple[int, int]
     is_metric: bool = True

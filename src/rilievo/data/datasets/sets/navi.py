@@ -1,6 +1,6 @@
 """NAVI: scanned objects with manual poses (Jampani et al., NeurIPS 2023), and Probe3D's crop.
 
-All its steps select whole pixels (El Banani et al., CVPR 2024).
+The crop selects whole pixels (El Banani et al., CVPR 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -204,7 +204,7 @@ class Navi(FileList[_View]):
         self.absent += tuple(unlisted)
 
     def image(self, id: str) -> Pixels:
-        """Read the upright photograph, or its crop."""
+        """Read the photograph, or its crop."""
         view = self._entry(id)
         pixels = read_photo(view.image, own_depth=False).pixels
         if not self.request.variant.endswith("-crop"):

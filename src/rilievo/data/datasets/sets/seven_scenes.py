@@ -65,7 +65,7 @@ def _depth(path: Path, *, registered: bool) -> MaskedValues:
 
 
 def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
-    """Resample depth to the colour camera, at the nearest pixel; 0 outside its view."""
+    """Resample depth to the colour camera; 0 outside its view."""
     (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
     height, width = _SHAPE
     v = np.rint(cy + (np.arange(height) - cy) * ratio).astype(np.int64)

@@ -43,10 +43,8 @@ _VOTES = 15
 
 
 def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
-    """Whether millimetres are rotated left by three bits, as published.
-
-    Then the low bits are zero below 8.192 m; in plain millimetres, in one pixel of eight.
-    """
+    """Whether millimetres are rotated left by three bits, as published."""
+    # Then the low bits are zero below 8.192 m; in plain millimetres, in one pixel of eight.
     held = stored[stored > 0]
     return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
 
@@ -59,7 +57,7 @@ def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
 
 
 class _Storage:
-    """Rule of most files of a tree, since one may be far."""
+    """Rule of most files of a tree."""
 
     def __init__(self, frames: Mapping[str, Path], folder: str) -> None:
         self._frames, self._folder = frames, folder
@@ -86,7 +84,7 @@ class _Tree:
 
 
 class SunRgbd(DepthSet):
-    """Frames of the tree or a part, by sorted ids such as ``kv1/NYUdata/NYU0001``."""
+    """Frames of the tree or a part."""
 
     card = own_card("sunrgbd")
 

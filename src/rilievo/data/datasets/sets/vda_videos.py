@@ -1,15 +1,7 @@
-"""Sintel, KITTI, Bonn and ScanNet with the frames, caps and cuts of Video Depth Anything.
+"""Videos of Sintel, KITTI, Bonn and ScanNet with the frames of Video Depth Anything (CVPR 2025).
 
-Sets of videos: those of DepthCrafter, with the frames of Video Depth Anything (CVPR 2025).
-
-Drives of KITTI with annotated depth.
-
-Videos of RGB-D cameras.
-
-Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019), and ScanNet (Dai et al., CVPR 2017) as SensReader
+Sources: Butler et al., ECCV 2012; Palazzolo et al., IROS 2019; Dai et al., CVPR 2017, as SensReader
 exports it.
-
-Videos of MPI Sintel (Butler et al., ECCV 2012), with .dpt and .cam files.
 """
 
 import re
@@ -54,19 +46,16 @@ from rilievo.messages import literal, template
 from rilievo.sample import Truth
 from rilievo.shapes import Field, Pixels, Transform, UInt8
 
-USUAL = "default"
-"""Variant of papers."""
+USUAL = "default"  # that of papers
 _LEVELS = 2
 
 Frames: TypeAlias = Iterator[tuple[str, DepthFiles]]
-"""Frames with ids."""
 Videos: TypeAlias = Callable[[str, slice], Frames]
-"""Function for a range of a video's frames."""
 
 
 @frozen
 class Download:
-    """One set; ``open`` finds its parts for a variant."""
+    """One set; ``open`` finds its parts."""
 
     videos: tuple[str, ...]
     open: Callable[[Path, str], Videos]
@@ -76,12 +65,7 @@ class Download:
 def downloaded_frames(
     download: Download, root: Path, variant: str, taken: slice
 ) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
-    """Frames by id, and missing videos, of a download at or below the root.
-
-    Raises:
-        OptionError: If the set has no such variant.
-        InputError: If it is not there.
-    """
+    """Frames by id, and missing videos, of a download."""
     variants = (USUAL, *download.variants)
     if variant not in variants:
         raise OptionError(f"these videos have no variant '{variant}', but {', '.join(variants)}")
@@ -98,11 +82,7 @@ def downloaded_frames(
 
 
 def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Path:
-    """First folder, up to two levels deep, that holds a part.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """First folder, up to two levels deep, that holds a part."""
     for folder in _down(root):
         if is_it(folder):
             return folder
@@ -189,7 +169,7 @@ KITTI = Download(
 
 
 ASSOCIATED = "associated"
-"""Variant with depth nearest in time, within 20 ms; else pairs are by place, as in papers."""
+"""Variant with depth nearest in time, within 20 ms, not by place."""
 _SECONDS = re.compile(r"\d{1,12}\.\d{1,9}")
 _BONN = (
     "rgbd_bonn_balloon2",
@@ -231,13 +211,12 @@ def _times(folder: Path) -> list[str]:
 
 BONN = Download(videos=_BONN, open=_open_bonn, variants=(ASSOCIATED,))
 
-INSIDE = slice(8, -8), slice(11, -11)
-"""Rows and columns inside black margins."""
+INSIDE = slice(8, -8), slice(11, -11)  # rows and columns inside black margins
 _SCANNET = tuple(f"scene{number:04}_00" for number in range(707, 807))
 
 
 def without_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Picture without margins."""
+    """Picture without black margins."""
     return image[INSIDE]
 
 
@@ -269,7 +248,7 @@ def _depth_camera(path: Path) -> Camera:
 
 
 def _pose(path: Path) -> Transform | None:
-    """Pose; infinite if lost."""
+    """Pose, if any; infinite if lost."""
     pose = _matrix(path)
     return pose if np.isfinite(pose).all() else None
 
@@ -287,8 +266,7 @@ SCANNET = Download(videos=_SCANNET, open=_open_scannet)
 _TAG = np.float32(202021.25).astype("<f4").tobytes()
 _CAMERA_BYTES = 4 + 8 * (9 + 12)
 _HEAD_BYTES = 12
-FINAL = "final"
-"""Variant of the final pass: blur and haze."""
+FINAL = "final"  # with blur and haze
 _NAMES = (
     "alley_1",
     "alley_2",
@@ -467,7 +445,7 @@ _KITTI_PART = slice(0, 374), slice(0, 1242)
 
 @frozen
 class VideoSet:
-    """One set at one length; ``part`` are the scored rows and columns."""
+    """One set at one length; ``part`` is scored."""
 
     download: Download
     taken: slice

@@ -1,7 +1,4 @@
-"""NYU Depth V2 (Silberman et al. 2012).
-
-NYU Depth V2 as folders: "sync", or labelled images by number.
-"""
+"""NYU Depth V2 in any layout (Silberman et al. 2012)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -57,16 +54,13 @@ _STEPS_PER_METRE = 25.5
 
 
 class SyncFolders(PairedLayout):
-    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS).
-
-    Ids are such as ``test/kitchen/00045``.
-    """
+    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS)."""
 
     what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
     variants = ("raw", "depth_normals")
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split by folders, or of a list."""
+        """Images of a split or list."""
         pairs, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
             return listed(
@@ -93,7 +87,7 @@ class SyncFolders(PairedLayout):
         )
 
     def scene(self, id: str) -> str | None:
-        """Recording, if a folder names it."""
+        """Recording, if any."""
         return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> MaskedValues:
@@ -123,7 +117,7 @@ class LabelledImages(PairedLayout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of ``test.txt`` or ``train.txt``, else by number."""
+        """Images of a split or list, else by number."""
         images, absent = self._pairs.found, self._pairs.absent
         if list_file is None and split != "all":
             list_file = self.root / f"{split}.txt"
@@ -150,7 +144,7 @@ class LabelledImages(PairedLayout):
         return MaskedValues(values=metres, valid=steps > 0)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """Read true normals beside the folders."""
+        """Read true normals."""
         if self._normals is None:
             return None
         return self._normals(int(id) - (self._first or 0))
@@ -212,8 +206,7 @@ _DEPTH = {"raw": "rawDepths", "filled": "depths"}
 class NYUv2(Dataset):
     """NYU Depth V2 in any layout.
 
-    Variants are ``raw`` and ``filled`` depth, true ``normals`` with depth if any, and
-    ``depth_normals`` from depth.
+    Variants are ``raw`` and ``filled`` depth, true ``normals``, and ``depth_normals`` from depth.
     """
 
     card = own_card("nyuv2")
@@ -329,10 +322,7 @@ _LAYOUTS: tuple[Callable[[Path], NyuLayout | None], ...] = (
 
 
 class LabelledMat(NyuLayout):
-    """Labelled images in one MATLAB 7.3 file; ids are indices from 0.
-
-    HDF5 has MATLAB's axes in reverse: (N, 3, width, height).
-    """
+    """Labelled images in one MATLAB 7.3 file; ids are indices from 0."""
 
     what = "the labelled set as published (nyu_depth_v2_labeled.mat)"
 
@@ -345,7 +335,7 @@ class LabelledMat(NyuLayout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of the official list, or the user's."""
+        """Images of a split or list."""
         if list_file is not None:
             names = {f"{index:04d}": f"{index:04d}" for index in range(self._count)}
             return listed(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
@@ -370,7 +360,7 @@ class LabelledMat(NyuLayout):
         return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """Read true normals beside the file."""
+        """Read true normals."""
         return None if self._normals is None else self._normals(int(id))
 
     def scene(self, id: str) -> str | None:

@@ -1,9 +1,7 @@
-"""Layouts of NYU Depth V2, and pairs of files by name.
+"""Layouts of NYU Depth V2, and true normals of labelled images or GeoNet's.
 
-True normals of NYU's labelled images, or of GeoNet's training set.
-
-All files have x right, y down, z forward, *away* from the camera (Bae and Davison 2024; Qi et al.
-2018). They are negated, and refused if they then do not face the camera.
+Stored normals have x right, y down, z forward, *away* from the camera (Bae and Davison 2024; Qi
+et al. 2018).
 """
 
 import re
@@ -34,11 +32,9 @@ _DEPTH_FOLDERS = ("depth", "depths")
 _DEEPEST = 3
 _RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
 SIZE = (480, 640)
-"""(height, width) as recorded [px]."""
 K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
 """Intrinsics at ``SIZE`` [px], also of depth."""
 LABELLED = 1449
-"""Number of labelled images."""
 
 
 @frozen
@@ -172,7 +168,7 @@ class NyuLayout(ABC):
 
 
 class PairedLayout(NyuLayout):
-    """Layout of a file of truth a photograph."""
+    """Layout with a file of truth for each photograph."""
 
     def __init__(self, root: Path, pairs: Pairs) -> None:
         self.root, self._pairs = root, pairs
@@ -193,7 +189,7 @@ def recorded_scene(id: str) -> str | None:
 def listed(
     list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], what: str
 ) -> Listing:
-    """Read a list of images by the first word of a line, in any form."""
+    """Read a list of images, each the first word of a line."""
     listed_ids: list[str] = []
     missing: list[Absent] = []
     for line in text_lines(list_file):
@@ -231,14 +227,13 @@ _UNPACKING = threading.Lock()
 
 
 NormalsOf = Callable[[int], MaskedValues]
-"""Function that reads normals of an index, from 0."""
 # GeoNet's files hold the image minus twice its mean.
 _GEONET_SHIFT = 2 * np.array([122.175, 116.169, 103.508], np.float32)
 _ROUNDING = 2.0
 
 
 def find_normals(folder: Path) -> NormalsOf | None:
-    """Reader of normals by index, of a folder or its subfolder; None without normals."""
+    """Make a reader of normals by index from 0, of a folder; None without normals."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
             return partial(_ladicky, place / "all_normals.pklz")
