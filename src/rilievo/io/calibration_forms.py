@@ -17,7 +17,6 @@ READ = (
     "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "
     "coefficients), equidistant (fisheye, Kannala-Brandt; 4) and fov (1), and panoramas"
 )
-"""Known models, in words."""
 UNKNOWN_MODELS: Mapping[str, str] = {
     "omni": "omni (Mei's unified model)",
     "mei": "MEI (Mei's unified model)",
@@ -34,7 +33,6 @@ UNKNOWN_MODELS: Mapping[str, str] = {
     "simple_division": "SIMPLE_DIVISION",
     "orthographic": "orthographic",
 }
-"""Models that are not read."""
 _RADTAN = "radtan"
 _MODELS: Mapping[str, str] = {
     **dict.fromkeys(("pinhole", "simple_pinhole", "rectified", "perspective"), _RADTAN),
@@ -52,7 +50,7 @@ _NPZ_SIZE = ("image_size", "imageSize", "img_size", "size", "resolution")
 
 
 def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """Entries with the names of Kalibr and ROS.
+    """Entries of a calibration in Kalibr's and ROS's names.
 
     Raises:
         InputError: If they name a model that is not read.
@@ -123,7 +121,7 @@ def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-    """Camera of ``transforms.json``, one for all frames."""
+    """Camera of ``transforms.json``."""
     frames = entries.get("frames")
     if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
         named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")

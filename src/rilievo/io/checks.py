@@ -1,7 +1,4 @@
-"""Checks of files: sizes, checksums and traces of power cuts.
-
-Caches of training stand here too, because ``rilievo.verify`` needs no torch.
-"""
+"""Checks of files: sizes, checksums and traces of power cuts; ``rilievo.verify`` needs no torch."""
 
 import hashlib
 import re
@@ -22,8 +19,8 @@ from rilievo.io.json_record import NotThisRecord, from_json, parse_json, to_json
 EMPTY, MISSING = "is empty (0 bytes)", "is missing"
 BLANK = "begins or ends in zeros, as after a power cut"
 CHANGED = "differs from what was written (sha256)"
+# Bytes at each end, as many as a file system loses.
 _END = 4096
-"""Bytes at each end, as many as a file system loses."""
 _LAST = 16
 _CHUNK = 1 << 20
 
@@ -34,12 +31,12 @@ _SEARCHED = 1 << 16
 
 _MARKS = (b"rilievo", "rilievo".encode("utf-32-le"), b"about.npy")
 
+# First bytes of files without a mark.
 _FIRST = {
     (".depth.npy", ".normals.npy"): b"\x93NUMPY",
     (".depth.mp4", ".normals.mp4"): b"\0\0\0",
     (".depth.mkv", ".normals.mkv", ".depth16.mkv"): b"\x1aE\xdf\xa3",
 }
-"""First bytes of files without a mark, by suffixes of rilievo alone."""
 
 _FIRST_BYTES = re.compile(rb'\{\s*"format": "rilievo')
 
@@ -66,8 +63,8 @@ FRAMES = ".frames"
 
 FRAMES_FORMAT = "rilievo-frames/2"
 
+# 0 is not decoded yet.
 THERE, BROKEN = 1, 2
-"""States of a frame; 0 is not decoded yet."""
 
 RECORD = np.dtype([("state", "u1"), ("crc32", "<u4")])
 
@@ -76,15 +73,13 @@ class CheckLevel(Enum):
     """Level of a comparison of files."""
 
     SIZES = "sizes"
-    """Sizes alone."""
     ENDS = "ends"
     """Sizes and zeros at either end, as after a power cut."""
     HASHES = "hashes"
-    """Sizes and SHA-256."""
 
 
 def first_fault(folder: Path, sums: Mapping[str, FileSum], thoroughness: CheckLevel) -> str | None:
-    """First file that differs, in words."""
+    """First file that differs from its sums, in words."""
     for name, expected in sums.items():
         fault = _FAULTS[thoroughness](folder / name, expected)
         if fault is not None:
@@ -105,7 +100,7 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def _ends_fault(path: Path, expected: FileSum) -> str | None:
-    """Fault by size and ends; SHA-256 decides."""
+    """Fault by size and zeros at either end."""
     fault = _size_fault(path, expected)
     if fault is not None or not expected.bytes:
         return fault
@@ -119,7 +114,7 @@ def _ends_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def content_fault(path: Path, expected: FileSum) -> str | None:
-    """Difference in size or SHA-256, in words."""
+    """File's difference in size or SHA-256, in words."""
     fault = _size_fault(path, expected)
     if fault is not None:
         return fault
@@ -138,12 +133,9 @@ class _Checksums:
 def write_checksums(
     path: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write size and SHA-256 of a result's existing files.
+    """Write a JSON of size and SHA-256 of those named files that exist.
 
-    Args:
-        path: The JSON of checksums; the files lie in its folder.
-        names: Paths relative to the folder.
-        sums: Sums of files that need not be read again.
+    Names are relative to its folder; ``sums`` need not be computed again.
     """
     checksums = sums or {}
     paths = {name: path.parent / name for name in names if name not in checksums}
@@ -157,12 +149,12 @@ def write_checksums(
 
 
 def beside(path: Path) -> Path:
-    """Path of the checksum of a single file."""
+    """Path of a single file's checksum."""
     return path.with_name(f"{path.name}.{CHECKSUMS}")
 
 
 def write_beside(path: Path) -> None:
-    """Write size and SHA-256 of a single file."""
+    """Write size and SHA-256 beside a single file."""
     write_checksums(beside(path), (path.name,))
 
 
@@ -237,7 +229,7 @@ def _entry(digest: str) -> bytes:
 
 
 def append_sum(path: Path) -> None:
-    """Append or replace the checksum of an ONNX file."""
+    """Append or replace an ONNX file's checksum."""
     content = path.read_bytes()
     if _sum_at_end(content) is not None:
         content = content[:-_ENTRY_BYTES]
@@ -253,7 +245,7 @@ def has_sum(path: Path) -> bool:
 
 
 def onnx_fault(path: Path) -> str | None:
-    """Difference from the checksum at the end, in words."""
+    """ONNX file's difference from the checksum at its end, in words."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -304,12 +296,12 @@ def about_path(frames: Path) -> Path:
 
 
 def record(state: int, pixels: bytes) -> bytes:
-    """Record of a frame, as written."""
+    """Bytes of a frame's record."""
     return np.array((state, zlib.crc32(pixels)), RECORD).tobytes()
 
 
 def read_records(frames: Path) -> np.ndarray:
-    """Records of frames; empty where there are none."""
+    """Read the records of frames; empty where there are none."""
     path = sums_path(frames)
     stored = path.read_bytes() if path.is_file() else b""
     return np.frombuffer(stored, RECORD, count=len(stored) // RECORD.itemsize)
@@ -318,7 +310,7 @@ def read_records(frames: Path) -> np.ndarray:
 def damaged_frames(
     frames: Path, records: np.ndarray, indices: Iterable[int], bytes_each: int
 ) -> Iterator[int]:
-    """Frames whose pixels are not those that were written."""
+    """Yield frames whose pixels differ from their record."""
     with frames.open("rb") as file:
         for index in indices:
             file.seek(index * bytes_each)

@@ -1,7 +1,4 @@
-"""COLMAP's camera models and binary files (COLMAP documentation, "Output Format").
-
-Counts are compared with the bytes that follow.
-"""
+"""COLMAP's camera models and binary files (COLMAP documentation, "Output Format")."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -25,6 +22,7 @@ class _CameraModel(NamedTuple):
         return self.focals + 2 + self.coefficients
 
 
+# In the order of their numbers.
 MODELS: Mapping[str, _CameraModel] = {
     "SIMPLE_PINHOLE": _CameraModel("pinhole", 1, 0),
     "PINHOLE": _CameraModel("pinhole", 2, 0),
@@ -38,7 +36,6 @@ MODELS: Mapping[str, _CameraModel] = {
     "RADIAL_FISHEYE": _CameraModel("fisheye", 1, 2),
     "THIN_PRISM_FISHEYE": _CameraModel("", 2, 8),
 }
-"""Models in the order of their numbers."""
 
 _LONGEST_NAME = 4096
 _POINT = 24

@@ -32,7 +32,7 @@ LEAST_SPAN = 1.5
 """Least ratio of far to near."""
 
 LEAST_SHARE = 0.6
-"""Least share without near floor."""
+"""Least share of pixels above the lowest tenth of rows."""
 
 _SAMPLES = 1 << 16
 
@@ -60,12 +60,12 @@ def check_colour_map(name: str) -> str:
 
 
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB that the map does not contain."""
+    """RGB of invalid pixels, which the map does not contain."""
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
 
 
 def sky_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB that the map does not contain."""
+    """RGB of the sky, which the map does not contain."""
     return _SKY_IN.get(colour_map, SKY)
 
 
@@ -90,7 +90,6 @@ class Drawn(StrEnum):
     INVERSE_DEPTH = "inverse_depth"
     """1/depth of every kind; near gets the last colour."""
     DEPTH = "depth"
-    """Depth; far gets the last colour."""
 
 
 @frozen
@@ -163,14 +162,14 @@ class DrawnSample:
 
     @classmethod
     def of(cls, depth: DepthMap, what: Drawn, sky: Mask | None = None) -> "DrawnSample":
-        """Draw a map without its sky."""
+        """Take the values of a map without its sky."""
         values, rows = drawn(depth, what), math.ceil(0.9 * depth.shape[0])
         shown = depth.valid if sky is None else depth.valid & ~sky
         return cls(values[shown], values[:rows][shown[:rows]])
 
 
 def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:
-    """Common ``colour_range``; a constant map keeps its range."""
+    """Common ``colour_range`` of several maps; a constant one keeps its range."""
     low, high = _percentiles(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
@@ -238,7 +237,7 @@ def colour_levels(
     what: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Rows of the colour table for a fully valid map."""
+    """Rows of the colour table for each pixel of a fully valid map."""
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
         levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
@@ -277,9 +276,7 @@ NORMALS_AXES = {
         "(128, 128, 0)",
     ),
 }
-"""Signs of axes, and words."""
 PICTURE_AXES = "opengl"
-"""Default axes."""
 
 
 def normals_picture(

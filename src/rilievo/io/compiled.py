@@ -5,7 +5,7 @@ from typing import Any
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
-    """Compile a function, cached beside its file or in the user's cache, where writable."""
+    """Compile a function by numba, cached beside its file or in the user's cache."""
     import numba
 
     def compile_it(*, cache: bool) -> Any:

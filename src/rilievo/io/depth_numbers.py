@@ -1,4 +1,4 @@
-"""Depth of other programs: numbers, and five facts that files state or guesses replace."""
+"""Depth of other programs: numbers, and facts that files state or guesses replace."""
 
 import json
 import math
@@ -36,7 +36,6 @@ UNITS: Mapping[str, float] = {
     )
     for name in names.split()
 }
-"""Metres by names of units."""
 DISTANCE, DISPARITY = "distance", "disparity"
 """Further kinds: along the ray, and of two views [px]."""
 _KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY)
@@ -48,18 +47,17 @@ _RANGES = (
     ("min_depth", "max_depth"),
     ("z_min", "z_max"),
 )
+# Metres of a count, or counts of a metre.
 _COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
-"""Names of metres of a count, or counts of a metre."""
 _KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
 _LOGARITHM_STEPS = 65533
+# MoGe's numbers without meaning, and without surface.
 _UNKNOWN, _INFINITE = 0, 65535
-"""Numbers of MoGe's logarithm without meaning, and without surface."""
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
 
 FARTHEST = 500.0
-"""Largest plausible mean or median [m], beyond sensors."""
+"""Largest plausible mean or median [m]; the least is ``NEAREST``."""
 NEAREST = 0.2
-"""Least plausible mean or median [m]."""
 TOO_FAR = (
     f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
     "read as metres; check the scale"
@@ -68,19 +66,16 @@ TOO_NEAR = (
     f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
     "millimetres, or metres that were divided once too often; check the scale"
 )
+# A whole number of a larger share of pixels is no measurement.
 COMMON = 1 / 20
-"""Share of a whole number that is no measurement."""
 
 
 class FactOrigin(StrEnum):
     """Origin of a fact."""
 
     STATED = "stated"
-    """Stated by the file, or one beside it."""
     GIVEN = "given"
-    """Given by the user."""
     GUESSED = "guessed"
-    """Stated nowhere."""
 
 
 @frozen
@@ -143,7 +138,7 @@ class DepthStatement:
 
     @property
     def is_coded(self) -> bool:
-        """Whether it tells how numbers become values."""
+        """Whether the file tells how numbers become values."""
         return (self.scale, self.logarithm, self.span) != (None, None, None)
 
 
@@ -172,7 +167,7 @@ def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
 
 
 def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
-    """Convert stored numbers to values."""
+    """Convert stored numbers to the values that a file states."""
     if not statement.is_coded:
         return stored
     empty = np.isin(stored, statement.invalid)
@@ -193,7 +188,7 @@ def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> Any
 
 
 def statement_of(path: Path) -> DepthStatement:
-    """Facts of a file, or of a JSON beside it."""
+    """Facts that a file states, or a JSON beside it."""
     check_regular(path)
     own = _of_content(path)
     return own if own.is_coded or own.kind is not None else _merged(own, _beside(path))
@@ -477,7 +472,7 @@ class DepthCrop:
 
     @staticmethod
     def of(numbers: Sequence[object], option: str) -> "DepthCrop":
-        """Crop of four whole numbers."""
+        """Make a crop of four whole numbers."""
         whole = [number for number in numbers if isinstance(number, int)]
         if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
             raise OptionError(
@@ -490,7 +485,7 @@ class DepthCrop:
 
     @staticmethod
     def read(text: str, option: str = "crop") -> "DepthCrop":
-        """Crop of a text TOP,LEFT,HEIGHT,WIDTH."""
+        """Parse TOP,LEFT,HEIGHT,WIDTH."""
         parts = text.split(",")
         numbers = [int(part) if part.strip().isdecimal() else part for part in parts]
         return DepthCrop.of(numbers, option)

@@ -1,11 +1,4 @@
-"""Records in JSON, and YAML that users write.
-
-Frozen dataclasses to JSON and back.
-
-Files are untrusted: every field has its type, or a one-line error names it.
-
-Read YAML that users write.
-"""
+"""Untrusted JSON of frozen dataclasses, and YAML that users write."""
 
 import json
 import types
@@ -153,8 +146,8 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
 def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) -> None:
     """Refuse names without effect in a user's file.
 
-    ``inside`` is the record's path, "" or ending in a dot; other records of ``whole`` may have the
-    name.
+    ``inside`` is the record's path, "" or ending in a dot; other records of ``whole`` may have
+    them.
     """
     whole = whole or kind
     for choice in get_args(kind):
@@ -195,8 +188,8 @@ def _field_types(kind: Any) -> Mapping[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
+# Values count as often as they are referenced.
 _MOST = 100_000
-"""Most values, counted as often as referenced."""
 
 
 def parse_yaml(text: str) -> Any:

@@ -177,7 +177,7 @@ def _size(width: float, height: float, place: str) -> tuple[int, int]:
 def _checked(
     name: str, numbers: Sequence[float], size: tuple[int, int] | None, place: str
 ) -> SpelledLens:
-    """Lens with checked numbers; FOV without distortion is a pinhole."""
+    # FOV without distortion is a pinhole.
     if name in ("fov", "pinhole") and not any(numbers[4:]):
         name, numbers = "pinhole", numbers[:4]
     spelling = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
@@ -215,10 +215,10 @@ def _of_colmap(line: _Line) -> SpelledLens:
 def colmap_lens(
     model: str, width: int, height: int, numbers: Sequence[float], place: str
 ) -> SpelledLens:
-    """Lens of a camera of COLMAP; errors name ``place``.
+    """Make the lens of a COLMAP camera.
 
     Raises:
-        InputError: If there is no such lens.
+        InputError: If there is no such lens; it names ``place``.
     """
     names = [name for name, entry in MODELS.items() if entry.lens]
     if model not in names:
@@ -249,7 +249,6 @@ def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
 
 
 def _is_of_dso(lines: Sequence[str]) -> bool:
-    """Whether lines are those of DSO."""
     if len(lines) < 2 or not re.fullmatch(r"\d{1,6}\s+\d{1,6}", lines[1]):
         return False
     words = lines[0].split(maxsplit=1)
@@ -352,7 +351,7 @@ def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[
 
 
 def _real(entry: Any) -> float:
-    """Number, also 1e-05, a text in YAML."""
+    # YAML reads 1e-05 as text.
     try:
         return math.nan if isinstance(entry, bool) else float(entry)
     except OverflowError:

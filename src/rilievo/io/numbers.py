@@ -1,10 +1,6 @@
-"""Read arrays of other programs: depth, disparity, normals and masks.
+"""Read arrays of other programs, unscaled: depth, disparity, normals and masks.
 
-Values are not scaled and nothing is unpickled.
-
-Channels of OpenEXR files.
-
-Chunks hold all channels, which are unpacked for one, so their size is bounded.
+Nothing is unpickled. Chunks of OpenEXR hold all channels, so their size is bounded.
 """
 
 import lzma
@@ -40,13 +36,13 @@ from rilievo.io.files.limits import (
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load
 from rilievo.shapes import Float32, Shaped, UInt8, UInt16
 
+# A channel of the largest photograph, or 15 at 4K.
 MOST_BYTES = 2**29
-"""Most bytes: a channel of the largest photograph, or 15 at 4K."""
 _TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
 
 
 class ExrChannels:
-    """Channels of the first part of a file."""
+    """Channels of an OpenEXR file's first part."""
 
     def __init__(self, path: Path) -> None:
         """Read the header.
@@ -89,7 +85,7 @@ class ExrChannels:
 
         Raises:
             KeyError: If there is none.
-            ValueError: If it is no text in UTF-8.
+            ValueError: If it is not UTF-8.
         """
         content = self._header[name]
         if not isinstance(content, bytes):
@@ -209,7 +205,7 @@ def _raw_mode(image: ImageFile) -> str:
 
 
 def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
-    """Refuse modes that Pillow would convert."""
+    # Pillow would convert others.
     converted = stored in ("L;2", "L;4") or (image.mode.startswith(("RGB", "LA")) and ";" in stored)
     if image.mode not in _PLAIN_MODES or converted:
         raise InputError(
@@ -230,7 +226,7 @@ def _loaded(image: ImageFile) -> np.ndarray:
 
 
 def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
-    """16-bit colour; the lower 8 by reversed byte order."""
+    # Pillow delivers the upper 8 bits; reversed byte order has the lower.
     upper = _loaded(image).astype(np.uint16)
     with PngImageFile(BytesIO(content)) as again:
         other = stored.replace("16B", "16L")
@@ -268,7 +264,7 @@ def open_npz(path: Path) -> NpzFile:
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
-    """Array of an npz file; numpy returns bytes for other members."""
+    """Array of an npz file, whose other members numpy returns as bytes."""
     if isinstance(archive, NpzFile) and archive.zip is not None:
         for member in archive.zip.infolist():
             if member.filename in (name, f"{name}.npy"):

@@ -1,9 +1,4 @@
-"""Bounds on archives and TIFF directories, before anything is unpacked.
-
-Arrays of npz archives, bounded before anything is unpacked.
-
-TIFF directories (also in EXIF), bounded before Pillow makes an object of each number.
-"""
+"""Bounds on archives and TIFF directories, before anything is unpacked."""
 
 import lzma
 import struct
@@ -39,8 +34,8 @@ BROKEN_FILE = (
 """Errors and warnings of zip, numpy, Pillow and OpenEXR."""
 
 
+# That of Deflate is 1032.
 _MOST_RATIO = 1100
-"""Greatest ratio unpacked; that of Deflate is 1032."""
 
 
 STORED = 2
@@ -70,10 +65,10 @@ def read_arrays(
 
 
 def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
-    """Refuse a member that unpacks to too much.
+    """Refuse a zip's member that states more than ``most_bytes``, or more than its bytes can hold.
 
     Raises:
-        ValueError: If it states more than ``most_bytes``, or more than its packed bytes can hold.
+        ValueError: If it does.
     """
     most = min(most_bytes, _MOST_RATIO * member.compress_size)
     check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most)
@@ -105,24 +100,24 @@ def check_npy(file: IO[bytes], size: int) -> None:
     check_unpacked("its array", *shape, dtype.itemsize, most_bytes=size)
 
 
+# Programs write dozens.
 MOST_TAGS = 4096
-"""Most tags of a directory; programs write dozens."""
+# A 16-bit colour map has 196,608.
 MOST_NUMBERS = 2**18
-"""Most numbers without strips; a 16-bit colour map has 196,608."""
+# Or tiles; ``MAX_PIXELS`` in 16x16 have 409,600.
 MOST_STRIPS = 2**20
-"""Most strips or tiles; ``MAX_PIXELS`` in 16x16 have 409,600."""
 _MOST_PAGES = 100
 
 _WIDTH, _HEIGHT, _SAMPLES, _PLANAR = 256, 257, 277, 284
 _STRIPS = {273: "StripOffsets", 279: "StripByteCounts", 324: "TileOffsets", 325: "TileByteCounts"}
 _SMALLEST_TILE = 16
 _MOST_SAMPLES = 6
+# Exif, GPS and Interop, which Pillow unpacks.
 _DIRECTORIES = (34665, 34853, 40965)
-"""Exif, GPS and Interop, which Pillow unpacks."""
 _SUBFILE, _PAGE = 254, 2
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+# Types that stay packed.
 _BYTES = (1, 2, 7)
-"""Types that stay packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +132,7 @@ class _Tag:
 
 
 class _Directories:
-    """Reader of directories, also MM and 43 as Pillow takes it."""
+    # Also MM and 43, as Pillow takes it.
 
     def __init__(self, file: IO[bytes], *, as_classic: bool = False) -> None:
         self._file = file
@@ -174,10 +169,10 @@ class _Directories:
 
 
 def check_directories(file: IO[bytes], name: str) -> None:
-    """Refuse a file of which Pillow would unpack too many numbers; its position changes.
+    """Refuse a TIFF or EXIF of which Pillow would unpack too many numbers; its position changes.
 
     Raises:
-        InputError: If a tag or a directory has more entries than programs write.
+        InputError: If it is so.
     """
     for as_classic in (False, True):
         directories = _Directories(file, as_classic=as_classic)
@@ -197,7 +192,7 @@ def check_directories(file: IO[bytes], name: str) -> None:
 
 
 def has_pages(file: IO[bytes]) -> bool:
-    """Whether there are pages besides previews and masks."""
+    """Whether a TIFF has pages besides previews and masks."""
     directories = _Directories(file)
     _, place = directories.at(directories.first, "")
     for _ in range(_MOST_PAGES):

@@ -61,7 +61,7 @@ class FileSum:
 
 
 def sum_of(path: Path) -> FileSum:
-    """Compute size and SHA-256."""
+    """Compute a file's size and SHA-256."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
@@ -140,7 +140,7 @@ def sync_open_file(file: int) -> None:
 def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Path]:
     """Yield a part file, renamed to ``path`` when the block ends without error, else removed.
 
-    ``durable`` files survive a power cut, for two syncs.
+    ``durable`` files survive a power cut.
     """
     return _replacing(path, new_part, durable=durable)
 
@@ -198,7 +198,7 @@ def rename(part: Path, path: Path) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """Unique name of a part, which nobody can guess."""
+    """Unique name of a file's part, which nobody can guess."""
     ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
@@ -216,7 +216,7 @@ def is_part(name: str) -> bool:
 def sweep_parts(directory: Path) -> list[Path]:
     """Remove parts whose process has ended, and return their paths.
 
-    Parts of other machines are removed after a day without writes.
+    Those of other machines go after a day without writes.
     """
     swept = []
     try:
@@ -295,7 +295,6 @@ def _reason(error: OSError) -> str:
 
 
 def _sweep_once(folder: Path) -> None:
-    """Sweep a folder once a process."""
     name = os.path.abspath(folder)
     if name in _swept:
         return
@@ -315,7 +314,7 @@ def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
 
 @cache
 def _place() -> str:
-    """Machine or container."""
+    """Name of the machine or container."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:

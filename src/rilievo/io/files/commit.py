@@ -1,8 +1,7 @@
 """Sets of files that are renamed into place together, their record last.
 
 The record (the JSON beside results) is renamed after all others are synced, so a power cut leaves
-complete files or no record. Processes lock it by an empty file; a killed one leaves the file but no
-lock.
+complete files or no record. Processes lock it by an empty file.
 """
 
 import errno
@@ -33,7 +32,7 @@ _AT_ONCE = 64
 
 
 def lock_path(record: Path) -> Path:
-    """Path of the lock of a record."""
+    """Path of a record's lock."""
     return record.with_name(f".{record.name}.lock")
 
 
@@ -56,7 +55,7 @@ def held_alone(path: Path, refusal: str) -> Iterator[None]:
 
     Raises:
         OutputError: If another process holds it.
-        OSError: If the system refuses to make the file.
+        OSError: If the system refuses.
     """
     with ExitStack() as held:
         try:
@@ -128,8 +127,7 @@ class FileSet:
     Attributes:
         record: Path whose existence states that the set is complete.
         notice: List of the files, there until the record is.
-        latest: File begun last.
-        renew: Called under the lock: after another process's set of this record, it writes the
+        renew: Called under the lock after another process's set of this record; it writes the
             record anew and returns the notice.
     """
 

@@ -1,7 +1,6 @@
 """Limits of all inputs: regular files that fit in memory, and names in messages.
 
-Names may be addresses (s3://bucket/key), also with the double slash that ``Path`` collapses.
-``tests/reader_table.toml`` has the bound of each reader.
+Names may be addresses, also s3://bucket/key. ``tests/reader_table.toml`` has each reader's bound.
 """
 
 import io
@@ -28,9 +27,8 @@ MAX_PIXELS = 100 * 2**20
 MAX_BYTES = 2**30
 """Largest file: above ``MAX_PIXELS`` with alpha at 16 bits."""
 MAX_TEXT_BYTES = 64 * 2**20
-"""Largest text file."""
+# Those of 64 bits.
 MOST_DIGITS = 18
-"""Most digits of a number of 64 bits."""
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -142,7 +140,7 @@ def reason(error: BaseException) -> str:
 
 
 def unreadable(error: OSError, path: Path | str) -> InputError:
-    """Error of ours for one of the system."""
+    """Convert an error of the system to ours."""
     name = printable(os.fsdecode(error.filename) if error.filename else path)
     shown = name if len(name) <= 1000 else f"{name[:200]}..."
     return InputError(f"cannot be read ({reason(error)})", path=shown)
@@ -173,7 +171,7 @@ def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Number names that occur twice; case is ignored."""
+    """Names, numbered where they occur twice; case is ignored."""
     taken: set[str] = set()
     result = []
     for name in names:
@@ -187,7 +185,7 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def own_names(files: Sequence[str]) -> list[str]:
-    """Stems, or names where stems are equal."""
+    """Stems of files, or names where stems are equal."""
     stems = Counter(Path(name).stem.lower() for name in files)
     return distinct(
         Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
@@ -216,10 +214,10 @@ def _parts_of(name: str | Path) -> re.Match[str] | None:
 
 
 def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
-    """Refuse what unpacks to too many bytes, by the product of ``counts``.
+    """Refuse what unpacks to more than ``most_bytes``, by the product of ``counts``.
 
     Raises:
-        ValueError: If a number is negative, or the size is above the bound.
+        ValueError: If it does, or a number is negative.
     """
     size = math.prod(counts)
     if min(counts) < 0 or size > most_bytes:
@@ -243,7 +241,7 @@ class BoundedReader(io.RawIOBase):
         """Read into memory.
 
         Raises:
-            ValueError: If there are more bytes than the bound.
+            ValueError: If there are more bytes.
         """
         count = self._stream.readinto(memoryview(buffer)[: self._left + 1])
         self._left -= count

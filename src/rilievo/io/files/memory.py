@@ -37,8 +37,8 @@ def in_bytes(count: float) -> str:
 if sys.platform == "linux":
     import resource
 
+# Version 1 of control groups writes larger limits where there is none.
 _UNLIMITED = 2**60
-"""Version 1 of control groups writes larger limits where there is none."""
 
 
 def check_memory(needed: float, what: str, hint: str, *, free: int | None = None) -> None:
@@ -80,11 +80,8 @@ def _sizes(path: Path) -> dict[str, int]:
 
 
 def _left_by_groups(root: Path, swap: int) -> Iterator[int]:
-    """Bytes that each control group leaves; idle file pages count as free.
-
-    https://docs.kernel.org/admin-guide/cgroup-v2.html,
-    https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
-    """
+    # Idle file pages count as free: https://docs.kernel.org/admin-guide/cgroup-v2.html,
+    # https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
     mount = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()

@@ -1,10 +1,6 @@
 """Sky and background: what surfaces leave out, and how pictures draw the skyline.
 
-Parts that a surface leaves out: the sky, and background far behind the rest.
-
-Ground beside the sky, as pictures of depth draw it.
-
-Networks blend both over about 1.5 % of the diagonal; pictures continue the ground.
+Networks blend ground and sky over about 1.5 % of the diagonal; pictures continue the ground.
 """
 
 import math
@@ -19,22 +15,22 @@ from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, Shaped
 
+# Ratio of sky to the 25th percentile of depth; rooms end at 4.
 _FAR = 12
-"""Ratio of sky to the 25th percentile of depth; rooms end at 4."""
 _LEAST_SKY = 0.005
 _SIDE = 192
 _EVEN = 26
 _BRIGHT = 190
 _DARKEST = 45
+# Least share of the upper border; smaller patches may be walls.
 _WIDE = 0.1
-"""Least share of the upper border; smaller patches may be walls."""
+# Share of the longer side where depth decides, since masks are coarser.
 _RIM = 1 / 80
-"""Share of the longer side where depth decides, since masks are coarser."""
 _WIDTHS = 1
+# Least depth relative to the sky's median; hills are nearer.
 _AS_FAR = 0.15
-"""Least depth relative to the sky's median; hills are nearer."""
+# Least ratio to what is before it.
 _BEFORE = 2
-"""Least ratio to what is before it."""
 _RAMP = 4
 _STEEP = 1.08
 _FINE = 640
@@ -131,7 +127,7 @@ def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Mask:
 
 
 def distant_sky(depth: DepthMap) -> Mask:
-    """Mask of a region far behind all else, at the top."""
+    """Mask of the region at the top that is far behind all else."""
     nothing = np.zeros(depth.shape, bool)
     if not depth.valid.all():  # the model has marked what has no depth
         return nothing
@@ -177,8 +173,8 @@ def likely_sky(depth: DepthMap, pixels: Pixels) -> Mask:
     return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) > 127
 
 
+# Share of the diagonal.
 _BAND = 0.016
-"""Share of the diagonal."""
 _BAND_SIDE = 320
 _BEYOND = 2
 
@@ -224,7 +220,6 @@ def _widened(mask: Mask, reach: int) -> Mask:
 
 
 def _continued(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
-    """Values that grow over the ground as means; NaN where none reaches."""
     height, width = mask.shape
     places = [np.s_[row : row + height, column : column + width] for row, column in _AROUND]
     values, counts = np.pad(field, 1).astype(np.float32), np.pad(mask, 1).astype(np.float32)

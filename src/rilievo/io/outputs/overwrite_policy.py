@@ -1,7 +1,7 @@
 """Existing files of an output folder: which rilievo may replace or add to.
 
 A file is ours if the JSON beside it or the pending list of a killed run lists it, or by its mark if
-a power cut emptied the list. No JSON lists incomplete files.
+a power cut emptied the list.
 """
 
 import json
@@ -26,7 +26,6 @@ from rilievo.prediction_record import MadeBy, Setting
 
 MEND = "{overwrite=True} makes it anew, or take another {output}"
 WAS_MADE = "was made with"
-"""Words before the first difference."""
 
 # Relative tolerance for values; across processors, networks differ in the seventh digit.
 _ALIKE = 1e-3
@@ -58,7 +57,7 @@ def agreeing(
 def first_difference(
     before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> str | None:
-    """First difference between models and options, in words."""
+    """First difference between two runs' models and options, in words."""
     if before.made_by.weights_sha256 != made_by.weights_sha256:
         return f"another model or other weights ({before.made_by.model})"
     was = {**before.made_by.settings, **({} if run is None else before.run)}
@@ -160,7 +159,7 @@ class Claim:
     earlier: tuple[str, ...]
 
     def placement(self) -> FileSet:
-        """Placement that lists its files first."""
+        """File set that lists its files first."""
         return FileSet(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
@@ -168,13 +167,13 @@ class Claim:
         )
 
     def begin(self) -> None:
-        """Save the list before the first file is in place."""
+        """Save the pending list before the first file is in place."""
         with replacing(pending_path(self.stem)) as part:
             part.write_text(self.listed(), encoding="utf-8")
         remove(sidecar_path(self.stem))
 
     def listed(self) -> str:
-        """Text of the list."""
+        """Text of the pending list."""
         return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
 
 
@@ -222,7 +221,7 @@ def check_claim(
 
 
 def state_of(stem: Path) -> tuple[object, ...]:
-    """State that changes with the JSON or the pending list."""
+    """Values that change with the JSON or the pending list."""
     states: list[object] = []
     for path in (sidecar_path(stem), pending_path(stem)):
         with suppress(OSError):

@@ -18,14 +18,11 @@ BACKGROUND_SHARE = 0.5
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 
 PICTURES, SURFACES, RELIEFS = "pictures of depth", "surfaces", "reliefs"
-"""Subjects of several outputs."""
 
 BACKING = 0.5
-"""Backing of meshes, as a share of the width."""
 MOST_BACKING = 0.5
 
 LEAST_RELIEF, MOST_RELIEF = 0.1, 2000
-"""Lengths of a relief [mm]."""
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
@@ -250,7 +247,7 @@ class SaveOptions(Record):
 
     @cached_property
     def cut(self) -> Cut:
-        """Thresholds of cutting surfaces."""
+        """Thresholds at which surfaces are cut."""
         return Cut(jump=self.edge, grazing=self.grazing, specks=self.specks)
 
     @property
@@ -283,7 +280,6 @@ SUBJECTS: Mapping[str, str] = {
     for one in options_of(SaveOptions)
     if one.facts.recorded == "changed"
 }
-"""Options of looks by subject."""
 
 WRITING = tuple(SUBJECTS)
 

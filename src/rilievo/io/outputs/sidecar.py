@@ -81,7 +81,7 @@ class CameraFacts:
 
 @frozen
 class ColourFacts:
-    """Colouring of a depth picture."""
+    """Colours of a depth picture."""
 
     map: str
     draws: str
@@ -97,7 +97,6 @@ class SurfaceFacts:
 
     Attributes:
         pixel_step: Step between pixels that became points.
-        points: Number of points or vertices.
         behind: Number of last triangles, which fill tears and continue behind near surfaces.
         edge_jump: Relative jump in depth at a cut.
         specks: Share of points of left-out patches and closed holes.
@@ -127,8 +126,7 @@ class FileFacts:
         holds: Content in words.
         invalid: Stored value of invalid pixels, or "nan".
         sky: Share of sky, in a file of its mask.
-        options: Options that concern this file.
-        bytes: Size, of a folder in all; None in the copy inside the file.
+        bytes: Size; None in the copy inside the file.
         frames: Files of a folder by name.
     """
 
@@ -185,7 +183,7 @@ class Sidecar:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the files that it describes."""
+        """Names of described files."""
         return tuple(facts.file for facts in self.files)
 
     def alone(self, facts: FileFacts) -> str:
@@ -211,7 +209,7 @@ def describe(
 ) -> Sidecar:
     """Make the sidecar of a prediction, before any file is written.
 
-    ``anchored`` has the anchored depth of which surfaces are made.
+    Surfaces are made of ``anchored``.
     """
     height, width = prediction.shape
     photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
@@ -242,7 +240,7 @@ def read_sidecar(path: Path) -> Sidecar:
 
 
 def find_sidecar(path: Path) -> Sidecar | None:
-    """Read the JSON file; None where none can be read."""
+    """Read the JSON file, or return None where that fails."""
     try:
         return read_sidecar(path) if path.exists() else None
     except (InputError, OSError):

@@ -30,27 +30,26 @@ RATE = Fraction(20)
 """Frames a second."""
 SECONDS = 3
 GROUND = (24, 26, 30)
-"""Colour for light and dark pages."""
 _SIDE = 480
 _FINE = 2
 _OUTER = np.uint32(0x00FF00FF)
 _SHARE = np.uint32((_FINE**2).bit_length() - 1)
 _ROUNDING = np.uint32(_FINE**2 // 2 * 0x00010001)
+# Degrees to the side, and down.
 _SWING = (8.0, 2.5)
-"""Degrees to the side, and down."""
 _LOOK = 25.0
+# Horizontal field of view from inside [degrees].
 _WINDOW = 75.0
-"""Horizontal field of view from inside [degrees]."""
+# It hides the border.
 _ZOOM = 1.06
-"""Enlargement that hides the border."""
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004
 _WHOLE = Cut(grazing=0.0, jump=1e9)
 _SHEET = 64
 _MIXED = 3
 _BELOW = 1 / 12
+# Depth relative to the 98th percentile.
 _SKY = 3.0
-"""Depth relative to the 98th percentile."""
 
 
 @frozen
@@ -79,7 +78,7 @@ class Turn:
 
 @frozen
 class _Paint:
-    """Reduced photograph: a colour is one number, the last is ``GROUND``."""
+    # A colour is one number; the last is ``GROUND``.
 
     colours: UInt[np.ndarray, "n"]
     size: tuple[int, int]
@@ -239,7 +238,7 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
 
 
 def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
-    """Rounded means; 32 bits hold the sums of two colours."""
+    """Rounded means of samples; 32 bits hold the sums of two colours."""
     rows, columns = (length // _FINE for length in samples.shape)
     samples = samples.reshape(rows, _FINE, columns, _FINE)
     outer = np.full((rows, columns), _ROUNDING, np.uint32)

@@ -35,7 +35,6 @@ class WriteJob:
     Attributes:
         path: Part file, whose name carries no meaning.
         file: Final name.
-        output: Name in ``OUTPUTS``.
         about: Description to embed.
         extent: Range of depth of files with one scale.
         later: Outputs that are written after it.
@@ -100,7 +99,7 @@ class Stored:
         return getattr(self, "values" if part == "depth" else part) is None
 
     def completed_by(self, other: "Stored") -> "Stored":
-        """Fill in missing parts from ``other``."""
+        """Fill missing parts from ``other``."""
         added = {
             name: getattr(other, name)
             for part, also in _PARTS.items()
@@ -116,7 +115,7 @@ def with_nan(values: Field, valid: Mask) -> Field:
 
 
 def from_nan(values: Field) -> Stored:
-    """Inverse of ``with_nan``."""
+    """Arrays of values that are NaN where invalid."""
     return Stored(values=values, valid=~np.isnan(values))
 
 

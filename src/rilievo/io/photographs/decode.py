@@ -1,7 +1,7 @@
 """Decode files and bytes to Pillow images; every failure is a one-line error.
 
-``Image.open`` would import all decoders, with a lower limit. Scans of JPEG files are bounded as by
-``djpeg -maxscans``: each costs a pass in 14 bytes.
+``Image.open`` would import all decoders, with a lower limit. JPEG's scans are bounded as by
+``djpeg -maxscans``.
 """
 
 import re
@@ -173,7 +173,7 @@ def _opened(
 
 
 def load(image: Image.Image) -> None:
-    """Decode pixels of a checked size."""
+    """Decode an image's pixels after its size was checked."""
     with _pillow_takes(image.width * image.height):
         image.load()
 
@@ -203,7 +203,7 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
 
 @contextmanager
 def _pillow_takes(pixels: int) -> Generator[None, None, None]:
-    """Raise Pillow's process-wide limit for one image at a time."""
+    # Pillow's limit is process-wide, so one image at a time.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
         yield
@@ -218,7 +218,6 @@ def _pillow_takes(pixels: int) -> Generator[None, None, None]:
 
 
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:
-    """Refuse raw files like TIFF."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
@@ -228,7 +227,7 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
 
 
 def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
-    """1st and 99th percentile, or the whole range if black."""
+    # The whole range if black.
     width, height = image.size
     rows, count = max(1, _ROWS_PIXELS // width), np.zeros(_FULL + 1, np.int64)
     for top in range(0, height, rows):
@@ -267,10 +266,10 @@ def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
 
 
 def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
-    """Refuse a JPEG file of too many scans; the file's position changes.
+    """Refuse a JPEG file of more than ``MOST_SCANS``; the file's position changes.
 
     Raises:
-        InputError: If it has more than ``MOST_SCANS``.
+        InputError: If it has more.
     """
     # Nearly all files have fewer even of the two bytes, so that these alone are looked for.
     file.seek(0)
@@ -293,7 +292,7 @@ def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
 
 
 def _count(content: bytes) -> int:
-    """Scans of the first picture, or all that may be some."""
+    """Number of scans of a JPEG's first picture."""
     count = at = 0
     for _ in range(_MOST_SEGMENTS):
         hit = _MARKER.search(content, at)

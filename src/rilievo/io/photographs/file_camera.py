@@ -19,14 +19,14 @@ ASSUMED_FOV = 55.0
 """Assumed field of view along the longer side [degrees], of a 35 mm lens: within a factor of 1.45
 of telephones and 50 mm lenses."""
 
+# Plausible fields of view [degrees].
 _LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
-"""Plausible fields of view [degrees]."""
 
+# Relative difference up to which an image is resized, not cropped.
 _SAME_ASPECT = 0.02
-"""Relative difference up to which an image is resized, not cropped."""
 
+# Largest distance of a principal point from the middle, in longer sides.
 _CENTRAL = 0.1
-"""Largest distance of a principal point from the middle, in longer sides."""
 
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 

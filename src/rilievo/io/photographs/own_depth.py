@@ -1,12 +1,8 @@
 """Depth in photographs: GDepth, Dynamic Depth, Apple's maps in JPEG and HEIC, two views.
 
 Formats: developers.google.com/depthmap-metadata, Dynamic Depth 1.0 (2019), CIPA DC-007, ISO/IEC
-23008-12, and Apple's namespaces pixeldatainfo and depthData.
-
-Pair of views of a spatial photograph (HEIC, ISO/IEC 23008-12).
-
-The group ``ster`` names both views, ``cmex`` a camera's position. Decoders know the view of
-``pitm``.
+23008-12, and Apple's namespaces pixeldatainfo and depthData. Of views (HEIC), the group ``ster``
+names both and ``cmex`` a camera's position; decoders know that of ``pitm``.
 """
 
 import base64
@@ -32,8 +28,8 @@ from rilievo.io.photographs.pixels import as_stored
 from rilievo.io.photographs.xmp import other_pictures
 from rilievo.shapes import Float64
 
+# Plausible baselines [m].
 _LEAST_BASELINE, _MOST_BASELINE = 1e-3, 1.0
-"""Plausible baselines [m]."""
 _MOST_BYTES = 2**20
 
 
@@ -123,7 +119,6 @@ ITEMS = (
 PIXEL_DATA = "http://ns.apple.com/pixeldatainfo/1.0/"
 DEPTH_DATA = "http://ns.apple.com/depthData/1.0/"
 MOST_PIXELS = 24 * 2**20
-"""Most pixels of a map."""
 _KEPT_PIXELS = 400_000
 _METRES = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
@@ -134,15 +129,15 @@ _RELATIVE = "its depth is relative, not in metres"
 _NATIVE = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
 _Map = Float64[np.ndarray, "h w"]
 _CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
+# Of views [px].
 _MATCHED_WIDTH = 1280
-"""Largest width of views [px]."""
+# Metres.
 _NEAREST = 0.25
-"""Least distance [m]."""
+# In baselines: half a pixel in 2,000 is 5 %.
 _FARTHEST = 200.0
-"""Largest distance in baselines: half a pixel in 2,000 is 5 %."""
 _FEWEST = 20
+# Turn of parallel views: half a pixel in 2,000.
 _MOST_TURN = 2.5e-4
-"""Turn of parallel views: half a pixel in 2,000."""
 
 
 def own_depth_of(
@@ -336,7 +331,7 @@ def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth |
 
 
 def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
-    """Depth, or disparity [1/m]; None for mattes."""
+    """Apple's depth, or disparity [1/m]; None for mattes."""
     entries = {**xmp.properties(roots, PIXEL_DATA), **xmp.properties(roots, DEPTH_DATA)}
     kind = entries.get("AuxiliaryImageType", "").lower()
     if kind not in ("disparity", "depth"):
@@ -384,7 +379,6 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _grey(picture: Image.Image) -> _Map:
-    """Brightness, 0 to 1, reduced to ``_KEPT_PIXELS``."""
     _check_pixels(*picture.size)
     # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
     # not averaged.

@@ -30,8 +30,8 @@ from rilievo.other_libraries import answered
 from rilievo.sample import Photo
 
 _LOOKED_AT = 2**13
+# A smaller span of 256 has a note.
 _LEAST_LEVELS = 16
-"""Span of 256 below which there is a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _from_open(file: Readable, how: _Reading) -> Photo:
 
 
 def _array_of(tensor: Tensor) -> np.ndarray:
-    """Values of a tensor, channels last."""
+    # Channels come last.
     values = tensor.detach().cpu()
     if values.is_floating_point():
         values = values.float()  # numpy has no bfloat16
@@ -201,7 +201,7 @@ def _from_loaded(
 
 
 def _with_notes(photo: Photo) -> Photo:
-    """Photograph with notes; black changes depth least where pixels are transparent."""
+    # Black changes depth least where pixels are transparent.
     notes, pixels, transparent = [*photo.notes], photo.pixels, photo.transparent
     step = max(1, math.isqrt(math.prod(photo.shape) // _LOOKED_AT))
     some = pixels[::step, ::step]
@@ -293,7 +293,7 @@ def _to_uint8(dtype: np.dtype) -> str:
 def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
     """Encode a JPEG file, with optimised Huffman tables where Pillow can.
 
-    Its buffer is too small for noisy pictures. ``subsampling`` 0 is 4:4:4, 2 is 4:2:0.
+    ``subsampling`` 0 is 4:4:4, 2 is 4:2:0.
     """
     plain = _written(image, quality, subsampling, own_tables=False)
     if len(plain) >= image.width * image.height:
@@ -308,7 +308,7 @@ def _written(image: Image.Image, quality: int, subsampling: int, *, own_tables: 
 
 
 def reduced(photo: Photo, side: int) -> Image.Image:
-    """Photograph at most ``side`` wide and high."""
+    """Photograph as an image at most ``side`` wide and high."""
     image = Image.fromarray(photo.pixels)
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)

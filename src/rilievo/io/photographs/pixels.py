@@ -13,7 +13,6 @@ from rilievo.io.photographs.decode import grey_span, one_line_errors
 from rilievo.shapes import Mask, Pixels, Shaped, UInt8
 
 STRIP_PIXELS = 2_000_000
-"""Pixels at a time."""
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _FULL_16 = 65535
 _WHITE = (255, 255, 255)
@@ -73,12 +72,12 @@ def some_transparent(mask: Mask, name: str) -> Mask | None:
 
 
 def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Mask:
-    """Whether alpha is below half."""
+    """Mask of alpha below half."""
     return alpha < _HALF
 
 
 def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
-    """Function for alpha of strips, unless opaque."""
+    """Function for alpha of strips; None where opaque."""
     bands = image.getbands()
     if bands[-1] in ("A", "a"):
         return lambda strip: np.asarray(strip.getchannel(bands[-1]))
@@ -224,7 +223,7 @@ def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
 def _converter_to_srgb(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
-    """Conversion by a profile, unless it is sRGB, foreign or broken."""
+    # None for sRGB, and for a foreign or broken profile.
     if mode != "LAB" and (
         not profile or profile[16:20] != _SPACES.get(mode) or _description(profile) in _SRGB_NAMES
     ):
@@ -244,7 +243,7 @@ def _converter_to_srgb(
 
 
 def _description(profile: bytes) -> str | None:
-    """Name of a profile (ICC.1:2022, 'desc'), without loading lcms."""
+    # ICC.1:2022, 'desc', without loading lcms.
     try:
         (count,) = struct.unpack_from(">I", profile, _HEADER)
         for tag in range(min(count, 100)):

@@ -23,10 +23,8 @@ VIDEO_SUFFIXES = frozenset(
         *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     )
 )
-"""Suffixes of videos."""
 
 HEAD_BYTES = 512
-"""First bytes that ``identify`` needs."""
 
 
 @frozen
@@ -50,8 +48,8 @@ class ForeignFormat:
     """Format that is recognised but not read."""
 
     name: str
+    # Options stand in braces.
     advice: str = "export it as JPEG or PNG first"
-    """Remedy, with options in braces."""
 
 
 JPEG = PhotoFormat(name="JPEG", module="PIL.JpegImagePlugin", decoder="JpegImageFile")
@@ -64,7 +62,6 @@ PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile
 AVIF = PhotoFormat(name="AVIF", module="PIL.AvifImagePlugin", decoder="AvifImageFile")
 HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="formats")
 PHOTO_FORMATS = (JPEG, PNG, WEBP, TIFF, BMP, GIF, PNM, AVIF, HEIC)
-"""Formats that are read."""
 RAW = ForeignFormat(
     name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
 )
@@ -147,7 +144,7 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
-    """Format of a beginning; None if unknown."""
+    """Format of a file by its first ``HEAD_BYTES``; None if unknown."""
     # The first name of a zip archive begins at byte 30.
     if head.startswith(b"PK\x03\x04") and b".npy" in head[30:]:
         return _NPZ

@@ -19,18 +19,17 @@ EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
+# Relative difference up to which a panorama is resized, not cropped.
 _SAME_ASPECT = 0.02
-"""Relative difference up to which a panorama is resized, not cropped."""
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 MOST_BYTES = 64 * 2**20
-"""Largest packet [bytes]."""
 _ENTRIES, _ENTRY_BYTES = 0xB002, 16
+# Cameras write two to four.
 _MOST_PICTURES = 16
-"""Most pictures of an index; cameras write two to four."""
 
 
 def packet_of(image: Image.Image) -> bytes:
-    """Main packet of an image; empty where there is none."""
+    """Main XMP packet of an image; empty where there is none."""
     packet = image.info.get("xmp", b"")
     if isinstance(packet, str):
         return packet.encode()
@@ -39,7 +38,7 @@ def packet_of(image: Image.Image) -> bytes:
 
 
 def packets_in(content: bytes) -> Iterator[bytes]:
-    """Yield every packet in a file's bytes."""
+    """Yield every XMP packet in a file's bytes."""
     end = 0
     while (start := content.find(_BEGIN, end)) >= 0:
         end = content.find(_END, start)

@@ -1,11 +1,4 @@
-"""Types of videos: frames, formats and open files, without what reads them.
-
-Sources of frames with times.
-
-Properties of videos that are written.
-
-Video files that another process has opened.
-"""
+"""Types of videos: frames, formats and open files, without what reads them."""
 
 import io
 import os
@@ -71,11 +64,11 @@ class FrameSource(ABC):
         """Yield readable frames; damage after the first raises no error."""
 
     def close(self) -> None:  # noqa: B027
-        """Release what reading takes."""
+        """Close what reading opened."""
 
 
 class Coding(StrEnum):
-    """Storage of frames."""
+    """Storage of a video's frames."""
 
     PICTURE = "picture"
     """H.264, 8 bits, 4:2:0; plays everywhere."""

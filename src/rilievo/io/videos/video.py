@@ -1,10 +1,6 @@
-"""Frames of video files, decoded by PyAV.
-
-Opening of video files, and decoding of damaged ones.
+"""Frames of video files, decoded by PyAV, and of cameras and streams.
 
 Only regular files of a few containers are opened, and nothing that they refer to.
-
-Frames of a camera or a stream, as they arrive.
 """
 
 import math
@@ -50,13 +46,13 @@ _TEXT: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
 _UHD = 3840 * 2160
+# Factor of the header's size, or of ``_UHD``.
 _MOST_GROWTH = 16
-"""Factor of the header's size, or of ``_UHD``."""
+# Failures without a packet.
 _MAX_FAULTS_IN_A_ROW = 32
-"""Failures without a packet."""
 _UNSPECIFIED = 2
+# Largest plausible aspect.
 _MAX_PIXEL_ASPECT = 8
-"""Largest plausible aspect of a pixel."""
 
 
 @dataclass(slots=True)
@@ -97,7 +93,7 @@ def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
 
 
 def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
-    """First video track with motion, which covers have not."""
+    """First video track with motion; covers have none."""
     moving = [
         stream
         for stream in container.streams.video
@@ -200,7 +196,7 @@ class Orientation:
     mirror_columns: bool
 
     def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> Pixels:
-        """Apply it to pixels."""
+        """Turn pixels upright."""
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
         if self.mirror_rows:
@@ -224,7 +220,7 @@ def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
 
 
 def turn_of(picture: VideoFrame) -> Orientation:
-    """Rotation of the display matrix (a b u; c d v; x y w), in 16.16 fixed point.
+    """Rotation of a frame by its display matrix (a b u; c d v; x y w), in 16.16 fixed point.
 
     A stored pixel (p, q) is shown at (a p + c q, b p + d q).
     """
@@ -250,11 +246,11 @@ def square_shape(stream: VideoStream) -> tuple[int, int]:
 
 Item = TypeVar("Item")
 
+# Share of the rate from which ``fps`` keeps all.
 _SAME_RATE = Fraction(998, 1000)
-"""Share of the rate from which ``fps`` keeps all."""
 
+# Seconds; failing clocks jump by years.
 _LONGEST_GAP = 600
-"""Longest gap [s]; failing clocks jump by years."""
 
 
 def nearest_in_time(

@@ -32,8 +32,8 @@ _BT709 = 1
 
 _LIMITED_RANGE = 1
 
+# Against random identifiers in Matroska.
 _REPEATABLE = {"fflags": "+bitexact"}
-"""FFmpeg's option against random identifiers in Matroska."""
 
 
 def sound_suffix(path: Path) -> str | None:
@@ -117,7 +117,7 @@ class VideoWriter:
         return None if self._sound is None else self._sound.fault
 
     def write(self, pixels: Pixels | UInt16[np.ndarray, "h w"], ticks: int) -> None:
-        """Add a frame."""
+        """Add a frame at a time in ticks."""
         assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
         frame = self._frame(pixels)
         frame.pts, frame.time_base = ticks, self._like.time_base

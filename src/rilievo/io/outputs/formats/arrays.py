@@ -35,7 +35,7 @@ _MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
 
 
 def write_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the values, NaN where invalid."""
+    """Write depth values, NaN where invalid."""
     with job.path.open("wb") as file:
         np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
     return job.float_depth_facts(job.depth_facts.meaning)
@@ -47,7 +47,7 @@ def read_npy(path: Path, facts: FileFacts) -> Stored:
 
 
 def write_normals_npy(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write the normals, in our axes."""
+    """Write normals, in our axes."""
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
     return replace(job.facts("normals"), axes=OUR_AXES)
@@ -134,7 +134,7 @@ def embedded_npz(path: Path) -> str:
 
 
 def write_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the values, NaN where invalid, and the JSON."""
+    """Write depth values, NaN where invalid, and the JSON."""
     facts = job.float_depth_facts(job.depth_facts.meaning)
     tags = ImageFileDirectory_v2()
     tags[_IMAGE_DESCRIPTION] = job.about.alone(facts)

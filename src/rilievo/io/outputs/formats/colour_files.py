@@ -37,7 +37,7 @@ _STOPS = 17
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the picture."""
+    """Write depth as a colour picture."""
     options, sky = job.options, shown_sky(job.prediction)
     limits = picture_range(depth, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
@@ -147,7 +147,7 @@ def colours_of(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
 
 
 def css(colour: Sequence[int]) -> str:
-    """Colour as CSS."""
+    """Colour as CSS writes it."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 

@@ -19,7 +19,7 @@ _SOFTNESS = 400
 
 
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
-    """Write the picture; sky and pixels without depth are transparent."""
+    """Write the near part; sky and pixels without depth are transparent."""
     values, near = drawn(depth), depth.valid.copy()
     if job.prediction.sky is not None:
         near &= ~job.prediction.sky

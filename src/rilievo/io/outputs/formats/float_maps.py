@@ -23,7 +23,7 @@ _HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
 
 
 def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the values, NaN where invalid."""
+    """Write depth as PFM, NaN where invalid."""
     height, width = depth.shape
     rows = with_nan(depth.values, depth.valid)[::-1]
     # A negative scale states that the least significant byte comes first.

@@ -30,10 +30,10 @@ from rilievo.io.photographs.photo import reduced
 from rilievo.shapes import Float32, Matrix
 
 _JPEG_QUALITY = 90
+# Relative change of depth for fewer triangles; networks are ten times less exact.
 _FLATNESS = 0.004
-"""Relative change of depth for fewer triangles; networks are ten times less exact."""
+# Points above which the surface is coarser.
 _MOST = 26_000
-"""Points above which the surface is coarser."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
@@ -63,7 +63,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
-    """Make the mesh, which stays while another output needs it.
+    """Make the textured mesh, which stays while another output needs it.
 
     Raises:
         InputError: If no surface is left.
@@ -132,7 +132,7 @@ def _places(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]
 
 
 def _camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
-    """Camera with the centre as principal point, as glTF requires."""
+    # glTF requires the centre as principal point.
     height, width = shape
     return {
         "type": "perspective",

@@ -91,7 +91,7 @@ def write_gltf(
 
 
 def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
-    """Vertex numbers; glTF keeps the largest number free."""
+    """Part of vertex numbers; glTF keeps the largest free."""
     is_short = count <= 65535
     return _Part(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
@@ -107,7 +107,7 @@ def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
 def _vectors(
     rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
 ) -> _Part:
-    """Rows of numbers; glTF needs the bounds of positions."""
+    """Part of rows of numbers; glTF needs the bounds of positions."""
     is_float = rows.dtype == np.float32
     accessor: dict[str, Any] = {
         "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,

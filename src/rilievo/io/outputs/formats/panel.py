@@ -17,7 +17,6 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction_record import PredictionRecord
 
 _WIDEST = 1280
-"""Largest width of one picture [px]."""
 _INK, _PAPER = (29, 33, 37), (255, 255, 255)
 _NORMALS = "right red, up green, to the camera blue"
 
@@ -41,7 +40,7 @@ class _Sizes:
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the panel."""
+    """Write photograph, depth and normals side by side."""
     bar = colour_bar(depth, job.options, shown_sky(job.prediction))
     facts = job.facts("photograph, depth and, where there are some, normals, with legends")
     picture = np.asarray(panel_picture(job.prediction, job.options))
@@ -75,7 +74,7 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
 
 
 def _pictures(prediction: PredictionRecord, options: SaveOptions) -> dict[str, Image.Image]:
-    """Pictures by title; pixels are sampled, not averaged."""
+    # Pixels are sampled, not averaged.
     step = -(-prediction.shape[1] // _WIDEST)
     rows, columns = grid_of(prediction.shape, step)
     pictures = {}

@@ -1,8 +1,6 @@
 """Normals, confidence, sky and stereo pairs as 8-bit PNG.
 
-Stereo pairs from a photograph and its depth.
-
-Shifts are linear in inverse depth. Uncovered background is filled with mirrored background.
+Shifts of stereo pairs are linear in inverse depth; uncovered background is mirrored background.
 """
 
 from dataclasses import replace
@@ -59,7 +57,7 @@ def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, in
 
 
 def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> Field:
-    """Column in the left picture minus that in the right [px]; large is near."""
+    """Column in the left picture minus that in the right [px]."""
     span = limits.high - limits.low
     if span <= 0:
         return np.zeros(depth.shape, np.float32)
@@ -129,7 +127,7 @@ def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
 
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write the picture."""
+    """Write the picture of normals."""
     axes = job.options.normals_axes
     facts = replace(job.facts("picture of normals"), axes=NORMALS_AXES[axes][1])
     known = known_normals(job.prediction)
@@ -149,7 +147,7 @@ def read_normals(path: Path, facts: FileFacts) -> Stored:
 
 
 def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
-    """Write the pair."""
+    """Write the stereo pair."""
     options, limits = job.options.stereo_options, stereo_range(depth.kind, job.options)
     picture = stereo_picture(photo.pixels, depth, options, limits)
     return job.write_png(picture, job.facts(stereo_words(options)))

@@ -17,12 +17,12 @@ from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Float32, UInt8
 
+# Readers built on RPly fail or crash above 1,023 characters a line.
 _LONGEST = 200
-"""Characters of a comment; readers built on RPly fail or crash above 1,023 a line."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the points."""
+    """Write the points of the surface."""
     cloud, facts = surface_points(
         job, depth, camera, form="a point cloud", holds="points of the surface"
     )

@@ -74,7 +74,7 @@ def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the map."""
+    """Write depth as stored numbers."""
     about = job.depth_facts
     low, high = job.extent or (about.minimum, about.maximum)
     coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
@@ -95,7 +95,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """Read the values, within half a ``scale``."""
+    """Read depth, within half a ``scale``."""
     with opened(PngImageFile, path) as image:
         stored = np.asarray(image)
     if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
@@ -107,6 +107,6 @@ def read(path: Path, facts: FileFacts) -> Stored:
 
 
 def embedded(path: Path) -> str:
-    """Read the JSON."""
+    """Read the embedded JSON."""
     with opened(PngImageFile, path) as image:
         return image.info[KEY]

@@ -71,7 +71,7 @@ def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:
 
 
 def colours_of(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
-    """Colours of a chunk; grey without a photograph."""
+    """Colours of a chunk's splats; grey without a photograph."""
     if cloud.colours is None:
         return np.full((len(part.centres), 3), _GREY, np.uint8)
     return cloud.colours[part.rows]

@@ -23,8 +23,8 @@ _MAGIC, _VERSION = 0x5053474E, 2
 _FRACTION_BITS = 20
 _INTEGER_RANGE = 2**23 - 1
 _COLOUR_SCALE = 0.15
+# Effort, 0 to 3: 5 % more bytes than zlib's 6, in a tenth of the time.
 _LEVEL = 2
-"""Effort, 0 to 3: 5 % more bytes than zlib's 6, in a tenth of the time."""
 _TO_SPZ = np.array([1, -1, -1], np.float32)
 
 

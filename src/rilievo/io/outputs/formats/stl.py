@@ -14,8 +14,8 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Field, Float32, Int32
 
+# Default longer side [mm].
 _SIDE = 100.0
-"""Default longer side [mm]."""
 _MOST_POINTS = 60_000
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 

@@ -21,8 +21,8 @@ from rilievo.io.outputs.writing import WriteJob
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
+# Extra field of Pixar's own writer.
 _PADDING_ID = 0x1986
-"""Extra field of Pixar's own writer."""
 _TEXTURE = "photograph.jpg"
 _LAYER = """#usda 1.0
 (
