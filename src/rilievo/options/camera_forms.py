@@ -40,18 +40,16 @@ CameraLike = (
     | str
     | Path
 )
-"""Intrinsics, focal length or K [px], or a text or file of these."""
 
 Named = Camera | SpelledLens | Millimetres | float
-"""Camera, lens in words, or focal length."""
 
 
 def read_camera(camera: CameraLike | None) -> Named | None:
     """Read a camera in any form.
 
     Raises:
-        OptionError: If it is in none of them.
-        InputError: If it is a file that holds no camera.
+        OptionError: If it has none of them.
+        InputError: If a file holds no camera.
     """
     if camera is None or isinstance(camera, Camera | SpelledLens | Millimetres):
         return camera
@@ -66,7 +64,7 @@ def read_camera(camera: CameraLike | None) -> Named | None:
 
 
 def parse_camera(text: str) -> Named:
-    """Read the camera of ``--camera``."""
+    """Parse the text of ``--camera``."""
     is_text = is_lens(text) or _is_numeric(text) or _in_millimetres(text) is not None
     return parse_numbers(text) if is_text else _of_file(Path(text))
 
@@ -77,7 +75,7 @@ def is_lens(text: str) -> bool:
 
 
 def parse_numbers(text: str) -> Named:
-    """Read a camera of a request."""
+    """Parse the camera of a request."""
     if is_lens(text):
         return spelled(text, "camera")
     try:
@@ -104,7 +102,7 @@ def _refusal(why: str) -> OptionError:
 
 
 def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
-    """Camera of a photograph of a size (height, width)."""
+    """Make the camera of a photograph of a size (height, width)."""
     if isinstance(camera, Camera):
         return camera
     if isinstance(camera, SpelledLens):
@@ -187,11 +185,13 @@ class CameraOptions(Record):
             "the sensor's width), or a lens as in projection. Otherwise from EXIF, else assumed.",
         ),
     ] = None
-    """Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY, the nine numbers
-    of K, a lens as in --projection, or a file of these (also of COLMAP, Kalibr, KITTI, TUM, ROS);
-    the centre of its top-left pixel is (0, 0). Or a focal length in millimetres: 24mm (35 mm
-    equivalent, by the diagonal) or 18mm/23.5mm (over the sensor's width). By default from EXIF, or
-    else assumed; the JSON file says which.
+    """Intrinsics in pixels of the upright photograph, whose top-left pixel's centre is (0, 0): a
+    focal
+    length, FX,FY,CX,CY, the nine numbers of K, a lens as in --projection, or a file of these (also
+    of
+    COLMAP, Kalibr, KITTI, TUM, ROS). Or millimetres: 24mm (35 mm equivalent) or 18mm/23.5mm (over
+    the
+    sensor's width). By default from EXIF, else assumed; the JSON file says which.
     """
     fov: Annotated[
         float | None,
@@ -210,12 +210,13 @@ class CameraOptions(Record):
         None
     )
     """Lens of the photograph: equirect (a whole panorama), equirect:HxV (a part, in degrees),
-    fisheye:DEGREES (from left edge to right edge), pinhole, or the lens in numbers, such as
+    fisheye:DEGREES (between left and right edge), pinhole, or in numbers, such as
     opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default a panorama if the file says so (GPano), else pinhole.
     """
     vanishing_points: bool = False
-    """Estimate an unknown focal length from straight edges at right angles (rooms, houses); it is
-    assumed if they are not clear. Photographs only.
+    """Estimate an unknown focal length from straight edges at right angles (rooms, houses), if they
+    are
+    clear. Photographs only.
     """
 
     def __post_init__(self) -> None:

@@ -18,19 +18,12 @@ def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
 
 
 def unused_options(options: object, names: Collection[str], about: str) -> list[str]:
-    """Notes on options that are about something that is not here.
-
-    Args:
-        options: Record of options.
-        names: Names of those without effect.
-        about: Subject of the options, and why there is none, such as "models, and predictions are
-            given".
-    """
+    """Notes on changed options among ``names``, with their subject and why there is none."""
     return notes_on_unused(changed_options(options, names), about)
 
 
 def notes_on_unused(names: Iterable[str], about: str) -> list[str]:
-    """Notes on options by their names, all of which are about something that is not here."""
+    """Notes on named options about something that is not here."""
     return [Note(f"is about {about}", option=name) for name in names]
 
 

@@ -20,7 +20,6 @@ from rilievo.frozen import frozen
 from rilievo.schema import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
-"""Known fact, or its numbers."""
 
 _KNOWN = (
     "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, metres) or "
@@ -58,10 +57,9 @@ class KnownSizes(Record):
             "straight from the camera; repeat it for several.",
         ),
     ] = ()
-    """Point of one photograph with known depth: column, row, metres along the axis (or
-    U,V,METRES,ray for the straight distance from the camera); for several, repeat the option.
-    Points of many photographs are read from a table with the header file,u,v,metres. Makes depth
-    metric.
+    """Point of one photograph with known depth: column, row, metres along the axis
+    (U,V,METRES,ray: from the camera). Makes depth metric. Repeat the option for several; those of
+    many photographs are in a table with the header file,u,v,metres.
     """
     known_length: Annotated[
         tuple[str, ...],
@@ -76,9 +74,9 @@ class KnownSizes(Record):
             "door in place of the metres; repeat it for several.",
         ),
     ] = ()
-    """Known length in one photograph: column and row of both ends and the metres between them, or
-    the name of a common object instead of the metres: a4, letter, card, door, brick, ... Makes
-    depth metric, alone or with --known; for several, repeat the option.
+    """Known length in one photograph: column and row of both ends, and metres or an object: a4,
+    letter, card, door, brick, ... Makes depth metric, alone or with --known. Repeat the option for
+    several.
     """
     known_rectangle: Annotated[
         tuple[str, ...],
@@ -93,10 +91,12 @@ class KnownSizes(Record):
             "1 to 2, then 2 to 3); repeat it for several.",
         ),
     ] = ()
-    """Known rectangle in one photograph: column and row of its four corners, in order around it,
-    and a4, a5, letter, card, euro-pallet, or its sides such as "90cm x 2.1m" (from corner 1 to 2,
-    then 2 to 3). Lengths in its plane need no network then; it makes depth metric and gives an
-    unknown focal length where it is seen at a slant. For several, repeat the option.
+    """Known rectangle in one photograph: column and row of four corners, in order around it, and
+    a4,
+    a5, letter, card, euro-pallet, or sides such as "90cm x 2.1m" (from corner 1 to 2, then 2 to 3).
+    Makes depth metric and, seen at a slant, gives an unknown focal length; lengths in its plane
+    need
+    no network. Repeat the option for several.
     """
     sparse: Annotated[
         Path | None,
@@ -109,10 +109,10 @@ class KnownSizes(Record):
             python=str | Path | np.ndarray | None,
         ),
     ] = None
-    """Depth from another instrument at some pixels (lidar, a phone's depth camera), which makes
-    depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with lines
-    u v metres; for many photographs, a folder of files with their names. A model of COLMAP is for
-    'rilievo example colmap'.
+    """Depth from another instrument at some pixels (lidar, a phone), which makes depth metric: a
+    map as
+    PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with lines u v metres; for many
+    photographs, a folder of files with their names. COLMAP: see 'rilievo example colmap'.
     """
     sparse_unit: Annotated[
         float | None,
@@ -129,12 +129,14 @@ class KnownSizes(Record):
         float | None,
         option(first=True, metavar="METRES", above=0, below=10, unit="metres (0.06 for 60 mm)"),
     ] = None
-    """Side of the black squares on a page that 'rilievo markers' wrote and that every photograph
-    shows. Markers make depth metric, and several of them give an unknown focal length.
+    """Side of the black squares on a page of 'rilievo markers' that every photograph shows. They
+    make
+    depth metric, and several give an unknown focal length.
     """
     same_camera: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
-    """Treat all photographs as taken by one camera that does not move: facts about one (points,
-    lengths or sparse depth) apply to all, at the same pixels.
+    """Treat all photographs as of one camera that does not move: points, lengths or sparse depth of
+    one
+    apply to all, at the same pixels.
     """
     own_depth: Annotated[Switch, option(python=SwitchLike)] = Switch.ON
     """Take metres from the depth map in a photograph's file (GDepth, Dynamic Depth, Apple's with

@@ -39,8 +39,8 @@ class Mirroring(Record):
     confidence: Annotated[
         str, option(choices=("own", "mirror"), doors=Door.LOCAL, recorded="never")
     ] = "own"
-    """Confidence of the results. own: that of the model. mirror: agreement of its depth with that
-    of the mirror image, which ranks errors better on unfamiliar cameras; takes twice the time.
+    """Confidence of the results. own: the model's. mirror: agreement of its depth with the mirror
+    image's, which ranks errors better on unfamiliar cameras; takes twice the time.
     """
 
     def __post_init__(self) -> None:
@@ -77,16 +77,18 @@ class Refine(Mirroring):
     ] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     trim: Annotated[Switch, option(first=True, recorded="never", python=SwitchLike)] = Switch.ON
-    """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
-    depth then. off: show it the whole picture.
+    """Hide uniform borders (black bars, frames of scans) from the network; they have no depth then.
+    off: show it the whole picture.
     """
     alpha: Alpha = "mask"
-    """Transparent pixels. mask: those whose alpha is below half have no depth and are on no
-    surface. keep: all pixels have depth, as if they were on white.
+    """Transparent pixels. mask: those with alpha below half have no depth and are on no surface.
+    keep:
+    all have depth, as if on white.
     """
     stretch: bool = False
-    """Read 16-bit grey pictures with their 1st to 99th percentile as black to white. Without it
-    those that span less than a 16th of the 65,536 levels, as of heat or tissue, are refused.
+    """Read 16-bit grey pictures with their 1st to 99th percentile as black to white; otherwise
+    those
+    that span less than a 16th of the levels (heat, tissue) are refused.
     """
 
     @property
@@ -107,9 +109,11 @@ class AnchorOptions(Record):
     GROUP: ClassVar[str] = "Camera and metres"
 
     anchor: Annotated[Anchor, option(metavar="auto|off")] = "auto"
-    """Surfaces, normals and sizes of models whose depth has an unknown shift. auto: scale and shift
-    are fitted to the embedded model's depth, which runs once more for each photograph that needs
-    it; depth files keep the model's own answer. off: they are refused.
+    """Surfaces, normals and sizes of models with an unknown shift of depth. auto: scale and shift
+    are
+    fitted to the embedded model's depth, which runs once more; depth files keep the model's own.
+    off:
+    they are refused.
     """
 
     @property

@@ -1,11 +1,4 @@
-"""Options of a run: its engine, its files, its videos.
-
-Options of running networks.
-
-Options of saving.
-
-Options of videos and folders of frames.
-"""
+"""Options of a run: its engine, its files, its videos."""
 
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +25,13 @@ class Engine(Record):
         str, option(first=True, doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
     ] = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default.
+    'models',
+    which the others run too, converted once); auto takes the model's default.
     """
     precision: Annotated[str, option(doors=Door.LOCAL | Door.LIVE, recorded="never")] = "fp32"
-    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
-    fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
-    'models'. It is recorded in the results.
+    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 (openvino, torch), fp16
+    (torch
+    on cuda), int8 (onnxruntime, published models and those of the extra 'models').
     """
     threads: Annotated[
         int | None,
@@ -61,7 +55,7 @@ class Speed(Engine):
     batch_size: Annotated[
         int, option(least=1, doors=Door.COMMAND, affects="speed", recorded="never")
     ] = 1
-    """Photographs that go through the network together; more than one is faster on a GPU."""
+    """Photographs that the network takes together; more than one is faster on a GPU."""
 
 
 ALL = "all"
@@ -102,8 +96,9 @@ class Saving(SaveOptions):
             recorded="never",
         ),
     ] = "colour"
-    """Outputs to write, separated by commas; or all; or package.module:NAME of an output of your
-    own. A JSON file that describes them is always added.
+    """Outputs to write, separated by commas; or all; or package.module:NAME of your own. A JSON
+    file
+    that describes them is always added.
     """
     resume: Annotated[
         bool | Literal["hash"],
@@ -112,8 +107,8 @@ class Saving(SaveOptions):
         ),
     ] = False
     """Make files of an earlier run anew also where their SHA-256 differs (--resume=hash). Without
-    =hash it has no effect: every run skips what one with the same options has finished, adds
-    missing formats, and makes anew what is missing, of another size, or begins or ends in zeros.
+    =hash it has no effect: every run skips what one with the same options finished, and makes anew
+    what is missing, of another size, or begins or ends in zeros.
     """
 
     @cached_property
@@ -155,8 +150,9 @@ class VideoOptions(Record):
             first=True, metavar="RATE", least=0.001, most=1000, doors=Door.COMMAND, recorded="never"
         ),
     ] = None
-    """Frames to keep of each second of a video, those nearest in time; by default all. Of a
-    sequence: frames per second; by default 30.
+    """Frames to keep of each second of a video, nearest in time; by default all. Of a sequence:
+    frames
+    per second; by default 30.
     """
     independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
