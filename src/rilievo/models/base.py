@@ -58,11 +58,8 @@ class Model(HintedAttributes, ABC):
     settings: Mapping[str, Setting]
     """Options that change its output."""
     concurrent: bool = False
-    """Whether several threads may use it at once."""
     callers: int = 1
-    """Threads that run it at once for many photographs."""
     again: "Callable[[], Model] | None" = None
-    """Function that loads it in another process."""
 
     @property
     def name(self) -> str:
@@ -108,7 +105,7 @@ class Model(HintedAttributes, ABC):
         return self
 
     def _changed(self, **parts: object) -> "Model":
-        """Copy, without loading again."""
+        """Copy of the model, without loading again."""
         twin = object.__new__(type(self))
         vars(twin).update(vars(self), **parts)
         return twin
@@ -274,7 +271,7 @@ def _check_answer(inference: Inference, card: ModelCard) -> None:
 
 
 class WrappedModel(Model):
-    """Model that refines the answers of another one."""
+    """Model that refines another one's answers."""
 
     def __init__(self, model: Model, settings: Mapping[str, Setting] | None = None) -> None:
         self.model = model
@@ -298,7 +295,7 @@ class PaidModel(Model):
 
     @abstractmethod
     def allow(self, calls: int) -> None:
-        """Allow more calls, agreed by the user."""
+        """Allow more paid calls, which the user confirmed."""
 
 
 def in_groups(
@@ -319,8 +316,9 @@ def in_groups(
 class PreparedModel(Model):
     """Network with its ``Preparation``, on any engine.
 
-    Outputs: ``depth`` (batch, height, width); optionally ``normals`` (batch, 3, height, width) in
-    our axes, ``confidence``, ``sky``, and ``fov`` (batch,), horizontal [degrees].
+    Outputs are ``depth`` (batch, height, width), and optionally ``normals`` (batch, 3, height,
+    width)
+    in our axes, ``confidence``, ``sky``, and ``fov`` (batch,), horizontal [degrees].
     """
 
     preparation: Preparation
@@ -377,7 +375,7 @@ class PreparedModel(Model):
 
 
 def no_focal_length(model: str) -> UnknownCameraError:
-    """Error where a focal length is needed and unknown."""
+    """Error of a model that needs a focal length where it is unknown."""
     return UnknownCameraError(
         problem=(
             f"model '{literal(model)}' needs the focal length and predicts none: give "

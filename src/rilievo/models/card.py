@@ -11,7 +11,6 @@ from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.other_libraries import HintedAttributes
 
 NOT_STATED = "not stated"
-"""Licence of weights that have none."""
 
 RESEARCH_DATA = (
     "partly for non-commercial use; whether that binds the weights, their licence does not say"
@@ -25,9 +24,6 @@ class ModelCard(HintedAttributes):
     Attributes:
         name: ``family/variant``.
         kind: Kind of its depth; None for normals only.
-        sky: Whether it marks pixels without a surface.
-        camera: Whether it estimates the focal length.
-        resizing: Rule for resizing its answer.
         licence: SPDX identifier of the weights' licence, or words.
         stated: Place where authors state it.
         research_data: Whether some training data is for non-commercial use.
@@ -35,9 +31,9 @@ class ModelCard(HintedAttributes):
         commercial: Whether commercial use is allowed; None if unknown.
         area: Pixels that it sees; None if not fixed.
         hash_known: Whether SHA-256 is known before the first download.
-        downloads: Address, bytes and SHA-256 of downloads.
+        downloads: Address, bytes and SHA-256.
         speed: Time for 640x480 on two CPU cores.
-        published: Published accuracy, with protocol and source.
+        published: Accuracy, with protocol and source.
         loader: Key of ``MODEL_KINDS`` or ``rilievo.registry``, or ``module:function``.
         source: Repository, folder, or page; None inside the package.
         settings: Dataclass, ``module:class``.

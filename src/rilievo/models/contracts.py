@@ -40,10 +40,8 @@ class ModelRequest:
 
 @frozen
 class FoundModel:
-    """A model that was found."""
+    """Model that was found, with its card unless the file has the facts."""
 
     card: ModelCard | None
-    """Card, unless the file has the facts."""
     revision: str | None = None
     load: "Callable[[LoadOptions], Model] | None" = None
-    """Function that loads it; else its card's loader."""

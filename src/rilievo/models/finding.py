@@ -47,7 +47,6 @@ class ModelKind:
         find: Place of ``ModelRequest`` to ``FoundModel | None``.
         cards: Place of a function that lists cards.
         loader: Place of card and ``LoadOptions`` to the model.
-        extra: Extra of rilievo.
     """
 
     words: str
@@ -132,7 +131,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         find="rilievo.models.default.embedded_cards:find_short",
     ),
 }
-"""Kinds in the order of search. Keys are loaders in cards, too."""
+"""Kinds in the order of search; keys are also loaders in cards."""
 
 
 DEFAULT_MODEL = BASE
@@ -205,7 +204,7 @@ def _unknown(name: str) -> ModelError:
 
 
 def _initials(name: str) -> str:
-    """First letters: dav2s, da3b, m2l."""
+    """Name's first letters: dav2s, da3b, m2l."""
     words = re.split(r"[-/]", name)
     return "".join(word if word[-1:].isdigit() else word[:1] for word in words)
 
@@ -352,7 +351,7 @@ def load_model(
 
 
 def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
-    """Load a model as a record says."""
+    """Load a model with a record of options."""
     trust(options.trust_code)
     source = name
     name = name if isinstance(name, str | Path) else name_of(name)

@@ -9,7 +9,6 @@ from rilievo.errors import OptionError
 from rilievo.registry import is_import_path, trust
 
 DepthFunction = Callable[[Any], Any]
-"""Function from an image to depth."""
 
 _GIVEN: dict[str, DepthFunction] = {}
 

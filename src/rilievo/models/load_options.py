@@ -1,7 +1,4 @@
-"""Options of loading a model.
-
-Settings of models: a dataclass each, whose fields' docstrings are the help.
-"""
+"""Options of loading a model, and settings of models, whose fields' docstrings are the help."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields, replace
@@ -43,8 +40,9 @@ class TrustOptions(Record):
         ),
     ] = ()
     """Code that a file may name and that is then run, such as the backbone of somebody's run:
-    package.module:NAME or FILE.py:NAME exactly as the file states it. Without this option such a
-    file is refused. Repeat the option for several.
+    package.module:NAME or FILE.py:NAME exactly as the file states it; else the file is refused.
+    Repeat
+    the option for several.
     """
 
 
@@ -66,7 +64,7 @@ class LoadOptions(TrustOptions, Engine):
     ] = field(default_factory=dict)
     """Settings of this model, by name (``rilievo.models.load_options``)."""
     revision: Annotated[str | None, option(hidden=True)] = None
-    """Branch, tag or commit of the repository on the hub; None takes its main branch."""
+    """Branch, tag or commit on the hub; None takes the main branch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,7 +81,7 @@ class LoadOptions(TrustOptions, Engine):
 
     @cached_property
     def depth_kind(self) -> DepthKind | None:
-        """Meaning of ``kind``."""
+        """Kind of depth that ``kind`` names."""
         return None if self.kind is None else read_kind(self.kind)
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
-"""Models of the quality words."""
 
 
 @frozen(slots=False)
@@ -48,8 +47,9 @@ class NetworkOptions(TrustOptions):
             python=Sequence[str],
         ),
     ] = ()
-    """Setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
-    option for several.
+    """Setting of the model, such as steps=4; 'rilievo models NAME' lists them. Repeat the option
+    for
+    several.
     """
     yes: Annotated[bool, option(doors=Door.COMMAND, affects="speed", recorded="never")] = False
     """Agree in advance to the cost of a paid model."""
@@ -118,7 +118,7 @@ class EngineOptions(TrustOptions, Engine):
     """Device and engine of a model."""
 
     def load(self, name: str | Path) -> "Model":
-        """Load a model to run so."""
+        """Load a model for its device and engine."""
         return load(name, LoadOptions.of(self))
 
 

@@ -1,7 +1,4 @@
-"""Models of other packages (``docs/extending.md``).
-
-``rilievo.model``: a function as a model.
-"""
+"""Models of other packages (``docs/extending.md``), and functions as models."""
 
 import hashlib
 import inspect
@@ -157,7 +154,6 @@ def _hash_of_function(function: DepthFunction) -> str:
 
 
 Answer = Callable[[Photo], Inference]
-"""Function from a photograph to its inference."""
 Load = Callable[[LoadOptions], Any]
 
 
@@ -165,7 +161,7 @@ def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Call
     """Decorator that turns a loading function into a model.
 
     It returns a function from ``Photo`` to ``Inference``, or a ``Model``; results record the
-    SHA-256 of ``weights``, or of its source.
+    SHA-256 of ``weights``, or its source.
     """
 
     def attach(load: Load) -> Load:
@@ -176,7 +172,7 @@ def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Call
 
 
 class OutsideModel(Model):
-    """A model made from a function of one photograph."""
+    """Model made from a function of one photograph."""
 
     def __init__(
         self,
@@ -190,7 +186,7 @@ class OutsideModel(Model):
         self._answer = answer
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Call the function for one photograph after the other."""
+        """Call the function for each photograph."""
         return [self._checked(self._answer(photo)) for photo in photos]
 
     def _checked(self, answer: object) -> Inference:

@@ -34,8 +34,7 @@ class ReplicateSettings:
     inputs: str = "{}"
     """The model's other inputs, as a JSON object."""
     output: str | None = None
-    """Name of the result that is the depth, or its index from 0; by default the only grey result.
-    """
+    """Result that is the depth, by name or index from 0; by default the only grey one."""
     timeout: int = 600
     """Seconds after which a photograph is given up and its prediction cancelled."""
 

@@ -1,7 +1,7 @@
 """Models at replicate.com, which answer with a grey picture of depth.
 
 It is stretched to its range, so depth is affine in steps of 1/255. Our client repeats no paid
-request, and sends the token to the API alone.
+request.
 """
 
 import io
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 TOKEN, BASE = "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"
 LARGEST = 100 * 10**6
-"""Most bytes of a photograph or reply."""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 # Statuses by which the service states that a request was not carried out. 504 is not among them:
 # behind a gateway's time-out a prediction may be running, and be charged.
@@ -64,7 +63,7 @@ class RefusedError(ModelError):
 
 @frozen
 class Patience:
-    """Attempts, and waits [s]."""
+    """Number of attempts, and waits [s]."""
 
     attempts: int = 6
     first: float = 0.5
@@ -339,7 +338,7 @@ def _part(answer: Mapping[str, Any], name: str, of: type) -> Any:
 
 
 def _name(answer: Mapping[str, Any]) -> str:
-    """Id of an object; it becomes part of a URL, so it has to be a plain word."""
+    """Id of an object, as a plain word for a URL."""
     identifier = _part(answer, "id", str)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", identifier):
         raise ModelError("replicate.com replied with an invalid id")

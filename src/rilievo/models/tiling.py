@@ -1,7 +1,7 @@
 """Better predictions for more time: by the mirror image, and by tiles.
 
 Confidence is disagreement with the mirror image, "Post" of M. Poggi et al., "On the uncertainty of
-self-supervised monocular depth estimation", CVPR 2020; it ranks errors better on unseen cameras.
+self-supervised monocular depth estimation", CVPR 2020.
 """
 
 from abc import abstractmethod
@@ -20,17 +20,17 @@ from rilievo.models.resampling.wide_views import through_views
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Mask
 
+# Of the window, as a share of the image's.
 WIDTH = 1 / 24
-"""Width of the window, as a share of the image's."""
 
+# Logit of the chance that depth is right within a factor of 1.25 at a difference of e^-3, and its
+# change with the logarithm of the difference; fitted on rendered mirrors.
 LEVEL, SLOPE = 1.16, -0.42
-"""Logit of the chance that depth is right within a factor of 1.25 at a difference of e^-3, and its
-change with the logarithm of the difference; fitted on rendered mirrors."""
 
 MIDDLE = -3.0
 
+# Of log depth's difference.
 LEAST = 1e-3
-"""Least difference of log depth."""
 
 
 class _Mirrored(WrappedModel):
@@ -44,7 +44,7 @@ class _Mirrored(WrappedModel):
 
     @abstractmethod
     def _merged(self, one: Inference, other: Inference) -> Inference:
-        """The answer to a photograph, from that to its mirror image, mirrored back, too."""
+        """Combine a photograph's answer with its mirror image's, mirrored back."""
 
 
 class FlipAveraged(_Mirrored):
@@ -220,7 +220,7 @@ def _chances(answer: Inference) -> Mapping[str, Field]:
 
 
 def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
-    """Coarse part that the whole also resolves: a smooth 4x4 grid."""
+    """Coarse part, which the whole also resolves."""
     size = (fields.shape[2], fields.shape[1])
     grids = [_boxed(field) for field in fields]
     if not inside.all():
@@ -336,10 +336,7 @@ def mirror_difference(
     mirrored: Field,
     inside: Mask,
 ) -> Field:
-    """Average the absolute difference of two log depths, less its median.
-
-    It is greatest outside ``inside``.
-    """
+    """Average the absolute difference of two log depths, less its median."""
     if not inside.any():
         return np.full(depth.shape, np.inf, np.float32)
     ratio = np.zeros(depth.shape)

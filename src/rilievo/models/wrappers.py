@@ -1,6 +1,6 @@
 """Models with refinements around them; trimming and cameras.
 
-Borders mislead networks and become ridges, so they are hidden and have no depth.
+Borders mislead networks, so they are hidden and have no depth.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,7 @@ from rilievo.sample import Photo
 from rilievo.shapes import Float64, Pixels
 
 _WORTH_A_WORD = 0.97
-"""Share inside a border below which it is told."""
 SIDE = 512
-"""Longer side of the picture of edges [px]."""
 
 
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
@@ -75,7 +73,7 @@ class Trimmed(WrappedModel):
         ]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize an output to the photograph, without valid borders."""
+        """Resize an output to the photograph, without depth in borders."""
         margins = self.margins(photo)
         if not margins:
             return self.model.finish(inference, photo).but(made_by=self.made_by)

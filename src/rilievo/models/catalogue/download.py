@@ -52,7 +52,7 @@ def is_offline() -> bool:
 
 
 def token() -> str | None:
-    """Token: ``HF_TOKEN``, or the file of logging in."""
+    """Token of the hub: ``HF_TOKEN``, or the file of logging in."""
     if token := os.environ.get("HF_TOKEN", "").strip():
         return token
     if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
@@ -77,7 +77,7 @@ def repository_folder(repository: str) -> Path:
 
 
 def pinned_commit(entry: CatalogueEntry) -> str:
-    """Commit of a branch at its first download."""
+    """Commit that a branch had at its first download."""
     path = repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").strip() or entry.revision
@@ -105,7 +105,7 @@ def _is_set(name: str) -> bool:
 
 @contextmanager
 def opened(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]:
-    """Open the bytes from ``start`` on."""
+    """Open a remote file's bytes from ``start`` on."""
     request = urllib.request.Request(_address(entry, file))
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if start:
@@ -120,7 +120,7 @@ def opened(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]
 
 @frozen
 class HubStatement:
-    """Facts that the hub states before it redirects."""
+    """Hub's statements before it redirects."""
 
     commit: str | None = None
     size: int | None = None
@@ -128,7 +128,7 @@ class HubStatement:
 
 
 class _KeepStatement(urllib.request.HTTPRedirectHandler):
-    """Handler that keeps the hub's first headers."""
+    # Answers after the redirect lack the hub's headers.
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -219,7 +219,7 @@ class CheckedFile:
 
 
 def check(path: Path, file: RemoteFile, model: str) -> str:
-    """Hash of a file, compared with the published or first one."""
+    """Compute a file's hash, compared with the published or first one."""
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise ModelError(
@@ -241,7 +241,7 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
 
 
 def remember(path: Path, digest: str) -> None:
-    """Record a hash, if the cache can be written."""
+    """Record a file's hash, if the cache can be written."""
     with suppress(OutputError):
         place = record_of(path)
         make_folder(place.parent)
@@ -270,7 +270,7 @@ def known_file(path: Path) -> CheckedFile | None:
 
 
 def find_files(entry: CatalogueEntry) -> list[Path] | None:
-    """Files of a model in the cache, the graph first, or None."""
+    """Files of a model in the cache, graph first, or None."""
     paths = [_in_cache(entry, file) for file in entry.files]
     return None if None in paths else [path for path in paths if path is not None]
 
@@ -407,7 +407,7 @@ def _check_room(folder: Path, size: int) -> None:
 
 
 def _place(blob: Path, link: Path, *, alone: bool) -> None:
-    """Link a blob into the snapshot; hard links where engines look for weights beside a graph."""
+    """Link a blob into the snapshot; engines look for weights beside a graph, so hard."""
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     try:

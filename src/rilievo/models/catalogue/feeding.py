@@ -1,7 +1,4 @@
-"""Table of published graphs: rows ``[[graphs]]`` of ``known.toml``.
-
-Inputs of a published graph, made of photographs.
-"""
+"""Inputs of published graphs, rows ``[[graphs]]`` of ``known.toml``, made of photographs."""
 
 import json
 import math
@@ -30,7 +27,6 @@ class Feeding(StrEnum):
     """Way from a photograph to a graph's input (``feeding.FEEDERS``)."""
 
     PICTURE = "picture"
-    """Resized and normalised by the row's preparation."""
     LETTERBOX = "letterbox"
     """Resized to fit into a frame of the mean colour."""
     PATCHES = "patches"
@@ -46,8 +42,6 @@ class GraphFacts:
         inputs: Names by role, ``picture`` and ``tokens``; empty for a single one.
         turned: Whether upright photographs are laid on their side.
         views: Whether an axis of views follows the batch.
-        one_by_one: Whether batches hold one photograph.
-        outputs: Possible names, by role.
         any_depth: Whether a single output is depth.
         reading: Key of ``POST_FUNCTIONS``.
         focal: Focal length for which depth is metric [px]; 0 if none.
@@ -107,7 +101,7 @@ class Letterbox:
         frame: tuple[int, int],
         colour: tuple[float, float, float],
     ) -> Float32[np.ndarray, "h w 3"]:
-        """Resize into a frame of one colour (0..255)."""
+        """Resize pixels into a frame of one colour (0..255)."""
         image = np.empty((*frame, 3), np.float32)
         image[:] = colour
         rows = slice(self.top, self.top + self.height)
@@ -118,7 +112,7 @@ class Letterbox:
 
 
 def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
-    """Position in the middle of a frame."""
+    """Place a photograph in the middle of a frame."""
     scale = min(frame[0] / shape[0], frame[1] / shape[1])
     height, width = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
     return Letterbox(
@@ -147,7 +141,7 @@ class Fed:
 
 @frozen
 class Feeder:
-    """Maker of inputs."""
+    """Maker of a graph's inputs."""
 
     size: Callable[[tuple[int, int]], tuple[int, int]]
     feed: Callable[[Sequence[Photo]], Fed]
@@ -160,7 +154,8 @@ class TokenSettings:
 
     tokens: int = 1200
     """Number of image patches, 1200 (fast) to 3600 (sharp, the authors' default). Time grows
-    slightly faster than linearly with it.
+    slightly
+    faster.
     """
 
     def __post_init__(self) -> None:

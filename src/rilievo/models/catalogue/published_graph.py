@@ -1,7 +1,4 @@
-"""Adapter of published graphs, and readers of their outputs.
-
-Opening of models of the catalogue.
-"""
+"""Adapter of published graphs, readers of their outputs, and their opening."""
 
 import math
 import os
@@ -288,7 +285,7 @@ POST_FUNCTIONS: Mapping[str, Callable[[GraphAnswer], Inference]] = {
     "canonical-depth": _canonical_depth,
     "points": read_points,
 }
-"""Functions from outputs to an inference, by name."""
+"""Functions from outputs to an inference."""
 
 
 class PublishedGraph(Model):
@@ -351,7 +348,7 @@ class PublishedGraph(Model):
 
 
 def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str) -> Model:
-    """Open a model of the catalogue."""
+    """Open a model of the catalogue from its file."""
     facts = graph_facts(find_entry(card.name).graph)
     return PublishedGraph(path, options, card, facts, weights_sha256=weights_sha256)
 

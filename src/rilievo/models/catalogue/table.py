@@ -37,7 +37,6 @@ class CatalogueEntry(ModelCard):
 
     Attributes:
         repository: Repository of the hub, or URL of a folder.
-        revision: Commit, if known.
         files: Graph first, then its weights.
         graph: Row of the table of graphs.
         twin: Repository for transformers, for what the core lacks.
@@ -87,7 +86,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 
 def find_entry(name: str) -> CatalogueEntry:
-    """Find a model by name."""
+    """Find a model of the catalogue by name."""
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")
     return ENTRIES[name]

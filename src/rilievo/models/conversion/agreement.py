@@ -19,10 +19,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "fp16": (5e-1, 1e-2),
     "int8": (1.0, 5e-2),
 }
-"""Largest and median difference, as shares of the range."""
 
 SHAPES = ((480, 640), (400, 300))
-"""Sizes of test photographs."""
 
 _FOV = 55.0  # degrees
 
@@ -44,7 +42,7 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare outputs for several sizes, alone and as a batch."""
+    """Compare two models' outputs for several sizes, alone and as a batch."""
     batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
     rule = reference.card.resizing
 
@@ -80,7 +78,7 @@ def check_limits(agreement: Agreement, precision: str) -> Agreement:
 
 
 def example_photo() -> Photo:
-    """Picture with a camera."""
+    """Make a drawn photograph with a camera."""
     shape = SHAPES[0]
     return Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 

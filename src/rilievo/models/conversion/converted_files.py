@@ -59,7 +59,6 @@ class Origin:
         name: Name in the key; by default the card's.
         converter: Loads it; returns a function that writes a precision.
         made_by: Packages whose versions count.
-        open: Opens the file; by default by our metadata.
     """
 
     card: ModelCard
@@ -163,7 +162,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
 
 
 def refusal_file(origin: Origin, options: LoadOptions) -> Path:
-    """Record of a failed conversion."""
+    """Path of the record of a failed conversion."""
     return folder() / f"{_key(origin, _file_precision(options))}.txt"
 
 

@@ -1,7 +1,4 @@
-"""Quantisation of ONNX files to 8 bits.
-
-Package ``onnx``.
-"""
+"""Quantisation of ONNX files to 8 bits, by package ``onnx``."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +17,7 @@ from rilievo.telemetry import import_onnxruntime
 
 
 def import_onnx() -> Any:
-    """Import the package.
+    """Import ``onnx``.
 
     Raises:
         MissingExtraError: If it is not installed.
@@ -40,7 +37,7 @@ def quantise(
     preparation: Preparation | None = None,
     photos: Sequence[Path] = (),
 ) -> None:
-    """Quantise to 8 bits: matrix products, with photographs also convolutions.
+    """Quantise a file to 8 bits: matrix products, with photographs also convolutions.
 
     Ranges are dynamic, or measured on the photographs.
     """
@@ -81,7 +78,7 @@ def quantise_static(
 ) -> None:
     """Quantise weights and activations to 8 bits, by calibration inputs ``batches``.
 
-    Nodes whose names contain one of ``kept`` stay in fp32.
+    Nodes whose names contain one of ``float_nodes`` stay in fp32.
     """
     nodes = [node.name for node in import_onnx().load(str(source)).graph.node]
     # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.

@@ -10,8 +10,8 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 
+# Two on a core each save a tenth of processor time.
 _CALLERS = 2
-"""Threads of one network; two on a core each save a tenth of processor time."""
 
 _shared_threads: ContextVar[int | None] = ContextVar("shared_threads", default=None)
 
@@ -42,5 +42,5 @@ def _may_share(options: LoadOptions) -> bool:
 
 
 def embedded_file(name: str) -> Path:
-    """File of a network of the package, such as ``rilievo/small``."""
+    """Path of a network of the package, such as ``rilievo/small``."""
     return Path(__file__).parent / f"{name.partition('/')[2]}.onnx"

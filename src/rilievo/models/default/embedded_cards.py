@@ -49,19 +49,19 @@ EMBEDDED: Mapping[str, ModelCard] = {card.name: card for card in embedded_cards(
 
 
 def find_embedded(request: ModelRequest) -> FoundModel | None:
-    """Find a model by its name."""
+    """Find an embedded model by its name."""
     is_name = isinstance(request.name, str) and request.name in EMBEDDED
     return FoundModel(card=EMBEDDED[request.text]) if is_name else None
 
 
 def find_short(request: ModelRequest) -> FoundModel | None:
-    """Find a model by its last word, "small", unless a file is called so."""
+    """Find an embedded model by its last word, "small", unless a file is called so."""
     card = None if os.path.exists(request.name) else EMBEDDED.get(f"rilievo/{request.name}")
     return None if card is None else FoundModel(card=card)
 
 
 def read_details(card: ModelCard) -> str | None:
-    """Long card beside embedded weights."""
+    """Read the long card beside embedded weights."""
     family, _, variant = card.name.partition("/")
     if family != "rilievo":
         return None

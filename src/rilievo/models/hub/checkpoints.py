@@ -23,7 +23,7 @@ CONFIG = "config.json"
 
 
 def resizing_of(model_type: str) -> Resizing:
-    """Rule of an architecture's processor."""
+    """Resizing of an architecture's processor."""
     return _OTHERS.get(model_type, _CUBIC)
 
 
@@ -50,7 +50,6 @@ KINDS: Mapping[str, ModelCard] = {
     )
     for row in known_models("checkpoints")
 }
-"""Cards by repository."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:

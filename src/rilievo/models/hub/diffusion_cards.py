@@ -35,14 +35,14 @@ PREFIX = "diffusers:"
 
 LOADER = "diffusers"
 
+# As in Marigold (``resample_method_output``).
 RESIZING = Resizing(filter=Filter.LINEAR)
-"""Rule of Marigold (``resample_method_output``)."""
 SETTINGS = "rilievo.models.hub.diffusion_cards:DiffusionSettings"
 
 EXTRA = "models"
 
+# Weights of Stable Diffusion 2 in fp32.
 MEGABYTES = 5160.0
-"""Weights of Stable Diffusion 2 in fp32."""
 
 
 @frozen
@@ -115,7 +115,7 @@ def read_index(folder: Path) -> PipelineIndex:
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Needed configurations and weights, preferably fp32."""
+    """Configurations and weights that a pipeline needs, preferably fp32."""
     if INDEX_FILE not in files:
         raise ModelError(f"no {INDEX_FILE} among its files: not a pipeline of diffusers")
     chosen = [INDEX_FILE]
@@ -179,10 +179,11 @@ class DiffusionSettings:
     than one also gives a confidence. Time grows with it, memory hardly.
     """
     seed: int = 0
-    """Seed of the noise. The same seed gives the same result, whatever else is predicted."""
+    """Seed of the noise, which alone decides the result."""
     resolution: int | None = None
-    """Longer side [px] to which photographs are resized; 0 keeps their own; by default what the
-    checkpoint's authors recommend (768). Memory grows with its square.
+    """Longer side [px] to which photographs are resized; 0 keeps their own; by default the authors'
+    768.
+    Memory grows with its square.
     """
 
     def __post_init__(self) -> None:
@@ -223,7 +224,6 @@ REPOSITORIES: Mapping[str, ModelCard] = {
     )
     for row in known_models("pipelines")
 }
-"""Cards of known pipelines."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:

@@ -30,7 +30,6 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
-"""Function that selects needed files."""
 
 _REMEDY = "run this once where there is a network, or {quality=fast}"
 _HINTS = {
@@ -78,7 +77,7 @@ def lock_path(name: str) -> Path:
 
 
 def read_locked(name: str) -> Locked | None:
-    """Record of a first download; None if there was none."""
+    """Read the record of a first download; None if there was none."""
     path = lock_path(name)
     if not os.path.lexists(path):
         return None
@@ -120,7 +119,7 @@ def find_repository(request: ModelRequest) -> FoundModel | None:
 
 
 def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snapshot:
-    """Files of a checkpoint, local or downloaded and checked."""
+    """Find the files of a checkpoint, local or downloaded and checked."""
     assert card.source is not None, "a checkpoint's card says where it is"
     folder = Path(card.source)
     if folder.is_absolute():
@@ -232,7 +231,7 @@ def _say_licence(card: ModelCard) -> None:
 
 
 def _client_error() -> type[Exception]:
-    """Base of huggingface_hub's errors, by any client."""
+    # The base of its errors differs between clients.
     from huggingface_hub import errors
 
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]

@@ -1,10 +1,4 @@
-"""Sessions of ONNX files: ONNX Runtime, or OpenVINO (extra ``fast``).
-
-Metadata, inputs and outputs of ONNX files.
-
-Fields of ``ModelProto`` (onnx.proto): 7 is the graph, with inputs 11 and outputs 12, named by 1; 14
-is metadata, key 1 and value 2.
-"""
+"""Sessions of ONNX files by ONNX Runtime or OpenVINO (extra ``fast``), and metadata."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -30,8 +24,9 @@ _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _INPUT, _OUTPUT, _NAME = 11, 12, 1
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_BYTES = 1 << 24
+# Of ``ModelProto`` (onnx.proto) field 7 is the graph, with inputs 11 and outputs 12, named by 1; 14
+# is metadata, key 1 and value 2.
 _MOST_FIELDS = 100_000
-"""Most fields that are skipped."""
 
 Read = TypeVar("Read")
 
@@ -45,7 +40,7 @@ class GraphNames:
 
 
 def file_metadata(path: Path) -> Mapping[str, str]:
-    """Metadata of an ONNX file.
+    """Read the metadata of an ONNX file.
 
     Raises:
         ModelError: If it is no ONNX.
@@ -54,7 +49,7 @@ def file_metadata(path: Path) -> Mapping[str, str]:
 
 
 def graph_names(path: Path) -> GraphNames:
-    """Names of inputs and outputs.
+    """Read a graph's names of inputs and outputs.
 
     Raises:
         ModelError: If it is no ONNX.
@@ -143,16 +138,16 @@ _PROVIDERS = {
     "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
 }
 
+# Optional input: whether normals and confidence are answered.
 _SURFACES = "surfaces"
-"""Optional input: whether normals and confidence are answered."""
 
 _FOLDING = "optimization.constant_folding_max_output_size_in_bytes"
+# Of a constant computed at opening.
 _MOST_CONSTANT_BYTES = 2**28
-"""Largest constant computed at opening."""
 
 _PRECISION, INT8_WEIGHTS = "rilievo.precision", "int8 weights"
+# Entry that multiplies 8-bit weights out once.
 _DEQUANTISED = "session.disable_quant_qdq"
-"""Entry that multiplies 8-bit weights out once."""
 
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
@@ -258,7 +253,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
 
 
 def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """Providers for a device, best first."""
+    """Providers of ONNX Runtime for a device, best first."""
     kind, _, index = device.partition(":")
     if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
         raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
@@ -283,7 +278,7 @@ def has_cuda() -> bool:
 
 
 def device_of(provider: str, device: str) -> str:
-    """Device of a session; no silent fallback to the CPU."""
+    """Device that a provider runs on; no silent fallback to the CPU."""
     kind, _, index = device.partition(":")
     if kind != "auto" and provider != _PROVIDERS[kind][0]:
         raise OptionError(
@@ -381,16 +376,13 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
 
 
 def _name_in_file(port: Any, suffix: str = "") -> str:
-    """Name in the file, of those that OpenVINO gives."""
+    """Port's name in the file, of those that OpenVINO gives."""
     name = port.get_node().get_friendly_name().removesuffix(suffix)
     return name if name in port.get_names() else port.get_any_name()
 
 
 def _writable_cache(path: Path, setting: str) -> Path | None:
-    """Folder of compiled networks by setting and file.
-
-    OpenVINO 2026.4.1 names them by path alone, would run fp32 as bf16, and crashes.
-    """
+    """Folder of compiled networks by setting and file, as OpenVINO 2026.4.1 names them by path."""
     try:
         folder = cache_directory() / "openvino" / setting / _state(path)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,4 @@
-"""ONNX files of other programs.
-
-Test of a stated kind of depth, by near and far regions.
-"""
+"""ONNX files of other programs, whose stated kind of depth is tested by near and far regions."""
 
 import json
 import math
@@ -44,11 +41,10 @@ SCENES: Mapping[str, tuple[_Region, _Region]] = {
     "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
     "room.jpg": ((0.85, 1.0, 0.55, 0.95), (0.03, 0.25, 0.12, 0.34)),
 }
-"""Pictures with a near and a far region."""
 
 
 def turned_round(model: Model) -> list[str]:
-    """Pictures where near and far are confused."""
+    """Pictures where a model confuses near and far."""
     return [file for file in SCENES if _is_turned(model, file)]
 
 

@@ -38,7 +38,6 @@ _NO_DEPTH = "none"
 
 _LINES = ("rilievo.name", "rilievo.licence", "rilievo.precision")
 _LONGEST = 4096
-"""Most characters of a name or licence."""
 _EXTERNAL = b"\x0a\x08location\x12"
 
 
@@ -57,7 +56,7 @@ class OnnxFacts:
     teacher: str = ""
 
     def metadata(self) -> Mapping[str, str]:
-        """Entries for a file with these facts."""
+        """Metadata entries of a file with these facts."""
         return {
             "rilievo.format": FORMAT,
             "rilievo.name": self.name,

@@ -12,7 +12,6 @@ from rilievo.records import no_hash, same_record
 from rilievo.shapes import Field, Float32, Mask, Pixels, Shaped
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
-"""Inputs or outputs of a network by name."""
 
 _BLENDED = "blended"
 
@@ -31,7 +30,6 @@ class Filter(StrEnum):
     ANTIALIASED = "antialiased"
     """Linear; a triangle where it shrinks."""
     LINEAR = "linear"
-    """Linear between four pixels."""
     CUBIC = "cubic"
     """Cubic (a = -0.75); linear where depth would not be positive."""
 
@@ -97,12 +95,10 @@ class Inference:
     """Output for one photograph, at the network's resolution.
 
     Attributes:
-        depth: Values of the card's kind.
         valid: Pixels that have depth; None for all.
         normals: Vectors in the camera frame, towards the camera, of any length.
         confidence: Values in [0, 1].
         sky: Chance of no surface, [0, 1].
-        camera: Estimated intrinsics.
         shift: Constant added to the exponential of log depth.
         shown: Photograph as the network saw it, if shrunk as a whole.
     """
@@ -120,8 +116,8 @@ class Inference:
     __hash__ = no_hash
 
 
+# Where authors name none.
 PLAIN = Resizing()
-"""Rule where authors name none."""
 _SPACES = {
     Space.VALUES: "its values",
     Space.INVERSE: "inverse depth",

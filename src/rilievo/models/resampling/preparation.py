@@ -1,7 +1,4 @@
-"""Preparation of photographs for a network, by its authors' method.
-
-Resizing of a network's maps.
-"""
+"""Preparation of photographs by a network's authors' method, and resizing of its maps."""
 
 import math
 from collections.abc import Mapping
@@ -17,10 +14,10 @@ from rilievo.io.png import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
 
+# Depth of inverse depth 0 [m].
 BEYOND = 1e12
-"""Depth of inverse depth 0 [m]."""
+# Keys 1981, as PyTorch and OpenCV.
 _CUBIC = -0.75
-"""Constant (Keys 1981) of PyTorch and OpenCV."""
 
 
 def resize(
@@ -44,7 +41,7 @@ def resize(
 def _enlarged(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Enlarge in a third of Pillow's time."""
+    """Enlarge a field in a third of Pillow's time."""
     (height, width), last = shape, field.shape[-2] - 1
     rows, columns = (
         np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
@@ -108,7 +105,7 @@ def filtered(
     filter: Filter,
     windows: tuple[Window, Window] | None = None,
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize a field, or the window of it."""
+    """Resize a field, or a window of it."""
     if windows is None and (field.shape[-2:] == shape or filter is Filter.ANTIALIASED):
         return resize(field, shape) if filter is Filter.ANTIALIASED else field.copy()
     if field.ndim > 2:
@@ -135,7 +132,7 @@ def filtered(
 def _taps(
     length: int, count: int, filter: Filter, window: Window | None
 ) -> list[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]:
-    """Pixels around places in single precision, as PyTorch."""
+    """Pixels and weights around places."""
     window = window or Window(before=0, inside=count, after=0)
     whole = (window.before + window.inside + window.after) * count / window.inside
     place = np.arange(count, dtype=np.float32) + np.float32(window.before * count / window.inside)
@@ -178,7 +175,7 @@ def depth_resized(
 ) -> Field:
     """Resize depth by a rule, without its limits.
 
-    A log rule does not see ``shift`` [m]; ``windows`` show the photograph.
+    A log rule does not see ``shift`` [m].
     """
     if windows is None and depth.shape == shape:
         return depth
@@ -260,11 +257,10 @@ def _resized_rows(
 
 PREFIX = "rilievo."
 
+# Least factor after a box filter.
 GAP = 3.0
-"""Least factor after a box filter."""
 
 BAND_PIXELS = 1 << 14
-"""Pixels of a band of rows."""
 
 
 class Rule(StrEnum):
@@ -273,12 +269,10 @@ class Rule(StrEnum):
     AREA = "area"
     """Roughly ``area`` pixels: rilievo's rule."""
     FIXED = "fixed"
-    """Always ``height`` x ``width``."""
     LEAST_CHANGE = "least-change"
     """Aspect ratio kept, by the scale nearer to 1 (halves to even): DPT, Depth Anything, ZoeDepth.
     """
     SHORTEST_EDGE = "shortest-edge"
-    """Shorter side becomes ``height``."""
     LONGEST_EDGE = "longest-edge"
     """Longer side becomes ``height``: Depth Anything 3."""
     FLOOR = "floor"
@@ -291,15 +285,13 @@ class Resampling(StrEnum):
     TRIANGLE = "triangle"
     """Antialiased bilinear, after a box filter."""
     BILINEAR = "bilinear"
-    """Antialiased bilinear, as in Pillow."""
     BICUBIC = "bicubic"
-    """Antialiased bicubic (a = -0.5), as in Pillow."""
+    """Antialiased (a = -0.5), as in Pillow."""
     LANCZOS = "lanczos"
-    """Antialiased Lanczos, as in Pillow."""
     BILINEAR_POINTS = "bilinear-points"
-    """Bilinear, centres at halves, not rounded: Depth Pro."""
+    """Centres at halves, not rounded: Depth Pro."""
     BILINEAR_CORNERS = "bilinear-corners"
-    """Bilinear, corner centres aligned, not rounded: ZoeDepth."""
+    """Corner centres aligned, not rounded: ZoeDepth."""
 
     @property
     def is_rounded(self) -> bool:
@@ -418,7 +410,7 @@ class Preparation:
         return height, width
 
     def windows(self, shape: tuple[int, int]) -> tuple[Window, Window] | None:
-        """Parts of rows and columns that show a photograph, without borders."""
+        """Parts of rows and columns that show a photograph."""
         if not self.padding and self.fill == 1:
             return None
         # In pixels of the network's input, of which a reflected border is a part.
@@ -490,12 +482,10 @@ def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[i
 
 
 class Grid(StrEnum):
-    """Alignment of the pixel grids of a small and a large picture."""
+    """Alignment of two pictures' pixel grids: outer edges, or centres of corner pixels."""
 
     CENTRES = "centres"
-    """Outer edges aligned."""
     CORNERS = "corners"
-    """Centres of corner pixels aligned."""
 
 
 def shrink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
@@ -570,7 +560,7 @@ def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray,
 
 
 def _reduced(pixels: Pixels, down: int, across: int) -> UInt8[np.ndarray, "a b 3"]:
-    """Means over boxes, in strips, as Pillow would copy all."""
+    """Means over boxes, in strips."""
     from rilievo.io.photographs.pixels import STRIP_PIXELS
 
     height, width, _ = pixels.shape

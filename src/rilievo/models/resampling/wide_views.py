@@ -31,16 +31,16 @@ from rilievo.models.resampling.preparation import limited
 from rilievo.sample import Photo
 from rilievo.shapes import Float32, Float64, Mask, Vectors
 
+# Of a view [px].
 _SIDE = 512
-"""Largest side of a view [px]."""
 _LEAST_SIDE = 96
 _TOGETHER = 2
 _MOST_ROWS, _LEAST_ROWS = 640, 64
 _DETAILED_SIDE, _DETAILED_ROWS = 2048, 1280
+# Of the grid of comparison.
 _COARSE_ROWS = 128
-"""Rows of the grid of comparison."""
+# Share of valid pixels of a place that counts.
 _SEEN = 0.5
-"""Share of valid pixels of a seen place."""
 _FAR = 1e-6
 _LEAST_TRUST = 0.05
 
@@ -53,7 +53,7 @@ def through_views(
     *,
     detailed: bool = False,
 ) -> list[Inference]:
-    """Answers of a network, by views where wide."""
+    """Run a network, on pinhole views of wide photographs."""
     plain = [photo for photo in photos if not photo.is_wide]
     narrow = iter(infer(plain) if plain else [])
     return [
@@ -236,7 +236,7 @@ def _solved(
 def agreeing(
     answers: Sequence[Inference], views: Sequence[SphereView], kind: DepthKind
 ) -> list[ViewMap]:
-    """Log z of views that agree."""
+    """Log z of views, scaled to agree."""
     maps = [map_of(answer, kind) for answer in answers]
     places = places_of(views, _COARSE_ROWS)
     if not kind.is_depth:
@@ -264,7 +264,7 @@ def _shifted(
 def layers_of(
     maps: Sequence[ViewMap], views: Sequence[SphereView], height: int, *, compares: bool = False
 ) -> Layers:
-    """Views on an equirectangular grid, as log distance."""
+    """Draw views on an equirectangular grid, as log distance."""
     whole = _directions(height)
     values, weights = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(2))
     for number, (own, view) in enumerate(zip(maps, views, strict=True)):
