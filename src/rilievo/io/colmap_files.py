@@ -22,7 +22,7 @@ class _CameraModel(NamedTuple):
         return self.focals + 2 + self.coefficients
 
 
-# In the order of their numbers.
+# Models in the order of their numbers.
 MODELS: Mapping[str, _CameraModel] = {
     "SIMPLE_PINHOLE": _CameraModel("pinhole", 1, 0),
     "PINHOLE": _CameraModel("pinhole", 2, 0),

@@ -47,7 +47,7 @@ _RANGES = (
     ("min_depth", "max_depth"),
     ("z_min", "z_max"),
 )
-# Metres of a count, or counts of a metre.
+# Names of metres of a count, or counts of a metre.
 _COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
 _KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
 _LOGARITHM_STEPS = 65533

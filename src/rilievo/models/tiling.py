@@ -20,7 +20,7 @@ from rilievo.models.resampling.wide_views import through_views
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Mask
 
-# Of the window, as a share of the image's.
+# Width of the window, as a share of the image's.
 WIDTH = 1 / 24
 
 # Logit of the chance that depth is right within a factor of 1.25 at a difference of e^-3, and its
@@ -29,7 +29,7 @@ LEVEL, SLOPE = 1.16, -0.42
 
 MIDDLE = -3.0
 
-# Of log depth's difference.
+# Least difference of log depth.
 LEAST = 1e-3
 
 

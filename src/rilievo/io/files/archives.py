@@ -34,7 +34,7 @@ BROKEN_FILE = (
 """Errors and warnings of zip, numpy, Pillow and OpenEXR."""
 
 
-# That of Deflate is 1032.
+# Greatest ratio unpacked; that of Deflate is 1032.
 _MOST_RATIO = 1100
 
 
@@ -104,7 +104,7 @@ def check_npy(file: IO[bytes], size: int) -> None:
 MOST_TAGS = 4096
 # A 16-bit colour map has 196,608.
 MOST_NUMBERS = 2**18
-# Or tiles; ``MAX_PIXELS`` in 16x16 have 409,600.
+# Most strips or tiles; ``MAX_PIXELS`` in 16x16 have 409,600.
 MOST_STRIPS = 2**20
 _MOST_PAGES = 100
 

@@ -27,7 +27,7 @@ MAX_PIXELS = 100 * 2**20
 MAX_BYTES = 2**30
 """Largest file: above ``MAX_PIXELS`` with alpha at 16 bits."""
 MAX_TEXT_BYTES = 64 * 2**20
-# Those of 64 bits.
+# Most digits of a number of 64 bits.
 MOST_DIGITS = 18
 _KINDS = {
     stat.S_IFDIR: "a directory",

@@ -40,7 +40,7 @@ _SWING = (8.0, 2.5)
 _LOOK = 25.0
 # Horizontal field of view from inside [degrees].
 _WINDOW = 75.0
-# It hides the border.
+# Enlargement that hides the border.
 _ZOOM = 1.06
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004

@@ -129,11 +129,11 @@ _RELATIVE = "its depth is relative, not in metres"
 _NATIVE = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
 _Map = Float64[np.ndarray, "h w"]
 _CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
-# Of views [px].
+# Largest width of views [px].
 _MATCHED_WIDTH = 1280
-# Metres.
+# Least distance [m].
 _NEAREST = 0.25
-# In baselines: half a pixel in 2,000 is 5 %.
+# Largest distance in baselines: half a pixel in 2,000 is 5 %.
 _FARTHEST = 200.0
 _FEWEST = 20
 # Turn of parallel views: half a pixel in 2,000.

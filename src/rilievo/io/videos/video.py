@@ -249,7 +249,7 @@ Item = TypeVar("Item")
 # Share of the rate from which ``fps`` keeps all.
 _SAME_RATE = Fraction(998, 1000)
 
-# Seconds; failing clocks jump by years.
+# Longest gap [s]; failing clocks jump by years.
 _LONGEST_GAP = 600
 
 

@@ -32,7 +32,7 @@ _BT709 = 1
 
 _LIMITED_RANGE = 1
 
-# Against random identifiers in Matroska.
+# FFmpeg's option against random identifiers in Matroska.
 _REPEATABLE = {"fflags": "+bitexact"}
 
 

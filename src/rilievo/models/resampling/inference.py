@@ -116,7 +116,7 @@ class Inference:
     __hash__ = no_hash
 
 
-# Where authors name none.
+# Rule where authors name none.
 PLAIN = Resizing()
 _SPACES = {
     Space.VALUES: "its values",

@@ -31,13 +31,13 @@ from rilievo.models.resampling.preparation import limited
 from rilievo.sample import Photo
 from rilievo.shapes import Float32, Float64, Mask, Vectors
 
-# Of a view [px].
+# Largest side of a view [px].
 _SIDE = 512
 _LEAST_SIDE = 96
 _TOGETHER = 2
 _MOST_ROWS, _LEAST_ROWS = 640, 64
 _DETAILED_SIDE, _DETAILED_ROWS = 2048, 1280
-# Of the grid of comparison.
+# Rows of the grid of comparison.
 _COARSE_ROWS = 128
 # Share of valid pixels of a place that counts.
 _SEEN = 0.5
