@@ -44,7 +44,6 @@ UNKNOWN_FAR = 0.5
 """Distance, in widths, if nothing was known."""
 _DOUBT_PIXELS = 4_000
 SAME_END = 1.0
-"""Most pixels between ends of a line measured again."""
 
 
 @frozen
@@ -56,14 +55,14 @@ class Grounds:
 
 
 def grounds_of(prediction: PredictionRecord) -> Grounds:
-    """Compute what all measurements share."""
+    """Compute the parts of expected errors that all measurements share."""
     return Grounds(places=tuple(known_places(prediction)), disagreement=disagreement_of(prediction))
 
 
 def expected_of_line(
     prediction: PredictionRecord, first: Vector, second: Vector, grounds: Grounds | None = None
 ) -> float:
-    """Expected log error of a distance between two points [m]; ``grounds`` may be reused."""
+    """Expected log error of a distance between two points [m]."""
     stated = _error_of_measured(prediction)
     if stated is not None:
         return stated
@@ -85,7 +84,7 @@ def expected_of_distance(
 
 
 def expected_of_ratio(prediction: PredictionRecord, ratio: float) -> float:
-    """Expected log error of a distance over another."""
+    """Expected log error of one distance over another."""
     circumstances = Circumstances(
         method="known points",
         far=UNKNOWN_FAR,
@@ -145,7 +144,7 @@ def expected_of_depth(prediction: PredictionRecord, places: int = 7) -> float:
 
 
 def disagreement_of(prediction: PredictionRecord) -> float:
-    """Log error that ``COVERAGE`` of ``MANY`` facts or more stay below; 0 of fewer."""
+    """Log error that ``COVERAGE`` of known facts stay below; 0 of fewer than ``MANY``."""
     calibration = prediction.calibration
     if (
         calibration is None
@@ -202,7 +201,7 @@ def circumstances_at(
 
 
 def misfit_of(prediction: PredictionRecord) -> Misfit | None:
-    """Disagreement of anchored depth; None for other."""
+    """Disagreement of anchored depth with its reference; None for other depth."""
     depth = prediction.depth_or_none
     anchoring = prediction.anchoring if depth is not None and depth.is_depth else None
     if anchoring is None or anchoring.residual is None or anchoring.rank_correlation is None:
@@ -214,7 +213,7 @@ def misfit_of(prediction: PredictionRecord) -> Misfit | None:
 
 
 def doubt_of(prediction: PredictionRecord) -> float:
-    """Doubt of a photograph."""
+    """Doubt of a prediction, 1 minus its mean confidence."""
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
         return USUAL_DOUBT  # ranges were fitted with the model's own confidence
@@ -226,12 +225,12 @@ def doubt_of(prediction: PredictionRecord) -> float:
 
 
 def is_assumed(camera: Camera) -> bool:
-    """Whether the focal length is a guess."""
+    """Whether a camera's focal length is a guess."""
     return camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 
 
 def method_of(prediction: PredictionRecord) -> str:
-    """Method that gave the metres."""
+    """Name of the method that gave the metres."""
     calibration = prediction.calibration
     if calibration is None:
         return "model"

@@ -18,35 +18,32 @@ from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
 
 LEAST_PIXELS = 12
-"""Fewest pixels of a thing."""
+# Numbers of points of a region that are read, and of which the turn of a box is found.
 MOST_POINTS, MOST_TURNED = 20_000, 1_000
-"""Numbers of points of a region that are read, and of which the turn of a box is found."""
+# Width of bins of log distance.
 BIN = 0.02
-"""Width of bins of log distance."""
 VALLEY, VALLEY_OF_MASK = 0.15, 0.03
 """Share of the mode's density below which the thing ends, in a box and in a mask."""
+# Shares of points between which the extent lies.
 SIDES = (0.01, 0.99)
-"""Shares of points between which the extent lies."""
 FLAT_UP = math.cos(math.radians(35))
 LOW, LOWEST = 0.2, 0.05
-"""Heights in heights of the camera up to which what faces up, and anything, is the floor."""
+"""Heights, in the camera's, up to which what faces up, and anything, is the floor."""
+# Share on the floor of a thing that is the floor, such as a rug.
 MOST_FLOOR = 0.9
-"""Share on the floor of a thing that is the floor, such as a rug."""
 NEAREST = 0.1
-"""Share within its nearest distance."""
 STANDS = 0.25
-"""Share of its height above the floor where it may begin."""
+"""Share of a thing's height above the floor where it may begin."""
 OUTLINE = {"width": 0.19, "height": 0.19, "depth": 0.8}
 """Log errors of sizes over the distance, of eight in ten."""
+# Error of a box's turn [degrees], of eight in ten.
 TURN_ERROR = 35.0
-"""Error of a box's turn [degrees], of eight in ten."""
+# Log errors of a distance by where a thing stands: of any, and for each camera height of it, as a
+# camera is not quite level.
 FOOT_ERROR, TILT_ERROR = 0.15, 0.01
-"""Errors of the logarithm of a distance by where a thing stands: of any, and for each camera height
-of it, as a camera is not quite level."""
 FOCAL_ERROR = 0.35
-"""Log error of an assumed focal length."""
+# Least slope below the horizon that meets the floor.
 LEAST_DROP = 1e-3
-"""Least slope below the horizon that meets the floor."""
 
 
 @frozen
@@ -105,7 +102,7 @@ class RegionMeasurement:
         return self.text_in("m")
 
     def text_in(self, unit: str) -> str:
-        """Name, distance and sizes in one line, in a unit."""
+        """Name, distance and sizes in a unit, on one line."""
         names = ("distance", "nearest", "width", "height", "depth")
         sizes = ", ".join(f"{name} {getattr(self, name).text_in(unit)}" for name in names)
         return f"{self.name or 'thing'}: {sizes}; {100 * self.share:.0f} % of its region"
@@ -250,7 +247,7 @@ def is_street(prediction: PredictionRecord, floor: Floor) -> bool:
 
 
 def visible(prediction: PredictionRecord, place: tuple[slice, ...]) -> Mask:
-    """Pixels with depth and no sky."""
+    """Mask of pixels with depth and no sky."""
     valid, sky = prediction.depth.valid[place], prediction.sky
     return valid if sky is None else valid & ~sky[place]
 
@@ -275,7 +272,7 @@ def _sizes(ends: Float64[np.ndarray, "2 3"], yaw: float, error: float) -> dict[s
 
 
 def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarray, "n"]:
-    """Values around the mode of their density, down to the share ``valley``."""
+    """Mask of values around the mode of their density, down to the share ``valley``."""
     places = ((logs - logs.min()) / BIN).astype(int)
     density = np.convolve(np.bincount(places, weight), [1, 2, 3, 2, 1])[2:-2]
     peak = density.argmax()

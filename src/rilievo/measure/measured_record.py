@@ -42,7 +42,7 @@ def asked_quantity(
     """Quantity that options ask for, and its points.
 
     Raises:
-        OptionError: If nothing, or more than one quantity, is asked for.
+        OptionError: If they do not ask for one quantity.
     """
     single = {name: at for name, at in (("distance", distance), ("height", height)) if at}
     if len(single) + angle > 1:
@@ -95,19 +95,19 @@ def measure_points(
 def measured_record(
     measured: Measurement, prediction: PredictionRecord, words: Words
 ) -> dict[str, object]:
-    """Record of ``rilievo measure --json``."""
+    """JSON of ``rilievo measure --json``."""
     remarks = [*map(words, measured.remarks)]
     origin = origin_record(prediction)
     return {**asdict(measured), "remarks": remarks, "unit": measured.unit, **origin}
 
 
 def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
-    """Record of a region."""
+    """JSON of a region."""
     return {**asdict(region), "remarks": [*map(words, region.remarks)]}
 
 
 def origin_record(prediction: PredictionRecord) -> dict[str, object]:
-    """Record of metres and ranges."""
+    """JSON of where metres and ranges come from."""
     calibration = prediction.calibration
     return {
         "coverage": COVERAGE,
@@ -117,7 +117,7 @@ def origin_record(prediction: PredictionRecord) -> dict[str, object]:
 
 
 def region_cells(region: RegionMeasurement, words: Words) -> dict[str, object]:
-    """Cells of a region by column, for CSV."""
+    """Cells of a region's row in CSV, by column."""
     cells: dict[str, object] = {"name": region.name, "share": region.share}
     cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
     upright = region.upright

@@ -33,13 +33,13 @@ from rilievo.messages import Note
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Float64, Mask, Points, Values, Vector
 
+# Share of the sides that enlarges a rectangle's inside.
 _MARGIN = 0.02
-"""Share of the sides that enlarges a rectangle's inside."""
+# Deviations within which eight in ten lie.
 _QUANTILE = 1.2816
-"""Deviations within which eight in ten lie."""
 _STEP = 1e-4
+# Beyond it a quantity counts as unknown.
 _MOST_DEVIATION = 3.0
-"""Relative deviation of an unknown quantity."""
 _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
 
 
@@ -141,13 +141,13 @@ def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points)
 
 Point = tuple[float, float]
 """Column and row [px]."""
+# Radius of a fitted patch, in picture widths.
 _PATCH = 0.04
-"""Radius of a fitted patch, in picture widths."""
 _LEAST_PATCH = 12
+# Share within which a known length is measured again.
 _EQUAL = 1e-3
-"""Share within which a known length is measured again."""
+# Share within which plane and depth agree.
 FLAT = 0.05
-"""Share within which plane and depth agree."""
 _KNOWN = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
 _IN_PLANES = ("length", "distance", "area")
 _BY_NETWORK = Note(
@@ -202,8 +202,6 @@ def length(
     prediction: PredictionRecord, first: Point, second: Point, *, in_plane: bool = False
 ) -> Measurement:
     """Measure the straight distance between two points.
-
-    ``in_plane`` measures by a known rectangle's corners.
 
     Raises:
         CalibrationError: If depth is not in metres, or a point has none.
@@ -363,7 +361,7 @@ def _with_range(
 
 
 def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ()) -> Measurement:
-    """Measurement of a positive value with its log error."""
+    """Make a measurement of a positive value with its log error."""
     factor = math.exp(error)
     return Measurement(
         what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
@@ -371,7 +369,7 @@ def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ())
 
 
 def doubts(prediction: PredictionRecord, points: Sequence[Point]) -> tuple[str, ...]:
-    """Remarks on the camera and on points hardly in pixels."""
+    """Remarks on the camera and on points that hardly lie in pixels."""
     is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
     assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")
     return tuple(

@@ -1,7 +1,4 @@
-"""Regions that hold one thing each: boxes and masks.
-
-Files of detections: COCO's JSON, CSV, YOLO's texts, PNG masks.
-"""
+"""Regions that hold one thing each, from boxes, masks and files of detections."""
 
 import csv
 import math
@@ -152,7 +149,6 @@ class DetectedBoxes(Protocol):
     Attributes:
         xyxy: Left, top, right and bottom from the first pixel's corner [px].
         mask: Masks (n, h, w).
-        class_id: Numbers of classes.
         data: More by name, such as ``class_name``.
     """
 
@@ -163,7 +159,6 @@ class DetectedBoxes(Protocol):
 
 
 RegionLike = Region | Sequence[float] | np.ndarray | str
-"""Region, box as numbers or text, or mask."""
 
 
 def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
@@ -179,10 +174,10 @@ def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
 
 
 def region_of(region: RegionLike, name: str = "") -> Region:
-    """Region of what a user gives.
+    """Make a region of a box or mask.
 
     Raises:
-        OptionError: If it is neither a box nor a mask.
+        OptionError: If it is neither.
     """
     if isinstance(region, Region):
         return region
@@ -210,14 +205,12 @@ _EXPECTED = (
     "x,y,w,h; xyxy or x1,y1,x2,y2; x_center,y_center,width,height"
 )
 _MOST_THINGS = 1_000
-"""Most things of a PNG mask."""
 _MOST_CORNERS = 10_000
 _MOST_FAULTS = 5
 
 Key = tuple[str, int | None]
 """Photograph by path without suffix or number, "" for any; and frame."""
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
-"""Rows by their places."""
 
 
 @frozen
@@ -243,7 +236,7 @@ class DetectionTable:
         return next((key for key in keys if key in self.regions), None)
 
     def unused(self, keys: Container[Key | None]) -> str:
-        """Photographs and frames with regions that are none of these."""
+        """Photographs and frames with regions that are none of these keys."""
         names = [
             photo if frame is None else f"{photo} frame {frame}".lstrip()
             for photo, frame in self.regions
@@ -254,11 +247,9 @@ class DetectionTable:
 
 
 def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
-    """Read boxes or masks of a detector, from pixels' corners; broken rows are told.
+    """Read boxes of a detector, or masks (JSON or PNG); broken rows are told.
 
-    Args:
-        path: JSON, CSV, or a folder of YOLO's texts; of masks JSON or PNG.
-        masks: Whether masks are read.
+    ``path`` is JSON, CSV, or a folder of YOLO's texts, all from pixels' corners.
 
     Raises:
         InputError: If the file is of another kind, or no row can be read.
