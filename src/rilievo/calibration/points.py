@@ -39,8 +39,8 @@ MANY = 5
 
 # Most pairs of points whose lines are tried; of more pairs, this many are drawn at random.
 MOST_PAIRS = 2_016
+# Least ratio of a fitted size to the known.
 _LEAST_RATIO = float(np.finfo(np.float64).eps)
-"""Least ratio of a fitted size to the known."""
 
 _GRID, _DECADES = 241, 3.0
 
@@ -165,7 +165,7 @@ def _scale(facts: Sequence[Fact]) -> Fit:
 
 
 def scale_and_shift(x: Values, metres: Values, depth: DepthMap) -> Fit:
-    """Line through two points nearest to all, of those with positive depth everywhere."""
+    """Fit the line through two points that is nearest to all, with positive depth everywhere."""
     inverse = depth.kind is DepthKind.AFFINE_INVERSE
     y = 1 / metres if inverse else metres
     inside = depth.values[depth.valid]
@@ -237,7 +237,7 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
     """Fit scale and shift with the least sum of absolute log errors.
 
     A length is not linear in depth, so the ratio shift / scale is searched, on a grid of six
-    decades, then by golden section; the factor is a median.
+    decades, then by golden section.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     x = np.array([value for fact in facts for value in fact.x])

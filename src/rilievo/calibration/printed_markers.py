@@ -1,8 +1,6 @@
-"""Printed markers: AprilTags 36h11, by OpenCV (extra ``markers``).
+"""Printed markers, by OpenCV (extra ``markers``), and pages to print.
 
-Edwin Olson, "AprilTag: a robust and flexible visual fiducial system", ICRA 2011.
-
-Pages of markers to print.
+AprilTags 36h11: Edwin Olson, "AprilTag: a robust and flexible visual fiducial system", ICRA 2011.
 """
 
 import math
@@ -19,10 +17,10 @@ from rilievo.io.files.atomic import replacing
 from rilievo.shapes import Float64, Pixels
 
 EXTRA = "markers"
+# Shortest usable side [px].
 LEAST_SIDE = 16.0
-"""Shortest usable side [px]."""
+# Deviation of a corner [px].
 CORNER_NOISE = 0.25
-"""Deviation of a corner [px]."""
 
 
 @frozen
@@ -57,7 +55,7 @@ def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
 
 
 def squares_of(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, ...]:
-    """Known rectangles of markers with this side [m].
+    """Make known rectangles of markers with this side [m].
 
     Raises:
         CalibrationError: If there is none.
@@ -80,8 +78,8 @@ def squares_of(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, 
 PAPERS: Mapping[str, tuple[float, float]] = {"a4": (0.210, 0.297), "letter": (0.2159, 0.2794)}
 """Width and height of sheets [m]."""
 FORMATS = {".pdf": "PDF", ".png": "PNG"}
+# Markers of the family 36h11.
 FAMILY_SIZE = 587
-"""Markers of the family 36h11."""
 _DOTS, _INCH = 300, 0.0254
 _MARGIN, _GAP, _FOOT, _RULER = 0.015, 0.020, 0.030, 0.1
 _CELLS = 8

@@ -18,18 +18,17 @@ from importlib.resources import files
 
 from rilievo.frozen import frozen
 
+# Factor within which depth is right, for confidence.
 NEAR = 1.25
-"""Factor within which depth is right, for confidence."""
 COVERAGE = 0.8
 """Share of measurements within the range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
 ANCHORED_FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "misfit", "disorder")
 USUAL_DOUBT = 0.2
-"""Doubt without a confidence."""
+# Least residual of an anchoring that counts.
 LEAST_RESIDUAL = 0.02
-"""Least residual of an anchoring that counts."""
+# Beyond the half, depth is wrong in other ways too.
 LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
-"""Bounds of a photograph's doubt: beyond the half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
 KNOWN_RECTANGLES = "known rectangles"
 
@@ -57,7 +56,6 @@ class Circumstances:
         along: Share of a line that points away, 0 to 1.
         deeper: Absolute log ratio of its depth and the fact's.
         fact_along: Share of the known length that points away.
-        assumed: Whether the focal length is assumed.
         doubt: 1 minus the mean confidence.
     """
 
@@ -71,7 +69,7 @@ class Circumstances:
     anchored: Misfit | None = None
 
     def feature(self, name: str) -> float:
-        """Value of a feature."""
+        """Value of a feature by its name."""
         holder = self.anchored if name in ("misfit", "disorder") else self
         return float(getattr(holder, name))
 
@@ -89,10 +87,7 @@ def expected_error(what: str, circumstances: Circumstances) -> float:
 
 
 def log_spread(doubt: float) -> float:
-    """Logarithm of the mean log depth error, by the doubt.
-
-    Confidence is the chance of a factor within 1.25; errors are Laplace's.
-    """
+    """Logarithm of the mean log depth error, by the doubt; errors are Laplace's."""
     return math.log(math.log(NEAR) / -math.log(min(max(doubt, LEAST_DOUBT), MOST_DOUBT)))
 
 
@@ -103,7 +98,7 @@ def base_of(what: str, method: str, *, is_anchored: bool = False) -> float:
 
 
 def weight_of(what: str, feature: str, *, is_anchored: bool = False) -> float:
-    """Weight of a feature."""
+    """Weight of a feature of ``Circumstances``."""
     return float(_learned(is_anchored)[what][feature])
 
 

@@ -61,7 +61,7 @@ def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
 
 
 def value_at(depth: DepthMap, at: Pixel) -> float:
-    """Median of valid values around a point."""
+    """Median of a map's valid values around a point."""
     row, column = place(depth, at)
     if not depth.valid[row, column]:
         raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
@@ -75,11 +75,7 @@ def value_at(depth: DepthMap, at: Pixel) -> float:
 def values_at_ends(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float]:
-    """Values at the ends of a line.
-
-    Inverse depth is linear on a straight surface, so ends are extrapolated from inner pixels;
-    people click on borders. Elsewhere each is read.
-    """
+    """Values of a map at the ends of a line, extrapolated from inner pixels."""
     for end in (first, second):
         place(depth, end)  # refuses one outside the image
     values = _along(depth, first, second, camera)
@@ -184,7 +180,7 @@ class Fact:
 
 
 def pixel_of(point: KnownPoint) -> Pixel:
-    """Pixel of a known point, named."""
+    """Pixel of a known point."""
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 

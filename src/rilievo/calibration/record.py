@@ -14,16 +14,16 @@ from rilievo.frozen import frozen
 from rilievo.prediction_record import Calibration
 from rilievo.shapes import Float32, Float64, Positions, Values, Vector
 
+# Fewer places show chance.
 LEAST_PLACES = 5
-"""Least places for a field; fewer show chance."""
+# More are merged by median.
 MOST_PLACES = 600
-"""Most places; more are merged by median."""
+# Variance of the field over a place's noise.
 _STRENGTHS = (0.5, 2.0, 8.0, 32.0)
-"""Variance of the field over a place's noise."""
+# Deviations of the kernel, in widths.
 _REACHES = (0.2, 0.4, 0.8)
-"""Deviations of the kernel, in widths."""
+# Outliers are farther from the median logarithm.
 _MOST_LOG = 1.0
-"""Distance from the median logarithm of outliers."""
 _GRID = 48
 
 
@@ -48,7 +48,7 @@ class Field:
         return self.offset + _kernel(at, self.places, self.reach) @ self.pull
 
     def factors(self, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-        """Factor at every pixel, on a grid, upsampled (bicubic)."""
+        """Factor at every pixel, upsampled from a grid (bicubic)."""
         height, width = shape
         rows, columns = min(height, _GRID), min(width, _GRID)
         # Centres of the grid's cells, as the upsampling assumes.
@@ -83,7 +83,7 @@ def find_field(
 
 
 def bent(depth: DepthMap, field: Field) -> DepthMap:
-    """Multiply depth by a field."""
+    """Multiply depth by a smooth field."""
     values = depth.values * np.where(depth.valid, field.factors(depth.shape), 1)
     return DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid)
 
@@ -112,7 +112,7 @@ def _miss(at: Positions, y: Values, strength: float, reach: float) -> float:
 
 
 def _clearly(count: int) -> float:
-    """Relative leave-one-out error for a field, which one in twenty of 200 noise sets reaches."""
+    # One in twenty of 200 noise sets reaches it.
     return min(0.85, 0.4 + 0.028 * count)
 
 
@@ -134,12 +134,7 @@ def _thinned(
 
 @frozen
 class Residual:
-    """Difference of fitted depth and a known fact.
-
-    Attributes:
-        metres: Fitted minus known [m], along the axis.
-        relative: Share of the known value.
-    """
+    """Difference of fitted depth and a known fact [m], also as a share of the known value."""
 
     known: Known
     metres: float
@@ -217,7 +212,7 @@ def calibrated(
 
 
 def facts(calibrated: Calibrated, texts: Sequence[str]) -> Calibration:
-    """Summary for predictions and files."""
+    """Summarise a calibration for predictions and files."""
     kinds = {type(residual.known) for residual in calibrated.residuals}
     method = KNOWN_LENGTHS
     if calibrated.floor is not None:

@@ -1,8 +1,8 @@
 """Pose of known rectangles, and the focal length that they show.
 
 The homography from plane to rays is two columns of the rotation and the translation (Zhang, PAMI
-2000), which tell the focal length (Caprile and Torre, IJCV 1990). Levenberg-Marquardt refines all.
-From afar a rectangle looks almost mirrored, so both poses are tried.
+2000), which tell the focal length (Caprile and Torre, IJCV 1990). From afar a rectangle looks
+almost mirrored, so both poses are tried.
 """
 
 import math
@@ -22,19 +22,18 @@ from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float64, Matrix, Points, Values, Vector
 
 FREE = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
-"""Sources of focal lengths that rectangles replace."""
+# Largest accepted deviation of a log focal length.
 MOST_DOUBT = 0.15
-"""Largest accepted deviation of a log focal length."""
+# Deviation of log focal lengths about the assumed.
 _SPREAD = 0.5
-"""Deviation of log focal lengths about the assumed."""
+# Squared misses over the expected that tell the error.
 _MISFIT = 4.0
-"""Squared misses over the expected that tell the error."""
+# Largest miss, as a share of the shortest side.
 _MOST_MISS = 0.04
-"""Largest miss, as a share of the shortest side."""
+# Least difference of both ways round.
 _APART = 4.0
-"""Least difference of both ways round."""
+# Logarithms at which fits begin.
 _FOCAL_LENGTHS = np.log(np.geomspace(0.4, 4.0, 9))
-"""Logarithms at which fits begin."""
 _STEPS, _FEW_STEPS, _DIFFERENCE = 60, 10, 1e-6
 _OUTLINE = np.array([(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)])
 
@@ -43,7 +42,7 @@ Residuals = Callable[["RectangleFit"], Values]
 
 @frozen
 class RectanglePose:
-    """Pose in the camera frame.
+    """Pose of a rectangle in the camera frame.
 
     Attributes:
         R: Directions of first side, second, and across.

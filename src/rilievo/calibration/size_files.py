@@ -1,7 +1,4 @@
-"""Tables of known sizes of many photographs.
-
-Files of sparse depth beside photographs.
-"""
+"""Tables of known sizes, and files of sparse depth, beside photographs."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -18,7 +15,7 @@ _OPTIONAL = ("along", "u2", "v2")
 
 
 def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
-    """Known sizes of each photograph, by its resolved path."""
+    """Read the known sizes of each photograph, by its resolved path."""
     timestamp = path.stat().st_mtime_ns if path.exists() else 0
     return _read(path.absolute(), timestamp)
 
@@ -104,7 +101,7 @@ MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
 
 
 def find_sparse(folder: Path, photo: Path) -> Path:
-    """Sparse depth of a photograph: ``folder`` if a file, else one in it."""
+    """Find the sparse depth of a photograph: ``folder`` if a file, else one in it."""
     if not folder.is_dir():
         return folder
     files = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]

@@ -1,7 +1,4 @@
-"""Known rectangles in a photograph and their text form.
-
-Known sizes in a photograph and their text form.
-"""
+"""Known sizes in a photograph, also rectangles, and their text form."""
 
 import math
 import re
@@ -23,12 +20,11 @@ RECTANGLES: Mapping[str, tuple[float, float]] = {
 }
 """Long and short side [m]: sheets by ISO 216 and ANSI, cards by ISO 7810, pallets by EN 13698."""
 CORNER_ERROR = 1.0
-"""Usual deviation of a corner [px]."""
+# Servers take no more, as they are fitted together.
 MOST_RECTANGLES = 8
-"""Most rectangles that servers take, fitted together."""
 _LEAST_SIDE = 2.0
+# Below it three corners are in line.
 _LEAST_SINE = 0.02
-"""Sine below which three corners are in line."""
 
 Corners = tuple[tuple[float, float], ...]
 
@@ -182,7 +178,7 @@ def _sides_of(sides: object) -> tuple[float, float] | str:
 
 
 def parse_sides(text: str) -> tuple[float, float] | str:
-    """Read two sides [m], or a name; the unit of the second is the first's too.
+    """Read two sides [m], or a name.
 
     >>> parse_sides("90 x 210cm")
     (0.9, 2.1)
@@ -293,12 +289,10 @@ def _metres(text: str) -> float:
 
 
 class Along(StrEnum):
-    """Direction of a measured distance."""
+    """Direction of a distance: the optical axis, or the ray, as of a laser or tape."""
 
     AXIS = "axis"
-    """Depth along the optical axis."""
     RAY = "ray"
-    """Line from the camera, as of a laser or tape."""
 
 
 @frozen

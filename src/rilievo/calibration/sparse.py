@@ -23,12 +23,12 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.limits import printable, read_text
 from rilievo.shapes import Field, Float64, Points, Shaped, Values
 
+# More are reduced to medians of a grid.
 MOST_POINTS = 200
-"""Most points; more are reduced to medians of a grid."""
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 
+# Largest relative difference of aspect ratios.
 _PROPORTIONS = 0.02
-"""Largest relative difference of aspect ratios."""
 
 
 @frozen
@@ -36,7 +36,6 @@ class SparseDepth:
     """Depth of another instrument.
 
     Attributes:
-        points: Known points.
         measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
         reading: Reading of its numbers.
     """
@@ -47,7 +46,7 @@ class SparseDepth:
 
 
 def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> SparseDepth:
-    """Read depth of another instrument.
+    """Read depth of another instrument for a photograph of this shape (height, width).
 
     Args:
         path: Map along the axis, 0 and NaN as gaps, or lines ``u v metres``.
@@ -83,7 +82,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
 def of_array(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
 ) -> SparseDepth:
-    """Depth of an array in metres, or counts."""
+    """Make sparse depth of an array in metres, or counts."""
     metres = _metres(np.asarray(depth), shape, unit, "sparse")
     points = _of_map(metres, shape)
     if not len(points):
@@ -123,7 +122,7 @@ def _drawn(points: Points, shape: tuple[int, int]) -> Field:
 
 
 def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple[KnownPoint, ...]:
-    """Known points of a file's depth, whose ``metres`` are set."""
+    """Make known points of a file's depth, whose ``metres`` are set."""
     assert own.metres is not None, "the caller asked"
     height, width = own.metres.shape
     # Editors crop and rotate photographs and leave the embedded maps unchanged.
@@ -179,7 +178,7 @@ def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
 
 
 def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
-    """Reduce to ``MOST_POINTS``, medians of a grid's cells."""
+    """Reduce points to ``MOST_POINTS``, medians of a grid's cells."""
     points = _one_a_pixel(points)
     if len(points) <= MOST_POINTS:
         return points
