@@ -1,7 +1,7 @@
 """Work on a Ray cluster: Ray Data sends tasks to actors and replaces dead ones.
 
-An actor opens the work once. Ray sends more only as tasks finish, so nothing piles up. The ledger,
-an actor that outlives the others, records started tasks.
+An actor opens the work once. Ray sends more only as tasks finish. The ledger, an actor that
+outlives the others, records started tasks.
 """
 
 import logging
@@ -33,8 +33,8 @@ from rilievo.predicting.workers.spreading import (
 )
 from rilievo.version import VERSION
 
+# Timeout of the first connection [s].
 PATIENCE = 10.0
-"""Timeout of the first connection [s]."""
 
 # Ray reads these at import. Without them it prints progress, warnings and hints between our lines.
 _QUIET = {
@@ -75,7 +75,7 @@ def work_on_ray(
 
 @contextmanager
 def _natives_silent() -> Iterator[None]:
-    """Keep messages of Ray's compiled part, which ignores the log level, off standard error."""
+    """Silence Ray's compiled part, which ignores the log level."""
     ours = sys.stderr
     try:
         duplicate = os.dup(ours.fileno())
@@ -127,7 +127,7 @@ def _connect(ray: Any, pool: Pool) -> None:
 
 
 def _refuse_silence(address: str) -> None:
-    """Check that something answers; Ray would retry for minutes."""
+    """Check that an address answers; Ray would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return

@@ -1,9 +1,7 @@
 """Staging of remote photographs: downloaded with name, size and time, processed, uploaded.
 
-Uploads are atomic, the JSON last. As in ``rilievo.io.outputs.overwrite_policy`` the list of files
-goes first, so that the next run recognises those of a killed one.
-
-Remote files: s3://, gs://, https:// and others of fsspec.
+Uploads are atomic, the list of files first and the JSON last, as in
+``rilievo.io.outputs.overwrite_policy``. Remote files are those of fsspec.
 """
 
 import os
@@ -44,10 +42,9 @@ _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _READ_ONLY = ("http", "https")
 
 TRIES = 4
-"""Attempts of a request."""
 
+# First wait [s], then doubled.
 FIRST_WAIT = 0.5
-"""First wait [s], then doubled."""
 
 Answer = TypeVar("Answer")
 
@@ -137,7 +134,7 @@ class Remote:
         return self.path.split("?", 1)[0]
 
     def at(self, path: str) -> "Remote":
-        """Another file of the file system."""
+        """Another file of this file system."""
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching(self) -> "list[Remote]":
@@ -150,7 +147,7 @@ class Remote:
         return self._asked(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
-        """Read a small text."""
+        """Read a small text file."""
         try:
             return self._asked(lambda: self.files.cat_file(self.path)).decode()
         except UnicodeDecodeError as error:
@@ -405,7 +402,7 @@ class Stage(TaskFiles):
         return StagedResults(model=model, options=options, note=note, stage=self)
 
     def translated(self, message: str) -> str:
-        """Replace scratch paths by addresses."""
+        """Replace scratch paths in a message by addresses."""
         text = template(message)
         for path, address in (*self._sources.items(), *self._targets.items()):
             scratch, place = (literal(printable(name)) for name in (path, address.split("?")[0]))
@@ -488,10 +485,7 @@ class StagedResults(Results):
 
 
 def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
-    """Mirror files here: lists by content, others by size.
-
-    Where a list is torn, content shows whether rilievo wrote them.
-    """
+    """Mirror files here: lists by content, others by size."""
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _beside(target, path)
         if there.exists():
