@@ -56,11 +56,7 @@ class Chart:
 
 @frozen
 class Mark:
-    """Value with its interval.
-
-    Attributes:
-        hollow: Whether it is of others.
-    """
+    """Value with its interval; ``hollow`` if it is of others."""
 
     name: str
     value: float
@@ -81,7 +77,7 @@ class Canvas:
 def drawing(
     *, width: float = 4.6, height: float = 2.6, ratios: tuple[float, ...] = (1.0,)
 ) -> Iterator[Canvas]:
-    """Give axes to draw on; sizes are in inches."""
+    """Yield axes to draw on; sizes are in inches."""
     with needing("a chart", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
@@ -145,7 +141,7 @@ def _for_page(svg: str) -> str:
 
 
 def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
-    """Values with their intervals."""
+    """Draw values with their intervals."""
     with drawing(height=0.9 + 0.27 * len(marks)) as canvas:
         [axes] = canvas.axes
         for place, mark in enumerate(marks[::-1]):
@@ -162,6 +158,6 @@ def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
 
 
 def short(name: str) -> str:
-    """Name that fits beside an axis."""
+    """Shorten a name to fit beside an axis."""
     line = printable(name)
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

@@ -112,7 +112,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def asset(name: str) -> str:
-    """Text of a script, style or licence."""
+    """Read a script, style or licence."""
     return (_FOLDER / name).read_text("utf-8")
 
 

@@ -58,14 +58,14 @@ _SOURCES = {
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",
 }
+# Longer sides of pictures [px].
 _PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024
-"""Longer sides of pictures [px]."""
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 
 
 @frozen
 class Picture:
-    """Picture.
+    """Picture on a page.
 
     Attributes:
         words: Description for screen readers.
@@ -136,7 +136,7 @@ def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
 
 
 def saved_page() -> str:
-    """Page that browsers fill."""
+    """HTML of a page that browsers fill."""
     ramp = f"linear-gradient(to right, {', '.join(colours_of(DEPTH_COLOURS))})"
     page = pieces(
         "saved.html",

@@ -1,9 +1,4 @@
-"""Small pictures of photographs, depth, normals and errors, on pages and in figures.
-
-Small pictures of photographs, depth, normals and errors.
-
-Figures for papers: rows of pictures with legends.
-"""
+"""Small pictures of photographs, depth, normals and errors, on pages and in figures."""
 
 import base64
 import math
@@ -38,7 +33,6 @@ from rilievo.sample import Truth
 from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 
 WIDTH = 640
-"""Most pixels that a picture is wide."""
 PHOTOGRAPH, TRUE_DEPTH, TRUE_NORMALS = "Photograph", "True depth", "True normals"
 
 _QUALITY = 85

@@ -13,7 +13,6 @@ from rilievo.pages.document import latex_command, latex_text, markdown_text
 NOTHING = "–"
 
 Content: TypeAlias = "Entry | str | int | float | None"
-"""Content of a cell."""
 
 # What a spreadsheet takes for the start of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -109,7 +108,7 @@ def heads(*texts: str, words: Sequence[str] = ()) -> tuple[Head, ...]:
 
 
 def markdown(table: Table, *below: Table) -> str:
-    """Tables, then notes and sources of the first."""
+    """Write tables in Markdown, then notes and sources of the first."""
     blocks = [f"# {_md(table.title)}"] if table.title else []
     blocks += map(_md, table.lead)
     blocks += ["\n".join(_markdown_lines(item)) for item in (table, *below) if item.rows]
@@ -119,7 +118,7 @@ def markdown(table: Table, *below: Table) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Lines of CSV."""
+    """Write a table as CSV."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([head.full for head in table.heads])
@@ -128,7 +127,7 @@ def comma_separated(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """Table for ``booktabs``."""
+    """Write a table for ``booktabs``."""
     columns = "".join("l" if _is_left(table, place) else "r" for place in range(len(table.heads)))
     lines = [r"% Needs \usepackage{booktabs}.", r"\begin{table}", r"\centering"]
     lines += [latex_command(_tex(table.caption), "caption")] if table.caption else []

@@ -27,8 +27,8 @@ _STEP = "step"
 _PASSED_OVER = frozenset({_STEP, "epoch", "images", "seconds", "set", "frames", "progress"})
 _MOST_POINTS = 600
 _MOST_PICTURES = 6
+# Charts take time to draw longer names.
 _LONGEST = 60
-"""Longest name in charts, whose drawing takes time."""
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -45,14 +45,9 @@ def write_training_page(
 ) -> Path:
     """Write ``page.html`` into the folder of a run.
 
-    Args:
-        run: Folder of the run.
-        kind: Kind of training.
-        verdict: Result, in a sentence.
-        counts: Numbers of steps, images and the like.
-        doubts: Reasons to think that nothing was learned.
-        notes: Notes on data and weights.
-        more: Charts of this kind of training.
+    ``verdict`` is its result in a sentence, ``counts`` numbers of steps, images and the like,
+    ``doubts``
+    reasons to think that nothing was learned.
     """
     tables = {path.stem: list(_rows(path)) for path in sorted(run.glob("*.csv"))}
     held_out = [*_charts(tables.pop("validation", [])), *more]
@@ -102,7 +97,7 @@ def _charts(rows: Rows) -> Iterator[Chart]:
 
 
 def _series(rows: Rows, name: str) -> dict[int, float]:
-    """Values by step; repeated steps count once."""
+    """Values of a column by step; repeated steps count once."""
     curve: dict[int, float] = {}
     for row in rows:
         try:
@@ -113,7 +108,7 @@ def _series(rows: Rows, name: str) -> dict[int, float]:
 
 
 def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
-    """Chart, unless no two points differ."""
+    """Draw a chart, unless no two points differ."""
     label = label[:_LONGEST]
     lines = {
         name.replace("_", " ")[:_LONGEST]: line for name, line in lines.items() if len(line) > 1

@@ -40,7 +40,6 @@ class ReliefForm:
 
     Attributes:
         rows: Number of rows of the lattice.
-        columns: Number of its columns.
         first_row: Row of the photograph at the lattice's first row [px].
         first_column: Column at its first column [px].
         step: Spacing of the lattice [px].
@@ -100,15 +99,11 @@ def pack_relief(
 ) -> Relief | None:
     """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
 
-    Args:
-        depth: Depth along the rays, in any positive unit.
-        camera: Camera of the depth map, or its K [px].
-        valid: Pixels with depth.
-        hollow: Pixels that show nothing, where no hole is closed.
-        step: Step between points.
-        cut: Thresholds of cuts.
-        normals: Normals, which tell steep surfaces from edges.
-        pieces: Largest share of a floating piece that is laid back.
+    Depth is along the rays, in any positive unit; K is in px. ``hollow`` pixels show nothing, and
+    no
+    hole is closed there; ``normals`` tell steep surfaces from edges; ``pieces`` is the largest
+    share of
+    a floating piece that is laid back.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
@@ -189,7 +184,7 @@ def _form(
 
 
 def _differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
-    """Differences to the left neighbour, modulo 65536."""
+    """Differences of codes to the left neighbour, modulo 65536."""
     steps = codes.copy()
     steps[:, 1:] -= codes[:, :-1]
     return (steps >> 8).astype(np.uint8).tobytes() + (steps & 255).astype(np.uint8).tobytes()
