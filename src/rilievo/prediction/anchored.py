@@ -26,7 +26,7 @@ def anchored(prediction: AnyPrediction) -> AnyPrediction:
 
 
 def with_normals(prediction: AnyPrediction) -> AnyPrediction:
-    """Give it normals of its surface, on demand."""
+    """Give a prediction normals of its surface, on demand."""
     if prediction.has("normals") or prediction.camera is None:
         return prediction
     made = prediction.but()
@@ -50,7 +50,7 @@ def checked_anchoring(prediction: PredictionRecord) -> Anchoring:
 
 
 def fit_of(anchoring: Anchoring) -> Fit:
-    """Line of an anchoring that was not refused."""
+    """Fit of an anchoring that was not refused."""
     assert anchoring.space is not None, "it was not refused"
     assert anchoring.scale is not None, "it was not refused"
     assert anchoring.shift is not None, "it was not refused"

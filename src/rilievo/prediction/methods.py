@@ -1,7 +1,4 @@
-"""Bodies of ``rilievo.Prediction``'s methods.
-
-Prediction of depth from elsewhere.
-"""
+"""Bodies of ``rilievo.Prediction``'s methods, and predictions of depth from elsewhere."""
 
 import sys
 from collections.abc import Sequence
@@ -90,18 +87,13 @@ def measure_box(
 
 
 def colour(prediction: PredictionRecord, colour_map: str | None = None) -> Image.Image:
-    """Draw depth in colours.
-
-    Raises:
-        NoDepthError: If there is no depth.
-        OptionError: If there is no such colour map.
-    """
+    """Draw depth in colours."""
     options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
     return Image.fromarray(depth_picture(prediction, options))
 
 
 def show(prediction: PredictionRecord) -> None:
-    """Show the panel."""
+    """Show the panel of a prediction."""
     picture = panel_picture(prediction)
     ipython: Any = sys.modules.get("IPython")
     # Consoles of IPython have no kernel, and cannot show pictures.
@@ -223,8 +215,8 @@ def _step(prediction: PredictionRecord, options: SaveOptions, step: int | None) 
 
 Plane = Float64[np.ndarray, "h w"]
 _CAMERAS = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
+# Largest relative difference of aspect ratios.
 _PROPORTIONS = 0.02
-"""Largest relative difference of aspect ratios."""
 
 
 def prediction_of_depth(

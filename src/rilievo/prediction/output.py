@@ -29,19 +29,12 @@ class Surface(StrEnum):
 
     NO = "no"
     IF_POSSIBLE = "if possible"
-    """Anchored depth where there is one."""
     YES = "yes"
 
 
 @frozen(kw_only=False)
 class UsualSize:
-    """Size of a file [megabytes], on photographs of 0.2 to 6 megapixels.
-
-    Attributes:
-        start: Size without a pixel.
-        a_megapixel: Further size for each megapixel.
-        most: Largest size.
-    """
+    """Size of a file [megabytes], on photographs of 0.2 to 6 megapixels."""
 
     start: float
     a_megapixel: float
@@ -94,17 +87,14 @@ class Output:
         whole: Whether every other output can be made of it.
         embedded: ``module:function`` that reads embedded JSON.
         options: Options that matter; None for all.
-        extra: Extra of rilievo.
-        package: Package of this extra.
+        package: Package of the extra.
         bytes_a_pixel: Bytes on disk; 0 where compressed or ``whole``.
         memory_a_pixel: Bytes of memory, besides ``MEMORY_A_PIXEL``.
-        memory_a_point: Bytes of memory for each point.
         most_bytes_a_pixel: Most bytes for each pixel.
         most_bytes_a_point: Most further bytes for each point.
         is_heavy: Whether it takes seconds.
         in_browser: Whether pages without a server make it.
         video: Form as a video; else a file a frame.
-        tool: Form for assistants.
     """
 
     suffix: str

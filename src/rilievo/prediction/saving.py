@@ -1,7 +1,4 @@
-"""Save a prediction in formats of the output table.
-
-Files of a mesh or points alone.
-"""
+"""Save a prediction in formats of the output table, and files of a mesh or points alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -150,7 +147,6 @@ def write_parts(
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
 
     def renew() -> str | None:
-        """Add another run's results, or refuse."""
         if state_of(stem) == state:
             return None
         before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
@@ -241,7 +237,7 @@ def parts_of(names: Sequence[str]) -> set[Need]:
 
 
 def write_file(job: WriteJob) -> FileFacts:
-    """Write a file with its output's writer."""
+    """Write a file by its output's writer."""
     facts = load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
     if not isinstance(facts, FileFacts):
         raise OptionError(
