@@ -1,7 +1,4 @@
-"""Alignment of a prediction to ground truth.
-
-Methods of alignment, by kind of depth.
-"""
+"""Alignment of a prediction to ground truth, and its methods by kind of depth."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -38,21 +35,19 @@ class AlignMethod(StrEnum):
     """Line that is fitted to the ground truth."""
 
     NONE = "none"
-    """No fit, for metres."""
     MEDIAN = "median"
     """Scale: ratio of the medians (Zhou et al. 2017)."""
     SCALE = "scale"
-    """Scale, by least squares in depth."""
+    """Factor by least squares in depth."""
     SCALE_SHIFT = "scale_shift"
-    """Scale and shift, by least squares in depth."""
+    """Line by least squares in depth."""
     INVERSE_SCALE_SHIFT = "inverse_scale_shift"
-    """Scale and shift, by least squares in inverse depth (Ranftl et al. 2020)."""
+    """Line by least squares in inverse depth (Ranftl et al. 2020)."""
     LOG = "log"
     """Power and factor, by least squares in the logarithm."""
     ROBUST_SCALE = "robust_scale"
     """Scale, by least relative deviations over 64x64 pixels (Wang et al. 2025, MoGe)."""
     ROBUST_SCALE_SHIFT = "robust_scale_shift"
-    """Scale and shift, likewise."""
 
 
 _ANY_DEPTH = (

@@ -1,8 +1,8 @@
 """Anchoring: scale and shift of affine depth, fitted to depth up to scale.
 
-For a ratio shift / scale the best factor is the median ratio, so the ratio alone is searched: a
-grid of six decades, then golden section. Errors, which prefer low contrast, are divided by a power
-of the spread, chosen by ``lab/studies/try_anchoring.py --frames learned``.
+The ratio shift / scale alone is searched, with the median ratio as factor. Errors, which prefer low
+contrast, are divided by a power of the spread, chosen by
+``lab/studies/try_anchoring.py --frames learned``.
 """
 
 import numpy as np
@@ -17,19 +17,19 @@ LEAST_CORRELATION = 0.7
 """Rank correlation below which an unknown model is refused."""
 LEAST_OF_KNOWN = 0.3
 """Rank correlation below which a known model is refused; flat views have little."""
+# Grid of places at which both maps are read.
 ROWS, COLUMNS = 48, 64
-"""Grid of places at which both maps are read."""
+# Least number of places at which both maps have depth.
 LEAST_PLACES = 32
-"""Least number of places at which both maps have depth."""
 _GRID, _DECADES = 121, 3.0
+# Share of values below the grid: sky or outliers.
 _LOW = 0.05
-"""Share of values below the grid: sky or outliers."""
+# Least depth or inverse depth, as a share of the range.
 _FLOOR = 1e-3
-"""Least depth or inverse depth, as a share of the range."""
+# Power of the spread; 0 prefers low contrast, 1 high.
 _CONTRAST = 0.85
-"""Power of the spread; 0 prefers low contrast, 1 high."""
+# Largest depth, in multiples of the least.
 _FARTHEST = 1_000.0
-"""Largest depth, in multiples of the least."""
 
 
 @frozen
@@ -70,7 +70,7 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
 
 
 def paired(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
-    """Values at grid places where both are valid."""
+    """Values of both maps at grid places where both are valid."""
     (x, valid), (z, mask) = _on_grid(depth), _on_grid(reference)
     both = valid & mask
     return x[both].astype(np.float64), z[both].astype(np.float64)

@@ -1,10 +1,6 @@
-"""Line from a depth map's values to metres.
-
-Fits of lines by least squares or least absolute deviations, and of points in space.
+"""Lines from a depth map's values to metres, fits of points in space, and subsamples of pixels.
 
 Points' deviations are weighted by one over the true distance (Wang et al. 2025, MoGe).
-
-Subsamples of a map's valid pixels.
 """
 
 from collections.abc import Callable
@@ -123,8 +119,9 @@ def least_absolute_scale(x: Values, y: Values, weights: Values) -> float:
 def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, float]:
     """Line of least sum of weight · |slope · x + offset - y|, exactly.
 
-    It is rotated about a point to the best slope, then about the point of steepest descent
-    (Wesolowsky 1981, "A new descent algorithm for the least absolute value regression problem").
+    It is rotated about points to the steepest descent (Wesolowsky 1981, "A new descent algorithm
+    for
+    the least absolute value regression problem").
 
     Raises:
         CalibrationError: If the pixels do not determine a line, or it does not rise.
@@ -194,7 +191,7 @@ def _check_rise(scale: float) -> None:
 def golden_minimum(
     cost: Callable[[float], float], low: float, high: float, *, steps: int = 60
 ) -> float:
-    """Minimum of a function, by golden section."""
+    """Minimum of a function between two ends, by golden section."""
     for _ in range(steps):
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         if cost(a) <= cost(b):
@@ -211,7 +208,7 @@ def dot(a: Values, b: Values) -> np.float64:
 
 _SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
 _SCALES += (*(2 - part for part in _SCALES[-2:0:-1]), 2.0, 8.0)
-"""Parts of a first scale where losses of anchors are bounded."""
+# Parts of a first scale where losses of anchors are bounded.
 
 
 class PointFit(StrEnum):
@@ -222,7 +219,6 @@ class PointFit(StrEnum):
     POINT_SCALE = "point_scale"
     """Scale about the camera's centre."""
     POINT_SCALE_SHIFT = "point_scale_shift"
-    """Scale and shift in space."""
 
 
 @frozen
@@ -371,7 +367,7 @@ def nearest_valid(valid: Mask, *, side: int = 64) -> Subsample:
 
 
 def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
-    """Valid pixel nearest to each cell's centre, the first of equals (Wang et al. 2025, MoGe)."""
+    """Valid pixel nearest to each cell's centre, the first of equals."""
     height, width = valid.shape
     rows, down = _windows(height, shape[0])
     columns, across = _windows(width, shape[1])
@@ -391,7 +387,7 @@ def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
 def _windows(
     pixels: int, side: int
 ) -> tuple[Int[np.ndarray, "side size"], Float64[np.ndarray, "side size"]]:
-    """Pixels of each cell and offsets [px]; beyond the image far off."""
+    """Pixels of each cell and their offsets [px]; beyond the image far off."""
     length = max(1.0, pixels / side)
     centres = (np.arange(side) + 0.5) * pixels / side
     first = np.rint(centres - length / 2).astype(np.int64)

@@ -2,7 +2,7 @@
 
 Outliers disagree with neighbours in depth and in their ratio to the network. Holes get the median
 of three continuations: the network times a membrane's ratio (Laplace's equation), times the nearest
-ratio, and the nearest depth, judged by the map's own holes over known pixels.
+ratio, and the nearest depth.
 """
 
 from collections.abc import Iterator
@@ -16,25 +16,24 @@ from rilievo.shapes import Field, Float, Int, Mask
 
 Indices = Int[np.ndarray, "h w"]
 MEASURED = "measured pixels"
-"""Name of this rule in calibrations."""
 LEAST_SHARE = 0.01
 """Share of pixels from which depth is a sensor's."""
 COVERAGE = 0.8
 """Share of filled pixels below the stated error."""
+# Difference of log depth of one surface's neighbours.
 _ALIKE = 0.05
-"""Difference of log depth of one surface's neighbours."""
+# Share of neighbours in 7x7 that a surface's pixel is like.
 _LEAST_WIDE = 0.3
-"""Share of neighbours in 7x7 that a surface's pixel is like."""
 _LEAST_NEAR, _LEAST_AROUND = 3 / 8, 0.15
+# Share of a pixel's sources that are measured.
 _WHOLE = 0.999
-"""Share of a pixel's sources that are measured."""
 _PASSES = 4
 _RELAXATIONS = 8
+# Shifts of holes, as shares of height and width.
 _HOLE_SHIFTS = ((0.37, 0.29), (0.61, 0.71))
-"""Shifts of holes, as shares of height and width."""
 _LEAST_HELD = 200
+# Least error that filled pixels are said to have.
 _LEAST_ERROR = 0.01
-"""Least error that filled pixels are said to have."""
 
 
 @frozen
