@@ -172,5 +172,5 @@ class OwnDepth:
 
     @property
     def is_matched(self) -> bool:
-        """Whether it comes from two views."""
+        """Whether two views were matched."""
         return self.source.startswith("two views")

@@ -191,7 +191,7 @@ def suggest(name: str, names: Iterable[str]) -> str:
 
 
 def unknown_choice(option: str, name: str, names: Iterable[str]) -> OptionError:
-    """Refusal of a name that is none of an option's."""
+    """Error for a name that is none of an option's."""
     return OptionError(
         option=option, problem=f"has no '{literal(name)}'", hint=suggest(name, names)
     )

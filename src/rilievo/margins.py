@@ -1,6 +1,6 @@
 """Borders of a photograph without content: black bars, white margins, thin frames.
 
-A border's inner edge is one straight line, unlike that of a dark sky. Uncertain borders stay.
+A border's inner edge is one straight line, unlike that of a dark sky.
 """
 
 import math
@@ -14,21 +14,21 @@ from rilievo.shapes import Int16, Mask, Pixels, UInt8
 
 _SIDES = ("top", "right", "bottom", "left")
 _SAMPLES = 512  # pixels of a line
+# Levels of black and white borders.
 _BLACK, _WHITE = 40, 215
-"""Levels of black and white borders."""
+# Largest deviation of a border from its colour [levels].
 _ALIKE = 14
-"""Largest deviation of a border from its colour [levels]."""
+# Least share of a border's line in its colour; the rest is dust, or corners.
 _SHARE = 0.985
-"""Least share of a border's line in its colour; the rest is dust, or corners."""
+# Most lines between border and edge: a block of a JPEG.
 _BLURRED = 8
-"""Most lines between border and edge: a block of a JPEG."""
 _LEAVING = 0.6  # least share of pixels inside an edge that leave the border's colour
+# Largest share of a side; upright videos on wide screens have 0.34.
 _WIDEST = 0.4
-"""Largest share of a side; upright videos on wide screens have 0.34."""
+# Largest share of a thin frame, and its deviation [levels].
 _THICKEST, _FRAME_ALIKE = 0.015, 3
-"""Largest share of a thin frame, and its deviation [levels]."""
+# Share of a side at a corner; objects have round ones.
 _CORNER = 0.015
-"""Share of a side at a corner; objects have round ones."""
 _LEAST_INSIDE = 32
 _FORMAT = 0.02  # least share of a frame between bars of two formats
 
@@ -37,8 +37,8 @@ _Lines = Int16[np.ndarray, "n m 3"]
 
 # A skyline climbs gradually, an edge is a step; frames are so thin and clean that theirs may be
 # blurred.
+# Least step at the edge of a bar, and of a thin frame [levels].
 _BAR_STEP, _FRAME_STEP = 24, 8
-"""Least step at the edge of a bar, and of a thin frame [levels]."""
 _BAR_BEFORE, _FRAME_BEFORE = _LEAVING / 2, 1.0
 
 
@@ -68,16 +68,16 @@ class Margins:
         )
 
     def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Slices of the inside."""
+        """Slices of rows and columns inside the borders."""
         height, width = shape
         return slice(self.top, height - self.bottom), slice(self.left, width - self.right)
 
     def cropped(self, camera: Camera) -> Camera:
-        """Camera of the inside."""
+        """Camera of the photograph's inside."""
         return camera.cropped(top=self.top, left=self.left)
 
     def uncropped(self, camera: Camera) -> Camera:
-        """Camera of the whole photograph."""
+        """Camera of the whole photograph, from that of its inside."""
         return camera.cropped(top=-self.top, left=-self.left)
 
 

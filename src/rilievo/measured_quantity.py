@@ -23,7 +23,6 @@ class Measurement(HintedAttributes):
         what: "distance", "relative distance", "length", "height", "area" or "angle".
         value: Value, in ``unit``.
         low: Lower end of the range of eight in ten such measurements.
-        high: Upper end.
         remarks: Remarks, a sentence each.
     """
 

@@ -1,8 +1,7 @@
 """Messages about options: facts in fields, worded at each door.
 
 Texts name an option in braces, perhaps with a value: ``give {fov=...}``. A bar separates options of
-which one suffices, ``{camera=...|fov=...}``; a door leaves out those that it lacks. ``literal``
-doubles braces of texts from files and users.
+which one suffices, ``{camera=...|fov=...}``; a door leaves out those that it lacks.
 """
 
 import re
@@ -30,7 +29,6 @@ class Message:
         expected: Values that the option takes.
         problem: Words after the option's name, or a sentence.
         without: Option that does not go together with it.
-        hint: Remedy.
     """
 
     message: str
@@ -120,7 +118,7 @@ def literal(text: object) -> str:
 
 
 def note_of(error: Exception) -> Note:
-    """Note of an error."""
+    """Make a note of an error."""
     return Note(template(error))
 
 
@@ -135,7 +133,7 @@ def for_terminal(message: object) -> str:
 
 
 def at(path: str, message: object) -> Note:
-    """Note about a file."""
+    """Make a note about a file."""
     if isinstance(message, Note) and not message.path:
         return _note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
     return Note(template(message), path=path)
@@ -162,7 +160,7 @@ def filled(text: str, spell: Spell) -> str:
 
 
 def flag(name: str, value: str = "") -> str:
-    """Flag of an option."""
+    """Spell an option as a flag."""
     spelled = name.replace("_", "-")
     if value == "False":
         record, dot, last = spelled.rpartition(".")
@@ -171,7 +169,7 @@ def flag(name: str, value: str = "") -> str:
 
 
 def keyword(name: str, value: str = "") -> str:
-    """Keyword of an option."""
+    """Spell an option as a keyword."""
     if not value:
         return name
     if value in ("on", "off"):
@@ -187,7 +185,7 @@ def keyword(name: str, value: str = "") -> str:
 
 
 def parameter(name: str, value: str = "") -> str:
-    """Parameter of an option."""
+    """Spell an option as a parameter of a request."""
     return name if value in ("", "...") else f"{name}={value}"
 
 
@@ -195,7 +193,7 @@ _terminal: list[Spell] = [keyword]
 
 
 def in_braces(name: str, value: str = "") -> str:
-    """Option in braces."""
+    """Spell an option in braces."""
     return f"{{{name}={value}}}" if value else f"{{{name}}}"
 
 

@@ -32,7 +32,7 @@ class ForeignName(NamedTuple):
 
 
 def find_foreign(thing: str, name: str) -> ForeignName | None:
-    """Row of a name; None for names that nobody is known to try."""
+    """Row of a name of other libraries; None if nobody is known to try it."""
     rows = (row for row in FOREIGN_NAMES if row.thing == thing and name in row.names.split(" "))
     return next(rows, None)
 
@@ -93,7 +93,7 @@ def refuse_of_module(module: str, name: str) -> NoReturn:
 
 
 def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Answer wrong keywords and arguments of a public function."""
+    """Decorate a public function to answer wrong keywords and arguments."""
 
     @wraps(call)
     def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -135,7 +135,7 @@ class HintedAttributes(metaclass=PublicClass):
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        """Enter a public class by its name, instead of older makes."""
+        """Enter a public class by its name."""
         super().__init_subclass__()
         if cls.__name__ in _THINGS and cls.__module__.startswith("rilievo."):
             KINDS[cls.__name__] = cls

@@ -1,4 +1,3 @@
 """Public classes with answers to missing names."""
 
 KINDS: dict[str, type] = {}
-"""Classes by name."""

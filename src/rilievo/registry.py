@@ -3,7 +3,7 @@
 Core modules import no subpackage; they find its objects by the names in these tables. Other
 packages extend rilievo with objects named ``package.module:NAME``, ``path/to/file.py:NAME``, or in
 the entry-point groups ``rilievo.models``, ``.datasets``, ``.benchmarks``, ``.metrics``,
-``.outputs``, ``.commands``, ``.finders`` and ``.loaders``. rilievo's own names take precedence.
+``.outputs``, ``.commands``, ``.finders`` and ``.loaders``.
 """
 
 import os
@@ -38,12 +38,10 @@ COMMANDS: Mapping[str, str] = {
     "view": "rilievo.evaluation.commands.view:main",
     "report": "rilievo.evaluation.commands.report:main",
 }
-"""Functions from arguments to an exit code."""
 
 FINDERS: Mapping[str, str] = {
     "trained": "rilievo.training.adapters.trained_cards:find_trained",
 }
-"""Functions from a request to a model, or None."""
 
 LOADERS: Mapping[str, str] = {
     "transformers": "rilievo.training.adapters.transformers_models:load",
@@ -53,7 +51,6 @@ LOADERS: Mapping[str, str] = {
     "tuned-run": "rilievo.training.adapters.run_loaders:load_tuned",
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
-"""Functions that load a model by its card."""
 
 FUNCTIONS: Mapping[str, str] = {
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
@@ -70,7 +67,6 @@ FUNCTIONS: Mapping[str, str] = {
     "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",
     "train_probe": "rilievo.training.probe.probe_run:train_probe",
 }
-"""Public names of ``rilievo``."""
 
 SERVICES: Mapping[str, str] = {
     "addresses": "rilievo.cluster.staging:Addresses",
@@ -82,7 +78,6 @@ SERVICES: Mapping[str, str] = {
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
     "probe-comparison": "rilievo.evaluation.probe_comparison:compare_probes",
 }
-"""Services across subpackages."""
 
 
 T = TypeVar("T")

@@ -36,9 +36,7 @@ Made = TypeVar("Made")
 Call = TypeVar("Call", bound=Callable[..., Any])
 
 Groups = Mapping[str, tuple[str, ...]]
-"""Names of fields by titles of groups."""
 Effect = Literal["answer", "files", "speed"]
-"""Subject that an option changes."""
 
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 _WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
@@ -63,7 +61,6 @@ class option:
     """Declaration of an option.
 
     Attributes:
-        least: Least value; ``most`` is the largest.
         above: Largest number that is too small; ``below`` is the least that is too large.
         unit: Unit of a number, in messages.
         choices: Words that a text may be.
@@ -75,7 +72,6 @@ class option:
         first: Whether the first help shows it.
         python: Type of the keyword, where it takes more than the field.
         name: Name in place of the field's; "" puts a record's fields among those around it.
-        aliases: Further flags, such as ``-o``.
         default: Description of the default.
         without: Fields of a record that are not offered.
         repeats: Whether the flag is written once a value.
@@ -164,7 +160,6 @@ class OptionField:
         words: Words after "=", such as ``--resume=hash``.
         flag: Positive flag; "" for a positional argument.
         opposite: Flag that turns a switch off.
-        off: Description of the opposite.
     """
 
     name: str
@@ -253,7 +248,7 @@ class OptionField:
 
     @property
     def takes(self) -> str:
-        """Description of the value."""
+        """Description of the values that it takes."""
         if self.words:
             return " or ".join(("alone", *self.words))
         if self.inner is not self.kind and not self.takes_many:
@@ -339,8 +334,7 @@ def _shown(default: Any) -> str:
 def options_of(record: type) -> tuple[OptionField, ...]:
     """List the options of a record and of nested ones, by groups.
 
-    ``GROUPS`` of a record maps titles to fields; others belong to ``GROUP``. ``OFF`` describes the
-    flags that turn switches off.
+    ``GROUPS`` of a record maps titles to fields; others belong to ``GROUP``.
     """
     return tuple(_walk(record))
 
@@ -445,9 +439,8 @@ class Record:
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     GROUP: ClassVar[str]
-    """Title of the options in the help."""
+    # Pairs that do not go together.
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Pairs that do not go together."""
 
     def __post_init__(self) -> None:
         kind = type(self)

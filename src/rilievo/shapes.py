@@ -33,22 +33,14 @@ else:
     Int = Int8 = Int16 = Int32 = Int64 = UInt = UInt8 = UInt16 = Bool
 
 Pixels = UInt8[np.ndarray, "h w 3"]
-"""RGB picture."""
 Field = Float32[np.ndarray, "h w"]
-"""One number a pixel."""
 Mask = Bool[np.ndarray, "h w"]
-"""Choice of pixels."""
 Vectors = Float32[np.ndarray, "3 h w"]
-"""One vector a pixel."""
 Transform = Float64[np.ndarray, "4 4"]
-"""Transform of points between frames."""
 Matrix = Float64[np.ndarray, "3 3"]
 Transforms = Float64[np.ndarray, "n 4 4"]
-"""Transforms, one a frame."""
 Vector = Float64[np.ndarray, "3"]
-"""Direction or position."""
 Points = Float64[np.ndarray, "n 3"]
-"""Positions or directions, one a row."""
 Positions = Float64[np.ndarray, "n 2"]
 """Positions in a picture [px]."""
 Values = Float64[np.ndarray, "n"]

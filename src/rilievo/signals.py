@@ -15,8 +15,8 @@ from types import FrameType, ModuleType
 from typing import Any
 
 _TOGETHER = 1.0
+# Their C++ aborts at an interruption.
 _WHOLE = frozenset({"onnx", "torch"})
-"""Modules whose C++ aborts at an interruption."""
 _last = -math.inf
 _raised = -math.inf
 _number = signal.SIGINT
@@ -107,7 +107,7 @@ def end(exit_code: int) -> None:
 
 @contextmanager
 def kept_from_children() -> Iterator[None]:
-    """Start processes that the terminal's signals do not reach before they ignore them."""
+    """Keep the terminal's signals from processes that start in the block."""
     if sys.platform == "win32":
         yield
         return
@@ -129,7 +129,6 @@ def ignore() -> None:
 
 class _WholeImports:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Find a module by the other finders."""
         if name not in _WHOLE:
             return None
         for finder in sys.meta_path:

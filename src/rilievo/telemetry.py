@@ -13,7 +13,6 @@ VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "FIFTYONE_DO_NOT_TRACK": "true",
 }
-"""Environment variables that switch telemetry off."""
 
 _ORT = "ORT_DISABLE_TELEMETRY"
 _OFF = ("1", "true")
@@ -56,10 +55,7 @@ def _reports(onnxruntime: ModuleType) -> bool:
 
 
 def import_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry.
-
-    Its import reports to Google Analytics by ``openvino_telemetry``, for which it has a stub.
-    """
+    """Import OpenVINO without its telemetry, in place of which it has a stub."""
     name = "openvino_telemetry"
     if name in sys.modules or "openvino" in sys.modules:
         return import_module("openvino")
