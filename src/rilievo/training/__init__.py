@@ -1,4 +1,4 @@
-"""Training: recipes, the frames they draw from, and the loop that turns them into weights."""
+"""Training: recipes, their frames, and the loop that makes weights."""
 
 import os
 from typing import NoReturn

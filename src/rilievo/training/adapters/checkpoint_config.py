@@ -1,8 +1,4 @@
-"""Configuration of a checkpoint: its safety and preparation.
-
-Names and defaults are those of transformers; unknown entries that would change the pixels are
-refused.
-"""
+"""Configuration of a checkpoint of transformers: its safety and preparation."""
 
 import math
 import os
@@ -21,10 +17,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 Entries = Mapping[str, Any]
+# Deep networks have about 50.
 MOST_LAYERS = 1000
-"""Most layers; deep networks have about 50."""
+# Bytes by which a network may exceed its files.
 SPARE = 2**31
-"""Bytes by which a network may exceed its files."""
 BYTES, PACKED = 4, 8
 
 _ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
@@ -37,7 +33,7 @@ _HALF = (0.5, 0.5, 0.5)
 
 
 def read_config(path: Path) -> Entries:
-    """Read a configuration."""
+    """Read a checkpoint's configuration."""
     try:
         config = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
@@ -50,11 +46,7 @@ def read_config(path: Path) -> Entries:
 
 
 def check_config(config: Entries, path: Path) -> None:
-    """Refuse too many layers, and what would download or run code.
-
-    transformers downloads a backbone that is only named, and runs hub code for an attention name
-    with an organisation.
-    """
+    """Refuse too many layers, and what would make transformers download or run code."""
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]
         most = max((number for number in numbers if isinstance(number, int)), default=0)
@@ -101,7 +93,7 @@ def _entries(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """Read the authors' preparation."""
+    """Read the authors' preparation of photographs."""
     path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):
         raise ModelError(
@@ -159,7 +151,6 @@ _READERS: Mapping[str, Callable[[Entries], Preparation]] = {
     "zoedepth": _zoedepth,
 }
 FAMILIES = tuple(_READERS)
-"""Supported architectures, by ``model_type``."""
 
 
 def _preparation(

@@ -1,11 +1,6 @@
-"""Adapter for pipelines of diffusers with Marigold's interface.
+"""Adapter for pipelines of diffusers with Marigold's interface (Ke et al. 2025).
 
-Ke et al., "Marigold: Affordable Adaptation of Diffusion-Based Image Generators for Image Analysis"
-(2025).
-
-* Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and valid.
-* An ensemble's uncertainty u becomes a confidence of 1 / (1 + u / 0.1): 1/2 where its members
-differ by a tenth of the depth's range or of half a turn.
+Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and valid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +22,13 @@ from rilievo.shapes import Field, Float32, Vectors
 from rilievo.training.adapters.torch_model import ENGINE, dtype_of, find_device
 from rilievo.training.networks.features import is_out_of_memory
 
+# Uncertainty at which confidence is one half: members of an ensemble differ by a tenth of the
+# depth's range or of half a turn.
 HALVING = 0.1
-"""Uncertainty at which confidence is one half."""
 
 
 class DiffusionModel(Model):
-    """A pipeline whose output has ``prediction``, and maybe ``uncertainty``."""
+    """Pipeline whose output has ``prediction``, and maybe ``uncertainty``."""
 
     def __init__(
         self,
@@ -79,11 +75,11 @@ class DiffusionModel(Model):
 
     @property
     def pipeline(self) -> Any:
-        """The pipeline of diffusers."""
+        """Pipeline of diffusers."""
         return self._pipeline
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict one by one, each from the same noise."""
+        """Predict photographs one by one, each from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
     def _resolved(self, name: str, number: int | None, default: str) -> int:
@@ -166,7 +162,7 @@ class DiffusionModel(Model):
 
 
 def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Convert from y up, z towards the viewer to y down, z forward."""
+    """Convert normals from y up, z towards the viewer to y down, z forward."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 
@@ -177,9 +173,6 @@ def confidence_of(uncertainty: Field) -> Field:
 
 
 def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Type of the weights: fp32 for bf16 on a CPU.
-
-    torch lacks bf16 there for some picture operations; autocast uses it where it helps.
-    """
+    """Type of the weights: fp32 for bf16 on a CPU, where torch lacks some operations."""
     dtype = dtype_of(options, device)
     return torch.float32 if device.type == "cpu" else dtype

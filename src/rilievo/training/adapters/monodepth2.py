@@ -1,7 +1,4 @@
-"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019).
-
-Their licence forbids redistribution, so users unpack them into a folder.
-"""
+"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019), which users unpack into a folder."""
 
 import sys
 from dataclasses import replace
@@ -44,7 +41,7 @@ def _monodepth2_card(name: str, summary: str, source: str, *, stereo: bool = Fal
 
 
 def family_card() -> ModelCard:
-    """Card without a folder."""
+    """Card of Monodepth2 without a folder."""
     what = f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}"
     return _monodepth2_card(
         MONODEPTH2, f"{what}, which are not fetched", "https://github.com/nianticlabs/monodepth2"
@@ -52,7 +49,7 @@ def family_card() -> ModelCard:
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of a folder: metric if trained on stereo pairs."""
+    """Card of a folder's checkpoint: metric if trained on stereo."""
     with needing(f"model '{printable(folder)}'", "train"):
         from rilievo.training.networks.video.official import learned_from_stereo
     stereo = learned_from_stereo(folder)

@@ -18,7 +18,7 @@ from rilievo.training.networks.video.video_networks import VideoNetworks, make_n
 
 
 class MotionModel:
-    """Estimates the motion between two frames of a ``size`` [px]; ``metric`` is metres."""
+    """Network of the motion between two frames of a ``size`` [px]; ``metric`` is metres."""
 
     def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
         self._networks, self._device = networks.to(device).eval(), device
@@ -31,9 +31,6 @@ class MotionModel:
         """Transform from the earlier camera's frame to the later camera's.
 
         The earlier depth gives the size of ``cnn`` translations.
-
-        Raises:
-            ModelError: If the estimated motion is not finite.
         """
         frames = [self._tensor(frame) for frame in (earlier, later)]
         [motion] = self._networks(frames[0], (frames[1],)).source_T_target

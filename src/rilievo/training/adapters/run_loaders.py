@@ -1,7 +1,4 @@
-"""Folders of runs as models, converted to ONNX once; without torch.
-
-torch's threads spin while they wait, which costs much on a busy machine.
-"""
+"""Folders of runs as models, converted to ONNX once."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,11 +29,10 @@ if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel
 
 MADE_BY = ("torch", "timm", "transformers")
-"""Packages that determine a converted run."""
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a probe."""
+    """Load a run of a probe."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_run(folder).blueprint
@@ -64,7 +60,7 @@ def load_video(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
-    """Load further training."""
+    """Load a run of further training."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     network = read_tuned_run(folder).network

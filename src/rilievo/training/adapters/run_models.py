@@ -20,16 +20,15 @@ from rilievo.training.networks.blueprint import (
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 PIPELINE = "diffusers"
-"""Folder of a pipeline in a run."""
+# For networks that answer inverse depth.
 AS_INVERSE = Resizing(space=Space.INVERSE)
-"""Rule of networks that answer inverse depth."""
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
 TUNED_FORMAT = "rilievo-tuned/1"
 
 
 @frozen
 class RunFacts:
-    """Facts of ``config.json``."""
+    """Facts of a probe's ``config.json``."""
 
     format: str = ""
     blueprint: Blueprint
@@ -38,7 +37,7 @@ class RunFacts:
 
 @frozen
 class VideoRunFacts:
-    """Facts of ``config.json``."""
+    """Facts of the ``config.json`` of a run on video."""
 
     format: str = ""
     blueprint: VideoBlueprint
@@ -48,7 +47,7 @@ class VideoRunFacts:
 
 @frozen
 class TunedRunFacts:
-    """Facts of ``config.json``."""
+    """Facts of the ``config.json`` of further training."""
 
     format: str = ""
     network: TunedBlueprint
@@ -58,7 +57,7 @@ Facts = TypeVar("Facts", RunFacts, VideoRunFacts, TunedRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
-    """Whether ``config.json`` begins with the format."""
+    """Whether a folder's ``config.json`` begins with the format."""
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
@@ -68,19 +67,19 @@ def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
 
 
 def read_run(folder: Path) -> RunFacts:
-    """Read a run of a probe."""
+    """Read the facts of a probe's run."""
     return _read(RunFacts, folder, PROBE_FORMAT, "of a probe")
 
 
 def predicts_motion(folder: Path) -> bool:
-    """Whether there are networks of motion."""
+    """Whether a run has networks of motion."""
     if is_video_run(folder):
         return read_video_run(folder).blueprint.pose.is_network
     return is_official(folder) and (folder / POSE).is_file()
 
 
 def preparation_of(blueprint: Blueprint) -> Preparation:
-    """Resize photographs as in training."""
+    """Preparation of photographs as in training."""
     height, width = blueprint.size
     return Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
@@ -114,20 +113,20 @@ class VideoSettings:
 
 
 def is_video_run(folder: Path) -> bool:
-    """Whether it learned from video."""
+    """Whether a run learned from video."""
     return is_run(folder, VIDEO_FORMAT)
 
 
 def read_video_run(folder: Path) -> VideoRunFacts:
-    """Read a run on video."""
+    """Read the facts of a run on video."""
     return _read(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
 
 
 def is_tuned_run(folder: Path) -> bool:
-    """Whether it trained a model further."""
+    """Whether a run trained a model further."""
     return is_run(folder, TUNED_FORMAT)
 
 
 def read_tuned_run(folder: Path) -> TunedRunFacts:
-    """Read further training."""
+    """Read the facts of further training."""
     return _read(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")

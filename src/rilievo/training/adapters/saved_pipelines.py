@@ -164,7 +164,7 @@ def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def _loading(folder: Path) -> Iterator[None]:
-    """Turn errors of a part into one line."""
+    """Turn errors of a part's loading into one line."""
     from rilievo.training.networks.backbones.weights import quiet
 
     if not folder.is_dir():

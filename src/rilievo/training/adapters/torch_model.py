@@ -25,12 +25,10 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchNetwork(nn.Module, ABC):
-    """An exportable network from a photograph at its input size to named outputs.
+    """Exportable network from a photograph at its input size to named outputs.
 
     Attributes:
-        outputs: Names in order; ``rilievo.models.base`` has their meaning.
-        mixes_batches: Whether photographs of a batch affect each other. Such a network branches on
-            its input, so it cannot be exported.
+        mixes_batches: Whether photographs of a batch affect each other, which forbids an export.
         counts_photos: Whether the code loops over photographs: it is exported for one at a time.
     """
 
@@ -59,7 +57,7 @@ class TorchNetwork(nn.Module, ABC):
 
 
 class TorchModel(TracedModel):
-    """A model with its network."""
+    """Model with its network in torch."""
 
     def __init__(
         self,
@@ -150,7 +148,7 @@ def _failure(card: ModelCard, error: Exception, batch: Photographs) -> ModelErro
 
 
 class PlainDepthHead(TorchNetwork):
-    """An architecture with ``predicted_depth``."""
+    """Architecture with ``predicted_depth``."""
 
     def __init__(
         self,
@@ -181,10 +179,7 @@ class PlainDepthHead(TorchNetwork):
 
 
 class DepthProHead(TorchNetwork):
-    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and field of view [degrees].
-
-    The card limits depth, because the authors limit it after resizing.
-    """
+    """Depth Pro (Bochkovskii et al. 2024)."""
 
     counts_photos = True
 

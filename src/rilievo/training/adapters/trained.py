@@ -56,14 +56,13 @@ from rilievo.training.tensors import Images, Maps, Tensors
 HEADED = "transformers"
 DEPTH_PRO = "depth_pro"
 BACKBONE = "backbone_sha256"
-"""Header entry: hash of the backbone trained on."""
 Tuned = TypeVar("Tuned", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
 _BORDER = 0.05
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a probe."""
+    """Load a probe's run in torch."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     facts = read_run(folder)
@@ -154,7 +153,7 @@ def _positions_as_constants() -> Iterator[None]:
 
 
 class VideoNetwork(TorchNetwork):
-    """Depth in metres, or up to scale."""
+    """Network of a video run."""
 
     def __init__(
         self, blueprint: VideoBlueprint, depth: DepthNet, *, post_process: bool = False
@@ -177,8 +176,8 @@ class VideoNetwork(TorchNetwork):
 def without_borders(plain: Maps, mirrored: Maps) -> Maps:
     """Combine two predictions (Godard et al., CVPR 2017, post-processing).
 
-    A network trained on stereo pairs is inaccurate at the left border, so that comes from the
-    mirrored prediction, and the right one from the plain one.
+    After training on stereo pairs the left border comes from the mirrored prediction, the right one
+    from the plain one.
     """
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
@@ -201,7 +200,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run or checkpoint."""
+    """Load a video run or checkpoint in torch."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     folder = Path(card.source)
@@ -259,7 +258,7 @@ class SmallNetwork(TorchNetwork):
 
 
 def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
-    """Make a network without weights."""
+    """Make a network of further training without weights."""
     if blueprint.family is Family.MARIGOLD:
         return LatentNetwork(open_pipeline(folder / PIPELINE).pipeline)
     if blueprint.family is Family.SMALL:
@@ -280,14 +279,14 @@ def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | Latent
 
 
 def open_pipeline(folder: Path) -> DiffusionModel:
-    """Open a pipeline."""
+    """Open a run's pipeline."""
     model = load_model(str(folder), device="cpu")
     assert isinstance(model, DiffusionModel), "the folder has the index of a pipeline"
     return model
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load further training."""
+    """Load further training in torch."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_tuned_run(folder).network
@@ -304,7 +303,7 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 def filled(network: Tuned, path: Path) -> Tuned:
-    """Fill and return a network."""
+    """Fill a network with a file's weights, and return it."""
     network.load_state_dict(dict(fitting(network, read_state(path), path)))
     return network
 

@@ -56,7 +56,7 @@ def _megabytes(folder: Path) -> float:
 
 
 def run_card(folder: Path) -> ModelCard:
-    """Card of a probe."""
+    """Card of a probe's run."""
     facts = read_run(folder)
     blueprint = facts.blueprint
     task, backbone = blueprint.task, blueprint.backbone
@@ -98,7 +98,7 @@ def _with_licence(name: str) -> str:
 
 
 def video_run_card(folder: Path) -> ModelCard:
-    """Card of video training."""
+    """Card of a run on video."""
     facts, teachers = read_video_run(folder), _teachers(folder)
     blueprint = facts.blueprint
     height, width = blueprint.size

@@ -47,12 +47,12 @@ _REFUSED = {
     "predict does not support",
     "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
+# Offset of DINOv2's depth heads [m], which transformers omits.
 DINOV2_NEAREST = 1e-3
-"""Offset of DINOv2's depth heads [m], which transformers omits."""
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a checkpoint."""
+    """Load a checkpoint of transformers."""
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)
     model_type = _model_type(snapshot.folder)
@@ -94,7 +94,7 @@ def _in_torch(
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """Files that are needed."""
+    """Names of files that a checkpoint needs."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
     settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
@@ -140,7 +140,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetw
 
 
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
-    """Make a network without weights."""
+    """Make a checkpoint's network without weights."""
     model_type = _model_type(folder)
     return _with_head(_bodiless(folder), read_processor(folder, model_type), kind, model_type)
 

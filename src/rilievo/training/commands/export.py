@@ -17,7 +17,8 @@ from rilievo.training.conversion.export_options import ExportOptions
 class _Arguments:
     model: Annotated[str, option(positional=True, metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")]
     """Model to export, as for 'predict --model'; or another program's ONNX file, which gets
-    rilievo's metadata."""
+    rilievo's metadata.
+    """
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE.onnx")]
     """File to write."""
     options: Annotated[ExportOptions, option(name="")]

@@ -56,12 +56,12 @@ class SupervisedArguments(ProbeArguments):
         for name in (*_SAME, _FLIP)
         if attrgetter(name)(_TUNED) != attrgetter(name)(SUPERVISED)
     }
-    """Ends of the defaults in the help."""
 
     config: Annotated[UncheckedProbeConfig, option(name="", without=("warm_up",))] = SUPERVISED
     dry_run: Annotated[bool, option(first=True)] = False
     """Open the model and the images, read the first target, print what would be trained, and train
-    nothing."""
+    nothing.
+    """
     tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
@@ -153,11 +153,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
 
 
 def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
-    """Return the configuration of a run that begins with a model; None without one.
-
-    Raises:
-        OptionError: If an option has no effect with a start, or without one.
-    """
+    """Configuration of a run that begins with a model, if any."""
     spelled = partial(flag_in, SupervisedArguments, arguments)
     if options.tuning.start is None:
         if fields := given_fields(SupervisedArguments, arguments, "tuning"):

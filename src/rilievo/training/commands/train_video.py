@@ -37,7 +37,8 @@ class Arguments:
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
     dry_run: Annotated[bool, option(first=True)] = False
     """List the footage, print what would be trained and how it differs from the preset default, and
-    train nothing."""
+    train nothing.
+    """
     config: Annotated[UncheckedVideoConfig, option(name="")]
     run: Annotated[VideoRunOptions, option(name="")] = field(
         default_factory=lambda: VideoRunOptions(workers=2)

@@ -1,9 +1,4 @@
-"""Choice of the engine: torch, or a file converted once.
-
-On two cores of an AMD EPYC, Depth Anything V2 small takes 590 ms in torch and 316 ms in ONNX
-Runtime, and loading torch takes six seconds. So the default is ONNX Runtime on a CPU, torch on a
-GPU.
-"""
+"""Choice of the engine: torch on a GPU, else ONNX Runtime with a file that is converted once."""
 
 import sys
 from collections.abc import Callable
@@ -30,10 +25,8 @@ from rilievo.training.conversion.traced_model import TracedModel
 
 TORCH = "torch"
 MADE_BY = ("torch", "transformers")
-"""Packages that determine a converted file."""
 
 InTorch = Callable[[LoadOptions], TracedModel]
-"""Loader of a model in torch."""
 
 ENGINES = (TORCH, *ONNX_ENGINES)
 PRECISIONS = {
@@ -45,7 +38,7 @@ PRECISIONS = {
 
 @frozen
 class Choice:
-    """The engine chosen for a model."""
+    """Engine that was chosen for a model."""
 
     options: LoadOptions
     usual: bool
@@ -78,7 +71,7 @@ def _usual(options: LoadOptions) -> str:
 
 
 def may_have_cuda() -> bool:
-    """Whether there is an NVIDIA driver; checked without torch."""
+    """Whether there is an NVIDIA driver, without torch."""
     if sys.platform == "win32":
         return Path("C:/Windows/System32/nvcuda.dll").exists()
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
@@ -103,6 +96,6 @@ def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
 
 
 def load_converter(in_torch: InTorch) -> Convert:
-    """Load a model's export."""
+    """Load the function that exports a model."""
     model = in_torch(LoadOptions(device="cpu", engine=TORCH))
     return lambda part, precision: write_onnx(model, part, precision=precision)

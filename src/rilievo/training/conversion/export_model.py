@@ -40,15 +40,14 @@ from rilievo.training.conversion.traced_model import TracedModel
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
 
 _OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
-"""Options of third-party files."""
 
+# More change int8 almost nothing.
 MOST_PHOTOS = 64
-"""Most photographs for int8; more change almost nothing."""
 
 
 @frozen
 class Exported:
-    """An ONNX file that was written.
+    """ONNX file that was written.
 
     Attributes:
         sizing: Rule for the input size, in words.

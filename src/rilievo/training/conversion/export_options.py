@@ -33,21 +33,22 @@ class ExportOptions(TrustOptions):
     quarter. An ONNX file of rilievo keeps its own by default.
     """
     calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Sample photographs for int8 activations, which OpenVINO runs fastest; without them only
-    matrix products are int8.
+    """Sample photographs for int8 activations, which OpenVINO runs fastest; else only matrix
+    products
+    are int8.
     """
     size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
-    """Size of every photograph at the network's input; by default the model's rule, dynamic where
-    it allows that.
+    """Size of every photograph at the network's input; by default the model's rule, dynamic if
+    possible.
     """
     overwrite: bool = False
     """Replace an existing file."""
     mean: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
-    """Third-party files: value subtracted from each channel, after division by the scale."""
+    """Third-party files: value subtracted from each channel, after the scale."""
     std: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
-    """Third-party files: divisor of each channel, after the mean is subtracted."""
+    """Third-party files: divisor of each channel after that."""
     scale: float = 255.0
-    """Third-party files: divisor of pixel values, 0 to 255, before the mean is subtracted."""
+    """Third-party files: divisor of pixel values, 0 to 255."""
     multiple: int | None = None
     """Third-party files: keep the aspect ratio, with sides near --size and multiples of this."""
     resampling: Resampling = Resampling.BILINEAR

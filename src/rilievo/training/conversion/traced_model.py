@@ -6,7 +6,7 @@ from rilievo.models.base import PreparedModel
 
 
 class TracedModel(PreparedModel):
-    """A model in torch."""
+    """Model in torch that can be exported."""
 
     network: Any
     device: Any

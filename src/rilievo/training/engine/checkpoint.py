@@ -28,7 +28,6 @@ class RunState:
         seconds: Time of steps, interruptions not counted.
         cpu_seconds: CPU time of steps by all threads.
         row: Losses since the last row of the log.
-        row_began: ``seconds`` at that row.
     """
 
     step: int = 0
@@ -47,7 +46,7 @@ class Stateful(Protocol):
     """Part of a checkpoint."""
 
     def state_dict(self) -> Mapping[str, Any]:
-        """Return its state."""
+        """State of the part."""
         ...
 
     def load_state_dict(self, state_dict: Any, /) -> Any:
@@ -71,10 +70,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, kind: type[State], parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> State:
-    """Restore the parts of a run, and return its counts.
-
-    Raises ``InputError`` if the file is no checkpoint of this run, or inconsistent.
-    """
+    """Restore the parts of a run, and return its counts."""
     check_regular(path)
     try:
         check_archive(path, most_ratio=STORED)
@@ -104,7 +100,7 @@ def load_checkpoint(
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Load and check moments and rates; torch itself accepts any."""
+    """Load and check moments and rates, of which torch accepts any."""
     before = [_fixed(group) for group in optimizer.param_groups]
     own = {"fused": optimizer.defaults.get("fused")}
     optimizer.load_state_dict(

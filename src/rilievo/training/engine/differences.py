@@ -22,7 +22,7 @@ _RANGES: Mapping[str, Callable[[float], bool]] = {
 
 
 def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
-    """Check that numbers lie in ranges."""
+    """Check that a record's numbers lie in ranges."""
     for words, names in ranges.items():
         for name in names:
             number = getattr(record, name)
@@ -31,11 +31,10 @@ def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
 
 
 Rules = Sequence[tuple[Callable[[Config], bool], Callable[[Config], OptionError]]]
-"""Rules in order, each with its error."""
 
 
 def check_rules(config: Config, rules: Rules[Config]) -> None:
-    """Raise the first broken rule's error."""
+    """Raise the error of the first broken rule."""
     for is_broken, error in rules:
         if is_broken(config):
             raise error(config)
@@ -71,10 +70,7 @@ def find_differences(
 def changed(
     config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
 ) -> Config:
-    """Change fields by path: ``losses.depth``; those of ``fixed`` are set elsewhere.
-
-    Raises ``OptionError`` if there is no such field, or it does not take the value.
-    """
+    """Change fields by path, such as ``losses.depth``; those of ``fixed`` are set elsewhere."""
     data, words = json.loads(to_json(config)), words_of(config)
     for path, value in changes.items():
         if path not in words or path.startswith(fixed):
@@ -92,7 +88,7 @@ def changed(
 
 
 def with_given(usual: Config, config: object, names: Collection[str], prefix: str = "") -> Config:
-    """Return ``usual`` with the fields ``names`` of ``config``."""
+    """Configuration ``usual`` with the fields ``names`` of ``config``."""
     assert is_dataclass(usual), "a configuration is a record"
     assert not isinstance(usual, type), "and not the class of one"
     changes = {}
@@ -122,7 +118,7 @@ def with_whole_paths(config: Config) -> Config:
 
 
 def differing_options(before: object, now: object) -> list[str]:
-    """Describe the differing fields."""
+    """Describe the fields that differ."""
     old, new = words_of(before), words_of(now)
     return [
         f"{name} was {old.get(name)}, is {value}"

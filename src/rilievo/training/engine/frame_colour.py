@@ -1,7 +1,4 @@
-"""Colour changes as torchvision defines them, fused into one pass over a frame.
-
-Each result is clamped to 0..1, as ``torchvision.transforms`` does for floats.
-"""
+"""Colour changes as in ``torchvision.transforms``, fused into one pass over a frame."""
 
 from typing import Any, no_type_check
 
@@ -79,7 +76,7 @@ def _turned(sector, largest, spread):
 @_kernel
 @no_type_check
 def _turn_hue(line, turn):
-    """Rotate the hue of a row without branches, so that the compiler vectorises it."""
+    """Rotate the hue of a row without branches, which vectorises."""
     shift = np.float32(6) * turn
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]

@@ -36,10 +36,7 @@ from rilievo.training.networks.features import is_out_of_memory
 
 
 class Stopping:
-    """Defers SIGINT and SIGTERM while a step is taken.
-
-    Elsewhere, and the second time, they raise ``KeyboardInterrupt``. Other handlers are left alone.
-    """
+    """Deferral of SIGINT and SIGTERM while a step is taken; the second raises."""
 
     def __init__(self, *, defers: bool) -> None:
         self.is_asked = False
@@ -59,7 +56,7 @@ class Stopping:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Defer the signals."""
+        """Defer the signals in the block."""
         self._inside = True
         try:
             yield
@@ -98,17 +95,14 @@ class Devices:
 
 
 def make_fabric(chosen: Devices) -> Any:
-    """Launch Lightning Fabric, alone or as a process of torchrun.
-
-    Raises ``OptionError`` if there are no such devices, or they do not support the precision.
-    """
+    """Launch Lightning Fabric, alone or as a process of torchrun."""
     with needing("training", "train"):
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.precision import MixedPrecision
         from lightning_fabric.strategies.ddp import DDPStrategy
 
     class Mixed(MixedPrecision):
-        """Autocast that leaves batches as they are: truth keeps its precision."""
+        """Autocast that leaves batches, and so the truth's precision."""
 
         def convert_input(self, data: Any) -> Any:
             return data
@@ -160,9 +154,11 @@ class TrainingLoop(Generic[State]):
         """Train from the last checkpoint to the end; False if stopped.
 
         A checkpoint is written after every validation, every minute, and at SIGINT or SIGTERM.
-        ``stop_at`` is a step to stop after. Raises ``InputError`` if a value is not finite, or a
-        checkpoint cannot be used, ``OptionError`` if memory is too small, and ``OutputError`` if
-        another process trains in the folder.
+
+        Raises:
+            InputError: If a value is not finite, or a checkpoint cannot be used.
+            OptionError: If memory is too small.
+            OutputError: If another process trains in the folder.
         """
         task, first = self._task, self._fabric.is_global_zero
         with (
@@ -393,7 +389,7 @@ class TrainingLoop(Generic[State]):
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Turn failures into one line."""
+        """Turn failures in the block into one line."""
         try:
             yield
         except FloatingPointError as error:

@@ -16,7 +16,7 @@ _SECONDS_A_LINE = 5.0
 
 
 class Progress:
-    """Reports a run's steps, loss and time left."""
+    """Report of a run's steps, loss and time left."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Progress:
 
 
 class Decoding:
-    """Reports the progress of decoding."""
+    """Report of the progress of decoding."""
 
     def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown and sys.stderr is not None
@@ -112,7 +112,7 @@ class Decoding:
 
 
 def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first and last of many notes."""
+    """First and last of many notes."""
     if len(notes) <= 2 * _NOTES:
         return notes
     left = len(notes) - 2 * _NOTES
@@ -120,7 +120,7 @@ def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_first_process() -> bool:
-    """Whether this is the first process."""
+    """Whether this is the first process of a run."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 

@@ -1,8 +1,4 @@
-"""Folder of a run, which makes it a model, and its logs.
-
-A resumed run begins with the logs of its checkpoint: later rows are deleted, and what a power cut
-took is there again.
-"""
+"""Folder of a run, which makes it a model, and its logs."""
 
 import csv
 import shutil
@@ -42,8 +38,8 @@ from rilievo.training.engine.differences import differing_options, with_whole_pa
 LOGS = STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
 _PLACES = ("step", "epoch")
 RECORD = "record.json"
+# It exists while a run is in progress.
 CHECKPOINT = "checkpoint.pt"
-"""File that exists while a run is in progress."""
 Config = TypeVar("Config")
 Record = TypeVar("Record")
 
@@ -73,12 +69,12 @@ class Journal:
             self._writer.close()
 
     def texts(self) -> dict[str, str]:
-        """Texts by name."""
+        """Texts of the logs by name."""
         paths = [self._run / name for name in LOGS]
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
-        """Add a row."""
+        """Add a row to a log."""
         if not self._writes:
             return
         path = self._run / name
@@ -117,7 +113,7 @@ def alone_in(run: Path) -> AbstractContextManager[None]:
 
 
 def rows_of(run: Path, name: str) -> list[dict[str, str]]:
-    """Return a log's rows by column."""
+    """Rows of a log by column."""
     path = run / name
     if not path.exists() or is_blank(path):
         return []
@@ -152,11 +148,7 @@ class RunFolder(Generic[Config, Record]):
     beginnings: tuple[str, ...] = ()
 
     def check(self, config: Config, *, resume: bool) -> Config:
-        """Check that a run in the folder, if any, is this one; return its configuration.
-
-        Without a checkpoint it counts only where it is resumed. Raises ``OutputError`` if something
-        else is in the folder.
-        """
+        """Check that a run in the folder, if any, is this one; return its configuration."""
         if self.path.is_dir():
             sweep_parts(self.path)
         if not self.is_begun:
@@ -244,10 +236,7 @@ class RunFolder(Generic[Config, Record]):
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
-        """Whether the run is finished; its checkpoint is deleted last.
-
-        Raises ``InputError`` if weights are broken without a checkpoint, or that is empty.
-        """
+        """Whether the run is finished; its checkpoint is deleted last."""
         run, checkpoint = self.path, self.path / CHECKPOINT
         if checkpoint.exists():
             if is_blank(checkpoint):

@@ -22,8 +22,6 @@ class TrainingTask(ABC, Generic[State, Network]):
         learner: Module whose ``forward`` returns numbers by name; ``loss`` is minimised.
         optimizer: Optimizer, whose groups have their full rate as ``initial_lr``.
         images: Images per step, over all processes.
-        accumulate: Batches whose gradients are added before a step.
-        clip_norm: Largest norm of a step's gradient.
         advice: Remedy for values that are not finite.
         less_memory: Step that memory is too small for, and the remedy, with options in braces.
     """
@@ -59,7 +57,7 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     @property
     def share(self) -> float:
-        """Share that is done."""
+        """Share of the run that is done."""
         return self.state.step / self.steps if self.steps else 0.0
 
     @property
@@ -76,10 +74,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         return False
 
     def after_step(self, loss: Tensor | None) -> None:
-        """Do what follows a step.
-
-        ``loss`` is None for empty batches.
-        """
+        """Do what follows a step; ``loss`` is None for empty batches."""
 
     def is_validated(self) -> bool:
         """Whether a validation follows."""
@@ -97,17 +92,14 @@ class TrainingTask(ABC, Generic[State, Network]):
 
 
 def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
-    """Return groups with their full rates."""
+    """Groups of parameters with their full rates."""
     return [
         {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in parts
     ]
 
 
 def is_fused(device: torch.device) -> bool | None:
-    """Whether an optimizer updates in one pass; None for torch's choice.
-
-    A CPU takes a fifth of the time. On a GPU gradients could not be clipped in fp16.
-    """
+    """Whether an optimizer updates in one pass, a fifth of a CPU's time; None for torch's way."""
     return True if device.type == "cpu" else None
 
 
@@ -115,7 +107,7 @@ def check_finite(what: str, *values: Tensor) -> None:
     """Check that all values are finite.
 
     Raises:
-        FloatingPointError: If one is NaN or infinite.
+        FloatingPointError: If one is not.
     """
     if not all(bool(torch.isfinite(tensor).all()) for tensor in values):
         raise FloatingPointError(f"the {what} is not finite")

@@ -26,9 +26,8 @@ from rilievo.registry import load_outside
 from rilievo.shapes import Bool
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, PerImage, Scalar
 
+# Rows and columns ("head"), or the batch ("old", an error behind the paper's numbers).
 GradientForm = Literal["head", "old"]
-"""Axes of the gradient loss: rows and columns ("head"), or the batch ("old", an error behind the
-paper's numbers)."""
 
 _BERHU_SHARE = 0.2  # of the batch's largest error; errors above it count squared
 _OFFSET = 0.001  # [m] added to depth before its logarithm
@@ -39,11 +38,7 @@ _FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor 
 
 @cache
 def own_loss(place: str) -> Callable[..., Scalar]:
-    """Load a loss of the user's own, ``package.module:NAME`` or ``path/to/file.py:NAME``.
-
-    Raises:
-        OptionError: If there is none, or it returns more than a number.
-    """
+    """Load a loss of the user's own, ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     function = load_outside(place, "loss")
     if not callable(function):
         raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
@@ -90,10 +85,7 @@ def _signed_differences(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
 
 
 def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
-    """Scale-invariant loss of AdaBins (CVPR 2021).
-
-    √(mean e² - 0.85 (mean e)²), e the error of log(depth + 1 mm).
-    """
+    """Scale-invariant loss of AdaBins: √(mean e² - 0.85 (mean e)²), e of log(depth + 1 mm)."""
     error = _log_error(predicted, true, valid)[valid]
     square = error.square().mean() - _FORGIVEN * error.mean().square()
     return square.sqrt() if bool(square > 0) else 0 * square

@@ -17,14 +17,12 @@ class Scales(StrEnum):
     """Size at which frames are compared for the coarser disparities."""
 
     FULL = "full"
-    """All at the finest size (Godard et al. 2019)."""
     NATIVE = "native"
-    """Each at its own size, as before Godard et al."""
 
 
 @frozen
 class VideoLosses:
-    """Terms of the loss: those of Godard et al. (2019), then further ones, off by default."""
+    """Terms of the loss: those of Godard et al. (2019), then further ones."""
 
     GROUP: ClassVar[str] = "Losses"
     OFF: ClassVar[Mapping[str, str]] = {
@@ -35,7 +33,7 @@ class VideoLosses:
     photometric: float = 1.0
     """Weight of the photometric error."""
     ssim: float = 0.85
-    """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
+    """Share of SSIM in the photometric error; the rest is L1."""
     smoothness: float = 1e-3
     """Weight of edge-aware smoothness, halved at every scale."""
     minimum: bool = True
@@ -45,15 +43,13 @@ class VideoLosses:
     scales: Scales = Scales.FULL
     """Size at which coarser disparities are compared: all at the finest, or each at its own."""
     pixel_centres: Annotated[bool, HIDDEN] = True
-    """Whether coarser sizes of ``native`` keep the half pixel between border pixels' centres and
-    the image's edges."""
+    """Whether coarser sizes of ``native`` keep the half pixel at the image's edges."""
     predictive_mask: bool = False
     """Learn a mask of pixels to leave out (Zhou et al. 2017); not with automask."""
     align_corners: Annotated[bool, HIDDEN] = True
-    """Whether corners of the sampled grid are pixel centres; False repeats an error of the
-    published program with newer torch."""
+    """Whether corners of the sampled grid are pixel centres; False repeats a published error."""
     in_front: Annotated[bool, HIDDEN] = True
-    """Whether a point behind a source's camera has the largest error, 1, for that source."""
+    """Whether points behind a source's camera have the largest error, 1."""
 
     consistency: float = 0.0
     """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
@@ -61,19 +57,20 @@ class VideoLosses:
     """Let pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of |log
-    depth - log prior|; 0.1 with preset clip."""
+    depth - log prior|; 0.1 with preset clip.
+    """
     corners: Annotated[float, HIDDEN] = 0.0
-    """Weight of the same difference from triangulated depth of tracked corners, less where that is
-    hardly better than the prior. 0.5 with preset clip."""
+    """Weight of the same difference from triangulated tracked corners. 0.5 with preset clip."""
     replay: float = 0.0
     """Weight of the same difference from the start's own depth on pictures of other places, so that
-    a run does not forget them; 0 leaves them out. 1 with preset clip, where the start is an
-    embedded model or a run that refined one."""
+    a run does not forget them. 1 with preset clip, where the start is an embedded model or a run
+    that
+    refined one.
+    """
     labels: Annotated[float, HIDDEN] = 0.5
-    """Weight of the same difference from the labels of --labels, by their own weights."""
+    """Weight of the same difference from --labels, by their own weights."""
     own: Annotated[tuple[str, ...], option(metavar="MODULE:NAME=WEIGHT,...")] = ()
-    """Further terms of your own with their weights: package.module:NAME=WEIGHT or
-    file.py:NAME=WEIGHT."""
+    """Further terms of your own: package.module:NAME=WEIGHT or file.py:NAME=WEIGHT."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:

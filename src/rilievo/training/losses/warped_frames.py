@@ -244,22 +244,20 @@ def sample_image(
 
 
 _NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
+# Photometric error of points that the source cannot have seen.
 WORST = 1.0
-"""Photometric error of points that the source cannot have seen."""
 
 
 @frozen
 class Views:
-    """A batch of target frames, each with as many source frames, RGB in 0..1.
+    """Batch of target frames, each with as many source frames, RGB in 0..1.
 
-    Colours may be changed in what networks see (``target_seen``, ``sources_seen``).
+    Networks see ``target_seen`` and ``sources_seen``.
 
     Attributes:
         pyramid: ``target`` at scales 0 to 3.
-        source_T_target: Known motion of each source [unit of depth]; None where a network predicts
-            it.
-        true_motion: ``source_T_target`` [m] by poses or the baseline in any case; NaN for targets
-            without poses, None where no target has any.
+        source_T_target: Known motion of each source [unit of depth]; else None.
+        true_motion: The same [m] by poses or the baseline in any case; NaN without poses.
         valid: Pixels of the target that count.
         maps: Depth in any unit that learned depth is kept near, not positive where unknown:
             ``prior``, ``corners``, and ``labels`` with ``labels_weights`` in 0..1.

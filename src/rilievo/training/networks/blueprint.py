@@ -14,10 +14,9 @@ from rilievo.schema import option
 from rilievo.shapes import Size
 
 HIDDEN = option(hidden=True)
-"""Mark of a field that no door offers."""
 FIRST = option(first=True)
-"""Mark of a field in the first help."""
 # A new kind of probe is one class and one row.
+# ``module:Class`` of ``probes``.
 PROBES: Mapping[str, str] = {
     "linear": "original:LinearProbe",
     "multiscale": "original:MultiscaleProbe",
@@ -25,18 +24,18 @@ PROBES: Mapping[str, str] = {
     "bnhead": "original:BatchNormProbe",
     "light": "dpt:LightProbe",
 }
-"""Classes as ``module:Class`` of ``probes``."""
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
 TOYS = ("depth-cnn", "normal-cnn")
 _LARGEST = 8192
 _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
 _MULTIPLE = 32
+# Least side [px]: reflection needs features 2 wide.
 _LEAST = 64
-"""Least side [px]: reflection needs features 2 wide."""
 EMBEDDED = "small"
 TIMM = "timm/"
 # A new encoder is one class and one row.
+# ``module:Class`` of ``video``.
 ENCODERS: Mapping[str, str] = {
     EMBEDDED: "depth_network:SmallEncoder",
     "resnet18": "encoders:ResNetEncoder",
@@ -46,7 +45,6 @@ ENCODERS: Mapping[str, str] = {
     "resnet152": "encoders:ResNetEncoder",
     "lite": "lite:LiteEncoder",
 }
-"""Classes as ``module:Class`` of ``video``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -73,18 +71,15 @@ class Form(StrEnum):
     """Conversion of channels to depth."""
 
     BINS = "bins"
-    """A share for each depth."""
     SIGMOID = "sigmoid"
     """One channel, between the least and largest depth."""
     EXPONENTIAL = "exponential"
-    """Logarithm of depth."""
 
 
 class Readout(StrEnum):
     """Depth from the shares of bins."""
 
     EXPECTATION = "expectation"
-    """Mean weighted by the shares (AdaBins)."""
     MOST_PROBABLE = "most_probable"
     """Depth of the largest share; training reads the expectation."""
 
@@ -99,13 +94,14 @@ class BackboneChoice:
         str, option(first=True, name="backbone", aliases=("-b", "-n", "--network"), metavar="NAME")
     ]
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
-    or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with."""
+    or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with.
+    """
     weights: Annotated[str, FIRST] = PRETRAINED
     """Weights of the backbone: pretrained, random, or a file."""
     layers: Annotated[tuple[int, ...] | None, option(first=True, metavar="I,J,...")] = None
     """Layers to take features from, from 0; by default four, evenly spread."""
     tokens: Annotated[bool | None, HIDDEN] = None
-    """Whether class tokens add channels; by default the model's choice."""
+    """Whether class tokens add channels."""
     seed: Annotated[int, HIDDEN] = 0
     """Seed of random weights, and of a diffusion model's noise."""
 
@@ -156,7 +152,7 @@ class DepthChoice:
     form: Form = Form.BINS
     """Conversion of the probe's channels to depth."""
     readout: Readout = Readout.EXPECTATION
-    """Depth that predictions take from bins; training reads the expectation."""
+    """Depth that predictions take from bins."""
     bins: Annotated[int, HIDDEN] = 256
     """Number of depths to choose among."""
     spacing: Annotated[str, HIDDEN] = "linear"
@@ -166,7 +162,7 @@ class DepthChoice:
     least: Annotated[float, HIDDEN] = 1e-3
     """Least depth [m]."""
     largest: Annotated[float, option(first=True, aliases=("--largest",), metavar="METRES")] = 10.0
-    """Largest depth that can be predicted [m]; true depth beyond it is ignored in training."""
+    """Largest depth that can be predicted [m]; true depth beyond it is ignored."""
     kind: Annotated[DepthKind, HIDDEN] = DepthKind.METRIC
     """Kind of depth."""
 
@@ -194,7 +190,7 @@ class DepthChoice:
 
 @frozen
 class Blueprint:
-    """A backbone, a probe, and their outputs."""
+    """Backbone, probe, and their outputs."""
 
     GROUP: ClassVar[str] = "Network"
 
@@ -208,9 +204,7 @@ class Blueprint:
     uncertainty: Annotated[bool, HIDDEN] = True
     """Predict kappa of normals, large where they are certain."""
     treatment: Annotated[str, HIDDEN] = "default"
-    """Treatment of features: default, probe3d (that program's newest state) or probe3d-old (the
-    paper's).
-    """
+    """Treatment of features: default, probe3d (as its program) or probe3d-old (as its paper)."""
 
     def __post_init__(self) -> None:
         if self.treatment not in TREATMENTS:
@@ -237,7 +231,6 @@ class Family(StrEnum):
     """Networks that training can go on with."""
 
     SMALL = "small"
-    """The network of ``rilievo/small``."""
     PROBE = "probe"
     TRANSFORMERS = "transformers"
     MARIGOLD = "marigold"
@@ -266,15 +259,11 @@ class PoseKind(StrEnum):
     """Source of the camera's motion."""
 
     SEPARATE = "separate"
-    """An encoder over both frames."""
     SHARED = "shared"
-    """The depth network's encoder."""
     CNN = "cnn"
     """Seven convolutions (Zhou et al. 2017)."""
     GEOMETRY = "geometry"
-    """No network: depth and tracked corners."""
     NONE = "none"
-    """No network: known from a stereo pair or poses."""
 
     @property
     def is_network(self) -> bool:
@@ -303,15 +292,13 @@ class VideoBlueprint:
     pose_encoder: Annotated[str, HIDDEN] = "resnet18"
     """Encoder of a separate pose network: a resnet."""
     cancels_scale: Annotated[bool, HIDDEN] = False
-    """Divide 'cnn' translations by mean inverse depth (Wang et al. 2018); otherwise multiply, as
-    published.
-    """
+    """Divide 'cnn' translations by mean inverse depth (Wang et al. 2018); otherwise multiply."""
     size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. Preset clip
     takes that of the start's model.
     """
     area: Annotated[int | None, HIDDEN] = None
-    """Pixels at which the encoder small sees photographs of any shape; None for the size."""
+    """Pixels at which the encoder small sees photographs; None for the size."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
     """Numbers of halvings of the size at which disparity is predicted, the finest first; 0 alone
     with the encoder small.
@@ -355,16 +342,12 @@ class VideoBlueprint:
 
 
 def check_encoder(name: str) -> None:
-    """Refuse unknown encoders; timm's are looked up when made.
-
-    Raises:
-        OptionError: If there is none.
-    """
+    """Refuse unknown encoders; timm's are looked up when made."""
     if name not in ENCODERS and not name.startswith(TIMM):
         suggestion = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
         raise OptionError(f"no encoder '{name}'; {suggestion}")
 
 
 def is_official(folder: Path) -> bool:
-    """Whether it is an official checkpoint."""
+    """Whether a folder is an official checkpoint."""
     return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()

@@ -19,8 +19,7 @@ _Arrays = tuple[np.ndarray, ...]
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file of ``export_small``.
 
-    Training mode first measures statistics of batch normalisations that the file merged. Without
-    sky its layers stay.
+    Training mode first measures statistics of batch normalisations that the file merged.
     """
     sky, stored = set(network.sky.modules()), deque(_stored(path))
     bias: Tensor | None = None

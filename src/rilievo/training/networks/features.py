@@ -13,7 +13,7 @@ from rilievo.training.tensors import Images
 
 @frozen
 class Box:
-    """A rectangle of pixels [px]."""
+    """Rectangle of pixels [px]."""
 
     top: int
     left: int
@@ -54,8 +54,9 @@ class Features:
 class Padding(StrEnum):
     """Padding to multiples of the patch.
 
-    ``MINIMAL`` adds half (rounded down) above and left. ``OVER`` adds a whole patch to the other
-    side too; ``NONE`` refuses, as Probe3D's DeiT, SAM, MAE and MiDaS do.
+    ``MINIMAL`` adds half (rounded down) above and left, ``OVER`` a whole patch to the other side
+    too;
+    ``NONE`` refuses, as Probe3D's DeiT, SAM, MAE and MiDaS do.
     """
 
     MINIMAL = "minimal"

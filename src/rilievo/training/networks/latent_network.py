@@ -1,10 +1,8 @@
-"""U-Net of a Marigold pipeline, which learns in its autoencoder's latent space.
+"""U-Net of a Marigold pipeline (Ke et al. 2024), which learns in its autoencoder's latent space.
 
-Ke et al., "Repurposing Diffusion-Based Image Generators for Monocular Depth Estimation" (CVPR
-2024). Depth between its 2nd and 98th percentile becomes -1 to 1.
-
-The noise is that of the start's own scheduler, as in the paper's program (commit 766e74a); the
-later one (3f74cba) leaves no signal at the last time, in its pipelines too.
+Depth between its 2nd and 98th percentile becomes -1 to 1. The noise is that of the start's own
+scheduler, as in the paper's program (commit 766e74a); the later one leaves no signal at the last
+time.
 """
 
 import copy
@@ -26,7 +24,7 @@ _MOST_RESOLUTIONS = 10
 
 
 class LatentNetwork(nn.Module):
-    """U-Net; copies share the parts that do not learn."""
+    """U-Net of a pipeline; copies share the parts that do not learn."""
 
     outputs = ("depth",)
 
@@ -117,9 +115,9 @@ def _in_percentiles(target: Maps, valid: Masks) -> Maps:
 
 
 def layered_noise(like: Float[Tensor, "b c h w"], strength: Float[Tensor, "b"]) -> Tensor:
-    """Make noise of several resolutions, each weaker by ``strength``, of unit deviation.
+    """Make noise of several resolutions, of unit deviation (Whitaker 2023).
 
-    J. Whitaker, "Multi-Resolution Noise for Diffusion Model Training" (2023).
+    Each is weaker by ``strength``.
     """
     height, width = size = like.shape[2:]
     noise, strength = torch.randn_like(like), strength.reshape(-1, 1, 1, 1)

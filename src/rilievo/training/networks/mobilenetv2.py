@@ -1,7 +1,6 @@
-"""The MobileNetV2 encoder in Gluon's arrangement and names.
+"""The MobileNetV2 encoder (M. Sandler et al., CVPR 2018) in Gluon's arrangement and names.
 
-M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. Gluon
-strides one step later than torchvision and uses ReLU, not ReLU6.
+Gluon strides one step later than torchvision and uses ReLU, not ReLU6.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,15 +33,14 @@ _LAST_OF_SIZE = (0, 2, 9, 12, 16)
 
 _STEM = 32
 CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
-"""Channels of each map."""
 _RESNET_STEM = 64
+# Blocks, output channels and stride.
 _STAGES = ((3, 256, 1), (4, 512, 2), (6, 1024, 2))
-"""Blocks, output channels and stride of each stage."""
 _PATTERN = "resnet50v2_*.npz"
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 depthwise, linear 1×1, perhaps plus the input."""
+    """Block: 1×1, 3×3 depthwise, linear 1×1, perhaps plus the input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -92,7 +90,7 @@ class MobileNetV2(nn.Module):
 
 
 def published_name(parameter: str) -> str:
-    """Convert a name to Gluon's."""
+    """Convert a parameter's name to Gluon's."""
     *modules, layer, leaf = parameter.split(".")
     if layer.startswith("batchnorm"):
         leaf = BATCH_NORM_NAMES[leaf]
@@ -101,11 +99,7 @@ def published_name(parameter: str) -> str:
 
 
 def load_published(encoder: MobileNetV2, path: Path) -> None:
-    """Fill ``encoder`` from Gluon's ``.npz``, without the classifier.
-
-    Raises:
-        ModelError: If the file is unreadable, or an array is missing or of another shape.
-    """
+    """Fill ``encoder`` from Gluon's ``.npz``, without the classifier."""
     names = {entry: published_name(entry) for entry in encoder.state_dict() if not _counts(entry)}
     fill(encoder, names, arrays_of(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
 
@@ -145,10 +139,7 @@ def fill(
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A depthwise convolution in float32 under CPU autocast.
-
-    oneDNN's backward pass is 4 to 17 times slower in bfloat16.
-    """
+    """Depthwise convolution in float32 under CPU autocast, as bfloat16 is 4 to 17 times slower."""
 
     def __init__(self, channels: int, kernel: int, *, stride: int = 1) -> None:
         super().__init__(
@@ -164,7 +155,7 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class PreActivation(nn.Module):
-    """Three convolutions plus the input."""
+    """Block of three convolutions plus the input."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
@@ -218,11 +209,7 @@ class ResNet50V2(nn.Module):
 
 
 def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
-    """Fill ``encoder`` from ``resnet50v2_*.npz``, in any parts.
-
-    Raises:
-        ModelError: If a file is unreadable, or an array is missing or of another shape.
-    """
+    """Fill ``encoder`` from ``resnet50v2_*.npz``, in any parts."""
     arrays = arrays_of(folder, sorted(folder.glob(_PATTERN)))
     where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
     fill(encoder, dict(_published_names(encoder)), arrays, where)

@@ -32,7 +32,7 @@ class ProbeOutput(NamedTuple):
 
 
 class Probed(nn.Module):
-    """A backbone and its probe."""
+    """Backbone and its probe."""
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Probed(nn.Module):
 
 
 def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
-    """Make the frozen backbone."""
+    """Make a blueprint's frozen backbone."""
     choice = blueprint.backbone
     weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
     return make_backbone(
@@ -83,7 +83,7 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
 
 
 def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """Make the probe, with random weights."""
+    """Make a blueprint's probe, with random weights."""
     tokens = backbone.token_channels
     with seeded(seed):
         return make_probe(

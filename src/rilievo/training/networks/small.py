@@ -1,7 +1,6 @@
 """The embedded model's network: an ImageNet encoder and a light U-Net.
 
-The last doubling is convex (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3): depth edges
-follow image edges, and no depth between two surfaces is invented.
+The last doubling is convex (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3).
 """
 
 from typing import NamedTuple
@@ -43,8 +42,8 @@ SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
 BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
 
 
+# Of both sides.
 MULTIPLE = 32
-"""Divisor of both sides."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24
@@ -129,7 +128,7 @@ class Merge(nn.Module):
 
 
 class ConvexUpsample(nn.Module):
-    """Double a map by convex combinations, gathered by fixed convolutions, which are fast."""
+    """Doubling of a map by convex combinations, gathered by fixed convolutions."""
 
     gather: Tensor
     group: Tensor
@@ -157,7 +156,7 @@ class ConvexUpsample(nn.Module):
 
 
 class Spread(nn.Module):
-    """Expected error from a place and the whole image."""
+    """Network of the expected error, from a place and the whole image."""
 
     def __init__(self, features: int, coarsest: int) -> None:
         super().__init__()
@@ -170,7 +169,7 @@ class Spread(nn.Module):
         self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
 
     def forward(self, features: Channels, coarsest: Strided) -> Maps:
-        """Compute its logarithm."""
+        """Compute the error's logarithm."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
         variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
         whole = self.whole(torch.cat([mean, variation], dim=1))
@@ -178,7 +177,7 @@ class Spread(nn.Module):
 
 
 class Sky(nn.Module):
-    """Log-odds of sky, four pixels a place."""
+    """Network of the log-odds of sky, four pixels a place."""
 
     def __init__(self, features: int) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
 """Cache of features of frozen backbones, computed once for all runs.
 
-A file is named by a hash of its pixels, its folder by one of all else; writes are atomic. It is a
-header of 128 bytes, then each layer's map in 16-bit floats and class token in float32,
-little-endian.
+A file is named by a hash of its pixels, its folder by one of all else. It is a header of 128 bytes,
+then each layer's map in 16-bit floats and class token in float32, little-endian.
 """
 
 import hashlib
@@ -32,7 +31,7 @@ VERSION = 1
 
 @frozen
 class Stamp:
-    """sha256 of an image, and of all else."""
+    """SHA-256 of an image, and of all else."""
 
     identity: bytes
     image: bytes
@@ -74,11 +73,11 @@ class StoredFeatures:
     layout: Layout
 
     def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
-        """Decode one layer."""
+        """Decode one layer's map."""
         target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
 
     def class_token(self, layer: int) -> Float[Tensor, " c"]:
-        """Return a layer's class token."""
+        """Class token of a layer."""
         return torch.from_numpy(self.numbers[f"token{layer}"])
 
 
@@ -88,10 +87,7 @@ def pack(
     layout: Layout,
     stamp: Stamp,
 ) -> bytes:
-    """Encode the file of one image.
-
-    Raises ``InputError`` if a number is not finite, or too large for 16-bit floats.
-    """
+    """Encode the file of one image."""
     numbers = np.zeros((), layout.fields)
     for index, layer in enumerate(maps):
         values = layer.detach().float().cpu().numpy()
@@ -145,7 +141,7 @@ class Identity:
 
     @property
     def digest(self) -> bytes:
-        """sha256 of the whole record."""
+        """SHA-256 of the whole record."""
         return hashlib.sha256(to_json(self).encode()).digest()
 
 
@@ -164,7 +160,7 @@ class FeatureCache:
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
-        """Open or create the cache in ``root``, which holds up to ``limit_megabytes`` [MB]."""
+        """Open or create the cache in ``root``."""
         if backbone.training or any(item.requires_grad for item in backbone.parameters()):
             raise OptionError(
                 f"backbone '{backbone.name}' is being trained, so its features change: "
@@ -192,7 +188,7 @@ class FeatureCache:
         self._used = used_bytes(root)
 
     def layout(self, size: Size) -> Layout:
-        """Return a size's layout."""
+        """Layout of files of a size."""
         facts = self.identity.facts
         height, width = padded_size(size, facts.patch, facts.padding)
         shapes = tuple(
@@ -202,10 +198,7 @@ class FeatureCache:
         return Layout(shapes=shapes, tokens=facts.tokens)
 
     def features(self, image: Pictures) -> Features:
-        """Return features of RGB images, stored or computed.
-
-        Raises ``InputError`` if a file is not of these features, or features are not finite.
-        """
+        """Features of RGB images, stored or computed."""
         size = (image.shape[1], image.shape[2])
         layout = self.layout(size)
         stamps = [

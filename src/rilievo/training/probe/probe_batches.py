@@ -45,7 +45,7 @@ class BatchPlan(Protocol):
 def variant(
     frame: ProbeFrame, options: Augmentation, *, seed: int, index: int, number: int
 ) -> ProbeFrame:
-    """Return version ``number`` of an image, which is the epoch."""
+    """Version ``number`` of an image, which is the epoch."""
     if not options.changes:
         return frame
     random = np.random.default_rng([seed, index, number])
@@ -73,10 +73,9 @@ def variant(
 
 
 def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
-    """Cut a window and enlarge it to the frame's size, by nearest pixel.
+    """Cut a window and enlarge it to the frame's size, by nearest pixel; depth stays.
 
-    Depth stays, although the window looks nearer. ``side`` is a share of the frame's, and ``at`` a
-    place in the free room, each in [0, 1].
+    ``side`` is a share of the frame's, and ``at`` a place in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
     rows = _window(height, side, at[0])
@@ -134,7 +133,7 @@ def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, .
 
 
 def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
-    """Return an image as a step sees it."""
+    """Image as a step sees it."""
     return variant(
         frames.frame(source.index),
         config.augmentation,
@@ -145,7 +144,7 @@ def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) 
 
 
 def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:
-    """Stack frames."""
+    """Stack frames to a batch."""
     arrays = {
         "image": np.stack([frame.image for frame in frames]),
         "depth": np.stack([frame.depth for frame in frames]),

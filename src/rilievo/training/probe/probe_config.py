@@ -45,17 +45,16 @@ from rilievo.training.networks.blueprint import (
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
 PLAIN = "plain"
+# ``probe3d`` is that program today, ``probe3d-old`` behind its published numbers.
 PRESETS = (*TREATMENTS, PLAIN)
-"""Presets: ``probe3d`` is that program today, ``probe3d-old`` behind its published numbers."""
 
 
 class GradientForm(StrEnum):
     """Axes of the depth loss's gradients."""
 
     HEAD = "head"
-    """Rows and columns."""
     OLD = "old"
-    """Images of the batch and channels, as Probe3D's paper took them by mistake."""
+    """Images of the batch and channels, Probe3D's mistake."""
 
 
 class Schedule(StrEnum):
@@ -63,7 +62,6 @@ class Schedule(StrEnum):
 
     COSINE = "cosine"
     QUARTER_COSINE = "quarter_cosine"
-    """High for long, then steep."""
     CONSTANT = "constant"
     """No decay; ``final_factor`` has no effect."""
 
@@ -122,7 +120,7 @@ class Losses:
     gradient_weight: Annotated[float, HIDDEN] = 0.5
     """Weight of the gradients in 'probe'."""
     gradient_form: Annotated[GradientForm, HIDDEN] = GradientForm.HEAD
-    """Axes of these gradients: rows and columns, or as in Probe3D's paper by mistake."""
+    """Axes of these gradients: rows and columns, or as in Probe3D's paper."""
     normals: Annotated[
         str, option(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
     ] = UNCERTAIN
@@ -130,9 +128,7 @@ class Losses:
     confidence.
     """
     zero_normals: Annotated[bool, HIDDEN] = False
-    """Count a true normal of length zero as 90° off where depth is known, as Probe3D's program
-    does.
-    """
+    """Count a true normal of length zero as 90° off where depth is known, as Probe3D does."""
     normals_weight: Annotated[float, HIDDEN] = 1.0
     """Weight of normals beside depth, which has 1."""
 
@@ -147,7 +143,7 @@ class Losses:
 
 @frozen
 class Augmentation:
-    """Augmentation of images; off by default, so that features can be cached."""
+    """Augmentation of images; without it features can be cached."""
 
     GROUP: ClassVar[str] = "Augmentation"
 
@@ -169,7 +165,7 @@ class Augmentation:
 
 @frozen
 class ProbeConfig:
-    """Configuration of a run: the options of ``train probe`` and ``train supervised``."""
+    """Options of ``train probe`` and ``train supervised``."""
 
     GROUP: ClassVar[str] = "Steps"
     GROUPS: ClassVar[Groups] = {

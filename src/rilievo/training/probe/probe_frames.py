@@ -14,8 +14,8 @@ from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 
+# Bytes of frames in memory.
 _ROOM = 4096e6
-"""Bytes of frames in memory."""
 
 
 @frozen
@@ -34,7 +34,7 @@ class ProbeFrame:
     lacks: tuple[str, ...] = ()
 
     def teaches(self, task: ProbeTarget) -> bool:
-        """Whether it has a pixel to learn from."""
+        """Whether the frame has a pixel to learn from."""
         return bool(
             (task.has_depth and self.depth.any()) or (task.has_normals and self.normals.any())
         )
@@ -73,7 +73,7 @@ class TargetFrames:
         return len(self.ids)
 
     def frame(self, index: int) -> ProbeFrame:
-        """Return a frame; targets are by nearest pixel."""
+        """Frame of an index; targets are by nearest pixel."""
         if index in self._kept:
             return self._kept[index]
         frame = self._read(index)
@@ -130,11 +130,7 @@ class TargetFrames:
 
 
 def first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
-    """Describe the first image and its targets.
-
-    Raises:
-        InputError: If a file is broken, or the dataset has no target of the task.
-    """
+    """Describe the first image and its targets."""
     frame, id = frames.frame(0), frames.ids[0]
     if task is not None:
         frame.check(id, task)
@@ -176,7 +172,7 @@ def open_frames(config: ProbeConfig) -> TrainingFrames:
 
 
 def open_training_set(data: DataChoice) -> Dataset:
-    """Open a choice's dataset."""
+    """Open the dataset of a choice."""
     splits = find_dataset(data.dataset).card.splits
     # A user's own folder has splits only if it declares them.
     usual = "train" if "train" in splits and splits[0] != "all" else splits[0]
@@ -193,7 +189,7 @@ def open_training_set(data: DataChoice) -> Dataset:
 
 
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the ids to train on, and those held out: the last ones."""
+    """Ids to train on, and those held out: the last ones."""
     ids = dataset.ids[: data.limit]
     count = len(ids) - data.held_out
     if count < 1:

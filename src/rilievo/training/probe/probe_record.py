@@ -3,8 +3,8 @@
 from rilievo.frozen import frozen
 from rilievo.training.engine.differences import FieldDifference
 
+# AbsRel and angle [degrees] of a constant with nothing to learn.
 _FLAT, _STRAIGHT = 0.01, 1.0
-"""AbsRel and angle [degrees] of a constant with nothing to learn."""
 
 
 @frozen
@@ -14,7 +14,6 @@ class ConstantCheck:
     Attributes:
         held_out: Whether the images were held out.
         abs_rel: AbsRel of depth scaled by each image's median.
-        constant_abs_rel: AbsRel of each image's median.
         angle: Mean angle to true normals [degrees].
         constant_angle: Mean angle of their mean direction [degrees].
     """
@@ -28,7 +27,7 @@ class ConstantCheck:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt it."""
+        """Reasons to doubt that a run learned."""
         reasons, where = [], "held out" if self.held_out else "trained on"
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant > _FLAT:
@@ -50,11 +49,9 @@ class TrainingRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        backbone_sha256: sha256 of the backbone before training.
         passed_over: Number of images skipped for lack of a valid pixel.
         loss: Mean loss over the last epoch.
         cpu_seconds: CPU time of steps by all threads.
-        differences: Differences from the preset ``default``.
     """
 
     backbone_sha256: str
@@ -76,5 +73,5 @@ class TrainingRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Reasons to doubt it."""
+        """Reasons to doubt that the run learned."""
         return self.check.doubts

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def probe_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
-    """Return a run's folder."""
+    """Folder of a probe's run."""
     return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)
 
 

@@ -167,7 +167,6 @@ class Scores:
     Attributes:
         abs_rel: Mean |predicted - true| / true, depth as predicted.
         scaled_abs_rel: ``abs_rel`` after scaling by each image's median.
-        constant_abs_rel: ``abs_rel`` of each image's median.
         constant_angle: Mean angle to their mean direction [degrees].
     """
 
@@ -352,7 +351,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
     def record(self) -> TrainingRecord:
-        """Return the record."""
+        """Record of the run."""
         probed, state = self.learner.probed, self.state
         return TrainingRecord(
             backbone_sha256=self._sha256,
@@ -391,10 +390,10 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
 
 
 def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
-    """Return the share of the peak learning rate at a step.
+    """Share of the peak learning rate at a step.
 
-    After a linear warm-up it falls, with r from 0 to 1, by (1 + cos πr) / 2, or by Probe3D's cos(πr
-    / 2).
+    After a linear warm-up it falls, with r from 0 to 1, by (1 + cos πr) / 2, or Probe3D's cos(πr /
+    2).
     """
     warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
     if step < warm_up:

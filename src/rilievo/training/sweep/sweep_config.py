@@ -27,7 +27,6 @@ from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, overrid
 _MOST_SEEDS = 1000
 _MOST_DOTS = 1000
 _PATHS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cache", "folder"))
-"""Keys that are paths."""
 
 
 @frozen
@@ -51,7 +50,7 @@ class BackboneEntry:
 
     @property
     def title(self) -> str:
-        """Name in tables."""
+        """Name of the backbone in tables."""
         return self.label or self.name + (" (random)" if self.weights == "random" else "")
 
 
@@ -193,7 +192,7 @@ def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:
-    """Expand short forms in place."""
+    """Expand short forms of a table in place."""
     if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
         if seeds > _MOST_SEEDS:
             raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")

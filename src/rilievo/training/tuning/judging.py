@@ -16,8 +16,8 @@ from rilievo.training.probe.probe_config import DataChoice
 from rilievo.training.video.frames.targets import FramePlace
 
 _MOST = 100
+# None without truth.
 Errors = tuple[float | None, ...]
-"""Error of each image; None without truth."""
 
 
 class Judge:
@@ -34,7 +34,7 @@ class Judge:
     def errors(self, model: Model) -> Errors:
         """Mean |predicted - true| / true of each image, after the alignment of its kind.
 
-        An answer from which no scale follows counts as a constant.
+        Answers without a scale count as constants.
         """
         return tuple(self._error(model, id) for id in self.ids)
 
@@ -49,7 +49,7 @@ class Judge:
 
 
 def mean_error(errors: Errors) -> float:
-    """Mean; infinite without any."""
+    """Mean of errors; infinite without any."""
     numbers = [error for error in errors if error is not None]
     return float(np.mean(numbers)) if numbers else float("inf")
 
@@ -74,15 +74,15 @@ def _abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
     return float(np.mean(np.abs(depth.values[counted] - true) / true))
 
 
+# One image in so many is kept out.
 SHARE = 5
-"""One image in so many is kept out."""
+# One image in so many is left out between a scene's parts.
 _GAP = 20
-"""One image in so many is left out between a scene's parts."""
 
 
 @frozen
 class DividedImages:
-    """Images to learn from, images that judge, and the number left out between."""
+    """Images to learn from, images that judge, and the number left out."""
 
     training: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -90,14 +90,12 @@ class DividedImages:
 
 
 def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
-    """Divide the images of a dataset.
+    """Divide the images of a dataset into those to learn from, and those that judge.
 
     The last scenes are kept out until they are a fifth. Of a single scene, or where ``held_out``
-    states a number, the last images are, and some before them are left out: neighbours in time are
+    states a number, the last images are, and some before them are left out, as neighbours in time
+    are
     nearly one image.
-
-    Raises:
-        OptionError: If none is left to learn from.
     """
     ids = dataset.ids[: data.limit]
     scenes = [dataset.scene(id) for id in ids]

@@ -62,12 +62,11 @@ _STARTS = (
 )
 TunedNetwork = TorchNetwork | LatentNetwork
 Layer = tuple[nn.Parameter, ...]
-"""Weights of one layer."""
 
 
 @frozen
 class NetworkLayers:
-    """Weights by layers from the input."""
+    """Weights of a network by layers from the input."""
 
     weights: tuple[Layer, ...]
     backbone: int
@@ -89,12 +88,7 @@ class Start:
 
 
 def open_start(name: str, kind: DepthKind | None = None) -> Start:
-    """Open a model; ``kind`` is for an unknown folder of transformers.
-
-    Raises:
-        OptionError: If training cannot go on with a model of this name.
-        ModelError: If its weights are broken.
-    """
+    """Open a model to train further; ``kind`` is for an unknown folder of transformers."""
     start = _open_model(name, kind)
     if kind not in (None, start.blueprint.kind):
         problem = f"has no effect: the depth of {literal(name)} is {start.blueprint.kind}"
@@ -126,7 +120,7 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
 
 
 def layers_of(network: TunedNetwork) -> NetworkLayers:
-    """Weights by layers from the input."""
+    """Weights of a network by layers from the input."""
     if isinstance(network, SmallNetwork):
         small = network.network
         encoder = small.encoder
@@ -167,10 +161,7 @@ def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...
 
 
 def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
-    """Split a backbone at its longest rows of modules.
-
-    Of several rows the one counts that shares most of a weight's name.
-    """
+    """Split a backbone at its longest rows of modules."""
     lengths = {
         name: len(module)
         for name, module in backbone.named_modules()
@@ -286,11 +277,7 @@ def _pipeline_start(name: str, model: DiffusionModel) -> Start:
 
 
 def checkpoint_activations(network: TunedNetwork) -> None:
-    """Compute activations anew in the backward pass.
-
-    Raises:
-        OptionError: If the network cannot.
-    """
+    """Compute activations anew in the backward pass."""
     body: Any = getattr(network, "body", None)
     if isinstance(network, LatentNetwork):
         unet: Any = network.unet
@@ -305,7 +292,7 @@ def checkpoint_activations(network: TunedNetwork) -> None:
 
 
 def write_headed_config(network: TunedNetwork, run: Path) -> None:
-    """Write the rest of a model."""
+    """Write all of a model but its weights."""
     if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
         part = run / f"{PIPELINE}.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -322,7 +309,7 @@ def write_headed_config(network: TunedNetwork, run: Path) -> None:
 
 
 def write_headed_weights(network: TunedNetwork, run: Path) -> None:
-    """Write learned weights."""
+    """Write a model's learned weights."""
     if isinstance(network, LatentNetwork):
         path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})

@@ -13,12 +13,11 @@ from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 
 NONE, BACKBONE = "none", "backbone"
-"""Words of ``freeze`` besides a number."""
 
 
 @frozen
 class SecondSet:
-    """Second dataset, on which a run shows what the model has forgotten."""
+    """Second dataset, which shows what a run forgets."""
 
     GROUP: ClassVar[str] = "Start from a model"
 
@@ -41,8 +40,8 @@ class TuningOptions:
     start: Annotated[str | None, option(first=True, metavar="MODEL")] = None
     """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
     probe', an ONNX file of the network of rilievo/small, a depth model of transformers (Depth
-    Anything V2, DPT, Depth Pro) or a Marigold pipeline. Network, size and losses are then its own.
-    By default the network of --network is trained.
+    Anything V2, DPT, Depth Pro) or a Marigold pipeline. Network, size and losses are its own. By
+    default the network of --network is trained.
     """
     kind: Annotated[DepthKind | None, option(metavar="|".join(DepthKind))] = None
     """Kind of depth of a folder of transformers or diffusers, if it is not known."""
@@ -51,7 +50,7 @@ class TuningOptions:
     layer_rate: float = 0.9
     """Factor of the learning rate from each layer to the one before it."""
     average: float = 0.98
-    """Decay of the moving average of the weights, which becomes the run's; 0 for none."""
+    """Decay of the moving average of the weights, which the run keeps; 0 for none."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     lora: Annotated[int, option(metavar="RANK")] = 0

@@ -28,12 +28,11 @@ class TuningRecord:
     """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        start_sha256: sha256 of the start's weights.
         learning: Number of weights that learn.
         gap: Number of images left out between the two.
         passed_over: Number of images skipped for lack of a pixel to learn from.
         best_step: Step with the least error, whose weights are the run's; 0 is the start.
-        kept_out: Errors on the images kept out. These chose the step, so that they flatter it.
+        kept_out: Errors on the images kept out, which flatter it as they chose the step.
         elsewhere: Change of depth on pictures of other places; 0.05 is about 5 %.
     """
 

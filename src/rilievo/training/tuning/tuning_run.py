@@ -16,7 +16,7 @@ from rilievo.training.tuning.tuning_record import TuningRecord
 
 
 def tuned_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
-    """Return a run's folder."""
+    """Folder of a run of further training."""
     return RunFolder(
         path=run,
         config=TuningConfig,
@@ -60,11 +60,7 @@ def fine_tune(
 
 
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
-    """Describe what a run would do; opens the model and the first image.
-
-    Raises:
-        RilievoError: If an option, the data or the model cannot be used.
-    """
+    """Describe what a run would do; opens the model and the first image."""
     config = _with_whole_paths(config)
     dataset, second = open_training_set(config.data), _second_set(config)
     with needing("training", "train"):

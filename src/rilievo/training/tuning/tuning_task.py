@@ -61,22 +61,15 @@ from rilievo.training.tuning.tuning_record import SetErrors, TuningRecord
 from rilievo.training.video.video_records import gain_of
 from rilievo.version import VERSION
 
+# Share of the steps over which the learning rate rises.
 _WARM_UP = 0.1
-"""Share of the steps over which the learning rate rises."""
+# Weight decay, and largest norm of a step's gradient.
 _DECAY, _CLIP = 0.01, 1.0
-"""Weight decay, and largest norm of a step's gradient."""
 
 
 @dataclass(slots=True, kw_only=True)
 class TuningState(RunState):
-    """Counts of a run.
-
-    Attributes:
-        passed_over: Ids of images without a pixel to learn from.
-        start_errors: Errors of the start.
-        second_errors: Errors of the start on the second set.
-        stale: Passes since ``best_step``.
-    """
+    """Counts of a run of further training; ``stale`` passes are those since ``best_step``."""
 
     passed_over: tuple[str, ...] = ()
     start_errors: Errors = ()
@@ -258,7 +251,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         write_headed_weights(best, self._run)
 
     def record(self) -> TuningRecord:
-        """Return the record."""
+        """Record of the run."""
         state, data, config = self.state, self._data, self._config
         network, elsewhere = self.learner.network, self.learner.elsewhere
         second = change = None
@@ -392,11 +385,7 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
 
 
 def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[str, Any]]:
-    """Parameter groups of what learns, with adapters.
-
-    Raises:
-        OptionError: If an option has no effect on this network.
-    """
+    """Parameter groups of what learns, with adapters."""
     if isinstance(network, LatentNetwork) and config.tuning.replay:
         problem = "has no effect: a pipeline answers in many steps"
         raise OptionError(option="replay", problem=problem, hint="leave it out")

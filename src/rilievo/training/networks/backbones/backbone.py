@@ -1,4 +1,4 @@
-"""The backbone: images in, maps of features out."""
+"""Backbones: images in, maps of features out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Looked:
 
 
 class Backbone(nn.Module, ABC):
-    """A frozen float32 network; images of a batch do not affect one another."""
+    """Frozen float32 network; images of a batch do not affect one another."""
 
     mean: Tensor
     std: Tensor
@@ -136,7 +136,7 @@ def _sides(size: Size) -> str:
 
 @frozen
 class BackboneRequest:
-    """A backbone's name and settings."""
+    """Name and settings of a backbone."""
 
     name: str
     pretrained: bool | Path = True
@@ -159,10 +159,7 @@ def facts_of(
     patch: int | None = None,
     details: str = "",
 ) -> Facts:
-    """Combine a family's layers, shallow to deep, with the request.
-
-    Probe3D leaves some families ``unpadded`` and takes MAE's layers ``one_early``.
-    """
+    """Combine a family's layers, shallow to deep, with the request."""
     probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]
     chosen = choose_layers(request.name, strides, request.layers)

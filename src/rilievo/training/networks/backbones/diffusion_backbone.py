@@ -1,7 +1,4 @@
-"""The U-Net of a Stable Diffusion as a backbone, with one noise for every image of a size.
-
-L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023.
-"""
+"""The U-Net of a Stable Diffusion as a backbone (DIFT, L. Tang et al. 2023)."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -28,8 +25,8 @@ from rilievo.training.networks.backbones.weights import check_whole, seeded, why
 
 PREFIX = "diffusers/"
 _EXTRA = "models"
+# As in Probe3D.
 _TIMESTEP = 1
-"""Timestep of the noise, as in Probe3D."""
 
 
 class DiffusionBackbone(Backbone):

@@ -126,7 +126,7 @@ def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...
 
 
 def no_tokens(name: str) -> OptionError:
-    """Make the error for missing class tokens."""
+    """Error for missing class tokens."""
     return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
 
 
@@ -148,7 +148,7 @@ class Taps:
         ]
 
     def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
-        """Return each layer's output."""
+        """Run a network, and return each layer's output."""
         self._kept.clear()
         run(pixels)
         outputs = dict(self._kept)
@@ -219,7 +219,7 @@ def layer_of(
 
 
 def as_map(output: Tensor, layer: Layer, size: Size) -> Tensor:
-    """Put channels first; patches come last among tokens."""
+    """Put an output's channels first; patches come last among tokens."""
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
     rows, columns = size[0] // layer.stride, size[1] // layer.stride

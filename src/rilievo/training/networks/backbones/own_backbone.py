@@ -13,7 +13,6 @@
             return first, self.second(first)
 
 ``make_backbone("my_package.my_module:Mine", pretrained=Path("weights.safetensors"))`` makes it.
-``DepthCNN`` and ``NormalCNN`` are two small complete networks to begin with.
 """
 
 import hashlib
@@ -96,14 +95,14 @@ class OwnBackbone(Backbone):
 
     @abstractmethod
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Return all maps ``available``."""
+        """Compute all maps ``available``."""
 
     def class_tokens(self, pixels: Images) -> Sequence[Tensor]:
-        """Return tokens as wide as the maps."""
+        """Compute tokens as wide as the maps."""
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
     def look(self, pixels: Images) -> Looked:
-        """Return the layers chosen."""
+        """Compute the layers chosen."""
         maps, layers = self.maps(pixels), self.facts.layers
         if len(maps) != len(self.available):
             raise ModelError(
@@ -127,7 +126,7 @@ def _code_sha256(kind: type) -> str:
 
 
 class DepthCNN(OwnBackbone):
-    """Four convolutions down, two up; 0.2 million weights."""
+    """Depth network of four convolutions down, two up; 0.2 million weights."""
 
     patch: ClassVar[int] = 16
     available: ClassVar[tuple[Layer, ...]] = (Layer(channels=64, stride=4),)
@@ -146,7 +145,7 @@ class DepthCNN(OwnBackbone):
         )
 
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Return the only map."""
+        """Compute the only map."""
         for step in self.down:
             pixels = step(pixels)
         for step in self.up:
@@ -155,11 +154,11 @@ class DepthCNN(OwnBackbone):
 
 
 class NormalCNN(DepthCNN):
-    """A wider ``DepthCNN`` for normals; 0.4 million weights."""
+    """Wider ``DepthCNN`` for normals; 0.4 million weights."""
 
     widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count all weights."""
+    """Number of all weights."""
     return sum(torch.numel(parameter) for parameter in network.parameters())

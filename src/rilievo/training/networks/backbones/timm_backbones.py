@@ -1,7 +1,4 @@
-"""Backbones of timm.
-
-K. He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
-"""
+"""Backbones of timm."""
 
 import inspect
 import sys
@@ -36,14 +33,14 @@ _COMPUTED = "sin-cos, computed anew for each size"
 
 
 class TimmBackbone(Backbone):
-    """A model of timm with intermediate features."""
+    """Model of timm with intermediate features."""
 
     def __init__(self, facts: Facts, body: Any) -> None:
         super().__init__(facts)
         self.body = body
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """Return outputs before the last norm."""
+        """Compute outputs before the last norm."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
         grids = self.body.forward_intermediates(
             pixels,
@@ -62,7 +59,7 @@ class TimmBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load the model."""
+    """Load a backbone of timm."""
     body, any_size = _make(request)
     if isinstance(request.pretrained, Path):
         rename = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
@@ -176,7 +173,7 @@ def compute_positions(body: Any) -> None:
 
 
 def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c"]:
-    """Compute positions row by row: the column's sines and cosines, then the row's."""
+    """Compute positions row by row: sines and cosines of the column, then of the row."""
     quarter = channels // 4
     rates = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
     v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -187,7 +184,7 @@ def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c
 
 
 def unknown(name: str) -> OptionError:
-    """Make the error, with suggestions."""
+    """Error for an unknown model, with suggestions."""
     import timm
 
     near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])

@@ -51,7 +51,7 @@ _REFUSED: Mapping[str, str] = {
 
 
 class TransformersBackbone(Backbone):
-    """A vision model with hooks before any last norm."""
+    """Vision model with hooks before any last norm."""
 
     def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__(facts)
@@ -60,7 +60,7 @@ class TransformersBackbone(Backbone):
         self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
 
     def look(self, pixels: Images) -> Looked:
-        """Return outputs without register tokens."""
+        """Compute outputs without register tokens."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
         features = self.taps.run(lambda x: _run(self.body, x), pixels)
         outputs = [features[layer] for layer in facts.layers]
@@ -71,7 +71,7 @@ class TransformersBackbone(Backbone):
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load a repository or folder."""
+    """Load a backbone from a repository or folder."""
     where = request.name.removeprefix(PREFIX)
     config = _config(request, where)
     if config.model_type in _REFUSED:

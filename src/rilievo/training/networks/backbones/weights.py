@@ -29,7 +29,7 @@ Renamed = Callable[[State], State]
 
 
 def read_state(path: Path) -> State:
-    """Read tensors without the wrapping of training programs."""
+    """Read a file's tensors, without the wrapping of training programs."""
     check_regular(path)
     try:
         if path.suffix == ".safetensors":
@@ -53,10 +53,7 @@ def read_state(path: Path) -> State:
 
 
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
-    """Fill every tensor of ``network``; warn of unused ones.
-
-    Raises ``ModelError`` if one does not fit.
-    """
+    """Fill every tensor of ``network``; warn of unused ones."""
     wanted = network.state_dict()
     state = _stripped(read_state(path), wanted)
     try:
@@ -71,10 +68,7 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
 
 
 def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") -> State:
-    """Select a network's tensors from a file, where they have a ``prefix``.
-
-    Raises ``ModelError`` if one is missing or does not fit.
-    """
+    """Select a network's tensors from a file, where they have a ``prefix``."""
     state, missing, misshapen = {}, [], []
     for key, wanted in network.state_dict().items():
         tensor = entries.get(prefix + key)

@@ -15,15 +15,10 @@ from rilievo.training.networks.probes.probe_base import Logits as Logits
 from rilievo.training.networks.probes.probe_base import Probe
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
-"""Enlargement: geometrically right, or that of Probe3D's program or paper."""
 
 
 def find_probe(kind: str) -> type[Probe]:
-    """Find a probe in ``PROBES``, or as ``package.module:Class``.
-
-    Raises:
-        OptionError: If there is none.
-    """
+    """Find a probe in ``PROBES``, or as ``package.module:Class``."""
     if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
     place = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind

@@ -1,8 +1,4 @@
-"""DPT-like probes: Probe3D's dense DPT probe, or a light one.
-
-M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after R.
-Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
-"""
+"""DPT-like probes: Probe3D's (El Banani et al., CVPR 2024), or a light one."""
 
 from abc import abstractmethod
 
@@ -21,7 +17,7 @@ from rilievo.training.tensors import Channels, Outputs, Resized, Tensors
 
 
 class ResidualUnit(nn.Module):
-    """x + ReLU(conv(ReLU(conv(x)))), which can only add."""
+    """Unit x + ReLU(conv(ReLU(conv(x)))), which can only add."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -89,11 +85,7 @@ class _Fusion(Probe):
 
 
 class DptProbe(_Fusion):
-    """Probe3D's default; its output has sixteen times the size of its input.
-
-    882 GF per image (35×35 cells, 256 outputs) are nearly all 3×3 convolutions. The last two are
-    3×3 always, as in the original.
-    """
+    """Probe3D's default; its output has sixteen times the size of its input."""
 
     last_scale = 2
     usual_hidden = 512
@@ -104,13 +96,13 @@ class DptProbe(_Fusion):
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute eight times the size."""
+        """Compute outputs at eight times the size."""
         fused = self.fuse(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
 
 class LightProbe(_Fusion):
-    """A narrow ``DptProbe`` with a hundredth of its multiplications."""
+    """Narrow ``DptProbe`` with a hundredth of its multiplications."""
 
     usual_hidden = 160
 
@@ -121,7 +113,7 @@ class LightProbe(_Fusion):
         self.answer = nn.Conv2d(last, self.outputs, 1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute four times the size."""
+        """Compute outputs at four times the size."""
         lifting = Lifting(2, self.enlargement)
         x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
         return self.answer(lift_conv(x, self.again, lifting).relu_())

@@ -1,7 +1,4 @@
-"""Heads: conversion of outputs to depth or unit normals.
-
-256 bins at 560×560 pixels take 321 MB, so rows are read strip by strip.
-"""
+"""Heads: conversion of outputs to depth or unit normals, read in strips for memory."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +35,7 @@ class Directions(NamedTuple):
 
 
 class DepthHead(nn.Module):
-    """Reads depth."""
+    """Head that reads depth."""
 
     def __init__(self, choice: DepthChoice) -> None:
         super().__init__()
@@ -64,7 +61,7 @@ class DepthHead(nn.Module):
 
 
 class NormalsHead(nn.Module):
-    """Reads normals and perhaps certainty."""
+    """Head that reads normals and perhaps certainty."""
 
     def __init__(self, *, uncertainty: bool = True) -> None:
         super().__init__()
@@ -98,10 +95,7 @@ def _check(logits: Logits, expected: int, what: str) -> None:
 
 
 class Reading(NamedTuple):
-    """Settings for reading depth.
-
-    Shares are "linear" (ReLU plus 0.1), "softmax" or "sigmoid", over the sum.
-    """
+    """Settings for reading depth by "linear" (ReLU plus 0.1), "softmax" or "sigmoid" shares."""
 
     scale: int
     enlargement: Enlargement

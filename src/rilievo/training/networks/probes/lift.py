@@ -1,10 +1,7 @@
 """A convolution of an enlarged map, computed from the small map.
 
 It is a sum of shifted 1×1 convolutions, which can come first: at factor 4 a sixteenth of the
-multiplications. Only the order of sums differs from ``conv2d(enlarge(x))``.
-
-Two of torch's CPU kernels are slow and replaced: the weight gradient of wide convolutions, and 1×1
-convolutions on one thread.
+multiplications.
 """
 
 from collections.abc import Iterator
@@ -19,15 +16,14 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.tensors import Channels, Convolved, LiftedOutputs, Resized
 
+# Bilinear with areas kept (geometrically right) or corners kept (stretches by up to half a cell),
+# or repetition.
 Enlargement = Literal["centres", "corners", "nearest"]
-"""Bilinear with areas kept (geometrically right) or corners kept (stretches by up to half a cell),
-or repetition.
-"""
 
 
 @frozen
 class Band:
-    """A block of rows, and its nonzero columns; ends are exclusive."""
+    """Block of rows, and its nonzero columns; ends are exclusive."""
 
     first: int
     last: int
@@ -37,12 +33,12 @@ class Band:
 
 
 def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Resized:
-    """Enlarge to ``scale`` times the size."""
+    """Enlarge a map to ``scale`` times the size."""
     return x if scale == 1 else _interpolated(x, enlargement, scale=scale)
 
 
 def resize(x: Channels, size: tuple[int, int], enlargement: Enlargement) -> Resized:
-    """Resize to any size."""
+    """Resize a map to any size."""
     return x if x.shape[2:] == size else _interpolated(x, enlargement, size=size)
 
 

@@ -1,9 +1,4 @@
-"""Probe3D's linear and multiscale probes, and their weights.
-
-https://github.com/mbanani/probe3d keeps a probe's layers under ``head``: DPT has ``conv_i``,
-``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; multiscale has ``convs.i``,
-``conv_mid.{0,2,4}`` and ``conv_out.{0,2}``; linear has ``conv``.
-"""
+"""Probe3D's linear and multiscale probes, and their weights (github.com/mbanani/probe3d)."""
 
 import re
 from collections.abc import Mapping
@@ -40,10 +35,7 @@ _SCALE = 4
 
 
 def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
-    """Load a state of Probe3D, with or without ``module.`` and ``head.``.
-
-    Raises ``ModelError`` if names or shapes differ.
-    """
+    """Load a state of Probe3D, with or without ``module.`` and ``head.``."""
     table = _table(probe)
     renamed = {_renamed(name, table): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
@@ -106,10 +98,7 @@ class LinearProbe(Probe):
 
 
 class BatchNormProbe(Probe):
-    """The linear probe of DINOv2 (M. Oquab et al., TMLR 2024) and DINOv3.
-
-    Features are normalised on their own grid (O. Siméoni et al., 2025), then enlarged.
-    """
+    """Linear probe of DINOv2 and DINOv3: features are normalised, then enlarged."""
 
     last_scale = _SCALE
 
@@ -128,9 +117,9 @@ class BatchNormProbe(Probe):
 
 
 class MultiscaleProbe(Probe):
-    """Layers refined twice while they grow eightfold.
+    """Probe whose layers are refined twice while they grow eightfold.
 
-    Convolutions are unpadded, as in the original: a kernel above 1 shifts the map.
+    A kernel above 1 shifts the map, as in the original.
     """
 
     usual_hidden = 512
@@ -151,7 +140,7 @@ class MultiscaleProbe(Probe):
         self.to(memory_format=torch.channels_last)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute eight times the size."""
+        """Compute outputs at eight times the size."""
         levels = [
             project(x, None if tokens is None else tokens[layer])
             for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))

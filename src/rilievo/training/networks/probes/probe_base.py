@@ -22,10 +22,7 @@ _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
 
 @frozen
 class Logits:
-    """Outputs before their last enlargement by ``scale``.
-
-    Without ``crop`` the padded whole is stretched, as in Probe3D.
-    """
+    """Outputs before their last enlargement by ``scale``; without ``crop`` the padded whole."""
 
     values: Outputs
     scale: int
@@ -82,7 +79,7 @@ def _positions(
 
 
 class Probe(nn.Module, ABC):
-    """A network on features: a kind defines ``build``, ``decode`` and the class attributes.
+    """Network on features: a kind defines ``build``, ``decode`` and the class attributes.
 
     Attributes:
         last_scale: Factor after ``decode``.
@@ -164,7 +161,7 @@ class Probe(nn.Module, ABC):
 
 
 class TokenConv(nn.Conv2d):
-    """An unpadded convolution of a map and a class token."""
+    """Unpadded convolution of a map and a class token."""
 
     def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
         super().__init__(channels + token_channels, outputs, kernel)

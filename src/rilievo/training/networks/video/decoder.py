@@ -1,8 +1,4 @@
-"""Decoders from features to disparity, and to motion.
-
-Four 2×2 convolutions of the small map, one for each phase, take 4/9 of the multiplications of a 3×3
-one of the doubled map.
-"""
+"""Decoders from features to disparity, and to motion."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -130,16 +126,16 @@ def _empty(like: Tensor, *shape: int) -> Tensor:
 
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
+# Motion is small.
 _SMALL = 0.01
-"""Factor of motion, which is small."""
 _CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
 _CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
+# Axis times angle [rad], and translation, from the earlier to the later camera.
 Motion = tuple[Vectors, Vectors]
-"""Axis times angle [rad], and translation, from the earlier to the later camera."""
 
 
 class DepthDecoder(nn.Module):
-    """A U-Net's decoder with the names of an official ``depth.pth``."""
+    """Decoder of a U-Net with the names of an official ``depth.pth``."""
 
     def __init__(
         self,
@@ -185,7 +181,7 @@ class DepthDecoder(nn.Module):
 
 
 class Conv3x3(nn.Module):
-    """A 3×3 convolution with reflected borders."""
+    """Convolution 3×3 with reflected borders."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -197,7 +193,7 @@ class Conv3x3(nn.Module):
 
 
 class ConvELU(nn.Module):
-    """A convolution and exponential linear unit."""
+    """Convolution and exponential linear unit."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -208,16 +204,12 @@ class ConvELU(nn.Module):
         return _elu(self.conv(x))
 
     def of_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
-        """Double ``x`` first."""
+        """Double ``x`` first, then apply both."""
         return _elu(doubled_conv(x, skip, self.conv.conv))
 
 
 def _elu(x: FeatureMap) -> FeatureMap:
-    """Apply the unit in place.
-
-    On a CPU exp(x) - 1 is eighteen times as fast as ``expm1``, and within 6e-8; without gradients a
-    prediction keeps its bits.
-    """
+    """Apply the exponential linear unit in place."""
     # Half a number's bits would make exp(x) - 1 of a small x nothing.
     is_plain = x.element_size() < 4 or x.device.type != "cpu"
     if is_traced() or is_plain or not torch.is_grad_enabled():
@@ -252,7 +244,7 @@ def _halvings(reduction: int) -> int:
 
 
 class PoseNet(nn.Module):
-    """An encoder over two frames, the earlier first."""
+    """Encoder over two frames, the earlier first, for motion."""
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
@@ -269,7 +261,7 @@ class PoseNet(nn.Module):
 
 
 class SharedPoseNet(nn.Module):
-    """A decoder on the depth network's encoder."""
+    """Decoder of motion on the depth network's encoder."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -292,7 +284,7 @@ class SharedPoseNet(nn.Module):
 
 
 class PoseDecoder(nn.Module):
-    """Convolutions named as in ``pose.pth``."""
+    """Convolutions for motion, named as in ``pose.pth``."""
 
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
         super().__init__()

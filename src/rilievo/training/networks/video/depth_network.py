@@ -1,7 +1,4 @@
-"""The depth network: disparity of one frame at several scales.
-
-The embedded one keeps its statistics: a clip has too few different frames.
-"""
+"""The depth network: disparity of one frame at several scales."""
 
 from importlib import import_module
 from typing import Any
@@ -60,7 +57,7 @@ class SmallEncoder(_FrozenNorms, Encoder):
 
 
 class SmallDecoder(_FrozenNorms):
-    """The decoder of ``SmallNet``, with a sigmoid."""
+    """Decoder of ``SmallNet``, with a sigmoid."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
@@ -103,7 +100,7 @@ def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> N
 
 
 class DepthNet(nn.Module):
-    """An encoder and a decoder (Godard et al., "Digging into self-supervised depth", ICCV 2019)."""
+    """Encoder and decoder of disparity (Godard et al., ICCV 2019)."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
@@ -116,12 +113,12 @@ class DepthNet(nn.Module):
         return self.decoder(self.encoder(image))
 
     def depth(self, image: Images) -> Maps:
-        """Return depth at the finest scale for RGB in 0..1, in the network's unit of depth."""
+        """Depth at the finest scale for RGB in 0..1, in the network's unit."""
         return 1 / _between(self._least, self._most, self(image)[0][:, 0].float())
 
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
-    """Make an encoder, or raise ``OptionError`` for its size."""
+    """Make a blueprint's encoder, or raise ``OptionError`` for its size."""
     if blueprint.encoder.startswith(TIMM):
         return TimmEncoder(blueprint.encoder, blueprint.size)
     module, name = ENCODERS[blueprint.encoder].split(":")

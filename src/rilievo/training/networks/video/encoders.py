@@ -20,21 +20,18 @@ _SIZES: Sequence[str] = ("img_size", "dynamic_img_size", "")
 
 
 class Encoder(nn.Module, ABC):
-    """A pyramid of features, each smaller by one of ``reductions``, powers of 2."""
+    """Pyramid of features, each smaller by one of ``reductions``, powers of 2."""
 
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
 
     def forward(self, image: Channels) -> FeatureMaps:
-        """Compute features of RGB in 0..1, the finest first.
-
-        Colours share a mean and deviation (Godard et al. 2019).
-        """
+        """Compute features of RGB in 0..1, the finest first."""
         return self.maps((image - _MEAN) / _DEVIATION)
 
     @classmethod
     def of(cls, blueprint: VideoBlueprint) -> "Encoder":
-        """Make one with random weights."""
+        """Make an encoder with random weights."""
         return cls()
 
     def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
@@ -103,11 +100,7 @@ def _timm(name: str) -> Any:
 
 
 def find_timm(name: str) -> str:
-    """Find a model of timm.
-
-    Raises:
-        ModelError: If there is none.
-    """
+    """Find a model of timm."""
     timm, model = _timm(name), name.removeprefix(TIMM)
     if not timm.is_model(model):
         raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")
@@ -135,6 +128,7 @@ def _make(name: str, size: Size, *, pretrained: bool) -> Any:
     raise AssertionError("the last attempt has no option that could be refused")
 
 
+# Blocks in each layer, and whether these are bottlenecks.
 RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
     "resnet18": ((2, 2, 2, 2), False),
     "resnet34": ((3, 4, 6, 3), False),
@@ -142,7 +136,6 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
     "resnet101": ((3, 4, 23, 3), True),
     "resnet152": ((3, 8, 36, 3), True),
 }
-"""Blocks in each ResNet's layers, and whether these are bottlenecks."""
 
 
 class ResNetEncoder(Encoder):

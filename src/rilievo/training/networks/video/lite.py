@@ -1,7 +1,4 @@
-"""A light depth network, after Lite-Mono (Zhang et al., CVPR 2023), with 1.8 M weights.
-
-Channels mix by cross-covariance attention (El-Nouby et al. 2021).
-"""
+"""A light depth network, after Lite-Mono (Zhang et al., CVPR 2023)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -60,7 +57,7 @@ class LiteEncoder(Encoder):
 
 
 class LiteDecoder(nn.Module):
-    """A decoder to 1/2, then doubled bilinearly."""
+    """Decoder to 1/2, then doubled bilinearly."""
 
     def __init__(self, scales: Sequence[int], *, outputs: int = 1) -> None:
         super().__init__()
@@ -87,7 +84,7 @@ class LiteDecoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """A dilated depthwise and two 1×1 convolutions."""
+    """Block of a dilated depthwise and two 1×1 convolutions."""
 
     def __init__(self, width: int, holes: int, expansion: int) -> None:
         super().__init__()
@@ -117,7 +114,7 @@ class ChannelAttention(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Channels) -> Channels:
-        """Add their contribution."""
+        """Add the groups' contribution."""
         size = (x.shape[-2], x.shape[-1])
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
         query, key = (

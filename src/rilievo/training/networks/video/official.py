@@ -1,8 +1,4 @@
-"""Checkpoints of Monodepth2's program, read without running code.
-
-A stereo baseline of 0.1 in training is 0.54 m in reality. This reader was written from the contents
-of the files.
-"""
+"""Checkpoints of Monodepth2's program, read without running code."""
 
 import re
 from collections.abc import Mapping
@@ -30,11 +26,11 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.networks.video.decoder import DepthDecoder, PoseCNN, PoseDecoder
 from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
 
+# A stereo baseline of 0.1 in training is 0.54 m on KITTI.
 STEREO_UNIT = 5.4
-"""Length of one unit of depth [m] from KITTI's stereo camera."""
 
+# Of a zip archive, and of old pickles.
 _BEGINNINGS = (b"PK", b"\x80")
-"""First bytes of a zip archive, and of old pickles."""
 _HEADS = 10
 _SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
 _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
@@ -43,7 +39,7 @@ _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
 
 @frozen
 class OfficialWeights:
-    """An official checkpoint."""
+    """Weights of an official checkpoint."""
 
     blueprint: VideoBlueprint
     depth: State
@@ -58,11 +54,7 @@ class _Pose:
 
 
 def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
-    """Read a checkpoint.
-
-    Raises ``ModelError`` if a file is missing, broken, holds more than tensors, or is of another
-    network.
-    """
+    """Read an official checkpoint."""
     path, entries = folder / ENCODER, _checked_entries(folder)
     name, stereo = _encoder_name(entries, path), _learned_from_stereo(entries, path)
     encoder = _made(ResNetEncoder, name)
@@ -88,7 +80,7 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
 
 
 def learned_from_stereo(folder: Path) -> bool:
-    """Whether depth is metric, from a stereo camera."""
+    """Whether a checkpoint's depth is metric, from a stereo camera."""
     return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
 
 

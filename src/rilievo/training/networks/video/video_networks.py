@@ -51,7 +51,7 @@ class VideoAnswer(NamedTuple):
 
 
 class VideoNetworks(nn.Module):
-    """The networks of a run.
+    """Networks of a run on video.
 
     Attributes:
         offsets: Offsets of the sources in time; 0 for the other eye.
@@ -140,7 +140,7 @@ def make_networks(
 def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
     """Fill networks from ``imagenet``, or a run or official checkpoint.
 
-    Returns a sentence for each part that stays. Raises ``ModelError`` if weights do not fit.
+    Returns a sentence for each part that stays.
     """
     if start == IMAGENET:
         return _fill_from_imagenet(networks)
@@ -210,7 +210,7 @@ def _heads(
 
 
 def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
-    """Load ImageNet's weights into the encoders; notes on those without published ones."""
+    """Load ImageNet's weights into the encoders, and note those without."""
     encoder, notes = networks.depth.encoder, []
     if isinstance(encoder, ResNetEncoder):
         _fill_resnet(encoder, networks.blueprint.encoder)
