@@ -139,15 +139,12 @@ def angular_loss(
     true: Normals,
     valid: Masks,
 ) -> Scalar:
-    """Mean angle [rad] over the valid pixels; raises ``InputError`` without any.
-
-    Angles below 0.8° and above 179.2° have no gradient.
-    """
+    """Mean angle [rad] over the valid pixels, without gradient below 0.8° and above 179.2°."""
     return _angles(predicted, true, valid).mean()
 
 
 def normals_mse_loss(predicted: Normals, true: Normals, valid: Masks) -> Scalar:
-    """Mean squared difference of components; raises ``InputError`` without a valid pixel."""
+    """Mean squared difference of components."""
     check_valid(valid)
     return (predicted - true).permute(0, 2, 3, 1)[valid].square().mean()
 
@@ -161,8 +158,6 @@ def angular_von_mises_fisher_loss(
     """Uncertainty-aware angular loss of G. Bae et al. (ICCV 2021), with κ positive.
 
     Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1).
-
-    Raises ``InputError`` without a valid pixel.
     """
     angles, concentration = _angles(predicted, true, valid), kappa[valid]
     likelihood = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))
@@ -182,14 +177,13 @@ def _angles(
 
 SCALES = 4
 LEAST_DEVIATION = 1e-2
-"""Least mean absolute deviation of a prediction, relative to its mean."""
 _FINE = 2  # sizes at which edges of measured depth are wrong
 _GRADIENTS = 0.5  # weight of the gradients, as of MiDaS
 _LEAST = 1e-6
 
 
 def target_of(kind: DepthKind, depth: Maps) -> Maps:
-    """Return inverse depth [1/m] for affine inverse depth, else depth [m]; 0 where unknown."""
+    """Inverse depth [1/m] for affine inverse depth, else depth [m]; 0 where unknown."""
     if kind is not DepthKind.AFFINE_INVERSE:
         return depth
     return torch.where(depth > 0, 1 / depth.clamp(min=_LEAST), torch.zeros_like(depth))

@@ -63,10 +63,7 @@ class SourceAgreement:
 class VideoScene:
     """Data and options that are the same for all scales.
 
-    Attributes:
-        motion: ``source_T_target`` of each source.
-        multiplied: Whether predicted translations are multiplied by mean inverse depth at every
-            scale.
+    With ``multiplied``, predicted translations are multiplied by mean inverse depth at every scale.
     """
 
     views: Views
@@ -83,12 +80,12 @@ class VideoScene:
     multiplied: bool = False
 
     def depth(self, sigmoid: Sigmoids, size: Size | None = None) -> Maps:
-        """Return depth at a size, by default the finest."""
+        """Depth at a size, by default the finest."""
         share = resized(sigmoid.to(self.views.target.dtype), size or self.full.size)[:, 0]
         return 1 / (1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * share)
 
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
-        """Return motion in the unit of a scale's depth."""
+        """Motion in the unit of a scale's depth."""
         if not self.multiplied:
             return self.motion
         mean = (1 / depth).mean(dim=(1, 2))
@@ -98,7 +95,7 @@ class VideoScene:
         )
 
     def frames(self, scale: int) -> Frames:
-        """Return the frames that a scale compares."""
+        """Frames that a scale compares."""
         if self.options.scales is Scales.FULL or scale == 0:
             return self.full
         return frames_of(self.views, self.options, self.generator, scale=scale)
@@ -139,11 +136,10 @@ def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
 
 
 def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
-    """Edge-aware smoothness of the sigmoid d over its image's mean.
+    """Edge-aware smoothness of the sigmoid d: mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|).
 
-    Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|).
-
-    The division (C. Wang et al., CVPR 2018) keeps a network from shrinking its output.
+    Its division by the image's mean (C. Wang et al., CVPR 2018) keeps a network from shrinking its
+    output.
     """
     shape = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
     total = sigmoid.new_zeros(())
@@ -170,7 +166,7 @@ def anchor_loss(
 
 
 def _always(scene: VideoScene) -> None:
-    """Return no error: the term needs nothing that could be missing."""
+    """None: the term needs nothing that could be missing."""
 
 
 @frozen
@@ -192,7 +188,7 @@ class Term:
     lacks: Callable[[VideoScene], str | None] = _always
 
     def weight_in(self, options: VideoLosses) -> float:
-        """Return the weight of the term; 0 where it is off."""
+        """Weight of the term in options; 0 where it is off."""
         if not self.weight:
             return self.factor
         return self.factor * float(getattr(options, self.weight))
@@ -244,7 +240,7 @@ TERMS: Mapping[str, Term] = {
 
 @cache
 def terms_of(options: VideoLosses) -> Mapping[str, Term]:
-    """Return the table's terms, and the user's own, each like ``Term.of_scale`` or a ``Term``."""
+    """Terms of the table, and the user's own, each like ``Term.of_scale`` or a ``Term``."""
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():
         candidate = load_outside(place, "loss")
@@ -254,10 +250,7 @@ def terms_of(options: VideoLosses) -> Mapping[str, Term]:
 
 
 def immediately(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
-    """Call ``compute(*inputs)`` with its gradient by ``inputs``, which saves memory.
-
-    All else that ``compute`` hands out must be detached.
-    """
+    """Call ``compute(*inputs)`` with its gradient by ``inputs``, which saves memory."""
     if not torch.is_grad_enabled():
         return compute(*inputs)
     value: Tensor = _Immediately.apply(compute, *inputs)
@@ -288,7 +281,7 @@ class _Immediately(Function):
 
 @frozen
 class VideoLoss:
-    """The loss, its weighted terms, and images for display; only ``total`` has a gradient."""
+    """Loss, its weighted terms, and images for display; only ``total`` has a gradient."""
 
     total: Scalar
     terms: Mapping[str, Scalar]
@@ -316,11 +309,7 @@ def video_loss(
     """Compute the loss of one batch, in the precision of its frames even under autocast.
 
     Sigmoids are in 0..1, the finest first: 1 is ``min_depth``, 0 is ``max_depth``. ``masks`` are
-    factors of errors; ``source_sigmoids`` are for consistency. With ``multiplied``, predicted
-    translations are multiplied by mean inverse depth at every scale.
-
-    Raises:
-        InputError: If an option needs an input that is missing.
+    factors of errors; ``source_sigmoids`` are for consistency.
     """
     if options.scales is Scales.NATIVE and views.source_pyramids is None:
         raise InputError(

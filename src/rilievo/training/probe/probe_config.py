@@ -268,7 +268,6 @@ REASONS: Mapping[str, str] = {
     "schedule": "a quarter of a cosine, not half of one as the paper says",
     "shuffle": "on one GPU the program never shuffles",
 }
-"""Reasons for Probe3D's differences."""
 _NO_SCHEDULE = "the learning rate is constant"
 PLAIN_REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -281,12 +280,11 @@ PLAIN_REASONS: Mapping[str, str] = {
     "final_factor": _NO_SCHEDULE,
     "schedule": _NO_SCHEDULE,
 }
-"""Reasons for differences of ``plain``."""
 
 
 @frozen
 class UncheckedProbeConfig(ProbeConfig):
-    """Fields checked once others are added."""
+    """Configuration that is checked once others are added."""
 
     def __post_init__(self) -> None:
         """Check nothing."""
@@ -304,7 +302,6 @@ SUPERVISED = UncheckedProbeConfig(
     learning_rate=1e-3,
     backbone_rate=1e-3,
 )
-"""Defaults of a whole network."""
 
 
 def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
@@ -318,11 +315,7 @@ def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
 
 
 def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a whole network.
-
-    Raises:
-        OptionError: If the preset is one for probes.
-    """
+    """Complete the configuration of a whole network."""
     if config.preset not in ("default", PLAIN):
         raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
     backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
@@ -344,7 +337,7 @@ def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfi
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """Return a preset's configuration."""
+    """Configuration of a preset."""
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
@@ -397,7 +390,7 @@ def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConf
 
 
 def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
-    """List what differs from ``default``, except data, seed, backbone, probe and task."""
+    """List what differs from ``default``, except what every run chooses."""
     return find_differences(
         config,
         usual=preset_config("default", config.blueprint, config.data),

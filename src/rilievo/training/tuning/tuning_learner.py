@@ -33,17 +33,12 @@ from rilievo.training.tuning.tuning_config import TuningConfig
 from rilievo.training.video.elsewhere.replay import read_places
 
 _IMAGES = 4
-"""Images for each picture."""
 _STREAM = 7
-"""Number that keeps this draw apart from others."""
 _Answers = Mapping[str, Tensor]
 
 
 class StartAnswers:
-    """Answers of a network before it learns.
-
-    Z. Li, D. Hoiem, "Learning without Forgetting", ECCV 2016.
-    """
+    """Answers of a network before it learns (Z. Li, D. Hoiem, ECCV 2016)."""
 
     @torch.no_grad()
     def __init__(
@@ -75,9 +70,9 @@ class StartAnswers:
 
     @torch.no_grad()
     def change(self, network: TorchNetwork) -> float:
-        """Mean change of depth on pictures not learned from; 0.05 is about 5 %.
+        """Mean |log depth| change on pictures not learned from; 0.05 is about 5 %.
 
-        It is |log depth|, or for affine kinds in units of the mean deviation.
+        Affine kinds are in units of the mean deviation.
         """
         network.eval()
         changes = []
@@ -94,7 +89,7 @@ class StartAnswers:
 
 
 def outputs_of(network: TorchNetwork, image: Tensor) -> _Answers:
-    """Outputs by name."""
+    """Outputs of a network by name."""
     return dict(zip(network.outputs, network(image), strict=True))
 
 
@@ -179,11 +174,7 @@ def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
 def add_adapters(
     network: TunedNetwork, layers: NetworkLayers, *, rank: int, seed: int
 ) -> NetworkLayers:
-    """Add adapters in place of the backbone's own weights.
-
-    Raises:
-        OptionError: If no layer of the backbone is linear.
-    """
+    """Add adapters in place of the backbone's own weights."""
     backbone = {id(weight) for layer in layers.weights[: layers.backbone] for weight in layer}
     names = [
         name
