@@ -50,9 +50,11 @@ STRIP = (
 )
 OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
-FLAT, SOLID, GAP = (205, 137), (334, 283), 9
-"""Sizes of the panels of photographs and of surfaces, and what is between them [px]."""
-SIZE = (FLAT[0] + 2 * SOLID[0] + 3 * GAP, SOLID[1] + 2 * GAP)
+FLAT, GAP, LINE = (205, 125), 9, 22
+"""Size of the panels of photographs, what is between them, and the height of a label [px]."""
+SOLID = (334, 2 * FLAT[1] + LINE + GAP)
+"""Size of the panels of surfaces [px]."""
+SIZE = (FLAT[0] + 2 * SOLID[0] + 3 * GAP, SOLID[1] + LINE + 2 * GAP)
 QUALITY, RATE = 62, 10
 """Quality of the strip's WebP, and its frames a second."""
 SWAY = 24
@@ -65,6 +67,8 @@ MARGIN = 10
 """Pixels between a surface and the rim of its panel."""
 KEY = (56, 9)
 """Width and height of the colours between "far" and "near" [px]."""
+TEXT = (40, 46, 54)
+"""Colour of labels."""
 
 
 def strip() -> list[Image.Image]:
@@ -132,15 +136,15 @@ def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
 
 
 def _panels(parts: tuple[Image.Image, ...], share: float = 1.0) -> Image.Image:
-    """Pictures, or a share of them, in panels, each with its label."""
+    """Pictures, or a share of them, in panels, each above its label."""
     frame, beside = Image.new("RGB", SIZE, PAPER), 2 * GAP + FLAT[0]
     panels = {
         "Photograph": (GAP, GAP, *FLAT),
-        "Depth": (GAP, SIZE[1] - GAP - FLAT[1], *FLAT),
+        "Depth": (GAP, 2 * GAP + FLAT[1] + LINE, *FLAT),
         "3-D surface, from the left": (beside, GAP, *SOLID),
         "from the right": (beside + SOLID[0], GAP, *SOLID),
     }
-    draw, font = ImageDraw.Draw(frame, "RGBA"), ImageFont.load_default(15)
+    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(15)
     for part, (label, (left, top, width, height)) in zip(parts, panels.items(), strict=True):
         scale = min(width / part.width, height / part.height)
         inside = (round(scale * part.width), round(scale * part.height))
@@ -148,30 +152,26 @@ def _panels(parts: tuple[Image.Image, ...], share: float = 1.0) -> Image.Image:
         fitted = Image.blend(Image.new("RGB", inside, PAPER), fitted, share)
         begin = left + (width - inside[0]) // 2
         frame.paste(fitted, (begin, top + (height - inside[1]) // 2))
-        bottom, right = top + height - 14, left + width - 15
-        x0, _, x1, _ = draw.textbbox((left + 15, bottom), label, font, anchor="ls")
-        _tag(draw, x0, x1, bottom)
-        draw.text((x0, bottom), label, "white", font, anchor="ls")
-        if label == "Depth":
-            _key(frame, draw, right, bottom)
+        base, text = top + height + LINE - 6, math.ceil(font.getlength(label))
+        key = _key() if label == "Depth" else Image.new("RGB", (0, 0))
+        start = left + (width - text - key.width) // 2
+        draw.text((start, base), label, TEXT, font, anchor="ls")
+        frame.paste(key, (start + text, base + 6 - key.height))
     return frame
 
 
-def _tag(draw: ImageDraw.ImageDraw, left: float, right: float, bottom: float) -> None:
-    """Dark ground of a line of text."""
-    draw.rounded_rectangle((left - 8, bottom - 17, right + 8, bottom + 7), 6, fill=(0, 0, 0, 170))
-
-
-def _key(frame: Image.Image, draw: ImageDraw.ImageDraw, right: int, bottom: int) -> None:
-    """Colours of depth from far to near, up to a column."""
+def _key() -> Image.Image:
+    """Colours of depth from far to near, as high as a label."""
     font, (width, height) = ImageFont.load_default(13), KEY
     far, near = (math.ceil(font.getlength(text)) for text in ("far", "near"))
-    start = right - near - 6 - width
-    _tag(draw, start - 6 - far, right, bottom)
-    draw.text((start - 6, bottom), "far", "white", font, anchor="rs")
-    draw.text((right, bottom), "near", "white", font, anchor="rs")
+    start, bottom = 2 * GAP + far + 6, LINE - 6
+    key = Image.new("RGB", (start + width + 6 + near, LINE), PAPER)
+    draw = ImageDraw.Draw(key)
+    draw.text((start - 6, bottom), "far", TEXT, font, anchor="rs")
+    draw.text((key.width, bottom), "near", TEXT, font, anchor="rs")
     colours = Image.fromarray(colour_table(DEPTH_COLOURS)[None])
-    frame.paste(colours.resize(KEY), (start, bottom - height))
+    key.paste(colours.resize(KEY), (start, bottom - height))
+    return key
 
 
 def overview() -> Image.Image:
