@@ -80,6 +80,15 @@ def test_its_colours_are_clear_of_the_rim_which_may_show_the_disc(step: int) -> 
     assert away[deep > step].min() > 2.5 * step
 
 
+def test_its_colours_are_none_of_the_frame_that_some_photographs_have() -> None:
+    """Above a thing that ends close to the border there is little of the wall."""
+    depth = np.where((V > 9) & (abs(U - 60) < 40), NEAR, FAR).astype(np.float32)
+    front, whole = made(backing=0, depth=depth), made(depth=depth)
+    added = slice(len(front.points), None)
+    rows = seen_at(whole.points[added])[:, 1]
+    assert whole.pixels[added][(rows > 10) & (rows < 30), 1].min() > 3
+
+
 def test_a_thin_pole_is_backed_whole_and_a_wall_alone_not_at_all() -> None:
     pole = np.where(abs(U - 60) < 5, NEAR, FAR).astype(np.float32)
     assert drawn_from(behind(made(depth=pole)))[2:-2, 56:65].all()

@@ -3,8 +3,8 @@
 It is made up: no camera saw what lies there. The layer is a sheet behind the whole surface. It
 goes on from the far sides of edges, mostly from the closest one, comes nearer no faster than a
 surface that is well seen from its own camera and from beside (so that it is nowhere a curtain
-itself), and has the colours of the photograph mirrored at the edge, clear of its rim. The
-photograph's own camera sees it where the surface is torn.
+itself), and has soft colours of the photograph beyond the edge, clear of its rim and of the
+photograph's border. The photograph's own camera sees it where the surface is torn.
 """
 
 import math
@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
+from rilievo.geometry.surfaces.lattice import Edges, Lattice, Numbers, edges_of
 from rilievo.shapes import Field, Int64, Mask, Shaped
 
 Grid = Int64[np.ndarray, "h w"]
@@ -28,7 +28,11 @@ _CLOSER = 16
 _RIM = 2
 """Number of points beside an edge that the layer covers at least, since rims are smooth."""
 _CLEAR = 4
-"""Number of points beside an edge whose colours may be those of the other side."""
+"""Points beside an edge whose colours may be the other side's, and of a photograph's frame."""
+_DEEP = 0.25
+"""Depth of colours beyond an edge for that behind it; less looks drawn out, more mirrored."""
+ALIKE = math.log(1.25)
+"""Largest log depth difference of points with the colours of one another."""
 _SAME = 1e-4
 """Relative step of depth of layer and surface that counts as none."""
 _UNIT = 1e-5
@@ -47,7 +51,10 @@ class Backing:
         reached: Points seen through an edge from beside.
         margin: Points beyond the border.
         surface: Depth of the surface.
-        begin: Far point whose colours each continues.
+        begin: Far point whose surface each continues.
+        own: Points with colours of their own.
+        clear: Points whose colours others have.
+        closest: The closest of them.
     """
 
     lattice: Lattice
@@ -56,23 +63,30 @@ class Backing:
     margin: float
     surface: Field
     begin: Grid
+    own: Mask
+    clear: Mask
+    closest: Grid
 
     def sources(self, points: Numbers) -> Numbers:
-        """Points that have the colours of others: as far beyond the edge as those are behind it.
+        """Points that have the colours of others, clear of what is near and of the border.
 
-        All lie clear of the rim, whose colours may be those of what is near. Where another surface
-        is beyond the edge, it is the point at which the layer begins, clear of the rim if it can.
+        Behind the surface they lie beyond the edge at which the layer begins, a share as deep as
+        the others behind it; where another thing is there, they are the closest.
         """
         width = self.grown.shape[1]
-        begin = self.begin.reshape(-1)[points]
-        places, start = (np.stack(np.divmod(numbers, width)) for numbers in (points, begin))
-        away = start - places
-        clear = np.rint(away * (_CLEAR / np.maximum(abs(away).max(axis=0), 1))).astype(int)
-        sources = begin
-        for further in (clear, away + clear):
-            there = self._continues(start, further)
-            sources = np.where(there, begin + further[0] * width + further[1], sources)
-        return np.where(self.grown.reshape(-1)[points], sources, points)
+        is_grown = self.grown.reshape(-1)[points]
+        start = np.where(is_grown, self.begin.reshape(-1)[points], points)
+        places, begin = (np.stack(np.divmod(each, width)) for each in (points, start))
+        away = begin - places
+        straight = np.rint(away * (_CLEAR / np.maximum(abs(away).max(axis=0), 1))).astype(int)
+        closest = np.stack(np.divmod(self.closest.reshape(-1)[start], width)) - begin
+        sources, is_clear = start, self.clear.reshape(-1)
+        for further in (straight, closest, closest + np.rint(_DEEP * away).astype(int)):
+            there = self._continues(begin, further)
+            end = np.where(there, start + further[0] * width + further[1], start)
+            there &= is_clear[end] | (further is straight)
+            sources = np.where(there, end, sources)
+        return np.where(self.own.reshape(-1)[points], points, sources)
 
     def _continues(self, start: Numbers, away: Numbers) -> Mask:
         """Whether a surface goes on from some places to others."""
@@ -80,14 +94,18 @@ class Backing:
         height, width = self.grown.shape
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         row, column = np.where(inside, end, start)
-        steepest = max(_slopes(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
-        alike = abs(np.log(self.surface[row, column] / self.surface[tuple(start)])) < 2 * steepest
-        return inside & self.lattice.valid[row, column] & alike
+        steepest = 2 * max(_slopes(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
+        change = abs(np.log(self.surface[row, column] / self.surface[tuple(start)]))
+        return inside & self.lattice.valid[row, column] & (change < np.minimum(steepest, ALIKE))
 
 
-def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
-    """Layer ``reach`` points behind edges, steps of ``least`` in 1/depth; None without one."""
-    far = _far_sides(lattice, least)
+def behind_edges(lattice: Lattice, reach: int, least: float, margin: int = 0) -> Backing | None:
+    """Layer ``reach`` points behind edges, steps of ``least`` in 1/depth; None without one.
+
+    The last ``margin`` points on each side are beyond the photograph.
+    """
+    edges = edges_of(lattice, least)
+    far = _sides(edges, -1)
     if not far.any():
         return None
     pivot = float(np.median(lattice.depth[lattice.valid]))
@@ -102,7 +120,10 @@ def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
     pull = lattice.camera.focal / lattice.rows.step * _FARTHEST
     moved = np.float32(pull * pivot) * (1 / lattice.depth - 1 / depth)
     border = np.concatenate([moved[0], moved[-1], moved[:, 0], moved[:, -1]])
-    away = _least(np.where(far, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
+    away, is_far = _away(far), lattice.valid & (_away(_sides(edges, 1)) > _CLEAR)
+    inner = tuple(slice(margin + _CLEAR, n - margin - _CLEAR) for n in grown.shape)
+    clear = np.zeros_like(is_far)
+    clear[inner] = is_far[inner]
     return Backing(
         lattice=replace(lattice.with_depth(depth, lattice.valid), normals=None),
         grown=grown,
@@ -110,16 +131,35 @@ def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
         margin=min(float(border.max()), reach),
         surface=lattice.depth,
         begin=_begin(far, levels, slopes),
+        own=is_far & ~grown,
+        clear=clear,
+        closest=_closest(clear),
     )
 
 
-def _far_sides(lattice: Lattice, least: float) -> Mask:
-    far = np.zeros(lattice.valid.shape, bool)
-    for axis, change in edges_of(lattice, least).lines():
-        line, chosen = np.moveaxis(change, axis, 0), np.moveaxis(far, axis, 0)
-        chosen[1:] |= line < 0
-        chosen[:-1] |= line > 0
-    return far
+def _sides(edges: Edges, way: int) -> Mask:
+    """Points on the far sides of edges, or with 1 for ``way`` on the near ones."""
+    height, width = edges.below.shape[0] + 1, edges.below.shape[1]
+    sides = np.zeros((height, width), bool)
+    for axis, change in edges.lines():
+        line, chosen = np.moveaxis(way * change, axis, 0), np.moveaxis(sides, axis, 0)
+        chosen[1:] |= line > 0
+        chosen[:-1] |= line < 0
+    return sides
+
+
+def _away(points: Mask) -> Field:
+    """Steps from the closest of some points."""
+    return _least(np.where(points, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
+
+
+def _closest(points: Mask) -> Grid:
+    """The closest of some points to each; without any, each itself."""
+    every = np.arange(points.size).reshape(points.shape)
+    if not points.any():
+        return every
+    keys = np.where(points, every, np.int64(1) << 62)
+    return _least(keys, np.array([1 << _BITS] * 2)) & ((1 << _BITS) - 1)
 
 
 def _levels(depth: Field, bend: np.float32) -> Field:

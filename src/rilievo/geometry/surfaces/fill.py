@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.backing import Backing, behind_edges
+from rilievo.geometry.surfaces.backing import ALIKE, Backing, behind_edges
 from rilievo.geometry.surfaces.flat import Merged
 from rilievo.geometry.surfaces.lattice import (
     Cut,
@@ -32,8 +32,6 @@ _COARSE = 6
 """Step between points behind the surface."""
 _BEYOND = 1 / 8
 """Largest margin, as a share of the width."""
-_ALIKE = math.log(1.25)
-"""Largest log depth difference within a surface at the border."""
 
 
 @frozen
@@ -63,7 +61,7 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
     if layer is not None and layer.margin > 0 and isinstance(lattice.camera.lens, Pinhole):
         most = _BEYOND * lattice.valid.shape[1]
         margin = _COARSE * math.ceil(min(layer.margin, most) / _COARSE)
-        layer = behind_edges(lattice.with_margin(margin), reach - _COARSE, least)
+        layer = behind_edges(lattice.with_margin(margin), reach - _COARSE, least, margin)
         torn = np.pad(torn, margin)
     if layer is None:
         triangles, grown = _across(lattice, torn), np.zeros(lattice.valid.shape, bool)
@@ -111,7 +109,7 @@ def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
         mirrored.append((2 * nearest - place).clip(margin, length - 1 - margin))
     at, mirror = (row * layer.grown.shape[1] + column for row, column in (closest, mirrored))
     depth, there = layer.surface.reshape(-1), layer.lattice.valid.reshape(-1)
-    alike = there[mirror] & (abs(np.log(depth[mirror] / depth[at])) < _ALIKE)
+    alike = there[mirror] & (abs(np.log(depth[mirror] / depth[at])) < ALIKE)
     return np.where(alike, mirror, at)
 
 

@@ -1,7 +1,7 @@
 "use strict";
 // Triangles where a surface is torn, and behind its edges: rilievo.geometry.surfaces.fill, which explains it.
 
-const COARSE = 6, BEYOND = 1 / 8, ALIKE = Math.log(1.25);
+const COARSE = 6, BEYOND = 1 / 8;
 
 // A lattice with more points on each side, as deep as those of the border.
 function withMargin(lattice, margin) {
@@ -17,7 +17,7 @@ function withMargin(lattice, margin) {
 // surfaces go on, and `beyond` the share of the width by which they go on beyond the border.
 function fillOf(lattice, faces, edge, most, beyond = BEYOND) {
   const own = behindEdges(lattice, edge, most - COARSE), margin = own && !isInside(lattice.camera) ? COARSE * Math.ceil(Math.min(own.margin, beyond * lattice.columns) / COARSE) : 0;
-  const layer = margin ? behindEdges(withMargin(lattice, margin), edge, most - COARSE) : own, points = layer?.points ?? lattice, { rows, columns } = points;
+  const layer = margin ? behindEdges(withMargin(lattice, margin), edge, most - COARSE, margin) : own, points = layer?.points ?? lattice, { rows, columns } = points;
   const wide = (at) => (Math.floor(at / lattice.columns) + margin) * columns + (at % lattice.columns) + margin;
   const lines = [rows, columns].map((count) => [...listOf(Math.ceil((count - 1) / COARSE), (each) => COARSE * each), count - 1]);
   const index = [], { z, valid } = points, source = Int32Array.from(z.keys());
