@@ -87,6 +87,8 @@ function model(gl, data, form) {
   const floor = floorOf(gl, position, used, form);
   return { uniforms, used, position, unit, floor, ...heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
     points: drawn(used, gl.POINTS, { position, uv }),
+    // For the photograph's own camera, which sees no step of depth, until the backing is made.
+    whole() { return drawn(triangles(faces.map((bits, at) => untorn(data.depth, form, bits, at)), form), gl.TRIANGLES, { position, uv }); },
     // None at the photograph's own camera, all from where it is clearly turned.
     light(share) { [floor.program.uniforms.lit.value, uniforms.lit.value] = [share, normals ? share : 0]; },
     // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
@@ -204,7 +206,7 @@ function view(canvas, data, form) {
       shown.light(Math.min(1, Math.hypot(...angles()) / SWAY));
       renderer.render({ scene: shown.floor, camera });
     }
-    renderer.render({ scene: dots ? shown.points : shown.surface, camera, clear: inside });
+    renderer.render({ scene: dots ? shown.points : layer || !isBacked ? shown.surface : shown.whole(), camera, clear: inside });
     if (isBacked && layer && !dots) renderer.render({ scene: layer, camera, clear: false });
     drew();
     const now = [...camera.position, ...orbit.target].map((each) => each.toFixed(5)).join();
