@@ -17,7 +17,7 @@ Cloud = Float[np.ndarray, "n 3"]
 OtherCloud = Float[np.ndarray, "m 3"]
 Curve = Float64[np.ndarray, "steps"]
 Curves = Float64[np.ndarray, "2 steps"]
-"""By confidence, then by error."""
+"""Curves by confidence, then by error."""
 RangeSums = Float64[np.ndarray, "3 bins"]
 """Pixels, |relative error| and signed relative error, by range of depth."""
 Numbers = Shaped[np.ndarray, "..."]

@@ -15,7 +15,7 @@ DEPTH_ARRAY = "depth"
 
 
 class Meaning(StrEnum):
-    """What a larger confidence says of a pixel."""
+    """Meaning of a larger confidence."""
 
     PROBABILITY = "probability"
     """Chance that depth is right within a factor of 1.25."""

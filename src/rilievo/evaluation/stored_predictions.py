@@ -54,7 +54,7 @@ class Predictions(Protocol):
 
     @property
     def made_by(self) -> MadeBy:
-        """What made the predictions."""
+        """Maker of the predictions: model, weights and settings."""
         ...
 
     @property

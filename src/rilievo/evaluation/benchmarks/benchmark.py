@@ -73,7 +73,7 @@ class Interpolation(StrEnum):
     BILINEAR_CORNERS = "bilinear_corners"
     """Corners aligned."""
     BILINEAR_INVERSE = "bilinear_inverse"
-    """In inverse depth, half-pixel centres (Monodepth2)."""
+    """Inverse depth, half-pixel centres (Monodepth2)."""
     BICUBIC_CORNERS = "bicubic_corners"
     """Cubic convolution with a = -0.75, as in PyTorch, corners aligned."""
     NEAREST = "nearest"
@@ -86,10 +86,8 @@ class Invalid(StrEnum):
     """Count them and leave them out."""
     REFUSE = "refuse"
     FAR = "far"
-    """After a fit to the others, score them at the far end of the clip, else at the cap, else at
-    the
-    largest true depth that counts.
-    """
+    """Score them, after a fit to the others, at the far end of the clip, else at the cap, else at
+    the largest true depth that counts."""
 
 
 class Averaging(StrEnum):
@@ -106,7 +104,7 @@ class Published:
     """A row of somebody's table.
 
     Attributes:
-        values: By our names of metrics, in our units.
+        values: Numbers by our names, in our units.
         place: Paper with its version and table.
         data: Dataset and split, of a benchmark that fits any.
         quote: The row in its own words.

@@ -78,7 +78,7 @@ class DepthPair:
     """Predicted and true depth of one image [m], read only where ``valid``.
 
     Attributes:
-        predicted: After alignment and clipping.
+        predicted: Depth after alignment and clipping.
         predicted_camera: The model's own, if its points are to be judged with it.
 
     Raises:

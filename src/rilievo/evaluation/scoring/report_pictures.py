@@ -37,7 +37,7 @@ class ReportPictures:
 
     @property
     def made_by(self) -> MadeBy:
-        """What made the predictions."""
+        """Maker of the predictions: model, weights and settings."""
         return self.predictions.made_by
 
     @property
