@@ -1,4 +1,4 @@
-"""Help texts and command lines of the wings' commands, by the checks of the house's own."""
+"""Help texts and command lines of the subpackages' commands, by the checks of the core's own."""
 
 import re
 import shlex

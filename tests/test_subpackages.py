@@ -1,4 +1,4 @@
-"""Names find all that the wings give."""
+"""Names find all that the subpackages give."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from rilievo.models.finding import find_loader
 from rilievo.registry import resolve_name
 
 PACKAGE = Path(rilievo.__file__).parent
-WINGS = ("cluster", "data", "evaluation", "serving", "training")
+SUBPACKAGES = ("cluster", "data", "evaluation", "serving", "training")
 TABLES: Mapping[str, Mapping[str, str]] = {
     name: getattr(registry, name)
     for name in ("COMMANDS", "FINDERS", "LOADERS", "FUNCTIONS", "SERVICES")
@@ -24,9 +24,9 @@ PLACES = sorted({place for table in TABLES.values() for place in table.values()}
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_name_of_the_table_is_there_and_in_a_wing(place: str) -> None:
+def test_every_name_of_the_table_is_there_and_in_a_subpackage(place: str) -> None:
     assert callable(found := resolve_name(place)) or isinstance(found, Mapping)
-    assert place.split(".")[1] in WINGS
+    assert place.split(".")[1] in SUBPACKAGES
 
 
 def test_every_string_of_the_table_is_tested() -> None:
@@ -36,7 +36,7 @@ def test_every_string_of_the_table_is_tested() -> None:
     assert named == set(PLACES)
 
 
-def test_every_command_is_a_file_of_the_house_or_in_the_table() -> None:
+def test_every_command_is_a_file_of_the_core_or_in_the_table() -> None:
     assert {*CORE_COMMANDS, *registry.COMMANDS} == set(COMMANDS)
     assert not set(CORE_COMMANDS) & set(registry.COMMANDS)
     assert all((PACKAGE / "cli" / f"{name}.py").is_file() for name in CORE_COMMANDS)

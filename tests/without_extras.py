@@ -1,4 +1,4 @@
-"""A plugin of pytest where an extra or a wing is missing: tests that need it skip.
+"""A plugin of pytest where an extra or a subpackage is missing: tests that need it skip.
 
 ``tools/try_pythons.py`` names it (``-p without_extras``). Nothing else does: where all extras are
 installed, a package that cannot be imported is a defect.
@@ -13,7 +13,7 @@ import rilievo
 from rilievo.errors import MissingExtraError
 
 PACKAGE = Path(rilievo.__file__).parent
-WINGS = frozenset(("cluster", "data", "evaluation", "serving", "training"))
+SUBPACKAGES = frozenset(("cluster", "data", "evaluation", "serving", "training"))
 EXTRAS = frozenset(
     (
         "av",
@@ -51,7 +51,7 @@ EXTRAS = frozenset(
 
 
 def missing_extra(error: BaseException | None) -> str | None:
-    """Tell which package or wing a test needs and does not find; None for a defect."""
+    """Tell which package or subpackage a test needs and does not find; None for a defect."""
     while error is not None:
         if isinstance(error, MissingExtraError):
             return str(error)
@@ -59,9 +59,9 @@ def missing_extra(error: BaseException | None) -> str | None:
         top, _, rest = name.partition(".")
         if isinstance(error, ModuleNotFoundError) and top in EXTRAS:
             return f"{name} is not installed"
-        wing = rest.partition(".")[0]
-        if top == "rilievo" and wing in WINGS and not (PACKAGE / wing).exists():
-            return f"the wing {wing} is not in this copy"
+        subpackage = rest.partition(".")[0]
+        if top == "rilievo" and subpackage in SUBPACKAGES and not (PACKAGE / subpackage).exists():
+            return f"the subpackage {subpackage} is not in this copy"
         error = error.__cause__ or error.__context__
     return None
 

@@ -1,4 +1,4 @@
-"""Run the tests of the house on newer Pythons, each in an environment of its own.
+"""Run the tests of the core on newer Pythons, each in an environment of its own.
 
 Usage: python tools/try_pythons.py [--newest]
 
@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from house_alone import folders_of_tests
-from walls import ROOT
+from structure import ROOT
+from try_core import folders_of_tests
 
 ASKED = "import sys; print(sys.implementation.name, *sys.version_info[3:4], *sys.version_info[:3])"
 
@@ -134,7 +134,7 @@ def install(python: Path, *packages: str | Path, oldest: bool) -> list[str]:
 
 
 def run_tests(home: Path, checkout: Path, versions: Sequence[str], *more: str) -> tuple[bool, str]:
-    """Add what tests need to an environment, and run those of the house and of more folders.
+    """Add what tests need to an environment, and run those of the core and of more folders.
 
     Returns whether they passed, and what pytest printed.
     """

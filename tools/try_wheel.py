@@ -6,7 +6,7 @@ The wheel and the source archive are built from what git tracks. For each extra 
 them; without names the core and every extra but those of ``LEFT_OUT``) an empty environment gets
 the wheel with that extra, then what the tests need beside it, held to the versions that came with
 the wheel. The tests run in a folder without the package's sources, so what they import is what was
-installed. Those of the house run, and those of the wings that the extra is for; tests that need
+installed. Those of the core run, and those of the subpackages of the extra; tests that need
 another extra skip themselves (tests/without_extras.py). A table says how large each environment is
 and how its tests ended. ``--oldest`` installs every dependency at the lower bound that
 pyproject.toml names.
@@ -21,21 +21,21 @@ import time
 import tomllib
 from pathlib import Path
 
-from house_alone import copy_tracked
+from structure import ROOT
+from try_core import copy_tracked
 from try_pythons import install, quietly, run_tests
-from walls import ROOT
 
 CORE = "core"
 LEFT_OUT = ("cluster", "view")
 """Extras with tests of their own: ``make test-ray`` and ``make test-view``."""
-WINGS_OF = {
+SUBPACKAGES_OF = {
     "app": ("serving",),
     "evaluate": ("data", "evaluation"),
     "mcp": ("serving/assistant",),
     "serve": ("serving",),
     "train": ("training",),
 }
-"""Wings whose tests an extra is for, beside those of the house."""
+"""Subpackages whose tests an extra is for, beside those of the core."""
 
 
 def main() -> int:
@@ -83,8 +83,8 @@ def run(extra: str, *, wheel: Path, python: str, folder: Path, oldest: bool) -> 
         package = wheel if extra == CORE else f"{wheel}[{extra}]"
         versions = install(home / "bin" / "python", package, oldest=oldest)
         size = sum(each.lstat().st_size for each in home.rglob("*") if each.is_file()) / 1e6
-        wings = [f"tests/{each}" for each in WINGS_OF.get(extra, ())]
-        passed, printed = run_tests(home, folder / "checkout", versions, *wings)
+        subpackages = [f"tests/{each}" for each in SUBPACKAGES_OF.get(extra, ())]
+        passed, printed = run_tests(home, folder / "checkout", versions, *subpackages)
     except subprocess.CalledProcessError as error:
         print(f"{extra}: {(error.stderr or error.stdout).strip()}", flush=True)
         return f"| `{extra}` | | | could not be installed |", False

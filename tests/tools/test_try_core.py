@@ -1,14 +1,14 @@
-"""The house is tried in a copy of the repository without the wings and their tests."""
+"""The core is tried in a copy of the repository without the subpackages and their tests."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from house_alone import folders_of_tests, is_of_a_wing
+from try_core import folders_of_tests, is_of_a_subpackage
 
 
-def test_files_of_wings_and_of_their_tests_stay_behind() -> None:
+def test_files_of_subpackages_and_of_their_tests_stay_behind() -> None:
     kept = [
         "src/rilievo/io/data/table.json",
         "src/rilievo/data_of_pages.py",
@@ -18,7 +18,7 @@ def test_files_of_wings_and_of_their_tests_stay_behind() -> None:
         "pyproject.toml",
     ]
     left = ["src/rilievo/data/__init__.py", "tests/training/io/test_x.py"]
-    assert [name for name in (*kept, *left) if is_of_a_wing(name)] == left
+    assert [name for name in (*kept, *left) if is_of_a_subpackage(name)] == left
 
 
 def test_folders_of_tests_stand_in_folders_of_its_names(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""Try the house where its wings do not exist, with the core's dependencies alone.
+"""Try the core where the other subpackages do not exist, with its dependencies alone.
 
-Usage: python tools/house_alone.py [--commands] [PYTEST_ARGUMENTS]
+Usage: python tools/try_core.py [--commands] [PYTEST_ARGUMENTS]
 
-The files that git tracks are copied to a temporary folder, without the folders of the wings. There
-``predict``, ``measure``, ``models`` and ``verify`` run on a photograph, from the command line and
-from Python, with no packages but the core's; and then the house's tests, those of the folders of
-``tests`` that are named like a folder of the house, with the packages of the dependency group
+The files that git tracks are copied to a temporary folder, without the folders of the subpackages.
+There ``predict``, ``measure``, ``models`` and ``verify`` run on a photograph, from the command line
+and from Python, with no packages but the core's; and then the core's tests, those of the folders of
+``tests`` that are named like a folder of the core, with the packages of the dependency group
 ``test-core`` and of the extra ``video`` beside those. Tests that need another extra skip themselves
 (tests/without_extras.py). ``--commands`` leaves the tests out.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
-from walls import ROOT, WINGS
+from structure import ROOT, SUBPACKAGES
 
 from core_alone import link_core
 
@@ -47,35 +47,35 @@ USES: Sequence[tuple[str, Sequence[str]]] = (
     ("--help", ("-m", "rilievo", "--help")),
     ("rilievo.predict", ("-c", PYTHON)),
 )
-"""Uses of the house, in an order in which each finds what it needs."""
+"""Uses of the core, in an order in which each finds what it needs."""
 
 
-def copy_tracked(to: Path, *, wings: bool = True) -> None:
-    """Copy the files that git tracks, with those of the wings and of their tests or without."""
+def copy_tracked(to: Path, *, subpackages: bool = True) -> None:
+    """Copy the files that git tracks, with or without those of the subpackages and their tests."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (wings or not is_of_a_wing(name)) and (ROOT / name).is_file():
+        if (subpackages or not is_of_a_subpackage(name)) and (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, to / name)
 
 
-def is_of_a_wing(name: str) -> bool:
-    """Whether a file of the repository is part of a wing, or of its tests."""
+def is_of_a_subpackage(name: str) -> bool:
+    """Whether a file of the repository is part of a subpackage, or of its tests."""
     found = re.match(r"(?:src/rilievo|tests)/(\w+)/", name)
-    return found is not None and found[1] in WINGS
+    return found is not None and found[1] in SUBPACKAGES
 
 
-def folders_of_tests(house: Path) -> Iterator[str]:
-    """Folders of tests that are named like a folder of the house."""
-    for folder in sorted((house / "src" / "rilievo").iterdir()):
-        is_part = folder.name not in {*WINGS, "__pycache__"}
-        if is_part and (house / "tests" / folder.name).is_dir():
+def folders_of_tests(copy: Path) -> Iterator[str]:
+    """Folders of tests that are named like a folder of the core."""
+    for folder in sorted((copy / "src" / "rilievo").iterdir()):
+        is_part = folder.name not in {*SUBPACKAGES, "__pycache__"}
+        if is_part and (copy / "tests" / folder.name).is_dir():
             yield f"tests/{folder.name}"
 
 
-def run(arguments: Sequence[str], *, house: Path, packages: Path, folder: Path) -> int:
-    """Run Python with the house and these packages, and nothing else; the exit code."""
-    places = (house / "src", house, packages)
+def run(arguments: Sequence[str], *, copy: Path, packages: Path, folder: Path) -> int:
+    """Run Python with the core and these packages, and nothing else; the exit code."""
+    places = (copy / "src", copy, packages)
     return subprocess.run(
         # -S: nothing of the environment that this program runs in.
         [sys.executable, "-S", *arguments],
@@ -90,25 +90,25 @@ def main() -> int:
     parser.add_argument("--commands", action="store_true", help="leave the tests out")
     given, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary:
-        house, core, testing, folder = (
-            Path(temporary, name) for name in ("house", "core", "testing", "folder")
+        copy, core, testing, folder = (
+            Path(temporary, name) for name in ("copy", "core", "testing", "folder")
         )
-        for each in (house, core, testing, folder):
+        for each in (copy, core, testing, folder):
             each.mkdir()
-        copy_tracked(house, wings=False)
-        with (house / "src" / "rilievo" / "registry.py").open("a", encoding="utf-8") as table:
+        copy_tracked(copy, subpackages=False)
+        with (copy / "src" / "rilievo" / "registry.py").open("a", encoding="utf-8") as table:
             table.write("\nFINDERS = {}\n")  # they are asked for every name that is not listed
         link_core(core)
         failed = False
         for name, arguments in USES:
-            code = run(arguments, house=house, packages=core, folder=folder)
+            code = run(arguments, copy=copy, packages=core, folder=folder)
             print(f"{name}: {'ok' if code == 0 else 'FAILED'}", flush=True)
             failed = failed or code != 0
         if not given.commands:
             link_core(testing, "test-core", "video")
             arguments = ("-m", "pytest", "-q", "-p", "without_extras", "-p", "no:cacheprovider")
-            which = (*arguments, *more, *folders_of_tests(house))
-            failed |= run(which, house=house, packages=testing, folder=house) != 0
+            which = (*arguments, *more, *folders_of_tests(copy))
+            failed |= run(which, copy=copy, packages=testing, folder=copy) != 0
     return int(failed)
 
 

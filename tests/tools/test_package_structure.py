@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 from import_graph import circles, read_edges, read_modules, shortest_cycle
-from walls import BOUNDS, ROOT, judge, main
+from structure import BOUNDS, ROOT, judge, main
 
 FILES = {
     "__init__.py": '"""All of it."""\nfrom importlib import import_module\n',
@@ -74,9 +74,9 @@ def test_a_circle_is_found_whole_and_by_its_shortest_way() -> None:
     assert shortest_cycle(["a", "b", "c", "d"], pairs) == ["a", "b", "c", "a"]
 
 
-HOUSE = {
-    "__init__.py": '"""A house and its wings."""\n',
-    "registry.py": 'WINGS = {"train": "rilievo.training.run:train"}\n'
+PACKAGE = {
+    "__init__.py": '"""A core and its subpackages."""\n',
+    "registry.py": 'SUBPACKAGES = {"train": "rilievo.training.run:train"}\n'
     "if TYPE_CHECKING:\n    from rilievo.training.run import f\n",
     "io/__init__.py": "",
     "io/first.py": "def f():\n    import rilievo.io.second\n",
@@ -104,17 +104,19 @@ def counted(folder: Path) -> dict[str, int]:
 
 
 def test_each_wall_is_judged(tmp_path: Path) -> None:
-    findings = {each.name: each for each in judge(read_modules(write(tmp_path / "rilievo", HOUSE)))}
+    findings = {
+        each.name: each for each in judge(read_modules(write(tmp_path / "rilievo", PACKAGE)))
+    }
     assert {name: finding.count for name, finding in findings.items()} == {
         "circles of modules": 1,
         "circles of neighbours": 2,
-        "imports against the order of the wings": 3,
+        "imports against the order of the subpackages": 3,
         "imports inside functions": 1,
         "folders of more than a dozen files": 1,
-        "files of one name in one wing": 1,
+        "files of one name in one subpackage": 1,
     }
     assert list(findings) == list(BOUNDS)
-    assert findings["imports against the order of the wings"].lines == [
+    assert findings["imports against the order of the subpackages"].lines == [
         "rilievo.data.set -> rilievo.training.run (top, line 2)",
         "rilievo.evaluation.score -> rilievo.training.run (top, line 1)",
         "rilievo.io.third -> rilievo.training.run (string, line 1)",
@@ -125,7 +127,7 @@ def test_each_wall_is_judged(tmp_path: Path) -> None:
 def test_the_check_fails_when_anything_is_worse(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = write(tmp_path / "rilievo", HOUSE)
+    source = write(tmp_path / "rilievo", PACKAGE)
     for name, count in counted(source).items():
         monkeypatch.setitem(BOUNDS, name, count)
     asked = ["--check", "--source", str(source)]
@@ -138,7 +140,7 @@ def test_the_check_fails_when_anything_is_worse(
 
 def test_the_program_prints_every_count() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "walls.py"], capture_output=True, text=True
+        [sys.executable, ROOT / "tools" / "structure.py"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert all(f"{name}: " in done.stdout for name in BOUNDS)

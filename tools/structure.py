@@ -1,17 +1,17 @@
-"""Judge the walls of the house: who imports whom, hidden imports included, and how files lie.
+"""Judge the structure of the package: who imports whom, hidden imports included, and how files lie.
 
-Usage: python tools/walls.py [--check] [--source src/rilievo]
+Usage: python tools/structure.py [--check] [--source src/rilievo]
 
 ``import_graph.py`` says what counts as an import: statements at the top, in functions and under
 TYPE_CHECKING, and modules named by strings. Of one file these last two do not count: the literal
-table of the names of the wings, ``TABLE``, by which the house finds them and type checkers know
-them. The house is all of the package but the folders of ``WINGS``; each of these imports the house
-and those of a lower rank alone.
+table of the names of the subpackages, ``TABLE``, by which the core finds them and type checkers
+know them. The core is all of the package but the folders of ``SUBPACKAGES``; each of these imports
+the core and those of a lower rank alone.
 
 Counted are circles of modules, and circles of the folders and files beside each other (a folder
 imports what any of its files imports; its own ``__init__`` stands aside); imports against the order
-of the wings; imports inside functions; folders of more than a dozen Python files, ``__init__``
-included; files of one name in one wing, or in the house, without ``__init__``.
+of the subpackages; imports inside functions; folders of more than a dozen Python files,
+``__init__`` included; files of one name in one subpackage, or in the core, without ``__init__``.
 
 ``--check`` prints what is worse than ``BOUNDS``, and exits with 1 if anything is. Whoever makes a
 number smaller makes its bound smaller too.
@@ -34,13 +34,13 @@ ROOT = Path(__file__).resolve().parents[1]
 BOUNDS = {
     "circles of modules": 0,
     "circles of neighbours": 0,
-    "imports against the order of the wings": 0,
+    "imports against the order of the subpackages": 0,
     "imports inside functions": 99,
     "folders of more than a dozen files": 8,
-    "files of one name in one wing": 0,
+    "files of one name in one subpackage": 0,
 }
-WINGS = {"data": 1, "evaluation": 2, "training": 2, "serving": 2, "cluster": 3}
-"""Ranks of the wings, by their folder; the house has rank 0."""
+SUBPACKAGES = {"data": 1, "evaluation": 2, "training": 2, "serving": 2, "cluster": 3}
+"""Ranks of the subpackages, by their folder; the core has rank 0."""
 TABLE = "rilievo.registry"
 MOST_FILES = 12
 
@@ -61,7 +61,7 @@ class Finding:
 
 
 def judge(modules: Mapping[str, Module]) -> list[Finding]:
-    """Count what stands against the plan of the house, in the order of ``BOUNDS``."""
+    """Count what stands against the plan of the package, in the order of ``BOUNDS``."""
     edges = [
         edge
         for edge in read_edges(modules)
@@ -78,9 +78,9 @@ def judge(modules: Mapping[str, Module]) -> list[Finding]:
 
 
 def area(module: str) -> str:
-    """Wing of a module, or "house"."""
+    """Subpackage of a module, or "core"."""
     second = module.split(".")[1:2]
-    return second[0] if second and second[0] in WINGS else "house"
+    return second[0] if second and second[0] in SUBPACKAGES else "core"
 
 
 def _circles_of_modules(edges: Sequence[Edge]) -> Finding:
@@ -119,11 +119,11 @@ def _against_the_order(edges: Sequence[Edge]) -> Finding:
         edge
         for edge in edges
         if (a := area(edge.source)) != (b := area(edge.target))
-        if WINGS.get(b, 0) >= WINGS.get(a, 0)
+        if SUBPACKAGES.get(b, 0) >= SUBPACKAGES.get(a, 0)
     ]
     kinds = _kinds(found)
     lines = [_told(*pair, found) for pair in sorted(kinds)]
-    return Finding("imports against the order of the wings", len(kinds), lines)
+    return Finding("imports against the order of the subpackages", len(kinds), lines)
 
 
 def _kinds(edges: Sequence[Edge]) -> dict[tuple[str, str], list[str]]:
@@ -158,8 +158,8 @@ def _same_names(modules: Mapping[str, Module]) -> Finding:
         if module.path.name != "__init__.py":
             found[area(module.name), module.path.name].append(module)
     twice = {key: each for key, each in sorted(found.items()) if len(each) > 1}
-    lines = [f"{wing}: {' '.join(_paths(each))}" for (wing, _), each in twice.items()]
-    return Finding("files of one name in one wing", len(twice), lines)
+    lines = [f"{subpackage}: {' '.join(_paths(each))}" for (subpackage, _), each in twice.items()]
+    return Finding("files of one name in one subpackage", len(twice), lines)
 
 
 def _by_count(counts: Mapping[str, int]) -> list[str]:
