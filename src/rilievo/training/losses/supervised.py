@@ -1,14 +1,7 @@
-"""Losses of predictions against the truth: depth, normals, answers of any kind.
+"""Losses of depth [m], normals and a model's answer against the truth.
 
-Losses of predicted and true depth [m]; ``InputError`` without a valid pixel.
-
-Losses of predicted and true depth [m]; ``InputError`` without a valid pixel.
-
-Losses of surface normals.
-
-Losses of a model's answer by the kind of its depth; each ignores what the kind leaves open.
-
-Affine kinds are compared as in R. Ranftl et al. (TPAMI 2022).
+Those of depth and normals raise ``InputError`` without a valid pixel. Answers are compared as far
+as their kind goes, affine ones as in R. Ranftl et al. (TPAMI 2022).
 """
 
 import math

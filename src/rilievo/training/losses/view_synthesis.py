@@ -1,14 +1,7 @@
-"""Loss of view synthesis, and its terms: each is a function and a row of ``TERMS``.
+"""Loss of view synthesis: right depth and motion turn neighbouring frames into the target.
 
-Loss of view synthesis: right depth and motion turn neighbouring frames into the target.
-
-C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019.
-
-Terms of the loss on video: each is a function and a row of ``TERMS``.
-
-Loss of view synthesis: right depth and motion turn neighbouring frames into the target.
-
-C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019.
+C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019. Each term is
+a function and a row of ``TERMS``.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,13 +1,6 @@
 """Photometric error of frames warped to another camera, and how well they explain it.
 
-Views of a scene, and how well sources explain the target.
-
-Photometric error of two images, and warping of one to the camera of the other.
-
-SSIM is over 3×3 equally weighted pixels, as in C. Godard et al. (ICCV 2019). Its gradient by hand
-keeps five images, where autograd keeps twenty.
-
-Views of a scene, and how well sources explain the target.
+SSIM is over 3×3 equally weighted pixels, as in C. Godard et al. (ICCV 2019).
 """
 
 from collections.abc import Mapping

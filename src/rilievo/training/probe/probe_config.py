@@ -1,11 +1,5 @@
 """Configuration of probes and whole networks, and its presets.
 
-Configuration of a run of a probe or a whole network.
-
-Configuration of a run of a probe or a whole network.
-
-Presets of probe training.
-
 ``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included,
 ``probe3d-old`` as for its paper; ``plain`` is the loop of tutorials.
 """

@@ -1,13 +1,5 @@
 """One step of a model that is trained further, with pictures of other places.
 
-One step: answers for a batch, and their losses.
-
-E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022).
-
-Answers of the start on other places, which a run must not forget.
-
-One step: answers for a batch, and their losses.
-
 E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022).
 """
 
