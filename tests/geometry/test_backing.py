@@ -89,6 +89,15 @@ def test_its_colours_are_none_of_the_frame_that_some_photographs_have() -> None:
     assert whole.pixels[added][(rows > 10) & (rows < 30), 1].min() > 3
 
 
+def test_no_triangle_has_colours_from_both_sides_of_what_stands_before_it() -> None:
+    whole = made(backing=0.5)
+    count = len(made(backing=0).points)
+    triangles = behind(whole).triangles
+    colours = whole.pixels[triangles[(triangles >= count).all(axis=1)]]
+    assert len(colours) > 50
+    assert np.ptp(colours, axis=1).max() < 20
+
+
 def test_a_thin_pole_is_backed_whole_and_a_wall_alone_not_at_all() -> None:
     pole = np.where(abs(U - 60) < 5, NEAR, FAR).astype(np.float32)
     assert drawn_from(behind(made(depth=pole)))[2:-2, 56:65].all()

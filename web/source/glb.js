@@ -13,17 +13,17 @@ const LAST = 65535, FLATNESS = 0.004, COARSER = [4, 12], MOST = 26000;
 function joined(layers, { width, height }) {
   const mesh = { points: [], normals: [], places: [], index: [] };
   let number = null;
-  for (const { lattice, index, normals, place, grown, wide } of layers) {
+  for (const { lattice, index, normals, place, grown, wide, copies = [] } of layers) {
     // The fill begins at the points of the surface.
     const before = number;
-    number = new Int32Array(lattice.z.length).fill(-1);
+    number = new Int32Array(lattice.z.length + copies.length).fill(-1);
     before?.forEach((each, at) => { if (!grown[wide(at)]) number[wide(at)] = each; });
     for (const at of index) {
       if (number[at] < 0) {
-        const { pixel, point } = place(at);
+        const { pixel, point, of = at } = place(at);
         number[at] = mesh.points.length / 3;
         mesh.points.push(point[0], -point[1], -point[2]);
-        mesh.normals.push(normals[3 * at], -normals[3 * at + 1], -normals[3 * at + 2]);
+        mesh.normals.push(normals[3 * of], -normals[3 * of + 1], -normals[3 * of + 2]);
         mesh.places.push((pixel[0] + 0.5) / width, (pixel[1] + 0.5) / height);
       }
       mesh.index.push(number[at]);
@@ -53,8 +53,13 @@ function layersOf(prediction, step, backing) {
   const front = { lattice, index, normals: normalsOn(lattice, faces), place };
   if (!backing) return [front];
   const fill = fillOf(lattice, faces, edge, Math.ceil(backing * lattice.columns)), behind = fill.lattice;
-  return [front, { lattice: behind, index: fill.index, grown: fill.grown, wide: fill.wide, normals: vertexNormals(behind, fill.index),
-    place: (at) => ({ pixel: pixelOf(behind, fill.source[at]), point: pointOf(behind, at) }) }];
+  const corner = (at) => fill.copies[at - behind.z.length] ?? [at, fill.source[at]];
+  return [front, { lattice: behind, index: fill.index, grown: fill.grown, wide: fill.wide, copies: fill.copies,
+    normals: vertexNormals(behind, fill.index.map((at) => corner(at)[0])),
+    place: (at) => {
+      const [of, from] = corner(at);
+      return { pixel: pixelOf(behind, from), point: pointOf(behind, of), of };
+    } }];
 }
 
 // `texture` is the photograph as the bytes of a JPEG file, and its width; `share` that of the

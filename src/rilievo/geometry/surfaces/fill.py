@@ -30,6 +30,8 @@ from rilievo.shapes import Bool, Field, Float32, Int, Mask
 _UNCUT = Cut(grazing=0.0, jump=1e9)
 _COARSE = 6
 """Step between points behind the surface."""
+_SEAM = 3 * _COARSE
+"""Points between the sources of a triangle from which they are not of one place."""
 _BEYOND = 1 / 8
 """Largest margin, as a share of the width."""
 
@@ -41,7 +43,8 @@ class Fill:
     Attributes:
         margin: Points beyond each border.
         grown: Points behind the surface, or at unmoved rims.
-        corners: Points of triangles, with ``normals``.
+        triangles: Rows of ``corners``.
+        corners: Points, with ``normals``; twice where two triangles differ in colour.
         sources: Points of their colours.
     """
 
@@ -75,16 +78,39 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
         open_cells = (torn | beside) & ~large.cells
         triangles = np.concatenate([_across(lattice, open_cells), large.triangles])
     corners, places = np.unique(triangles, return_inverse=True)
-    points = lattice.points.reshape(3, -1).T[corners]
+    points, places = lattice.points.reshape(3, -1).T[corners], places.reshape(triangles.shape)
+    normals, sources = _normals(points, places), corners
+    if layer is not None:
+        sources = _inside(layer.sources(corners), layer, margin)
+        one, sources, places = _without_seams(places, sources, grown.reshape(-1)[corners], lattice)
+        corners, normals = corners[one], normals[one]
     return Fill(
         lattice=lattice,
         margin=margin,
         grown=grown,
-        triangles=triangles,
+        triangles=places,
         corners=corners,
-        normals=_normals(points, places.reshape(triangles.shape)),
-        sources=corners if layer is None else _inside(layer.sources(corners), layer, margin),
+        normals=normals,
+        sources=sources,
     )
+
+
+def _without_seams(
+    triangles: Triangles, sources: Numbers, grown: Bool[np.ndarray, "n"], lattice: Lattice
+) -> tuple[Numbers, Numbers, Triangles]:
+    """Points of triangles, their sources, and triangles with one source where three are far apart.
+
+    Between places of the far surface lies what stands before it.
+    """
+    spread = [
+        np.ptp(each[triangles], axis=1) for each in np.divmod(sources, lattice.valid.shape[1])
+    ]
+    seams = (np.maximum(*spread) > _SEAM) & grown[triangles].all(axis=1)
+    three = sources[triangles]
+    three[seams] = three[seams, :1]
+    pairs, places = np.unique(triangles * np.int64(lattice.valid.size) + three, return_inverse=True)
+    points, sources = np.divmod(pairs, lattice.valid.size)
+    return points, sources, places.reshape(triangles.shape).astype(np.int32)
 
 
 def _corners(cells: Mask) -> Mask:

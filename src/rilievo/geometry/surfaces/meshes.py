@@ -358,8 +358,8 @@ def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
     is_own = ~fill.grown.reshape(-1) & (number >= 0)
     is_added = ~is_own[fill.corners]
     added = fill.corners[is_added]
-    number = np.where(is_own, number, 0)
-    number[added] = len(front.points) + np.arange(len(added), dtype=np.int32)
+    rows = number[fill.corners]
+    rows[is_added] = len(front.points) + np.arange(len(added), dtype=np.int32)
     row, column = np.divmod(fill.sources[is_added], lattice.valid.shape[1])
     start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
     pixels = np.stack([column, row], axis=1).astype(np.float32)
@@ -367,6 +367,6 @@ def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
         points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added].T]),
         normals=np.concatenate([front.normals, fill.normals[is_added]]),
         pixels=np.concatenate([front.pixels, start + np.float32(lattice.rows.step) * pixels]),
-        triangles=np.concatenate([front.triangles, number[fill.triangles]]),
+        triangles=np.concatenate([front.triangles, rows[fill.triangles]]),
         behind=len(fill.triangles),
     )

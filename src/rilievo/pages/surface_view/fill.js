@@ -1,7 +1,7 @@
 "use strict";
 // Triangles where a surface is torn, and behind its edges: rilievo.geometry.surfaces.fill, which explains it.
 
-const COARSE = 6, BEYOND = 1 / 8;
+const COARSE = 6, SEAM = 3 * COARSE, BEYOND = 1 / 8;
 
 // A lattice with more points on each side, as deep as those of the border.
 function withMargin(lattice, margin) {
@@ -13,7 +13,7 @@ function withMargin(lattice, margin) {
 }
 
 // The points, which of them are `grown` behind the surface or where rims do not move, the point from which each takes its colour, the
-// triangles, and the number there of each point of the surface. `edge` is the least step of 1/z behind which far
+// triangles, whose last corners are `copies` of a point with the source of another, and the number there of each point of the surface. `edge` is the least step of 1/z behind which far
 // surfaces go on, and `beyond` the share of the width by which they go on beyond the border.
 function fillOf(lattice, faces, edge, most, beyond = BEYOND) {
   const own = behindEdges(lattice, edge, most - COARSE), margin = own && !isInside(lattice.camera) ? COARSE * Math.ceil(Math.min(own.margin, beyond * lattice.columns) / COARSE) : 0;
@@ -63,5 +63,12 @@ function fillOf(lattice, faces, edge, most, beyond = BEYOND) {
     const [border, mirror] = [near, far].map(([row, column]) => row * columns + column);
     source[at] = valid[mirror] && Math.abs(Math.log(layer.surface[mirror] / layer.surface[border])) < ALIKE ? mirror : border;
   }
-  return { lattice: points, grown, source, index, wide };
+  // Between places of the far surface lies what stands before it: a triangle has the colour of one of them.
+  const copies = [], split = (at) => [Math.floor(at / columns), at % columns];
+  for (let first = 0; first < index.length; first += 3) {
+    const three = index.slice(first, first + 3), places = three.map((at) => split(source[at]));
+    if (!three.every((at) => grown[at]) || ![0, 1].some((axis) => Math.max(...places.map((each) => each[axis])) - Math.min(...places.map((each) => each[axis])) > SEAM)) continue;
+    three.forEach((at, corner) => { index[first + corner] = z.length + copies.push([at, source[three[0]]]) - 1; });
+  }
+  return { lattice: points, grown, source, index, wide, copies };
 }

@@ -51,9 +51,9 @@ const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, 
   valid: Uint8Array.from(depth, (z) => (z ? 1 : 0)), camera: form });
 
 // Points and their places in the photograph; `rims` are those that were moved, and `source` the
-// points from which others take their colour.
-function vertices(lattice, { width, height }, unit, rims = [], source = null) {
-  const position = new Float32Array(3 * lattice.z.length), uv = new Float32Array(2 * lattice.z.length);
+// points from which others take their colour; `copies` are points with the colours of others, again.
+function vertices(lattice, { width, height }, unit, rims = [], source = null, copies = []) {
+  const count = lattice.z.length + copies.length, position = new Float32Array(3 * count), uv = new Float32Array(2 * count);
   const { rows, columns, firstRow, firstColumn, step, camera } = lattice, { ray } = lensOf(camera);
   const put = (at, u, v, depth, left = u, top = v) => {
     const far = depth / unit, [x, y, z] = ray([u, v]);
@@ -67,10 +67,9 @@ function vertices(lattice, { width, height }, unit, rims = [], source = null) {
     // A panorama's first and last rows are drawn together to its poles.
     return number % (rows - 1) === 0 && isPole(camera, edge) ? edge : firstRow + number * step;
   };
-  for (let at = 0; at < lattice.z.length; at++) {
-    const from = source ? source[at] : at;
-    put(at, column(at), row(at), lattice.z[at], column(from), row(from));
-  }
+  const coloured = (number, at, from) => put(number, column(at), row(at), lattice.z[at], column(from), row(from));
+  for (let at = 0; at < lattice.z.length; at++) coloured(at, at, source ? source[at] : at);
+  copies.forEach(([at, from], number) => coloured(lattice.z.length + number, at, from));
   for (const { at, across, down, z } of rims) put(at, column(at) + across * step, row(at) + down * step, z);
   return { position, uv };
 }

@@ -96,7 +96,7 @@ function model(gl, data, form) {
       // Beyond the border it would be seen for itself.
       const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns), 0), { shape, picture, size, lit } = uniforms;
       const own = rims.map((rim) => ({ ...rim, at: fill.wide(rim.at) })).filter(({ at }) => !fill.grown[at]);
-      return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source),
+      return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source, fill.copies),
         { shape, picture, size, lit, normals: uniforms.normals, known: { value: 0 } });
     } };
 }
