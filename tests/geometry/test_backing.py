@@ -89,6 +89,14 @@ def test_its_colours_are_none_of_the_frame_that_some_photographs_have() -> None:
     assert whole.pixels[added][(rows > 10) & (rows < 30), 1].min() > 3
 
 
+def test_behind_an_edge_aslant_it_reaches_as_far_as_a_turn_of_twenty_degrees_shows() -> None:
+    depth = np.where(U + V > 130, NEAR, FAR).astype(np.float32)
+    deep = (U + V - 130) / np.sqrt(2)
+    shown = K[0, 0] * np.sin(np.radians(20)) * np.median(depth) * (1 / NEAR - 1 / FAR)
+    drawn = drawn_from(behind(made(backing=0.9, depth=depth)))
+    assert drawn[(deep > 0) & (deep < shown)].all()
+
+
 def test_no_triangle_has_colours_from_both_sides_of_what_stands_before_it() -> None:
     whole = made(backing=0.5)
     count = len(made(backing=0).points)

@@ -27,6 +27,8 @@ _CLOSER = 16
 """Slope by which far sides come nearer, in the layer's: the closer of two goes on."""
 _RIM = 2
 """Number of points beside an edge that the layer covers at least, since rims are smooth."""
+_ASLANT = math.sqrt(2)
+"""Steps along rows and columns in a step aslant."""
 _CLEAR = 4
 """Points beside an edge whose colours may be the other side's, and of a photograph's frame."""
 _DEEP = 0.25
@@ -127,7 +129,7 @@ def behind_edges(lattice: Lattice, reach: int, least: float, margin: int = 0) ->
     return Backing(
         lattice=replace(lattice.with_depth(depth, lattice.valid), normals=None),
         grown=grown,
-        reached=lattice.valid & (away <= np.minimum(moved + _RIM, max(reach, _RIM))),
+        reached=lattice.valid & (away <= np.minimum(_ASLANT * moved + _RIM, max(reach, _RIM))),
         margin=min(float(border.max()), reach),
         surface=lattice.depth,
         begin=_begin(far, levels, slopes),

@@ -43,7 +43,7 @@ function behindEdges(lattice, edge, reach, beyond = 0) {
   const depth = z.map((each, at) => (grown[at] ? bend * (layer[at] < 0 ? Math.exp(-layer[at]) : 1 / (1 + layer[at])) : each)), pull = (camera.fx / step) * FARTHEST * pivot;
   const moved = depth.map((each, at) => pull * (1 / z[at] - 1 / each)), isBorder = (at) => at < columns || at >= (rows - 1) * columns || (at + 1) % columns < 2;
   const margin = Math.min(reach, moved.reduce((most, each, at) => (isBorder(at) ? Math.max(most, each) : most), 0));
-  const reached = valid.map((each, at) => (each && away[at] <= Math.min(moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
+  const reached = valid.map((each, at) => (each && away[at] <= Math.min(Math.SQRT2 * moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
   const split = (at) => [Math.floor(at / columns), at % columns], inner = ([row, column], rim) => Math.min(row, column, rows - 1 - row, columns - 1 - column) >= rim;
   const clear = valid.map((_, at) => (isFar(at) && inner(split(at), beyond + CLEAR) ? 1 : 0)), [, closest] = from(clear);
   return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, surface: z, source(at) {
