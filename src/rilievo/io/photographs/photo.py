@@ -14,16 +14,9 @@ from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.archives import has_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, load, one_line_errors
 from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts, heif_K
-from rilievo.io.photographs.pixels import (
-    below_half,
-    is_grey_16,
-    over_white,
-    some_transparent,
-    transparent_pixels,
-    upright_pixels,
-)
+from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
 from rilievo.other_libraries import answered
@@ -156,26 +149,18 @@ def _from_pillow(image: Image.Image, how: _Reading, name: str = "") -> Photo:
     return _from_loaded(image, name, how)
 
 
-_NOT_STRETCHED = Note("is no grey picture of 16 bits, so {stretch=True} had no effect")
-
-
 def _from_loaded(
     image: Image.Image, name: str, how: _Reading, file: BufferedReader | BytesIO | None = None
 ) -> Photo:
-    facts, notes = exif_facts(image), [_pages_note(image, file)]
-    turned, span = facts.orientation, None
-    if how.stretch and is_grey_16(image):
-        span = grey_span(image, name, stretch=True)
-        notes.append(
-            f"its values {span[0]} to {span[1]} of 65535 were stretched to black and white"
-        )
-    elif how.stretch:
-        notes.append(_NOT_STRETCHED)
-    transparent = None
-    if how.masks:
-        transparent = transparent_pixels(image, orientation=turned, name=name)
-    pixels = upright_pixels(image, orientation=turned, name=name, span=span)
-    height, width, _ = pixels.shape
+    facts, pages_note = exif_facts(image), _pages_note(image, file)
+    picture = upright_picture(
+        image,
+        orientation=facts.orientation,
+        name=name,
+        masks=how.masks,
+        stretch=how.stretch,
+    )
+    height, width, _ = picture.pixels.shape
     camera = own_depth = None
     # Most photographs have none of these, so that no module is imported for them.
     if "xmp" in image.info:
@@ -187,14 +172,14 @@ def _from_loaded(
     if how.own_depth and {"xmp", "depth_images", "mp", "heif"} & image.info.keys():
         from rilievo.io.photographs.own_depth import own_depth_of
 
-        own_depth = own_depth_of(image, file, turned)
+        own_depth = own_depth_of(image, file, facts.orientation)
     return _with_notes(
         Photo(
-            pixels=pixels,
+            pixels=picture.pixels,
             camera=camera or camera_from_exif(facts, (height, width)),
             own_depth=own_depth,
-            transparent=transparent,
-            notes=tuple(filter(None, notes)),
+            transparent=picture.transparent,
+            notes=tuple(filter(None, (pages_note, *picture.notes))),
             name=name,
         )
     )
@@ -245,30 +230,25 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
     name = "array"
     if array.dtype.kind == "f":
         array = _from_floats(array, name)
-    if array.dtype == np.uint16 and array.ndim - (array.shape[2:] == (1,)) == 2 and array.size:
-        return _from_pillow(Image.fromarray(array.reshape(array.shape[:2])), how, name)
-    if array.dtype != np.uint8:
+    is_grey = array.ndim - (array.shape[2:] == (1,)) == 2
+    if array.dtype != np.uint8 and not (array.dtype == np.uint16 and is_grey and array.size):
         raise InputError(
             f"has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}",
             path=name,
         )
     channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or (array.ndim == 3 and channels not in (1, 3, 4)):
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4):
         first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         raise InputError(
             f"{name}: has shape {array.shape}, expected (height, width, 3) RGB"
             + ("; move the channels last" if first else ", with alpha, or grey (height, width)")
         )
     check_size(name, (array.shape[0], array.shape[1]), max_pixels=how.max_pixels)
-    notes = (_NOT_STRETCHED,) if how.stretch else ()
-    transparent = None
-    if channels == 4:
-        transparent = some_transparent(below_half(array[..., 3]), name) if how.masks else None
-        array = over_white(array)
-    elif channels == 1:
-        array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
-    pixels = np.ascontiguousarray(array)
-    return _with_notes(Photo(pixels=pixels, transparent=transparent, notes=notes, name=name))
+    if channels != 3:
+        plane = array.reshape(array.shape[:2]) if is_grey else array
+        return _from_pillow(Image.fromarray(plane), how, name)
+    notes = (NOT_STRETCHED,) if how.stretch else ()
+    return _with_notes(Photo(pixels=np.ascontiguousarray(array), notes=notes, name=name))
 
 
 def _from_floats(array: np.ndarray, name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -10,7 +11,8 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.photographs.decode import grey_span, one_line_errors
-from rilievo.shapes import Mask, Pixels, Shaped, UInt8
+from rilievo.messages import Note
+from rilievo.shapes import Mask, Pixels, Shaped
 
 STRIP_PIXELS = 2_000_000
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
@@ -20,6 +22,37 @@ _HALF = 128
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
 _HEADER = 128
+NOT_STRETCHED = Note("is no grey picture of 16 bits, so {stretch=True} had no effect")
+
+
+@dataclass(frozen=True, slots=True)
+class UprightPicture:
+    """Upright sRGB pixels, their transparent ones, and notes on the conversion."""
+
+    pixels: Pixels
+    transparent: Mask | None
+    notes: tuple[str, ...]
+
+
+def upright_picture(
+    image: Image.Image, *, orientation: int, name: str, masks: bool, stretch: bool
+) -> UprightPicture:
+    """Convert a loaded image as ``upright_pixels`` does, with ``masks`` of transparent pixels.
+
+    ``stretch`` makes the 1st and 99th percentile of 16-bit grey black and white.
+    """
+    span, notes = None, []
+    if stretch and _is_grey_16(image):
+        span = grey_span(image, name, stretch=True)
+        notes.append(
+            f"its values {span[0]} to {span[1]} of 65535 were stretched to black and white"
+        )
+    elif stretch:
+        notes.append(NOT_STRETCHED)
+    # First, as a picture that is all transparent is refused whatever its values.
+    transparent = _transparent_pixels(image, orientation, name) if masks else None
+    pixels = upright_pixels(image, orientation=orientation, name=name, span=span)
+    return UprightPicture(pixels, transparent, tuple(notes))
 
 
 def upright_pixels(
@@ -34,34 +67,25 @@ def upright_pixels(
         InputError: If values are out of range, 16 bits span less than a 16th without ``span``, or
             the mode is unknown.
     """
-    if span is None and is_grey_16(image):
+    if span is None and _is_grey_16(image):
         grey_span(image, name)
     pixels = np.empty((*_upright_size(image, orientation), 3), np.uint8)
     _convert(image, as_stored(pixels, orientation), _converter(image, name, span), name)
     return pixels
 
 
-def is_grey_16(image: Image.Image) -> bool:
+def _is_grey_16(image: Image.Image) -> bool:
     """Whether an image has grey of 16 bits, also in 32."""
     return image.mode == "I" or image.mode in _GREY_16
 
 
-def transparent_pixels(image: Image.Image, *, orientation: int, name: str) -> Mask | None:
+def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask | None:
     """Upright mask of alpha below half; None if there is none."""
     alpha = _alpha_of(image)
     if alpha is None:
         return None
     mask = np.empty(_upright_size(image, orientation), bool)
-    _convert(image, as_stored(mask, orientation), lambda strip: below_half(alpha(strip)), name)
-    return some_transparent(mask, name)
-
-
-def some_transparent(mask: Mask, name: str) -> Mask | None:
-    """Mask, or None if it is empty.
-
-    Raises:
-        InputError: If all is transparent.
-    """
+    _convert(image, as_stored(mask, orientation), lambda strip: alpha(strip) < _HALF, name)
     if mask.all():
         raise InputError(
             "all of its pixels are transparent, so it shows nothing",
@@ -69,11 +93,6 @@ def some_transparent(mask: Mask, name: str) -> Mask | None:
             hint="give {alpha=keep} to read their colours over white",
         )
     return mask if mask.any() else None
-
-
-def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Mask:
-    """Mask of alpha below half."""
-    return alpha < _HALF
 
 
 def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
@@ -86,7 +105,7 @@ def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
         return None
     if image.mode in ("P", "RGB", "L", "1"):
         return lambda strip: np.asarray(strip.convert("RGBA").getchannel("A"))
-    if is_grey_16(image):
+    if _is_grey_16(image):
         return lambda strip: np.where(np.asarray(strip) == level, 0, _WHITE[0]).astype(np.uint8)
     return None
 
@@ -107,16 +126,6 @@ def _convert(
         strip = image if whole else image.crop((0, top, width, bottom))
         with one_line_errors(name):
             into[top:bottom] = np.asarray(convert(strip))
-
-
-def over_white(image: UInt8[np.ndarray, "h w 4"]) -> Pixels:
-    """Composite RGBA over white, with rounding."""
-    pixels = np.empty((*image.shape[:2], 3), np.uint8)
-    rows = max(1, STRIP_PIXELS // image.shape[1])
-    for top in range(0, image.shape[0], rows):
-        strip = np.ascontiguousarray(image[top : top + rows])
-        pixels[top : top + rows] = np.asarray(_flat(Image.fromarray(strip)))
-    return pixels
 
 
 def as_stored(
