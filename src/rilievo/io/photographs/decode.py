@@ -69,13 +69,13 @@ _MOST_SEGMENTS = 10_000
 
 
 def decode(
-    file: BufferedReader | BytesIO,
+    file: BufferedReader | BytesIO | Image.Image,
     name: str,
     *,
-    size_bytes: int,
+    size_bytes: int = 0,
     max_pixels: int,
 ) -> Image.Image:
-    """Decode the first image, in its stored mode and orientation.
+    """Decode the first image of a file, or an opened one, in its stored mode and orientation.
 
     The file stays open while the image is used; the name's suffix decides some formats.
 
@@ -83,6 +83,11 @@ def decode(
         InputError: If it is in no known format, too large, broken, or 16-bit colours span less than
             a 16th.
     """
+    if isinstance(file, Image.Image):
+        check_size(name, (file.height, file.width), max_pixels=max_pixels)
+        with one_line_errors(name):
+            load(file)
+        return file
     kind = _kind_of(file, name, size_bytes)
     with one_line_errors(name, f"{kind.name} file"):
         image = _opened(file, name, kind, max_pixels)

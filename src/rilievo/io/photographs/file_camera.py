@@ -41,6 +41,7 @@ class ExifFacts:
     """Positive tags of the camera.
 
     Attributes:
+        heif: Camera that a HEIC file states beside them.
         orientation: 1 to 8; 1 is upright.
         focal_35mm: Focal length of a 35 mm camera with this diagonal field of view [mm].
         focal: True focal length [mm].
@@ -48,6 +49,7 @@ class ExifFacts:
         width: Width of the original [px].
     """
 
+    heif: Camera | None = None
     orientation: int = 1
     focal_35mm: float | None = None
     focal: float | None = None
@@ -60,17 +62,20 @@ class ExifFacts:
 
 def exif_facts(image: Image.Image) -> ExifFacts:
     """Read the tags of a loaded image."""
+    K = heif_K(image)
+    heif = None if K is None else Camera(K=K, source=CameraSource.HEIF)
     try:
         tags = image.getexif()
         if not tags:
-            return ExifFacts()
+            return ExifFacts(heif=heif)
         check_directories(getattr(tags, "fp", BytesIO()), "EXIF")
         block = tags.get_ifd(_EXIF_BLOCK)
         turned: object = tags.get(_ORIENTATION)
     except PILLOW_ERRORS:
-        return ExifFacts()
+        return ExifFacts(heif=heif)
     unit = block.get(_PLANE_UNIT, 2)
     return ExifFacts(
+        heif=heif,
         orientation=turned if isinstance(turned, int) and 1 <= turned <= 8 else 1,
         focal_35mm=_positive(block.get(_FOCAL_LENGTH_35MM)),
         focal=_positive(block.get(_FOCAL_LENGTH)),

@@ -21,16 +21,25 @@ from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.limits import reason
-from rilievo.io.photographs import xmp
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
 from rilievo.io.photographs.file_camera import heif_K
 from rilievo.io.photographs.pixels import as_stored
-from rilievo.io.photographs.xmp import other_pictures
+from rilievo.io.photographs.xmp import (
+    XmpPackets,
+    packets_in,
+    packets_of,
+    parse,
+    properties,
+    structures,
+)
 from rilievo.shapes import Float64
 
 # Plausible baselines [m].
 _LEAST_BASELINE, _MOST_BASELINE = 1e-3, 1.0
 _MOST_BYTES = 2**20
+_ENTRIES, _ENTRY_BYTES = 0xB002, 16
+# Cameras write two to four.
+_MOST_PICTURES = 16
 
 
 def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
@@ -141,14 +150,13 @@ _MOST_TURN = 2.5e-4
 
 
 def own_depth_of(
-    image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
+    image: Image.Image, packets: XmpPackets, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
     """Read the depth of a loaded photograph, if any; a map in metres goes before two views."""
-    packet = xmp.packet_of(image)
-    if xmp.speaks_of(image, DEPTH_MAP):
-        return _read_as("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
-    if xmp.speaks_of(image, GDEPTH):
-        return _read_as("GDepth", lambda: _gdepth(image, packet, orientation))
+    if packets.mention(DEPTH_MAP):
+        return _read_as("Dynamic Depth", lambda: _dynamic(packets, file, orientation))
+    if packets.mention(GDEPTH):
+        return _read_as("GDepth", lambda: _gdepth(packets, orientation))
     device_map = None
     if image.info.get("depth_images"):
         device_map = _read_as("HEIF", lambda: _heif(image, file))
@@ -173,9 +181,8 @@ def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | Non
         return OwnDepth(source=source, unused=reason(error), broken=True)
 
 
-def _gdepth(image: Image.Image, packet: bytes, orientation: int) -> OwnDepth | None:
-    roots = xmp.with_extension(image, xmp.parse(packet, "GDepth"), "GDepth")
-    entries = xmp.properties(roots, GDEPTH)
+def _gdepth(packets: XmpPackets, orientation: int) -> OwnDepth | None:
+    entries = properties(packets.roots("GDepth"), GDEPTH)
     if "Data" not in entries:
         # Editors keep the range and drop the map.
         return None
@@ -185,17 +192,14 @@ def _gdepth(image: Image.Image, packet: bytes, orientation: int) -> OwnDepth | N
 
 
 def _dynamic(
-    image: Image.Image,
-    packet: bytes,
-    file: BufferedReader | BytesIO | None,
-    orientation: int,
+    packets: XmpPackets, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
     if file is None:
         return None
-    roots = xmp.with_extension(image, xmp.parse(packet, "Dynamic Depth"), "Dynamic Depth")
-    entries = xmp.properties(roots, DEPTH_MAP)
+    roots = packets.roots("Dynamic Depth")
+    entries = properties(roots, DEPTH_MAP)
     # A file may have a directory of each kind; both list everything after the first picture.
-    directories = [xmp.structures(roots, space) for space in ITEMS]
+    directories = [structures(roots, space) for space in ITEMS]
     items = next(
         (
             directory
@@ -271,15 +275,46 @@ def _ranged(
 def _multi_picture(
     image: Image.Image, file: BufferedReader | BytesIO, orientation: int
 ) -> OwnDepth | None:
-    for content in other_pictures(image, file):
+    for content in _other_pictures(image, file):
         if PIXEL_DATA.encode() not in content:
             continue
         picture = _opened(content)
-        root = xmp.parse(xmp.packet_of(picture), "Apple")
+        root = parse(packets_of(picture).main, "Apple")
         own_depth = _apple(picture, [root], orientation)
         if own_depth is not None:
             return own_depth
     return None
+
+
+def _other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
+    """Yield every picture but the first; none if the index is broken."""
+    index, start = image.info["mp"], image.info["mpoffset"]
+    try:
+        places = _places(index)
+    except struct.error:
+        # Editors copy the index even when they drop the other pictures.
+        return
+    size = file.seek(0, 2)
+    for offset, length in places[1:_MOST_PICTURES]:
+        if start + offset + length > size:
+            continue
+        file.seek(start + offset)
+        yield file.read(length)
+
+
+def _places(index: bytes) -> list[tuple[int, int]]:
+    order = ">" if index[:2] == b"MM" else "<"
+    [directory] = struct.unpack_from(f"{order}L", index, 4)
+    [count] = struct.unpack_from(f"{order}H", index, directory)
+    for number in range(count):
+        tag, _, length, value = struct.unpack_from(
+            f"{order}HHLL", index, directory + 2 + 12 * number
+        )
+        if tag == _ENTRIES:
+            places = range(value, value + length, _ENTRY_BYTES)
+            entries = (struct.unpack_from(f"{order}LLL", index, place) for place in places)
+            return [(offset, size) for _, size, offset in entries]
+    return []
 
 
 def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
@@ -288,10 +323,10 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
     picture = stored.to_pillow()
     if file is not None:
         file.seek(0)
-        for packet in xmp.packets_in(file.read()):
+        for packet in packets_in(file.read()):
             if PIXEL_DATA.encode() in packet:
                 # The decoder has rotated the map together with the photograph.
-                own_depth = _apple(picture, [xmp.parse(packet, "Apple")], 1)
+                own_depth = _apple(picture, [parse(packet, "Apple")], 1)
                 if own_depth is not None:
                     return own_depth
     return OwnDepth(source="HEIF", unused=_NO_UNIT)
@@ -332,7 +367,7 @@ def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth |
 
 def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
     """Apple's depth, or disparity [1/m]; None for mattes."""
-    entries = {**xmp.properties(roots, PIXEL_DATA), **xmp.properties(roots, DEPTH_DATA)}
+    entries = {**properties(roots, PIXEL_DATA), **properties(roots, DEPTH_DATA)}
     kind = entries.get("AuxiliaryImageType", "").lower()
     if kind not in ("disparity", "depth"):
         native = entries.get("NativeFormat", "")

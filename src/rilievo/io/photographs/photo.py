@@ -11,11 +11,10 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
-from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.archives import has_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, load, one_line_errors
-from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts, heif_K
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
+from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
@@ -143,10 +142,7 @@ def _from_file(file: BufferedReader | BytesIO, name: str, size_bytes: int, how: 
 
 def _from_pillow(image: Image.Image, how: _Reading, name: str = "") -> Photo:
     name = name or printable(str(getattr(image, "filename", "") or "image"))
-    check_size(name, (image.height, image.width), max_pixels=how.max_pixels)
-    with one_line_errors(name):
-        load(image)
-    return _from_loaded(image, name, how)
+    return _from_loaded(decode(image, name, max_pixels=how.max_pixels), name, how)
 
 
 def _from_loaded(
@@ -160,23 +156,22 @@ def _from_loaded(
         masks=how.masks,
         stretch=how.stretch,
     )
-    height, width, _ = picture.pixels.shape
-    camera = own_depth = None
+    size, camera, own_depth = picture.pixels.shape[:2], None, None
     # Most photographs have none of these, so that no module is imported for them.
-    if "xmp" in image.info:
-        from rilievo.io.photographs.xmp import camera_from_gpano
+    of_depth = {"depth_images", "mp", "heif"} if how.own_depth else set()
+    if {"xmp", *of_depth} & image.info.keys():
+        from rilievo.io.photographs.xmp import camera_from_gpano, packets_of
 
-        camera = camera_from_gpano(image, (height, width))
-    if camera is None and (K := heif_K(image)) is not None:
-        camera = Camera(K=K, source=CameraSource.HEIF)
-    if how.own_depth and {"xmp", "depth_images", "mp", "heif"} & image.info.keys():
-        from rilievo.io.photographs.own_depth import own_depth_of
+        packets = packets_of(image)
+        camera = camera_from_gpano(packets.main, size)
+        if how.own_depth:
+            from rilievo.io.photographs.own_depth import own_depth_of
 
-        own_depth = own_depth_of(image, file, facts.orientation)
+            own_depth = own_depth_of(image, packets, file, facts.orientation)
     return _with_notes(
         Photo(
             pixels=picture.pixels,
-            camera=camera or camera_from_exif(facts, (height, width)),
+            camera=camera or facts.heif or camera_from_exif(facts, size),
             own_depth=own_depth,
             transparent=picture.transparent,
             notes=tuple(filter(None, (pages_note, *picture.notes))),

@@ -1,9 +1,8 @@
 """XMP packets in JPEG, PNG, WebP, TIFF and HEIC files, for depth and panoramas."""
 
 import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from io import BufferedReader, BytesIO
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -23,18 +22,41 @@ _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 _SAME_ASPECT = 0.02
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 MOST_BYTES = 64 * 2**20
-_ENTRIES, _ENTRY_BYTES = 0xB002, 16
-# Cameras write two to four.
-_MOST_PICTURES = 16
 
 
-def packet_of(image: Image.Image) -> bytes:
-    """Main XMP packet of an image; empty where there is none."""
-    packet = image.info.get("xmp", b"")
-    if isinstance(packet, str):
-        return packet.encode()
+@dataclass(frozen=True, slots=True)
+class XmpPackets:
+    """Main packet of an image, empty where there is none, and parts of the extended one."""
+
+    main: bytes
+    parts: tuple[bytes, ...] = ()
+
+    def mention(self, namespace: str) -> bool:
+        """Whether they mention a namespace, by text search."""
+        return any(namespace.encode() in packet for packet in (self.main, *self.parts))
+
+    def roots(self, name: str) -> "list[Element]":
+        """Main packet, and the extended one if announced."""
+        root = parse(self.main, name)
+        guid = properties([root], _NOTE).get("HasExtendedXMP")
+        if guid is None:
+            return [root]
+        parts = [part for part in self.parts if part[:_GUID_BYTES] == guid.encode()]
+        return [root, parse(_joined(parts, name), name)]
+
+
+def packets_of(image: Image.Image) -> XmpPackets:
+    """Read the packets of an opened image."""
+    main = image.info.get("xmp", b"")
+    if isinstance(main, str):
+        main = main.encode()
+    parts = (
+        content[len(EXTENSION) :]
+        for _, content in getattr(image, "applist", ())
+        if isinstance(content, bytes) and content.startswith(EXTENSION)
+    )
     # TIFF stores it under a tag, of whatever type the file states.
-    return packet if isinstance(packet, bytes) else b""
+    return XmpPackets(main if isinstance(main, bytes) else b"", tuple(parts))
 
 
 def packets_in(content: bytes) -> Iterator[bytes]:
@@ -46,12 +68,6 @@ def packets_in(content: bytes) -> Iterator[bytes]:
             return
         end += len(_END)
         yield content[start:end]
-
-
-def speaks_of(image: Image.Image, namespace: str) -> bool:
-    """Whether XMP mentions a namespace, by text search."""
-    wanted = namespace.encode()
-    return wanted in packet_of(image) or any(wanted in part for part in _extensions(image))
 
 
 def parse(packet: bytes, name: str) -> "Element":
@@ -70,15 +86,6 @@ def parse(packet: bytes, name: str) -> "Element":
         raise InputError(f"its XMP is not valid XML ({error})", path=name) from error
 
 
-def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":
-    """Main packet, and the extended one if announced."""
-    guid = properties([root], _NOTE).get("HasExtendedXMP")
-    if guid is None:
-        return [root]
-    parts = [part for part in _extensions(image) if part[:_GUID_BYTES] == guid.encode()]
-    return [root, parse(_joined(parts, name), name)]
-
-
 def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
     """Simple properties of a namespace, each the first of its name."""
     texts: dict[str, str] = {}
@@ -95,14 +102,6 @@ def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, 
         dict(_own_properties(element, namespace)) for root in roots for element in root.iter()
     )
     return [entry for entry in entries if entry]
-
-
-def _extensions(image: Image.Image) -> list[bytes]:
-    return [
-        content[len(EXTENSION) :]
-        for _, content in getattr(image, "applist", ())
-        if isinstance(content, bytes) and content.startswith(EXTENSION)
-    ]
 
 
 def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
@@ -133,40 +132,8 @@ def _joined(parts: Sequence[bytes], name: str) -> bytes:
     return bytes(whole)
 
 
-def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
-    """Yield every picture but the first; none if the index is broken."""
-    index, start = image.info["mp"], image.info["mpoffset"]
-    try:
-        places = _places(index)
-    except struct.error:
-        # Editors copy the index even when they drop the other pictures.
-        return
-    size = file.seek(0, 2)
-    for offset, length in places[1:_MOST_PICTURES]:
-        if start + offset + length > size:
-            continue
-        file.seek(start + offset)
-        yield file.read(length)
-
-
-def _places(index: bytes) -> list[tuple[int, int]]:
-    order = ">" if index[:2] == b"MM" else "<"
-    [directory] = struct.unpack_from(f"{order}L", index, 4)
-    [count] = struct.unpack_from(f"{order}H", index, directory)
-    for number in range(count):
-        tag, _, length, value = struct.unpack_from(
-            f"{order}HHLL", index, directory + 2 + 12 * number
-        )
-        if tag == _ENTRIES:
-            places = range(value, value + length, _ENTRY_BYTES)
-            entries = (struct.unpack_from(f"{order}LLL", index, place) for place in places)
-            return [(offset, size) for _, size, offset in entries]
-    return []
-
-
-def camera_from_gpano(image: Image.Image, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright panorama by its XMP; None for odd statements and crops."""
-    packet = packet_of(image)
+def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
+    """Camera of an upright panorama by its main packet; None for odd statements and crops."""
     if _PANORAMA.encode() not in packet:
         return None
     try:
