@@ -28,9 +28,9 @@ from rilievo.messages import (
     template,
     worded,
 )
-from rilievo.models.wrappers import margins_note, tile_note
+from rilievo.models.wrappers import margins_note
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import option_notes
+from rilievo.predicting.photographs.finishing import option_notes, tile_note
 from rilievo.predicting.run import without_output
 from rilievo.sample import Photo
 from rilievo.serving.assistant.tools.tool import argument

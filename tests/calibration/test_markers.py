@@ -14,7 +14,8 @@ from fixed_depth import FixedDepth
 from lens_boxes import turned
 from predictions import prediction
 from rilievo.calibration.printed_markers import Marker, find_markers, squares_of, write_page
-from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
+from rilievo.calibration.readings import rectangle_depth
+from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource

@@ -15,7 +15,8 @@ from fixed_depth import FixedDepth
 from lab.scenes.seen_rectangles import FARTHEST_VANISHING, SHAPE, SeenRectangle, seen_rectangles
 from lab.studies.judge_rectangles import angle_off, length_errors
 from lens_boxes import turned
-from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
+from rilievo.calibration.readings import rectangle_depth
+from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles
 from rilievo.calibration.sizes import (
     RECTANGLES,
     USUAL_LENGTHS,

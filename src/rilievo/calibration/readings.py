@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.calibration.rectangle_fit import rectangle_depth
+from rilievo.calibration.rectangle_fit import fit_rectangles
 from rilievo.calibration.sizes import Along, Known, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
@@ -216,3 +216,9 @@ def fact_of(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
         x=values_at_ends(depth, first, second, camera),
         rays=(ray(camera, first), ray(camera, second)),
     )
+
+
+def rectangle_depth(rectangle: KnownRectangle, camera: Camera) -> float:
+    """Depth where the diagonals cross [m]."""
+    [pose] = fit_rectangles((rectangle,), camera).poses
+    return float(pose.depths(camera.rays(np.array(rectangle.middle)[:, None]))[0])

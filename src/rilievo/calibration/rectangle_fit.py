@@ -129,12 +129,6 @@ def fit_rectangles(
     return replace(fit, covariance=covariance * (misfit if misfit > _MISFIT else 1.0))
 
 
-def rectangle_depth(rectangle: KnownRectangle, camera: Camera) -> float:
-    """Depth where the diagonals cross [m]."""
-    [pose] = fit_rectangles((rectangle,), camera).poses
-    return float(pose.depths(camera.rays(np.array(rectangle.middle)[:, None]))[0])
-
-
 def _in_order(rectangle: KnownRectangle, camera: Camera, usual: float | None) -> KnownRectangle:
     if not isinstance(rectangle.sides, str):
         return rectangle

@@ -19,8 +19,7 @@ from rilievo.calibration.ranges import (
     Misfit,
     expected_error,
 )
-from rilievo.calibration.readings import Pixel, ray, values_at_ends
-from rilievo.calibration.rectangle_fit import rectangle_depth
+from rilievo.calibration.readings import Pixel, ray, rectangle_depth, values_at_ends
 from rilievo.calibration.sizes import (
     Along,
     Known,

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
-from typing import Any, SupportsIndex, Unpack, cast, overload
+from typing import Any, SupportsIndex, Unpack, overload
 
 import numpy as np
 
@@ -42,12 +42,6 @@ _MAPS = ("depth", "normals", "confidence", "sky")
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
 Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
-
-
-def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
-    """Wrap a single image in a list."""
-    # Type checkers cannot see that a list is not an open file, which is anything with ``read``.
-    return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
 class Model(HintedAttributes, ABC):

@@ -107,15 +107,6 @@ def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
     )
 
 
-def tile_note(tile: int, photo: Photo) -> str | None:
-    """Note that a photograph is no larger than a tile."""
-    height, width = photo.shape
-    if max(height, width) > tile or photo.is_wide:
-        return None
-    problem = f"{tile} is about larger photographs, and this one has {width}x{height}"
-    return Note(problem, option="tile")
-
-
 def is_worth_a_word(margins: Margins, size: tuple[int, int]) -> bool:
     """Whether borders are worth a note."""
     rows, columns = margins.inside(size)

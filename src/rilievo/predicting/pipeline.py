@@ -10,10 +10,10 @@ from PIL import Image
 
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.base import ImageLike, Model, as_list
+from rilievo.models.base import ImageLike, Model
 from rilievo.models.given_functions import DepthFunction
 from rilievo.other_libraries import HintedAttributes
-from rilievo.predicting.photographs.images import predict
+from rilievo.predicting.photographs.images import as_list, predict
 from rilievo.prediction import Prediction
 
 TASK = "depth-estimation"

@@ -2,19 +2,31 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
-from rilievo.models.wrappers import border_note, tile_note
+from rilievo.models.wrappers import border_note
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.user_facts import (
     Metres,
-    panorama_note,
     scale_notes,
     trust,
     unit_notes,
 )
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
+from rilievo.shapes import Pixels
+
+_SAME_ASPECT = 0.02
+_CONTINUES = 2.0
+"""Largest difference of edge columns, in usual steps."""
+_VARIED = 8.0
+"""Least variation along such a column [of 255]."""
+_CALM = 0.35
+"""Largest variation along polar rows, over the middle's."""
+_LEAST_SIDE = 64
 
 
 def finish(
@@ -55,17 +67,14 @@ def finish(
         prediction, remark = clip(prediction), None
     else:
         own = photo.own_depth if sizes.own_depth else None
-        depth = prediction.depth_or_none
-        if depth is not None and not depth.is_depth and options.surface.anchors:
+        depth, remark = prediction.depth_or_none, None
+        anchors = depth is not None and not depth.is_depth and options.surface.anchors
+        if anchors or sizes.markers is not None or metres or own is not None:
             # Imported on demand: it brings the table of checkpoints.
-            from rilievo.predicting.photographs.fitting import anchorable
+            from rilievo.predicting.photographs.fitting import with_scale
 
-            prediction = anchorable(prediction, options.refine, tell)
-        remark = None
-        if sizes.markers is not None or metres or own is not None:
-            from rilievo.predicting.photographs.fitting import in_metres
-
-            prediction, remark = in_metres(prediction, metres, markers=sizes.markers, own=own)
+            refine = options.refine if anchors else None
+            prediction, remark = with_scale(prediction, metres, refine, sizes.markers, own, tell)
     later = [border_note(model, photo), *photo.notes, panorama_note(photo)]
     relative = photo.own_depth
     # No doubt is due where the file holds depth without a unit, as phones' portraits do.
@@ -79,6 +88,42 @@ def finish(
     if prediction.calibration is not None and clip is None:
         facts.append(trust(prediction.calibration))
     return prediction.but(notes=(*doubts, *filter(None, facts)))
+
+
+def tile_note(tile: int, photo: Photo) -> str | None:
+    """Note that a photograph is no larger than a tile."""
+    height, width = photo.shape
+    if max(height, width) > tile or photo.is_wide:
+        return None
+    problem = f"{tile} is about larger photographs, and this one has {width}x{height}"
+    return Note(problem, option="tile")
+
+
+def panorama_note(photo: Photo) -> str | None:
+    """Note on a probable panorama."""
+    height, width = photo.shape
+    if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
+        return None
+    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
+        return None
+    if not goes_round(photo.pixels):
+        return None
+    return Note("looks like a panorama: {projection=equirect} takes it as one")
+
+
+def goes_round(pixels: Pixels) -> bool:
+    """Whether it looks like a whole panorama."""
+    step = max(1, pixels.shape[0] // 512)
+    rows = pixels[::step].astype(np.float32).mean(axis=2)
+    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
+    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
+    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
+    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
+        return False
+    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
+        return False
+    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
+    return bool(max(rows[0].std(), rows[-1].std()) < _CALM * middle)
 
 
 def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:

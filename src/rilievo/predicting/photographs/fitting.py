@@ -39,6 +39,20 @@ _USUAL_OUTLIERS = 0.005
 """Share of a sensor's pixels that are usually wrong."""
 
 
+def with_scale(
+    prediction: Prediction,
+    metres: Metres,
+    refine: Refine | None,
+    markers: float | None,
+    own: OwnDepth | None,
+    tell: Callable[[str], None],
+) -> tuple[Prediction, str | None]:
+    """Let affine depth be anchored with ``refine``, if any; then convert as ``in_metres`` does."""
+    if refine is not None:
+        prediction = anchorable(prediction, refine, tell)
+    return in_metres(prediction, metres, markers=markers, own=own)
+
+
 def in_metres(
     prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
 ) -> tuple[Prediction, str | None]:
@@ -239,7 +253,8 @@ def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     """Depth of the embedded model, with the same borders."""
     network = refined(_network().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _one_at_a_time:
-        [prediction] = network.predict_raw([photo])
+        [inference] = network.infer([photo])
+        prediction = network.finish(inference, photo)
     depth, sky = prediction.depth, prediction.sky
     if sky is None or sky.all():
         return depth

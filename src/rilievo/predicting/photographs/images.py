@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 
 from rilievo.errors import InputTypeError, OptionError
 from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
-from rilievo.models.base import ImageLike, Model, as_list
+from rilievo.models.base import ImageLike, Model
 from rilievo.models.given_functions import DepthFunction
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.wrappers import refined
@@ -174,6 +174,12 @@ def predict(
             finish(network, inference, photo, photo_options, metres=metres, tell=_warn)
         )
     return predictions if several else predictions[0]
+
+
+def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
+    """Wrap a single image in a list."""
+    # Type checkers cannot see that a list is not an open file, which is anything with ``read``.
+    return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
 def _refuse_several(image: object) -> None:

@@ -23,7 +23,7 @@ from rilievo.messages import Note
 from rilievo.options.camera_forms import Named, matrix_of, text_of
 from rilievo.prediction_record import Calibration
 from rilievo.sample import Photo
-from rilievo.shapes import Field, Pixels
+from rilievo.shapes import Field
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
 NARROWEST, WIDEST = 5.0, 150.0
@@ -110,17 +110,9 @@ def trust(calibration: Calibration) -> str:
 
 _LONGEST_SHARE = 10.0
 """Focal lengths below it may be shares of the width."""
-_SAME_ASPECT = 0.02
-_CONTINUES = 2.0
-"""Largest difference of edge columns, in usual steps."""
-_VARIED = 8.0
-"""Least variation along such a column [of 255]."""
-_CALM = 0.35
-"""Largest variation along polar rows, over the middle's."""
 _BLACK = 10
 _BLACK_SHARE = 0.02
 """Share of black polar rows without a pole."""
-_LEAST_SIDE = 64
 
 
 def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
@@ -157,33 +149,6 @@ def _with_lens(photo: Photo, named: SpelledLens) -> Photo:
         return replace(photo, camera=None) if is_round else photo
     lens = check_lens(photo, named.lens(photo.shape, photo.name))
     return replace(photo, camera=Camera(lens=lens))
-
-
-def panorama_note(photo: Photo) -> str | None:
-    """Note on a probable panorama."""
-    height, width = photo.shape
-    if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
-        return None
-    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
-        return None
-    if not goes_round(photo.pixels):
-        return None
-    return Note("looks like a panorama: {projection=equirect} takes it as one")
-
-
-def goes_round(pixels: Pixels) -> bool:
-    """Whether it looks like a whole panorama."""
-    step = max(1, pixels.shape[0] // 512)
-    rows = pixels[::step].astype(np.float32).mean(axis=2)
-    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
-    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
-    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
-    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
-        return False
-    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
-        return False
-    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
-    return bool(max(rows[0].std(), rows[-1].std()) < _CALM * middle)
 
 
 def check_lens(photo: Photo, lens: Lens) -> Lens:

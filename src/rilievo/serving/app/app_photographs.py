@@ -40,7 +40,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.pages.surface_view.relief import lens_of
-from rilievo.predicting.photographs.user_facts import panorama_note
+from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS
