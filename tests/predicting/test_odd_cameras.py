@@ -27,7 +27,8 @@ from rilievo.options.camera_forms import (
     read_camera,
     text_of,
 )
-from rilievo.predicting.photographs.user_facts import scale_notes, unit_notes, with_camera
+from rilievo.predicting.photographs.finishing import unit_notes
+from rilievo.predicting.photographs.user_facts import scale_notes, with_camera
 from rilievo.sample import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))

@@ -45,14 +45,16 @@ class SparseDepth:
     reading: NumberReading = NumberReading()
 
 
-def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> SparseDepth:
+def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | None) -> SparseDepth:
     """Read depth of another instrument for a photograph of this shape (height, width).
 
     Args:
-        path: Map along the axis, 0 and NaN as gaps, or lines ``u v metres``.
+        path: Map along the axis, 0 and NaN as gaps, or lines ``u v metres``; or an array.
         shape: Height and width of the photograph.
         unit: Metres per count, required for integers that do not state it.
     """
+    if isinstance(path, np.ndarray):
+        return of_array(path, shape, unit)
     if path.stem.lower() == "points3d":
         raise InputError(
             (

@@ -1,24 +1,28 @@
 """Way from a network's answer to a prediction."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import border_note
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.user_facts import (
+    NARROWEST,
+    WIDEST,
     Metres,
     scale_notes,
     trust,
-    unit_notes,
 )
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
 from rilievo.shapes import Pixels
 
+_FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
 _SAME_ASPECT = 0.02
 _CONTINUES = 2.0
 """Largest difference of edge columns, in usual steps."""
@@ -160,3 +164,37 @@ def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[st
             if view.vanishing_points
         ),
     ]
+
+
+def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
+    """Notes on sizes hardly in metres, and angles in degrees."""
+    notes: list[str] = []
+    for fact in facts:
+        is_point = isinstance(fact, KnownPoint)
+        metres = max(fact.lengths) if isinstance(fact, KnownRectangle) else fact.metres
+        if metres > (_FARTHEST if is_point else _LONGEST):
+            notes.append(
+                Note(
+                    f"known {fact.noun} {fact}: taken as {metres:g} metres"
+                    f"{' away' if is_point else ' long'}",
+                    hint=f"if that is in millimetres, write {metres / 1000:g}",
+                )
+            )
+    if camera_height is not None and camera_height > _HIGHEST:
+        unit, count = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
+        notes.append(
+            Note(
+                f": taken as {camera_height:g} metres above the floor",
+                option="camera_height",
+                hint=f"if that is in {unit}, write {camera_height / count:g}",
+            )
+        )
+    if fov is not None and not NARROWEST <= fov <= WIDEST:
+        if fov > WIDEST:
+            meant = f"if the lens is a fisheye, write {{projection=fisheye:{fov:g}}}"
+        elif math.degrees(fov) <= WIDEST:
+            meant = f"if that is in radians, write {math.degrees(fov):.0f}"
+        else:
+            meant = "of a focal length in millimetres, write {camera=24mm} (35 mm equivalent)"
+        notes.append(Note(f": taken as {fov:g} degrees", option="fov", hint=meant))
+    return notes

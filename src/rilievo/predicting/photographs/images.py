@@ -35,14 +35,10 @@ _LOADING = names_of(LoadOptions, Door.PYTHON)
 
 def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
     """Depth of another instrument for a photograph."""
-    from rilievo.calibration.sparse import of_array, read_sparse
+    from rilievo.calibration.sparse import read_sparse
 
-    sparse: object = sizes.sparse
-    if isinstance(sparse, np.ndarray):
-        points = of_array(sparse, shape, sizes.sparse_unit)
-    else:
-        assert isinstance(sparse, Path), "a record holds nothing else"
-        points = read_sparse(sparse, shape, sizes.sparse_unit)
+    assert sizes.sparse is not None, "callers have checked"
+    points = read_sparse(sizes.sparse, shape, sizes.sparse_unit)
     return Metres(sparse=points.points, measured=points.measured)
 
 

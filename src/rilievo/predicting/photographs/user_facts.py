@@ -3,13 +3,12 @@
 The user's camera of a photograph, and doubts about it.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
-from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import Known, KnownPoint
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -19,13 +18,11 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.messages import Note
 from rilievo.options.camera_forms import Named, matrix_of, text_of
 from rilievo.prediction_record import Calibration
 from rilievo.sample import Photo
 from rilievo.shapes import Field
 
-_FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
 NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
@@ -47,40 +44,6 @@ class Metres:
 
     def __bool__(self) -> bool:
         return bool(self.known or self.sparse) or self.camera_height is not None
-
-
-def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
-    """Notes on sizes hardly in metres, and angles in degrees."""
-    notes: list[str] = []
-    for fact in facts:
-        is_point = isinstance(fact, KnownPoint)
-        metres = max(fact.lengths) if isinstance(fact, KnownRectangle) else fact.metres
-        if metres > (_FARTHEST if is_point else _LONGEST):
-            notes.append(
-                Note(
-                    f"known {fact.noun} {fact}: taken as {metres:g} metres"
-                    f"{' away' if is_point else ' long'}",
-                    hint=f"if that is in millimetres, write {metres / 1000:g}",
-                )
-            )
-    if camera_height is not None and camera_height > _HIGHEST:
-        unit, count = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
-        notes.append(
-            Note(
-                f": taken as {camera_height:g} metres above the floor",
-                option="camera_height",
-                hint=f"if that is in {unit}, write {camera_height / count:g}",
-            )
-        )
-    if fov is not None and not NARROWEST <= fov <= WIDEST:
-        if fov > WIDEST:
-            meant = f"if the lens is a fisheye, write {{projection=fisheye:{fov:g}}}"
-        elif math.degrees(fov) <= WIDEST:
-            meant = f"if that is in radians, write {math.degrees(fov):.0f}"
-        else:
-            meant = "of a focal length in millimetres, write {camera=24mm} (35 mm equivalent)"
-        notes.append(Note(f": taken as {fov:g} degrees", option="fov", hint=meant))
-    return notes
 
 
 def trust(calibration: Calibration) -> str:
