@@ -15,10 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256, settings_o
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_tables import (
-    differences_table,
-    values_table,
-)
+from rilievo.evaluation.tables.comparison_files import tables_of
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.pages.tables import comma_separated, latex, markdown
 
@@ -28,8 +25,12 @@ ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 @given(st.integers(0, 10_000))
 def test_swapping_two_runs_turns_the_difference_around(seed: int) -> None:
     a, b = run_of("a", random_errors(seed)), run_of("b", random_errors(seed + 1))
-    there = {row.name: row.cells["abs_rel"] for row in compare([a, b], baseline="a").rows}["b"]
-    back = {row.name: row.cells["abs_rel"] for row in compare([a, b], baseline="b").rows}["a"]
+    there = {
+        row.name: row.cells["abs_rel"] for row in compare([a, b], baseline="a").groups[0].rows
+    }["b"]
+    back = {row.name: row.cells["abs_rel"] for row in compare([a, b], baseline="b").groups[0].rows}[
+        "a"
+    ]
     assert there.difference is not None
     assert back.difference is not None
     assert there.difference.mean == pytest.approx(-back.difference.mean)
@@ -39,7 +40,7 @@ def test_swapping_two_runs_turns_the_difference_around(seed: int) -> None:
 
 def test_equal_runs_do_not_differ_and_none_is_best() -> None:
     compared = compare([run_of("a", random_errors()), run_of("b", random_errors())])
-    cells = [row.cells["abs_rel"] for row in compared.rows]
+    cells = [row.cells["abs_rel"] for row in compared.groups[0].rows]
     assert [cell.rank for cell in cells] == [1, 1]
     assert not any(cell.is_best or cell.is_marked for cell in cells)
     (difference,) = [cell.difference for cell in cells if cell.difference]
@@ -51,7 +52,7 @@ def test_a_run_that_is_better_on_every_image_is_best_and_says_by_how_much() -> N
     compared = compare(
         [run_of("worse", values + np.linspace(0.01, 0.02, 12)), run_of("ok", values)]
     )
-    first, second = compared.rows
+    first, second = compared.groups[0].rows
     assert (first.name, second.name) == ("ok", "worse")
     assert first.cells["abs_rel"].is_best
     difference = second.cells["abs_rel"].difference
@@ -66,10 +67,10 @@ def test_the_best_is_bold_only_where_it_beats_every_run_significantly() -> None:
     values = random_errors()
     close = values + np.random.default_rng(1).normal(0.0005, 0.02, values.size)
     compared = compare([run_of("a", values), run_of("b", close), run_of("c", values + 0.05)])
-    marked = {row.name: row.cells["abs_rel"].is_marked for row in compared.rows}
+    marked = {row.name: row.cells["abs_rel"].is_marked for row in compared.groups[0].rows}
     assert marked["c"]
     assert not marked["b"] or not marked["a"]
-    assert not any(row.cells["abs_rel"].is_best for row in compared.rows)
+    assert not any(row.cells["abs_rel"].is_best for row in compared.groups[0].rows)
 
 
 def test_what_p_alone_calls_significant_is_not_marked_where_the_interval_holds_zero() -> None:
@@ -77,14 +78,14 @@ def test_what_p_alone_calls_significant_is_not_marked_where_the_interval_holds_z
     values = random_errors()
     shift = np.where(np.arange(40) < 35, -0.01, 0.08)
     compared = compare([run_of("a", values), run_of("b", values + shift)], baseline="a")
-    ((_, _, difference),) = compared.differences()
+    ((_, _, difference),) = compared.groups[0].differences()
     assert difference.p < 0.05
     assert difference.low is not None
     assert difference.high is not None
     assert difference.low < 0 < difference.high
     assert not difference.is_significant
-    assert not any(row.cells["abs_rel"].is_best for row in compared.rows)
-    assert not any(row.cells["abs_rel"].is_marked for row in compared.rows)
+    assert not any(row.cells["abs_rel"].is_best for row in compared.groups[0].rows)
+    assert not any(row.cells["abs_rel"].is_marked for row in compared.groups[0].rows)
 
 
 def test_frames_of_scenes_are_compared_scene_by_scene() -> None:
@@ -95,7 +96,7 @@ def test_frames_of_scenes_are_compared_scene_by_scene() -> None:
         run_of(name, each, scenes=names) for name, each in (("a", values), ("b", values + shift))
     ]
     compared = compare(runs, baseline="a")
-    ((_, _, difference),) = compared.differences()
+    ((_, _, difference),) = compared.groups[0].differences()
     # Five scenes, all of one sign.
     assert difference.p == pytest.approx(2 / 2**5)
     assert difference.low is not None
@@ -103,9 +104,9 @@ def test_frames_of_scenes_are_compared_scene_by_scene() -> None:
     one = tuple("seq-01" for _ in range(40))
     runs = [run_of(name, each, scenes=one) for name, each in (("a", values), ("b", values + 0.1))]
     compared = compare(runs)
-    ((_, _, difference),) = compared.differences()
+    ((_, _, difference),) = compared.groups[0].differences()
     assert (difference.low, difference.high, difference.p) == (None, None, 1)
-    assert not any(row.cells["abs_rel"].is_best for row in compared.rows)
+    assert not any(row.cells["abs_rel"].is_best for row in compared.groups[0].rows)
     assert "no interval" in " ".join(compared.notes)
 
 
@@ -115,8 +116,8 @@ def test_higher_is_better_where_the_metric_says_so() -> None:
         evaluation(model=name, values={"delta1": each}, metrics=(DELTA1,))
         for name, each in (("low", values), ("high", values + 0.1))
     ]
-    assert [row.name for row in compare(runs).rows] == ["high", "low"]
-    assert compare(runs).rows[0].cells["delta1"].is_best
+    assert [row.name for row in compare(runs).groups[0].rows] == ["high", "low"]
+    assert compare(runs).groups[0].rows[0].cells["delta1"].is_best
 
 
 def test_what_is_best_near_zero_is_compared_by_its_size() -> None:
@@ -131,8 +132,8 @@ def test_what_is_best_near_zero_is_compared_by_its_size() -> None:
         )
     ]
     compared = compare(runs, baseline="over")
-    cells = {row.name: row.cells["bias"] for row in compared.rows}
-    assert compared.rows[0].name == "near"
+    cells = {row.name: row.cells["bias"] for row in compared.groups[0].rows}
+    assert compared.groups[0].rows[0].name == "near"
     assert cells["near"].is_best
     assert cells["near"].value == pytest.approx(0.05)
     assert cells["under"].value == pytest.approx(-0.1)
@@ -147,11 +148,11 @@ def test_p_values_carry_holms_correction_for_the_runs_of_a_metric() -> None:
     values = random_errors()
     others = [values + rng.normal(0.004, 0.01, values.size) for _ in range(2)]
     alone = [compare([run_of("a", values), run_of("x", each)], baseline="a") for each in others]
-    single = sorted(next(one.differences())[2].p for one in alone)
+    single = sorted(next(one.groups[0].differences())[2].p for one in alone)
     both = compare(
         [run_of("a", values), *(run_of(f"x{i}", o) for i, o in enumerate(others))], baseline="a"
     )
-    together = sorted(each.p for _, _, each in both.differences())
+    together = sorted(each.p for _, _, each in both.groups[0].differences())
     assert together[0] == pytest.approx(2 * single[0])
     assert together[1] == pytest.approx(max(2 * single[0], single[1]))
 
@@ -162,7 +163,7 @@ def test_images_are_paired_by_id_and_not_by_place() -> None:
     order = np.random.default_rng(0).permutation(40)
     a = run_of("a", values, ids=ids)
     b = run_of("b", values[order] + 0.01, ids=tuple(ids[i] for i in order))
-    ((_, _, difference),) = compare([a, b], baseline="a").differences()
+    ((_, _, difference),) = compare([a, b], baseline="a").groups[0].differences()
     assert difference.low == pytest.approx(0.01)
     assert difference.high == pytest.approx(0.01)
 
@@ -174,8 +175,8 @@ def test_different_images_are_refused_unless_the_common_ones_are_asked_for() -> 
     ):
         compare([a, b])
     compared = compare([a, b], common=True)
-    assert compared.images == 36
-    cell = next(row for row in compared.rows if row.name == "a").cells["abs_rel"]
+    assert compared.groups[0].images == 36
+    cell = next(row for row in compared.groups[0].rows if row.name == "a").cells["abs_rel"]
     assert cell.value == pytest.approx(random_errors(0, 40)[:36].mean())
     assert cell.low is not None
     assert cell.low < cell.value
@@ -189,7 +190,7 @@ def test_runs_on_the_same_images_keep_their_own_numbers_with_common_too() -> Non
         summaries=(replace(run_of("a", random_errors()).summaries[0], value=9.0),),
     )
     compared = compare([a, run_of("b", random_errors(1))], common=True)
-    assert {row.name: row.cells["abs_rel"].value for row in compared.rows}["a"] == 9.0
+    assert {row.name: row.cells["abs_rel"].value for row in compared.groups[0].rows}["a"] == 9.0
 
 
 def test_runs_without_a_common_image_are_refused() -> None:
@@ -235,7 +236,7 @@ def test_unknown_names_are_refused_with_a_suggestion(given: dict[str, object], s
 
 def test_metrics_come_in_the_order_that_was_asked_for() -> None:
     runs = [evaluation(model=name, seed=seed) for seed, name in enumerate("ab")]
-    columns = compare(runs, metrics=["delta1", "abs_rel", "delta1"]).columns
+    columns = compare(runs, metrics=["delta1", "abs_rel", "delta1"]).groups[0].columns
     assert [column.metric for column in columns] == ["delta1", "abs_rel"]
 
 
@@ -243,7 +244,7 @@ def test_a_metric_that_some_images_lack_says_on_how_many_it_rests() -> None:
     a, b = run_of("a", random_errors()), run_of("b", random_errors(1))
     cut = replace(a, scores=(replace(a.scores[0], values={}), *a.scores[1:]))
     compared = compare([cut, b])
-    assert len(compared.columns[0].ids) == 39
+    assert len(compared.groups[0].columns[0].ids) == 39
     assert "AbsRel: differences rest on 39 images" in "".join(compared.notes)
 
 
@@ -251,7 +252,7 @@ def test_runs_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> No
     folders = [
         in_folder(run_of("m", random_errors(i)), tmp_path / name) for i, name in enumerate("xy")
     ]
-    names = {row.name for row in compare([*folders, folders[0] / "evaluation.json"]).rows}
+    names = {row.name for row in compare([*folders, folders[0] / "evaluation.json"]).groups[0].rows}
     assert names == {"m (x)", "m (y)", "m (x) #2"}
 
 
@@ -261,27 +262,24 @@ def test_published_rows_stand_below_with_their_sources() -> None:
     known = {"settings": settings, "sha256": benchmark_sha256(card)}
     run = run_of("a", random_errors(), benchmark="nyuv2-eigen", **known)
     compared = compare([run])
-    published = [row for row in compared.rows if row.is_published]
+    published = [row for row in compared.groups[0].rows if row.is_published]
     with_metric = [each for each in card.published if "abs_rel" in each.values]
     best_first = sorted(with_metric, key=lambda each: each.values["abs_rel"])
     assert [row.name for row in published] == [each.model for each in best_first]
     assert with_metric
-    assert compared.title == card.title
+    assert compared.groups[0].title == card.title
     for text in (
-        markdown(values_table(compared), differences_table(compared)),
-        latex(values_table(compared)),
+        markdown(*tables_of(compared)),
+        latex(tables_of(compared)[0]),
         comma_separated(long_table(compared)),
     ):
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
-    assert all(
-        each.source[:12] in markdown(values_table(compared), differences_table(compared))
-        for each in with_metric
-    )
+    assert all(each.source[:12] in markdown(*tables_of(compared)) for each in with_metric)
     other = {**known["settings"], "max_depth": 80.0}
     for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):
         changed = run_of("a", random_errors(), benchmark=name, settings=settings)
-        assert not any(row.is_published for row in compare([changed]).rows)
+        assert not any(row.is_published for row in compare([changed]).groups[0].rows)
 
 
 def test_a_part_of_a_split_is_said() -> None:

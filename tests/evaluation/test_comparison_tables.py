@@ -13,13 +13,11 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Cell
-from rilievo.evaluation.tables.comparison_files import write_comparison
+from rilievo.evaluation.tables.comparison_files import tables_of, write_comparison
 from rilievo.evaluation.tables.comparison_tables import (
     alignments,
-    differences_table,
     disagreements,
     entry_of,
-    values_table,
 )
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.verification import verify
@@ -35,13 +33,13 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
         run_of(f"={name}{EVIL}", each, ids=ids) for name, each in (("a", values), ("b", values + 1))
     ]
     compared = compare(runs)
-    text = markdown(values_table(compared), differences_table(compared))
+    text = markdown(*tables_of(compared))
     assert "<script>" not in text.replace("\\<script", "")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:4]} == {3}
     table = list(csv.DictReader(io.StringIO(comma_separated(long_table(compared)))))
     assert [row["model"][:3] for row in table] == ["'=a", "'=b"]
-    body = latex(values_table(compared))
+    body = latex(tables_of(compared)[0])
     for special in "&%$#_{}~^\\":
         written = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
         assert written.get(special, f"\\{special}") in body
@@ -65,7 +63,7 @@ def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
 def test_two_images_show_a_difference_without_interval_or_p() -> None:
     values = random_errors()[:2]
     compared = compare([run_of("a", values), run_of("b", values + 1)])
-    [row] = (line for line in markdown(differences_table(compared)).splitlines() if "b − a" in line)
+    [row] = (line for line in markdown(tables_of(compared)[1]).splitlines() if "b − a" in line)
     assert row.split("|")[-3:-1] == [" – ", " – "]
 
 
@@ -75,7 +73,7 @@ def test_the_page_has_every_number_and_the_images_on_which_runs_disagree(tmp_pat
     other[7] += 0.5
     other[9] -= 0.01
     compared = compare([run_of("a", values), run_of("b", other)])
-    found = disagreements(compared, compared.columns[0])
+    found = disagreements(compared.groups[0], compared.groups[0].columns[0])
     assert [each.id for each in found[:2]] == ["room/0007", "room/0009"]
     assert found[0].spread == pytest.approx(0.5)
     write_comparison(compared, tmp_path / "c.html")
@@ -92,7 +90,7 @@ def test_every_format_has_the_same_numbers(tmp_path: Path) -> None:
         path = tmp_path / f"c.{ending}"
         write_comparison(compared, path)
         text = path.read_text()
-        for row in compared.rows:
+        for row in compared.groups[0].rows:
             for cell in row.cells.values():
                 assert (repr(cell.value) if ending == "csv" else f"{cell.value:.4f}") in text
     with pytest.raises(OptionError, match=r"\.md, \.csv, \.tex, \.html"):
@@ -128,7 +126,7 @@ def test_the_command_prints_tables_or_writes_a_file(
     assert "| " not in printed
     assert "\\" not in printed
     compared = compare([Path(run) for run in runs], baseline="b")
-    for _, _, each in compared.differences():
+    for _, _, each in compared.groups[0].differences():
         assert f"{each.mean:.4f}" in printed
     assert "a − b" in printed
     assert "after one factor an image" in printed
@@ -172,8 +170,10 @@ def test_a_table_without_rows_keeps_its_header() -> None:
 
 def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
     compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
-    [said] = alignments(compared)
-    text = latex(values_table(compared))
+    [said] = alignments(compared.groups[0])
+    text = latex(tables_of(compared)[0])
     assert f"Predictions of every run: {said}." in text
-    assert compared.dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]
+    assert (
+        compared.groups[0].dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]
+    )
     assert "terminal" not in text

@@ -8,12 +8,11 @@ import pytest
 
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.comparison import Comparison, PairOverSets
 from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.run_groups import Run
 from rilievo.evaluation.tables.standings import (
     Errors,
-    PairOverSets,
-    Standings,
     errors_by_scene,
     pairs_over_sets,
     standings,
@@ -184,7 +183,7 @@ def test_what_is_no_error_or_has_two_scenes_is_left_out(
     assert errors_by_scene({"a": values}, better, unit, tuple(scenes), by_scene=False) is None
 
 
-def table(gains: dict[str, float], labels: tuple[str, ...] = ("rooms", "roads")) -> Standings:
+def table(gains: dict[str, float], labels: tuple[str, ...] = ("rooms", "roads")) -> Comparison:
     runs = []
     for number, (label, model) in enumerate(itertools.product(labels, gains)):
         chance = np.random.default_rng(number)

@@ -17,7 +17,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, settings_of
 from rilievo.evaluation.commands.benchmarks import main
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
+from rilievo.evaluation.tables.comparison_files import tables_of
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.pages.tables import comma_separated, latex, markdown
 
@@ -160,14 +160,14 @@ def test_published_rows_are_sorted_never_bold_and_say_what_they_lack(card: Bench
         for name, factor in (("a", 1), ("b", 1 / 3))
     ]
     compared = compare(runs)
-    published = [row for row in compared.rows if row.is_published]
+    published = [row for row in compared.groups[0].rows if row.is_published]
     assert [row.name for row in published] == ["old", "near", "here", "far", "shares"]
     assert [row.source for row in published] == ["a table; unquoted", "p; cropped", "p", "p", "p"]
-    assert sum(cell.is_best for row in compared.runs for cell in row.cells.values()) == 1
+    assert sum(cell.is_best for row in compared.groups[0].runs for cell in row.cells.values()) == 1
     assert not any(cell.is_best for row in published for cell in row.cells.values())
     for text, bold in (
-        (markdown(values_table(compared), differences_table(compared)), "**"),
-        (latex(values_table(compared)), r"\textbf"),
+        (markdown(*tables_of(compared)), "**"),
+        (latex(tables_of(compared)[0]), r"\textbf"),
     ):
         lines = [line for line in text.splitlines() if bold in line]
         assert len(lines) == 1

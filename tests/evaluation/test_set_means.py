@@ -8,10 +8,11 @@ import pytest
 from evaluations import METRICS, evaluation, random_errors
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteRow, rows_table
+from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.run_groups import Run
-from rilievo.evaluation.tables.standings import Standings, standings
+from rilievo.evaluation.tables.standings import standings
 from rilievo.evaluation.tables.standings_tables import wide_table
 from rilievo.pages.tables import comma_separated, latex, markdown
 
@@ -30,7 +31,7 @@ def run_on(benchmark: str, model: str, error: float, dataset: str = "rooms") -> 
     )
 
 
-def standing(*made: Evaluation) -> Standings:
+def standing(*made: Evaluation) -> Comparison:
     return standings([Run(folder=Path(str(i)), evaluation=each) for i, each in enumerate(made)])
 
 

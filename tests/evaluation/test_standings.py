@@ -19,10 +19,11 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
-from rilievo.evaluation.tables.standings import Standings, mean_ranks, standings
+from rilievo.evaluation.tables.standings import mean_ranks, standings
 from rilievo.evaluation.tables.standings_tables import (
     wide_table,
 )
@@ -84,8 +85,8 @@ def test_scenes_count_alike_in_comparisons_and_ranks() -> None:
     ]
     compared = compare(made)
     expected = np.mean([part.mean() for part in np.split(gains, np.cumsum(sizes)[:-1])])
-    assert [row.name for row in compared.runs] == ["even", "long"]
-    difference = compared.runs[1].cells["abs_rel"].difference
+    assert [row.name for row in compared.groups[0].runs] == ["even", "long"]
+    difference = compared.groups[0].runs[1].cells["abs_rel"].difference
     assert difference is not None
     assert difference.mean == pytest.approx(expected, rel=1e-9)
     assert "scenes; so do differences" in " ".join(compared.notes)
@@ -96,7 +97,7 @@ def test_scenes_count_alike_in_comparisons_and_ranks() -> None:
     cut = [made[0], replace(made[1], scores=made[1].scores[:-1])]
     common = compare(cut, common=True)
     parts = np.split(random_errors(0)[:39], np.cumsum(sizes)[:-2])
-    even = next(row for row in common.runs if row.name == "even")
+    even = next(row for row in common.groups[0].runs if row.name == "even")
     assert even.cells["abs_rel"].value == pytest.approx(np.mean([p.mean() for p in parts]))
 
 
@@ -110,7 +111,7 @@ def three_by_two() -> list[Run]:
     return runs_of(*rooms, *roads)
 
 
-def by_name(table: Standings) -> dict[str, float | None]:
+def by_name(table: Comparison) -> dict[str, float | None]:
     return {model.name: model.mean_rank for model in table.models}
 
 
@@ -125,7 +126,7 @@ def test_mean_ranks_are_means_of_ranks() -> None:
     table = standings(three_by_two())
     assert by_name(table) == {"fair": 1.5, "good": 1.5, "poor": 3}
     assert table.models[-1].name == "poor"
-    assert [comparison.label for comparison in table.comparisons] == ["rooms", "roads"]
+    assert [comparison.label for comparison in table.groups] == ["rooms", "roads"]
     assert table.models[-1].ranks == {"rooms": 3, "roads": 3}
     # A gain that is the same on every image holds whatever images are drawn.
     for model in table.models:
@@ -233,7 +234,7 @@ def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
     table = standings(runs)
     assert table.shared == ("rooms",)
     assert by_name(table) == {"good": 1, "fair": 2, "poor": 3}
-    assert "poor" not in table.comparisons[1].leading.cells
+    assert "poor" not in table.groups[1].leading.cells
     assert any("roads" in note and "missing" in note for note in table.notes)
 
 
@@ -260,7 +261,7 @@ def test_one_benchmark_on_several_data_is_told_apart() -> None:
         for model, gain in GAINS.items()
     ]
     assert is_several(runs_of(*made))
-    assert [item.label for item in standings(runs_of(*made)).comparisons] == [
+    assert [item.label for item in standings(runs_of(*made)).groups] == [
         "depth on rooms",
         "depth on roads",
     ]
@@ -302,7 +303,8 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
     poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
     assert [row["rank"] for row in poor] == ["3", "3"]
     assert [row["benchmark_rank"] for row in poor] == ["3.0", "3.0"]
-    alone = comma_separated(long_table(table.comparisons[0])).splitlines()
+    first = Comparison(groups=table.groups[:1], notes=())
+    alone = comma_separated(long_table(first)).splitlines()
     assert alone[0].split(",") == [*rows[0]], "one benchmark has the header of several"
     assert [row["mean_rank"] for row in csv.DictReader(alone)] == [""] * 3 * 2
     text = markdown(wide_table(table))
@@ -320,7 +322,7 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
 def test_two_models_have_ranks_on_a_page_and_one_has_none(models: Sequence[str]) -> None:
     made = [run_on(name, model, GAINS[model]) for name in ("rooms", "roads") for model in models]
     table = standings(runs_of(*made))
-    links = {item.label: dict.fromkeys(models, "report.html") for item in table.comparisons}
+    links = {item.label: dict.fromkeys(models, "report.html") for item in table.groups}
     cells = (cell for row in wide_table(table, links).rows for cell in row)
     ranks = sorted(rank for cell in cells for rank in getattr(cell, "minor", ()))
     several = ["rank 1", "rank 1", "rank 2", "rank 2"]

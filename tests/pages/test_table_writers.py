@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rilievo.evaluation.tables.standings import Standings
+from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.pages.document import pieces
 from rilievo.pages.tables import Entry, Head, Table, comma_separated, heads, latex, markdown
 
@@ -70,13 +70,12 @@ def test_a_spreadsheet_gets_numbers_in_full_and_no_formula() -> None:
 
 
 def test_a_page_has_the_same_cells() -> None:
-    nothing = Standings(comparisons=(), models=(), shared=(), notes=())
+    nothing = Comparison(groups=(), notes=())
     empty = Table(heads=heads("model"), rows=())
     page = "".join(
         pieces(
             "leaderboard.html",
-            standings=nothing,
-            has_ranks=False,
+            comparison=nothing,
             wide=TABLE,
             changes=empty,
             pairs=empty,

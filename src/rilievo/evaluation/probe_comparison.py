@@ -23,11 +23,9 @@ from rilievo.evaluation.results.intervals import mean_interval, scene_means
 from rilievo.evaluation.results.summaries import reach_of
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_files import write_comparison
-from rilievo.evaluation.tables.comparison_tables import values_table
+from rilievo.evaluation.tables.comparison_files import tables_of, write_comparison
 from rilievo.evaluation.tables.run_groups import Run
-from rilievo.evaluation.tables.standings import Standings, standings
-from rilievo.evaluation.tables.standings_tables import wide_table
+from rilievo.evaluation.tables.standings import standings
 from rilievo.evaluation.tables.wording import quantity
 from rilievo.frozen import frozen
 from rilievo.pages.tables import Table
@@ -70,14 +68,12 @@ class _Cell(Protocol):
 class ComparedProbes:
     """Comparison of the probes of a sweep."""
 
-    compared: Comparison | Standings
+    compared: Comparison
 
     @property
     def table(self) -> Table:
         """Table of all rows."""
-        if isinstance(self.compared, Standings):
-            return wide_table(self.compared)
-        return values_table(self.compared)
+        return tables_of(self.compared)[0]
 
     def write(self, path: Path) -> None:
         """Write a file in the format of its ending."""
@@ -112,9 +108,9 @@ def compare_probes(
     if not evaluations:
         raise InputError(f"no image has a score in every row of the sweep under {', '.join(left)}")
     if len({evaluation.benchmark for evaluation in evaluations}) == 1:
-        compared = compare(evaluations, common=True)
-        compared = replace(compared, title=title, notes=(*compared.notes, *notes))
-        return ComparedProbes(compared=compared)
+        [group] = compare(evaluations, common=True).groups
+        group = replace(group, title=title, notes=(*group.notes, *notes))
+        return ComparedProbes(compared=Comparison(groups=(group,), notes=group.notes))
     runs = [Run(folder=Path(), evaluation=evaluation) for evaluation in evaluations]
     placed = standings(runs, choose=list, common=True)
     return ComparedProbes(compared=replace(placed, notes=(f"{title}.", *placed.notes, *notes)))

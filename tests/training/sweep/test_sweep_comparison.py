@@ -9,7 +9,6 @@ import pytest
 
 from rilievo.errors import InputError
 from rilievo.evaluation.probe_comparison import ComparedProbes, compare_probes
-from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.pages.tables import markdown
 from rilievo.training.sweep.sweep_results import CellMetric, Measured, SweepCell
 
@@ -61,8 +60,7 @@ def compared(*cells: SweepCell) -> ComparedProbes:
 
 
 def values(*cells: SweepCell) -> Mapping[str, float]:
-    comparison = compared(*cells).compared
-    assert isinstance(comparison, Comparison)
+    [comparison] = compared(*cells).compared.groups
     return {row.name: row.cells["abs_rel"].value for row in comparison.rows}
 
 
@@ -85,8 +83,7 @@ def test_rows_are_compared_image_by_image_over_the_mean_of_their_seeds() -> None
     """Each image of the other is worse by 0.1: the difference is, in each image."""
     comparison = compared(
         cell(IMAGES), cell(shifted(0.2), seed=1), cell(shifted(0.2), title="other")
-    ).compared
-    assert isinstance(comparison, Comparison)
+    ).compared.groups[0]
     ((row, _, difference),) = comparison.differences()
     assert row.name == "other, linear"
     assert difference.mean == pytest.approx(0.1)
@@ -120,8 +117,7 @@ def test_frames_of_a_scene_are_no_independent_evidence() -> None:
             row = cell(errors, title=title)
             (measured,) = row.measured
             rows.append(replace(row, measured=(replace(measured, scenes=scenes),)))
-        comparison = compared(*rows).compared
-        assert isinstance(comparison, Comparison)
+        [comparison] = compared(*rows).compared.groups
         assert {row.cells["abs_rel"].low is not None for row in comparison.rows} == {has_interval}
         ((_, _, difference),) = comparison.differences()
         assert (difference.low is not None) is has_interval

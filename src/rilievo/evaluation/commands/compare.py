@@ -14,10 +14,9 @@ from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_files import check_ending, write_comparison
 from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
-from rilievo.evaluation.tables.standings import Standings, leading_two, standings
+from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.standings_tables import (
     changes_table,
-    has_ranks,
     means_table,
     pairs_table,
     ranks_table,
@@ -33,34 +32,28 @@ from rilievo.schema import option
 
 
 def _lines_of(comparison: Comparison) -> Iterator[str]:
-    yield from _head_of(comparison)
-    yield ""
-    yield from _lines(values_table(comparison))
-    yield from _lines(differences_table(comparison))
-    for row in comparison.runs:
-        if (alignment := aligned(row.alignment)) is not None:
-            yield f"{printable(row.name)}: {alignment}"
-    # A terminal has no bold.
-    yield from (printable(note.replace("; bold marks", "; ! marks")) for note in comparison.notes)
-    yield from (f"[{index}] {printable(source)}" for source, index in comparison.sources.items())
-
-
-def _head_of(comparison: Comparison) -> Iterator[str]:
-    yield f"{comparison.label}: {comparison.title}".removesuffix(": ")
-    yield f"{comparison.dataset}: {comparison.images:,} images"
-
-
-def _standing_lines(standings: Standings) -> Iterator[str]:
-    for comparison in standings.comparisons:
-        yield from _head_of(comparison)
-        yield from _lines(values_table(comparison))
-    if has_ranks(standings):
-        yield from _lines(ranks_table(standings))
-    yield from _lines(changes_table(standings))
-    yield from _lines(pairs_table(standings))
-    if standings.means:
-        yield from _lines(means_table(standings))
-    yield from (printable(note) for note in standings.notes)
+    for group in comparison.groups:
+        yield f"{group.label}: {group.title}".removesuffix(": ")
+        yield f"{group.dataset}: {group.images:,} images"
+        yield from () if comparison.is_of_several else ("",)
+        yield from _lines(values_table(group))
+    if comparison.is_of_several:
+        yield from _lines(ranks_table(comparison))
+        yield from _lines(changes_table(comparison))
+        yield from _lines(pairs_table(comparison))
+        if comparison.means:
+            yield from _lines(means_table(comparison))
+        yield from (printable(note) for note in comparison.notes)
+    else:
+        [group] = comparison.groups
+        yield from _lines(differences_table(group))
+        for row in group.runs:
+            if (alignment := aligned(row.alignment)) is not None:
+                yield f"{printable(row.name)}: {alignment}"
+        # A terminal has no bold.
+        notes = (note.replace("; bold marks", "; ! marks") for note in comparison.notes)
+        yield from map(printable, notes)
+        yield from (f"[{index}] {printable(source)}" for source, index in group.sources.items())
 
 
 def _lines(made: Table) -> Iterator[str]:
@@ -109,26 +102,33 @@ def main(arguments: Sequence[str]) -> int:
         check_ending(options.output)
     trust(options.trust_code)
     runs = find_runs(options.runs)
-    if is_several(runs):
-        return _standings(options, runs)
     # As they were named: a folder tells runs of one model apart.
     paths = [run.folder for run in runs]
-    compared = compare(
-        paths, baseline=options.baseline, metrics=_metrics(options, runs), common=options.common
-    )
+    if is_several(runs):
+        compared = _standings(options, runs)
+        benchmarks = amount(len(compared.groups), "benchmark")
+        contents = f"{amount(len(compared.models), 'model')} on {benchmarks}"
+    else:
+        compared = compare(
+            paths,
+            baseline=options.baseline,
+            metrics=_metrics(options, runs),
+            common=options.common,
+        )
+        contents = f"{amount(len(compared.groups[0].runs), 'run')} compared"
     if options.output is None:
         with printing():
             say("\n".join(_lines_of(compared)))
     else:
-        is_page = options.output.suffix.lower() == ".html"
-        write_comparison(
-            compared, options.output, _pictures(paths, options.root) if is_page else None
-        )
-        complain(f"{amount(len(compared.runs), 'run')} compared: {options.output}")
+        has_pictures = options.output.suffix.lower() == ".html" and not compared.is_of_several
+        pictures = _pictures(paths, options.root) if has_pictures else None
+        write_comparison(compared, options.output, pictures)
+        complain(f"{contents}: {options.output}")
     return 0
 
 
-def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
+def _standings(options: _Arguments, runs: Sequence[Run]) -> Comparison:
+    """Compare runs of several benchmarks."""
     if options.baseline is not None:
         raise OptionError(
             option="baseline", problem="is for runs of one benchmark", hint="these are of several"
@@ -138,16 +138,7 @@ def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
         names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
     # A terminal has a table for each benchmark; a file has one, which is wide enough already.
     choose = shortlist if options.output is None else leading_two
-    made = standings(runs, metrics=names, choose=choose, common=options.common)
-    if options.output is None:
-        with printing():
-            say("\n".join(_standing_lines(made)))
-    else:
-        write_comparison(made, options.output)
-        models = amount(len(made.models), "model")
-        benchmarks = amount(len(made.comparisons), "benchmark")
-        complain(f"{models} on {benchmarks}: {options.output}")
-    return 0
+    return standings(runs, metrics=names, choose=choose, common=options.common)
 
 
 def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:

@@ -2,27 +2,40 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, settings_of
 from rilievo.evaluation.metrics.metric import Better, badness
-from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.results.intervals import FEWEST, LEVEL, scene_count
+from rilievo.evaluation.records import Evaluation, Summary
+from rilievo.evaluation.results.intervals import (
+    FEWEST,
+    LEVEL,
+    holm,
+    scene_count,
+    scene_means,
+    wilcoxon_p,
+)
 from rilievo.evaluation.results.per_image_table import metric_names, read_evaluation
+from rilievo.evaluation.results.summaries import reach_of
 from rilievo.evaluation.tables.comparison import (
     Cell,
     Column,
+    ColumnGroup,
     Comparison,
+    Difference,
+    Images,
     Row,
-    compared_metric,
-    is_by_scene,
 )
 from rilievo.evaluation.tables.run_groups import check_benchmark, shared_images
 from rilievo.evaluation.tables.wording import setting_value
 from rilievo.io.files.limits import printable
 from rilievo.registry import check_trusted
+from rilievo.shapes import Values
 
 
 def _notes(
@@ -158,7 +171,7 @@ def compare(
         )
         for name in order
     ]
-    return Comparison(
+    group = ColumnGroup(
         label=first.benchmark,
         benchmark=first.benchmark,
         benchmark_sha256=first.benchmark_sha256,
@@ -170,6 +183,7 @@ def compare(
         rows=(*rows, *_published_rows(_published(first), columns, named)),
         notes=tuple(_notes(named, columns, images=len(ids), is_cut=is_cut)),
     )
+    return Comparison(groups=(group,), notes=group.notes)
 
 
 def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
@@ -250,3 +264,102 @@ def _published_rows(
         return float("inf") if cell is None else badness(cell.value, leading.better)
 
     return sorted((row for row in rows if row.cells), key=place)
+
+
+def compared_metric(
+    runs: Mapping[str, Evaluation],
+    metric: str,
+    ids: tuple[str, ...],
+    baseline: str | None,
+    *,
+    is_cut: bool,
+) -> Column:
+    """Rank the runs in one metric, and test them against the reference.
+
+    Args:
+        runs: Evaluations by name.
+        metric: Metric that all of them have.
+        ids: Images that are compared.
+        baseline: Name of the reference; None for the best run.
+        is_cut: Whether some run has more images, so that its own number does not count.
+    """
+    rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
+    ids = tuple(id for id in ids if all(metric in row[id] for row in rows.values()))
+    values = {
+        name: np.array([row[id][metric] for id in ids], np.float64) for name, row in rows.items()
+    }
+    scenes = {score.id: score.scene for score in next(iter(runs.values())).scores}
+    images = Images(scenes=tuple(scenes[id] for id in ids), by_scene=is_by_scene(runs))
+    summaries = {
+        name: next(entry for entry in run.summaries if entry.metric == metric)
+        for name, run in runs.items()
+    }
+    quoted = {name: _quoted(summaries[name], values[name], images, is_cut=is_cut) for name in runs}
+    better = next(iter(summaries.values())).better
+    badnesses = {name: badness(cell.value, better) for name, cell in quoted.items()}
+    best = min(runs, key=badnesses.__getitem__)
+    reference = best if baseline is None else baseline
+    # Of what is best near zero, its size is compared: two biases of opposite sign may be equal.
+    if better is Better.ZERO:
+        values = {name: np.abs(array) for name, array in values.items()}
+    to_best = to_reference = _differences(values, images, best)
+    if reference != best:
+        to_reference = _differences(values, images, reference)
+    sign = -1 if better is Better.HIGHER else 1
+    is_clear = bool(to_best) and all(
+        entry.is_significant and sign * entry.mean > 0 for entry in to_best.values()
+    )
+    return Column(
+        metric=metric,
+        label=summaries[reference].label,
+        unit=summaries[reference].unit,
+        better=better,
+        reference=reference,
+        ids=ids,
+        images=images,
+        values=values,
+        cells={
+            name: replace(
+                cell,
+                rank=1 + sum(other < badnesses[name] for other in badnesses.values()),
+                difference=to_reference.get(name),
+                is_best=is_clear and name == best,
+            )
+            for name, cell in quoted.items()
+        },
+    )
+
+
+def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
+    """Whether the runs' benchmark averages over scenes, not over images."""
+    return any(run.settings.get("averaging") == Averaging.PER_SCENE for run in runs.values())
+
+
+def _quoted(
+    summary: Summary,
+    values: Values,
+    images: Images,
+    *,
+    is_cut: bool,
+) -> Cell:
+    """The run's own number; over common images alone, their mean."""
+    if not is_cut or not values.size:
+        return Cell(value=summary.value, low=summary.low, high=summary.high)
+    return images.cell(values, reach_of(summary.better, summary.unit, values.tolist()))
+
+
+def _differences(
+    values: Mapping[str, Values], images: Images, reference: str
+) -> Mapping[str, Difference]:
+    """Every other run against the reference."""
+    others = {
+        name: array - values[reference]
+        for name, array in values.items()
+        if name != reference and array.size
+    }
+    corrected = holm([wilcoxon_p(scene_means(other, images.scenes)) for other in others.values()])
+    cells = map(images.cell, others.values())
+    return {
+        name: Difference(mean=cell.value, low=cell.low, high=cell.high, p=p)
+        for name, cell, p in zip(others, cells, corrected, strict=True)
+    }

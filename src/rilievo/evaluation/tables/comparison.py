@@ -1,23 +1,14 @@
-"""Several models on one benchmark, side by side: the records that tables and pages are made of."""
+"""Several models side by side, on one benchmark or several: the records that tables are made of."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.evaluation.benchmarks.benchmark import Averaging
-from rilievo.evaluation.metrics.metric import Better, badness
-from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.results.intervals import (
-    LEVEL,
-    Reach,
-    holm,
-    mean_interval,
-    scene_means,
-    wilcoxon_p,
-)
-from rilievo.evaluation.results.summaries import reach_of
+from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.records import Summary
+from rilievo.evaluation.results.intervals import LEVEL, Reach, mean_interval, scene_means
 from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 
@@ -144,8 +135,8 @@ class Column:
 
 
 @frozen
-class Comparison:
-    """Runs of one benchmark, side by side.
+class ColumnGroup:
+    """Runs side by side on one benchmark.
 
     Attributes:
         label: Name of the benchmark; among several, with its data where that tells it apart.
@@ -194,100 +185,105 @@ class Comparison:
                     yield row, column, difference
 
 
-def compared_metric(
-    runs: Mapping[str, Evaluation],
-    metric: str,
-    ids: tuple[str, ...],
-    baseline: str | None,
-    *,
-    is_cut: bool,
-) -> Column:
-    """Rank the runs in one metric, and test them against the reference.
+@frozen
+class SetMean:
+    """A metric's mean over sets.
 
-    Args:
-        runs: Evaluations by name.
-        metric: Metric that all of them have.
-        ids: Images that are compared.
-        baseline: Name of the reference; None for the best run.
-        is_cut: Whether some run has more images, so that its own number does not count.
+    Attributes:
+        family: Benchmark of the sets, or what their benchmarks' names share.
+        metric: Name, label, unit and direction of the metric.
+        sets: Labels of the sets.
+        values: Mean of each model that was scored on all of them.
     """
-    rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
-    ids = tuple(id for id in ids if all(metric in row[id] for row in rows.values()))
-    values = {
-        name: np.array([row[id][metric] for id in ids], np.float64) for name, row in rows.items()
-    }
-    scenes = {score.id: score.scene for score in next(iter(runs.values())).scores}
-    images = Images(scenes=tuple(scenes[id] for id in ids), by_scene=is_by_scene(runs))
-    summaries = {
-        name: next(entry for entry in run.summaries if entry.metric == metric)
-        for name, run in runs.items()
-    }
-    quoted = {name: _quoted(summaries[name], values[name], images, is_cut=is_cut) for name in runs}
-    better = next(iter(summaries.values())).better
-    badnesses = {name: badness(cell.value, better) for name, cell in quoted.items()}
-    best = min(runs, key=badnesses.__getitem__)
-    reference = best if baseline is None else baseline
-    # Of what is best near zero, its size is compared: two biases of opposite sign may be equal.
-    if better is Better.ZERO:
-        values = {name: np.abs(array) for name, array in values.items()}
-    to_best = to_reference = _differences(values, images, best)
-    if reference != best:
-        to_reference = _differences(values, images, reference)
-    sign = -1 if better is Better.HIGHER else 1
-    is_clear = bool(to_best) and all(
-        entry.is_significant and sign * entry.mean > 0 for entry in to_best.values()
-    )
-    return Column(
-        metric=metric,
-        label=summaries[reference].label,
-        unit=summaries[reference].unit,
-        better=better,
-        reference=reference,
-        ids=ids,
-        images=images,
-        values=values,
-        cells={
-            name: replace(
-                cell,
-                rank=1 + sum(other < badnesses[name] for other in badnesses.values()),
-                difference=to_reference.get(name),
-                is_best=is_clear and name == best,
-            )
-            for name, cell in quoted.items()
-        },
-    )
+
+    family: str
+    metric: Column | Summary
+    sets: tuple[str, ...]
+    values: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """Name of the column."""
+        return f"{self.family}: mean of {len(self.sets)} sets"
+
+    @property
+    def note(self) -> str:
+        """The sets by name."""
+        return f"{self.label}, each counting the same: {', '.join(self.sets)}."
 
 
-def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
-    """Whether the runs' benchmark averages over scenes, not over images."""
-    return any(run.settings.get("averaging") == Averaging.PER_SCENE for run in runs.values())
+@frozen
+class PairOverSets:
+    """Two models over all benchmarks.
+
+    Attributes:
+        first: Model with the smaller mean error.
+        second: The other one.
+        ratio: Error of the first over that of the second, the geometric mean over the benchmarks.
+        low: Lower end of the interval of the ratio; with 95 %, those of all pairs hold.
+        high: Upper end.
+        p: P-value that both are alike, corrected for all pairs.
+    """
+
+    first: str
+    second: str
+    ratio: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the first is said to be better."""
+        return self.p < LEVEL and self.high < 1
 
 
-def _quoted(
-    summary: Summary,
-    values: Values,
-    images: Images,
-    *,
-    is_cut: bool,
-) -> Cell:
-    """The run's own number; over common images alone, their mean."""
-    if not is_cut or not values.size:
-        return Cell(value=summary.value, low=summary.low, high=summary.high)
-    return images.cell(values, reach_of(summary.better, summary.unit, values.tolist()))
+@frozen
+class Standing:
+    """One model over all benchmarks.
+
+    Attributes:
+        name: Name of the model.
+        ranks: Rank of the model by label of the benchmark, on those where it was scored.
+        mean_rank: Mean over the benchmarks that all models have; None where there is none.
+        low: Lower end of the 95 % interval of the mean rank; None where images are too few, or
+            the numbers of a benchmark are no means over images.
+        high: Upper end.
+    """
+
+    name: str
+    ranks: Mapping[str, float]
+    mean_rank: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
-def _differences(
-    values: Mapping[str, Values], images: Images, reference: str
-) -> Mapping[str, Difference]:
-    """Every other run against the reference."""
-    others = {
-        name: array - values[reference]
-        for name, array in values.items()
-        if name != reference and array.size
-    }
-    corrected = holm([wilcoxon_p(scene_means(other, images.scenes)) for other in others.values()])
-    cells = map(images.cell, others.values())
-    return {
-        name: Difference(mean=cell.value, low=cell.low, high=cell.high, p=p)
-        for name, cell, p in zip(others, cells, corrected, strict=True)
-    }
+@frozen
+class Comparison:
+    """Runs side by side: a group of columns for each benchmark, and what they say together.
+
+    Attributes:
+        groups: Benchmarks, in the order in which their first runs were given.
+        notes: Notes to read before the numbers are believed, those of the groups too.
+        models: Ranks of models over several benchmarks, the best mean rank first.
+        shared: Labels of the benchmarks that mean ranks rest on.
+        means: Means over sets, of families that have several.
+        pairs: Every two models over the benchmarks that all have, the surest claims first.
+    """
+
+    groups: tuple[ColumnGroup, ...]
+    notes: tuple[str, ...]
+    models: tuple[Standing, ...] = ()
+    shared: tuple[str, ...] = ()
+    means: tuple[SetMean, ...] = ()
+    pairs: tuple[PairOverSets, ...] = ()
+
+    @property
+    def is_of_several(self) -> bool:
+        """Whether it is of several benchmarks."""
+        return len(self.groups) > 1
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether there is a mean rank to show: of several models, on benchmarks that all have."""
+        return len(self.models) > 1 and bool(self.shared)

@@ -12,7 +12,6 @@ from rilievo.evaluation.tables.comparison_tables import (
     write_comparison_page,
 )
 from rilievo.evaluation.tables.long_table import long_table
-from rilievo.evaluation.tables.standings import Standings
 from rilievo.evaluation.tables.standings_tables import (
     changes_table,
     pairs_table,
@@ -26,14 +25,14 @@ from rilievo.pages.tables import Table, comma_separated, latex, markdown
 
 
 def write_comparison(
-    compared: Comparison | Standings,
+    comparison: Comparison,
     path: Path,
     pictures: Mapping[str, ReportPictures] | None = None,
 ) -> None:
     """Write a comparison in the format that the file's ending names, and its checksum beside it.
 
     Args:
-        compared: Comparison of runs on one benchmark, or on several.
+        comparison: Comparison of runs on one benchmark, or on several.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last of several benchmarks is a
             leaderboard. LaTeX has the first table alone.
         pictures: Pictures of the runs for a page of one benchmark, by the names of their rows;
@@ -43,23 +42,24 @@ def write_comparison(
     remove(beside(path))  # of what is replaced now
     ending = path.suffix.lower()
     if ending == ".csv":
-        write_text(path, comma_separated(long_table(compared)))
+        write_text(path, comma_separated(long_table(comparison)))
     elif ending == ".md":
-        write_text(path, markdown(*_tables(compared)))
+        write_text(path, markdown(*tables_of(comparison)))
     elif ending == ".tex":
-        write_text(path, latex(_tables(compared)[0]))
-    elif isinstance(compared, Standings):
-        write_leaderboard(compared, path)
+        write_text(path, latex(tables_of(comparison)[0]))
+    elif comparison.is_of_several:
+        write_leaderboard(comparison, path)
     else:
-        write_comparison_page(compared, path, pictures)
+        write_comparison_page(comparison, path, pictures)
     write_beside(path)
 
 
-def _tables(compared: Comparison | Standings) -> tuple[Table, ...]:
+def tables_of(comparison: Comparison) -> tuple[Table, ...]:
     """The tables to read, the first of all models."""
-    if isinstance(compared, Standings):
-        return wide_table(compared), changes_table(compared), pairs_table(compared)
-    return values_table(compared), differences_table(compared)
+    if comparison.is_of_several:
+        return wide_table(comparison), changes_table(comparison), pairs_table(comparison)
+    [group] = comparison.groups
+    return values_table(group), differences_table(group)
 
 
 def check_ending(path: Path) -> None:

@@ -10,7 +10,7 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison import Cell, Column, Comparison
+from rilievo.evaluation.tables.comparison import Cell, Column, ColumnGroup, Comparison
 from rilievo.evaluation.tables.report_charts import image_by_image, standing
 from rilievo.evaluation.tables.wording import (
     aligned,
@@ -53,53 +53,54 @@ class Disagreement:
 def write_comparison_page(
     comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
-    """Write a comparison as one page that loads nothing from elsewhere.
+    """Write a comparison on one benchmark as one page that loads nothing from elsewhere.
 
     Args:
         comparison: Comparison to write.
         path: The file.
         pictures: Pictures of the runs, by the names of their rows; None for a page without.
     """
-    leading = comparison.columns[0]
-    disagreed = disagreements(comparison, leading)
-    columns = {column.metric: column for column in comparison.columns}
+    [group] = comparison.groups
+    leading = group.leading
+    disagreed = disagreements(group, leading)
+    columns = {column.metric: column for column in group.columns}
     shown = tuple(columns[name] for name in headline([*columns]))
-    result = values_table(replace(comparison, rows=comparison.runs, columns=shown))
+    result = values_table(replace(group, rows=group.runs, columns=shown))
     write_page(
         path,
         "comparison.html",
         words=wording,
-        comparison=comparison,
+        group=group,
         leading=leading,
         result=result,
-        values=values_table(comparison, on_page=True),
-        differences=differences_table(comparison),
-        disagreements=_disagreement_table(comparison, disagreed),
-        alignments=alignments(comparison),
-        standing=standing(comparison, leading),
+        values=values_table(group, on_page=True),
+        differences=differences_table(group),
+        disagreements=_disagreement_table(group, disagreed),
+        alignments=alignments(group),
+        standing=standing(group, leading),
         pairs=[
             image_by_image(leading, row.name)
-            for row in comparison.runs
+            for row in group.runs
             if leading.ids and row.name != leading.reference
         ],
-        items=list(_items(comparison, leading, disagreed, pictures)) if pictures else [],
+        items=list(_items(group, leading, disagreed, pictures)) if pictures else [],
     )
 
 
-def alignments(comparison: Comparison) -> tuple[str, ...]:
+def alignments(group: ColumnGroup) -> tuple[str, ...]:
     """Alignments of the runs' predictions, each once."""
-    texts = [aligned(row.alignment) for row in comparison.runs]
+    texts = [aligned(row.alignment) for row in group.runs]
     return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 
 def _items(
-    comparison: Comparison,
+    group: ColumnGroup,
     column: Column,
     disagreed: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
 ) -> Iterator[Item]:
     """Pictures of the median image, with which the page opens, and of those that are disputed."""
-    names = [row.name for row in comparison.runs if row.name in pictures]
+    names = [row.name for row in group.runs if row.name in pictures]
     if not column.ids:
         return
     values = np.array([column.values[name] for name in names])
@@ -151,9 +152,9 @@ def panels_of(
     return (photo_panel(first.photo(id)), *shown)
 
 
-def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement, ...]:
+def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...]:
     """The images on which the runs disagree most, those first."""
-    runs = comparison.runs
+    runs = group.runs
     if len(runs) < 2 or not column.ids:
         return ()
     values = np.array([column.values[row.name] for row in runs])
@@ -168,43 +169,43 @@ def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement,
     )
 
 
-def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
+def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
     """A row a model with a column a metric; a page has ranks and alignments too."""
-    ranked = on_page and len(comparison.runs) > 1
+    ranked = on_page and len(group.runs) > 1
     rows = []
-    for row in comparison.rows:
-        cells = [row.cells.get(column.metric) for column in comparison.columns]
-        source = comparison.sources[row.source] if row.source else None
+    for row in group.rows:
+        cells = [row.cells.get(column.metric) for column in group.columns]
+        source = group.sources[row.source] if row.source else None
         entries = [Entry(text=row.name, source=source)]
         entries += [entry_of(cell, ranked=ranked) for cell in cells]
         entries += [Entry(text=aligned(row.alignment) or NOTHING)] if on_page else []
         rows.append(tuple(entries))
-    columns = [Head(text=column_head(metric_column)) for metric_column in comparison.columns]
+    columns = [Head(text=column_head(metric_column)) for metric_column in group.columns]
     method = [Head(text="aligned by", is_text=True)] if on_page else []
-    images = f"{comparison.images:,} images"
+    images = f"{group.images:,} images"
     return Table(
-        title=comparison.benchmark,
+        title=group.benchmark,
         lead=(
-            *([f"{comparison.title}."] if comparison.title else []),
-            f"{comparison.dataset}: {images}.",
+            *([f"{group.title}."] if group.title else []),
+            f"{group.dataset}: {images}.",
         ),
-        caption=f"{comparison.benchmark}, {comparison.dataset}: {images}",
+        caption=f"{group.benchmark}, {group.dataset}: {images}",
         heads=(Head(text="model"), *columns, *method),
         rows=tuple(rows),
-        parted=len(comparison.runs),
+        parted=len(group.runs),
         notes=(
-            *(() if on_page else _on_alignment(comparison)),
-            *comparison.notes,
+            *(() if on_page else _on_alignment(group)),
+            *group.notes,
             *_on_intervals(rows),
         ),
-        sources=tuple(comparison.sources),
+        sources=tuple(group.sources),
     )
 
 
-def _on_alignment(comparison: Comparison) -> Iterator[str]:
+def _on_alignment(group: ColumnGroup) -> Iterator[str]:
     """Alignment of all runs; where they differ, a note of the comparison says so."""
-    texts = alignments(comparison)
-    if len(texts) == 1 and len({row.alignment for row in comparison.runs}) == 1:
+    texts = alignments(group)
+    if len(texts) == 1 and len({row.alignment for row in group.runs}) == 1:
         yield f"Predictions of every run: {texts[0]}."
 
 
@@ -227,7 +228,7 @@ def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:
     )
 
 
-def differences_table(comparison: Comparison) -> Table:
+def differences_table(group: ColumnGroup) -> Table:
     """Every run against the reference of each metric."""
     return Table(
         heads=heads("difference", "metric", "mean", "95 % interval", "p (Holm)", words=["metric"]),
@@ -246,15 +247,15 @@ def differences_table(comparison: Comparison) -> Table:
                 if difference.p < 1e-3
                 else f"{difference.p:.3f}",
             )
-            for row, column, difference in comparison.differences()
+            for row, column, difference in group.differences()
         ),
         is_sortable=True,
     )
 
 
-def _disagreement_table(comparison: Comparison, images: tuple[Disagreement, ...]) -> Table:
+def _disagreement_table(group: ColumnGroup, images: tuple[Disagreement, ...]) -> Table:
     return Table(
-        heads=heads("image", *(row.name for row in comparison.runs), "spread"),
+        heads=heads("image", *(row.name for row in group.runs), "spread"),
         rows=tuple(
             (dispute.id, *map(number, dispute.values), number(dispute.spread)) for dispute in images
         ),

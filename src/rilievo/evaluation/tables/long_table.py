@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
-from rilievo.evaluation.tables.comparison import Column, Comparison, Row
-from rilievo.evaluation.tables.standings import Standings
+from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Row
 from rilievo.frozen import frozen
 from rilievo.pages.tables import Table, heads
 
@@ -55,70 +54,36 @@ class LongRow:
     mean_rank_high: float | None = None
 
 
-def long_table(compared: Comparison | Standings) -> Table:
+def long_table(comparison: Comparison) -> Table:
     """Make a table of one line a row, benchmark and metric."""
     columns = [field.name for field in fields(LongRow)]
-    several = isinstance(compared, Standings)
-    rows = _rows_of_standings(compared) if several else _rows_of(compared)
     return Table(
         heads=heads(*columns),
-        rows=tuple(tuple(getattr(row, name) for name in columns) for row in rows),
+        rows=tuple(tuple(getattr(row, name) for name in columns) for row in _rows_of(comparison)),
     )
 
 
 def _rows_of(comparison: Comparison) -> Iterator[LongRow]:
-    for row in comparison.rows:
-        for column in comparison.columns:
-            if column.metric in row.cells:
-                yield _long_row(comparison, row, column)
-
-
-def _long_row(comparison: Comparison, row: Row, column: Column) -> LongRow:
-    cell, is_run = row.cells[column.metric], not row.is_published
-    shift = cell.difference
-    return LongRow(
-        model=row.name,
-        published=row.is_published,
-        alignment=row.alignment,
-        benchmark=comparison.label,
-        metric=column.metric,
-        unit=column.unit,
-        better=column.better,
-        value=cell.value,
-        low=cell.low,
-        high=cell.high,
-        rank=cell.rank,
-        best=cell.is_best,
-        reference=column.reference if is_run else None,
-        difference=None if shift is None else shift.mean,
-        difference_low=None if shift is None else shift.low,
-        difference_high=None if shift is None else shift.high,
-        p=None if shift is None else shift.p,
-        images=comparison.images if is_run else None,
-        paired=len(column.ids) if is_run else None,
-        source=row.source or "",
-        quote=row.quote,
-    )
-
-
-def _rows_of_standings(standings: Standings) -> Iterator[LongRow]:
-    """Rows of every benchmark, then means over sets; a model's rows have its mean rank."""
-    models = {model.name: model for model in standings.models}
-    for comparison in standings.comparisons:
-        for row in _rows_of(comparison):
-            model = None if row.published else models.get(row.model)
-            if model is None:
-                yield row
-            else:
-                yield replace(
-                    row,
-                    benchmark_rank=model.ranks.get(comparison.label),
-                    in_mean_rank=comparison.label in standings.shared,
-                    mean_rank=model.mean_rank,
-                    mean_rank_low=model.low,
-                    mean_rank_high=model.high,
-                )
-    for mean in standings.means:
+    """Rows of every benchmark, then means over sets; a ranked model's rows have its mean rank."""
+    models = {model.name: model for model in comparison.models}
+    for group in comparison.groups:
+        for row in group.rows:
+            model = None if row.is_published else models.get(row.name)
+            for column in group.columns:
+                if column.metric not in row.cells:
+                    continue
+                long_row = _long_row(group, row, column)
+                if model is not None:
+                    long_row = replace(
+                        long_row,
+                        benchmark_rank=model.ranks.get(group.label),
+                        in_mean_rank=group.label in comparison.shared,
+                        mean_rank=model.mean_rank,
+                        mean_rank_low=model.low,
+                        mean_rank_high=model.high,
+                    )
+                yield long_row
+    for mean in comparison.means:
         for name, value in mean.values.items():
             metric, model = mean.metric, models[name]
             yield LongRow(
@@ -135,3 +100,31 @@ def _rows_of_standings(standings: Standings) -> Iterator[LongRow]:
                 mean_rank_low=model.low,
                 mean_rank_high=model.high,
             )
+
+
+def _long_row(group: ColumnGroup, row: Row, column: Column) -> LongRow:
+    cell, is_run = row.cells[column.metric], not row.is_published
+    shift = cell.difference
+    return LongRow(
+        model=row.name,
+        published=row.is_published,
+        alignment=row.alignment,
+        benchmark=group.label,
+        metric=column.metric,
+        unit=column.unit,
+        better=column.better,
+        value=cell.value,
+        low=cell.low,
+        high=cell.high,
+        rank=cell.rank,
+        best=cell.is_best,
+        reference=column.reference if is_run else None,
+        difference=None if shift is None else shift.mean,
+        difference_low=None if shift is None else shift.low,
+        difference_high=None if shift is None else shift.high,
+        p=None if shift is None else shift.p,
+        images=group.images if is_run else None,
+        paired=len(column.ids) if is_run else None,
+        source=row.source or "",
+        quote=row.quote,
+    )

@@ -7,7 +7,7 @@ import numpy as np
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
-from rilievo.evaluation.tables.comparison import Column, Comparison
+from rilievo.evaluation.tables.comparison import Column, ColumnGroup
 from rilievo.evaluation.tables.wording import head, number, percentage
 from rilievo.io.files.limits import printable
 from rilievo.pages.charts import (
@@ -175,11 +175,9 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
     )
 
 
-def standing(comparison: Comparison, column: Column) -> Chart:
+def standing(group: ColumnGroup, column: Column) -> Chart:
     """Every row's value with its interval, published ones hollow."""
-    cells = [
-        (row, row.cells[column.metric]) for row in comparison.rows if column.metric in row.cells
-    ]
+    cells = [(row, row.cells[column.metric]) for row in group.rows if column.metric in row.cells]
     marks = [
         Mark(name=row.name, value=cell.value, low=cell.low, high=cell.high, hollow=row.is_published)
         for row, cell in cells

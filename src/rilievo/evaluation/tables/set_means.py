@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.tables.comparison import Column
+from rilievo.evaluation.tables.comparison import Column, SetMean
 from rilievo.frozen import frozen
 
 FAMILIES = ("marigold",)
@@ -30,33 +30,6 @@ class OnSet:
     benchmark: str
     metric: Column | Summary
     values: Mapping[str, float]
-
-
-@frozen
-class SetMean:
-    """A metric's mean over sets.
-
-    Attributes:
-        family: Benchmark of the sets, or what their benchmarks' names share.
-        metric: Name, label, unit and direction of the metric.
-        sets: Labels of the sets.
-        values: Mean of each model that was scored on all of them.
-    """
-
-    family: str
-    metric: Column | Summary
-    sets: tuple[str, ...]
-    values: Mapping[str, float]
-
-    @property
-    def label(self) -> str:
-        """Name of the column."""
-        return f"{self.family}: mean of {len(self.sets)} sets"
-
-    @property
-    def note(self) -> str:
-        """The sets by name."""
-        return f"{self.label}, each counting the same: {', '.join(self.sets)}."
 
 
 def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:

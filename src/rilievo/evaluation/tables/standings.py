@@ -31,10 +31,15 @@ from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
 from rilievo.evaluation.results.summaries import reach_of
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
-from rilievo.evaluation.tables.comparison import Column, Comparison
+from rilievo.evaluation.tables.comparison import (
+    Column,
+    ColumnGroup,
+    Comparison,
+    PairOverSets,
+    Standing,
+)
 from rilievo.evaluation.tables.run_groups import Run, grouped_runs, labels_of, refuse_other_settings
-from rilievo.evaluation.tables.set_means import OnSet, SetMean, notes_on_means, set_means
-from rilievo.frozen import frozen
+from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.shapes import Float64, Values
 
 DRAWS = 2000
@@ -45,32 +50,6 @@ _NONE = 1e-12
 
 Errors = Mapping[str, Float64[np.ndarray, "scenes"]]
 """Errors of all models on one benchmark, summed by scene: smaller is better, none is negative."""
-
-
-@frozen
-class PairOverSets:
-    """Two models over all benchmarks.
-
-    Attributes:
-        first: Model with the smaller mean error.
-        second: The other one.
-        ratio: Error of the first over that of the second, the geometric mean over the benchmarks.
-        low: Lower end of the interval of the ratio; with 95 %, those of all pairs hold.
-        high: Upper end.
-        p: P-value that both are alike, corrected for all pairs.
-    """
-
-    first: str
-    second: str
-    ratio: float
-    low: float
-    high: float
-    p: float
-
-    @property
-    def is_claimed(self) -> bool:
-        """Whether the first is said to be better."""
-        return self.p < LEVEL and self.high < 1
 
 
 def errors_by_scene(
@@ -196,47 +175,6 @@ COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
 
 
-@frozen
-class Standing:
-    """One model over all benchmarks.
-
-    Attributes:
-        name: Name of the model.
-        ranks: Rank of the model by label of the benchmark, on those where it was scored.
-        mean_rank: Mean over the benchmarks that all models have; None where there is none.
-        low: Lower end of the 95 % interval of the mean rank; None where images are too few, or
-            the numbers of a benchmark are no means over images.
-        high: Upper end.
-    """
-
-    name: str
-    ranks: Mapping[str, float]
-    mean_rank: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@frozen
-class Standings:
-    """Several models on several benchmarks.
-
-    Attributes:
-        comparisons: The benchmarks, in the order in which their first runs were given.
-        models: The best mean rank first.
-        shared: Labels of the benchmarks that mean ranks rest on.
-        notes: Notes to read before the numbers are believed.
-        means: Means over sets, of families that have several.
-        pairs: Every two models over the benchmarks that all have, the surest claims first.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    models: tuple[Standing, ...]
-    shared: tuple[str, ...]
-    notes: tuple[str, ...]
-    means: tuple[SetMean, ...] = ()
-    pairs: tuple[PairOverSets, ...] = ()
-
-
 def leading_two(names: Sequence[str]) -> Sequence[str]:
     """The leading metric of a benchmark, and the one that papers print beside it."""
     companion = [name for name in COMPANIONS if name in names[1:]]
@@ -249,7 +187,7 @@ def standings(
     metrics: Sequence[str] | None = None,
     choose: Callable[[Sequence[str]], Sequence[str]] = leading_two,
     common: bool = False,
-) -> Standings:
+) -> Comparison:
     """Put runs of several benchmarks into one table.
 
     Args:
@@ -264,32 +202,30 @@ def standings(
         OptionError: If a model has two runs of one benchmark, or a benchmark none of the metrics.
         MissingExtraError: If scipy is not installed.
     """
-    groups = grouped_runs(runs)
-    refuse_other_settings(groups)
-    labels = labels_of(groups)
-    comparisons = tuple(
-        _compared(labels[key], group, metrics, choose, common=common)
-        for key, group in groups.items()
+    runs_by_benchmark = grouped_runs(runs)
+    refuse_other_settings(runs_by_benchmark)
+    labels = labels_of(runs_by_benchmark)
+    groups = tuple(
+        _column_group(labels[key], members, metrics, choose, common=common)
+        for key, members in runs_by_benchmark.items()
     )
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
-    ranks = {comparison.label: _ranks_of(comparison.leading) for comparison in comparisons}
+    ranks = {group.label: _ranks_of(group.leading) for group in groups}
     shared = {
-        comparison.label: comparison.leading
-        for comparison in comparisons
-        if len(ranks[comparison.label]) == len(names)
+        group.label: group.leading for group in groups if len(ranks[group.label]) == len(names)
     }
     drawn = {label: _drawn_ranks(column, label) for label, column in shared.items()}
     models = [_standing(name, ranks, shared, drawn) for name in names]
     models.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0, row.name))
     means = set_means(
         OnSet(
-            label=comparison.label,
-            benchmark=comparison.benchmark,
+            label=group.label,
+            benchmark=group.benchmark,
             metric=column,
             values={name: cell.value for name, cell in column.cells.items()},
         )
-        for comparison in comparisons
-        for column in comparison.columns
+        for group in groups
+        for column in group.columns
     )
     errors = {
         label: errors_by_scene(
@@ -303,14 +239,12 @@ def standings(
         if _is_mean_of_images(column)
     }
     sets = {label: by_model for label, by_model in errors.items() if by_model is not None}
-    return Standings(
-        comparisons=comparisons,
+    return Comparison(
+        groups=groups,
         models=tuple(models),
         shared=tuple(shared),
         notes=(
-            *_notes(
-                comparisons, shared, len(names), [n for n, item in drawn.items() if item is None]
-            ),
+            *_notes(groups, shared, len(names), [n for n, item in drawn.items() if item is None]),
             *(_notes_on_pairs([*sets], shared) if len(names) > 1 < len(shared) else ()),
             *notes_on_means(means),
         ),
@@ -336,19 +270,19 @@ def _notes_on_pairs(compared: Sequence[str], shared: Collection[str]) -> Iterato
         )
 
 
-def _compared(
+def _column_group(
     label: str,
-    group: Sequence[Run],
+    runs: Sequence[Run],
     metrics: Sequence[str] | None,
     choose: Callable[[Sequence[str]], Sequence[str]],
     *,
     common: bool,
-) -> Comparison:
-    evaluations = [run.evaluation for run in group]
+) -> ColumnGroup:
+    evaluations = [run.evaluation for run in runs]
     names = [evaluation.made_by.model for evaluation in evaluations]
     for name in names:
         if names.count(name) > 1:
-            first, second = (run.folder for run in group if run.evaluation.made_by.model == name)
+            first, second = (run.folder for run in runs if run.evaluation.made_by.model == name)
             raise OptionError(
                 f"{first} and {second} both have '{name}' on {label}; give one of them"
             )
@@ -356,15 +290,13 @@ def _compared(
     chosen = [name for name in metrics if name in shared_names] if metrics else choose(shared_names)
     if not chosen:
         raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
-    return replace(
-        compare(evaluations, metrics=chosen, common=common),
-        label=label,
-        reports={
-            name: run.folder / "report.html"
-            for name, run in zip(names, group, strict=True)
-            if os.path.exists(run.folder / "report.html")
-        },
-    )
+    [group] = compare(evaluations, metrics=chosen, common=common).groups
+    reports = {
+        name: run.folder / "report.html"
+        for name, run in zip(names, runs, strict=True)
+        if os.path.exists(run.folder / "report.html")
+    }
+    return replace(group, label=label, reports=reports)
 
 
 def _standing(
@@ -385,7 +317,7 @@ def _standing(
 
 
 def _notes(
-    comparisons: Sequence[Comparison], shared: Collection[str], models: int, without: Sequence[str]
+    groups: Sequence[ColumnGroup], shared: Collection[str], models: int, without: Sequence[str]
 ) -> Iterator[str]:
     if models > 1 and shared:
         yield (
@@ -393,7 +325,7 @@ def _notes(
             "the first metric of each"
             + ("." if without else "; 95 % intervals by drawing images, or scenes, anew.")
         )
-    left = [comparison.label for comparison in comparisons if comparison.label not in shared]
+    left = [group.label for group in groups if group.label not in shared]
     if left and models > 1:
         yield f"Not in the mean ranks, as a model is missing there: {', '.join(left)}."
     if without and models > 1:
@@ -402,11 +334,11 @@ def _notes(
             f"more images or scenes (or biases of both signs): {', '.join(without)}."
         )
     labels_by_note: dict[str, list[str]] = {}
-    for comparison in comparisons:
-        for note in comparison.notes:
-            labels_by_note.setdefault(note, []).append(comparison.label)
+    for group in groups:
+        for note in group.notes:
+            labels_by_note.setdefault(note, []).append(group.label)
     for note, labels in labels_by_note.items():
-        yield note if len(labels) == len(comparisons) else f"{', '.join(labels)}: {note}"
+        yield note if len(labels) == len(groups) else f"{', '.join(labels)}: {note}"
 
 
 def _ranks_of(column: Column) -> dict[str, float]:
