@@ -1,1 +1,1 @@
-"""Predictions that are scored: of a model, a cache, a folder or another program."""
+"""Predictions that are scored: of a model or in files."""

@@ -1,8 +1,6 @@
-"""Predictions kept on disk, so that scores can be computed anew without the model.
+"""Cache of predictions: one npz file an image, and what made them.
 
-One npz file an image, uncompressed, and ``fingerprint.json``, which says what made them. A folder
-holds predictions of one model with one set of settings, on one selection of images. Each file has
-a checksum of the photograph, since photographs of another folder can have the same names.
+Each file has a checksum of its photograph, since those of another folder can have the same names.
 """
 
 import os
@@ -33,7 +31,6 @@ from rilievo.shapes import Pixels
 FORMAT = "rilievo-predictions/1"
 FINGERPRINT = "fingerprint.json"
 PREDICTIONS = "predictions"
-"""The folder of predictions within the folder of an evaluation."""
 
 
 @frozen
@@ -42,12 +39,7 @@ class Fingerprint:
 
     Attributes:
         kind: Kind of its depth; None if only normals are stored.
-        normals: Whether normals are kept.
-        confidence: Whether the confidence is kept.
-        camera: Whether the camera is kept that the model saw.
-        variant: Variant of the dataset; some crop photographs.
-        version: Version of rilievo that began the folder; predictions of several versions may be in
-            it.
+        version: Version of rilievo that began the folder; later ones may have added to it.
     """
 
     format: str = FORMAT
@@ -95,11 +87,11 @@ class Cache:
         return self.folder / f"{id}.npz"
 
     def note_on_broken(self, id: str) -> str:
-        """Note that a prediction is made again, as its file is broken."""
+        """Note that a prediction is made again."""
         return f"{self.path_of(id)}: broken, so it is predicted anew"
 
     def write(self, id: str, prediction: Prediction, photo: Pixels | None = None) -> None:
-        """Keep what the fingerprint says of one prediction, and of which photograph it is."""
+        """Write a prediction, and a checksum of its photograph."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
             arrays["photo"] = np.array(_checksum(photo), np.uint32)
@@ -145,13 +137,12 @@ class Cache:
 
     @retry_miscounted
     def is_of(self, id: str, photo: Pixels) -> bool:
-        """Whether the prediction was made of this photograph, or does not say of which."""
+        """Whether the prediction is of this photograph, or of one that is unknown."""
         with self._arrays(id) as file:
             return "photo" not in file or int(file["photo"]) == _checksum(photo)
 
     @contextmanager
     def _arrays(self, id: str) -> Iterator[Mapping[str, np.ndarray]]:
-        """The arrays of one image's file; what is wrong with it is an ``InputError``."""
         path = self.path_of(id)
         check_regular(path)
         try:
@@ -182,10 +173,7 @@ class Cache:
 
 
 def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Cache:
-    """A folder to keep predictions in: a new one, or one begun with the same settings.
-
-    What a killed process left half-written is removed.
-    """
+    """Begin a folder, or open one with the same settings and remove half-written files."""
     mark = folder / FINGERPRINT
     if not check_cache(folder, fingerprint):
         make_folder(folder)
@@ -198,7 +186,7 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
 
 
 def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
-    """Refuse a folder of others, or of predictions made otherwise; whether it was begun before."""
+    """Whether the folder was begun before; refuse other files or settings."""
     if os.path.exists(folder / FINGERPRINT):
         _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
         return True
@@ -262,7 +250,6 @@ def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
 
 
 def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
-    """Camera that a model predicted, and the size that it is of."""
     K, size = array_of(file, "K"), array_of(file, "size")
     if K.dtype != np.float64 or K.shape != (3, 3) or size.shape != (2,):
         raise ValueError(f"its K is {K.shape} {K.dtype}")
@@ -274,7 +261,6 @@ def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
 
 
 def _checksum(photo: Pixels) -> int:
-    """Checksum of a photograph's pixels and size."""
     return zlib.crc32(photo.tobytes(), zlib.crc32(repr(photo.shape).encode()))
 
 

@@ -1,4 +1,4 @@
-"""Predictions that another program wrote: a file an image in a folder, or one of a whole split."""
+"""Predictions that another program wrote."""
 
 import os
 import re
@@ -40,11 +40,9 @@ from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.shapes import Field, Shaped
 
 LISTED = 10
-"""Names that a message lists."""
+# Files of Marigold's evaluation, Marigold's run.py and MoGe's infer.
 KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
-"""File names of other programs: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
 POINT_PATTERNS = ("{id}/points.exr",)
-"""File names of points of other programs: MoGe's infer."""
 
 
 @frozen
@@ -52,16 +50,10 @@ class Foreign:
     """Files of predictions; ``open_foreign`` and ``open_stack`` make it.
 
     Attributes:
-        place: Folder or file in words, for messages.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
-        stored: Meaning of the values in its files, if they do not state it.
         kind: Kind of the depth or the points; None for normals.
-        points: Whether files of numbers hold points.
-        extra: Line about files of no image that is to be scored; None where there are none.
-        sure: Meaning of the confidences beside the depth; None where there are none.
-        sure_files: Files of their own of these confidences.
-        places: Place of each image in the array of its file, where that holds a whole split.
-        crop: Part of the picture that the files are of; None for all of it.
+        extra: Line about files of no image.
+        places: Place of each image in a file of a whole split.
     """
 
     place: str
@@ -120,11 +112,10 @@ class Foreign:
         return self.kind is not None and not self.points
 
     def pictures(self, id: str) -> Mapping[Path, FileFacts]:
-        """Facts about pictures of one image, by path; none of other programs."""
+        """Facts about pictures of one image, by path."""
         return written_pictures(self.files[id]) if self.ours else {}
 
     def _confidence(self, id: str, path: Path) -> Field | None:
-        """The confidence that another program gives with the depth of a file."""
         if self.sure is None:
             return None
         if self.sure.pattern is None:
@@ -156,17 +147,9 @@ def open_foreign(
 
     A file belongs to an image if its path without suffix is the id, or the id with ``_`` for
     ``/``, or the last part of the id where no other image and no other file has the same. Where
-    none does, the names that other programs give their files are tried.
-
-    Args:
-        folder: Any tree of files that ``read_numbers`` reads, or the output of ``rilievo predict``.
-        ids: To be scored.
-        stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
-        task: Quantity that is to be scored.
-        pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
-        sure: Confidences beside the depth of another program; None where none are judged.
-        pictures: Whether results of ``rilievo predict`` may hold pictures alone.
-        crop: Part of the picture that files of other programs are of; None for all of it.
+    none does, the names that other programs give their files are tried. ``pattern`` names files
+    with
+    ``{id}``; ``pictures`` allows results of ``rilievo predict`` without arrays.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
@@ -235,14 +218,9 @@ def open_stack(
     task: Task,
     crop: DepthCrop | None = None,
 ) -> Foreign:
-    """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
+    """Open one npy file (images, height, width) of a split, such as ``disps_eigen_split.npy``.
 
-    Args:
-        path: An array (images, height, width), or with an axis of length one.
-        order: Ids of all images of the split, those without files too; None where it is not known.
-        stored: Meaning of the values.
-        task: Quantity that is to be scored.
-        crop: Part of the picture that the maps are of; None for all of it.
+    ``order`` has the ids of the whole split, those without files too.
     """
     if task not in (Task.DEPTH, Task.PICTURE):
         raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
@@ -275,7 +253,6 @@ def open_stack(
 
 
 def _maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
-    """The array, of which only what is asked for is read."""
     check_regular(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -293,7 +270,6 @@ def _maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a JSON file is one that ``rilievo predict`` puts beside its results."""
     try:
         read_sidecar(path)
     except InputError:
@@ -304,7 +280,6 @@ def _is_ours(path: Path) -> bool:
 def _first_of(
     paths: Sequence[Path], *, pictures: bool
 ) -> tuple[Path, PredictionRecord | NoArraysError]:
-    """The first result of ``rilievo predict`` with arrays, or else the first with a picture."""
     lacking: dict[Path, NoArraysError] = {}
     for path in paths:
         try:
@@ -322,7 +297,6 @@ def _first_of(
 def _own_kind(
     path: Path, first: PredictionRecord | NoArraysError, stored: ValueEncoding
 ) -> DepthKind | None:
-    """Kind of results of ``rilievo predict``, of one that stands for all."""
     if stored.scale is not None:
         raise OptionError(
             option="scale", problem="is for files that do not say their unit", hint="these do"
@@ -340,7 +314,6 @@ def _own_kind(
 
 
 def _stated_kind(stored: ValueEncoding, place: Path) -> DepthKind:
-    """The kind of depth that files hold, which do not say it themselves."""
     if stored.kind is None:
         raise OptionError(
             problem=(
@@ -352,7 +325,6 @@ def _stated_kind(stored: ValueEncoding, place: Path) -> DepthKind:
 
 
 def _on_extra(paths: Sequence[Path], folder: Path) -> str | None:
-    """One line about files of no image; None where there are none."""
     if not paths:
         return None
     return (
@@ -370,14 +342,8 @@ def matched(
 ) -> tuple[dict[str, Path], tuple[Path, ...]]:
     """The file of each image that has one, and the files of no image.
 
-    Args:
-        folder: Folder with the files.
-        paths: All of them.
-        ids: Ids of the images.
-        pattern: Pattern of a file's path in the folder, with ``{id}``; without a ``/`` it is of
-            the name alone, and folders around it belong to the id. None for the id itself with any
-            suffix, or, where no file has such a name, one of ``names``.
-        names: Patterns of other programs.
+    A ``pattern`` without a ``/`` is of the name alone, and folders around it belong to the id.
+    Without one, the id has any suffix, or ``names`` of other programs are tried.
     """
     if pattern is not None and pattern.count("{id}") != 1:
         problem = literal(f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'")
@@ -397,14 +363,13 @@ def matched(
 
 
 def listed(paths: Sequence[Path], folder: Path) -> str:
-    """Some of the names, and how many more there are."""
+    """Some of the names, and how many more."""
     names = [printable(path.relative_to(folder)) for path in paths[:LISTED]]
     more = len(paths) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
 def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path, str]:
-    """Text in the place of the id in each file's path; files that do not match are left out."""
     if pattern is None:
         return {path: path.relative_to(folder).with_suffix("").as_posix() for path in paths}
     before, _, after = pattern.removeprefix("./").partition("{id}")
@@ -419,7 +384,6 @@ def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path
 
 
 def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[str, Path]:
-    """The file of each image, by the id that its name gives."""
     whole: defaultdict[str, list[Path]] = defaultdict(list)
     by_last: defaultdict[str, list[Path]] = defaultdict(list)
     for path, key in keys.items():

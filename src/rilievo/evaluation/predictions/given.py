@@ -1,4 +1,4 @@
-"""Predictions that the user gives: those of an earlier evaluation, or of another program."""
+"""Predictions of an earlier evaluation or another program."""
 
 import os
 from collections.abc import Collection
@@ -19,7 +19,6 @@ from rilievo.messages import literal
 from rilievo.options.effects import notes_on_unused
 
 _OF_MODELS = ("flip", "confidence", "device", "engine", "precision")
-"""Options of models, which are without effect on predictions that are there."""
 
 
 def find_predictions(
@@ -29,15 +28,7 @@ def find_predictions(
     *,
     words: Collection[str] = (),
 ) -> Source:
-    """The predictions that the user gives.
-
-    Args:
-        label: Name of their model, if they do not state it.
-        selection: Selection of the evaluation.
-        options: Folder, kind and scale.
-        words: Names of the options that the user states; those of models have no
-            effect, which is a warning.
-    """
+    """The predictions of the options; ``words`` of models have no effect, which is a warning."""
     path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
     unused = [name for name in _OF_MODELS if name in words]
@@ -62,7 +53,6 @@ def find_predictions(
 
 
 def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Foreign:
-    """Files of another program: a folder of them, or one of a whole split."""
     task, sure = selection.benchmark.task, _sure(selection, options)
     if not os.path.isfile(path):
         return open_foreign(
@@ -85,7 +75,6 @@ def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Fore
 
 
 def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | None:
-    """The confidences that are asked for, once the benchmark is found to judge no more of them."""
     sure = options.peer_confidence
     if sure is None:
         return None
@@ -107,7 +96,6 @@ def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | No
 
 
 def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions) -> None:
-    """Refuse an earlier evaluation's predictions that are not what the benchmark scores."""
     mark, task = cache.fingerprint, benchmark.task
     name = f"the benchmark '{benchmark.name}'"
     normals = task is Task.NORMALS

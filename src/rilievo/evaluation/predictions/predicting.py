@@ -25,15 +25,12 @@ from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.sample import Photo
 
 AnyModel = Model | str | Path | DepthFunction | None
-"""A model, its name or file, a function of photographs, or none where predictions are there."""
 Fill = Callable[[Cache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]]
-"""Predicts images into a cache, as ``fill`` does; those that cannot be predicted come back."""
 
 READERS = 2
-"""Threads that decode photographs while the model is at work."""
 
+# Predictions whose photographs are compared before the rest is trusted.
 COMPARED = 8
-"""Kept predictions whose photographs are looked at again before the rest is trusted."""
 
 
 def model_name(model: AnyModel) -> str | None:
@@ -48,10 +45,7 @@ def model_name(model: AnyModel) -> str | None:
 def find_cache(
     folder: Path, model: Model, selection: Selection, *, is_whole: bool = False
 ) -> Cache:
-    """The cache for predictions of a model in a folder; nothing is written yet.
-
-    With ``is_whole``, all is kept that the model predicts, whatever the benchmark scores.
-    """
+    """The cache for a model, of all that it predicts if ``is_whole``; nothing is written."""
     fingerprint = fingerprint_of(model, selection.benchmark, is_whole=is_whole)
     refuse_other_kinds(selection.benchmark, fingerprint.kind)
     cache = Cache(folder=folder, fingerprint=fingerprint)
@@ -61,10 +55,7 @@ def find_cache(
 
 
 def missing(cache: Cache, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Ids that are still to be predicted, in their order, and those whose file is broken.
-
-    The folder is begun where it is not there yet.
-    """
+    """Ids that are still to be predicted, and those whose file is broken."""
     cache = open_cache(cache.folder, cache.fingerprint, ids)
     absent, broken = cache.missing(ids)
     wanted = {*absent, *broken}
@@ -81,17 +72,7 @@ def fill_cache(
     show: bool,
     filling: Fill,
 ) -> Sequence[Unscored]:
-    """Predict images into the cache; those that cannot be predicted come back.
-
-    Args:
-        cache: Folder that ``missing`` began.
-        model: Model that predicts.
-        selection: Dataset and crop.
-        wanted: Ids of the images.
-        notes: Lines that are said at the beginning.
-        show: Whether to show progress.
-        filling: Predicts images.
-    """
+    """Predict images into a begun cache; those that cannot be come back."""
     crop = selection.benchmark.input_crop
     with Tally(output=cache.folder, total=len(wanted), show=show) as tally:
         for note in notes:
@@ -100,10 +81,7 @@ def fill_cache(
 
 
 def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:
-    """Facts that predictions of this model for this benchmark share.
-
-    With ``is_whole``, they hold all that the model gives, whatever the benchmark scores.
-    """
+    """Facts that predictions of this model for this benchmark share."""
     card = model.card
     normals = benchmark.task is Task.NORMALS
     if normals and not card.normals:
@@ -156,7 +134,7 @@ def fill(
     ids: Iterable[str],
     tally: Tally,
 ) -> list[Unscored]:
-    """Predict these images into the cache; those that cannot be predicted come back."""
+    """Predict images into the cache; those that cannot be predicted come back."""
 
     @retry_miscounted
     def read(id: str) -> Photo | Unscored:
@@ -188,10 +166,7 @@ def fill(
 
 
 def refuse_other_photographs(cache: Cache, selection: Selection) -> None:
-    """Refuse predictions of photographs that have the names of these, but are others.
-
-    Some of those with a prediction, evenly spread, are compared.
-    """
+    """Refuse predictions of other photographs; some, evenly spread, are compared."""
     dataset = selection.dataset
     there = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
     for id in spread(there, COMPARED):

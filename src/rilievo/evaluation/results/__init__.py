@@ -1,1 +1,1 @@
-"""Results of an evaluation: its records, its folder and summaries with intervals."""
+"""Results of an evaluation."""

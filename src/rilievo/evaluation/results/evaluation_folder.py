@@ -1,4 +1,4 @@
-"""Folder of an evaluation: whether its results may be replaced, and how they are."""
+"""Folder of an evaluation."""
 
 import os
 import re
@@ -27,7 +27,7 @@ CSV, REPORT = "per_image.csv", "report.html"
 
 @frozen
 class ResultFiles:
-    """Files of an evaluation: the record, the per-image table and the report."""
+    """Record, per-image table and report of an evaluation."""
 
     evaluation: Path
     table: Path
@@ -35,17 +35,14 @@ class ResultFiles:
 
 
 def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
-    """The folder that the user asked for, or one named by model and benchmark."""
+    """The folder of the options, or one by model and benchmark."""
     if folder is not None:
         return folder
     return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
 
 
 def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
-    """Refuse a folder with results of another model, benchmark or dataset, or with others' files.
-
-    A dataset that was moved since is the same one.
-    """
+    """Refuse other files, or results of another model, benchmark or dataset."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
     if not os.path.exists(folder / FILE_NAME):
@@ -84,10 +81,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
 
 
 def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
-    """Results that this version of rilievo would only repeat; None where there is work left.
-
-    They are whole, of the same benchmark, images, model and settings, and every image has a score.
-    """
+    """Results that this version of rilievo would only repeat, each image with a score."""
     if is_torn(folder / FILE_NAME) or not os.path.exists(folder / CHECKSUMS):
         return None
     try:
@@ -106,10 +100,7 @@ def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Eva
 
 @contextmanager
 def replacing_results(folder: Path) -> Iterator[ResultFiles]:
-    """Make the folder ready for new results, and write the checksums once all are there.
-
-    Kept predictions are on the disk before anything says that they were scored.
-    """
+    """Replace results once predictions are synced; checksums come last."""
     make_folder(folder)
     sweep_parts(folder)
     remove(folder / CHECKSUMS)  # of what is replaced now
@@ -119,7 +110,6 @@ def replacing_results(folder: Path) -> Iterator[ResultFiles]:
 
 
 def _sync_kept(predictions: Path) -> None:
-    """Sync predictions to the disk; one that a power cut broke before is made anew."""
     if not os.path.isdir(predictions):
         return  # those of a folder that the user gives stay where they are
     try:

@@ -1,10 +1,8 @@
-"""95 % intervals of numbers over images, by whole scenes, and differences beyond chance.
+"""95 % intervals over images or scenes, and differences beyond chance.
 
-Frames of one scene or sequence are nearly alike, so what varies by chance is the scene. The
-standard error is the jackknife's, which leaves out one scene after the other (Tukey 1958; of a mean
-of single images it is the usual one), and the interval Student's t: on the logarithm of an error,
-which is positive and skewed, and of one minus a share. Bootstraps, percentile and BCa, hold
-the truth less often at every number of images: tests/evaluation/test_coverage.py.
+Frames of one scene are nearly alike, so what varies by chance is the scene. Student's t with the
+jackknife's standard error over scenes (Tukey 1958), on the logarithm of an error and of one minus
+a share, holds the truth more often than bootstraps: tests/evaluation/test_coverage.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +17,6 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 
 FEWEST = 3
-"""Scenes, or images of no scene, that an interval needs."""
 
 # Two-sided 95 % quantiles of Student's t, from 1 degree of freedom.
 _STUDENT_T = (
@@ -28,7 +25,6 @@ _STUDENT_T = (
 )
 _NORMAL = 1.959964
 LEVEL = 0.05
-"""A p-value below it is called significant."""
 
 
 class Interval(NamedTuple):
@@ -56,7 +52,6 @@ class Statistic:
     Attributes:
         parts: Summands, a row an image.
         finish: Function from rows of sums to a number each.
-        reach: Range of values that it can have.
     """
 
     parts: Float64[np.ndarray, "n k"]
@@ -69,7 +64,7 @@ def mean_of(
     reach: Reach = Reach.ANY,
     weights: Values | None = None,
 ) -> Statistic:
-    """The mean of one value an image; with ``scene_weights``, of the means of scenes."""
+    """The mean of one value an image, with weights."""
     weights = np.ones_like(values) if weights is None else weights
     return Statistic(
         parts=np.stack([values * weights, weights], axis=1),
@@ -79,15 +74,7 @@ def mean_of(
 
 
 def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
-    """The interval of a number.
-
-    Args:
-        statistic: Statistic over images.
-        scenes: Scene of each image; an image without one counts as its own scene.
-
-    Returns:
-        None of fewer than ``FEWEST`` scenes: chance has no measure then.
-    """
+    """The interval of a number; None of fewer than ``FEWEST`` scenes."""
     groups = grouped(scenes)
     count = scene_count(scenes)
     if count < FEWEST:
@@ -102,25 +89,25 @@ def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
 
 
 def grouped(scenes: Scenes) -> np.ndarray:
-    """A number for each scene, from 0, and one for each image without a scene."""
+    """A number for each scene, from 0; an image without a scene counts as its own."""
     numbers: dict[object, int] = {}
     keys = [(index,) if scene is None else scene for index, scene in enumerate(scenes)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
 
 
 def scene_weights(scenes: Scenes) -> Values:
-    """Weight of each image in a mean in which every scene counts the same."""
+    """Weights of images that make every scene count the same."""
     groups = grouped(scenes)
     return 1 / np.bincount(groups)[groups]
 
 
 def scene_count(scenes: Scenes) -> int:
-    """Number of scenes, an image without one counting as a scene of its own."""
+    """Number of scenes; an image without one counts as its own."""
     return int(grouped(scenes).max(initial=-1)) + 1
 
 
 def _student_t(freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t (beyond the table, Hill 1970), to four digits."""
+    """Two-sided 95 % quantile of Student's t (beyond the table, Hill 1970)."""
     if freedom <= len(_STUDENT_T):
         return _STUDENT_T[freedom - 1]
     z, n = _NORMAL, freedom
@@ -146,24 +133,14 @@ def mean_interval(
     *,
     by_scene: bool = False,
 ) -> Interval | None:
-    """95 % confidence interval of the mean, as ``rilievo.evaluation.results.intervals`` makes it.
-
-    Args:
-        values: One an image; paired differences give the paired interval.
-        scenes: Scene of each image; None if no image has one.
-        reach: Range of values that the statistic can have.
-        by_scene: Whether the mean is that of the means of scenes.
-
-    Returns:
-        None of fewer than three images or scenes.
-    """
+    """95 % interval of the mean; None of fewer than three images or scenes."""
     scene_names = [None] * values.size if scenes is None else scenes
     weights = scene_weights(scene_names) if by_scene else None
     return interval_of(mean_of(values, reach, weights), scene_names)
 
 
 def scene_means(values: Values, scenes: Scenes) -> Float64[np.ndarray, "scenes"]:
-    """Mean of each scene's values; an image without a scene stands for itself."""
+    """Mean of each scene; an image without one stands for itself."""
     groups = grouped(scenes)
     return np.bincount(groups, weights=values) / np.bincount(groups)
 
@@ -171,10 +148,7 @@ def scene_means(values: Values, scenes: Scenes) -> Float64[np.ndarray, "scenes"]
 def wilcoxon_p(differences: Values) -> float:
     """Two-sided p-value that paired differences are symmetric around zero (Wilcoxon 1945).
 
-    Images without a difference are left out, as Wilcoxon did; where none is left, it is 1.
-
-    Raises:
-        MissingExtraError: If scipy is not installed.
+    Images without a difference are left out; where none is left, it is 1.
     """
     with needing("a comparison", "evaluate"):
         from scipy.stats import wilcoxon
@@ -185,10 +159,7 @@ def wilcoxon_p(differences: Values) -> float:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P-values corrected for being several, in the given order (Holm 1979).
-
-    The chance that any of them is below 0.05 while nothing differs is at most 5 %.
-    """
+    """P-values corrected for being several (Holm 1979)."""
     corrected = [1.0] * len(p_values)
     least = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

@@ -1,4 +1,4 @@
-"""The per-image table of an evaluation as CSV, and ``evaluation.json`` read back."""
+"""Per-image table of an evaluation as CSV, and ``evaluation.json`` read back."""
 
 import math
 import os
@@ -59,10 +59,7 @@ def _fault(evaluation: Evaluation) -> str | None:
 
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:
-    """Write one row an image, those without a score last, with the reason in ``unscored``.
-
-    Texts that a spreadsheet would take for a formula get a leading apostrophe.
-    """
+    """Write one row an image, those without a score last; no text is a formula."""
     metrics = metric_names(evaluation)
     facts = ("pixels", "true_share", "scale", "shift", "unanswered")
     rows: list[tuple[Content, ...]] = [
@@ -90,5 +87,4 @@ def metric_names(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def _unicode(text: str) -> str:
-    """The text itself, but for names of files that are no Unicode."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -39,13 +39,13 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.shapes import Float64, Values
 
+# Longer sums, such as a histogram, are not kept of each image, and have no interval.
 KEPT_SUMS = 64
-"""Longer sums, such as a histogram, are added up but not kept of each image: without interval."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Tallied:
-    """Sums of the scores of images; memory per image is some hundred bytes."""
+    """Sums of the scores of images; some hundred bytes an image."""
 
     benchmark: Benchmark
     scores: list[Score] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Tallied:
 
     @property
     def parts(self) -> tuple[Subset, ...]:
-        """Parts of the images by themselves, in the benchmark's order; those with a score."""
+        """Parts of the images, in the benchmark's order."""
         return tuple(
             Subset(name=name, images=len(part.scores), summaries=part.summaries({}))
             for name in self.benchmark.parts
@@ -84,12 +84,12 @@ class Tallied:
 
     @property
     def ranges(self) -> tuple[RangeError, ...]:
-        """Error against true depth; empty where it was not measured."""
+        """Error against true depth."""
         return range_errors(self._ranges)
 
     @property
     def sparsification(self) -> tuple[Sparsification, ...]:
-        """Leading error by share of pixels removed; empty where no confidence is judged."""
+        """Leading error by share of pixels removed."""
         if self._curves is None:
             return ()
         rows = zip(REMOVED, *(self._curves / len(self.scores)), strict=True)
@@ -100,15 +100,11 @@ class Tallied:
 
     @property
     def reliability(self) -> tuple[Reliability, ...]:
-        """Confidence against the share that is right; empty where it is not judged."""
+        """Confidence against the share that is right."""
         return () if self._reliability is None else reliability(self._reliability)
 
     def summaries(self, exact: Mapping[str, float]) -> tuple[Summary, ...]:
-        """One a metric, the leading one first; of one image at least.
-
-        Args:
-            exact: Pooled values by metric that are known better than the sums tell.
-        """
+        """One a metric, the leading one first; ``exact`` ones are known better than by sums."""
         metrics = metrics_of(self.benchmark)
         pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
         values = {name: [score.values[name] for score in self.scores] for name in metrics}
@@ -161,7 +157,6 @@ class Tallied:
 def _added(
     total: Float64[np.ndarray, "..."] | None, part: Float64[np.ndarray, "..."] | None
 ) -> Float64[np.ndarray, "..."] | None:
-    """The sum so far with one image more; of images without it, none."""
     if part is None:
         return total
     return part.copy() if total is None else total + part
@@ -175,7 +170,6 @@ def _statistics(
     pixels: Values,
     weights: Values | None,
 ) -> Iterable[tuple[str, Statistic]]:
-    """Statistics to quote, computed from sums over images; not for sums that were not kept."""
     for name, metric in metrics.items():
         reach = reach_of(metric.better, metric.unit, values[name])
         if benchmark.averaging is not Averaging.POOLED or not metric.pools:
@@ -190,7 +184,7 @@ def _finished(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np
 
 
 def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
-    """Range of values that a metric can have, as far as it and its values tell."""
+    """Range of values of a metric, as its values tell."""
     if better is Better.ZERO or min(values) < 0:
         return Reach.ANY
     if better is Better.LOWER:
@@ -199,7 +193,7 @@ def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
 
 
 def exact_values(job: ScoreJob, tallied: Tallied) -> dict[str, float]:
-    """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
+    """The median angle of all pixels: two more readings."""
     benchmark = job.benchmark
     pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
     if benchmark.task is not Task.NORMALS or not pooled:
@@ -227,7 +221,6 @@ def remarks(selection: Selection, tallied: Tallied, unscored: Iterable[Unscored]
 
 
 def _pixels(selection: Selection, tallied: Tallied) -> Iterator[str]:
-    """Number of pixels without a prediction, and images scored on very few pixels."""
     invalid = selection.benchmark.invalid
     unanswered = [score.unanswered for score in tallied.scores]
     lost = sum(unanswered)
@@ -247,7 +240,7 @@ def _pixels(selection: Selection, tallied: Tallied) -> Iterator[str]:
 
 
 def on_scenes(scenes: Scenes) -> Iterator[str]:
-    """Frames of one clip are no independent evidence, however many there are."""
+    """Remark that frames of one clip are no independent evidence."""
     count = scene_count(scenes)
     if count < FEWEST <= len(scenes):
         named = " and ".join(sorted(printable(scene) for scene in set(scenes) if scene))

@@ -1,1 +1,1 @@
-"""Tables of several models: comparisons and standings."""
+"""Tables of several models."""

@@ -1,4 +1,4 @@
-"""Models side by side on one benchmark, with what chance alone would make of their differences."""
+"""Models side by side on one benchmark."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,6 @@ from rilievo.shapes import Values
 def _notes(
     runs: Mapping[str, Evaluation], columns: Sequence[Column], *, images: int, is_cut: bool
 ) -> Iterator[str]:
-    """Notes on a comparison, one sentence or two each."""
     by_scene, first = is_by_scene(runs), next(iter(runs.values()))
     if len(runs) > 1:
         yield (
@@ -130,17 +129,11 @@ def compare(
 ) -> Comparison:
     """Compare runs of one benchmark, beside its published results.
 
-    Differences are tested image by image, or scene by scene where the dataset names them:
-    Student's t gives their intervals, Wilcoxon's signed-rank test their p-values, with Holm's
-    correction for the runs of each metric.
-
-    Args:
-        runs: Evaluations, their files, or the folders that hold them.
-        baseline: Name, as in the rows, of the run that the others are compared with. By default
-            the best run in each metric.
-        metrics: Metrics to show, in this order; by default all that every run has.
-        common: Whether runs of different images are compared by means over the images that all
-            of them have.
+    Differences are paired by image, or by scene where the dataset names them: intervals by
+    Student's
+    t, p by Wilcoxon's signed-rank test with Holm's correction. By default the ``baseline`` is the
+    best
+    run. ``common`` compares the images that all runs have.
 
     Raises:
         InputError: If a run cannot be read, or runs differ in benchmark, data or images.
@@ -187,11 +180,7 @@ def compare(
 
 
 def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
-    """Read runs, named after their model, and after their folder too where models repeat.
-
-    Raises:
-        InputError: If a run cannot be read.
-    """
+    """Read runs, named after their model, and after their folder too where models repeat."""
     read = [run if isinstance(run, Evaluation) else read_evaluation(run) for run in runs]
     models = Counter(run.made_by.model for run in read)
     named: dict[str, Evaluation] = {}
@@ -210,11 +199,7 @@ def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
 def shared_metrics(
     runs: Iterable[Evaluation], metrics: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """Metrics that all runs have, the leading one first; or those of a list, each once.
-
-    Raises:
-        OptionError: If there is none, or one of the list is not among them.
-    """
+    """Metrics that all runs have, the leading one first; or those of a list, each once."""
     first, *others = map(metric_names, runs)
     shared = tuple(name for name in first if all(name in names for names in others))
     for name in metrics or ():
@@ -226,7 +211,6 @@ def shared_metrics(
 
 
 def _published(run: Evaluation) -> tuple[Published, ...]:
-    """Published results under the settings that the benchmark states, if the run has those."""
     try:
         check_trusted(run.benchmark, "benchmark", "evaluation")
         benchmark = find_benchmark(run.benchmark)
@@ -242,7 +226,6 @@ def _published(run: Evaluation) -> tuple[Published, ...]:
 def _published_rows(
     published: Sequence[Published], columns: Sequence[Column], runs: Mapping[str, Evaluation]
 ) -> list[Row]:
-    """Rows of published results that have a metric of the columns, the best in the first first."""
     rows = [
         Row(
             name=f"{entry.model} (published)" if entry.model in runs else entry.model,
@@ -274,14 +257,9 @@ def compared_metric(
     *,
     is_cut: bool,
 ) -> Column:
-    """Rank the runs in one metric, and test them against the reference.
+    """Rank the runs in one metric, and test them against the baseline or the best.
 
-    Args:
-        runs: Evaluations by name.
-        metric: Metric that all of them have.
-        ids: Images that are compared.
-        baseline: Name of the reference; None for the best run.
-        is_cut: Whether some run has more images, so that its own number does not count.
+    With ``is_cut`` some run has more images, so that its own number does not count.
     """
     rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
     ids = tuple(id for id in ids if all(metric in row[id] for row in rows.values()))
@@ -331,7 +309,7 @@ def compared_metric(
 
 
 def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
-    """Whether the runs' benchmark averages over scenes, not over images."""
+    """Whether the benchmark averages over scenes, not over images."""
     return any(run.settings.get("averaging") == Averaging.PER_SCENE for run in runs.values())
 
 
@@ -342,7 +320,6 @@ def _quoted(
     *,
     is_cut: bool,
 ) -> Cell:
-    """The run's own number; over common images alone, their mean."""
     if not is_cut or not values.size:
         return Cell(value=summary.value, low=summary.low, high=summary.high)
     return images.cell(values, reach_of(summary.better, summary.unit, values.tolist()))
@@ -351,7 +328,6 @@ def _quoted(
 def _differences(
     values: Mapping[str, Values], images: Images, reference: str
 ) -> Mapping[str, Difference]:
-    """Every other run against the reference."""
     others = {
         name: array - values[reference]
         for name, array in values.items()

@@ -1,4 +1,4 @@
-"""Files of a comparison, of one benchmark or several: Markdown, CSV, LaTeX and a page."""
+"""Files of a comparison: Markdown, CSV, LaTeX and a page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,14 +29,9 @@ def write_comparison(
     path: Path,
     pictures: Mapping[str, ReportPictures] | None = None,
 ) -> None:
-    """Write a comparison in the format that the file's ending names, and its checksum beside it.
+    """Write a ``.md``, ``.csv``, ``.tex`` or ``.html`` file, and its checksum beside it.
 
-    Args:
-        comparison: Comparison of runs on one benchmark, or on several.
-        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last of several benchmarks is a
-            leaderboard. LaTeX has the first table alone.
-        pictures: Pictures of the runs for a page of one benchmark, by the names of their rows;
-            None for none.
+    LaTeX has the first table alone; pictures are for the page of one benchmark.
     """
     check_ending(path)
     remove(beside(path))  # of what is replaced now

@@ -1,4 +1,4 @@
-"""A comparison as tables and a page."""
+"""Tables and the page of a comparison on one benchmark."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,18 +32,12 @@ from rilievo.pages.tables import (
 )
 
 MOST_DISAGREED = 20
-"""Images that the page lists, of those on which the runs disagree."""
 MOST_SHOWN = 8
-"""Images of which the page has pictures."""
 
 
 @frozen
 class Disagreement:
-    """One image.
-
-    Attributes:
-        values: Values of the leading metric, in the order of the runs' rows.
-    """
+    """One image, with the runs' values in the leading metric."""
 
     id: str
     values: tuple[float, ...]
@@ -53,13 +47,7 @@ class Disagreement:
 def write_comparison_page(
     comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
-    """Write a comparison on one benchmark as one page that loads nothing from elsewhere.
-
-    Args:
-        comparison: Comparison to write.
-        path: The file.
-        pictures: Pictures of the runs, by the names of their rows; None for a page without.
-    """
+    """Write a comparison on one benchmark as one page that loads nothing from elsewhere."""
     [group] = comparison.groups
     leading = group.leading
     disagreed = disagreements(group, leading)
@@ -99,7 +87,6 @@ def _items(
     disagreed: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
 ) -> Iterator[Item]:
-    """Pictures of the median image, with which the page opens, and of those that are disputed."""
     names = [row.name for row in group.runs if row.name in pictures]
     if not column.ids:
         return
@@ -138,7 +125,7 @@ def panels_of(
     *,
     normals: bool | None = None,
 ) -> tuple[Panel, ...]:
-    """Photograph, truth and answers of one image: normals where there is no depth, if None."""
+    """Photograph, truth and answers of one image."""
     answers = {
         name: Answer(depth=picture.depth(id), normals=picture.normals(id), sky=picture.sky(id))
         for name, picture in pictures.items()
@@ -153,7 +140,7 @@ def panels_of(
 
 
 def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...]:
-    """The images on which the runs disagree most, those first."""
+    """The images on which the runs disagree most."""
     runs = group.runs
     if len(runs) < 2 or not column.ids:
         return ()
@@ -170,7 +157,7 @@ def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...
 
 
 def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
-    """A row a model with a column a metric; a page has ranks and alignments too."""
+    """A row a model; a page has ranks and alignments too."""
     ranked = on_page and len(group.runs) > 1
     rows = []
     for row in group.rows:
@@ -203,7 +190,6 @@ def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
 
 
 def _on_alignment(group: ColumnGroup) -> Iterator[str]:
-    """Alignment of all runs; where they differ, a note of the comparison says so."""
     texts = alignments(group)
     if len(texts) == 1 and len({row.alignment for row in group.runs}) == 1:
         yield f"Predictions of every run: {texts[0]}."
@@ -215,7 +201,7 @@ def _on_intervals(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
 
 
 def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:
-    """One metric of one row as tables have it."""
+    """Cell of a table."""
     if cell is None:
         return Entry(text=NOTHING)
     reach = "" if cell.low is None else bounds(cell.low, cell.high)

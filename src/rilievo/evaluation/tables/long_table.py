@@ -1,4 +1,4 @@
-"""Comparisons as one long table, numbers in full: one header for one benchmark and many."""
+"""Comparisons as one long table, numbers in full."""
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -13,17 +13,9 @@ class LongRow:
     """One model, benchmark and metric; the fields are the columns, in their order.
 
     Attributes:
-        model: Name of the model.
-        published: Whether others published the number; None for a mean over sets.
-        benchmark: Label of the benchmark, or of the mean.
-        value: Value of the metric, ``low`` to ``high`` its interval.
-        rank: Rank in this metric, 1 for the best.
-        reference: Run that ``difference`` is from.
-        p: P-value of the difference.
-        images: Number of images of the benchmark.
+        published: None for a mean over sets.
         paired: Number of images that the difference rests on.
         benchmark_rank: Rank by the leading metric, where equal numbers share the mean.
-        in_mean_rank: Whether the mean rank rests on this benchmark.
     """
 
     model: str
@@ -64,7 +56,6 @@ def long_table(comparison: Comparison) -> Table:
 
 
 def _rows_of(comparison: Comparison) -> Iterator[LongRow]:
-    """Rows of every benchmark, then means over sets; a ranked model's rows have its mean rank."""
     models = {model.name: model for model in comparison.models}
     for group in comparison.groups:
         for row in group.rows:

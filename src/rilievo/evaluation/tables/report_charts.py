@@ -29,10 +29,7 @@ _MOST_DRAWN = 3000
 
 
 def histogram(summary: Summary, values: Values) -> Chart:
-    """Histogram of a metric over images, with lines at mean and median.
-
-    The first and the last bar take what lies far beyond the bulk, and the caption says how many.
-    """
+    """Histogram of a metric over images; its outer bars take what lies far off."""
     mean, median = float(values.mean()), float(np.median(values))
     low, high = _bulk(values)
     edges = np.linspace(low, high, int(np.clip(2 * np.sqrt(values.size), 8, 40)) + 1)
@@ -63,7 +60,6 @@ def histogram(summary: Summary, values: Values) -> Chart:
 
 
 def _bulk(values: Values) -> tuple[float, float]:
-    """Ends of an axis that a few images far off do not stretch."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
         reach = max(abs(low), 1.0) / 20
@@ -75,7 +71,7 @@ def _bulk(values: Values) -> tuple[float, float]:
 
 
 def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
-    """Mean relative error and bias of pixels by their true depth, and how many there are."""
+    """Mean relative error and bias of pixels by their true depth [m]."""
     filled = [depth_range for depth_range in ranges if depth_range.pixels]
     left = np.array([depth_range.near for depth_range in filled])
     widths = np.array([depth_range.far for depth_range in filled]) - left
@@ -109,7 +105,6 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
 
 
 def _scale_depths(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
-    """Ranges that grow with depth lie evenly on a logarithmic axis."""
     if left[0] > 0 and left[-1] > 2 * left[0]:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -121,7 +116,7 @@ def _scale_depths(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
 
 
 def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart:
-    """Error of what remains, against the share of pixels that were taken out."""
+    """Error of what remains, by the share of pixels taken out."""
     removed = [100 * point.removed for point in curve]
     whole = curve[0].by_confidence
     with drawing() as canvas:
@@ -187,7 +182,7 @@ def standing(group: ColumnGroup, column: Column) -> Chart:
 
 
 def image_by_image(column: Column, name: str) -> Chart:
-    """A run's value of each image against the reference's."""
+    """A run's values against the reference's."""
     x, y = (np.array(column.values[model]) for model in (column.reference, name))
     shown = np.arange(x.size)
     if x.size > _MOST_DRAWN:

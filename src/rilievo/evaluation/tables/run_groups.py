@@ -1,4 +1,4 @@
-"""Results on disk: found below folders, grouped by benchmark, checked to be comparable."""
+"""Results on disk: found below folders, and grouped by benchmark."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +14,6 @@ from rilievo.io.files.limits import printable
 
 
 class _GroupKey(NamedTuple):
-    """Facts that runs share whose numbers compare."""
-
     benchmark_sha256: str
     dataset: str
     split: str
@@ -31,7 +29,7 @@ class Run:
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
-    """Results in folders, and in the folders below one that has none itself, such as a suite's."""
+    """Results in folders, or below those that have none themselves."""
     runs = []
     for path in paths:
         places = [path] if not os.path.isdir(path) else list(_places(path))
@@ -47,7 +45,6 @@ def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    """The folders with results, itself first; nothing below one of them is looked at."""
     for here, folders, files in os.walk(folder):
         if FILE_NAME in files:
             folders.clear()
@@ -56,10 +53,7 @@ def _places(folder: Path) -> Iterator[Path]:
 
 
 def is_several(runs: Sequence[Run]) -> bool:
-    """Whether runs are of several benchmarks, and make one table nevertheless.
-
-    Two models that share no benchmark do not: those are refused as runs that do not compare.
-    """
+    """Whether runs are of several benchmarks and any two of them compare."""
     groups = grouped_runs(runs)
     models = {run.evaluation.made_by.model for run in runs}
     return len(groups) > 1 and (
@@ -73,7 +67,7 @@ def _key(run: Run) -> _GroupKey:
 
 
 def grouped_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
-    """Runs by benchmark and data, in the order in which the first of each was given."""
+    """Runs by benchmark and data, in the order of the first of each."""
     groups: dict[_GroupKey, list[Run]] = {}
     for run in runs:
         groups.setdefault(_key(run), []).append(run)
@@ -81,7 +75,7 @@ def grouped_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
 
 
 def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
-    """Refuse one benchmark of two sorts: its numbers would stand apart without a word."""
+    """Refuse one benchmark with two settings."""
     first_runs: dict[tuple[str, ...], Run] = {}
     for (_, *data), (run, *_others) in groups.items():
         before = first_runs.setdefault((run.evaluation.benchmark, *data), run)
@@ -94,7 +88,7 @@ def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
 def labels_of(
     groups: Mapping[_GroupKey, Sequence[Run]],
 ) -> dict[_GroupKey, str]:
-    """The benchmark's name, with as much of its data as sets it apart."""
+    """Names of benchmarks, with as much of their data as sets them apart."""
     names = {key: group[0].evaluation.benchmark for key, group in groups.items()}
     labels = dict(names)
     for parts in (1, 2, 3):
@@ -106,7 +100,7 @@ def labels_of(
 
 
 def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
-    """Refuse runs of different benchmarks, or of different data under one benchmark."""
+    """Refuse runs of different benchmarks or data."""
     (first, one), *others = runs.items()
     for name, other in others:
         if one.benchmark_sha256 != other.benchmark_sha256:
@@ -139,12 +133,7 @@ def _settings(one: Evaluation, other: Evaluation) -> str:
 
 
 def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str, ...]:
-    """The ids that are compared, in the order of the first run.
-
-    Args:
-        runs: Evaluations by name.
-        common: Whether to take those that all runs have, where they do not have the same.
-    """
+    """Ids of all runs; others are refused unless ``common``."""
     ids = {name: {score.id for score in run.scores} for name, run in runs.items()}
     first = next(iter(runs))
     shared = set.intersection(*ids.values())

@@ -1,7 +1,6 @@
-"""Means over sets, as papers print them beside the sets themselves: every set counts the same.
+"""Means over sets, each counting the same.
 
-Sets belong together where one benchmark scored them (MoGe's on its ten sets), or benchmarks of one
-program that has another for each set (Marigold's five).
+Sets are of one benchmark (MoGe's ten), or of one program's benchmarks (Marigold's five).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,20 +10,13 @@ from rilievo.evaluation.records import Summary
 from rilievo.evaluation.tables.comparison import Column, SetMean
 from rilievo.frozen import frozen
 
+# Beginnings of names of benchmarks of one program, each for one set.
 FAMILIES = ("marigold",)
-"""Beginnings of names of benchmarks that are of one program, each for one set."""
 
 
 @frozen
 class OnSet:
-    """Numbers of one metric on one set.
-
-    Attributes:
-        label: Name of the set in tables.
-        benchmark: Name of the benchmark.
-        metric: Name, label, unit and direction of the metric.
-        values: Number of each model that was scored there.
-    """
+    """Number of each model in one metric on one set."""
 
     label: str
     benchmark: str
@@ -33,7 +25,7 @@ class OnSet:
 
 
 def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
-    """Means of each metric over the sets of a family; a family of one set has none."""
+    """Means of each metric over the sets of a family that has several."""
     groups: dict[tuple[str, str], list[OnSet]] = {}
     for entry in numbers:
         groups.setdefault((_family(entry.benchmark), entry.metric.metric), []).append(entry)
@@ -56,7 +48,6 @@ def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
 
 
 def _family(benchmark: str) -> str:
-    """The benchmark itself, or its program; with what the user changed, which is another."""
     name, plus, changes = benchmark.partition("+")
     program = name.partition("-")[0]
     return (program if program in FAMILIES else name) + plus + changes

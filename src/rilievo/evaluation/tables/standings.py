@@ -1,20 +1,11 @@
-"""Models over several benchmarks: one table, mean ranks with intervals, and pairs of models.
+"""Models over several benchmarks: mean ranks with intervals, and pairs of models.
 
-A model's rank on a benchmark is that of its number in the leading metric, 1 for the best; equal
-numbers share the mean of their ranks (Demšar 2006, "Statistical Comparisons of Classifiers over
-Multiple Data Sets"). The interval of a mean rank tells how far it depends on the images: on
-every benchmark, images (scenes, where they are known) are drawn anew with replacement, the same
-ones for all models, and ranks follow from the means over what was drawn.
-
-Pairs of models over several benchmarks, compared by a bootstrap of scenes.
-
-Of every benchmark that all models have, two models' errors are divided by each other; the
-logarithms of these ratios are averaged over the benchmarks, each counting the same. Chance is the
-choice of scenes: those of every benchmark are drawn anew with replacement, the same ones for all
-models, and each draw is measured in standard errors of its own, which keeps the promise of 95 %
-with few scenes too (bootstrap-t: Efron 1981, "Nonparametric standard errors and confidence
-intervals"; symmetric: Hall 1988). Intervals of all pairs hold together: their width follows from
-the farthest pair of each draw (Westfall and Young 1993, "Resampling-Based Multiple Testing").
+Equal numbers share the mean of their ranks (Demšar 2006, "Statistical Comparisons of Classifiers
+over Multiple Data Sets"). Draws are of images, or of scenes where they are known, the same ones
+for all models. Pairs average the logarithms of the ratios of errors over the benchmarks; their
+intervals are a bootstrap-t (Efron 1981, "Nonparametric standard errors and confidence intervals";
+symmetric: Hall 1988), and hold together (Westfall and Young 1993, "Resampling-Based Multiple
+Testing").
 """
 
 import os
@@ -42,14 +33,13 @@ from rilievo.evaluation.tables.run_groups import Run, grouped_runs, labels_of, r
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.shapes import Float64, Values
 
+# The least p-value of a pair is one in as many.
 DRAWS = 2000
-"""Draws of scenes; the least p-value of a pair is one in as many."""
 _AT_ONCE = 100
 _NONE = 1e-12
 
 
 Errors = Mapping[str, Float64[np.ndarray, "scenes"]]
-"""Errors of all models on one benchmark, summed by scene: smaller is better, none is negative."""
 
 
 def errors_by_scene(
@@ -60,18 +50,9 @@ def errors_by_scene(
     *,
     by_scene: bool,
 ) -> Errors | None:
-    """Errors of each model summed by scene, from a metric's values on images.
+    """Errors of each model summed by scene; of shares, what they lack to 1.
 
-    Args:
-        values: Values of each model, one an image.
-        better: Direction in which the metric improves; of shares, what they lack to 1 counts.
-        unit: Unit of the metric, "" for none.
-        scenes: Scene of each image; one without counts as its own scene.
-        by_scene: Whether every scene counts the same, however many images it has.
-
-    Returns:
-        None where there are fewer than three scenes, or numbers that are no errors: negative ones,
-        or other than shares where more is better.
+    None where there are fewer than three scenes, or numbers that are no errors.
     """
     groups = grouped(scenes)
     if groups.max(initial=-1) + 1 < FEWEST:
@@ -89,20 +70,14 @@ def errors_by_scene(
 def drawn_scenes(
     count: int, seed: str, draws: int = DRAWS
 ) -> Iterator[Float64[np.ndarray, "draws scenes"]]:
-    """Counts of each scene in draws of as many scenes as there are, in parts."""
+    """Counts of each scene in draws with replacement, in parts."""
     chance = np.random.default_rng(zlib.crc32(seed.encode()))
     for _ in range(draws // _AT_ONCE):
         yield chance.multinomial(count, np.full(count, 1 / count), _AT_ONCE).astype(np.float64)
 
 
 def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[PairOverSets, ...]:
-    """Compare every two models over all sets, the surest claims first.
-
-    Args:
-        sets: Errors by the name of their benchmark, which tells its draws from those of others;
-            at least three scenes each, as many for every model.
-        draws: Number of draws, in hundreds.
-    """
+    """Compare every two models over all sets, the surest claims first; ``draws`` in hundreds."""
     names = [*next(iter(sets.values()))]
     pairs = list(combinations(range(len(names)), 2))
     if not pairs:
@@ -130,7 +105,6 @@ def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[Pai
 
 
 def _pair(names: tuple[str, str], at: float, reach: float, p: float) -> PairOverSets:
-    """A pair by the logarithm of its ratio, the better model first."""
     first, second = names if at <= 0 else names[::-1]
     low, middle, high = np.exp(np.clip([-abs(at) - reach, -abs(at), reach - abs(at)], -100, 100))
     ends = {"ratio": float(middle), "low": float(low), "high": float(high)}
@@ -140,7 +114,7 @@ def _pair(names: tuple[str, str], at: float, reach: float, p: float) -> PairOver
 def _in_errors(
     differences: Float64[np.ndarray, "*draws pairs"], errors: Float64[np.ndarray, "*draws pairs"]
 ) -> Float64[np.ndarray, "*draws pairs"]:
-    """Sizes of differences in standard errors; without any spread, none or as far as can be."""
+    """Sizes of differences in standard errors; without any spread, zero or infinity."""
     sizes = np.abs(differences)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(errors > _NONE, sizes / errors, np.where(sizes > _NONE, np.inf, 0.0))
@@ -152,10 +126,7 @@ def _log_ratios(
     pairs: Sequence[tuple[int, int]],
     draws: int,
 ) -> tuple[Float64[np.ndarray, "draws pairs"], Float64[np.ndarray, "draws pairs"]]:
-    """Logarithms of the ratios of two sums, and their squared standard errors, of each draw.
-
-    The first row is of the scenes as they are.
-    """
+    """Logarithms of ratios of sums and their squared standard errors: as they are, then drawn."""
     count = errors.shape[1]
     one, other = np.array(pairs).T
     products = errors[one] * errors[other]
@@ -171,12 +142,12 @@ def _log_ratios(
     return np.concatenate(ratios), np.concatenate(squares) * count / (count - 1)
 
 
+# Papers print them beside the leading metric; the first that a benchmark has is shown.
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
-"""Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
 
 
 def leading_two(names: Sequence[str]) -> Sequence[str]:
-    """The leading metric of a benchmark, and the one that papers print beside it."""
+    """The leading metric, and the one that papers print beside it."""
     companion = [name for name in COMPANIONS if name in names[1:]]
     return [names[0], *companion[:1]]
 
@@ -188,14 +159,10 @@ def standings(
     choose: Callable[[Sequence[str]], Sequence[str]] = leading_two,
     common: bool = False,
 ) -> Comparison:
-    """Put runs of several benchmarks into one table.
+    """Put runs of several benchmarks into one table, ranked by the first metric of each.
 
-    Args:
-        runs: Runs of any models and benchmarks, one of each pair.
-        metrics: Metrics to show, of each benchmark those that it has; None for those of
-            ``choose``. Ranks are by the first.
-        choose: Choice among the metrics of a benchmark.
-        common: Whether to score anew, on each benchmark, the images that all its runs have.
+    ``choose`` names the metrics where ``metrics`` does not. ``common`` compares the images that all
+    runs of a benchmark have.
 
     Raises:
         InputError: If runs of one benchmark differ in settings, data or images.
@@ -254,7 +221,6 @@ def standings(
 
 
 def _notes_on_pairs(compared: Sequence[str], shared: Collection[str]) -> Iterator[str]:
-    """Notes on what pairs of models rest on."""
     left = [label for label in shared if label not in compared]
     if len(compared) > 1:
         yield (
@@ -342,25 +308,21 @@ def _notes(
 
 
 def _ranks_of(column: Column) -> dict[str, float]:
-    """Ranks by the numbers that are quoted in a column, 1 for the best."""
     values = np.array([cell.value for cell in column.cells.values()], np.float64)
     ranks = mean_ranks(badness(values[None], column.better))[0]
     return dict(zip(column.cells, ranks.tolist(), strict=True))
 
 
 def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarray, "draws models"]:
-    """Ranks in each row from 1 for the smallest; equal values share the mean of their ranks."""
+    """Ranks in each row from 1 for the smallest; equal values share their mean."""
     below = (values[:, None, :] < values[:, :, None]).sum(axis=2)
     equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
     return below + (equal + 1) / 2
 
 
 def _is_mean_of_images(column: Column) -> bool:
-    """Whether the numbers in a column are means over its images, or over their scenes.
-
-    Those of pooled benchmarks are not, nor are biases of both signs, of which the sizes are
-    compared: drawing images anew would move another number than the one that is ranked.
-    """
+    # Drawing images anew would move another number than a pooled one, or than a bias, of which
+    # the size is compared.
     if not column.ids:
         return False
     quoted = np.array([column.cells[name].value for name in column.values], np.float64)
@@ -371,16 +333,6 @@ def _is_mean_of_images(column: Column) -> bool:
 
 
 def _drawn_ranks(column: Column, seed: str) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
-    """Ranks in a column over images drawn anew, the same ones for all models.
-
-    Args:
-        column: Metric of runs on one benchmark; whole scenes are drawn where they are known.
-        seed: Tells the draws of benchmarks apart.
-
-    Returns:
-        Ranks by model; None where there are fewer than three images or scenes, or where the
-        numbers that are quoted are no means over images.
-    """
     groups = grouped(column.images.scenes)
     sizes = np.bincount(groups)
     if len(sizes) < FEWEST or not _is_mean_of_images(column):

@@ -14,18 +14,16 @@ from rilievo.pages.document import write_page
 from rilievo.pages.tables import Entry, Head, Table, heads
 
 Links = Mapping[str, Mapping[str, str]]
-"""Addresses of reports by benchmark and model."""
 
 
 def _columns_of(comparison: Comparison) -> Iterator[tuple[ColumnGroup, Column]]:
-    """The columns of one wide table: the metrics of the first benchmark, then the next."""
     for group in comparison.groups:
         for column in group.columns:
             yield group, column
 
 
 def ranks_table(comparison: Comparison) -> Table:
-    """Mean ranks alone; nothing where there are none."""
+    """Mean ranks alone; no row where there are none."""
     rows = [
         (name, f"{rank.text} ({rank.interval})" if rank.interval else rank)
         for name, rank in ((model.name, _rank(model)) for model in comparison.models)
@@ -37,7 +35,7 @@ def ranks_table(comparison: Comparison) -> Table:
 
 
 def changes_table(comparison: Comparison) -> Table:
-    """Ranks of several models under each of several benchmarks."""
+    """Ranks of several models under each benchmark."""
     models = comparison.models
     rows = [
         (
@@ -59,7 +57,7 @@ def changes_table(comparison: Comparison) -> Table:
 
 
 def pairs_table(comparison: Comparison) -> Table:
-    """Every two models over all benchmarks; nothing of one benchmark, which has its own table."""
+    """Every two models over all benchmarks."""
     rows = [
         (
             pair.first,
@@ -80,7 +78,6 @@ def pairs_table(comparison: Comparison) -> Table:
 
 
 def _percent(ratio: float) -> str:
-    """Difference of an error from another, in percent."""
     return f"{100 * (ratio - 1):+.1f} %" if ratio < 10 else f"x {ratio:.3g}"
 
 
@@ -95,12 +92,7 @@ def means_table(comparison: Comparison) -> Table:
 
 
 def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
-    """A row a model: mean ranks, the benchmarks side by side, and means over sets.
-
-    Args:
-        comparison: Comparison on several benchmarks.
-        links: Addresses of reports by benchmark and model, for a page, which has ranks too.
-    """
+    """A row a model: mean ranks, the benchmarks side by side, and means over sets."""
     ranked, pairs = comparison.has_ranks, list(_columns_of(comparison))
     columns = [Head(text="mean rank ↓")] if ranked else []
     columns += [Head(text=column_head(item), group=group.label) for group, item in pairs]
@@ -122,7 +114,6 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
 
 
 def _rank(model: Standing) -> Entry:
-    """A mean rank with its interval."""
     if model.mean_rank is None:
         return Entry(text=NOTHING)
     has_interval = model.low is not None and model.high is not None
@@ -151,10 +142,7 @@ def _entry(
 
 
 def write_leaderboard(comparison: Comparison, path: Path) -> None:
-    """Write a comparison on several benchmarks as one page that loads nothing from elsewhere.
-
-    It links to the reports of the runs, by the way from its own folder to theirs.
-    """
+    """Write a page that links to the runs' reports."""
     links = {
         group.label: {
             name: quote(os.path.relpath(report, path.parent)).replace("\\", "/")
@@ -175,7 +163,6 @@ def write_leaderboard(comparison: Comparison, path: Path) -> None:
 
 
 def _chart(comparison: Comparison) -> Chart:
-    """Mean ranks with their intervals, the best on top."""
     marks = [
         Mark(name=model.name, value=model.mean_rank, low=model.low, high=model.high)
         for model in comparison.models

@@ -1,4 +1,4 @@
-"""Numbers and names as reports write them, and what metrics mean in plain words."""
+"""Numbers, names and meanings of metrics, as reports write them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,6 @@ from rilievo.evaluation.tables.comparison import Column
 from rilievo.pages.tables import NOTHING
 
 SHOWN = 5
-"""Metrics of a terminal's table."""
 
 # What papers of depth, normals and pictures print, one of each sort.
 _USUAL = (
@@ -18,8 +17,8 @@ _USUAL = (
 
 _HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
+# Settings that are sentences, and change no number.
 PROSE = ("title", "reproduces", "hides")
-"""Settings that are sentences: they explain the benchmark, and change none of its numbers."""
 # Of the metrics that head a benchmark; others are explained by their formula alone.
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
@@ -49,13 +48,13 @@ _ALIGNED: Mapping[str, str] = {
 
 
 def headline(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Choose the three metrics of a first screen: the leading one and the most usual."""
+    """The leading metric and the two most usual."""
     usual = sorted(shortlist(metrics)[1:], key=lambda name: _place(name, _HEADLINE))
     return (*metrics[:1], *usual[:2])
 
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Choose at most ``SHOWN`` metrics, in order: the leading one and the usual ones."""
+    """At most ``SHOWN`` metrics: the leading one and the usual ones."""
     ranked = sorted(metrics[1:], key=lambda name: _place(name, _USUAL))
     chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
     return tuple(name for name in metrics if name in chosen)
@@ -66,14 +65,14 @@ def _place(name: str, order: Sequence[str]) -> int:
 
 
 def aligned(method: str | None) -> str | None:
-    """Describe the alignment of predictions; None if it is unknown."""
+    """Alignment of predictions in words."""
     if method is None:
         return None
     return _ALIGNED.get(method, f"aligned by {method}, fitted to its truth")
 
 
 def number(value: float | None) -> str:
-    """Four digits that say something; a dash where there is no number."""
+    """Four digits; a dash where there is no number."""
     if value is None:
         return NOTHING
     size = abs(value)
@@ -103,22 +102,22 @@ def percentage(share: float) -> str:
 
 
 def head(metric: Summary | Column) -> str:
-    """Name of a metric with its unit, as the heading of a column."""
+    """Name of a metric with its unit."""
     return f"{metric.label} [{metric.unit}]" if metric.unit else metric.label
 
 
 def column_head(metric: Summary | Column) -> str:
-    """Heading of a column of one metric, with an arrow for the better direction."""
+    """Name of a metric with its unit and better direction."""
     return f"{head(metric)} {ARROWS[metric.better]}"
 
 
 def full_name(task: str, summary: Summary) -> str:
-    """Name of a metric that stands alone: a mean of normals is one of angles."""
+    """Name of a metric that stands alone."""
     return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 
 def meaning(task: str, summary: Summary) -> str | None:
-    """Meaning of a number in a sentence; None for a metric that has none."""
+    """Meaning of a number in a sentence."""
     sentence = _MEANINGS.get((task, summary.metric))
     if sentence is None:
         return None
