@@ -15,14 +15,18 @@ from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, row
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import depth_of
-from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from rilievo.training.networks.video.video_networks import (
+    VideoNetworks,
+    make_networks,
+    start_from_embedded,
+)
 from rilievo.training.video import video_task
 from rilievo.training.video.elsewhere import replay
 from rilievo.training.video.elsewhere.replay import ARCHIVE, OtherPlaces, read_places
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_folder
-from rilievo.training.video.video_run import start_from_embedded, train_video
+from rilievo.training.video.video_run import train_video
 from sliding_walls import SIZE
 from video_runs import CPU, clip_config, same, weights_of
 

@@ -25,7 +25,7 @@ from rilievo.training.engine.run_folder import STEPS, rows_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import DepthNet, depth_of
-from rilievo.training.networks.video.video_networks import make_networks
+from rilievo.training.networks.video.video_networks import make_networks, start_from_embedded
 from rilievo.training.video import video_presets
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
@@ -41,7 +41,7 @@ from rilievo.training.video.motion.pair_motions import (
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_folder
-from rilievo.training.video.video_run import start_from_embedded, train_video
+from rilievo.training.video.video_run import train_video
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, clip_config, same, weights_of
 

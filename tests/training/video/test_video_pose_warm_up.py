@@ -12,10 +12,10 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.training.adapters.network_motion import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.video_networks import make_networks
+from rilievo.training.networks.video.video_networks import make_networks, start_from_embedded
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 from rilievo.training.video.video_presets import preset_config
-from rilievo.training.video.video_run import start_from_embedded, train_video
+from rilievo.training.video.video_run import train_video
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, weights_of
 

@@ -57,7 +57,9 @@ def test_the_loss_of_faithful_is_the_published_one_at_every_scale(
     with torch.no_grad():
         # Motion that can be seen.
         networks.pose.pose_conv.bias += torch.tensor([0.2, -0.1, 0.1, 3.0, 1.0, -2.0])
-        explained = VideoLearner(networks, config).explain(views=views, generator=None)
+        explained = VideoLearner(networks, config.losses, seed=0).explain(
+            views=views, generator=None
+        )
         target, (before, after) = views.target, views.sources
         motion = [motion_of(networks.pose(before, target), inverted=True)]
         motion += [motion_of(networks.pose(target, after), inverted=False)]

@@ -9,33 +9,25 @@ from hypothesis import strategies as st
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError
-from rilievo.training.video.schedule import Course, Minutes, rate_factor
+from rilievo.training.video.schedule import Course, Minutes
 from rilievo.training.video.video_config import VideoConfig
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
-
-
-def rates(config: VideoConfig, course: Course) -> list[float]:
-    return [
-        rate_factor(config, step=step, epoch=course.epoch(step)) for step in range(course.steps)
-    ]
 
 
 def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> None:
     """The published program with a newer torch trains fourteen and six."""
     course = Course.of(CONFIG, 39810, processes=1)
     assert course.steps == 20 * 3317
-    found = rates(CONFIG, course)
+    found = [course.rate(step) for step in range(course.steps)]
     assert found.count(1.0) == 15 * 3317
     assert sum(rate == pytest.approx(0.1) for rate in found) == 5 * 3317
     assert found == sorted(found, reverse=True)
 
 
 def test_the_rate_climbs_to_its_peak_and_never_starts_at_nothing() -> None:
-    config = replace(CONFIG, warm_up=4)
-    assert [rate_factor(config, step=k, epoch=0.0) for k in range(6)] == pytest.approx(
-        [0.25, 0.5, 0.75, 1, 1, 1]
-    )
+    course = Course.of(replace(CONFIG, warm_up=4), 1000, processes=1)
+    assert [course.rate(k) for k in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
 
 
 @given(
@@ -90,10 +82,10 @@ def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], word
 
 
 def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
-    config = replace(CONFIG, milestones=(), warm_up=2)
-    found = [rate_factor(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
+    course = Course.of(replace(CONFIG, milestones=(), warm_up=2), 1000, processes=1)
+    found = [course.rate(9, share) for share in (0, 0.5, 1)]
     assert found == pytest.approx([1, 0.5, 0])
-    assert rate_factor(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5)
+    assert course.rate(0) == pytest.approx(0.5)
 
 
 def spent(minutes: Minutes, pace: Callable[[float], float], *, validation: float) -> list[float]:

@@ -105,12 +105,13 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
         room = in_bytes(frames * height * width * 3)
         lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")
     try:
-        from rilievo.training.video.step_memory import LESS, step_bytes, step_in_words
+        from rilievo.training.video.step_memory import LESS
+        from rilievo.training.video.video_plan import memory_of_step
     except ModuleNotFoundError:
         lines.append("memory: is computed where the extra 'train' is installed")
     else:
-        needed, free = step_bytes(config), free_memory()
-        line = f"memory: {step_in_words(config)} take about {in_bytes(needed)}"
+        (needed, step), free = memory_of_step(config), free_memory()
+        line = f"memory: {step} take about {in_bytes(needed)}"
         if free is not None:
             line += f", {in_bytes(free)} are free here"
             line += f": too little on a CPU: {LESS}" if needed > free else ""

@@ -21,28 +21,26 @@ _FOR_VALIDATION = 0.25
 _ROUNDING = 1e-9
 
 
-def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
-    """Return the learning rate of a step, as a share of its peak; steps and epochs count from 0.
-
-    A milestone of 15 means that epochs 1 to 15 are trained at the full rate.
-    """
-    climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
-    if not config.milestones:
-        return climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
-    # Rounding may put a step just before the epoch that it begins.
-    falls = sum(epoch >= milestone - 1e-9 for milestone in config.milestones)
-    return climbed * _FALL**falls
-
-
 @frozen
 class Course:
-    """Counts of the steps, batches and epochs of a run, over all processes."""
+    """Counts of the steps, batches and epochs of a run, over all processes, and its rates.
+
+    Attributes:
+        minutes: Time of the run in place of ``steps``.
+        patience: Validations without a smaller error after which it ends.
+        warm_up: Steps over which the learning rate rises.
+        milestones: Epochs after which it falls; without any it falls along half a cosine.
+    """
 
     steps: int
     batches: int
     epoch_batches: int
     images: int
     validations: int | None = None
+    minutes: float | None = None
+    patience: int | None = None
+    warm_up: int = 0
+    milestones: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -65,7 +63,24 @@ class Course:
             epoch_batches=epoch_batches,
             images=batches * config.batch_size,
             validations=config.validations,
+            minutes=config.minutes,
+            patience=config.patience,
+            warm_up=config.warm_up,
+            milestones=config.milestones,
         )
+
+    def rate(self, step: int, share: float = 0.0) -> float:
+        """Return the learning rate of a step, as a share of its peak; steps count from 0.
+
+        A milestone of 15 means that epochs 1 to 15 are trained at the full rate.
+        """
+        climbed = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
+        if not self.milestones:
+            return climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+        epoch = self.epoch(step)
+        # Rounding may put a step just before the epoch that it begins.
+        falls = sum(epoch >= milestone - 1e-9 for milestone in self.milestones)
+        return climbed * _FALL**falls
 
     def epoch(self, step: int) -> float:
         """Passes through the targets before a step."""

@@ -4,32 +4,24 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video.frames.video_frames import all_offsets
-from rilievo.training.video.video_config import VideoConfig
 
 _SIDE = 64
 _A_WEIGHT = 4
 """Numbers for each weight: itself, its gradient and Adam's two means."""
 
 
-def step_bytes(config: VideoConfig) -> int:
-    """Number of bytes that a step takes for networks; losses come on top."""
-    offsets = all_offsets(config.data, config.offsets)
+def step_bytes(networks: VideoNetworks, *, pixels: int, is_half: bool) -> int:
+    """Number of bytes that a step takes for networks; losses come on top.
+
+    ``pixels`` are those of all targets of a batch. The networks change, as they do in a step.
+    """
     with torch.random.fork_rng(devices=[]):
-        networks = VideoNetworks(config.blueprint, offsets).train()
         frame = torch.zeros(1, 3, _SIDE, _SIDE)
-        graph_bytes = _kept_bytes(networks, frame, tuple(frame.clone() for _ in offsets))
-    height, width = config.blueprint.size
-    images = config.batch_size * height * width / _SIDE**2
-    share = 1.0 if config.precision == "fp32" else 0.5
+        sources = tuple(frame.clone() for _ in networks.offsets)
+        graph_bytes = _kept_bytes(networks.train(), frame, sources)
+    share = 0.5 if is_half else 1.0
     weights = sum(weight.numel() * weight.element_size() for weight in networks.parameters())
-    return int(share * graph_bytes * images + _A_WEIGHT * weights)
-
-
-def step_in_words(config: VideoConfig) -> str:
-    """A step, as a subject."""
-    height, width = config.blueprint.size
-    return f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
+    return int(share * graph_bytes * (pixels / _SIDE**2) + _A_WEIGHT * weights)
 
 
 LESS = "take a smaller {batch_size} or {size}, or {precision=bf16}"

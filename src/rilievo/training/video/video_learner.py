@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.training.engine.task import check_finite
+from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import terms_of, video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
@@ -18,7 +19,6 @@ from rilievo.training.video.batch_numbers import BatchResult, depth_scores, meas
 from rilievo.training.video.elsewhere.replay import OtherPlaces
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, collate
-from rilievo.training.video.video_config import VideoConfig
 
 
 class LearnedCamera(nn.Module):
@@ -38,17 +38,23 @@ class VideoLearner(nn.Module):
 
     elsewhere: OtherPlaces | None = None
 
-    def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
+    def __init__(
+        self,
+        networks: VideoNetworks,
+        losses: VideoLosses,
+        *,
+        seed: int,
+        camera: LearnedCamera | None = None,
+    ) -> None:
+        """Prepare to learn; ``seed`` is that of the noise that breaks ties of the auto-mask."""
         super().__init__()
-        self.networks, self.config, self.losses = networks, config, config.losses
-        self.camera = LearnedCamera() if config.data.learn_camera else None
-        terms_of(config.losses)  # refused before the first batch, not at it
+        self.networks, self.losses, self.camera, self._seed = networks, losses, camera, seed
+        terms_of(losses)  # refused before the first batch, not at it
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the loss of a batch, and the numbers of ``measure``."""
-        # The noise breaks ties of the auto-mask.
         noise = torch.Generator(batch.views.target.device)
-        noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
+        noise.manual_seed(self._seed * 1_000_003 + batch.step)
         result = self.explain(views=batch.views, generator=noise)
         numbers = {"loss": result.loss.total, **measure(result)}
         if self.elsewhere is None:
@@ -69,7 +75,7 @@ class VideoLearner(nn.Module):
             FloatingPointError: If depth or motion is not finite: sampling would read outside
                 memory.
         """
-        blueprint, losses = self.config.blueprint, self.losses
+        blueprint, losses = self.networks.blueprint, self.losses
         answer = self.networks(views.target_seen, views.sources_seen)
         others = None
         if losses.needs_source_depth:

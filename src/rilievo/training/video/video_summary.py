@@ -25,7 +25,7 @@ from rilievo.training.video.motion.pair_motions import Motions, latest_motions
 from rilievo.training.video.schedule import Course, VideoState
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_presets import differences
-from rilievo.training.video.video_records import Gain, SequenceFacts, VideoRecord
+from rilievo.training.video.video_records import Gain, SequenceFacts, VideoRecord, video_folder
 from rilievo.version import VERSION
 
 FOLDER = "pictures"
@@ -48,7 +48,8 @@ def summarise(
     steps, scores = _last(run, STEPS), _last(run, VALIDATIONS)
     factors, pose = _factors(learner), learner.networks.pose
     validated = state.best_error is not None
-    keeps = learner.config.keep_best
+    config = video_folder(run).read_config()
+    keeps = config.keep_best
     return VideoRecord(
         targets=len(frames.training),
         held_out=len(frames.held_out),
@@ -78,7 +79,7 @@ def summarise(
         device=str(device),
         torch_version=torch.__version__,
         version=VERSION,
-        differences=differences(learner.config),
+        differences=differences(config),
     )
 
 

@@ -7,36 +7,29 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.io.checks import sum_of
 from rilievo.io.files.atomic import replacing
 from rilievo.messages import for_terminal
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.engine.checkpoint import save_weights
-from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Progress, listed
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
-from rilievo.training.engine.task import TrainingTask, is_fused, parameter_groups
+from rilievo.training.engine.task import TrainingTask
 from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
-from rilievo.training.video.frames.loader import batches
-from rilievo.training.video.frames.target_frames import VideoFrames
 from rilievo.training.video.frames.video_batches import Batch
-from rilievo.training.video.motion.geometry_motion import GeometryMotion
-from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor
-from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.schedule import Minutes, VideoState
 from rilievo.training.video.video_learner import (
     VideoLearner,
     averaged,
     go_towards,
     validate,
-    weights_of,
 )
+from rilievo.training.video.video_plan import BEST, VideoPlan
 from rilievo.training.video.video_records import Gain, VideoRecord, gain_of
 from rilievo.training.video.video_summary import save_pictures, summarise
 
-BEST = "best"
 _CLEARLY = 0.02
 """Share by which a run has to err less than its start."""
 _HALVINGS = 5
@@ -46,70 +39,34 @@ _GENTLER = 0.5
 class VideoTask(TrainingTask[VideoState, VideoLearner]):
     """Training of depth and motion on video."""
 
-    def __init__(
-        self,
-        config: VideoConfig,
-        run: Path,
-        *,
-        fabric: Any,
-        frames: VideoFrames,
-        learner: VideoLearner,
-        geometry: GeometryMotion | None,
-        began: float,
-        workers: int = 0,
-    ) -> None:
+    def __init__(self, plan: VideoPlan, run: Path, *, fabric: Any, began: float) -> None:
         """Prepare a run that began at ``began`` (``time.monotonic``)."""
-        self._config, self._run, self._fabric = config, run, fabric
-        self._frames, self._geometry, self._began = frames, geometry, began
-        self._workers = workers
+        self._plan, self._run, self._fabric, self._began = plan, run, fabric, began
+        self._frames, self._geometry, self._course = plan.frames, plan.geometry, plan.course
         self._looked, self._validation = began, 0.0
         self._copied: int | None = None
-        self.learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
-        if learner.camera is not None:
-            groups.insert(0, (learner.camera, config.camera_rate))
-        self.optimizer = torch.optim.Adam(parameter_groups(*groups), fused=is_fused(fabric.device))
-        self.state = VideoState()
-        needs_start = config.start_share or config.losses.replay
-        self._start = weights_of(learner.networks) if needs_start else {}
-        if config.losses.replay:
-            # Before a checkpoint is read: the answers are those of the start.
-            height, width = config.blueprint.size
-            area = config.blueprint.area or height * width
-            depth = learner.networks.depth
-            learner.elsewhere = OtherPlaces(depth, area, fabric.device, seed=config.seed)
-        self._course = Course.of(
-            config,
-            len(frames.training),
-            processes=fabric.world_size,
-            left_out=frames.left_out,
-        )
-        self.images, self.seed = self._course.images, config.seed
-        self.accumulate, self.clip_norm = config.accumulate, config.clip_norm
-        self.checkpoint_steps = config.checkpoint_steps
-        self.steps = None if config.minutes else self._course.steps
+        self.learner, self.optimizer, self.state = plan.learner, plan.optimizer, VideoState()
+        self.images = plan.course.images
+        self.steps = None if plan.course.minutes else plan.course.steps
+        self.seed, self.accumulate, self.clip_norm = plan.seed, plan.accumulate, plan.clip_norm
+        self.checkpoint_steps, self.less_memory = plan.checkpoint_steps, plan.less_memory
         self.advice = (
             "lower the learning rate, choose fp32, or look at the intrinsics; "
             "{resume} begins at the last checkpoint"
-        )
-        height, width = config.blueprint.size
-        self.less_memory = (
-            f"a step of {config.batch_size} x {height}x{width} with {config.blueprint.encoder}: "
-            "take a smaller {batch_size}, a smaller {size}, or {precision=bf16}"
         )
 
     @property
     def share(self) -> float:
         """Share of the run that is done."""
         minutes = self.state.minutes
-        if self._config.minutes is None:
+        if self._course.minutes is None:
             return self.state.step / self._course.steps
         return 0.0 if minutes is None else minutes.share
 
     @property
     def is_over(self) -> bool:
         """Whether all steps are done, or the error is stale."""
-        patience, state = self._config.patience, self.state
+        patience, state = self._course.patience, self.state
         is_stale = patience is not None and state.stale >= patience
         # A run of minutes takes one step however late it is.
         return is_stale or (self.share >= 1 and state.step > 0)
@@ -119,12 +76,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         state, is_new = self.state, not self.state.step
         for note in listed((*self._frames.notes, *self.learner.networks.notes)):
             progress.say(f"note: {for_terminal(note)}")
-        scores_start = self._config.keep_best and is_new and state.best_error is None
+        scores_start = self._plan.keep_best and is_new and state.best_error is None
         if scores_start:
             progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")
             self.validate(log, progress)
-        if self._config.minutes is not None and state.minutes is None:
-            self._begin_minutes(self._config.minutes, progress)
+        if self._course.minutes is not None and state.minutes is None:
+            self._begin_minutes(self._course.minutes, progress)
         self._looked = time.monotonic()
         return scores_start
 
@@ -133,7 +90,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         own = Minutes.left(
             minutes,
             spent=spent,
-            validations=self._config.validations,
+            validations=self._course.validations,
             validation=self._validation,
         )
         self.state.minutes = left = self._fabric.broadcast(own)
@@ -145,24 +102,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     def batches(self) -> Generator[Batch, None, None]:
         """Return the batches of this process."""
-        fabric, config = self._fabric, self._config
-        return batches(
-            self._frames.training,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            start_step=self.state.step * self._course.batches + fabric.global_rank,
-            stride=fabric.world_size,
-            workers=self._workers,
-            augmentation=config.augmentation,
-            device=fabric.device,
-        )
+        step = self.state.step * self._course.batches
+        return self._plan.batches(start_step=step + self._fabric.global_rank)
 
     def rate(self) -> float:
         """Return the learning rate of the current step, as a share of its peak."""
-        step = self.state.step
-        return self.state.gentler * rate_factor(
-            self._config, step=step, epoch=self._course.epoch(step), share=self.share
-        )
+        return self.state.gentler * self._course.rate(self.state.step, self.share)
 
     def place(self) -> dict[str, float]:
         """Passes through the targets."""
@@ -203,7 +148,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             minutes.validated = minutes.share
 
     def _averaged(self) -> AbstractContextManager[None]:
-        return averaged(self.learner.networks, self._start, self._config.start_share)
+        return averaged(self.learner.networks, self._plan.start, self._plan.start_share)
 
     def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
         state, judged = self.state, None
@@ -227,7 +172,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         if change is not None:
             row["elsewhere"] = change
         log.add(VALIDATIONS, row)
-        if self._config.keep_best:
+        if self._plan.keep_best:
             change_text = (
                 "" if change is None else f"; depth of other places has changed by {change:.1%}"
             )
@@ -265,7 +210,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         if change <= LARGEST_CHANGE:
             return change
         share, within = self._fabric.broadcast(self._way_back(elsewhere))
-        go_towards(self.learner.networks, self._start, share)
+        go_towards(self.learner.networks, self._plan.start, share)
         state.gentler *= _GENTLER
         text = (
             f"depth of other places has changed by {change:.1%} since the start, more than "
@@ -277,11 +222,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return within
 
     def _way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
-        learned, start_share = self.learner.networks, self._config.start_share
+        learned, start_share = self.learner.networks, self._plan.start_share
         (less, more), within = (0.0, 1.0), 0.0
         for _ in range(_HALVINGS):
             share = (less + more) / 2
-            with averaged(learned, self._start, start_share + (1 - start_share) * share):
+            with averaged(learned, self._plan.start, start_share + (1 - start_share) * share):
                 change = elsewhere.change(learned.depth)
             if change <= LARGEST_CHANGE:
                 more, within = share, change
@@ -295,14 +240,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     def _is_better(self, error: float) -> bool:
         state = self.state
-        is_start = self._config.keep_best and state.step > 0 and state.best_step == 0
+        is_start = self._plan.keep_best and state.step > 0 and state.best_step == 0
         least = float("inf") if state.best_error is None else state.best_error
         return error < least * (1 - _CLEARLY if is_start else 1)
 
     def saved(self) -> None:
         """Write the weights that the run would end with."""
         best = self._run / BEST / WEIGHTS
-        if not self._config.keep_best or not best.exists():
+        if not self._plan.keep_best or not best.exists():
             with self._averaged():
                 save_weights(self.learner.networks, self._run / WEIGHTS)
         elif self._copied != self.state.best_step:
@@ -322,15 +267,3 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             device=self._fabric.device,
             processes=self._fabric.world_size,
         )
-
-
-def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
-    """Return the devices of a run."""
-    # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
-    # only leaves those of the finer scales without one.
-    has_motion = config.data.follow_poses and config.blueprint.pose.is_network
-    return Devices(
-        device=options.device,
-        precision=config.precision,
-        partly=has_motion or config.blueprint.scales[0] > 0,
-    )

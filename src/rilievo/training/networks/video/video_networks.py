@@ -7,18 +7,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import ModelError, needing
+from rilievo.errors import ModelError, OptionError, needing
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
+from rilievo.models.default.embedded import embedded_file
+from rilievo.models.default.embedded_cards import SMALL
 from rilievo.training.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
-from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint, is_official
+from rilievo.training.networks.blueprint import EMBEDDED, PoseKind, VideoBlueprint, is_official
+from rilievo.training.networks.exported_weights import read_exported
+from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import (
     PoseNet,
     SharedPoseNet,
     make_pose_net,
     source_T_target,
 )
-from rilievo.training.networks.video.depth_network import DepthNet, make_decoder, scaled_disparity
+from rilievo.training.networks.video.depth_network import (
+    DepthNet,
+    make_decoder,
+    scaled_disparity,
+    take_weights,
+)
 from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.training.networks.video.official import read_official
 from rilievo.training.tensors import (
@@ -138,12 +147,15 @@ def make_networks(
 
 
 def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
-    """Fill networks from ``imagenet``, or a run or official checkpoint.
+    """Fill networks from ``imagenet``, ``rilievo/small``, or a run or official checkpoint.
 
     Returns a sentence for each part that stays.
     """
     if start == IMAGENET:
         return _fill_from_imagenet(networks)
+    if start == SMALL:
+        start_from_embedded(networks)
+        return ()
     folder = Path(start)
     if is_official(folder):
         return _fill_from_official(networks, folder)
@@ -153,6 +165,17 @@ def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
             f"({WEIGHTS}) or of an official checkpoint (encoder.pth and depth.pth)"
         )
     return _fill_from_run(networks, folder / WEIGHTS)
+
+
+def start_from_embedded(networks: VideoNetworks) -> None:
+    """Fill the depth network with the weights of ``rilievo/small``."""
+    if (encoder := networks.blueprint.encoder) != EMBEDDED:
+        raise OptionError(f"a start from '{SMALL}' needs the encoder '{EMBEDDED}', got '{encoder}'")
+    whole = SmallNet()
+    with needing(f"a start from '{SMALL}'", "train"):
+        import onnx  # noqa: F401
+    read_exported(whole, embedded_file(SMALL))
+    take_weights(networks.depth.encoder, networks.depth.decoder, whole)
 
 
 def _fill_from_run(networks: VideoNetworks, path: Path) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ A pose network from random weights ruins good depth before it tells turns from t
 """
 
 import math
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -14,19 +15,16 @@ from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.task import is_fused
 from rilievo.training.tensors import Scalar
 from rilievo.training.video.batch_numbers import angle_of
-from rilievo.training.video.frames.loader import batches
-from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch
-from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner
 
 _RATE = 1e-3
 
 
 def warm_up_pose(
-    learner: VideoLearner, frames: VideoTargetFrames, config: VideoConfig, fabric: Any
+    learner: VideoLearner, batches: Iterator[Batch], *, steps: int, seed: int, fabric: Any
 ) -> None:
-    """Fit the pose network to the known motions of the targets."""
+    """Fit the pose network to the known motions of ``steps`` batches."""
     device, networks = fabric.device, learner.networks.to(fabric.device)
     assert networks.pose is not None, "the motion of the run is not known"
     networks.eval()
@@ -35,22 +33,15 @@ def warm_up_pose(
     learned = [parameter for parameter in networks.depth.parameters() if parameter.requires_grad]
     networks.depth.requires_grad_(False)
     optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=is_fused(device))
-    all_batches = batches(
-        frames,
-        seed=config.seed,
-        batch_size=config.batch_size,
-        augmentation=config.augmentation,
-        device=device,
-    )
-    progress, steps = Decoding(shown=fabric.is_global_zero), config.pose_warm_up
-    for step, batch in enumerate(islice(all_batches, steps)):
+    progress = Decoding(shown=fabric.is_global_zero)
+    for step, batch in enumerate(islice(batches, steps)):
         optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        with random_of(config.seed, batch.step, device):
+        with random_of(seed, batch.step, device):
             _difference(learner, batch).backward()
         optimizer.step()
         optimizer.zero_grad()
-        count = (step + 1) * config.batch_size
-        progress("warm-up of the pose network", count, steps * config.batch_size)
+        size = len(batch.ids)
+        progress("warm-up of the pose network", (step + 1) * size, steps * size)
     for parameter in learned:
         parameter.requires_grad_(True)
 
