@@ -12,6 +12,7 @@ from rilievo.models.resampling.inference import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.networks.blueprint import (
     POSE,
+    POSE_NETWORKS,
     Blueprint,
     TunedBlueprint,
     VideoBlueprint,
@@ -74,7 +75,7 @@ def read_run(folder: Path) -> RunFacts:
 def predicts_motion(folder: Path) -> bool:
     """Whether a run has networks of motion."""
     if is_video_run(folder):
-        return read_video_run(folder).blueprint.pose.is_network
+        return read_video_run(folder).blueprint.pose in POSE_NETWORKS
     return is_official(folder) and (folder / POSE).is_file()
 
 

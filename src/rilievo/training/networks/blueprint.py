@@ -45,6 +45,7 @@ ENCODERS: Mapping[str, str] = {
     "resnet152": "encoders:ResNetEncoder",
     "lite": "lite:LiteEncoder",
 }
+TIMM_ENCODER = "encoders:TimmEncoder"
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -265,10 +266,13 @@ class PoseKind(StrEnum):
     GEOMETRY = "geometry"
     NONE = "none"
 
-    @property
-    def is_network(self) -> bool:
-        """Whether a network predicts it."""
-        return self not in (PoseKind.GEOMETRY, PoseKind.NONE)
+
+# A new pose network is one class and one row.
+POSE_NETWORKS: Mapping[PoseKind, str] = {
+    PoseKind.SEPARATE: "decoder:PoseNet",
+    PoseKind.SHARED: "decoder:SharedPoseNet",
+    PoseKind.CNN: "decoder:PoseCNN",
+}
 
 
 @frozen

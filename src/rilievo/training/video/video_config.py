@@ -14,7 +14,13 @@ from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
 from rilievo.training.engine.differences import Rules, check_ranges, check_rules
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.networks.blueprint import FIRST, HIDDEN, PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import (
+    FIRST,
+    HIDDEN,
+    POSE_NETWORKS,
+    PoseKind,
+    VideoBlueprint,
+)
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -223,7 +229,7 @@ _RULES: Rules[VideoConfig] = (
     (
         lambda config: (
             config.pose_warm_up > 0
-            and (config.knows_motion or not config.blueprint.pose.is_network)
+            and (config.knows_motion or config.blueprint.pose not in POSE_NETWORKS)
         ),
         lambda config: OptionError("pose_warm_up teaches a pose network: choose one (pose)"),
     ),

@@ -23,7 +23,7 @@ from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.engine.task import is_fused, parameter_groups
 from rilievo.training.losses.video_options import Scales
-from rilievo.training.networks.blueprint import PoseKind
+from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video.elsewhere.replay import OtherPlaces
 from rilievo.training.video.frames.loader import batches
@@ -188,7 +188,7 @@ def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
     """Return the devices of a run."""
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
-    has_motion = config.data.follow_poses and config.blueprint.pose.is_network
+    has_motion = config.data.follow_poses and config.blueprint.pose in POSE_NETWORKS
     return Devices(
         device=options.device,
         precision=config.precision,

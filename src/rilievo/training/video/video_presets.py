@@ -24,7 +24,7 @@ from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
 from rilievo.training.engine.differences import FieldDifference, find_differences, with_given
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.networks.blueprint import EMBEDDED, PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import EMBEDDED, POSE_NETWORKS, PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 
 EMBEDDED_START, EMBEDDED_AREA = SMALL, 64512
@@ -110,7 +110,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
 
 def _can_teach_pose(config: VideoConfig) -> bool:
     data = config.data
-    learned = config.blueprint.pose.is_network and data.temporal
+    learned = config.blueprint.pose in POSE_NETWORKS and data.temporal
     return (
         learned
         and not (data.follow_poses or data.stereo or data.learn_camera)

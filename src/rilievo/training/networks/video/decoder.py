@@ -1,6 +1,7 @@
 """Decoders from features to disparity, and to motion."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,9 +14,9 @@ from torch.autograd.function import once_differentiable
 from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Float
-from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import POSE_NETWORKS, VideoBlueprint
 from rilievo.training.networks.probes.lift import is_traced
-from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
+from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder, class_at
 from rilievo.training.tensors import (
     Channels,
     FeatureMap,
@@ -243,7 +244,20 @@ def _halvings(reduction: int) -> int:
     return halvings
 
 
-class PoseNet(nn.Module):
+class PoseNetwork(nn.Module, ABC):
+    """Network of the motion between two frames."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> "PoseNetwork":
+        """Make one with random weights, beside the depth network's encoder."""
+
+    @abstractmethod
+    def forward(self, earlier: Images, later: Images) -> Motion:
+        """Predict motion from RGB in 0..1."""
+
+
+class PoseNet(PoseNetwork):
     """Encoder over two frames, the earlier first, for motion."""
 
     def __init__(self, encoder: str = "resnet18") -> None:
@@ -255,12 +269,19 @@ class PoseNet(nn.Module):
         # The published program's decoder has two motions, of which only the first is used.
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
+    @classmethod
+    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make one with an encoder of its own."""
+        if (name := blueprint.pose_encoder) not in RESNETS:
+            raise OptionError(f"no encoder '{name}' of a pose network; {suggest(name, RESNETS)}")
+        return cls(name)
+
     def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict motion from RGB in 0..1."""
         return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
 
 
-class SharedPoseNet(nn.Module):
+class SharedPoseNet(PoseNetwork):
     """Decoder of motion on the depth network's encoder."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -268,6 +289,12 @@ class SharedPoseNet(nn.Module):
         # A list hides it from torch: its weights belong to the depth network.
         self._encoder = [encoder]
         self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
+
+    @classmethod
+    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make one on the depth network's encoder."""
+        assert encoder is not None, "a shared encoder is handed over"
+        return cls(encoder)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict motion from RGB in 0..1."""
@@ -303,7 +330,7 @@ class PoseDecoder(nn.Module):
         return _motion(last(F.relu(second(F.relu(first(x))))))
 
 
-class PoseCNN(nn.Module):
+class PoseCNN(PoseNetwork):
     """Seven strided convolutions (Zhou et al., CVPR 2017)."""
 
     def __init__(self) -> None:
@@ -313,6 +340,11 @@ class PoseCNN(nn.Module):
         self.net = nn.ModuleList(layers)
         self.pose_conv = nn.Conv2d(256, 6, 1)
 
+    @classmethod
+    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make one."""
+        return cls()
+
     def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict motion from RGB in 0..1."""
         x = torch.cat((earlier, later), dim=1)
@@ -321,24 +353,15 @@ class PoseCNN(nn.Module):
         return _motion(self.pose_conv(x))
 
 
-AnyPoseNet = PoseNet | SharedPoseNet | PoseCNN
-
-
 def make_pose_net(
     blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
-) -> AnyPoseNet | None:
+) -> PoseNetwork | None:
     """Make the pose network; None if motion is known or all ``offsets`` are 0."""
-    if not blueprint.pose.is_network or not any(offsets):
+    place = POSE_NETWORKS.get(blueprint.pose)
+    if place is None or not any(offsets):
         return None
-    if blueprint.pose is PoseKind.CNN:
-        return PoseCNN()
-    if blueprint.pose is PoseKind.SHARED:
-        assert encoder is not None, "a shared encoder is handed over"
-        return SharedPoseNet(encoder)
-    if blueprint.pose_encoder not in RESNETS:
-        suggestion = suggest(blueprint.pose_encoder, RESNETS)
-        raise OptionError(f"no encoder '{blueprint.pose_encoder}' of a pose network; {suggestion}")
-    return PoseNet(blueprint.pose_encoder)
+    kind: type[PoseNetwork] = class_at(place)
+    return kind.of(blueprint, encoder)
 
 
 def source_T_target(

@@ -1,6 +1,5 @@
 """The depth network: disparity of one frame at several scales."""
 
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -8,14 +7,12 @@ from torch import Tensor, nn
 
 from rilievo.errors import OptionError
 from rilievo.shapes import Float
-from rilievo.training.networks.blueprint import ENCODERS, TIMM, VideoBlueprint
+from rilievo.training.networks.blueprint import ENCODERS, TIMM_ENCODER, VideoBlueprint
 from rilievo.training.networks.mobilenetv2 import MobileNetV2
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import DepthDecoder
-from rilievo.training.networks.video.encoders import Encoder, TimmEncoder
+from rilievo.training.networks.video.encoders import Encoder, class_at
 from rilievo.training.tensors import FeatureMaps, Images, Maps, OneChannel, Sigmoids
-
-_HOME = __name__.rpartition(".")[0]
 
 
 class _FrozenNorms(nn.Module):
@@ -119,10 +116,7 @@ class DepthNet(nn.Module):
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
     """Make a blueprint's encoder, or raise ``OptionError`` for its size."""
-    if blueprint.encoder.startswith(TIMM):
-        return TimmEncoder(blueprint.encoder, blueprint.size)
-    module, name = ENCODERS[blueprint.encoder].split(":")
-    kind: type[Encoder] = getattr(import_module(f"{_HOME}.{module}"), name)
+    kind: type[Encoder] = class_at(ENCODERS.get(blueprint.encoder, TIMM_ENCODER))
     return kind.of(blueprint)
 
 

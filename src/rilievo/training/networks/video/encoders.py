@@ -9,11 +9,13 @@ from torch import nn
 
 from rilievo.errors import ModelError, OptionError, needing, suggest
 from rilievo.io.files.limits import reason
+from rilievo.registry import resolve_name
 from rilievo.shapes import Size
 from rilievo.training.networks.backbones.weights import why_not_fetched
 from rilievo.training.networks.blueprint import TIMM, VideoBlueprint
 from rilievo.training.tensors import Channels, FeatureMaps
 
+_HOME = __name__.rpartition(".")[0]
 _MEAN, _DEVIATION = 0.45, 0.225
 # Options by which families of timm take the size; a family refuses those that are not its own.
 _SIZES: Sequence[str] = ("img_size", "dynamic_img_size", "")
@@ -38,6 +40,10 @@ class Encoder(nn.Module, ABC):
         """Make a decoder, if there is one."""
         return None
 
+    def take_imagenet(self) -> bool:
+        """Take ImageNet's weights; False if none are published."""
+        return False
+
     @abstractmethod
     def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images."""
@@ -55,9 +61,20 @@ class TimmEncoder(Encoder):
 
     def __init__(self, name: str, size: Size, *, pretrained: bool = False) -> None:
         super().__init__()
+        self.name, self.size = name, size
         self.body = _make(name, size, pretrained=pretrained)
         self.take_shapes(self.body)
         self._check(name, size)
+
+    @classmethod
+    def of(cls, blueprint: VideoBlueprint) -> Encoder:
+        """Make the encoder for the blueprint's size."""
+        return cls(blueprint.encoder, blueprint.size)
+
+    def take_imagenet(self) -> bool:
+        """Take ImageNet's weights."""
+        self.load_state_dict(TimmEncoder(self.name, self.size, pretrained=True).state_dict())
+        return True
 
     def maps(self, image: Channels) -> FeatureMaps:
         """Compute features, channels first."""
@@ -91,6 +108,11 @@ class TimmEncoder(Encoder):
                 f"encoder '{name}' gives features {shapes} of {size[0]}x{size[1]}, expected "
                 f"{expected}: it is no pyramid of halvings"
             )
+
+
+def class_at(place: str) -> Any:
+    """Import a class by its place, ``module:Class`` of this folder."""
+    return resolve_name(f"{_HOME}.{place}")
 
 
 def _timm(name: str) -> Any:
@@ -143,6 +165,7 @@ class ResNetEncoder(Encoder):
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
         super().__init__()
+        self.name = name
         # The last norm of a block begins at 1, as in the official program; timm begins at 0.
         self.encoder = _timm(name).create_model(
             name, features_only=True, in_chans=colours, num_classes=0, zero_init_last=False
@@ -153,6 +176,21 @@ class ResNetEncoder(Encoder):
     def of(cls, blueprint: VideoBlueprint) -> Encoder:
         """Make the encoder."""
         return cls(blueprint.encoder)
+
+    def take_imagenet(self) -> bool:
+        """Take ImageNet's weights, for each of several frames."""
+        with needing("a start from 'imagenet'", "train"):
+            import timm
+        create: Any = timm.create_model
+        try:
+            state = create(f"{self.name}.tv_in1k", pretrained=True).state_dict()
+        except Exception as error:  # errors of the hub, its client or the file fetched
+            raise why_not_fetched(f"timm/{self.name}.tv_in1k", error) from error
+        frames = self.encoder.conv1.in_channels // 3
+        # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
+        state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
+        self.encoder.load_state_dict({key: state[key] for key in self.encoder.state_dict()})
+        return True
 
     def maps(self, image: Channels) -> FeatureMaps:
         """Compute features."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
 from rilievo.models.default.embedded import embedded_file
 from rilievo.models.default.embedded_cards import SMALL
-from rilievo.training.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
+from rilievo.training.networks.backbones.weights import fitting, read_state, seeded
 from rilievo.training.networks.blueprint import EMBEDDED, PoseKind, VideoBlueprint, is_official
 from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.small import SmallNet
@@ -28,7 +28,6 @@ from rilievo.training.networks.video.depth_network import (
     scaled_disparity,
     take_weights,
 )
-from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.training.networks.video.official import read_official
 from rilievo.training.tensors import (
     FeatureMaps,
@@ -233,31 +232,11 @@ def _heads(
 
 
 def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
-    """Load ImageNet's weights into the encoders, and note those without."""
-    encoder, notes = networks.depth.encoder, []
-    if isinstance(encoder, ResNetEncoder):
-        _fill_resnet(encoder, networks.blueprint.encoder)
-    elif isinstance(encoder, TimmEncoder):
-        blueprint = networks.blueprint
-        made = TimmEncoder(blueprint.encoder, blueprint.size, pretrained=True)
-        encoder.load_state_dict(made.state_dict())
-    else:
+    """Load ImageNet's weights into the encoders; notes on those without published ones."""
+    notes = []
+    if not networks.depth.encoder.take_imagenet():
         name = networks.blueprint.encoder
         notes.append(f"the encoder {name} has no published weights: it {_SCRATCH}")
     if isinstance(networks.pose, PoseNet):
-        _fill_resnet(networks.pose.encoder, networks.blueprint.pose_encoder)
+        networks.pose.encoder.take_imagenet()
     return tuple(notes)
-
-
-def _fill_resnet(encoder: ResNetEncoder, name: str) -> None:
-    with needing("a start from 'imagenet'", "train"):
-        import timm
-    create: Any = timm.create_model
-    try:
-        state = create(f"{name}.tv_in1k", pretrained=True).state_dict()
-    except Exception as error:  # errors of the hub, its client or the file fetched
-        raise why_not_fetched(f"timm/{name}.tv_in1k", error) from error
-    frames = encoder.encoder.conv1.in_channels // 3
-    # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
-    state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
-    encoder.encoder.load_state_dict({key: state[key] for key in encoder.encoder.state_dict()})
