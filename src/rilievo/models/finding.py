@@ -352,9 +352,17 @@ def load_model(
 
 def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
     """Load a model with a record of options."""
+    if isinstance(name, str | Path):
+        return load_by_name(name, options)
     trust(options.trust_code)
-    source = name
-    name = name if isinstance(name, str | Path) else name_of(name)
+    model = load_by_name(name_of(name), options)
+    model.again = partial(load, name, replace(options, trust_code=trusted()))
+    return model
+
+
+def load_by_name(name: str | Path, options: LoadOptions) -> "Model":
+    """Load a model that is no function."""
+    trust(options.trust_code)
     match = find(ModelRequest(name=name, options=options))
     card, kind, settings = match.card, options.depth_kind, options.settings
     if kind is not None and (card is None or card.kind is not kind):
@@ -371,8 +379,8 @@ def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
     # Stored as an absolute path, so that a process in another folder finds the same file. A string
     # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
-    place = Path(name).absolute() if is_path else source
-    model.again = partial(load, place, replace(options, trust_code=trusted()))
+    place = Path(name).absolute() if is_path else name
+    model.again = partial(load_by_name, place, replace(options, trust_code=trusted()))
     return model
 
 

@@ -44,7 +44,7 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
         ("labels", "labels_weights"),
         key,
         chosen,
-        lambda: np.stack([_resized(labels, name, record, size) for name in chosen.values()]),
+        (_resized(labels, name, record, size) for name in chosen.values()),
     )
     note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
     return replace(frames, training=training.with_maps(depths), notes=(*frames.notes, note))

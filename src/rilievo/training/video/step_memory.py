@@ -3,22 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.networks.video.video_networks import VideoNetworks
-
 _SIDE = 64
 _A_WEIGHT = 4
 """Numbers for each weight: itself, its gradient and Adam's two means."""
 
 
-def step_bytes(networks: VideoNetworks, *, pixels: int, is_half: bool) -> int:
+def step_bytes(networks: nn.Module, *, sources: int, pixels: int, is_half: bool) -> int:
     """Number of bytes that a step takes for networks; losses come on top.
 
-    ``pixels`` are those of all targets of a batch. The networks change, as they do in a step.
+    ``pixels`` are those of all targets of a batch. Statistics of the networks change, as in a step.
     """
     with torch.random.fork_rng(devices=[]):
         frame = torch.zeros(1, 3, _SIDE, _SIDE)
-        sources = tuple(frame.clone() for _ in networks.offsets)
-        graph_bytes = _kept_bytes(networks.train(), frame, sources)
+        others = tuple(frame.clone() for _ in range(sources))
+        graph_bytes = _kept_bytes(networks.train(), frame, others)
     share = 0.5 if is_half else 1.0
     weights = sum(weight.numel() * weight.element_size() for weight in networks.parameters())
     return int(share * graph_bytes * (pixels / _SIDE**2) + _A_WEIGHT * weights)

@@ -17,7 +17,8 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import check_memory
 from rilievo.messages import Note
-from rilievo.models import load_model
+from rilievo.models.finding import load_by_name
+from rilievo.models.load_options import LoadOptions
 from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.run_folder import CHECKPOINT
@@ -173,11 +174,13 @@ def make_plan(
 
 def memory_of_step(config: VideoConfig) -> tuple[int, str]:
     """Measure the bytes that a step takes, and name the step."""
+    offsets = all_offsets(config.data, config.offsets)
     with torch.random.fork_rng(devices=[]):
-        networks = VideoNetworks(config.blueprint, all_offsets(config.data, config.offsets))
+        networks = VideoNetworks(config.blueprint, offsets)
     height, width = config.blueprint.size
     needed = step_bytes(
         networks,
+        sources=len(offsets),
         pixels=config.batch_size * height * width,
         is_half=config.precision != "fp32",
     )
@@ -223,7 +226,7 @@ def _open_prior(config: VideoConfig) -> Prior:
     key = f"{name or f'{config.start} {config.seed}'} {config.blueprint}"
     if name is None:
         return Prior(key=key)
-    model = load_model(name)
+    model = load_by_name(name, LoadOptions())
     if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
             f"{printable(name)}: its depth is {model.card.kind}, and motion needs depth that is "

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,12 +94,12 @@ def stored_maps(
     names: tuple[str, ...],
     key: str,
     places: Iterable[FramePlace],
-    make: Callable[[], np.ndarray],
+    maps: Iterable[np.ndarray],
 ) -> StoredMaps:
-    """Make and store maps, unless a file of the same key has them."""
+    """Store maps, which are made only where no file of the same key has them."""
     path = folder / f"{names[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
-        made = make()
+        made = np.stack([*maps])
         make_folder(folder)
         with replacing(path) as part, part.open("wb") as file:
             np.save(file, made)

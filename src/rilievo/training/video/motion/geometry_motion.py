@@ -33,7 +33,7 @@ from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.models.base import Model
-from rilievo.shapes import AnyPlane, Field, Float64
+from rilievo.shapes import AnyPlane, Field, Float16, Float64
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.networks.video.depth_network import DepthNet
 from rilievo.training.tensors import as_input
@@ -102,7 +102,7 @@ def stored_prior(
     frames: VideoTargetFrames,
     folder: Path,
     key: str,
-    depths: Callable[[], Iterator[Field]],
+    depths: Iterable[Field],
     *,
     middle: float | None = None,
 ) -> StoredMaps:
@@ -110,17 +110,18 @@ def stored_prior(
 
     All targets are scaled to the median ``middle``; None keeps the unit.
     """
-
-    def make() -> np.ndarray:
-        stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths()]
-        if middle is not None:
-            medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
-            factor = middle / max(float(np.median(medians or [middle])), 1e-6)
-            stored = [(depth * np.float32(factor)).astype(np.float16) for depth in stored]
-        return np.stack(stored)
-
     key = "\n".join([key, str(middle), *frames.ids])
-    return stored_maps(folder, ("prior",), key, (target.place for target in frames.targets), make)
+    places = (target.place for target in frames.targets)
+    return stored_maps(folder, ("prior",), key, places, _scaled(depths, middle))
+
+
+def _scaled(depths: Iterable[Field], middle: float | None) -> Iterator[Float16[np.ndarray, "h w"]]:
+    stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths]
+    if middle is not None:
+        medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
+        factor = middle / max(float(np.median(medians or [middle])), 1e-6)
+        stored = [(depth * np.float32(factor)).astype(np.float16) for depth in stored]
+    yield from stored
 
 
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
@@ -358,7 +359,7 @@ class GeometryMotion:
             part,
             self._cache,
             source.key,
-            lambda: self._learned(part) if source.model is None else source.depths(part),
+            self._learned(part) if source.model is None else source.depths(part),
             middle=None if source.model is None else self._middle(part),
         )
         path = self._path_of(name)
