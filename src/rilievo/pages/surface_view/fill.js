@@ -57,7 +57,7 @@ function fillOf(lattice, faces, edge, most, beyond = BEYOND) {
   }
   // Beyond the border there are the colours of the photograph, mirrored at it; where that is another surface, those of
   // the border.
-  if (layer) for (const at of index) {
+  if (layer) for (const at of new Set(index)) {
     const from = layer.source(at), place = [Math.floor(from / columns), from % columns], last = [rows - 1 - margin, columns - 1 - margin];
     const near = place.map((each, axis) => clamp(margin, each, last[axis])), far = near.map((each, axis) => clamp(margin, 2 * each - place[axis], last[axis]));
     const [border, mirror] = [near, far].map(([row, column]) => row * columns + column);
