@@ -20,7 +20,7 @@ from rilievo.errors import (
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving as outputs
-from rilievo.prediction.output import load
+from rilievo.prediction.output_record import load
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.prediction_record import Calibration

@@ -11,7 +11,7 @@ import pytest
 from predictions import prediction
 from rilievo.io.files.atomic import sweep_parts
 from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.prediction.output import load
+from rilievo.prediction.output_record import load
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, SaveOptions, save
 

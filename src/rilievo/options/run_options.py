@@ -8,7 +8,8 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.messages import literal
-from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.output_names import split_names, unknown_output
 from rilievo.registry import is_import_path
 from rilievo.schema import Door, Groups, Record, option
 

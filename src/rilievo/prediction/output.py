@@ -1,130 +1,18 @@
-"""Table of output formats: what each needs, its writer and reader."""
+"""Table of output formats, and what they take on disk and in memory."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from enum import StrEnum
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
-from rilievo.errors import OptionError, suggest
-from rilievo.frozen import frozen
-from rilievo.io.files.limits import printable
+from rilievo.errors import OptionError
 from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
-from rilievo.registry import Registry, is_import_path
-
-
-class Need(StrEnum):
-    """Part of a prediction that an output needs."""
-
-    DEPTH = "depth"
-    NORMALS = "normals"
-    CONFIDENCE = "confidence"
-    SKY = "sky"
-    CAMERA = "camera"
-    PHOTO = "photo"
-
-
-class Surface(StrEnum):
-    """Depth of an output where the model's is affine."""
-
-    NO = "no"
-    IF_POSSIBLE = "if possible"
-    YES = "yes"
-
-
-@frozen(kw_only=False)
-class UsualSize:
-    """Size of a file [megabytes], on photographs of 0.2 to 6 megapixels."""
-
-    start: float
-    a_megapixel: float
-    most: float
-
-
-@frozen
-class VideoForm:
-    """Form of an output as a video.
-
-    Attributes:
-        drawing: ``module:function`` of ``rilievo.predicting.videos``, or a function.
-        is_numbers: Whether frames are 16-bit numbers.
-        words: Name in the app.
-        bytes_a_pixel: Bytes for each pixel of a noisy frame.
-    """
-
-    drawing: str | Callable[..., Any]
-    is_numbers: bool = False
-    words: str = ""
-    bytes_a_pixel: float = 0
-
-
-@frozen
-class ToolForm:
-    """Form for assistants: name, content, and programs that open it."""
-
-    name: str
-    holds: str
-    opens: str
-
-
-@frozen
-class Output:
-    """Output format: all that any door knows of it.
-
-    Attributes:
-        suffix: Suffix after the stem.
-        summary: Line for help and guide.
-        label: Name in the app.
-        invalid: Value of pixels without depth.
-        needs: Parts that are required.
-        takes: Parts stored where present.
-        surface: Depth that it is made of.
-        writer: ``module:function`` in ``rilievo.io.outputs.formats``, or a function, from
-            ``WriteJob`` and the parts in ``needs`` to ``FileFacts``.
-        reader: ``module:function`` to ``Stored``.
-        gives: Parts that can be read back.
-        exact: Whether values return bit for bit.
-        whole: Whether every other output can be made of it.
-        embedded: ``module:function`` that reads embedded JSON.
-        options: Options that matter; None for all.
-        package: Package of the extra.
-        bytes_a_pixel: Bytes on disk; 0 where compressed or ``whole``.
-        memory_a_pixel: Bytes of memory, besides ``MEMORY_A_PIXEL``.
-        most_bytes_a_pixel: Most bytes for each pixel.
-        most_bytes_a_point: Most further bytes for each point.
-        is_heavy: Whether it takes seconds.
-        in_browser: Whether pages without a server make it.
-        video: Form as a video; else a file a frame.
-    """
-
-    suffix: str
-    summary: str
-    label: str = ""
-    invalid: str = ""
-    needs: tuple[Need, ...]
-    takes: tuple[Need, ...] = ()
-    surface: Surface = Surface.NO
-    writer: str | Callable[..., Any]
-    reader: str | Callable[..., Any] | None = None
-    gives: tuple[Need, ...] = ()
-    exact: bool = False
-    whole: bool = False
-    embedded: str | Callable[..., Any] | None = None
-    options: tuple[str, ...] | None = None
-    extra: str | None = None
-    package: str | None = None
-    bytes_a_pixel: int = 0
-    memory_a_pixel: int = 0
-    memory_a_point: int = 0
-    media_type: str = "application/octet-stream"
-    most_bytes_a_pixel: float = 32
-    most_bytes_a_point: float = 0
-    usual_size: UsualSize | None = None
-    is_heavy: bool = False
-    in_browser: bool = False
-    video: VideoForm | None = None
-    tool: ToolForm | None = None
-
+from rilievo.prediction.output_record import (
+    Need,
+    Output,
+    Surface,
+    ToolForm,
+    UsualSize,
+    VideoForm,
+)
+from rilievo.registry import Registry
 
 MEMORY_A_PIXEL = 6
 """Bytes of memory for each pixel of a photograph and its depth."""
@@ -147,17 +35,6 @@ def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
     return MEMORY_A_PIXEL * pixels + max(own, default=0)
 
 
-def load(
-    place: str | Callable[..., Any], home: str = "rilievo.io.outputs.formats"
-) -> Callable[..., Any]:
-    """Import ``module:function``; without a dot, of the package ``home``."""
-    if not isinstance(place, str):
-        return place
-    module, function = place.split(":")
-    module = module if "." in module else f"{home}.{module}"
-    return getattr(import_module(module), function)
-
-
 def outside_output(output: object, name: str) -> Output:
     """Check an output of another package."""
     if not isinstance(output, Output) or isinstance(output.writer, str):
@@ -167,25 +44,6 @@ def outside_output(output: object, name: str) -> Output:
         )
     return output
 
-
-_MEANT: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("mesh", "gltf", "obj", "fbx", "3d", "surface"), ("glb", "ply")),
-    **dict.fromkeys(
-        ("pointcloud", "point-cloud", "points", "cloud", "pcd", "xyz", "las"), ("ply",)
-    ),
-    **dict.fromkeys(
-        ("splats", "gaussian", "gaussians", "gaussian-splat", "3dgs", "gs"), ("splat",)
-    ),
-    **dict.fromkeys(("png", "jpg", "jpeg", "picture", "image", "heatmap"), ("colour",)),
-    **dict.fromkeys(("depth", "numpy", "raw", "array"), ("npy", "png16")),
-    **dict.fromkeys(("mp4", "video", "movie"), ("colour", "turn-mp4")),
-    **dict.fromkeys(("gif", "webp", "wiggle", "animation"), ("turn",)),
-    **dict.fromkeys(("16bit", "png-16", "depth16"), ("png16",)),
-    **dict.fromkeys(("ar", "usd", "usda", "usdc", "iphone", "quicklook"), ("usdz",)),
-    **dict.fromkeys(("page", "viewer", "web"), ("html",)),
-    **dict.fromkeys(("3dsbs", "sbs", "anaglyph", "vr"), ("stereo",)),
-}
-_OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
 
 # A new format is one file in formats and one row here; docs/reference/formats.md may describe it.
 _OUTPUTS: Mapping[str, Output] = {
@@ -674,72 +532,6 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
 }
 OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", outside_output)
-
-
-def unknown_output(name: str, names: Iterable[str]) -> str:
-    """End of the message for an unknown output, with the nearest names."""
-    from difflib import get_close_matches
-
-    word, nearest = name.lower().lstrip("."), suggest(name, names)
-    usual = get_close_matches(word, _MEANT, n=1, cutoff=0.75)
-    # An output's own name that is near is taken before a usual word.
-    meant = _MEANT.get(word) or (nearest.startswith("known: ") and _MEANT.get("".join(usual)))
-    if not meant:
-        return nearest
-    return "use " + " or ".join(f"{output} ({_OUTPUTS[output].summary})" for output in meant)
-
-
-def read_names(names: str | Sequence[str]) -> list[str]:
-    """Names of outputs, as ``split_names`` reads them.
-
-    Raises:
-        OptionError: If a name is not in ``OUTPUTS``, nor an output's place.
-    """
-    outputs = split_names(names)
-    for name in outputs:
-        if not is_import_path(name) and name not in OUTPUTS:
-            raise OptionError(f"no output '{name}'; {unknown_output(name, OUTPUTS)}")
-    return outputs
-
-
-def split_names(names: str | Sequence[str]) -> list[str]:
-    """Names of a list or text with commas, once; ``color`` is ``colour``."""
-    stripped = (name.strip() for name in (names.split(",") if isinstance(names, str) else names))
-    spelt = ("colour" if name == "color" else name for name in stripped if name)
-    return list(dict.fromkeys(spelt))
-
-
-@frozen
-class Named:
-    """Path that names an output by its suffix."""
-
-    stem: Path
-    output: str
-
-
-def output_of(path: Path) -> Named | None:
-    """Output of a path such as ``cat.glb``."""
-    name = path.name
-    # The longest first: .splat.ply also ends in .ply.
-    for output, record in sorted(_OUTPUTS.items(), key=lambda item: -len(item[1].suffix)):
-        if name.lower().endswith(record.suffix) and len(name) > len(record.suffix):
-            return Named(stem=path.with_name(name[: -len(record.suffix)]), output=output)
-    short = _OF_SUFFIX.get(path.suffix.lower())
-    return None if short is None else Named(stem=path.with_suffix(""), output=short)
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a suffix of no output; without one a path is a stem."""
-    suffix = path.suffix
-    if suffix not in ("", ".") and output_of(path) is None:
-        raise OptionError(
-            (
-                f"no output has the suffix '{printable(suffix)}'; "
-                f"{unknown_output(suffix, OUTPUTS)}; after a stem with a dot, "
-                "name the outputs too"
-            ),
-            path=printable(path),
-        )
 
 
 def options_of(name: str) -> tuple[str, ...]:

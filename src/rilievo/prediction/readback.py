@@ -28,7 +28,8 @@ from rilievo.io.outputs.writing import Stored
 from rilievo.messages import template
 from rilievo.other_libraries import answered
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS, Surface, load
+from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.output_record import Surface, load
 from rilievo.sample import Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")

@@ -27,16 +27,9 @@ from rilievo.io.outputs.sidecar import (
 )
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction.anchored import anchored, can_be_anchored, checked_anchoring
-from rilievo.prediction.output import (
-    OUTPUTS,
-    Need,
-    Surface,
-    check_suffix,
-    load,
-    options_of,
-    output_of,
-    read_names,
-)
+from rilievo.prediction.output import OUTPUTS, options_of
+from rilievo.prediction.output_names import check_suffix, output_of, read_names
+from rilievo.prediction.output_record import Need, Surface, load
 from rilievo.prediction_record import PredictionRecord, Setting
 
 

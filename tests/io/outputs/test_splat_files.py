@@ -17,7 +17,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction import Prediction, saving
-from rilievo.prediction.output import output_of
+from rilievo.prediction.output_names import output_of
 from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
 from rilievo.sample import Photo
 

@@ -133,7 +133,7 @@ def goes_round(pixels: Pixels) -> bool:
 def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
     """Whether outputs need neither normals nor confidence."""
     # Imported on demand: predicting alone writes no files.
-    from rilievo.prediction.output import Need
+    from rilievo.prediction.output_record import Need
     from rilievo.prediction.saving import parts_of
 
     is_plain = parts_of(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))

@@ -35,7 +35,8 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, 
 from rilievo.predicting.photographs.photos import PhotoMemory, size_of
 from rilievo.predicting.photographs.user_facts import Metres, with_camera
 from rilievo.prediction.anchored import can_be_anchored
-from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, memory_of, options_of
+from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, memory_of, options_of
+from rilievo.prediction.output_record import Need, Surface
 from rilievo.prediction.saving import check_outputs, is_installed, parts_of, write_parts
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo

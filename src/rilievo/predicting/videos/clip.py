@@ -75,7 +75,8 @@ from rilievo.predicting.videos.kept_answers import (
     state_of_source,
 )
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS, Need
+from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import parts_of
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo

@@ -18,7 +18,8 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
 from rilievo.margins import Margins
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS, Need, VideoForm
+from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.output_record import Need, VideoForm
 from rilievo.prediction.saving import surface_for, write_file
 from rilievo.prediction_record import Anchoring
 from rilievo.shapes import Pixels, UInt16

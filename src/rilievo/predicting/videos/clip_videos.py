@@ -31,7 +31,7 @@ from rilievo.io.videos.frame_source import Coding, Frame
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import ClipForm, Extent, Rendered, Sink, SinkRow
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import VideoForm, load
+from rilievo.prediction.output_record import VideoForm, load
 from rilievo.prediction.saving import needed_parts, surface_for
 from rilievo.sample import Photo
 

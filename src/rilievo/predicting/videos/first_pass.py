@@ -35,7 +35,7 @@ from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
 from rilievo.predicting.videos.scale_smoothing import ScaleTrack, look_of, sample_of
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import Need
+from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, parts_of
 from rilievo.prediction_record import Anchoring
 from rilievo.sample import Photo

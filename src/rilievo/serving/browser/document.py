@@ -18,7 +18,8 @@ from rilievo.models.catalogue.feeding import Feeding, GraphFacts, graph_facts
 from rilievo.models.catalogue.table import CatalogueEntry
 from rilievo.models.resampling.preparation import Rule
 from rilievo.pages.document import text_of
-from rilievo.prediction.output import OUTPUTS, Need, UsualSize
+from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.output_record import Need, UsualSize
 from rilievo.version import VERSION
 
 _READING = "depth"

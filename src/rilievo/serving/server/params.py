@@ -27,7 +27,8 @@ from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine
 from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.user_facts import Metres
-from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.output_names import split_names, unknown_output
 from rilievo.schema import Door, OptionField, Record, Switch, names_of, options_of
 from rilievo.serving.browser.document import VIDEOS
 

@@ -26,7 +26,7 @@ from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import Need
+from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import parts_of
 from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import OpenStreams
