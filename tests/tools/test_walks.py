@@ -162,3 +162,12 @@ def test_walks_of_the_package_leave_the_room_where_they_begin() -> None:
     modules = read_modules(ROOT / "src/rilievo")
     for start in WALKS.values():
         assert len(walk(modules, *start).rooms) > 1, start
+
+
+@pytest.mark.slow
+def test_the_configuration_of_a_training_ends_in_its_plan() -> None:
+    modules = read_modules(ROOT / "src/rilievo")
+    rooms = walk(modules, *WALKS["train video's config"]).rooms
+    names = {room.rpartition(".")[2] for room in rooms}
+    assert "video_plan" in names
+    assert names.isdisjoint({"video_task", "video_learner", "pose_warm_up", "loop"}), names
