@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Standing
 from rilievo.evaluation.tables.comparison_tables import entry_of, values_table
-from rilievo.evaluation.tables.wording import NOTHING, column_head, number
+from rilievo.evaluation.tables.wording import column_head, number
 from rilievo.pages.charts import Chart, Mark, intervals
 from rilievo.pages.document import write_page
-from rilievo.pages.tables import Entry, Head, Table, heads
+from rilievo.pages.tables import NOTHING, Entry, Head, Table, heads
 
 Links = Mapping[str, Mapping[str, str]]
 
