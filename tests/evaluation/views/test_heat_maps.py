@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.stored import ValueEncoding
 from rilievo.evaluation.views.rows import Limits, heat_maps, limits_of, write_heat_map
 
 
@@ -104,3 +107,17 @@ def test_the_file_is_a_grey_png_of_16_bits_that_says_what_it_holds(tmp_path: Pat
         assert np.asarray(image).tolist() == [[1500, 0], [3000, 2000]]
         assert image.info["unit"] == "metre"
         assert float(image.info["scale"]) == 0.001
+
+
+@pytest.mark.parametrize("kind", DepthKind)
+def test_a_folder_of_heat_maps_is_a_folder_of_predictions(kind: DepthKind, tmp_path: Path) -> None:
+    shown = depth_map([[1.5, 2.25], [np.nan, 40.0]], kind)
+    [stored] = heat_maps([shown])
+    write_heat_map(tmp_path / "a.png", stored)
+    unstated = ValueEncoding(number_kind=None)
+    found = open_foreign(tmp_path, ["a"], stored=unstated, task=Task.DEPTH)
+    depth = found.read("a").depth
+
+    assert found.kind is depth.kind is kind
+    assert depth.valid.tolist() == shown.valid.tolist()
+    np.testing.assert_allclose(depth.values[depth.valid], shown.values[shown.valid], atol=6e-4)
