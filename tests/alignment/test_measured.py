@@ -107,3 +107,15 @@ def test_few_points_are_fitted_as_before_and_many_stay(tmp_path: Path) -> None:
     assert by_points.calibration is not None
     assert by_points.calibration.measured_pixels is None
     assert by_points.network_depth is None
+
+
+def test_a_narrow_picture_says_the_error_of_its_filled_pixels() -> None:
+    """A band of holes is judged elsewhere along the picture, not beside itself."""
+    v, _ = np.mgrid[:200, :12]
+    true = (2 + v / 100).astype(np.float32)
+    band = (v >= 90) & (v < 110)
+    network = DepthMap(values=true * np.float32(1.2), kind=DepthKind.METRIC)
+    found = filled(network, np.where(band, 0, true))
+    assert found is not None
+    assert found.error is not None
+    assert np.mean(np.abs(found.depth.values / true - 1)[band] < found.error) > 0.8

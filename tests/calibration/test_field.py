@@ -5,7 +5,7 @@ import pytest
 
 from rilievo.calibration import record
 from rilievo.calibration.points import calibrate
-from rilievo.calibration.record import MOST_PLACES, find_field
+from rilievo.calibration.record import MOST_PLACES, Field, find_field
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.depth_map import DepthKind, DepthMap
 
@@ -106,3 +106,11 @@ def test_the_factor_is_the_same_on_the_grid_and_at_the_places() -> None:
     np.testing.assert_allclose(
         factors[at[:, 1], at[:, 0]], np.exp(found.logs(at / SIZE[1])), rtol=2e-3
     )
+
+
+def test_a_place_pulls_less_the_farther_it_is_and_nothing_far_away() -> None:
+    field = Field(places=np.array([[0.5, 0.4]]), pull=np.array([0.3]), offset=0.1, reach=0.2)
+    away = np.array([0.0, 0.2, 0.4, 3.0])
+    at = np.stack([0.5 + 0.6 * away, 0.4 - 0.8 * away], axis=1)
+    expected = 0.1 + 0.3 * np.exp([0, -0.5, -2, -112.5])
+    np.testing.assert_allclose(field.logs(at), expected, rtol=1e-12)

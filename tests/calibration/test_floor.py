@@ -305,3 +305,15 @@ def test_streets_of_real_scans_are_within_fifteen_percent_or_refused(data_folder
         ratios.append(fit.scale / true)
     assert 0.85 <= np.exp(np.mean(np.log(ratios or [1]))) <= 1.15
     assert all(0.7 < ratio < 1.4 for ratio in ratios)
+
+
+def test_the_residual_is_in_metres_whatever_the_unit_of_depth() -> None:
+    view = room(15, 5)
+    found = [
+        calibrate_height(up_to_scale(view, noise=0.03, unit=unit), CAMERA, HEIGHT)
+        for unit in (1.0, 4.0)
+    ]
+    floor = (view.part == 0) & view.seen
+    true = np.sqrt(np.mean((found[1].depth.values - view.depth)[floor] ** 2))
+    assert found[1].fit.residual == pytest.approx(found[0].fit.residual, rel=1e-4)
+    assert found[1].fit.residual == pytest.approx(true, rel=0.3)

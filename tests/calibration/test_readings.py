@@ -6,7 +6,7 @@ import pytest
 from rilievo.calibration.readings import values_at_ends
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.depth_map import DepthKind
-from sloping_plane import CAMERA, SIZE, map_of
+from sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,13 @@ def test_ends_beside_a_sheet_are_read_off_the_sheet(
     first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
     ends = values_at_ends(map_of(depth, kind, shift=shift), first, second, CAMERA)
     assert ends == pytest.approx((value, value), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.AFFINE_INVERSE])
+def test_ends_beside_a_sloping_sheet_have_its_values_there(kind: DepthKind) -> None:
+    depth = np.full(SIZE, 9.0)
+    depth[40:80, 50:110] = plane_depth()[40:80, 50:110]
+    first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
+    ends = values_at_ends(map_of(depth, kind), first, second, CAMERA)
+    on_sheet = [np.full(SIZE, place_on(u, 60)[2]) for u in (48, 111)]
+    assert ends == pytest.approx([map_of(each, kind).values[0, 0] for each in on_sheet], rel=1e-3)

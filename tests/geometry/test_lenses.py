@@ -159,3 +159,9 @@ def test_lenses_refuse_numbers_that_are_none():
             Fov(fx=1, fy=1, cx=0, cy=0, omega=omega)
     with pytest.raises(InputError, match="expected a finite number"):
         Distorted(fx=1, fy=1, cx=0, cy=0, k=(np.inf, 0, 0, 0, 0, 0))
+
+
+def test_a_strong_fisheye_is_inverted_to_the_last_digits():
+    lens = Fisheye(fx=30, fy=31, cx=44.0, cy=28.5, k=(0.3, 0.05, 0.0, 0.0))
+    pixels = pixels_of(SIZE)
+    np.testing.assert_allclose(lens.project(lens.rays(pixels)), pixels, atol=1e-10)

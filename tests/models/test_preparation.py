@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import ModelError
-from rilievo.models.resampling.inference import Filter
+from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.models.resampling.preparation import (
     Grid,
     Preparation,
@@ -15,6 +15,7 @@ from rilievo.models.resampling.preparation import (
     Rule,
     Sizing,
     bilinear_points,
+    depth_resized,
     filtered,
     read_preparation,
 )
@@ -138,3 +139,23 @@ def test_numbers_out_of_range_are_refused() -> None:
             Preparation(sizing=sizing, **wrong)
     with pytest.raises(ModelError, match="padding goes with"):
         Preparation(sizing=sizing, padding=3.0)
+
+
+def test_a_cubic_answer_is_enlarged_as_torch_does_it() -> None:
+    field = np.random.default_rng(2).uniform(1, 9, (7, 11)).astype(np.float32)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(field)[None, None], (23, 40), mode="bicubic", align_corners=False
+    )[0, 0].numpy()
+    np.testing.assert_allclose(filtered(field, (23, 40), Filter.CUBIC), theirs, rtol=1e-4)
+    level = np.full((7, 11), 3, np.float32)
+    np.testing.assert_allclose(filtered(level, (23, 40), Filter.CUBIC), 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("space", [Space.INVERSE, Space.LOG])
+def test_depth_that_is_linear_in_its_space_stays_so_at_another_size(space: Space) -> None:
+    leave = {Space.INVERSE: np.reciprocal, Space.LOG: np.exp}[space]
+    steps = [(np.arange(count) + 0.5) / count for count in (12, 48)]
+    small, large = (leave(0.2 + 0.5 * step).astype(np.float32)[None, :] for step in steps)
+    rule = Resizing(space=space, filter=Filter.LINEAR)
+    found = depth_resized(np.repeat(small, 9, axis=0), (18, 48), rule, positive=True)
+    np.testing.assert_allclose(found[:, 2:-2], np.repeat(large, 18, axis=0)[:, 2:-2], rtol=1e-5)

@@ -192,3 +192,25 @@ def test_tiles_keep_sky_out_whatever_it_is_filled_with(filler: float) -> None:
     finished = model.finish(tiled, photo)
     assert not finished.depth.valid[:98, :208].any()
     assert finished.depth.valid[102:].all()
+
+
+class Wavy(Brightness):
+    """Depth also depends on the place in what the network is shown, alike to all four sides."""
+
+    def _one(self, photo: Photo) -> Inference:
+        answer = super()._one(photo)
+        assert answer.depth is not None
+        height, width = answer.depth.shape
+        v, u = np.mgrid[:height, :width]
+        waves = np.cos(9 * ((2 * u + 1) / width - 1)) + np.cos(9 * ((2 * v + 1) / height - 1))
+        return replace(answer, depth=(answer.depth * (1 + 0.2 * waves)).astype(np.float32))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_tiles_of_a_turned_photograph_are_joined_as_those_of_the_photograph(axis: int) -> None:
+    photo = picture(240, 240)
+    turned = Photo(pixels=np.flip(photo.pixels, axis).copy())
+    found, other = (Tiled(Wavy(), 120).infer([each])[0].depth for each in (photo, turned))
+    assert found is not None
+    assert other is not None
+    np.testing.assert_allclose(np.flip(other, axis), found, rtol=1e-4)
