@@ -175,11 +175,20 @@ MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _outside)
 """
 
 
+_WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
+
+
 def _unknown(name: str) -> ModelError:
     if name.endswith("/"):
         return ModelError(
             f"no folder '{name}', and no model of that name",
             hint="'rilievo models --all' lists all",
+        )
+    if name.endswith(_WEIGHTS):
+        return ModelError(
+            f"model '{name}': weights alone, which do not hold their network",
+            hint="give the folder that was saved, an ONNX file, or package.module:load "
+            "(docs/extending.md)",
         )
     from difflib import get_close_matches
 

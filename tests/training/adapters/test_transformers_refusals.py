@@ -159,6 +159,8 @@ def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Check
         ("dpt/larg", "did you mean 'dpt/large'"),
         ("rilievo/small@main", "ships inside the package"),
         ("nonsense", "no model 'nonsense'"),
+        ("weights.pth", "weights alone"),
+        ("model.safetensors", "weights alone"),
     ],
 )
 def test_unknown_names_are_told_the_nearest(name: str, words: str) -> None:
