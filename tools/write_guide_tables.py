@@ -7,6 +7,7 @@ test sees that no row is out of date.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -68,22 +69,25 @@ def _whose(benchmark: Benchmark) -> str:
 
 
 def metrics() -> str:
-    """Name, formula and direction of every metric."""
+    """Name, formula and direction of every metric; names that two tables have say of what."""
     rows: list[tuple[str, ...]] = []
-    tables = (
-        *(DEPTH_METRICS, WINDOW_METRICS, CERTAINTY_METRICS),
-        *(NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),
-        *(PICTURE_METRICS, POINT_METRICS, CAMERA_METRICS),
-        *(ORDER_METRICS, STABILITY_METRICS),
-    )
-    for table in tables:
-        rows += [_metric_row(metric) for metric in table.values()]
+    tables = {
+        "depth": (DEPTH_METRICS, WINDOW_METRICS, CERTAINTY_METRICS),
+        "normals": (NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),
+        "pictures": (PICTURE_METRICS,),
+        "point maps": (POINT_METRICS,),
+        "": (CAMERA_METRICS, ORDER_METRICS, STABILITY_METRICS),
+    }
+    names = Counter(name for group in tables.values() for table in group for name in table)
+    for subject, group in tables.items():
+        for metric in (metric for table in group for metric in table.values()):
+            rows.append(_metric_row(metric, subject if names[metric.name] > 1 else ""))
     return _table(("name", "in tables", "unit", "better", "formula"), rows)
 
 
-def _metric_row(metric: AnyMetric) -> tuple[str, ...]:
+def _metric_row(metric: AnyMetric, subject: str) -> tuple[str, ...]:
     return (
-        f"`{metric.name}`",
+        f"`{metric.name}`" + (f" of {subject}" if subject else ""),
         metric.label,
         metric.unit,
         _BETTER[metric.better],
