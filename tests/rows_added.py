@@ -139,7 +139,7 @@ def output(folder: Path) -> Mapping[str, Any]:
         "http": [output_names("edges"), are_heavy(["edges"]), are_heavy(["npy"])],
         "reserved": estimated_bytes(["edges"], 1000, options)
         - estimated_bytes(["sky"], 0, options),
-        "mcp": SURFACE.asked.model_json_schema()["properties"]["format"],
+        "mcp": SURFACE.params_type.model_json_schema()["properties"]["format"],
         "mcp description": SURFACE.description,
         "page": page(),
         "app video": VideoAsked.model_json_schema()["properties"]["save"]["description"],
@@ -376,7 +376,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
         "back": back.camera.lens == made.camera.lens,
         "openapi": parameter("projection"),
         "http": str(params.options.view.named_camera),
-        "mcp": KNOWN.asked.model_json_schema()["properties"]["projection"]["description"],
+        "mcp": KNOWN.params_type.model_json_schema()["properties"]["projection"]["description"],
         "page": page(),
         "guide": TABLES["lenses"](),
         "refusals": [refused("stereographic:310"), refused("stereographik:3")],

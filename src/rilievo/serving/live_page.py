@@ -32,11 +32,11 @@ from rilievo.serving.listener.http_server import (
     GRACE,
     OpenStreams,
     client_name,
-    ended_in_time,
     http_server,
 )
 from rilievo.serving.listener.listening import AddressOptions, address_of, listening
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
+from rilievo.serving.listener.stopping import ended_in_time
 from rilievo.shapes import Pixels
 from rilievo.signals import take
 

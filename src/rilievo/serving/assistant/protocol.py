@@ -38,9 +38,9 @@ from rilievo.serving.assistant.tools.measure_tool import MEASURE
 from rilievo.serving.assistant.tools.regions_tool import REGIONS
 from rilievo.serving.assistant.tools.surface_tool import SURFACE
 from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments, argument, paragraph
-from rilievo.serving.listener.http_server import end_at_once, ended_at_once
 from rilievo.serving.listener.malloc import give_back, share_arenas
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.stopping import end_at_once, ended_at_once
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.decoding.decoder_pool import start
 from rilievo.serving.server.decoding.messages import bounds

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
-from rilievo.serving.listener.http_server import ended_by_sigterm
 from rilievo.serving.listener.listening import address_of, listening
+from rilievo.serving.listener.stopping import ended_by_sigterm
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:

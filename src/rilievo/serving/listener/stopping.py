@@ -1,0 +1,75 @@
+"""End of a service at a signal; imports nothing of any extra."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+EXIT_CODES: Mapping[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 128 + signal.SIGINT}
+"""Exit codes by signals; services end by SIGTERM."""
+LAST_SECONDS = 6.5
+"""Seconds from a signal to an end by force."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0."""
+    with _handled([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
+        yield
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Let signals end the process while a thread reads standard input; files are never partial."""
+    with _handled([*EXIT_CODES], lambda number, frame: end_at_once(number)):
+        yield
+
+
+def end_at_once(number: int = signal.SIGTERM) -> None:
+    """End the process as a signal does."""
+    os._exit(EXIT_CODES[number])
+
+
+@contextmanager
+def ended_in_time(exit_code: int) -> Iterator[None]:
+    """End the process by force some seconds after a signal, whose exception other code may lose."""
+    signalled, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        signalled.wait()
+        if not over.wait(LAST_SECONDS):
+            os._exit(exit_code)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signalled.set()
+        former = earlier[number]
+        if callable(former):
+            former(number, frame)
+
+    earlier = {number: signal.getsignal(number) for number in EXIT_CODES}
+    threading.Thread(target=watch, name="end in time", daemon=True).start()
+    try:
+        # What ignores a signal, as in the background of a script, goes on to ignore it.
+        with _handled([number for number in earlier if callable(earlier[number])], handle):
+            yield
+    finally:
+        over.set()
+        signalled.set()
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
