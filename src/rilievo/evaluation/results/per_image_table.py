@@ -1,4 +1,4 @@
-"""Per-image table of an evaluation as CSV, and ``evaluation.json`` read back."""
+"""Table of an evaluation's images as CSV, and ``evaluation.json`` read back."""
 
 import math
 import os

@@ -54,7 +54,7 @@ def headline(metrics: Sequence[str]) -> tuple[str, ...]:
 
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
-    """At most ``SHOWN`` metrics: the leading one and the usual ones."""
+    """Choose at most ``SHOWN`` metrics: the leading and usual ones."""
     ranked = sorted(metrics[1:], key=lambda name: _place(name, _USUAL))
     chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
     return tuple(name for name in metrics if name in chosen)
