@@ -157,6 +157,21 @@ def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) ->
         assert shown.photo(score.id).shape == (48, 64, 3)
 
 
+def test_files_of_another_program_have_the_name_that_the_user_gives(
+    root: Path, tmp_path: Path
+) -> None:
+    write_predictions(root, tmp_path / "theirs")
+    options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="metric")
+    selection = select_images(BENCHMARKS["depth"], root, options)
+    own, other = (
+        find_predictions(label, selection, options).predictions.made_by
+        for label in (None, "lab/depth-2")
+    )
+    assert other.model == "lab/depth-2"
+    assert own.model not in ("", None, other.model)
+    assert replace(other, model=own.model) == own
+
+
 def test_processes_score_as_one_does(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="metric")

@@ -1,14 +1,49 @@
 """Processes that score, and what becomes of them."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rilievo.data.datasets import open_dataset
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.score import Scored
+from rilievo.evaluation.stored_predictions import StoredPrediction
+from stored_answers import NOBODY, stored
+
 TESTS = Path(__file__).parents[1]
+
+
+class Plane:
+    """Depth that is the same everywhere, with the number of the process that read it last."""
+
+    made_by = NOBODY
+    kind = DepthKind.METRIC
+    process = 0
+
+    def read(self, id: str) -> StoredPrediction:
+        self.process = os.getpid()
+        depth = np.full((48, 64), 2, np.float32)
+        return stored(depth=DepthMap(values=depth, kind=DepthKind.METRIC))
+
+
+def test_one_process_is_the_callers_own_and_starts_no_other(root: Path) -> None:
+    """A script without a main guard needs it: a process that is started imports the script anew."""
+    dataset, plane = open_dataset("tiny_dataset:Tiny", root), Plane()
+    job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, predictions=plane)
+    children = multiprocessing.active_children()
+    for id, scored in zip(dataset.ids, score_all(job, dataset.ids, processes=1), strict=True):
+        assert isinstance(scored, Scored)
+        assert scored.score.id == id
+        assert plane.process == os.getpid()
+        assert multiprocessing.active_children() == children
 
 
 def is_alive(number: int) -> bool:

@@ -15,6 +15,7 @@ from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.metrics.point_maps import PointsPair
 from rilievo.evaluation.predictions.cache import read_cache
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap
@@ -171,6 +172,23 @@ def test_objects_are_fitted_by_themselves() -> None:
     assert found == pytest.approx(np.mean(means), rel=1e-6)
     with pytest.raises(NoGroundTruthError, match="no objects"):
         score(BENCHMARKS["moge-points-local"], noisy, truth())
+
+
+def test_a_flat_guess_stands_at_the_middle_and_a_quarter_of_the_size_is_no_longer_near() -> None:
+    """Points at x = 0, 1, 2, 3, 4 are 2, 1, 0, 1, 2 from their median, of a size of 4."""
+    columns = np.arange(5.0)
+    true = np.stack([columns, np.zeros(5), np.ones(5)])[:, None].repeat(2, axis=1)
+    inside = np.ones((2, 5), bool)
+    pair = PointsPair(
+        predicted=np.ones_like(true),
+        true=true,
+        valid=inside,
+        objects=inside.astype(np.int64),
+        raw=np.ones_like(true),
+    )
+    [(rel, delta1)] = pair.by_object
+    assert rel == pytest.approx((2 + 1 + 0 + 1 + 2) / 5 / 4)
+    assert delta1 == pytest.approx(1 / 5)
 
 
 def test_the_field_of_view_is_in_degrees() -> None:

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from clip_dataset import SIZE, K, pose, write_clips
+from rilievo.alignment.fit import Fit, FitSpace
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
+from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.scoring.metres import CONSTANT
+from rilievo.evaluation.scoring.metres import CONSTANT, fitted_to_scene
 
 FRAMES = {"street": 4, "yard": 3}
 
@@ -69,6 +72,17 @@ def test_one_line_serves_a_whole_sequence(clips: Path) -> None:
             assert (score.scale, score.shift) == pytest.approx(tuple(line), rel=1e-6)
     alone = run(clips, "moge-disparity")
     assert alone.scores[0].scale != pytest.approx(found.scores[0].scale, rel=1e-4)
+
+
+def test_a_line_of_a_sequence_reaches_as_far_as_the_benchmark_allows() -> None:
+    """It is -1, 0.0005, 0.0008, 0.5 and 1 per metre, of which 0.001 is the least."""
+    benchmark = BENCHMARKS["video-depth"]
+    assert benchmark.min_inverse == 1e-3
+    line = np.array([-1.0, 0.0005, 0.0008, 0.5, 1.0])
+    predicted = DepthMap(values=(line + 2).astype(np.float32)[None], kind=DepthKind.AFFINE_INVERSE)
+    fit = Fit(space=FitSpace.INVERSE, scale=1.0, shift=-2.0, residual=0.0, pixels=5)
+    found = fitted_to_scene(benchmark, predicted, (1, 5), fit)
+    np.testing.assert_allclose(found.values[0], 1 / np.maximum(line, 1e-3), rtol=1e-3)
 
 
 def one_way(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Means, pooled numbers and intervals of many images."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,15 @@ import scipy.stats
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
+from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.results.summaries import Tallied, on_scenes
+from rilievo.evaluation.results.summaries import Tallied, on_scenes, remarks
 from rilievo.evaluation.scoring.score import Scored, score
+from rilievo.evaluation.selection import select_images
 from rilievo.sample import Truth
 from stored_answers import stored
+from tiny_dataset import write_tiny
+from tiny_evaluation import TINY
 
 PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))
 POOLED = replace(PLAIN, averaging=Averaging.POOLED)
@@ -108,6 +113,41 @@ def test_equal_images_have_an_interval_of_no_width() -> None:
         tallied.add(scored(PLAIN, 3))
     found = tallied.summaries({})[0]
     assert (found.low, found.high) == (pytest.approx(found.value), pytest.approx(found.value))
+
+
+def test_an_error_of_zero_keeps_the_interval_above_zero() -> None:
+    """One perfect image of four: the line through zero would reach below it."""
+    tallied = Tallied(benchmark=PLAIN)
+    for number in range(4):
+        true, predicted = image(number)
+        truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
+        depth = DepthMap(values=predicted if number else true, kind=DepthKind.METRIC)
+        tallied.add(score(PLAIN, stored(depth=depth), truth))
+    found = {each.metric: each for each in tallied.summaries({})}["abs_rel"]
+    assert min(each.values["abs_rel"] for each in tallied.scores) == 0
+    assert found.low is not None
+    assert 0 < found.low < found.value
+
+
+def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) -> None:
+    write_tiny(tmp_path, 4)
+    (tmp_path / "depth" / "room0" / "002.npy").unlink()
+    tallied = Tallied(benchmark=PLAIN)
+    said = {
+        limit: " ".join(
+            map(
+                str,
+                remarks(
+                    select_images(PLAIN, tmp_path, EvaluateOptions(dataset=TINY, limit=limit)),
+                    tallied,
+                    (),
+                ),
+            )
+        )
+        for limit in (None, 2)
+    }
+    assert "1 images of the split have no files" in said[2]
+    assert "have no files" not in said[None]
 
 
 def test_what_is_known_exactly_replaces_what_sums_tell() -> None:

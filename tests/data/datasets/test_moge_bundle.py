@@ -226,6 +226,7 @@ def test_missing_and_broken_files_are_told(small: Path) -> None:
         ("{}", "has no intrinsics"),
         ('{"intrinsics": [[1, 2], [3, 4]]}', "no finite 3x3 matrix"),
         ('{"intrinsics": [[0, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "no finite 3x3 matrix"),
+        ('{"intrinsics": [[1, 0, 1e999], [0, 1, 0.5], [0, 0, 1]]}', "no finite 3x3 matrix"),
         ('{"intrinsics": [[1e-9, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "give no view"),
         ('{"intrinsics": [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 0]]}', "give no view"),
     ],

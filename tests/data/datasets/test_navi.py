@@ -62,6 +62,7 @@ def test_depth_is_decoded_from_disparity(tmp_path: Path) -> None:
     assert sample.depth is not None
     assert sample.depth_valid is not None
     assert sample.camera is not None
+    assert sample.scene == "chair"
     np.testing.assert_allclose(sample.depth[20, 30], 0.7281667, rtol=1e-6)
     np.testing.assert_allclose(sample.depth[31, 46], 655.35 / (900 + 12 * 17 - 1), rtol=1e-6)
     np.testing.assert_array_equal(sample.depth_valid, disparity() > 0)

@@ -1,11 +1,13 @@
 """Charts of a report: what they leave out they say, and what they hold is right."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from evaluations import evaluation
+from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.tables.report_charts import error_against_depth, histogram
 
 
@@ -54,3 +56,16 @@ def test_ticks_of_a_narrow_range_are_whole_numbers_and_no_sums() -> None:
     ticks = [text for text in texts if text[:1].isdecimal()]
     assert any(text.startswith("0.9999") for text in ticks)
     assert not any("e" in text for text in ticks)
+
+
+def test_depth_lies_on_a_logarithmic_axis_only_where_ranges_begin_above_zero() -> None:
+    """A logarithmic axis has ticks at 1, 2 and 5, and no place for zero."""
+    for near, expected in ((1.0, {"1", "2", "5"}), (0.0, {"0", "2", "4", "6"})):
+        edges = (near, 2.0, 4.0, 7.5)
+        ranges = tuple(
+            RangeError(near=first, far=last, pixels=5, abs_rel=0.1, bias=0.0)
+            for first, last in pairwise(edges)
+        )
+        texts = re.findall(r"<text[^>]*>([^<]*)</text>", error_against_depth(ranges).svg)
+        [end] = (place for place, text in enumerate(texts) if text == "true depth [m]")
+        assert set(texts[texts.index("bias") + 1 : end]) == expected

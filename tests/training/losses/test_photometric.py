@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import map_coordinates, uniform_filter
 from torch import Tensor
 
 from rilievo.training.losses.warped_frames import (
     photometric_error,
+    sample_image,
     target_of,
     window_spread,
     window_sum,
@@ -103,3 +104,15 @@ def test_floats_of_32_bits_are_near_those_of_64() -> None:
     torch.testing.assert_close(
         narrow.double(), photometric_error(x, target_of(y)), atol=2e-6, rtol=0
     )
+
+
+def test_colours_are_sampled_as_scipy_does_between_pixels_and_beyond_the_border() -> None:
+    image = images(0, 2, 3, 5, 9)
+    pixels = images(1, 2, 2, 4, 6) * torch.tensor([12.0, 8.0])[:, None, None] - 2
+    found = sample_image(image, pixels)
+    for colours, places, sampled in zip(image, pixels, found, strict=True):
+        for channel, mine in zip(colours, sampled, strict=True):
+            expected = map_coordinates(
+                channel.numpy(), places.flip(0).numpy(), order=1, mode="nearest"
+            )
+            np.testing.assert_allclose(mine.numpy(), expected, atol=1e-12)

@@ -71,5 +71,9 @@ def test_a_warm_up_needs_depth_and_a_pose_network(tmp_path: Path) -> None:
     resnet = replace(BLUEPRINT, encoder="resnet18", scales=(0, 1, 2, 3))
     usual = replace(config, blueprint=resnet, start="imagenet", prior=None, pose_warm_up=0)
     assert preset_config(usual).pose_warm_up == 0
+    without_prior = replace(config, prior=None, pose_warm_up=0)
+    assert preset_config(without_prior).pose_warm_up == config.pose_warm_up > 0
+    without_start = replace(config, blueprint=resnet, start="imagenet", pose_warm_up=0)
+    assert preset_config(without_start).pose_warm_up == config.pose_warm_up
     faithful = replace(config, preset="faithful")
     assert preset_config(faithful).pose_warm_up == 0

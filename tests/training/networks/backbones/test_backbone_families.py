@@ -59,6 +59,18 @@ def test_every_family_sees_each_image_for_itself_as_its_facts_say(
     assert backbone.facts.positions
 
 
+def test_strides_of_transformers_pyramids_are_those_of_their_maps(tmp_path: Path) -> None:
+    """ResNet's first convolution and pooling pad, so that an odd side is rounded up."""
+    backbone = made("ResNetConfig", tmp_path)
+    image = torch.rand(1, 3, 64, 96)
+    body: Any = backbone.get_submodule("body")
+    with torch.no_grad():
+        states = body(image, output_hidden_states=True).hidden_states[1:]
+    assert backbone.strides == tuple(64 // state.shape[2] for state in states)
+    assert backbone.strides == (4, 8, 16, 32)
+    assert [each.shape for each in seen(backbone, image).maps] == [each.shape for each in states]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["Dinov2WithRegistersConfig", "DINOv3ViTConfig", "CLIPConfig"])
 def test_layers_are_raw_outputs_of_blocks_without_registers(family: str, tmp_path: Path) -> None:
