@@ -16,6 +16,7 @@ from rilievo.io.photographs.file_camera import (
     ExifFacts,
     assumed_camera,
     camera_from_exif,
+    heif_K,
 )
 from rilievo.io.photographs.photo import read_photo
 
@@ -173,3 +174,20 @@ def test_the_assumed_camera_sees_its_angle_along_the_longer_side(size: tuple[int
     )
     assert math.isclose(longer, ASSUMED_FOV)
     np.testing.assert_allclose(camera.K[:2, 2], [(size[1] - 1) / 2, (size[0] - 1) / 2])
+
+
+@pytest.mark.parametrize("size", [(30, 20), (20, 30)])
+def test_a_principal_point_of_a_heic_is_near_the_middle_alike_to_all_sides(
+    size: tuple[int, int],
+) -> None:
+    image = Image.new("RGB", size)
+    for away, is_near in ((2.9, True), (3.1, False)):
+        for x, y in ((away, 0), (-away, 0), (0, away), (0, -away)):
+            centre = {"principal_point_x": size[0] / 2 + x, "principal_point_y": size[1] / 2 + y}
+            stated = {"focal_length_x": 40.0, "focal_length_y": 41.0, **centre}
+            image.info["heif"] = {"camera_intrinsic_matrix": stated}
+            K = heif_K(image)
+            assert (K is not None) is is_near
+            if K is not None:
+                expected = [40, 41, (size[0] - 1) / 2 + x, (size[1] - 1) / 2 + y]
+                np.testing.assert_allclose([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], expected)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
+from rilievo.measure.measured_record import region_cells
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.sample import Photo
 
@@ -256,3 +258,17 @@ def test_assistants_change_the_unit_and_not_the_name(tmp_path: Path) -> None:
     assert line.startswith("plank 2 m (oak): distance ")
     assert line.count(" camera heights (") == 5
     assert line.count(" m (") == 1
+
+
+def test_a_row_of_a_table_has_the_same_columns_without_a_floor(
+    prediction: rilievo.Prediction,
+) -> None:
+    region = prediction.measure_box(BOX)
+    with_floor, without = (
+        region_cells(each, str) for each in (region, replace(region, upright=None))
+    )
+    assert [*without] == [*with_floor]
+    of_floor = {name for name in with_floor if name.startswith("box_")}
+    assert {name for name, cell in without.items() if cell is None} == of_floor
+    kept = {name: cell for name, cell in with_floor.items() if name not in of_floor}
+    assert {name: without[name] for name in kept} == kept

@@ -4,6 +4,7 @@ import threading
 import time
 import traceback
 
+import numpy as np
 import pytest
 
 from replicate_calls import model, photo, refusal
@@ -13,9 +14,11 @@ from replicate_server import (
     Service,
     colour_png,
     grey_png,
+    png,
 )
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
+from rilievo.models.replicate_model import grey_picture
 from rilievo.prediction_record import Setting
 
 
@@ -222,3 +225,30 @@ def test_a_version_that_is_none_gets_into_no_result(service: Service, id: str) -
     with pytest.raises(ModelError, match="an invalid version") as caught:
         model()
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_coloured_picture_with_a_grey_frame_is_no_depth() -> None:
+    pixels = np.full((48, 64, 3), 90, np.uint8)
+    pixels[8:-8, 8:-8, 0] = 200
+    with pytest.raises(ModelError, match="0 of 1 pictures in the result are grey"):
+        grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
+    pixels[..., 0] = 90
+    found = grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
+    np.testing.assert_allclose(found, 90 / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "fits"), [((30, 40), True), ((31, 40), True), ((32, 40), False)])
+def test_a_small_result_may_be_rounded_by_a_pixel_and_not_by_two(
+    size: tuple[int, int], fits: bool
+) -> None:
+    result = grey_png([[7] * size[1]] * size[0])
+    if fits:
+        assert grey_picture([result], (3000, 4000)).shape == size
+    else:
+        with pytest.raises(ModelError, match="another shape than the photograph's 4000 x 3000"):
+            grey_picture([result], (3000, 4000))
+
+
+def filtered(pixels: np.ndarray) -> bytes:
+    """Rows of a PNG, without a filter."""
+    return b"".join(b"\0" + row.tobytes() for row in pixels)

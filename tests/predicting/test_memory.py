@@ -1,5 +1,6 @@
 """Memory: what photographs and videos need is compared before they begin."""
 
+import math
 import sys
 import threading
 import time
@@ -134,3 +135,14 @@ def test_a_photograph_takes_what_was_computed_and_at_most_twice(save: str, tmp_p
         computed.append(memory_of(save.split(","), size[0] * size[1], 300_000))
     ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])
     assert 1 <= ratio <= 2, {"taken": taken, "computed": computed}
+
+
+def test_photographs_that_all_fit_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "_workers", lambda: 4)
+    sizes, needed = [(100, 100)] * 9 + [(100, 200)], 20_000
+    for count, together in ((1, 1), (3, 3), (10, 4)):
+        free(monkeypatch, together * needed)
+        assert photos.photo_memory(sizes[-count:], math.prod).at_once is None
+        free(monkeypatch, together * needed - 1)
+        if together > 1:
+            assert photos.photo_memory(sizes[-count:], math.prod).at_once == together - 1

@@ -264,3 +264,18 @@ def test_a_camera_has_its_numbers_and_its_field_of_view():
     camera = Camera(lens=Fisheye(fx=200, fy=201, cx=319.5, cy=239.5))
     assert camera.fov == pytest.approx(math.degrees(640 / 200), abs=0.01)
     assert Camera(lens=spelled("equirect").lens((100, 200))).fov == pytest.approx(360, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "words"),
+    [
+        (2, 10, "black at the bottom, .* rows 0 to 89,"),
+        (10, 2, "black at the top, .* rows 10 to 99,"),
+        (10, 3, "black at the top and bottom, .* rows 10 to 96,"),
+    ],
+)
+def test_black_rows_at_one_pole_say_nothing_of_the_other(above: int, below: int, words: str):
+    pixels = np.full((100, 200, 3), 99, np.uint8)
+    pixels[:above] = pixels[-below:] = 0
+    with pytest.raises(rilievo.InputError, match=words):
+        with_camera(Photo(pixels=pixels, name="x"), spelled("equirect"), None)

@@ -358,3 +358,16 @@ def test_code_of_others_that_ends_the_process_ends_its_photograph(tmp_path: Path
     assert "02.png" in lines[0]
     assert "SystemExit: 3" in lines[0]
     assert "no licence" in lines[1]
+
+
+def test_one_at_once_is_one_decoded_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    jobs, read = _jobs(tmp_path, [7] * 6), Slowly((40, 32))
+    with Tally(output=tmp_path, total=len(jobs), show=False) as tally:
+        predict_photos(
+            jobs, Brightness(), tally, batch_size=1, read=read, save=_save_parts, at_once=1
+        )
+    assert tally.summary().done == 6
+    assert read.under_way == [1] * 6

@@ -1,6 +1,7 @@
 """``rilievo.Prediction`` is the bare record with methods, and every door returns it."""
 
 import pickle
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import rilievo
+from rilievo.errors import MissingPackageError
 from rilievo.margins import Margins
 from rilievo.models.wrappers import Trimmed
 from rilievo.prediction.saving import save
@@ -84,3 +86,22 @@ def test_bare_records_are_saved_like_predictions(
     assert [each.read_bytes() for each in sorted(first)] == [
         each.read_bytes() for each in sorted(second)
     ]
+
+
+def test_points_wear_the_colours_of_their_pixels(prediction: rilievo.Prediction) -> None:
+    cloud = prediction.points(step=1)
+    assert cloud.colours is not None
+    camera = prediction.camera
+    assert camera is not None
+    u, v = np.rint(camera.project(cloud.points.T.astype(np.float64))).astype(int)
+    np.testing.assert_array_equal(cloud.colours, PHOTO[v, u])
+    assert prediction.but(photo=None).points().colours is None
+
+
+@pytest.mark.parametrize("name", ["trimesh", "open3d"])
+def test_a_library_that_is_missing_is_named_with_what_needs_it(
+    prediction: rilievo.Prediction, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingPackageError, match=rf"to_{name}\(\) .*{name}"):
+        getattr(prediction, f"to_{name}")()
