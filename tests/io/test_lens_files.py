@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.io.lens_files import read_lens
 from rilievo.io.outputs.sidecar import describe
 from rilievo.io.photographs.photo import read_photo
-from rilievo.options.camera_forms import read_camera, text_of
+from rilievo.options.camera_forms import matrix_of, read_camera, text_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction_record import MadeBy
@@ -259,3 +259,11 @@ def test_results_of_any_lens_are_read_back(tmp_path, lens):
     assert "cameras" not in document
     assert document["scenes"][0]["nodes"] == [0]
     assert document["accessors"][3]["count"] > 300
+
+
+@pytest.mark.parametrize("text", ["fisheye:180", "equirect", "equirect:180x90"])
+def test_a_lens_of_angles_in_a_file_is_that_of_the_picture(tmp_path, text):
+    named = read_camera(written(tmp_path, "lens.json", json.dumps({"lens": text})))
+    assert named is not None
+    assert text_of(named) == text
+    assert matrix_of(named, (100, 200)).lens == spelled(text).lens((100, 200))

@@ -157,8 +157,9 @@ def _of_file(path: Path) -> Named:
     if not os.path.exists(path):
         raise _refusal(f"there is no file '{name}'")
     spelling = read_lens(path)
-    # Numbers for pictures of any size are an ordinary camera.
-    return Camera(lens=spelling.lens((2, 2))) if spelling.size is None else spelling
+    # One or two numbers are angles, of a picture; more for any size are an ordinary camera.
+    is_of_picture = spelling.size or len(spelling.numbers) < 3
+    return spelling if is_of_picture else Camera(lens=spelling.lens((2, 2)))
 
 
 @frozen(slots=False)
