@@ -192,7 +192,7 @@ class Doors:
         with self.patches.context() as patches:
             patches.setattr(video, "live_frames", lambda source, newest: iter([pixels]))
             patches.setattr(live_page.LivePage, "show", record)
-            patches.setattr(live_page, "_jpeg", jpeg)
+            patches.setattr(live_page, "_jpeg_bytes", jpeg)
             if main(["predict", "--live", "0", *flags(_with_model(needs | values)), "--quiet"]):
                 return REFUSED
         return {**outcome[0], "depth.png": pictures[0][:, pixels.shape[1] :]}

@@ -48,7 +48,7 @@ _THROUGH_LIBRARIES = frozenset(
         ),
         *(
             f"rilievo.serving.server.temporary_folders.{e}"
-            for e in ("_is_left", "own_folder", "sweep")
+            for e in ("_belongs_to_dead_server", "own_folder", "sweep")
         ),
         *(
             f"rilievo.models.conversion.quantisation.{each}"

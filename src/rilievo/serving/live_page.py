@@ -56,12 +56,12 @@ class NewestPicture:
         """Set the next picture, from another thread."""
         self.number += 1
         self._picture = (self.number, jpeg)
-        self._tell()
+        self._wake_readers_from_thread()
 
     def end(self) -> None:
         """Release all readers."""
         self._is_over = True
-        self._tell()
+        self._wake_readers_from_thread()
 
     async def after(self, number: int) -> tuple[int, bytes] | None:
         """Wait for a newer picture; None at the end."""
@@ -73,13 +73,13 @@ class NewestPicture:
             await self._change.wait()
         return self._picture
 
-    def _tell(self) -> None:
+    def _wake_readers_from_thread(self) -> None:
         loop = self._loop
         if loop is not None:
             with suppress(RuntimeError):  # the server has ended
-                loop.call_soon_threadsafe(self._wake)
+                loop.call_soon_threadsafe(self._wake_readers)
 
-    def _wake(self) -> None:
+    def _wake_readers(self) -> None:
         change, self._change = self._change, asyncio.Event()
         change.set()
 
@@ -100,38 +100,38 @@ def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
     # All readers are of this machine, and so one client.
     readers = OpenStreams(MOST_READERS, most_of_one=MOST_READERS)
 
-    async def page(request: Request) -> Response:
+    async def html_page(request: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
 
-    async def frames(request: Request) -> Response:
+    async def picture_stream(request: Request) -> Response:
         client, opened = "" if request.client is None else request.client.host, ExitStack()
         try:
             opened.enter_context(readers.counted(client_name(client)))
         except Refusal as refusal:
             return RefusalResponse(refusal)
-        return _Pictures(newest, opened)
+        return _PictureStream(newest, opened)
 
     app = Starlette(
         routes=[
-            Route(f"/{secret}/", page, methods=["GET"]),
-            Route(f"/{secret}/frames", frames, methods=["GET"]),
+            Route(f"/{secret}/", html_page, methods=["GET"]),
+            Route(f"/{secret}/frames", picture_stream, methods=["GET"]),
         ],
-        exception_handlers={HTTPException: _no_such_address},
+        exception_handlers={HTTPException: _routing_error_response},
     )
     app.router.redirect_slashes = False
     return Guard(app, tokens=(), hosts=(), observe=lambda route, status, seconds: None)
 
 
-class _Pictures(StreamingResponse):
+class _PictureStream(StreamingResponse):
     def __init__(self, newest: NewestPicture, opened: ExitStack) -> None:
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
-        super().__init__(_parts(newest), media_type=kind)
+        super().__init__(_multipart_pictures(newest), media_type=kind)
         self._opened = opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
+        """Send pictures until the end, or a slow client."""
 
-        async def sent(message: Message) -> None:
+        async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(_SEND_SECONDS):
                 await send(message)
 
@@ -140,12 +140,12 @@ class _Pictures(StreamingResponse):
                 await Response(media_type=self.media_type)(scope, receive, send)
                 return
             try:
-                await super().__call__(scope, receive, sent)
+                await super().__call__(scope, receive, send_in_time)
             except TimeoutError:
                 return  # the connection is closed, as the answer is not complete
 
 
-async def _parts(newest: NewestPicture) -> AsyncIterator[bytes]:
+async def _multipart_pictures(newest: NewestPicture) -> AsyncIterator[bytes]:
     number, boundary = 0, f"--{_BOUNDARY}\r\n".encode()
     yield boundary
     while (picture := await newest.after(number)) is not None:
@@ -155,7 +155,7 @@ async def _parts(newest: NewestPicture) -> AsyncIterator[bytes]:
         yield head + jpeg + b"\r\n" + boundary
 
 
-def _no_such_address(request: Request, error: Exception) -> Response:
+def _routing_error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
     line = "no such address: the command has printed the one there is"
     return RefusalResponse(Refusal(error.status_code, line, error.headers))
@@ -211,10 +211,10 @@ class LivePage:
         self._begin, limits = time.monotonic(), None
         try:
             for prediction in predictions:
-                limits = _calmer(
+                limits = _range_between_frames(
                     picture_range(prediction.depth, options, shown_sky(prediction)), limits
                 )
-                self._newest.put(_jpeg(_beside(prediction, options, limits)))
+                self._newest.put(_jpeg_bytes(_photo_left_of_depth(prediction, options, limits)))
         finally:
             self._end = time.monotonic()
 
@@ -226,7 +226,8 @@ class LivePage:
         self._opened.close()
 
 
-def _calmer(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
+def _range_between_frames(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
+    """Range between the former one and the wanted one."""
     if former is None:
         return wanted
     low, high = (
@@ -236,14 +237,16 @@ def _calmer(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
     return replace(wanted, low=low, high=high)
 
 
-def _beside(prediction: Prediction, options: SaveOptions, limits: ColourRange) -> Pixels:
+def _photo_left_of_depth(
+    prediction: Prediction, options: SaveOptions, limits: ColourRange
+) -> Pixels:
     depth = depth_picture(prediction, options, limits=limits)
     if prediction.photo is None:
         return depth
     return np.concatenate([prediction.photo.pixels, depth], axis=1)
 
 
-def _jpeg(pixels: Pixels) -> bytes:
+def _jpeg_bytes(pixels: Pixels) -> bytes:
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=85)
     return stream.getvalue()

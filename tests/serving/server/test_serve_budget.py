@@ -47,15 +47,15 @@ def test_one_client_never_has_the_last_process_that_reads_headers(tmp_path: Path
         turns = server.service._decoding
         for _ in range(turns._most - 1):
             server.client.portal.call(turns.take, "one")
-        assert not turns._may_work("one")
-        assert turns._may_work("another")
+        assert not turns._has_place_for("one")
+        assert turns._has_place_for("another")
 
 
 def test_frames_take_their_turn_among_requests(tmp_path: Path) -> None:
     with served(tmp_path) as server, server.stream() as socket:
         turns = server.service.light
         places = [server.client.portal.call(turns.take, each) for each in "abcdefghij"]
-        assert not turns._may_work("testclient")
+        assert not turns._has_place_for("testclient")
         socket.send_bytes(picture())
         end = time.monotonic() + 60
         while not turns.waiting:

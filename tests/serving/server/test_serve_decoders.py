@@ -45,20 +45,20 @@ CHANGES = (
 
 
 @pytest.fixture(scope="module")
-def starter() -> Iterator[decoder_pool._Starter]:
+def starter() -> Iterator[decoder_pool._ForkServer]:
     """The process that forks, which imports for half a second; its forks are each test's own."""
-    starter = decoder_pool._Starter()
+    starter = decoder_pool._ForkServer()
     yield starter
     starter.end()
 
 
 @pytest.fixture
-def pool(starter: decoder_pool._Starter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+def pool(starter: decoder_pool._ForkServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
     """Processes of a server of its own, which does not count scans, and is idle early."""
     before, end = decoder_pool._PROGRAM.split("from rilievo.serving.server", 1)
     program = f"{before}{CHANGES}from rilievo.serving.server{end}"
     monkeypatch.setattr(decoder_pool, "_PROGRAM", program)
-    monkeypatch.setattr(decoder_pool, "_starter", lambda: starter)
+    monkeypatch.setattr(decoder_pool, "_fork_server", lambda: starter)
     decoders = Decoders(max_pixels=MOST, idle=1)
     yield decoders
     decoders.close()
@@ -161,7 +161,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RILIEVO_SERVE_TOKEN", "a-secret-of-the-server")
-    decoder_pool._starter().end()  # so that it is started with the secret around it
+    decoder_pool._fork_server().end()  # so that it is started with the secret around it
     with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
         pool.warm()
         [number] = pool.waiting
@@ -231,7 +231,7 @@ def resident_bytes(number: int) -> int:
 def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:
     pool.warm()
     [number] = pool.waiting
-    decoder_pool._starter().end()
+    decoder_pool._fork_server().end()
     assert not is_there(number)
     assert read(pool, picture()).shape == (64, 96), "and are started anew"
 

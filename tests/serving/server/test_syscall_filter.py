@@ -77,10 +77,10 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Decoders]:
     """Processes of a server of its own, with lines before its program."""
     before, end = decoder_pool._PROGRAM.split("from rilievo.serving.server")
     lines = f"exec({getattr(request, 'param', '')!r}); ".replace("{", "{{").replace("}", "}}")
-    starter = decoder_pool._Starter()
+    starter = decoder_pool._ForkServer()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder_pool, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
-        patch.setattr(decoder_pool, "_starter", lambda: starter)
+        patch.setattr(decoder_pool, "_fork_server", lambda: starter)
         processes = Decoders(max_pixels=6_000_000, idle=1)
         yield processes
         processes.close()

@@ -53,17 +53,17 @@ class AppOptions(ServerOptions):
         text = ("all" if self.is_private else "") if self.offer is None else self.offer
         names = [name.strip() for name in text.split(",") if name.strip()]
         if "all" in names:
-            names = list(_available())
+            names = list(_names_of_free_loadable_models())
         return tuple(dict.fromkeys((self.model, *names)))
 
 
-def _available() -> Iterator[str]:
+def _names_of_free_loadable_models() -> Iterator[str]:
     paid = {card.name for card in replicate_cards.listed_cards()}
     for card in MODELS.values():
-        if card.kind is not None and card.name not in paid and _can_load(card):
+        if card.kind is not None and card.name not in paid and _has_packages_installed(card):
             yield card.name
 
 
-def _can_load(card: ModelCard) -> bool:
+def _has_packages_installed(card: ModelCard) -> bool:
     packages = _PACKAGES.get(card.extra or "", ())
     return all(find_spec(package) is not None for package in packages)

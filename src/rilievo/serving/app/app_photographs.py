@@ -73,17 +73,19 @@ def packed_lattice(
         Four planes of the bytes of depth's differences, least significant first, sign in the lowest
         bit; three planes of the normals' differences; the sky as one bit a point.
     """
-    differences = _second_differences(depth.astype("<f4").view("<u4")).view("<i4")
+    differences = _differences_along_both_axes(depth.astype("<f4").view("<u4")).view("<i4")
     folded = (differences << 1) ^ (differences >> 31)
     planes = [np.moveaxis(folded.view(np.uint8).reshape(*folded.shape, 4), 2, 0)]
     if normals is not None:
-        planes.append(_second_differences(normals.view(np.uint8).reshape(-1, normals.shape[2])))
+        planes.append(
+            _differences_along_both_axes(normals.view(np.uint8).reshape(-1, normals.shape[2]))
+        )
     if sky is not None:
         planes.append(np.packbits(sky))
     return isal_zlib.compress(b"".join(plane.tobytes() for plane in planes), _LEVEL)
 
 
-def _second_differences(values: np.ndarray) -> np.ndarray:
+def _differences_along_both_axes(values: np.ndarray) -> np.ndarray:
     along = values.copy()
     along[:, 1:] -= values[:, :-1]
     both = along.copy()
@@ -135,8 +137,8 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
         "packed": len(lattice),
         "normals": normals is not None,
         "sky": sky is not None,
-        "lens": _lens(prediction.camera, width),
-        "terms": _terms(prediction),
+        "lens": _lens_record(prediction.camera, width),
+        "terms": _range_terms_record(prediction),
         "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
     }
     head = json.dumps(about).encode()
@@ -145,7 +147,8 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
     return b"".join((len(head).to_bytes(4, "little"), head, lattice, picture))
 
 
-def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
+def _lens_record(camera: Camera | None, width: int) -> dict[str, Any] | None:
+    """Lens for JSON; None unless pinhole or equirectangular."""
     if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
         return None
     name, numbers = lens_of(camera)
@@ -153,7 +156,8 @@ def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
     return {"lens": name, **named, "goes_round": goes_round(camera, width)}
 
 
-def _terms(prediction: Prediction) -> Any:
+def _range_terms_record(prediction: Prediction) -> Any:
+    """Terms of size ranges as JSON; None without camera or depth."""
     if prediction.camera is None or not prediction.depth.is_depth:
         return None
     return json.loads(to_json(terms_of(prediction, floor=False)))  # the page finds the floor
@@ -195,7 +199,7 @@ _MOST_BYTES = 2**31
 
 
 def write_inference(inference: Inference) -> bytes:
-    """Content of the file of an inference."""
+    """Bytes of the file of an inference."""
     arrays = {"shift": np.array(inference.shift)}
     for name in _FIELDS:
         field = getattr(inference, name)
@@ -256,20 +260,22 @@ class PhotoResults:
         service, name = self._service, upload.name
         job = await service.job(upload, client)
 
-        async def work(job: ImageJob) -> StoredResult:
+        async def predict_and_store(job: ImageJob) -> StoredResult:
             content = await service.in_worker(job.upload.read)
             prediction, taken = await service.predict(job, params), params
-            if _looks_round(params, prediction):
+            if _is_undeclared_panorama(params, prediction):
                 job.inference, job.upload = None, Upload(BytesIO(content), name=name)
                 taken = PredictParams.model_validate(
                     {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
                 )
                 prediction = await service.predict(job, taken)
                 prediction = prediction.but(notes=(*prediction.notes, _ROUND))
-            return await self._keep(name, client, taken, job, content, prediction)
+            return await self._store_result(name, client, taken, job, content, prediction)
 
         turns = service.turns(is_heavy=job.is_heavy)
-        return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
+        return await service.jobs.in_turn(
+            turns, job, predict_and_store, left(), unused=self._store.release
+        )
 
     async def example(
         self, name: str, client: str, request: PredictParams, left: Left
@@ -278,12 +284,14 @@ class PhotoResults:
         if name not in example_names():
             raise Refusal(404, "there is no such example")
         if request != PredictParams(model=request.model):
-            return await self.predict(_example(name), client, request, left)
+            return await self.predict(_example_upload(name), client, request, left)
         key = name, self._service.offered.named(request.model)
         coming = self._examples.get(key)
-        if coming is None or (coming.done() and not self._is_there(coming)):
-            coming = self._examples[key] = asyncio.ensure_future(self._shared(name, request))
-            coming.add_done_callback(_has_ended)
+        if coming is None or (coming.done() and not self._result_exists(coming)):
+            coming = self._examples[key] = asyncio.ensure_future(
+                self._predict_example(name, request)
+            )
+            coming.add_done_callback(_has_succeeded)
             if len(self._examples) > _MOST_EXAMPLES:
                 self._examples.popitem(last=False)
         self._examples.move_to_end(key)
@@ -292,12 +300,13 @@ class PhotoResults:
         entry.pins += 1
         return entry
 
-    def _is_there(self, ended: "asyncio.Future[str]") -> bool:
-        return _has_ended(ended) and ended.result() in self._store
+    def _result_exists(self, ended: "asyncio.Future[str]") -> bool:
+        return _has_succeeded(ended) and ended.result() in self._store
 
-    async def _shared(self, name: str, request: PredictParams) -> str:
+    async def _predict_example(self, name: str, request: PredictParams) -> str:
+        """Predict an example; return the result's id."""
         never = asyncio.get_running_loop().create_future()
-        entry = await self.predict(_example(name), "", request, lambda: never)
+        entry = await self.predict(_example_upload(name), "", request, lambda: never)
         self._store.release(entry)
         return entry.id
 
@@ -318,7 +327,7 @@ class PhotoResults:
         service, path = self._service, entry.path
         before = PredictParams.model_validate_json((path / ASKED).read_bytes())
         arguments = before.model_copy(update=more.model_dump(exclude_unset=True))
-        is_same = _answer_key(arguments) == _answer_key(before)
+        is_same = _variant_and_view(arguments) == _variant_and_view(before)
         upload = self.photo(entry)
         upload.name = name or entry.name
         job = await service.job(upload, client, outputs)
@@ -332,7 +341,7 @@ class PhotoResults:
             unused=lambda result: result[1].remove(),
         )
 
-    async def _keep(
+    async def _store_result(
         self,
         name: str,
         client: str,
@@ -347,7 +356,7 @@ class PhotoResults:
         variant = params.variant(service.offered.named(params.model))
         model = await service.networks.model(variant)
 
-        def made() -> Mapping[str, bytes]:
+        def result_files() -> Mapping[str, bytes]:
             return {
                 PHOTO: content,
                 INFERENCE: write_inference(inference),
@@ -356,11 +365,11 @@ class PhotoResults:
                 ASKED: params.model_dump_json(exclude_defaults=True).encode(),
             }
 
-        parts = await service.in_pool(job, made)
+        parts = await service.in_pool(job, result_files)
         size = sum(map(len, parts.values()))
         entry = self._store.begin(name, client, size)
         try:
-            await service.in_worker(lambda: _write(entry.path, parts))
+            await service.in_worker(lambda: _write_files(entry.path, parts))
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
@@ -368,21 +377,21 @@ class PhotoResults:
         return entry
 
 
-def _answer_key(request: PredictParams) -> tuple[Variant, CameraOptions]:
+def _variant_and_view(request: PredictParams) -> tuple[Variant, CameraOptions]:
     return request.variant(request.model), request.options.view
 
 
-def _looks_round(request: PredictParams, prediction: Prediction) -> bool:
+def _is_undeclared_panorama(request: PredictParams, prediction: Prediction) -> bool:
     photo, view = prediction.photo, request.options.view
     is_named = (view.camera, view.projection, view.fov) != (None, None, None)
     return photo is not None and not is_named and panorama_note(photo) is not None
 
 
-def _has_ended(ended: "asyncio.Future[str]") -> bool:
+def _has_succeeded(ended: "asyncio.Future[str]") -> bool:
     return not ended.cancelled() and ended.exception() is None
 
 
-def _example(name: str) -> Upload:
+def _example_upload(name: str) -> Upload:
     return Upload(BytesIO((EXAMPLES / f"{name}.jpg").read_bytes()), name=name)
 
 
@@ -391,7 +400,7 @@ def example_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".jpg") for file in EXAMPLES.iterdir()))
 
 
-def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
+def _write_files(folder: Path, parts: Mapping[str, bytes]) -> None:
     for name, content in parts.items():
         (folder / name).write_bytes(content)
 
@@ -407,7 +416,7 @@ def zip_of_results(
 ) -> TimedResponse:
     """Response with a zip of files of pinned results."""
 
-    async def release() -> None:
+    async def release_pins() -> None:
         for entry in entries:
             store.release(entry)
 
@@ -416,7 +425,7 @@ def zip_of_results(
         headers={"Content-Disposition": 'attachment; filename="results.zip"'},
         media_type="application/zip",
         seconds=seconds,
-        tidy=release,
+        tidy=release_pins,
     )
 
 

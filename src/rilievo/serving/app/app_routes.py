@@ -58,14 +58,14 @@ class Site:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delete old results now and then; at the end, stop videos."""
-        sweeping = asyncio.create_task(self._sweep())
+        sweeping = asyncio.create_task(self._delete_old_results_forever())
         try:
             yield
         finally:
             sweeping.cancel()
             await self.videos.close()
 
-    async def _sweep(self) -> None:
+    async def _delete_old_results_forever(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.store.sweep()
@@ -73,86 +73,112 @@ class Site:
     def routes(self) -> list[BaseRoute]:
         """Routes of the page; the last one takes all others."""
         table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]], str], ...] = (
-            ("GET", "/", self._index, "The page."),
+            ("GET", "/", self._main_page, "The page."),
             (
                 "GET",
                 "/r/{ids}",
-                self._index,
+                self._main_page,
                 "The page with results that are there, by ids with commas between.",
             ),
-            ("GET", "/embed", self._embedded, "The page without uploads, inside another one."),
-            ("GET", "/embed/{ids}", self._embedded, "The same with results, by ids."),
+            ("GET", "/embed", self._embedded_page, "The page without uploads, inside another one."),
+            ("GET", "/embed/{ids}", self._embedded_page, "The same with results, by ids."),
             (
                 "POST",
                 "/app/results",
-                self._predict,
+                self._predict_photograph,
                 "Predict a photograph, or that of a result (again) or an example.",
             ),
             (
                 "POST",
                 "/app/groups",
-                self._join,
+                self._join_results,
                 "Give results (ids) that are shown together an address of their own.",
             ),
-            ("GET", "/app/results/{id}", self._about, "Name, kind and progress of a result."),
-            ("GET", "/app/results/{id}/view", self._view, "Depth and photograph for the page."),
+            (
+                "GET",
+                "/app/results/{id}",
+                self._result_facts,
+                "Name, kind and progress of a result.",
+            ),
+            (
+                "GET",
+                "/app/results/{id}/view",
+                self._view_file,
+                "Depth and photograph for the page.",
+            ),
             (
                 "GET",
                 "/app/results/{id}/thumbnail",
-                self._thumbnail,
+                self._thumbnail_file,
                 "The photograph, small, as JPEG.",
             ),
-            ("GET", "/app/results/{id}/photo", self._photo, "The photograph as it was sent."),
+            (
+                "GET",
+                "/app/results/{id}/photo",
+                self._photograph_file,
+                "The photograph as it was sent.",
+            ),
             (
                 "GET",
                 "/app/results/{id}/files",
-                self._files,
+                self._write_output_files,
                 "Files of a result, as /v1/predict gives them.",
             ),
             (
                 "GET",
                 "/app/results/{id}/made/{name}",
-                self._made,
+                self._video_output_file,
                 "A file that was made of a video.",
             ),
             (
                 "PUT",
                 "/app/results/{id}/marks",
-                self._mark,
+                self._store_marks,
                 "Keep lines and view with a result, by the key of whoever made it.",
             ),
-            ("POST", "/app/results/{id}/stop", self._stop, "Stop the work on a video."),
-            ("POST", "/app/videos", self._video, "Begin the work on a video."),
-            ("GET", "/app/zip", self._zip, "Files of several results (ids) as a zip."),
+            ("POST", "/app/results/{id}/stop", self._stop_video, "Stop the work on a video."),
+            ("POST", "/app/videos", self._begin_video, "Begin the work on a video."),
+            ("GET", "/app/zip", self._zip_of_results, "Files of several results (ids) as a zip."),
         )
         routes: list[BaseRoute] = [
-            Route(path, answering(self.service, _on(endpoint)), methods=[method], name=words)
+            Route(
+                path,
+                answering(self.service, _endpoint_of_method(endpoint)),
+                methods=[method],
+                name=words,
+            )
             for method, path, endpoint, words in table
         ]
-        return [*routes, Mount("/", _Page(self.page, self.service.options.limits.download_seconds))]
+        return [
+            *routes,
+            Mount("/", _TimedStaticFiles(self.page, self.service.options.limits.download_seconds)),
+        ]
 
-    async def _index(self, request: Request) -> Response:
-        return _Timed(
+    async def _main_page(self, request: Request) -> Response:
+        return _TimedFileResponse(
             self.page / INDEX,
             headers=_PAGE_HEADERS,
             seconds=self.service.options.limits.download_seconds,
         )
 
-    async def _embedded(self, request: Request) -> Response:
+    async def _embedded_page(self, request: Request) -> Response:
         if not self.embed_origins:
             raise Refusal(
                 404,
                 "this server is not embedded: the option embed_origins of 'rilievo app' says where",
             )
         policy = f"{POLICY}; frame-ancestors {' '.join(self.embed_origins)}"
-        return _Timed(
+        return _TimedFileResponse(
             self.page / INDEX,
             headers={**_PAGE_HEADERS, "Content-Security-Policy": policy},
             seconds=self.service.options.limits.download_seconds,
         )
 
-    async def _predict(self, request: Request) -> Response:
-        arguments, client = read_params(PredictParams, _query(request), {}), client_of(request)
+    async def _predict_photograph(self, request: Request) -> Response:
+        arguments, client = (
+            read_params(PredictParams, _parameters_for_prediction(request), {}),
+            client_of(request),
+        )
         _ = arguments.options, arguments.saving, self.service.offered.named(arguments.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
@@ -161,16 +187,16 @@ class Site:
             )
         else:
             if again is None:
-                upload = await self._uploaded(request, client)
+                upload = await self._receive_named_upload(request, client)
             else:
-                upload = self.photographs.photo(self._photograph(again))
+                upload = self.photographs.photo(self._photograph_result(again))
             entry = await self.photographs.predict(upload, client, arguments, lambda: left(request))
         self.store.release(entry)
         facts = {"id": entry.id, "name": entry.name}
         # An example is shared by all visitors, so none of them changes its marks.
         return JSONResponse(facts if example is not None else {**facts, "key": entry.key})
 
-    async def _mark(self, request: Request) -> Response:
+    async def _store_marks(self, request: Request) -> Response:
         upload = await self.service.uploads.read(request, client_of(request))
         try:
             if upload.size > _MOST_MARKS:
@@ -182,23 +208,26 @@ class Site:
         self.store.mark(request.path_params["id"], key, marks)
         return JSONResponse({"marks": marks})
 
-    async def _video(self, request: Request) -> Response:
-        arguments, client = read_params(VideoAsked, _query(request), {}), client_of(request)
-        upload = await self._uploaded(request, client)
+    async def _begin_video(self, request: Request) -> Response:
+        arguments, client = (
+            read_params(VideoAsked, _parameters_for_prediction(request), {}),
+            client_of(request),
+        )
+        upload = await self._receive_named_upload(request, client)
         outputs = [name for name in arguments.save.split(",") if name]
         entry = await self.videos.begin(upload, client, arguments.model, outputs)
         return JSONResponse({"id": entry.id, "name": entry.name})
 
-    async def _uploaded(self, request: Request, client: str) -> Upload:
+    async def _receive_named_upload(self, request: Request, client: str) -> Upload:
         self.service.turns(is_heavy=False).check()
         upload = await self.service.uploads.read(request, client)
         upload.name = safe_stem(request.query_params.get("name"))
         return upload
 
-    async def _join(self, request: Request) -> Response:
-        return JSONResponse({"id": self.store.join(_ids(request))})
+    async def _join_results(self, request: Request) -> Response:
+        return JSONResponse({"id": self.store.join(_result_ids(request))})
 
-    async def _about(self, request: Request) -> Response:
+    async def _result_facts(self, request: Request) -> Response:
         id = request.path_params["id"]
         members = self.store.group(id)
         if members is not None:
@@ -210,51 +239,51 @@ class Site:
             return JSONResponse({**facts, "marks": entry.marks})
         return JSONResponse({"id": entry.id, "name": entry.name, "kind": "video", **work.facts()})
 
-    async def _view(self, request: Request) -> Response:
-        entry = self._photograph(request.path_params["id"])
-        return self._file(entry, entry.path / VIEW, "application/octet-stream")
+    async def _view_file(self, request: Request) -> Response:
+        entry = self._photograph_result(request.path_params["id"])
+        return self._pinned_file_response(entry, entry.path / VIEW, "application/octet-stream")
 
-    async def _thumbnail(self, request: Request) -> Response:
-        entry = self._photograph(request.path_params["id"])
-        return self._file(entry, entry.path / THUMBNAIL, "image/jpeg")
+    async def _thumbnail_file(self, request: Request) -> Response:
+        entry = self._photograph_result(request.path_params["id"])
+        return self._pinned_file_response(entry, entry.path / THUMBNAIL, "image/jpeg")
 
-    async def _photo(self, request: Request) -> Response:
-        entry = self._photograph(request.path_params["id"])
+    async def _photograph_file(self, request: Request) -> Response:
+        entry = self._photograph_result(request.path_params["id"])
         kind = "application/octet-stream"
-        return self._file(entry, entry.path / PHOTO, kind, "attachment")
+        return self._pinned_file_response(entry, entry.path / PHOTO, kind, "attachment")
 
-    async def _made(self, request: Request) -> Response:
+    async def _video_output_file(self, request: Request) -> Response:
         entry, name = self.store.find(request.path_params["id"]), request.path_params["name"]
         work = self.videos.find(entry)
         if work is None or name not in work.files:
             raise Refusal(404, "this result has no such file")
         disposition = "attachment" if "download" in request.query_params else "inline"
-        return self._file(entry, entry.path / MADE / name, None, disposition)
+        return self._pinned_file_response(entry, entry.path / MADE / name, None, disposition)
 
-    async def _stop(self, request: Request) -> Response:
+    async def _stop_video(self, request: Request) -> Response:
         work = self.videos.find(self.store.find(request.path_params["id"]))
         if work is None:
             raise Refusal(404, "no video is worked on at this address")
         work.stop.set()
         return JSONResponse({"state": "stopping"})
 
-    async def _files(self, request: Request) -> Response:
+    async def _write_output_files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
         arguments = read_params(PredictParams, query, {})
         outputs = output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
-        self._photograph(id)
+        self._photograph_result(id)
         with self.store.pinned(id) as entry:
             result, written = await self.photographs.files(
                 entry, client_of(request), arguments, outputs, lambda: left(request)
             )
         return file_answer(result, written, self.service.options.limits.download_seconds)
 
-    async def _zip(self, request: Request) -> Response:
-        ids = _ids(request)
+    async def _zip_of_results(self, request: Request) -> Response:
+        ids = _result_ids(request)
         outputs = output_names(request.query_params.get("save", "png16"))
-        entries = [self._photograph(id) for id in ids]
+        entries = [self._photograph_result(id) for id in ids]
         for entry in entries:
             entry.pins += 1
         return zip_of_results(
@@ -266,17 +295,18 @@ class Site:
             seconds=self.service.options.limits.download_seconds,
         )
 
-    def _photograph(self, id: str) -> StoredResult:
+    def _photograph_result(self, id: str) -> StoredResult:
+        """Result of a photograph; refuses a video's."""
         entry = self.store.find(id)
         if self.videos.find(entry) is not None:
             raise Refusal(404, "this result is of a video, not of a photograph")
         return entry
 
-    def _file(
+    def _pinned_file_response(
         self, entry: StoredResult, path: Path, kind: str | None, disposition: str = "inline"
     ) -> Response:
         entry.pins += 1
-        return _Pinned(
+        return _PinnedFileResponse(
             path,
             media_type=kind,
             filename=path.name,
@@ -286,7 +316,7 @@ class Site:
         )
 
 
-def _ids(request: Request) -> list[str]:
+def _result_ids(request: Request) -> list[str]:
     ids = [id for id in request.query_params.get("ids", "").split(",") if id]
     if not ids:
         raise Refusal(400, "no result is named: 'ids' names them, with commas between")
@@ -295,21 +325,22 @@ def _ids(request: Request) -> list[str]:
     return ids
 
 
-def _query(request: Request) -> list[tuple[str, str]]:
+def _parameters_for_prediction(request: Request) -> list[tuple[str, str]]:
+    """Query without the page's own names."""
     return [pair for pair in request.query_params.multi_items() if pair[0] not in _OWN]
 
 
-def _on(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
+def _endpoint_of_method(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
     return lambda service, request: act(request)
 
 
-class _Page(StaticFiles):
+class _TimedStaticFiles(StaticFiles):
     def __init__(self, folder: Path, seconds: float | int) -> None:
         super().__init__(directory=folder)
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _within(self._seconds, super().__call__(scope, receive, send))
+        await _send_or_stop_silently(self._seconds, super().__call__(scope, receive, send))
 
     def file_response(self, *values: Any, **more: Any) -> Response:
         response = super().file_response(*values, **more)
@@ -317,7 +348,7 @@ class _Page(StaticFiles):
         return response
 
 
-class _Timed(FileResponse):
+class _TimedFileResponse(FileResponse):
     chunk_size = 2**20  # each chunk is read by a thread, which costs as much as the reading
 
     def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
@@ -325,10 +356,10 @@ class _Timed(FileResponse):
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _within(self._seconds, super().__call__(scope, receive, send))
+        await _send_or_stop_silently(self._seconds, super().__call__(scope, receive, send))
 
 
-class _Pinned(_Timed):
+class _PinnedFileResponse(_TimedFileResponse):
     def __init__(self, path: Path, *, release: Callable[[], None], **more: Any) -> None:
         super().__init__(path, **more)
         self._release = release
@@ -340,7 +371,7 @@ class _Pinned(_Timed):
             self._release()
 
 
-async def _within(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
+async def _send_or_stop_silently(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await sending

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
     """Serve the page until stopped."""
 
-    def extend(service: "Service", folder: Path) -> "Site":
+    def make_site(service: "Service", folder: Path) -> "Site":
         settings = AppSettings(
             base=f"{options.root_path}/",
             models=service.offered.facts(),
@@ -28,7 +28,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
         page = write_page(folder / "page", app=settings).folder
         return site_of(service, folder / "results", page, options)
 
-    serve(options, ready, extend)
+    serve(options, ready, make_site)
 
 
 def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":

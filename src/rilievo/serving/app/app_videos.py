@@ -29,7 +29,7 @@ _SPARE_FRAMES = 30
 _LISTENED_SECONDS = 300.0
 
 
-class _Stopped(Exception):
+class _VideoStopped(Exception):
     """Work was stopped, or nobody waits for it."""
 
 
@@ -91,22 +91,22 @@ class Videos:
             if not outputs or not set(outputs) <= set(VIDEOS):
                 raise OptionError(f"of a video the app makes one or more of {', '.join(VIDEOS)}")
             self._turns.check()
-            entry, path = await self._kept(upload, client, outputs)
+            entry, path = await self._store_upload(upload, client, outputs)
         finally:
             upload.close()
         self._work = {id: work for id, work in self._work.items() if id in self._store}
         work = self._work[entry.id] = VideoWork()
-        task = asyncio.create_task(self._run(entry, work, path, name, tuple(outputs)))
+        task = asyncio.create_task(self._predict_in_turn(entry, work, path, name, tuple(outputs)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return entry
 
-    async def _kept(
+    async def _store_upload(
         self, upload: Upload, client: str, outputs: Sequence[str]
     ) -> tuple[StoredResult, Path]:
         entry = self._store.begin(upload.name, client, upload.size)
         try:
-            path = await self._service.in_worker(lambda: _copied(upload, entry))
+            path = await self._service.in_worker(lambda: _copy_upload(upload, entry))
             source = await open_within(path, self._service, self._options)
             # A video that waits holds no process that decodes; its turn opens it again.
             await asyncio.to_thread(source.close)
@@ -117,7 +117,7 @@ class Videos:
             raise
         return entry, path
 
-    async def _run(
+    async def _predict_in_turn(
         self,
         entry: StoredResult,
         work: VideoWork,
@@ -128,22 +128,22 @@ class Videos:
         try:
             place = await self._turns.take(entry.client)
             try:
-                await self._make(entry, work, path, name, outputs)
+                await self._predict_video(entry, work, path, name, outputs)
             finally:
                 place.give_back()
             work.files = tuple(sorted(file.name for file in (entry.path / MADE).iterdir()))
             work.state, work.share, work.left = "done", 1.0, 0.0
-        except _Stopped:
+        except _VideoStopped:
             work.state = "stopped"
             self._store.remove(entry)
         except Exception as error:
             line = self._service.refusal_of(error).line
             work.state, work.error = "failed", line
         finally:
-            self._store.resize(entry, _bytes_of(entry.path))
+            self._store.resize(entry, _bytes_of_files_below(entry.path))
             self._store.release(entry)
 
-    async def _make(
+    async def _predict_video(
         self,
         entry: StoredResult,
         work: VideoWork,
@@ -152,28 +152,28 @@ class Videos:
         outputs: tuple[str, ...],
     ) -> None:
         if work.stop.is_set():
-            raise _Stopped
+            raise _VideoStopped
         work.state = "working"
         source = await self._service.opened(path)
         try:
             model = await self._service.networks.for_video(Variant(name=name))
             reserve = await asyncio.to_thread(kept_bytes, source, model)
             self._store.resize(entry, entry.size + reserve)
-            report = self._reporter(entry, work, entry.size - reserve)
+            report = self._progress_reporter(entry, work, entry.size - reserve)
             options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
             await asyncio.to_thread(predict_clip, source, model, target, options, report)
         finally:
             await asyncio.to_thread(source.close)
 
-    def _reporter(
+    def _progress_reporter(
         self, entry: StoredResult, work: VideoWork, most_bytes: int
     ) -> Callable[[int, int | None], None]:
         start, limits = time.monotonic(), self._options.limits
 
-        def report(done: int, total: int | None) -> None:
+        def report_or_stop(done: int, total: int | None) -> None:
             elapsed = time.monotonic() - start
             if work.stop.is_set() or time.monotonic() - entry.used > _LISTENED_SECONDS:
-                raise _Stopped
+                raise _VideoStopped
             if elapsed > limits.video_seconds:
                 raise InputError(
                     (
@@ -183,7 +183,7 @@ class Videos:
                     path=entry.name,
                 )
             # The length in the file's header need not be true.
-            if done > 2 * limits.video_frames or _bytes_of(entry.path) > most_bytes:
+            if done > 2 * limits.video_frames or _bytes_of_files_below(entry.path) > most_bytes:
                 raise InputError(
                     ("is longer than its header says; make it shorter first"), path=entry.name
                 )
@@ -191,10 +191,10 @@ class Videos:
             work.share = min(done / total, 1.0) if total else None
             work.left = elapsed * (1 - work.share) / work.share if work.share else None
 
-        return report
+        return report_or_stop
 
 
-def _copied(upload: Upload, entry: StoredResult) -> Path:
+def _copy_upload(upload: Upload, entry: StoredResult) -> Path:
     path = entry.path / SOURCE / entry.name
     path.parent.mkdir()
     upload.copy_to(path)
@@ -243,5 +243,5 @@ def kept_bytes(source: FrameSource, model: Model) -> int:
     return 4 * values * ((source.frame_estimate or 0) + _SPARE_FRAMES)
 
 
-def _bytes_of(folder: Path) -> int:
+def _bytes_of_files_below(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -61,7 +61,7 @@ class ResultStore:
 
     def begin(self, name: str, client: str, size: int) -> StoredResult:
         """Make a result, pinned and without files."""
-        self._reserve(client, size)
+        self._reserve_bytes_removing_oldest(client, size)
         id = secrets.token_urlsafe(16)
         entry = StoredResult(
             id=id, path=self.folder / id, name=name, client=client, size=size, pins=1
@@ -120,11 +120,11 @@ class ResultStore:
         entry.pins -= 1
         entry.used = time.monotonic()
         if entry.is_removed:
-            self._delete(entry)
+            self._delete_unless_pinned(entry)
 
     def resize(self, entry: StoredResult, size: int) -> None:
         """Change the reserved bytes of a pinned result."""
-        self._reserve(entry.client, size - entry.size)
+        self._reserve_bytes_removing_oldest(entry.client, size - entry.size)
         entry.size = size
 
     def __contains__(self, id: object) -> bool:
@@ -134,7 +134,7 @@ class ResultStore:
         """Take the address away; files stay while they are pinned."""
         entry.is_removed = True
         self._entries.pop(entry.id, None)
-        self._delete(entry)
+        self._delete_unless_pinned(entry)
 
     def sweep(self) -> None:
         """Delete results without recent use."""
@@ -143,24 +143,24 @@ class ResultStore:
             if entry.used < oldest and not entry.pins:
                 self.remove(entry)
 
-    def _delete(self, entry: StoredResult) -> None:
+    def _delete_unless_pinned(self, entry: StoredResult) -> None:
         if not entry.pins:
             shutil.rmtree(entry.path, ignore_errors=True)
             size, entry.size = entry.size, 0
             self._disk.take(entry.client, -size)
 
-    def _reserve(self, client: str, size: int) -> None:
+    def _reserve_bytes_removing_oldest(self, client: str, size: int) -> None:
         while True:
             try:
                 self._disk.take(client, size)
                 return
             except Refusal as refusal:
-                oldest = self._oldest(self._disk.blamed(client, size))
+                oldest = self._oldest_unpinned_of(self._disk.blamed(client, size))
                 if refusal.status == 413 or oldest is None:
                     raise
                 self.remove(oldest)
 
-    def _oldest(self, client: str) -> StoredResult | None:
+    def _oldest_unpinned_of(self, client: str) -> StoredResult | None:
         own = [
             entry for entry in self._entries.values() if entry.client == client and not entry.pins
         ]

@@ -37,12 +37,12 @@ class NamedFolders:
                 )
         self.folders = tuple(dict.fromkeys(place.expanduser().resolve() for place in folders))
         self._output = None if output is None else output.expanduser()
-        if self._output is not None and self._home_of(self._output) is None:
+        if self._output is not None and self._folder_around(self._output) is None:
             raise OptionError(
                 option="output",
                 problem=(
                     f"{literal(printable(self._output))} is outside of the named folders, "
-                    f"{literal(self._names)}"
+                    f"{literal(self._folder_names)}"
                 ),
             )
 
@@ -53,22 +53,29 @@ class NamedFolders:
             InputError: If it is outside of the folders, or no regular file.
         """
         name = quoted(text)
-        candidates = [*self._candidates(text, name)]
-        inside = [candidate for candidate in candidates if self._home_of(candidate) is not None]
+        candidates = [*self._candidate_paths(text, name)]
+        inside = [
+            candidate for candidate in candidates if self._folder_around(candidate) is not None
+        ]
         if not inside:
             raise InputError(
-                f"photo {name} is outside of the folders that this server may read, {self._names}"
+                f"photo {name} is outside of the folders that this server may read, "
+                f"{self._folder_names}"
             )
         for candidate in inside:
             resolved = candidate.resolve()
             if not exists(resolved):
                 continue
             if resolved.is_dir():
-                raise InputError(f"photo {name} is a folder; {self._known(resolved)}")
+                raise InputError(
+                    f"photo {name} is a folder; {self._photographs_there_text(resolved)}"
+                )
             with calling(resolved):
                 check_regular(resolved)
             return resolved
-        raise MissingFileError(f"no photo {name} in {self._names}; {self._known(None)}")
+        raise MissingFileError(
+            f"no photo {name} in {self._folder_names}; {self._photographs_there_text(None)}"
+        )
 
     def target(self, photograph: Path) -> Path:
         """Path without suffix for results of a photograph.
@@ -76,9 +83,9 @@ class NamedFolders:
         Raises:
             InputError: If a link leads out of the folders.
         """
-        home = self._home_of(photograph) or self.folders[0]  # a pasted one lies in none
+        home = self._folder_around(photograph) or self.folders[0]  # a pasted one lies in none
         folder = (home / "rilievo-output") if self._output is None else self._output
-        if self._home_of(folder) is None:
+        if self._folder_around(folder) is None:
             raise InputError(
                 f"{printable(folder)} leads out of the folders that this server may write to: "
                 "remove the link"
@@ -86,31 +93,35 @@ class NamedFolders:
         return folder.resolve() / photograph.stem
 
     @property
-    def _names(self) -> str:
+    def _folder_names(self) -> str:
         return ", ".join(map(printable, self.folders))
 
-    def _candidates(self, text: str, name: str) -> Iterator[Path]:
+    def _candidate_paths(self, text: str, name: str) -> Iterator[Path]:
         if text.startswith("file:"):
             text = url2pathname(unquote(urlsplit(text).path))
         elif "://" in text:
             raise InputError(
-                f"photo {name}: this server fetches nothing; name a file below {self._names}"
+                f"photo {name}: this server fetches nothing; name a file below {self._folder_names}"
             )
         if not text or "\0" in text:
             raise InputError(f"photo {name} is no path of a file")
         path = Path(os.path.expanduser(text))
         yield from ([path] if path.is_absolute() else [folder / path for folder in self.folders])
 
-    def _home_of(self, path: Path) -> Path | None:
+    def _folder_around(self, path: Path) -> Path | None:
         try:
             resolved = path.resolve()
         except (OSError, RuntimeError, ValueError):  # a circle of links, a name no system takes
             return None
         return next((folder for folder in self.folders if resolved.is_relative_to(folder)), None)
 
-    def _known(self, folder: Path | None) -> str:
+    def _photographs_there_text(self, folder: Path | None) -> str:
         places = self.folders if folder is None else (folder,)
-        names = [name for place in places for name in islice(_photographs(place), _LISTED + 1)]
+        names = [
+            name
+            for place in places
+            for name in islice(_quoted_photograph_names(place), _LISTED + 1)
+        ]
         if not names:
             return "there is no photograph"
         more = ", ..." if len(names) > _LISTED else ""
@@ -134,7 +145,7 @@ def calling(photograph: Path) -> Iterator[None]:
         raise
 
 
-def _photographs(folder: Path) -> Iterator[str]:
+def _quoted_photograph_names(folder: Path) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in islice(entries, _VISITED))

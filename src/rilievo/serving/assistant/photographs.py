@@ -57,7 +57,9 @@ class StatedFacts:
     def with_fact(self, fact: Known, words: str) -> "StatedFacts":
         """Add a fact, instead of one about the same points."""
         pairs = [
-            pair for pair in zip(self.known, self.words, strict=True) if not _same(pair[0], fact)
+            pair
+            for pair in zip(self.known, self.words, strict=True)
+            if not _are_about_same_points(pair[0], fact)
         ]
         facts, texts = ([*column] for column in zip(*pairs, strict=True)) if pairs else ([], [])
         return replace(self, known=(*facts, fact), words=(*texts, words))
@@ -85,11 +87,11 @@ class StatedFacts:
         return (*flags, *(() if self.projection is None else ("--projection", self.projection)))
 
 
-def _same(one: Known, other: Known) -> bool:
-    def off(at: tuple[float, float]) -> float:
+def _are_about_same_points(one: Known, other: Known) -> bool:
+    def distance_to_nearest(at: tuple[float, float]) -> float:
         return min(max(abs(at[0] - u), abs(at[1] - v)) for u, v in other.places)
 
-    return type(one) is type(other) and max(map(off, one.places)) <= _SAME
+    return type(one) is type(other) and max(map(distance_to_nearest, one.places)) <= _SAME
 
 
 def pixels_of(
@@ -188,11 +190,11 @@ class Photographs:
     def __init__(self, folders: NamedFolders, load: Loading = load_model) -> None:
         self.folders, self._load = folders, load
         self._model: Model | None = None
-        self._check: Callable[[], None] = _go_on
+        self._check: Callable[[], None] = _never_give_up
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
         self._pasted: OrderedDict[str, bytes] = OrderedDict()
         self._arrival: tuple[str, bytes] | None = None
-        self._seen = AnswerCache[_Question, PhotoState](_MOST_BYTES, _copied)
+        self._seen = AnswerCache[_Question, PhotoState](_MOST_BYTES, _copy_without_late_parts)
 
     @contextmanager
     def answering(self, check: Callable[[], None]) -> Iterator[None]:
@@ -201,7 +203,7 @@ class Photographs:
         try:
             yield
         finally:
-            self._check, self._arrival = _go_on, None
+            self._check, self._arrival = _never_give_up, None
             self._seen.trim()
 
     def named(self, photo: str) -> str:
@@ -221,12 +223,13 @@ class Photographs:
         """Whether later calls may name a picture."""
         return name in self._pasted
 
-    def _content(self, name: str) -> bytes | None:
+    def _picture_content(self, name: str) -> bytes | None:
+        """Bytes of a picture in a message; None for paths."""
         if self._arrival is not None and self._arrival[0] == name:
             return self._arrival[1]
         return self._pasted.get(name)
 
-    def _keep(self, name: str) -> None:
+    def _keep_picture(self, name: str) -> None:
         if self._arrival is None or self._arrival[0] != name:
             return
         self._pasted[name] = self._arrival[1]
@@ -240,88 +243,92 @@ class Photographs:
         Raises:
             RilievoError: If it cannot be read, or its facts contradict each other.
         """
-        stamp = self._stamp(photo)
-        return self._predicted(stamp, self._facts.get(stamp, StatedFacts()))
+        stamp = self._stamp_of(photo)
+        return self._predict_or_recall(stamp, self._facts.get(stamp, StatedFacts()))
 
     def state(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
     ) -> PhotoState:
         """Change the facts about a photograph, from its size (height, width), and predict it."""
-        stamp = self._stamp(photo)
+        stamp = self._stamp_of(photo)
         before = self._facts.get(stamp, StatedFacts())
-        shape = self._shape(stamp, before)
+        shape = self._height_and_width(stamp, before)
         facts = change(before, shape)
         try:
-            answer = self._predicted(stamp, facts)
+            answer = self._predict_or_recall(stamp, facts)
         except CalibrationError as error:
-            if self._needs_more(facts):
-                self._state(stamp, facts)
+            if self._is_lone_fact_of_affine_depth(facts):
+                self._remember_facts(stamp, facts)
                 raise CalibrationError(
                     problem=f"kept, and one more fact is needed: {error.template}"
                 ) from error
             raise
-        self._state(stamp, facts)
+        self._remember_facts(stamp, facts)
         return answer
 
-    def _state(self, stamp: PhotographStamp, facts: StatedFacts) -> None:
+    def _remember_facts(self, stamp: PhotographStamp, facts: StatedFacts) -> None:
         self._facts[stamp] = facts
         self._facts.move_to_end(stamp)
         while len(self._facts) > _MOST_PHOTOGRAPHS:
             self._facts.popitem(last=False)
 
-    def _needs_more(self, facts: StatedFacts) -> bool:
-        """Whether a first fact cannot be used alone, as affine depth also has a shift."""
+    def _is_lone_fact_of_affine_depth(self, facts: StatedFacts) -> bool:
+        """Whether one fact is too few, as affine depth has a shift."""
         kind = None if self._model is None else self._model.kind
         return kind is not None and not kind.is_depth and len(facts.known) == 1
 
-    def _stamp(self, photo: str) -> PhotographStamp:
-        content = self._content(photo)
+    def _stamp_of(self, photo: str) -> PhotographStamp:
+        content = self._picture_content(photo)
         if content is not None:
             return PhotographStamp(Path(photo), 0, len(content))
         path = self.folders.photograph(photo)
         status = path.stat()
         return PhotographStamp(path, status.st_mtime_ns, status.st_size)
 
-    def _shape(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
+    def _height_and_width(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
         photograph = self._seen.get((stamp, facts))
-        return self._photo(stamp).shape if photograph is None else photograph.prediction.shape
+        return (
+            self._decode_photo(stamp).shape if photograph is None else photograph.prediction.shape
+        )
 
-    def _photo(self, stamp: PhotographStamp) -> Photo:
+    def _decode_photo(self, stamp: PhotographStamp) -> Photo:
         name = str(stamp.path)
-        content = self._content(name)
+        content = self._picture_content(name)
         with calling(stamp.path):
             if content is None:
                 return read_photo(stamp.path)
             photo = read_pasted(name, content)
-        self._keep(name)
+        self._keep_picture(name)
         return photo
 
-    def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> PhotoState:
+    def _predict_or_recall(self, stamp: PhotographStamp, facts: StatedFacts) -> PhotoState:
         answer = self._seen.get((stamp, facts))
         if answer is not None:
-            self._keep(str(stamp.path))
+            self._keep_picture(str(stamp.path))
             return answer
         self._check()
         if self._model is None:
             self._model = self._load()
             self._check()
-        photo = self._photo(stamp)
+        photo = self._decode_photo(stamp)
         self._check()
-        answer = _seen(stamp, facts, photo, self._model)
+        answer = _predict_with_facts(stamp, facts, photo, self._model)
         self._check()
         self._seen.put((stamp, facts), answer)
         return answer
 
 
-def _go_on() -> None:
+def _never_give_up() -> None:
     """Check of a call without a client."""
 
 
-def _copied(answer: PhotoState) -> PhotoState:
+def _copy_without_late_parts(answer: PhotoState) -> PhotoState:
     return replace(answer, prediction=answer.prediction.but())
 
 
-def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model) -> PhotoState:
+def _predict_with_facts(
+    stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model
+) -> PhotoState:
     with calling(stamp.path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # They are notes too.
         prediction = predict(

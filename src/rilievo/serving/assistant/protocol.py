@@ -82,47 +82,51 @@ class Assistant:
             title="rilievo: sizes and depth in photographs",
             version=VERSION,
             instructions=_INSTRUCTIONS,
-            on_list_tools=self._list,
-            on_call_tool=self._call,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
         )
 
-    async def _list(self, context: object, params: object) -> ListToolsResult:
-        return ListToolsResult(tools=[_described(tool) for tool in self._tools.values()])
+    async def _list_tools(self, context: object, params: object) -> ListToolsResult:
+        return ListToolsResult(tools=[_tool_for_protocol(tool) for tool in self._tools.values()])
 
-    async def _call(self, context: object, params: CallToolRequestParams) -> CallToolResult:
+    async def _call_tool(self, context: object, params: CallToolRequestParams) -> CallToolResult:
         name, arguments = params.name, params.arguments or {}
 
-        async def work(job: RequestJob) -> CallToolResult:
+        async def call_in_thread(job: RequestJob) -> CallToolResult:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._worked, job, name, arguments)
+            return await loop.run_in_executor(
+                self._thread, self._run_tool_and_free_memory, job, name, arguments
+            )
 
         never = asyncio.Future[None]()
         try:
-            return await self._jobs.in_turn(self._turns, RequestJob(client=_CLIENT), work, never)
+            return await self._jobs.in_turn(
+                self._turns, RequestJob(client=_CLIENT), call_in_thread, never
+            )
         except Refusal as refusal:
-            return _refused(refusal.line)
+            return _error_result(refusal.line)
 
     @property
     def is_at_work(self) -> bool:
         """Whether a call has not ended, though perhaps nobody waits."""
         return self._jobs.at_work > 0
 
-    def _worked(
+    def _run_tool_and_free_memory(
         self, job: RequestJob, name: str, arguments: Mapping[str, object]
     ) -> CallToolResult:
         try:
             with self._photographs.answering(job.check):
-                return self._answered(name, arguments)
+                return self._run_tool(name, arguments)
         finally:
             give_back()
 
-    def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
+    def _run_tool(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
         named = photo = ""
         try:
             if name not in self._tools:
                 raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
             tool = self._tools[name]
-            request = _read(tool, arguments)
+            request = _validated_arguments(tool, arguments)
             photo = self._photographs.named(request.photo)
             if photo != request.photo:
                 named = f"Name this picture '{photo}' in later calls."
@@ -130,17 +134,17 @@ class Assistant:
         except RilievoError as error:
             # A picture that was not decoded is none for later calls.
             later = named if self._photographs.keeps(photo) else ""
-            return _refused(paragraph((error.worded(argument), later)))
+            return _error_result(paragraph((error.worded(argument), later)))
         except GivenUp:
             raise
         except MemoryError:
-            return _refused("too little memory for this photograph: make it smaller")
+            return _error_result("too little memory for this photograph: make it smaller")
         except OSError as error:
-            return _refused(str(OutputError(f"the system refuses: {error}")))
+            return _error_result(str(OutputError(f"the system refuses: {error}")))
         except Exception as error:
             lines = "".join(traceback.format_exception(error))
             print(f"rilievo mcp: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
-            return _refused("a defect of rilievo, which has written it to its log")
+            return _error_result("a defect of rilievo, which has written it to its log")
         text = paragraph((answer.text, named))
         pictures = [
             ImageContent(
@@ -154,7 +158,7 @@ class Assistant:
         )
 
 
-def _described(tool: AnyTool) -> Tool:
+def _tool_for_protocol(tool: AnyTool) -> Tool:
     return Tool(
         name=tool.name,
         title=tool.title,
@@ -171,7 +175,7 @@ def _described(tool: AnyTool) -> Tool:
     )
 
 
-def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
+def _validated_arguments(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
     fields = tool.params_type.model_fields
     for name in arguments:
         if name not in fields:
@@ -188,7 +192,7 @@ def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
         raise OptionError(f"{place}: {first['msg'].lower()}, got {got}", path=tool.name) from None
 
 
-def _refused(line: str) -> CallToolResult:
+def _error_result(line: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=one_line(line))], is_error=True)
 
 
@@ -203,10 +207,10 @@ def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) ->
         at_terminal()
     share_arenas()
     with ended_at_once():
-        anyio.run(_serve_streams, assistant)
+        anyio.run(_serve_standard_streams, assistant)
 
 
-async def _serve_streams(assistant: Assistant) -> None:
+async def _serve_standard_streams(assistant: Assistant) -> None:
     server = assistant.server()
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())

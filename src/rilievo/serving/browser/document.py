@@ -64,7 +64,7 @@ def page_graph(card: ModelCard) -> PageGraph | None:
         return None
     facts = graph_facts(entry.graph)
     preparation = facts.preparation
-    if preparation is None or not _is_plain(facts, entry):
+    if preparation is None or not _needs_picture_alone(facts, entry):
         return None
     sizing = preparation.sizing
     return PageGraph(
@@ -86,7 +86,8 @@ def page_graph(card: ModelCard) -> PageGraph | None:
     )
 
 
-def _is_plain(facts: GraphFacts, entry: CatalogueEntry) -> bool:
+def _needs_picture_alone(facts: GraphFacts, entry: CatalogueEntry) -> bool:
+    """Whether one file makes depth of a picture and nothing else."""
     is_special = facts.turned or facts.views or facts.sky or facts.settings
     return (
         facts.feeding is Feeding.PICTURE

@@ -119,13 +119,13 @@ def write_page(
         OutputError: If something else is in the way, or cannot be written.
     """
     folder = Path(output).expanduser().absolute()
-    _check_ours(folder)
+    _refuse_foreign_files(folder)
     better = () if app or BETTER in models else (BETTER,)
-    networks = [_network(name) for name in (*USUAL, *models, *better)]
-    _check_names(networks)
+    networks = [_network_for_page(name) for name in (*USUAL, *models, *better)]
+    _refuse_equal_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
-        _write(part, {entry.name: entry for entry in networks}, app)
+        _write_page_files(part, {entry.name: entry for entry in networks}, app)
         size = sum(entry.stat().st_size for entry in part.rglob("*") if entry.is_file())
     licences = {entry.name: entry.licence for entry in networks}
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
@@ -143,7 +143,7 @@ class _Network:
     graph: PageGraph | None
 
 
-def _check_names(networks: Sequence[_Network]) -> None:
+def _refuse_equal_names(networks: Sequence[_Network]) -> None:
     hashes: dict[str, str] = {}
     for network in networks:
         if hashes.setdefault(network.name, network.sha256) != network.sha256:
@@ -153,8 +153,8 @@ def _check_names(networks: Sequence[_Network]) -> None:
             )
 
 
-def _network(name: str | Path) -> _Network:
-    files = _files_here(name)
+def _network_for_page(name: str | Path) -> _Network:
+    files = _downloaded_files(name)
     model = load_model(name)
     card, graph = model.card, page_graph(model.card)
     if type(model) is OnnxModel and card.kind is not None:
@@ -184,7 +184,8 @@ def _runs_as_published(model: Model) -> bool:
     return isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED
 
 
-def _files_here(name: str | Path) -> Sequence[Path]:
+def _downloaded_files(name: str | Path) -> Sequence[Path]:
+    """Files of a published network; none for other names."""
     entry = table.ENTRIES.get(str(name))
     if entry is None:
         return []
@@ -197,16 +198,18 @@ def _files_here(name: str | Path) -> Sequence[Path]:
     return paths
 
 
-def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | None) -> None:
+def _write_page_files(
+    folder: Path, networks: Mapping[str, _Network], app: AppSettings | None
+) -> None:
     (folder / MODELS).mkdir()
     models = [_copy_network(folder, network) for network in networks.values()]
     for name in _BUILT:
-        _copy(f"built/{name}", folder / name)
+        _copy_asset(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):
-        _copy(name, folder / name)
+        _copy_asset(name, folder / name)
     (folder / EXAMPLE_FOLDER).mkdir()
     for name in EXAMPLES:
-        _copy(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
+        _copy_asset(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
     first = load_model(BETTER)(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
     first.save(folder / FIRST)
     (folder / FIRST).with_suffix(".json").unlink()
@@ -215,7 +218,7 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
     settings = PageSettings(
         models=models,
         colours=colour_table(DEPTH_COLOURS).tobytes().hex(),
-        terms=_terms(),
+        terms=_range_terms_by_depth_and_camera(),
         misfit=MisfitTerms(
             misfit=weight_of("length", "misfit", is_anchored=True),
             disorder=weight_of("length", "disorder", is_anchored=True),
@@ -231,7 +234,7 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
 
 
 def _copy_network(folder: Path, network: _Network) -> PageModel:
-    file = f"{MODELS}/{_file_name(network.name)}"
+    file = f"{MODELS}/{_onnx_file_name(network.name)}"
     shutil.copyfile(network.path, folder / file)
     return PageModel(
         name=network.name,
@@ -246,7 +249,7 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
     )
 
 
-def _file_name(model: str) -> str:
+def _onnx_file_name(model: str) -> str:
     safe = "".join(
         character if character.isascii() and character.isalnum() else "-" for character in model
     )
@@ -254,7 +257,7 @@ def _file_name(model: str) -> str:
     return f"{safe[:60]}-{digest}.onnx"
 
 
-def _copy(name: str, path: Path) -> None:
+def _copy_asset(name: str, path: Path) -> None:
     path.write_bytes((_HERE / name).read_bytes())
 
 
@@ -278,7 +281,7 @@ def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
     return head + (_HERE / "sw.js").read_text("utf-8")
 
 
-def _terms() -> Mapping[str, Mapping[str, Terms]]:
+def _range_terms_by_depth_and_camera() -> Mapping[str, Mapping[str, Terms]]:
     sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
     sorts = {
         "up_to_scale": (DepthKind.UP_TO_SCALE, None),
@@ -286,12 +289,14 @@ def _terms() -> Mapping[str, Mapping[str, Terms]]:
         "anchored": (DepthKind.UP_TO_SCALE, _UNIT_FIT),
     }
     return {
-        sort: {name: terms_of(_seen(kind, source, fit)) for name, source in sources.items()}
+        sort: {
+            name: terms_of(_flat_prediction(kind, source, fit)) for name, source in sources.items()
+        }
         for sort, (kind, fit) in sorts.items()
     }
 
 
-def _seen(kind: DepthKind, source: CameraSource, fit: Anchoring | None) -> Prediction:
+def _flat_prediction(kind: DepthKind, source: CameraSource, fit: Anchoring | None) -> Prediction:
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version=VERSION)
     return Prediction(
         depth_or_none=DepthMap(values=np.ones((2, 2), np.float32), kind=kind),
@@ -302,13 +307,13 @@ def _seen(kind: DepthKind, source: CameraSource, fit: Anchoring | None) -> Predi
     )
 
 
-def _check_ours(folder: Path) -> None:
+def _refuse_foreign_files(folder: Path) -> None:
     if not folder.is_dir():
         return
     there = {path.name for path in folder.iterdir()}
     index = folder / INDEX
     is_page = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")[:4096]
-    strangers = sorted(_strangers(folder) if is_page else there)
+    strangers = sorted(_foreign_files(folder) if is_page else there)
     if strangers:
         raise OutputError(
             f"holds {printable(strangers[0])}, which is no part of a page: choose another folder",
@@ -316,7 +321,7 @@ def _check_ours(folder: Path) -> None:
         )
 
 
-def _strangers(folder: Path) -> Iterator[str]:
+def _foreign_files(folder: Path) -> Iterator[str]:
     for path in folder.iterdir():
         if path.name not in _NAMES:
             yield path.name

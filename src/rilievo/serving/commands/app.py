@@ -23,12 +23,12 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
 
-    def ready(address: str) -> None:
+    def print_address(address: str) -> None:
         with printing():
             say(f"the app: {address}; Ctrl-C ends it", flush=True)
             say(bounds(), flush=True)
         if options.open:
             webbrowser.open(address)
 
-    serve_app(options, ready)
+    serve_app(options, print_address)
     return 0

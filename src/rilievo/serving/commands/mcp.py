@@ -30,11 +30,11 @@ def main(arguments: Sequence[str]) -> int:
         examples=("rilievo mcp --folder ~/Pictures",),
     )
 
-    def at_terminal() -> None:
+    def explain_at_terminal() -> None:
         # Standard output belongs to the client.
         complain("rilievo mcp: an MCP client is to start this command; Ctrl-C ends it")
 
     with needing("rilievo mcp", "mcp"):
         run_assistant = resolve_name(_RUN)
-    run_assistant(options, at_terminal)
+    run_assistant(options, explain_at_terminal)
     return 0

@@ -23,12 +23,12 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
 
-    def ready(address: str) -> None:
+    def print_address_and_bounds(address: str) -> None:
         with printing():
             say(f"serving: {address}; Ctrl-C ends it", flush=True)
             say(bounds(), flush=True)
         if not options.is_private and not options.tokens():
             complain("rilievo serve: whoever reaches this address may use it; see --token-file")
 
-    serve(options, ready)
+    serve(options, print_address_and_bounds)
     return 0

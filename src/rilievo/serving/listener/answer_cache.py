@@ -52,21 +52,21 @@ class AnswerCache(Generic[Key, SomeAnswer]):
     @property
     def bytes(self) -> int:
         """Bytes of all arrays, shared ones once."""
-        arrays = _memories([*self._entries.values()])
+        arrays = _base_arrays_in([*self._entries.values()])
         sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
         return sum(sizes.values())
 
 
-def _memories(record: object) -> Iterator[np.ndarray]:
+def _base_arrays_in(record: object) -> Iterator[np.ndarray]:
     if isinstance(record, np.ndarray):
         while isinstance(record.base, np.ndarray):
             record = record.base
         yield record
     elif isinstance(record, list | tuple):
         for part in record:
-            yield from _memories(part)
+            yield from _base_arrays_in(part)
     elif is_dataclass(record) and not isinstance(record, type):
         held = getattr(record, "__dict__", None)
         names = [field.name for field in fields(record)]
         for part in held.values() if held else (getattr(record, name) for name in names):
-            yield from _memories(part)
+            yield from _base_arrays_in(part)

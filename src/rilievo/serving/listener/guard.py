@@ -48,13 +48,13 @@ class Guard:
             origins: Other origins whose pages may call, or ``*``.
         """
         self._app, self._observe = app, observe
-        self._digests = [_digest(token.encode()) for token in tokens]
+        self._digests = [_sha256(token.encode()) for token in tokens]
         self._hosts, self._origins = frozenset(hosts), frozenset(origins)
         self._cors: CORSMiddleware | None = None
         if origins:
             # A browser asks for leave without a token, and a page reads why its own was refused.
             self._cors = CORSMiddleware(
-                self._answer,
+                self._answer_if_token_fits,
                 allow_origins=origins,
                 allow_methods=("GET", "POST"),
                 allow_headers=("Authorization",),
@@ -70,56 +70,64 @@ class Guard:
         root = scope.get("root_path", "")
         if root and scope["path"].startswith(f"{root}{root}/"):  # no proxy has cut it off
             scope = {**scope, "path": scope["path"].removeprefix(root)}
-        body, send = Body(receive), self._watched(scope, send)
+        body, send = Body(receive), self._send_with_headers_and_count(scope, send)
         headers = Headers(scope=scope)
         try:
-            self._check_names(headers)
+            self._check_host_and_origin(headers)
         except Refusal as refusal:
-            if self._cors is not None and scope["type"] == "http" and self._may_call(headers):
+            if (
+                self._cors is not None
+                and scope["type"] == "http"
+                and self._is_origin_allowed(headers)
+            ):
                 send = partial(self._cors.send, send=send, request_headers=headers)
             await RefusalResponse(refusal)(scope, body, send)
             return
-        await (self._cors or self._answer)(scope, body, send)
+        await (self._cors or self._answer_if_token_fits)(scope, body, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(scope):
+    async def _answer_if_token_fits(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            self._digests
+            and route_of(scope) not in OPEN_ROUTES
+            and not self._has_valid_token(scope)
+        ):
             line = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
             refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})
             await RefusalResponse(refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check_names(self, headers: Headers) -> None:
+    def _check_host_and_origin(self, headers: Headers) -> None:
         host = headers.get("host", "")
-        if not self._may_be_own(host):
+        if not self._is_own_host_name(host):
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
         origin = headers.get("origin", "").lower()
         is_foreign = origin and origin.partition("://")[2] != host.lower()
-        if is_foreign and not self._may_call(headers):
+        if is_foreign and not self._is_origin_allowed(headers):
             raise Refusal(
                 403,
                 "web pages of other sites may not call this server, but those that the option "
                 "origins of 'rilievo serve' names",
             )
 
-    def _may_call(self, headers: Headers) -> bool:
+    def _is_origin_allowed(self, headers: Headers) -> bool:
         return not self._origins.isdisjoint((headers.get("origin", "").lower(), "*"))
 
-    def _is_known(self, scope: Scope) -> bool:
+    def _has_valid_token(self, scope: Scope) -> bool:
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        token_digest = _digest(token.strip().encode("latin-1", "replace"))
+        token_digest = _sha256(token.strip().encode("latin-1", "replace"))
         # All are compared, each in constant time.
         hits = [hmac.compare_digest(token_digest, digest) for digest in self._digests]
         return kind.lower() == "bearer" and any(hits)
 
-    def _may_be_own(self, host: str) -> bool:
+    def _is_own_host_name(self, host: str) -> bool:
         """Whether a Host header is a name of this server, or any address, which rebinds no name."""
         name = host.lower()
         if name.startswith("["):
             name = name[1:].partition("]")[0]
         elif name.count(":") == 1:
             name = name.partition(":")[0]
-        if name in self._hosts or name in ("localhost", self._machine):
+        if name in self._hosts or name in ("localhost", self._machine_name):
             return True
         try:
             ipaddress.ip_address(name)
@@ -128,13 +136,13 @@ class Guard:
         return True
 
     @cached_property
-    def _machine(self) -> str:
+    def _machine_name(self) -> str:
         return socket.gethostname().lower()
 
-    def _watched(self, scope: Scope, send: Send) -> Send:
+    def _send_with_headers_and_count(self, scope: Scope, send: Send) -> Send:
         start, status = time.monotonic(), 0
 
-        async def watched(message: Message) -> None:
+        async def send_and_observe(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -145,7 +153,7 @@ class Guard:
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 self._observe(route_of(scope), status, time.monotonic() - start)
 
-        return watched
+        return send_and_observe
 
 
 def route_of(scope: Scope) -> str:
@@ -153,5 +161,5 @@ def route_of(scope: Scope) -> str:
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
-def _digest(token: bytes) -> bytes:
+def _sha256(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()

@@ -83,7 +83,9 @@ class Connections:
         self._most, self._open = most, Counter[str]()
         names = [name.strip() for name in proxies.split(",") if name.strip()]
         self._counts_none = "*" in names
-        self._proxies = [network for network in map(_network, names) if network is not None]
+        self._proxies = [
+            network for network in map(_ip_network_or_none, names) if network is not None
+        ]
 
     def take(self, address: str) -> str | None:
         """Count a connection; returns its client ("" for a proxy), or None if that has too many."""
@@ -116,7 +118,7 @@ class Connections:
         return self._counts_none or any(host in network for network in self._proxies)
 
 
-def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _ip_network_or_none(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(name, strict=False)
     except ValueError:  # uvicorn takes other words for names of sockets
@@ -165,7 +167,7 @@ class StoppableServer(uvicorn.Server):
         is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
         self.force_exit, self.should_exit = not is_first and self._is_interrupted, True
         if is_first:
-            timer = threading.Timer(LAST_SECONDS, self._end, (EXIT_CODES[sig],))
+            timer = threading.Timer(LAST_SECONDS, self._abandon_and_exit, (EXIT_CODES[sig],))
             timer.daemon = True
             timer.start()
 
@@ -173,16 +175,16 @@ class StoppableServer(uvicorn.Server):
         """Stop, from another thread; the rest is cancelled after ``GRACE``, or at once."""
         self.force_exit, self.should_exit = at_once, True
 
-    def _end(self, code: int) -> None:
+    def _abandon_and_exit(self, code: int) -> None:
         try:
             self._abandon()
             if self._folder is not None:
-                _remove(self._folder)
+                _remove_folder_with_retries(self._folder)
         finally:
             os._exit(code)
 
 
-def _remove(folder: Path) -> None:
+def _remove_folder_with_retries(folder: Path) -> None:
     end = time.monotonic() + _REMOVING_SECONDS
     while folder.exists() and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
@@ -206,9 +208,9 @@ class ImpatientProtocol(H11Protocol):
     """uvicorn's protocol with limits on heads and on connections of an address."""
 
     counted = Connections(1_000_000)
-    """Connections of the server, set by ``counting``."""
+    """Connections of the server, set by ``counting_protocol``."""
     for_pages = b""
-    """Headers for pages of other origins, set by ``counting``."""
+    """Headers for pages of other origins, set by ``counting_protocol``."""
     _counts_for = ""
     _is_refused = False
     _limit: asyncio.TimerHandle | None = None
@@ -229,60 +231,60 @@ class ImpatientProtocol(H11Protocol):
             self._ending = self.loop.call_later(HEAD_SECONDS, transport.abort)
             return
         self._counts_for = client
-        self._watch()
-        self._look_at_end()
+        self._limit_wait_for_head()
+        self._abort_if_closing_twice()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a complete head ends the waiting."""
         if self._is_refused:
             return
         super().data_received(data)
-        self._watch()
+        self._limit_wait_for_head()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
         super().on_response_complete()
-        self._watch()
+        self._limit_wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching."""
         for timer in (self._limit, self._ending):
             if timer is not None:
                 timer.cancel()
-        self._give_back()
+        self._uncount_connection()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         """Hand the connection to a stream."""
-        self._give_back()
+        self._uncount_connection()
         super().handle_websocket_upgrade(event)
 
-    def _give_back(self) -> None:
+    def _uncount_connection(self) -> None:
         client, self._counts_for = self._counts_for, ""
         self.counted.give_back(client)
 
-    def _watch(self) -> None:
+    def _limit_wait_for_head(self) -> None:
         is_waiting = self.conn.their_state is h11.IDLE
         if is_waiting and self._limit is None:
-            self._limit = self.loop.call_later(HEAD_SECONDS, self._end)
+            self._limit = self.loop.call_later(HEAD_SECONDS, self._abort_if_idle)
         elif not is_waiting and self._limit is not None:
             self._limit.cancel()
             self._limit = None
 
-    def _look_at_end(self) -> None:
+    def _abort_if_closing_twice(self) -> None:
         if self._was_closing:
             self.transport.abort()
             return
         self._was_closing = self.transport.is_closing()
-        self._ending = self.loop.call_later(HEAD_SECONDS, self._look_at_end)
+        self._ending = self.loop.call_later(HEAD_SECONDS, self._abort_if_closing_twice)
 
-    def _end(self) -> None:
+    def _abort_if_idle(self) -> None:
         self._limit = None
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.abort()
 
 
-def counting(connections: Connections, *, for_pages: bool) -> type[ImpatientProtocol]:
+def counting_protocol(connections: Connections, *, for_pages: bool) -> type[ImpatientProtocol]:
     """Protocol of one server, with its connections."""
     members = {"counted": connections, "for_pages": _FOR_PAGES if for_pages else b""}
     return type("Counting", (ImpatientProtocol,), members)
@@ -313,7 +315,7 @@ def http_server(
     """
     config = uvicorn.Config(
         app,
-        http=counting(
+        http=counting_protocol(
             Connections(connections, options.proxies), for_pages=bool(options.calling_origins)
         ),
         ws="websockets-sansio" if frame_bytes else "none",

@@ -11,15 +11,15 @@ _ARENAS = 2
 
 def share_arenas() -> None:
     """Let threads share freed memory, before they start."""
-    _call("mallopt", _ARENA_MAX, _ARENAS)
+    _call_glibc("mallopt", _ARENA_MAX, _ARENAS)
 
 
 def give_back() -> None:
     """Hand freed memory back to the system."""
-    _call("malloc_trim", 0)
+    _call_glibc("malloc_trim", 0)
 
 
-def _call(name: str, *arguments: int) -> None:
+def _call_glibc(name: str, *arguments: int) -> None:
     if sys.platform == "linux":
         # Libraries other than GNU's have no such functions, and other habits.
         with suppress(OSError, AttributeError):

@@ -96,20 +96,20 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
         trace(error)
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    line = error.worded(parameter, _shown(str(error.path), shown or {}))
+    line = error.worded(parameter, _clients_name_of_path(str(error.path), shown or {}))
     # Messages of models' readers begin with their files, which lie below those paths.
     names = {**(shown or {}), os.path.expanduser("~"): "~"}
     paths = [path for path in sorted(names, key=len, reverse=True) if len(PurePath(path).parts) > 1]
 
-    def cleared(text: str) -> str:
+    def names_for_paths(text: str) -> str:
         for path in paths:
             text = text.replace(path, names[path])
         return text
 
-    return Refusal(status, cleared(line), facts=_facts(error, cleared))
+    return Refusal(status, names_for_paths(line), facts=_facts_for_json(error, names_for_paths))
 
 
-def _facts(error: RilievoError, cleared: Callable[[str], str]) -> dict[str, Any]:
+def _facts_for_json(error: RilievoError, cleared: Callable[[str], str]) -> dict[str, Any]:
     value = error.value
     # A client may write a whole number that no float holds.
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
@@ -123,13 +123,13 @@ def _facts(error: RilievoError, cleared: Callable[[str], str]) -> dict[str, Any]
     return facts | ({"value": value} if is_number else {})
 
 
-def _shown(path: str, shown: Mapping[str, str]) -> str:
+def _clients_name_of_path(path: str, shown: Mapping[str, str]) -> str:
     return shown.get(path, PurePath(path).name)
 
 
 def trace(error: Exception) -> None:
     """Log an error for the operator, each place once, so that clients cannot fill the log."""
-    key = (type(error).__name__, _place(error.__traceback__))
+    key = (type(error).__name__, _innermost_line(error.__traceback__))
     if key in _traced or len(_traced) >= _MOST_TRACES:
         return
     _traced.add(key)
@@ -137,7 +137,7 @@ def trace(error: Exception) -> None:
     print(f"rilievo serve: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _place(frames: TracebackType | None) -> str:
+def _innermost_line(frames: TracebackType | None) -> str:
     place = ""
     while frames is not None:
         place = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
@@ -194,7 +194,7 @@ class Body:
         self._receive, self.is_over = receive, False
 
     async def __call__(self) -> Message:
-        """Next message."""
+        """Receive a message, and note whether the body ended."""
         message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
             self.is_over = True
@@ -213,7 +213,7 @@ class RefusalResponse(Response):
         super().__init__(problem_of(refusal), refusal.status, refusal.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the refusal, and read the request's rest."""
         if scope["type"] == "websocket":
             await super().__call__(scope, receive, send)
             return
@@ -224,12 +224,12 @@ class RefusalResponse(Response):
         is_sending = not getattr(receive, "is_over", False) and "expect" not in Headers(scope=scope)
         if is_sending:
             await send({**body, "more_body": True})
-            await _drain(receive)
+            await _read_and_drop_body(receive)
             body = {"type": "http.response.body", "body": b""}
         await send(body)
 
 
-async def _drain(receive: Receive) -> None:
+async def _read_and_drop_body(receive: Receive) -> None:
     count = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAINED_SECONDS):

@@ -17,14 +17,14 @@ LAST_SECONDS = 6.5
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end the process with exit code 0."""
-    with _handled([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
+    with _signals_handled_by([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
         yield
 
 
 @contextmanager
 def ended_at_once() -> Iterator[None]:
     """Let signals end the process while a thread reads standard input; files are never partial."""
-    with _handled([*EXIT_CODES], lambda number, frame: end_at_once(number)):
+    with _signals_handled_by([*EXIT_CODES], lambda number, frame: end_at_once(number)):
         yield
 
 
@@ -38,22 +38,24 @@ def ended_in_time(exit_code: int) -> Iterator[None]:
     """End the process by force some seconds after a signal, whose exception other code may lose."""
     signalled, over = threading.Event(), threading.Event()
 
-    def watch() -> None:
+    def exit_if_still_running() -> None:
         signalled.wait()
         if not over.wait(LAST_SECONDS):
             os._exit(exit_code)
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def note_signal_and_pass_on(number: int, frame: FrameType | None) -> None:
         signalled.set()
         former = earlier[number]
         if callable(former):
             former(number, frame)
 
     earlier = {number: signal.getsignal(number) for number in EXIT_CODES}
-    threading.Thread(target=watch, name="end in time", daemon=True).start()
+    threading.Thread(target=exit_if_still_running, name="end in time", daemon=True).start()
     try:
         # What ignores a signal, as in the background of a script, goes on to ignore it.
-        with _handled([number for number in earlier if callable(earlier[number])], handle):
+        with _signals_handled_by(
+            [number for number in earlier if callable(earlier[number])], note_signal_and_pass_on
+        ):
             yield
     finally:
         over.set()
@@ -61,7 +63,7 @@ def ended_in_time(exit_code: int) -> Iterator[None]:
 
 
 @contextmanager
-def _handled(
+def _signals_handled_by(
     numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():

@@ -21,11 +21,11 @@ class Place:
 
     def __init__(self, give_back: Callable[["Place"], None], client: str) -> None:
         self.client, self.start = client, time.monotonic()
-        self._give_back: Callable[[Place], None] | None = give_back
+        self._free_place: Callable[[Place], None] | None = give_back
 
     def give_back(self) -> None:
         """Let the next request work."""
-        give_back, self._give_back = self._give_back, None
+        give_back, self._free_place = self._free_place, None
         if give_back is not None:
             give_back(self)
 
@@ -63,8 +63,8 @@ class Turns:
 
     async def take(self, client: str) -> Place:
         """Wait for a place."""
-        if self._may_work(client) and client not in self._waiting:
-            return self._placed(client)
+        if self._has_place_for(client) and client not in self._waiting:
+            return self._occupy_place(client)
         self.check()
         queue = self._waiting.get(client, deque())
         if len(queue) >= max(1, self._most_waiting // 2):
@@ -74,7 +74,7 @@ class Turns:
         try:
             return await future
         except asyncio.CancelledError:
-            self._forget(client, future)
+            self._leave_queue(client, future)
             if future.done() and not future.cancelled() and future.exception() is None:
                 future.result().give_back()
             raise
@@ -87,31 +87,31 @@ class Turns:
                     future.set_exception(stopping())
         self._waiting.clear()
 
-    def _may_work(self, client: str) -> bool:
+    def _has_place_for(self, client: str) -> bool:
         return self.working < self._most and self._at_work.get(client, 0) < self._most_of_one
 
-    def _placed(self, client: str) -> Place:
+    def _occupy_place(self, client: str) -> Place:
         self._at_work[client] = self._at_work.get(client, 0) + 1
-        return Place(self._give_back, client)
+        return Place(self._free_place, client)
 
-    def _give_back(self, place: Place) -> None:
+    def _free_place(self, place: Place) -> None:
         took = time.monotonic() - place.start
         self._seconds += (_MEMORY if self._seconds else 1.0) * (took - self._seconds)
         self._at_work[place.client] -= 1
         if not self._at_work[place.client]:
             del self._at_work[place.client]
-        self._serve_next()
+        self._serve_waiting()
 
-    def _serve_next(self) -> None:
-        while (client := next(filter(self._may_work, self._waiting), None)) is not None:
+    def _serve_waiting(self) -> None:
+        while (client := next(filter(self._has_place_for, self._waiting), None)) is not None:
             queue = self._waiting.pop(client)
             future = queue.popleft()
             if queue:  # the client goes to the end of the line
                 self._waiting[client] = queue
             if not future.done():
-                future.set_result(self._placed(client))
+                future.set_result(self._occupy_place(client))
 
-    def _forget(self, client: str, future: asyncio.Future[Place]) -> None:
+    def _leave_queue(self, client: str, future: asyncio.Future[Place]) -> None:
         queue = self._waiting.get(client)
         if queue is not None and future in queue:
             queue.remove(future)
@@ -199,7 +199,7 @@ class Jobs:
         unused: Callable[[T], None] = lambda result: None,
     ) -> T:
         """Do the work of a request in a place, which it holds until it ends."""
-        task, leaving = self._started(turns, job, work), asyncio.ensure_future(left)
+        task, leaving = self._start_task(turns, job, work), asyncio.ensure_future(left)
         try:
             await asyncio.wait(
                 {task, leaving},
@@ -215,14 +215,14 @@ class Jobs:
             leaving.cancel()
             if not task.done():
                 job.is_given_up = True
-                task.add_done_callback(lambda ended: _tidy(ended, unused))
+                task.add_done_callback(lambda ended: _dispose_of_result(ended, unused))
                 if not job.has_place:
                     task.cancel()
 
-    def _started(
+    def _start_task(
         self, turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]
     ) -> "asyncio.Task[T]":
-        task = asyncio.create_task(_placed(turns, job, work))
+        task = asyncio.create_task(_work_in_place(turns, job, work))
         self.begun += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -230,7 +230,7 @@ class Jobs:
         return task
 
 
-async def _placed(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]) -> T:
+async def _work_in_place(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]) -> T:
     place = await turns.take(job.client)
     try:
         job.has_place = True
@@ -240,6 +240,6 @@ async def _placed(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[
         place.give_back()
 
 
-def _tidy(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:
+def _dispose_of_result(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:
     if not task.cancelled() and task.exception() is None:
         unused(task.result())

@@ -32,7 +32,7 @@ class Written:
 
     def chunks(self) -> Iterator[bytes]:
         """Content of the files, in pieces."""
-        return _packed(self.paths) if self.size is None else read_chunks(self.paths[0])
+        return _zip_pieces(self.paths) if self.size is None else read_chunks(self.paths[0])
 
     def remove(self) -> None:
         """Remove the files."""
@@ -40,7 +40,7 @@ class Written:
 
 
 def at_most(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Outputs, at most; ``all`` may be fewer."""
+    """Names with ``all`` spelled out, without the JSON."""
     if "all" in outputs:
         return tuple(OUTPUTS.own)
     return tuple(name for name in outputs if name != JSON)
@@ -137,7 +137,7 @@ def zipped(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterat
                 yield pipe.taken()
 
 
-def _packed(paths: Sequence[Path]) -> Iterator[bytes]:
+def _zip_pieces(paths: Sequence[Path]) -> Iterator[bytes]:
     """Zip in pieces, never on the disk."""
     pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.

@@ -51,7 +51,7 @@ class TimedResponse(StreamingResponse):
         self._seconds, self._tidy = seconds, tidy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
+        """Send the pieces in time, then remove their source."""
         pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
         try:
             async with asyncio.timeout(self._seconds), aclosing(pieces):

@@ -13,7 +13,7 @@ import numpy as np
 
 
 def close(files: Sequence[int]) -> None:
-    """Close it."""
+    """Close files, ignoring errors."""
     for file in files:
         with suppress(OSError):
             os.close(file)
@@ -21,7 +21,7 @@ def close(files: Sequence[int]) -> None:
 
 def file_of(*parts: "bytes | np.ndarray") -> int:
     """Nameless file of bytes and arrays."""
-    file = _nameless()
+    file = _open_nameless_file()
     try:
         for part in parts:
             rest = memoryview(_flat_bytes(part))
@@ -37,7 +37,7 @@ def _flat_bytes(part: "bytes | np.ndarray") -> Any:
     return part if isinstance(part, bytes) else part.reshape(-1).view(np.uint8)
 
 
-def _nameless() -> int:
+def _open_nameless_file() -> int:
     if sys.platform == "linux":
         return os.memfd_create("rilievo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with tempfile.TemporaryFile() as file:

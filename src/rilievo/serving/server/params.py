@@ -58,11 +58,14 @@ def with_parameters(
                 text = (words or {}).get(one.name) or one.facts.request or one.help
                 default = getattr(record, one.name)
                 default = [] if default == () else default
-                parameters[one.name] = (_type(one), Field(default=default, description=text))
+                parameters[one.name] = (
+                    _parameter_type(one),
+                    Field(default=default, description=text),
+                )
     return create_model(base.__name__, __base__=base, __module__=base.__module__, **parameters)
 
 
-def _type(one: OptionField) -> Any:
+def _parameter_type(one: OptionField) -> Any:
     if one.kind is Switch:
         return Literal["on", "off"]
     kind = Texts if one.takes_many else Text if one.kind is str else one.kind
@@ -94,7 +97,7 @@ SomeParams = TypeVar("SomeParams", bound=BaseModel)
 _MEANT = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 
 
-class _FromRecords(BaseModel):
+class _RecordParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: Text = ""
@@ -137,7 +140,7 @@ class _FromRecords(BaseModel):
         )
 
 
-class RequestParams(_FromRecords):
+class RequestParams(_RecordParameters):
     """Parameters of requests about a photograph."""
 
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
@@ -150,7 +153,7 @@ class RequestParams(_FromRecords):
         return Metres(known=sizes.facts, camera_height=sizes.camera_height)
 
     def points(self) -> list[Point]:
-        """Points of ``at``."""
+        """Points (u, v) [px] of ``at``."""
         return read_points(self.at)
 
 
@@ -208,7 +211,7 @@ class MeasureParams(_MeasureParameters):
 
 
 _OF_STREAMS = with_parameters(
-    _FromRecords,
+    _RecordParameters,
     CameraOptions(),
     UNREFINED,
     without=("vanishing_points",),
@@ -227,7 +230,7 @@ class StreamAsked(_OF_STREAMS):
     all are, in turn."""
 
 
-class VideoAsked(_FromRecords):
+class VideoAsked(_RecordParameters):
     """Parameters of a video of the app."""
 
     save: Listed = Field(default="colour", description=f"Outputs with commas: {', '.join(VIDEOS)}.")
@@ -243,7 +246,7 @@ def read_params(
         # American spelling is taken too, as on the command line.
         name = name.replace("color", "colour", 1) if name.startswith("color") else name
         values.setdefault(name, []).append(value)
-    return _read(into, values)
+    return _validated_parameters(into, values)
 
 
 def output_names(save: str) -> tuple[str, ...]:
@@ -260,7 +263,7 @@ def output_names(save: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read(into: type[SomeParams], values: Mapping[str, list[str]]) -> SomeParams:
+def _validated_parameters(into: type[SomeParams], values: Mapping[str, list[str]]) -> SomeParams:
     names = into.model_fields
     parameters: dict[str, object] = {}
     for name, texts in values.items():

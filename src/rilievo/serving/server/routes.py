@@ -61,7 +61,7 @@ _CLIENT_LEFT = 499  # for the counters: nobody reads it
 def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """Endpoint whose errors are answers."""
 
-    async def answered(request: Request) -> Response:
+    async def answer_or_refuse(request: Request) -> Response:
         try:
             return await endpoint(service, request)
         except GivenUp:
@@ -71,11 +71,11 @@ def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Await
         except Exception as error:
             return RefusalResponse(service.refusal_of(error))
 
-    return answered
+    return answer_or_refuse
 
 
 def client_of(request: Request) -> str:
-    """Name of the client of a request."""
+    """Address by which a request's client is counted."""
     return client_name("" if request.client is None else request.client.host)
 
 
@@ -111,14 +111,16 @@ _PREDICTED = (
 
 
 def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
-    """Document of the server below a proxy's ``root_path``."""
+    """OpenAPI document of the server below a proxy's ``root_path``."""
     kinds = {kind: {} for kind in media_types()}
     paths = {
         "/v1/predict": {
-            "post": _work("predict", PredictParams, _PREDICTED, kinds, "depth", "notes")
+            "post": _openapi_image_operation(
+                "predict", PredictParams, _PREDICTED, kinds, "depth", "notes"
+            )
         },
         "/v1/measure": {
-            "post": _work(
+            "post": _openapi_image_operation(
                 "measure",
                 MeasureParams,
                 "A distance, height, length, area or angle (what, value, low, high, unit), or the "
@@ -127,20 +129,23 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
                 *("coverage", "notes"),
             )
         },
-        "/v1/models": {"get": _plain("models", "Models that requests may name.", "models")},
+        "/v1/models": {
+            "get": _openapi_operation("models", "Models that requests may name.", "models")
+        },
         "/v1/stream": {
-            "get": _plain(
+            "get": _openapi_operation(
                 "stream",
                 "A WebSocket: frames as binary messages in, JSON and depth for each out.",
                 status="101",
             )
-            | {"parameters": _parameters(StreamAsked)}
+            | {"parameters": _query_parameters(StreamAsked)}
         },
         "/healthz": {
-            "get": _plain("health", "Whether the server answers.", "status") | {"security": []}
+            "get": _openapi_operation("health", "Whether the server answers.", "status")
+            | {"security": []}
         },
-        "/metrics": {"get": _plain("metrics", "Counters for Prometheus, as text.")},
-        "/openapi.json": {"get": _plain("openapi", "This document.", "openapi")},
+        "/metrics": {"get": _openapi_operation("metrics", "Counters for Prometheus, as text.")},
+        "/openapi.json": {"get": _openapi_operation("openapi", "This document.", "openapi")},
     }
     for route in routes:
         if isinstance(route, Route) and route.path not in paths:
@@ -148,7 +153,9 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
             names = [{"name": name, "in": "path"} for name in route.param_convertors]
             must = {"required": True, "schema": {"type": "string"}}
             path_parameters = {"parameters": [name | must for name in names]}
-            paths[route.path] = {method.lower(): _plain(route.path, route.name) | path_parameters}
+            paths[route.path] = {
+                method.lower(): _openapi_operation(route.path, route.name) | path_parameters
+            }
     problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "openapi": "3.1.0",
@@ -172,7 +179,7 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     }
 
 
-def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
+def _openapi_operation(name: str, words: str, *required: str, status: str = "200") -> _Json:
     answer: _Json = {"description": words}
     if required:
         answer["content"] = {
@@ -182,13 +189,13 @@ def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
     return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
 
 
-def _work(
+def _openapi_image_operation(
     name: str, parameters: type[BaseModel], words: str, kinds: _Json, *required: str
 ) -> _Json:
-    operation = _plain(name, words, *required)
+    operation = _openapi_operation(name, words, *required)
     operation["responses"]["200"]["content"] |= kinds
     image = {"type": "string", "format": "binary", "description": _IMAGE}
-    properties = {"image": image, **_schemas(parameters)}
+    properties = {"image": image, **_property_schemas(parameters)}
     text = {
         "type": "string",
         "contentEncoding": "base64",
@@ -196,7 +203,7 @@ def _work(
     }
     in_json = {"type": "object", "required": ["image"], "properties": properties | {"image": text}}
     return operation | {
-        "parameters": _parameters(parameters),
+        "parameters": _query_parameters(parameters),
         "requestBody": {
             "description": "The image as it is, or in a form or JSON with parameters.",
             "required": False,
@@ -210,15 +217,15 @@ def _work(
     }
 
 
-def _parameters(parameters: type[BaseModel]) -> list[_Json]:
+def _query_parameters(parameters: type[BaseModel]) -> list[_Json]:
     entries = []
-    for name, schema in _schemas(parameters).items():
+    for name, schema in _property_schemas(parameters).items():
         words = " ".join(schema.pop("description", "").split())
         entries.append({"name": name, "in": "query", "description": words, "schema": schema})
     return entries
 
 
-def _schemas(record: type[BaseModel]) -> dict[str, _Json]:
+def _property_schemas(record: type[BaseModel]) -> dict[str, _Json]:
     schemas: dict[str, _Json] = record.model_json_schema()["properties"]
     for schema in schemas.values():
         kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
@@ -280,16 +287,18 @@ def application(
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
 
-    guide = answering(service, _guide(needs_token=bool(tokens)))
+    guide = answering(service, _guide_endpoint(needs_token=bool(tokens)))
     routes = [
         Route("/v1/predict", answering(service, _predict), methods=["POST"]),
         Route("/v1/measure", answering(service, _measure), methods=["POST"]),
-        Route("/v1/models", answering(service, _models), methods=["GET"]),
+        Route("/v1/models", answering(service, _list_models), methods=["GET"]),
         WebSocketRoute("/v1/stream", stream_endpoint),
-        Route("/v1/stream", answering(service, _no_stream), methods=["GET"]),
-        Route("/healthz", answering(service, _health), methods=["GET"]),
-        Route("/metrics", answering(service, _metrics(for_all=bool(tokens))), methods=["GET"]),
-        Route("/openapi.json", answering(service, _openapi()), methods=["GET"]),
+        Route("/v1/stream", answering(service, _refuse_stream_by_http), methods=["GET"]),
+        Route("/healthz", answering(service, _health_and_version), methods=["GET"]),
+        Route(
+            "/metrics", answering(service, _metrics_endpoint(for_all=bool(tokens))), methods=["GET"]
+        ),
+        Route("/openapi.json", answering(service, _openapi_endpoint()), methods=["GET"]),
         Route("/docs", guide, methods=["GET"], name="A page with lines to try."),
         *([Route("/", guide, methods=["GET"], name="The same.")] if extension is None else []),
         *(() if extension is None else extension.routes()),
@@ -297,8 +306,8 @@ def application(
 
     app = Starlette(
         routes=routes,
-        lifespan=lambda app: _running(service, extension),
-        exception_handlers={HTTPException: _unknown_route},
+        lifespan=lambda app: _lifespan(service, extension),
+        exception_handlers={HTTPException: _routing_error_response},
     )
     app.router.redirect_slashes = False
     return Guard(
@@ -306,12 +315,12 @@ def application(
         tokens=tokens,
         hosts=service.options.host_names,
         origins=service.options.calling_origins,
-        observe=_observer(service, {getattr(route, "path", "") for route in routes}),
+        observe=_request_counter(service, {getattr(route, "path", "") for route in routes}),
     )
 
 
 @asynccontextmanager
-async def _running(service: Service, extension: Extension | None) -> AsyncIterator[None]:
+async def _lifespan(service: Service, extension: Extension | None) -> AsyncIterator[None]:
     tidying = asyncio.create_task(service.tidy())
     try:
         async with nullcontext() if extension is None else extension.running():
@@ -325,7 +334,7 @@ async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
     arguments = read_params(PredictParams, request.query_params.multi_items(), {})
     client = client_of(request)
-    upload = await _uploaded(service, request, client, output_names(arguments.save))
+    upload = await _read_upload_if_room(service, request, client, output_names(arguments.save))
     try:
         arguments = read_params(PredictParams, request.query_params.multi_items(), upload.fields)
         outputs, points = output_names(arguments.save), arguments.points()
@@ -357,7 +366,7 @@ async def _predict(service: Service, request: Request) -> Response:
 async def _measure(service: Service, request: Request) -> Response:
     read_params(MeasureParams, request.query_params.multi_items(), {})
     client = client_of(request)
-    upload = await _uploaded(service, request, client)
+    upload = await _read_upload_if_room(service, request, client)
     try:
         arguments = read_params(MeasureParams, request.query_params.multi_items(), upload.fields)
         regions = arguments.regions()
@@ -376,7 +385,7 @@ async def _measure(service: Service, request: Request) -> Response:
 
     words = partial(worded, spell=parameter)
 
-    def measured() -> dict[str, object]:
+    def measurement_record() -> dict[str, object]:
         if regions:
             extents = Extents(prediction)
             things = [extents.measure(region) for region in regions]
@@ -390,40 +399,40 @@ async def _measure(service: Service, request: Request) -> Response:
         answer = measured_record(measurement, prediction, words)
         return {**answer, "notes": (*notes_of(prediction), *map(words, measurement.remarks))}
 
-    return JSONResponse(await service.in_worker(measured))
+    return JSONResponse(await service.in_worker(measurement_record))
 
 
-async def _models(service: Service, request: Request) -> Response:
+async def _list_models(service: Service, request: Request) -> Response:
     return JSONResponse({"models": service.offered.facts()})
 
 
-async def _no_stream(service: Service, request: Request) -> Response:
+async def _refuse_stream_by_http(service: Service, request: Request) -> Response:
     raise Refusal(426, "a stream is a WebSocket: open it as ws:// or wss://", _WEBSOCKET)
 
 
-async def _health(service: Service, request: Request) -> Response:
+async def _health_and_version(service: Service, request: Request) -> Response:
     return JSONResponse({"status": "ok", "version": VERSION})
 
 
-def _metrics(*, for_all: bool) -> Endpoint:
+def _metrics_endpoint(*, for_all: bool) -> Endpoint:
     """Counters, for this machine alone unless ``for_all``."""
 
     async def metrics(service: Service, request: Request) -> Response:
-        if not (for_all or _is_loopback(request)):
+        if not (for_all or _is_from_loopback(request)):
             raise Refusal(403, "metrics are for the machine of the server, or need a token")
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
     return metrics
 
 
-def _guide(*, needs_token: bool) -> Endpoint:
+def _guide_endpoint(*, needs_token: bool) -> Endpoint:
     async def guide(service: Service, request: Request) -> Response:
         return HTMLResponse(guide_page(str(request.base_url), needs_token=needs_token))
 
     return guide
 
 
-def _openapi() -> Endpoint:
+def _openapi_endpoint() -> Endpoint:
     content = b""
 
     async def openapi(service: Service, request: Request) -> Response:
@@ -435,7 +444,7 @@ def _openapi() -> Endpoint:
     return openapi
 
 
-def _is_loopback(request: Request) -> bool:
+def _is_from_loopback(request: Request) -> bool:
     try:
         host = ipaddress.ip_address("" if request.client is None else request.client.host)
     except ValueError:
@@ -443,7 +452,7 @@ def _is_loopback(request: Request) -> bool:
     return (getattr(host, "ipv4_mapped", None) or host).is_loopback
 
 
-async def _uploaded(
+async def _read_upload_if_room(
     service: Service, request: Request, client: str, outputs: Sequence[str] = ()
 ) -> Upload:
     """Read the body, unless its request could not wait."""
@@ -453,7 +462,7 @@ async def _uploaded(
     return await service.uploads.read(request, client)
 
 
-def _unknown_route(request: Request, error: Exception) -> Response:
+def _routing_error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
     allowed = (error.headers or {}).get("Allow", "others")
     lines = {
@@ -464,9 +473,9 @@ def _unknown_route(request: Request, error: Exception) -> Response:
     return RefusalResponse(Refusal(error.status_code, line, error.headers))
 
 
-def _observer(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
-    def observe(path: str, status: int, seconds: float) -> None:
+def _request_counter(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
+    def count_request(path: str, status: int, seconds: float) -> None:
         # Unknown paths are one: clients do not choose the names of counters.
         service.metrics.request(path if path in routes else "other", status, seconds)
 
-    return observe
+    return count_request

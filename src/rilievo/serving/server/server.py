@@ -23,10 +23,10 @@ def serve(
 ) -> None:
     """Serve until stopped."""
     with ended_by_sigterm():
-        _serve(options, ready, extend)
+        _serve_until_stopped(options, ready, extend)
 
 
-def _serve(
+def _serve_until_stopped(
     options: ServerOptions,
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None",
@@ -46,10 +46,10 @@ def _serve(
         from rilievo.serving.server.temporary_folders import own_folder
 
     share_arenas()
-    _keep_quiet()
+    _silence_logs_and_warnings()
     tokens = options.tokens()
     with listening(options, name) as listener, own_folder() as folder:
-        application = _application(options, folder, tokens, extend)
+        application = _load_application(options, folder, tokens, extend)
         ready(address_of(options, listener.getsockname()[1]))
         server = http_server(
             application,
@@ -62,13 +62,13 @@ def _serve(
         server.run(sockets=[listener])
 
 
-def _keep_quiet() -> None:
+def _silence_logs_and_warnings() -> None:
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def _application(
+def _load_application(
     options: ServerOptions,
     folder: Path,
     tokens: tuple[str, ...],

@@ -77,7 +77,7 @@ class OfferedModels:
         with shared_cores(cores()):
             model = self.options.load(name)
         if isinstance(model, PaidModel):
-            raise _paid(name)
+            raise _paid_model_error(name)
         return model
 
     def facts(self) -> list[dict[str, object]]:
@@ -96,7 +96,7 @@ def offered_models(options: ServerOptions) -> OfferedModels:
     faster = (FAST_MODEL,) if default == DEFAULT_MODEL else ()
     for name in dict.fromkeys((default, *faster, *others)):
         if name in paid or name.startswith("replicate:"):
-            raise _paid(name)
+            raise _paid_model_error(name)
         shown = name if name in MODELS.own or is_import_path(name) else PurePath(name).stem
         if shown in names:
             raise ModelError(f"two models would be called '{shown}': rename one of the files")
@@ -106,7 +106,7 @@ def offered_models(options: ServerOptions) -> OfferedModels:
     return OfferedModels(names, options)
 
 
-def _paid(name: str) -> ModelError:
+def _paid_model_error(name: str) -> ModelError:
     return ModelError(f"model '{name}' is paid by the call, so the server does not offer it")
 
 
@@ -124,11 +124,11 @@ def _card_facts(card: ModelCard | None) -> dict[str, object]:
         "commercial": card.commercial,
         "note": card.note,
         "megabytes": card.megabytes,
-        "here": _is_here(card),
+        "here": _is_downloaded_if_known(card),
     }
 
 
-def _is_here(card: ModelCard) -> bool | None:
+def _is_downloaded_if_known(card: ModelCard) -> bool | None:
     entry = table.ENTRIES.get(card.name)
     if entry is not None:
         return is_downloaded(entry)
@@ -140,7 +140,7 @@ _MOST_LOADED = 3
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _InferenceRequest:
     variant: Variant
     model: Model
     photo: Photo
@@ -152,7 +152,7 @@ class _Waiting:
         return self.variant, self.photo.shape
 
 
-class _InTurn(WrappedModel):
+class _PoolModel(WrappedModel):
     def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
         super().__init__(model)
         self._pool = pool
@@ -188,8 +188,8 @@ class Networks:
         self._load, self._most, self._window, self._observe = load, most, window, observe
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
-        self._waiting: deque[_Waiting] = deque()
-        self._running: dict[asyncio.Task[None], Sequence[_Waiting]] = {}
+        self._waiting: deque[_InferenceRequest] = deque()
+        self._running: dict[asyncio.Task[None], Sequence[_InferenceRequest]] = {}
         self._arrival = asyncio.Event()
         self._pool = ThreadPoolExecutor(1, "network")
         self._pools = {1: self._pool}
@@ -211,12 +211,12 @@ class Networks:
 
     async def model(self, variant: Variant) -> Model:
         """Load a model with its refinements, once."""
-        return variant.refined(await self._plain(variant.name))
+        return variant.refined(await self._load_cached(variant.name))
 
     async def for_video(self, variant: Variant) -> Model:
         """Model for other threads, whose batches let photographs go in between."""
-        model = await self._plain(variant.name)
-        return variant.refined(_InTurn(model, self._pool_of(model)))
+        model = await self._load_cached(variant.name)
+        return variant.refined(_PoolModel(model, self._threads_for(model)))
 
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
@@ -229,9 +229,9 @@ class Networks:
             raise stopping()
         loop = asyncio.get_running_loop()
         if self._work is None or self._work.done():
-            self._work = loop.create_task(self._run(), name="networks")
+            self._work = loop.create_task(self._run_batches_forever(), name="networks")
         future: asyncio.Future[Inference] = loop.create_future()
-        self._waiting.append(_Waiting(variant, model, photo, future, is_wanted))
+        self._waiting.append(_InferenceRequest(variant, model, photo, future, is_wanted))
         self._arrival.set()
         return await future
 
@@ -241,12 +241,14 @@ class Networks:
         grown = [network for network in loaded if network.settings.get("engine") == ONNX_ENGINES[0]]
         self._grown.clear()
 
-        def run(model: Model) -> None:
+        def infer_tiny_picture(model: Model) -> None:
             with shrinking(), suppress(RilievoError):
                 model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
 
         for model in grown:
-            await asyncio.get_running_loop().run_in_executor(self._pool_of(model), run, model)
+            await asyncio.get_running_loop().run_in_executor(
+                self._threads_for(model), infer_tiny_picture, model
+            )
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
@@ -265,7 +267,7 @@ class Networks:
             pool.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)
 
-    async def _plain(self, name: str) -> Model:
+    async def _load_cached(self, name: str) -> Model:
         model = self._loaded.get(name)
         if model is None:
             async with self._loading:
@@ -280,24 +282,24 @@ class Networks:
             self._loaded.move_to_end(name)
         return model
 
-    def _pool_of(self, model: Model) -> ThreadPoolExecutor:
+    def _threads_for(self, model: Model) -> ThreadPoolExecutor:
         callers = model.callers
         if callers not in self._pools:
             self._pools[callers] = ThreadPoolExecutor(callers, "network")
         return self._pools[callers]
 
-    async def _run(self) -> None:
+    async def _run_batches_forever(self) -> None:
         while True:
             await self._arrival.wait()
             batch = await self._next_batch()
             if batch:
-                task = asyncio.get_running_loop().create_task(self._answer(batch))
+                task = asyncio.get_running_loop().create_task(self._infer_batch(batch))
                 self._running[task] = batch
                 task.add_done_callback(self._running.pop)
                 while len(self._running) >= batch[0].model.callers:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _next_batch(self) -> list[_Waiting]:
+    async def _next_batch(self) -> list[_InferenceRequest]:
         self._drop_given_up()
         if not self._waiting:
             self._arrival.clear()
@@ -306,7 +308,7 @@ class Networks:
         most = 1 if self._waiting[0].model.settings.get("device") == "cpu" else self._most
         with suppress(TimeoutError):
             async with asyncio.timeout(self._window):
-                while self.coming and self._count(key) < most:
+                while self.coming and self._number_waiting(key) < most:
                     self._arrival.clear()
                     await self._arrival.wait()
         self._arrival.set()
@@ -316,7 +318,7 @@ class Networks:
             self._waiting.remove(request)
         return alike
 
-    def _count(self, key: object) -> int:
+    def _number_waiting(self, key: object) -> int:
         return sum(request.key == key for request in self._waiting)
 
     def _drop_given_up(self) -> None:
@@ -325,19 +327,19 @@ class Networks:
                 request.future.set_exception(GivenUp())
         self._waiting = deque(request for request in self._waiting if not request.future.done())
 
-    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+    async def _infer_batch(self, batch: Sequence[_InferenceRequest]) -> None:
         self._observe(len(batch))
         loop, model = asyncio.get_running_loop(), batch[0].model
         photos = [request.photo for request in batch]
         if len(batch) > 1:
             self._grown.add(batch[0].variant.name)
         try:
-            answers = await loop.run_in_executor(self._pool_of(model), model.infer, photos)
+            answers = await loop.run_in_executor(self._threads_for(model), model.infer, photos)
             answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) > 1:
                 for request in batch:
-                    await self._answer([request])
+                    await self._infer_batch([request])
             elif not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return

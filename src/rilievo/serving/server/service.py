@@ -78,17 +78,17 @@ def notes_of(prediction: Prediction) -> list[str]:
 
 
 def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
-    """JSON of a prediction."""
+    """JSON of a prediction, with values at points (u, v)."""
     facts: dict[str, object] = json.loads(to_json(describe(prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
         facts.pop(name, None)
     if points:
-        facts["at"] = [_value(prediction, u, v) for u, v in points]
+        facts["at"] = [_value_record(prediction, u, v) for u, v in points]
     note = share_note(points, prediction.shape)
     return {**facts, "notes": [*notes_of(prediction), *filter(None, [note])]}
 
 
-def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
+def _value_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
     if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so points have no value")
     value = value_at(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
@@ -108,7 +108,7 @@ class ImageJob(RequestJob):
     inference: Inference | None = None
 
     def close(self) -> None:
-        """Close it."""
+        """Close the upload."""
         self.upload.close()
 
 
@@ -164,7 +164,7 @@ class Service:
         )
         self.jobs = Jobs(options.time_limit)
         self.streams = OpenStreams(limits.streams, most_of_one=max(1, limits.streams // 2))
-        self._watch()
+        self._register_gauges()
 
     async def tidy(self) -> None:
         """Hand memory back between requests."""
@@ -203,7 +203,7 @@ class Service:
         )
         try:
             if upload.size and not job.is_heavy:
-                work = self._light_read(job, lambda: self.decoders.size(upload, until=until))
+                work = self._decode_in_turn(job, lambda: self.decoders.size(upload, until=until))
                 height, width = await self.jobs.in_time(until, work)
                 job.is_heavy = height * width > _HEAVY_PIXELS
         except BaseException:
@@ -229,7 +229,7 @@ class Service:
     ) -> Prediction:
         """Predict the image; ``on_size`` gets its number of pixels."""
         variant = params.variant(self.offered.named(params.model))
-        photo = await self._decoded(job, params)
+        photo = await self._read_photo_with_camera(job, params)
         pixels = photo.shape[0] * photo.shape[1]
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
@@ -243,7 +243,7 @@ class Service:
         model = await self.networks.model(variant)
         shown = self.offered.shown(params.model)
 
-        def work() -> Prediction:
+        def finish_photograph() -> Prediction:
             return finish(
                 model,
                 inference,
@@ -253,7 +253,7 @@ class Service:
                 outputs=outputs,
             )
 
-        return await self.in_pool(job, work)
+        return await self.in_pool(job, finish_photograph)
 
     async def files(
         self, job: ImageJob, parameters: PredictParams, outputs: Sequence[str]
@@ -262,11 +262,11 @@ class Service:
         names, saving, stem = at_most(outputs), parameters.saving, job.upload.name
         folder = self.folders.make(job.client)
 
-        def reserve(pixels: int) -> None:
+        def reserve_files(pixels: int) -> None:
             folder.reserve(estimated_bytes(names, pixels, saving))
 
         try:
-            prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve)
+            prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve_files)
             job.check()
             written = await self.in_pool(
                 job, lambda: write(prediction, outputs, saving, folder, stem)
@@ -279,7 +279,7 @@ class Service:
     async def photo(self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments) -> Photo:
         """Read the photograph, which a batch may wait for."""
 
-        def work() -> Photo:
+        def decode() -> Photo:
             job.check()
             return self.decoders.photo(
                 job.upload,
@@ -292,31 +292,31 @@ class Service:
         self.networks.coming += 1
         try:
             if job.is_heavy:
-                return await self._in_thread(self._heavy_reader, work)
-            return await self._light_read(job, work)
+                return await self._run_in_pool(self._heavy_reader, decode)
+            return await self._decode_in_turn(job, decode)
         finally:
             self.networks.coming -= 1
 
-    async def _light_read(self, job: ImageJob, work: Callable[[], T]) -> T:
+    async def _decode_in_turn(self, job: ImageJob, work: Callable[[], T]) -> T:
         place = await self._decoding.take(job.client)
         try:
-            return await self._in_thread(self._readers, work)
+            return await self._run_in_pool(self._readers, work)
         finally:
             place.give_back()
 
     async def opened(self, path: Path) -> FrameSource:
         """Open a video, which must be closed."""
-        return await self._in_thread(self._openers, lambda: self.decoders.video(path))
+        return await self._run_in_pool(self._openers, lambda: self.decoders.video(path))
 
     async def in_worker(self, work: Callable[[], T]) -> T:
         """Run short work in a thread."""
-        return await self._in_thread(self._workers, work)
+        return await self._run_in_pool(self._workers, work)
 
     async def in_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
         """Run work of a request in the threads of its kind."""
-        return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
+        return await self._run_in_pool(self._heavy_worker if job.is_heavy else self._workers, work)
 
-    async def _decoded(self, job: ImageJob, parameters: RequestParams) -> Photo:
+    async def _read_photo_with_camera(self, job: ImageJob, parameters: RequestParams) -> Photo:
         check_image(job.upload, parameters)
         options = parameters.options
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
@@ -324,10 +324,10 @@ class Service:
         job.upload.close()
         return with_camera(photo, options.view.named_camera, options.view.fov)
 
-    async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
+    async def _run_in_pool(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
-    def _watch(self) -> None:
+    def _register_gauges(self) -> None:
         watch = self.metrics.watch
         watch(
             "requests_waiting",

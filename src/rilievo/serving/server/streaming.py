@@ -64,7 +64,7 @@ class _Frame:
     """Number of frames that were skipped before it."""
 
 
-class _Frames:
+class _FrameSlot:
     def __init__(self, *, newest: bool) -> None:
         self._newest = newest
         self._change = asyncio.Condition()
@@ -84,6 +84,7 @@ class _Frames:
             return int(before is not None)
 
     async def take(self) -> _Frame | None:
+        """Wait for a frame; None at the end."""
         async with self._change:
             await self._change.wait_for(lambda: self._frame is not None or self._over)
             frame, self._frame = self._frame, None
@@ -121,7 +122,7 @@ class _Stream:
     ) -> None:
         self._socket, self._service, self._client = websocket, service, client
         self._options = request.options
-        self._frames = _Frames(newest=request.frames == "newest")
+        self._frames = _FrameSlot(newest=request.frames == "newest")
         model = service.offered.for_video(request.model)
         self._shown = service.offered.shown(model)
         self._variant = request.variant(service.offered.named(model))
@@ -131,7 +132,7 @@ class _Stream:
         receiving = asyncio.create_task(self._receive())
         try:
             while (frame := await self._frames.take()) is not None:
-                await self._answer(frame)
+                await self._send_answer(frame)
             code, why = await receiving
         except (WebSocketDisconnect, TimeoutError):
             return
@@ -163,12 +164,12 @@ class _Stream:
         finally:
             await self._frames.end()
 
-    async def _answer(self, frame: _Frame) -> None:
+    async def _send_answer(self, frame: _Frame) -> None:
         start = time.monotonic()
         reply: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
         answer: FrameDepth | None = None
         try:
-            answer = await self._predicted(frame.content)
+            answer = await self._predict_frame(frame.content)
         except GivenUp:
             raise WebSocketDisconnect from None
         except Exception as error:
@@ -185,10 +186,10 @@ class _Stream:
         except RuntimeError:  # the connection was closed meanwhile
             raise WebSocketDisconnect from None
 
-    async def _predicted(self, content: bytes) -> FrameDepth:
+    async def _predict_frame(self, content: bytes) -> FrameDepth:
         service, variant, options = self._service, self._variant, self._options
 
-        async def work(job: ImageJob) -> FrameDepth:
+        async def infer_and_finish(job: ImageJob) -> FrameDepth:
             photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
             alone = is_of_depth_alone(options, (), photo)
@@ -201,4 +202,4 @@ class _Stream:
 
         job = await service.job(Upload(BytesIO(content), name="frame"), self._client)
         turns, never = service.turns(is_heavy=job.is_heavy), asyncio.Future[None]()
-        return await service.jobs.in_turn(turns, job, work, never)
+        return await service.jobs.in_turn(turns, job, infer_and_finish, never)

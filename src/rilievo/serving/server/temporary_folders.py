@@ -119,13 +119,13 @@ def sweep(parent: Path) -> list[Path]:
     removed = []
     for entry in entries:
         with suppress(OSError):
-            if _is_left(entry):
+            if _belongs_to_dead_server(entry):
                 shutil.rmtree(entry.path)
                 removed.append(Path(entry.path))
     return sorted(removed)
 
 
-def _is_left(entry: os.DirEntry[str]) -> bool:
+def _belongs_to_dead_server(entry: os.DirEntry[str]) -> bool:
     facts = entry.stat(follow_symlinks=False)
     if not stat.S_ISDIR(facts.st_mode):
         return False

@@ -45,8 +45,8 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
             text.decode(),
             parse_int=str,
             parse_float=str,
-            parse_constant=_constant,
-            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_dict_refusing_duplicates,
         )
     except (ValueError, RecursionError):
         raise Refusal(400, "the body cannot be read as JSON in UTF-8") from None
@@ -56,7 +56,7 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     if not isinstance(image, str):
         raise Refusal(400, "image: text is expected, base64 or a data URL")
     fields = {
-        _text("a name", name): _texts(name, value)
+        _text_from_json("a name", name): _texts_from_json(name, value)
         for name, value in values.items()
         if value is not None
     }
@@ -93,37 +93,39 @@ def decoded_image(image: str, option: str) -> bytes:
         raise OptionError(option=option, problem=line, hint=hint) from None
 
 
-def _texts(name: str, value: object) -> list[str]:
+def _texts_from_json(name: str, value: object) -> list[str]:
     texts = value if isinstance(value, list) else [value]
-    return [_text(name, text) for text in texts]
+    return [_text_from_json(name, text) for text in texts]
 
 
-def _text(name: str, value: object) -> str:
+def _text_from_json(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise Refusal(400, f"{_shown(name)}: text, a number or a list of these is expected")
+        raise Refusal(
+            400, f"{_short_ascii_name(name)}: text, a number or a list of these is expected"
+        )
     if len(value) > _LONGEST_VALUE:
-        raise Refusal(400, f"{_shown(name)}: longer than {_LONGEST_VALUE} characters")
+        raise Refusal(400, f"{_short_ascii_name(name)}: longer than {_LONGEST_VALUE} characters")
     if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
         raise Refusal(400, "the JSON has half a surrogate pair, which is no text")
     return value
 
 
-def _shown(name: str) -> str:
+def _short_ascii_name(name: str) -> str:
     return name[:60].encode("ascii", "replace").decode()
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _dict_refusing_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise Refusal(400, f"{_shown(name)} is given twice in JSON: give it once")
+            raise Refusal(400, f"{_short_ascii_name(name)} is given twice in JSON: give it once")
         values[name] = value
     return values
 
 
-def _constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
@@ -162,7 +164,7 @@ class Upload:
         self._file.seek(0)
         return self._file.read()
 
-    def shared(self) -> int:
+    def open_descriptor(self) -> int:
         """Open file with the content; it must be closed."""
         if self.size > _IN_MEMORY and not isinstance(self._file, BytesIO):
             self._file.flush()
@@ -193,7 +195,7 @@ class _Arrival:
         self._limit = limit
 
     def bytes_per_second(self, now: float) -> float:
-        """Rate with the credit."""
+        """Rate since the start, with a credit at first."""
         return (self.count + _CREDIT) / max(now - self.begun, _LEAST_AGE)
 
     def displace(self) -> None:
@@ -221,25 +223,25 @@ class Uploads:
     async def read(self, request: Request, client: str) -> Upload:
         """Read a body; the upload must be closed."""
         begun = time.monotonic()
-        upload = await self._read(request, client)
+        upload = await self._read_body(request, client)
         upload.begun = begun
         return upload
 
-    async def _read(self, request: Request, client: str) -> Upload:
+    async def _read_body(self, request: Request, client: str) -> Upload:
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
-            raise self._too_large()
-        held = _Held(self._disk, client)
+            raise self._too_large_refusal()
+        held = _ReservedBytes(self._disk, client)
         body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         try:
-            with self._counted(client) as arrival:
-                await self._receive(request, body, held, arrival)
+            with self._limited_arrival(client) as arrival:
+                await self._receive_in_time(request, body, held, arrival)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "application/json":
                 async with self._decoding:
-                    upload = await asyncio.to_thread(_from_json, body, held)
+                    upload = await asyncio.to_thread(_upload_from_json, body, held)
             elif kind == "multipart/form-data":
-                upload = await _from_form(request.headers, body, held)
+                upload = await _upload_from_form(request.headers, body, held)
             else:
                 refuse_json(body)
                 return Upload(body, on_close=held.give_back)
@@ -250,13 +252,13 @@ class Uploads:
             held.give_back()
             raise
 
-    async def _receive(
-        self, request: Request, body: IO[bytes], held: "_Held", arrival: _Arrival
+    async def _receive_in_time(
+        self, request: Request, body: IO[bytes], held: "_ReservedBytes", arrival: _Arrival
     ) -> None:
         try:
             async with asyncio.timeout(self._seconds) as limit:
                 arrival.limited_by(limit)
-                await self._copy(request, body, held, arrival)
+                await self._copy_body(request, body, held, arrival)
         except TimeoutError:
             others = ", and others wait for its place" if arrival.is_displaced else ""
             line = f"the request arrives too slowly{others}: send it over a faster connection"
@@ -264,13 +266,13 @@ class Uploads:
         except ClientDisconnect:
             raise GivenUp from None
 
-    async def _copy(
-        self, request: Request, body: IO[bytes], held: "_Held", arrival: _Arrival
+    async def _copy_body(
+        self, request: Request, body: IO[bytes], held: "_ReservedBytes", arrival: _Arrival
     ) -> None:
         async for chunk in request.stream():
             arrival.count += len(chunk)
             if arrival.count > self._max_bytes:
-                raise self._too_large()
+                raise self._too_large_refusal()
             held.take(len(chunk))
             if arrival.count > _IN_MEMORY:  # in a thread, as the disk may be slow
                 await asyncio.to_thread(body.write, chunk)
@@ -278,11 +280,11 @@ class Uploads:
                 body.write(chunk)
 
     @contextmanager
-    def _counted(self, client: str) -> Iterator[_Arrival]:
+    def _limited_arrival(self, client: str) -> Iterator[_Arrival]:
         own = sum(arrival.client == client for arrival in self._arrivals)
         if own >= self._most // 4:
             raise busy("too many requests of yours are arriving", 2)
-        self._make_place()
+        self._displace_slowest_if_full()
         arrival = _Arrival(client)
         self._arrivals.append(arrival)
         try:
@@ -291,7 +293,7 @@ class Uploads:
             if not arrival.is_displaced:
                 self._arrivals.remove(arrival)
 
-    def _make_place(self) -> None:
+    def _displace_slowest_if_full(self) -> None:
         if self.arriving < self._most:
             return
         now = time.monotonic()
@@ -299,13 +301,13 @@ class Uploads:
         self._arrivals.remove(slowest)
         slowest.displace()
 
-    def _too_large(self) -> Refusal:
+    def _too_large_refusal(self) -> Refusal:
         return Refusal(
             413, f"the request is larger than {self._max_bytes / 1e6:g} MB: send a smaller file"
         )
 
 
-class _Held:
+class _ReservedBytes:
     def __init__(self, disk: Disk, client: str) -> None:
         self._disk, self._client, self._count = disk, client, 0
 
@@ -330,7 +332,7 @@ async def _chunks(body: IO[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _from_json(body: IO[bytes], held: _Held) -> Upload:
+def _upload_from_json(body: IO[bytes], held: _ReservedBytes) -> Upload:
     content, fields = read_json(body)
     file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
     try:
@@ -341,7 +343,7 @@ def _from_json(body: IO[bytes], held: _Held) -> Upload:
         raise
 
 
-async def _from_form(headers: Headers, body: IO[bytes], held: _Held) -> Upload:
+async def _upload_from_form(headers: Headers, body: IO[bytes], held: _ReservedBytes) -> Upload:
     body.seek(0)
     parser = MultiPartParser(
         headers,

@@ -102,7 +102,9 @@ def depth(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthRes
     share, camera = expected_share(prediction, unit), prediction.camera
     height, width = prediction.shape
     points = [
-        _depth_at(value_at(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share)
+        _depth_with_range(
+            value_at(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share
+        )
         for u, v in places
     ]
     record = DepthResult(
@@ -127,23 +129,23 @@ def depth(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthRes
             f"The original has {width} columns and {height} rows. {along} goes from "
             f"{number(near)} to {number(far)} {_UNITS[unit]}"
             + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
-            *(_point_text(point, unit) for point in points),
+            *(_point_sentence(point, unit) for point in points),
             source_of_sizes(photograph, unit),
-            _camera_text(record),
+            _field_of_view_sentence(record),
             "In the picture of depth, near is red and far is blue." if request.picture else "",
             notes_text(photograph.other_notes),
         )
     )
-    pictures = [_picture(photograph.prediction.colour())] if request.picture else []
+    pictures = [_shrunken_png(photograph.prediction.colour())] if request.picture else []
     return ToolAnswer(text=text, result=record, pictures=pictures)
 
 
-def _depth_at(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:
+def _depth_with_range(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:
     low, high = (None, None) if share is None else (value / (1 + share), value * (1 + share))
     return DepthAt(pixel=[*pixel], depth=value, low=low, high=high)
 
 
-def _point_text(point: DepthAt, unit: str) -> str:
+def _point_sentence(point: DepthAt, unit: str) -> str:
     u, v = point.pixel
     sentence = f"Depth at column {u:g}, row {v:g}: {number(point.depth)} {_UNITS[unit]}"
     if point.low is None or point.high is None:
@@ -151,7 +153,7 @@ def _point_text(point: DepthAt, unit: str) -> str:
     return f"{sentence}, {number(point.low)} to {number(point.high)}, {SHARE}."
 
 
-def _camera_text(answer: DepthResult) -> str:
+def _field_of_view_sentence(answer: DepthResult) -> str:
     if answer.field_of_view is None:
         return ""
     assumed = answer.camera == CameraSource.ASSUMED
@@ -159,7 +161,7 @@ def _camera_text(answer: DepthResult) -> str:
     return f"Field of view: {answer.field_of_view:.0f} degrees across ({source})."
 
 
-def _picture(picture: Image.Image) -> bytes:
+def _shrunken_png(picture: Image.Image) -> bytes:
     picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
     stream = BytesIO()
     picture.save(stream, "PNG")

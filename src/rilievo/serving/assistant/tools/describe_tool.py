@@ -110,10 +110,10 @@ def describe(photographs: Photographs, request: DescribeParams) -> ToolAnswer[De
     share = expected_share(prediction, unit)
     record = DescribeResult(
         unit=unit,
-        cells=_cells(depth, prediction.depth.valid, request.rows, request.columns),
-        nearest=_place(depth, prediction.depth.valid, _EXTREMES[0]),
-        farthest=_place(depth, prediction.depth.valid, _EXTREMES[1]),
-        floor=_floor(prediction),
+        cells=_grid_cells(depth, prediction.depth.valid, request.rows, request.columns),
+        nearest=_place_at_depth_quantile(depth, prediction.depth.valid, _EXTREMES[0]),
+        farthest=_place_at_depth_quantile(depth, prediction.depth.valid, _EXTREMES[1]),
+        floor=_visible_floor(prediction),
         expected_error=share,
         facts=[*photograph.facts.sentences],
     )
@@ -122,10 +122,10 @@ def describe(photographs: Photographs, request: DescribeParams) -> ToolAnswer[De
         (
             f"Median depth {_IN[unit]} of {request.rows} rows (top to bottom) by {request.columns} "
             f"columns (left to right){within}:",
-            *_rows_text(record, request.columns),
-            _place_text("Nearest", record.nearest, unit),
-            _place_text("Farthest", record.farthest, unit),
-            _floor_text(record, unit),
+            *_grid_row_texts(record, request.columns),
+            _place_sentence("Nearest", record.nearest, unit),
+            _place_sentence("Farthest", record.farthest, unit),
+            _floor_sentence(record, unit),
             source_of_sizes(photograph, unit),
             notes_text(photograph.other_notes),
         )
@@ -133,10 +133,10 @@ def describe(photographs: Photographs, request: DescribeParams) -> ToolAnswer[De
     return ToolAnswer(text=text, result=record)
 
 
-def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellResult]:
+def _grid_cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellResult]:
     cells = []
-    for row, (top, bottom) in enumerate(_spans(depth.shape[0], rows), 1):
-        for column, (left, right) in enumerate(_spans(depth.shape[1], columns), 1):
+    for row, (top, bottom) in enumerate(_near_equal_spans(depth.shape[0], rows), 1):
+        for column, (left, right) in enumerate(_near_equal_spans(depth.shape[1], columns), 1):
             box = np.s_[top:bottom, left:right]
             inside = depth[box][valid[box]]
             is_seen = inside.size >= _LEAST_SHARE * valid[box].size
@@ -148,12 +148,12 @@ def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> lis
     return cells
 
 
-def _spans(length: int, count: int) -> list[tuple[int, int]]:
+def _near_equal_spans(length: int, count: int) -> list[tuple[int, int]]:
     ends = [round(length * index / count) for index in range(count + 1)]
     return [(start, max(end, start + 1)) for start, end in pairwise(ends)]
 
 
-def _place(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceResult:
+def _place_at_depth_quantile(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceResult:
     level = float(np.quantile(depth[valid], share))
     off = np.where(valid, np.abs(depth - level), np.inf)
     v, u = np.unravel_index(int(off.argmin()), depth.shape)
@@ -161,31 +161,33 @@ def _place(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceResult:
     return PlaceResult(x=x, y=y, depth=float(depth[v, u]))
 
 
-def _floor(prediction: Prediction) -> FloorResult | None:
+def _visible_floor(prediction: Prediction) -> FloorResult | None:
     try:
         floor = find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     except CalibrationError:
         return None
     return FloorResult(
-        camera_height=floor.height, share=floor.area, camera_pitch=round(_pitch(floor), 1)
+        camera_height=floor.height,
+        share=floor.area,
+        camera_pitch=round(_degrees_downward(floor), 1),
     )
 
 
-def _pitch(floor: Floor) -> float:
+def _degrees_downward(floor: Floor) -> float:
     return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
 
 
-def _rows_text(answer: DescribeResult, columns: int) -> list[str]:
+def _grid_row_texts(answer: DescribeResult, columns: int) -> list[str]:
     shown = ["none" if cell.depth is None else number(cell.depth) for cell in answer.cells]
     return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
 
 
-def _place_text(what: str, place: PlaceResult, unit: str) -> str:
+def _place_sentence(what: str, place: PlaceResult, unit: str) -> str:
     unit_text = "" if unit == UNKNOWN else f" {unit}"
     return f"{what}: {number(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
 
 
-def _floor_text(answer: DescribeResult, unit: str) -> str:
+def _floor_sentence(answer: DescribeResult, unit: str) -> str:
     if answer.floor is None:
         return "No floor is seen."
     floor = answer.floor

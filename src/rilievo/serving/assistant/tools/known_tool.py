@@ -100,12 +100,12 @@ class KnownResult(ToolResult):
 
 def known(photographs: Photographs, request: KnownParams) -> ToolAnswer[KnownResult]:
     """State a fact; one that cannot be used is forgotten."""
-    _check(request)
+    _check_arguments(request)
 
-    def change(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
+    def facts_after_request(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
         facts = StatedFacts() if request.forget else facts
         if request.points:
-            facts = facts.with_fact(*_fact(request, shape))
+            facts = facts.with_fact(*_fact_and_words(request, shape))
         if request.camera_height is not None:
             sizes: Any = {"camera_height": request.camera_height}
             facts = replace(facts, camera_height=KnownSizes(**sizes).camera_height)
@@ -132,10 +132,10 @@ def known(photographs: Photographs, request: KnownParams) -> ToolAnswer[KnownRes
         KnownSizes(camera_height=facts.camera_height)
         return facts
 
-    return _answer(photographs.state(request.photo, change))
+    return _answer_with_all_facts(photographs.state(request.photo, facts_after_request))
 
 
-def _check(request: KnownParams) -> None:
+def _check_arguments(request: KnownParams) -> None:
     sizes = [option for option in (request.metres, request.thing) if option is not None]
     if request.points and len(sizes) != 1:
         raise OptionError("known: points take either metres or a thing")
@@ -165,7 +165,7 @@ def _check(request: KnownParams) -> None:
         )
 
 
-def _fact(request: KnownParams, shape: tuple[int, int]) -> tuple[Known, str]:
+def _fact_and_words(request: KnownParams, shape: tuple[int, int]) -> tuple[Known, str]:
     points = pixels_of(request.points, request.unit, shape)
     if len(points) == 4:
         assert request.thing is not None, "checked"
@@ -202,7 +202,7 @@ def _fact(request: KnownParams, shape: tuple[int, int]) -> tuple[Known, str]:
     return parse_known(str(length)), words
 
 
-def _answer(photograph: PhotoState) -> ToolAnswer[KnownResult]:
+def _answer_with_all_facts(photograph: PhotoState) -> ToolAnswer[KnownResult]:
     calibration = photograph.prediction.calibration
     record = KnownResult(
         facts=[*photograph.facts.sentences],

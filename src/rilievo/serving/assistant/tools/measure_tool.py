@@ -115,12 +115,12 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         low=measured.low,
         high=measured.high,
         coverage=COVERAGE,
-        unit=_unit(measured.unit, unit),
+        unit=_unit_unless_heights(measured.unit, unit),
         is_metric=unit == METRES,
         pixels=[[*point] for point in points],
         facts=[*photograph.facts.sentences],
         notes=[worded(note, argument) for note in (*photograph.notes, *measured.remarks)],
-        command=_command(
+        command=_equal_command_line(
             photograph,
             points,
             arguments.what,
@@ -137,13 +137,14 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
     return ToolAnswer(text=text, result=record)
 
 
-def _unit(unit: str, sizes: str) -> str:
+def _unit_unless_heights(unit: str, sizes: str) -> str:
+    """Unit; in camera heights unless sizes are metric."""
     if sizes == METRES or unit == "°":
         return unit
     return {"m": HEIGHTS, "m²": f"square {HEIGHTS}"}[unit]
 
 
-def _command(
+def _equal_command_line(
     photograph: PhotoState, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
 ) -> str:
     places = [f"{u!r},{v!r}" for u, v in points]

@@ -55,7 +55,7 @@ def surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswer[Surf
     """Write the surface under a free name."""
     photograph = photographs.see(request.photo)
     target = photographs.folders.target(photograph.stamp.path)
-    path = _saved(photograph.prediction, target, _OUTPUTS[request.format])
+    path = _save_under_free_name(photograph.prediction, target, _OUTPUTS[request.format])
     unit = METRES if photograph.is_metric else UNKNOWN
     record = SurfaceResult(
         path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*photograph.facts.sentences]
@@ -73,7 +73,7 @@ def surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswer[Surf
     return ToolAnswer(text=text, result=record)
 
 
-def _saved(prediction: Prediction, target: Path, output: str) -> Path:
+def _save_under_free_name(prediction: Prediction, target: Path, output: str) -> Path:
     for number in range(1, _MOST_NAMES):
         stem = target if number == 1 else target.with_name(f"{target.name}-{number}")
         path = stem.with_name(stem.name + OUTPUTS[output].suffix)

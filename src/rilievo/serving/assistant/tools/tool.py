@@ -28,13 +28,13 @@ from rilievo.serving.assistant.photographs import (
 )
 
 
-def _list_of_text(value: Any) -> object:
+def _parse_json_or_keep(value: Any) -> object:
     with suppress(TypeError, ValueError, RecursionError):
         return json.loads(value)
     return value
 
 
-ListOrText = BeforeValidator(_list_of_text)
+ListOrText = BeforeValidator(_parse_json_or_keep)
 """List, or its JSON as a text."""
 Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
 Unit = Annotated[

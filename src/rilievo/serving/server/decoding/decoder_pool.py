@@ -72,7 +72,7 @@ class ImageFile(Protocol):
     def read(self) -> bytes:
         """Content of the file."""
 
-    def shared(self) -> int:
+    def open_descriptor(self) -> int:
         """Open file with the content; it must be closed."""
 
 
@@ -81,7 +81,7 @@ class DecodeDefect(RuntimeError):
 
 
 @dataclass(eq=False, slots=True)
-class _Child:
+class _DecodingProcess:
     pid: int
     channel: socket.socket
 
@@ -96,7 +96,7 @@ class _Child:
             return False
 
 
-class _Starter:
+class _ForkServer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,16 +104,16 @@ class _Starter:
 
     def start(self) -> None:
         with self._lock:
-            self._started()
+            self._channel_of_running_server()
 
-    def fork(self) -> _Child:
-        reply, files = self._ask({"do": "fork"})
-        return _Child(reply["pid"], socket.socket(fileno=files[0]))
+    def fork(self) -> _DecodingProcess:
+        reply, files = self._ask_with_one_restart({"do": "fork"})
+        return _DecodingProcess(reply["pid"], socket.socket(fileno=files[0]))
 
-    def kill(self, child: _Child) -> int:
+    def kill(self, child: _DecodingProcess) -> int:
         """End a process; returns its exit status, negative for a signal."""
         child.channel.close()
-        return self._ask({"do": "kill", "pid": child.pid})[0]["status"]
+        return self._ask_with_one_restart({"do": "kill", "pid": child.pid})[0]["status"]
 
     def end(self) -> None:
         """End it with all its forks."""
@@ -123,10 +123,10 @@ class _Starter:
             channel.close()
             process.wait()
 
-    def _ask(self, message: Message) -> tuple[Message, list[int]]:
+    def _ask_with_one_restart(self, message: Message) -> tuple[Message, list[int]]:
         with self._lock:
             for _ in range(2):
-                channel = self._started()
+                channel = self._channel_of_running_server()
                 try:
                     send(channel, message)
                     answer = receive(channel)
@@ -137,7 +137,7 @@ class _Starter:
                 self.end()
         raise DecodeDefect("the decoding process cannot be started")
 
-    def _started(self) -> socket.socket:
+    def _channel_of_running_server(self) -> socket.socket:
         if self._channel is None:
             ours, theirs = socket.socketpair()
             ours.settimeout(_START_SECONDS)
@@ -162,12 +162,12 @@ class _Starter:
 def start() -> None:
     """Start the forking process."""
     if can_pass():
-        _starter().start()
+        _fork_server().start()
 
 
 @cache
-def _starter() -> _Starter:
-    starter = _Starter()
+def _fork_server() -> _ForkServer:
+    starter = _ForkServer()
     atexit.register(starter.end)
     return starter
 
@@ -178,27 +178,27 @@ class Decoders:
     def __init__(self, *, max_pixels: int, idle: int) -> None:
         """Begin without a process; ``kept`` ones wait for work later."""
         self._max_pixels, self._most_idle = max_pixels, idle
-        self._idle: list[_Child] = []
+        self._idle: list[_DecodingProcess] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
     def warm(self) -> None:
         """Start the processes that wait for work."""
         if can_pass():
-            for child in [_starter().fork() for _ in range(self._most_idle)]:
-                self._keep(child)
+            for child in [_fork_server().fork() for _ in range(self._most_idle)]:
+                self._keep_idle_or_kill(child)
 
     def close(self) -> None:
         """End waiting processes; others end after their work."""
         self._is_closed = True
-        while (child := self._waiting()) is not None:
-            _starter().kill(child)
+        while (child := self._pop_idle_process()) is not None:
+            _fork_server().kill(child)
 
     @staticmethod
     def abandon() -> None:
         """End all processes."""
         if can_pass():
-            _starter().end()
+            _fork_server().end()
 
     @property
     def waiting(self) -> list[int]:
@@ -213,7 +213,7 @@ class Decoders:
         """
         if not can_pass():
             return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
-        reply, files = self._of_file("size", upload, _HEADER_CPU_SECONDS, until)
+        reply, files = self._ask_about_file("size", upload, _HEADER_CPU_SECONDS, until)
         close(files)
         height, width = map(int, reply["size"])
         return height, width
@@ -246,13 +246,13 @@ class Decoders:
                 own_depth=own_depth,
                 **reading,
             )
-        reply, files = self._of_file(
+        reply, files = self._ask_about_file(
             "photo", upload, cpu_seconds, until, own_depth=own_depth, reading=reading
         )
         try:
             return photo_of(reply, files, self._max_pixels)
         except (LookupError, TypeError, ValueError) as error:
-            raise _failed(upload.name) from error
+            raise _decoder_failure(upload.name) from error
         finally:
             close(files)
 
@@ -260,7 +260,7 @@ class Decoders:
         """Open a video in its own process."""
         return ForeignVideo(self, path) if can_pass() else open_video(path)
 
-    def _of_file(
+    def _ask_about_file(
         self, do: str, upload: ImageFile, cpu_seconds: int, until: float, **more: object
     ) -> tuple[Message, list[int]]:
         order = {
@@ -271,29 +271,29 @@ class Decoders:
             "bytes": self._max_pixels * _BYTES_PER_PIXEL + _SPARE_BYTES,
             **more,
         }
-        file = upload.shared()
+        file = upload.open_descriptor()
         try:
             child = self.take()
-            reply = self.asked(child, order, [file], until)
+            reply = self.ask_process(child, order, [file], until)
         finally:
             os.close(file)
-        self._keep(child)
+        self._keep_idle_or_kill(child)
         return reply
 
-    def take(self) -> _Child:
+    def take(self) -> _DecodingProcess:
         """Process for the block."""
-        while (child := self._waiting()) is not None:
+        while (child := self._pop_idle_process()) is not None:
             if child.is_alive():
                 return child
             self.end(child)
-        return _starter().fork()
+        return _fork_server().fork()
 
-    def end(self, child: _Child) -> int:
+    def end(self, child: _DecodingProcess) -> int:
         """End a process; returns its exit status."""
-        return _starter().kill(child)
+        return _fork_server().kill(child)
 
-    def asked(
-        self, child: _Child, message: Message, files: list[int], until: float
+    def ask_process(
+        self, child: _DecodingProcess, message: Message, files: list[int], until: float
     ) -> tuple[Message, list[int]]:
         """Answer of a process; one that fails is ended."""
         name = str(message["name"])
@@ -310,39 +310,43 @@ class Decoders:
             answer = None
         if answer is None:
             status = self.end(child)
-            raise _too_long(name, message["cpu_seconds"]) if _is_over(status) else _failed(name)
+            raise (
+                _slow_decoding_error(name, message["cpu_seconds"])
+                if _exceeded_cpu_time(status)
+                else _decoder_failure(name)
+            )
         reply, _ = answer
         if "error" in reply:
-            self._keep(child)
+            self._keep_idle_or_kill(child)
             raise InputError(path=str(reply["path"]), problem=str(reply["error"]))
         if "defect" in reply:
-            self._keep(child)
+            self._keep_idle_or_kill(child)
             raise DecodeDefect(reply["defect"])
         return answer
 
-    def _waiting(self) -> _Child | None:
+    def _pop_idle_process(self) -> _DecodingProcess | None:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
-    def _keep(self, child: _Child) -> None:
+    def _keep_idle_or_kill(self, child: _DecodingProcess) -> None:
         with self._lock:
             if len(self._idle) < self._most_idle and not self._is_closed:
                 self._idle.append(child)
                 return
-        _starter().kill(child)
+        _fork_server().kill(child)
 
 
-def _is_over(status: int) -> bool:
+def _exceeded_cpu_time(status: int) -> bool:
     return sys.platform != "win32" and status == -signal.SIGXCPU
 
 
-def _too_long(name: str, seconds: int) -> InputError:
+def _slow_decoding_error(name: str, seconds: int) -> InputError:
     return InputError(
         (f"takes more than {seconds} s to decode; export it anew as JPEG or PNG"), path=name
     )
 
 
-def _failed(name: str) -> InputError:
+def _decoder_failure(name: str) -> InputError:
     return InputError("the decoder fails at it; export it anew as JPEG or PNG", path=name)
 
 
@@ -353,10 +357,10 @@ def photo_of(message: Message, files: list[int], max_pixels: int) -> Photo:
         LookupError: If a fact is missing. TypeError, ValueError: If one cannot be.
     """
     own, camera = message["own_depth"], message["camera"]
-    height, width = _size_of(message["shape"][:2], max_pixels)
+    height, width = _checked_height_and_width(message["shape"][:2], max_pixels)
     forms: list[Any] = [((height, width, 3), np.uint8)]
     if own is not None and own["shape"] is not None:
-        forms.insert(0, (_size_of(own["shape"], max_pixels), np.float32))
+        forms.insert(0, (_checked_height_and_width(own["shape"], max_pixels), np.float32))
     if message["is_transparent"]:
         forms.append(((height, width), np.bool_))
     arrays = arrays_of(files[0], *forms)
@@ -366,25 +370,27 @@ def photo_of(message: Message, files: list[int], max_pixels: int) -> Photo:
         pixels=pixels,
         transparent=transparent,
         notes=tuple(Note(str(note)) for note in message["notes"]),
-        camera=None if camera is None else _camera_of(camera),
-        own_depth=None if own is None else _depth_of(own, metres[0] if metres else None),
+        camera=None if camera is None else _camera_from_message(camera),
+        own_depth=None
+        if own is None
+        else _own_depth_from_message(own, metres[0] if metres else None),
         name=str(message["name"]),
     )
 
 
-def _size_of(numbers: Sequence[int], max_pixels: int) -> tuple[int, int]:
+def _checked_height_and_width(numbers: Sequence[int], max_pixels: int) -> tuple[int, int]:
     height, width = map(int, numbers)
     if not (height > 0 and width > 0 and height * width <= max_pixels):
         raise ValueError(f"a size of {width}x{height}")
     return height, width
 
 
-def _camera_of(message: Message) -> Camera:
+def _camera_from_message(message: Message) -> Camera:
     lens = spelled(message["lens"]).lens((2, 2))
     return Camera(lens=lens, source=CameraSource(message["source"]))
 
 
-def _depth_of(message: Message, metres: np.ndarray | None) -> OwnDepth:
+def _own_depth_from_message(message: Message, metres: np.ndarray | None) -> OwnDepth:
     return OwnDepth(
         source=str(message["source"]),
         metres=metres,
@@ -403,11 +409,11 @@ class ForeignVideo(FrameSource):
         check_regular(path)
         self.path, self.fault = path, None
         self._decoders = decoders
-        self._child: _Child | None = decoders.take()
+        self._child: _DecodingProcess | None = decoders.take()
         # Shots are read ahead, by a copy, while another thread reads on.
         self._asking = threading.Lock()
-        facts = self._opened()
-        self.size = _size_of(facts["size"], sys.maxsize)
+        facts = self._open_in_process()
+        self.size = _checked_height_and_width(facts["size"], sys.maxsize)
         self.frame_estimate = facts["frame_estimate"]
         self.has_audio, self.notes = (
             bool(facts["has_audio"]),
@@ -418,8 +424,8 @@ class ForeignVideo(FrameSource):
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        number = self._ask("frames")["number"]
-        while (frame := self._next(number)) is not None:
+        number = self._ask_for_facts("frames")["number"]
+        while (frame := self._next_frame(number)) is not None:
             yield frame
 
     def close(self) -> None:
@@ -428,14 +434,14 @@ class ForeignVideo(FrameSource):
         if child is not None:
             self._decoders.end(child)
 
-    def _opened(self) -> Message:
+    def _open_in_process(self) -> Message:
         with self.path.open("rb") as file:  # as the process may not
-            facts, files = self._asked("video", [file.fileno()])
+            facts, files = self._ask_for_facts_and_files("video", [file.fileno()])
         close(files)
         return facts
 
-    def _next(self, number: int) -> Frame | None:
-        reply, files = self._asked("next", number=number)
+    def _next_frame(self, number: int) -> Frame | None:
+        reply, files = self._ask_for_facts_and_files("next", number=number)
         try:
             if "fault" in reply:
                 self.fault = reply["fault"]
@@ -446,16 +452,16 @@ class ForeignVideo(FrameSource):
         photo = Photo(pixels=pixels, name=str(reply["name"]))
         return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
-    def _ask(self, do: str, **more: object) -> Message:
-        facts, files = self._asked(do, (), **more)
+    def _ask_for_facts(self, do: str, **more: object) -> Message:
+        facts, files = self._ask_for_facts_and_files(do, (), **more)
         close(files)
         return facts
 
-    def _asked(
+    def _ask_for_facts_and_files(
         self, do: str, files: Sequence[int] = (), **more: object
     ) -> tuple[Message, list[int]]:
         if self._child is None:
-            raise _failed(str(self.path))
+            raise _decoder_failure(str(self.path))
         order = {
             "do": do,
             "name": str(self.path),
@@ -466,7 +472,7 @@ class ForeignVideo(FrameSource):
         try:
             with self._asking:
                 until = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.asked(self._child, order, [*files], until)
+                return self._decoders.ask_process(self._child, order, [*files], until)
         except BaseException:
             # It was ended, or serves others again.
             self._child = None

@@ -70,37 +70,38 @@ def main(descriptor: int) -> None:
     children: set[int] = set()
     with socket.socket(fileno=descriptor) as server:
         try:
-            while (message := _asked(server)) is not None:
+            while (message := _receive_unless_broken(server)) is not None:
                 order, _ = message
                 if order["do"] == "fork":
-                    _fork(server, children)
+                    _fork_worker(server, children)
                 else:
-                    send(server, {"status": _kill(order["pid"], children)})
+                    send(server, {"status": _kill_worker(order["pid"], children)})
         finally:
             for pid in list(children):
-                _kill(pid, children)
+                _kill_worker(pid, children)
 
 
-def _asked(server: socket.socket) -> tuple[Message, list[int]] | None:
+def _receive_unless_broken(server: socket.socket) -> tuple[Message, list[int]] | None:
     try:
         return receive(server)
     except (OSError, ValueError):
         return None
 
 
-def _fork(server: socket.socket, children: set[int]) -> None:
+def _fork_worker(server: socket.socket, children: set[int]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         pid = os.fork()
         if not pid:
             server.close()
             ours.close()
-            _work_and_end(theirs)
+            _work_and_exit(theirs)
         children.add(pid)
         send(server, {"pid": pid}, [ours.fileno()])
 
 
-def _kill(pid: int, children: set[int]) -> int:
+def _kill_worker(pid: int, children: set[int]) -> int:
+    """Kill a worker; return its exit code, 0 for strangers."""
     if pid not in children:
         return 0
     children.discard(pid)
@@ -112,24 +113,24 @@ def _kill(pid: int, children: set[int]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _work_and_end(server: socket.socket) -> None:
+def _work_and_exit(server: socket.socket) -> None:
     code = 1
     try:
-        _Work(server).run()
+        _Worker(server).run()
         code = 0
     finally:
         os._exit(code)
 
 
-class _Work:
+class _Worker:
     def __init__(self, server: socket.socket) -> None:
         self._server = server
         self._ways: dict[str, Callable[[Message, list[int]], None]] = {
-            "size": self._size,
-            "photo": self._photo,
-            "video": self._video,
-            "frames": self._frames,
-            "next": self._next,
+            "size": self._send_size,
+            "photo": self._send_photo,
+            "video": self._open_video,
+            "frames": self._begin_frames,
+            "next": self._send_next_frame,
         }
         self._iterators: list[Iterator[Frame]] = []
 
@@ -139,7 +140,7 @@ class _Work:
         before = address_space()
         if syscall_filter.is_available():
             syscall_filter.install()
-        while (message := self._next_order()) is not None:
+        while (message := self._wait_for_order()) is not None:
             order, files = message
             limit(cpu_seconds=order["cpu_seconds"], most_bytes=before + order["bytes"])
             try:
@@ -154,19 +155,19 @@ class _Work:
             finally:
                 close(files)
 
-    def _next_order(self) -> tuple[Message, list[int]] | None:
+    def _wait_for_order(self) -> tuple[Message, list[int]] | None:
         work = select.poll()
         work.register(self._server, select.POLLIN)
         if not work.poll(1000 * _IDLE_SECONDS):
-            _release_memory()
-        return _asked(self._server)
+            _return_free_memory()
+        return _receive_unless_broken(self._server)
 
-    def _size(self, message: Message, files: list[int]) -> None:
+    def _send_size(self, message: Message, files: list[int]) -> None:
         content = BytesIO(content_of(files[0]))
         size = header_size(content, message["name"], max_pixels=message["max_pixels"])
         send(self._server, {"size": size})
 
-    def _photo(self, message: Message, files: list[int]) -> None:
+    def _send_photo(self, message: Message, files: list[int]) -> None:
         photo = read_photo(
             NamedImage(content_of(files[0]), message["name"]),
             max_pixels=message["max_pixels"],
@@ -179,7 +180,7 @@ class _Work:
         masks = [] if photo.transparent is None else [photo.transparent]
         self._send_arrays(facts_of(photo), *parts, photo.pixels, *masks)
 
-    def _video(self, message: Message, files: list[int]) -> None:
+    def _open_video(self, message: Message, files: list[int]) -> None:
         self._source = source = open_video(OpenFile(os.dup(files[0]), message["name"]))
         send(
             self._server,
@@ -196,11 +197,11 @@ class _Work:
             },
         )
 
-    def _frames(self, message: Message, files: list[int]) -> None:
+    def _begin_frames(self, message: Message, files: list[int]) -> None:
         self._iterators.append(iter(self._source))
         send(self._server, {"number": len(self._iterators) - 1})
 
-    def _next(self, message: Message, files: list[int]) -> None:
+    def _send_next_frame(self, message: Message, files: list[int]) -> None:
         frame = next(self._iterators[message["number"]], None)
         if frame is None:
             send(self._server, {"fault": self._source.fault})
@@ -216,7 +217,7 @@ class _Work:
             os.close(file)
 
 
-def _release_memory() -> None:
+def _return_free_memory() -> None:
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):  # glibc's
         library.malloc_trim(0)

@@ -59,11 +59,11 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
     try:
         if not head:
             return None
-        head += _exactly(channel, _LENGTH_BYTES - len(head))
+        head += _receive_exactly(channel, _LENGTH_BYTES - len(head))
         length = int.from_bytes(head, "little")
         if length > _MOST_BYTES:
             raise ValueError(f"a message of {length} bytes")
-        message = json.loads(_exactly(channel, length))
+        message = json.loads(_receive_exactly(channel, length))
         if not isinstance(message, dict):
             raise ValueError("a message is an object")
     except BaseException:
@@ -72,7 +72,7 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
     return message, files
 
 
-def _exactly(channel: socket.socket, count: int) -> bytes:
+def _receive_exactly(channel: socket.socket, count: int) -> bytes:
     content = bytearray()
     while len(content) < count:
         piece = channel.recv(count - len(content))

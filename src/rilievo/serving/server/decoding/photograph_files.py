@@ -30,7 +30,7 @@ class _DiskFile:
     def read(self) -> bytes:
         return self.path.read_bytes()
 
-    def shared(self) -> int:
+    def open_descriptor(self) -> int:
         try:
             return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -45,24 +45,24 @@ class _PastedFile:
     def read(self) -> bytes:
         return self.content
 
-    def shared(self) -> int:
+    def open_descriptor(self) -> int:
         return file_of(self.content)
 
 
 def read_photo(path: Path) -> Photo:
     """Read a photograph in a restricted process."""
     check_regular(path)
-    return _decoded(_DiskFile(path), MAX_PIXELS)
+    return _decode_in_process(_DiskFile(path), MAX_PIXELS)
 
 
 def read_pasted(name: str, content: bytes) -> Photo:
     """Read a photograph of a message."""
-    return _decoded(_PastedFile(name, content), ServerOptions().max_pixels)
+    return _decode_in_process(_PastedFile(name, content), ServerOptions().max_pixels)
 
 
-def _decoded(file: ImageFile, max_pixels: int) -> Photo:
+def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
     try:
-        return _decoders(max_pixels).photo(
+        return _shared_decoders(max_pixels).photo(
             file,
             own_depth=True,
             reading=Refine().reading,
@@ -76,5 +76,5 @@ def _decoded(file: ImageFile, max_pixels: int) -> Photo:
 
 
 @cache
-def _decoders(max_pixels: int) -> Decoders:
+def _shared_decoders(max_pixels: int) -> Decoders:
     return Decoders(max_pixels=max_pixels, idle=1)

@@ -125,13 +125,13 @@ _Instruction = tuple[int, int, int, int]
 
 def program(name: str, process: int) -> Sequence[_Instruction]:
     """BPF program for a process on an architecture."""
-    return [*_program(_MACHINES[name], process)]
+    return [*_bpf_instructions(_MACHINES[name], process)]
 
 
 def is_available() -> bool:
     """Whether this kernel filters calls with known numbers."""
     action = struct.pack("=I", _FAIL)
-    return _machine() is not None and not _seccomp(_IS_AVAILABLE, 0, action)
+    return _numbers_of_this_machine() is not None and not _seccomp(_IS_AVAILABLE, 0, action)
 
 
 def install() -> None:
@@ -155,7 +155,7 @@ def install() -> None:
         raise OSError(number, f"no filter of system calls: {os.strerror(number)}")
 
 
-def _machine() -> _Machine | None:
+def _numbers_of_this_machine() -> _Machine | None:
     is_known = sys.platform == "linux" and sys.maxsize > 2**32
     return _MACHINES.get(platform.machine()) if is_known else None
 
@@ -165,13 +165,13 @@ def _libc() -> ctypes.CDLL:
 
 
 def _seccomp(operation: int, flags: int, argument: bytes) -> int:
-    machine = _machine()
+    machine = _numbers_of_this_machine()
     assert machine is not None, "a machine that is known"
     numbers = (ctypes.c_long(number) for number in (machine.seccomp, operation, flags))
     return int(_libc().syscall(*numbers, argument))
 
 
-def _program(machine: _Machine, process: int) -> Iterator[_Instruction]:
+def _bpf_instructions(machine: _Machine, process: int) -> Iterator[_Instruction]:
     yield _LOAD, 0, 0, _ARCHITECTURE
     yield _EQUAL, 1, 0, machine.audit
     yield _RETURN, 0, 0, _KILL
@@ -187,22 +187,24 @@ def _program(machine: _Machine, process: int) -> Iterator[_Instruction]:
     # memory that no filter sees.
     yield _EQUAL, 0, 1, _CLONE3[column]
     yield _RETURN, 0, 0, _FAIL | errno.ENOSYS
-    yield from _with_argument(_CLONE[column], 0, _SET, _CLONE_THREAD)
+    yield from _allow_if_argument_passes(_CLONE[column], 0, _SET, _CLONE_THREAD)
     # By number of an open file, not by path.
-    yield from _with_argument(_NEWFSTATAT[column], 3, _SET, _AT_EMPTY_PATH)
+    yield from _allow_if_argument_passes(_NEWFSTATAT[column], 3, _SET, _AT_EMPTY_PATH)
     yield _EQUAL, 0, 5, _FCNTL[column]
     yield _LOAD, 0, 0, _ARGUMENTS + 8
     yield _AT_LEAST, 1, 0, _OF_LINUX
     yield _AT_LEAST, 1, 0, _LOCKS
     yield _RETURN, 0, 0, _ALLOW
     yield _RETURN, 0, 0, _FAIL | errno.EPERM
-    yield from _with_argument(_PRLIMIT[column], 0, _EQUAL, 0)
+    yield from _allow_if_argument_passes(_PRLIMIT[column], 0, _EQUAL, 0)
     # An abort signals itself.
-    yield from _with_argument(_TGKILL[column], 0, _EQUAL, process)
+    yield from _allow_if_argument_passes(_TGKILL[column], 0, _EQUAL, process)
     yield _RETURN, 0, 0, _FAIL | errno.EPERM
 
 
-def _with_argument(call: int, argument: int, test: int, operand: int) -> Iterator[_Instruction]:
+def _allow_if_argument_passes(
+    call: int, argument: int, test: int, operand: int
+) -> Iterator[_Instruction]:
     yield _EQUAL, 0, 4, call
     yield _LOAD, 0, 0, _ARGUMENTS + 8 * argument
     yield test, 0, 1, operand
