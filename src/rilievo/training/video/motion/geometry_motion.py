@@ -414,7 +414,7 @@ def _nothing_judges(part: VideoTargetFrames) -> InputError:
 
 
 def _too_few(part: VideoTargetFrames, judged: Judged, count: int, least: int) -> InputError:
-    kind = max(_WHY, key=lambda each: judged.left_out[each])
+    kind = max(_WHY, key=lambda reason: judged.left_out[reason])
     left_out = judged.left_out[kind]
     why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"
     return InputError(

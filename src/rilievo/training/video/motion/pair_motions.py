@@ -338,17 +338,19 @@ def _share(e: float, d: float) -> float:
 
 
 def judge(
-    targets: Sequence[Target], found: Mapping[Pair, PairMotion], windows: Windows | None = None
+    targets: Sequence[Target], estimates: Mapping[Pair, PairMotion], windows: Windows | None = None
 ) -> Judged:
     """Keep the targets whose motions can be trusted, at one scale along each sequence."""
     over = {} if windows is None else windows.targets
-    lengths = [_length(item) for item in found.values() if item.travels]
+    lengths = [_length(item) for item in estimates.values() if item.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Transform] = {}
     corners: dict[FramePlace, Points] = {}
     for target in targets:
-        pairs = {(target.place, source): found[target.place, source] for source in target.sources}
+        pairs = {
+            (target.place, source): estimates[target.place, source] for source in target.sources
+        }
         window = over.get(target.place)
         long = _over_window(target, pairs, window, middle)
         if window is not None and long is not None:
@@ -365,7 +367,7 @@ def judge(
     return Judged(
         motions=in_one_scale(motions),
         corners=corners,
-        trust=_trust([item for item in targets if item.place in corners], found, windows),
+        trust=_trust([item for item in targets if item.place in corners], estimates, windows),
         left_out=counts,
     )
 
