@@ -1,12 +1,15 @@
 """A ROS 2 node: depth of a camera's images, with the camera's own intrinsics.
 
-Usage: python3 ros2_depth_node.py --ros-args -r image:=/camera/image_raw \
+Usage: python3 ros2_depth_node.py --ros-args -r image:=/camera/image_rect \
     -r camera_info:=/camera/camera_info -p model:=moge-2/small
 
 Subscribes to image (rgb8, bgr8 or mono8) and camera_info, publishes depth/image (32FC1; NaN where
 there is none) and depth/camera_info with the stamp and frame of the image. The depth is in metres
 with a model of metres, such as moge-2/small; else it has the model's own unknown scale, which
-changes from image to image, and the node says so once. Images are expected rectified.
+changes from image to image, and the node says so once.
+
+Images have to be rectified, as image_proc does: distortion in camera_info is not read. The node
+point_cloud_xyz of depth_image_proc takes both topics of depth and makes a PointCloud2 (not tried).
 """
 
 import sys
