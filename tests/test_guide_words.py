@@ -12,7 +12,7 @@ MOST_OF_A_GUIDE = 1800
 MOST = {
     "guides and README": 26_000,
     "all pages and README": 50_000,
-    "pages in the navigation": 35_000,
+    "pages in the navigation": 35_200,
     "docstrings of src": 158_000,
 }
 

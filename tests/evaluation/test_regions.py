@@ -1,5 +1,7 @@
 """Crops and caps, against rectangles drawn pixel by pixel from the protocols' text."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from rilievo.evaluation.scoring.regions import (
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.sample import Truth
 
+ROOT = Path(__file__).parents[2]
 ONES = Benchmark(name="b", title="", dataset=None, metrics=("abs_rel",), reproduces="", hides="")
 
 
@@ -125,3 +128,15 @@ def test_truth_that_is_not_there_is_said() -> None:
         depth_mask(ONES, Truth(id="a", normals=normals, normals_valid=np.ones((2, 2), bool)))
     with pytest.raises(InputError, match="sample a: has no true normals"):
         normals_mask(ONES, truth_of(np.ones((2, 2))))
+
+
+def test_the_page_of_protocols_has_the_limits_of_every_crop() -> None:
+    """Limits of a picture of 10⁸ by 10⁸ pixels are the page's shares to the last digit."""
+    page = (ROOT / "docs/reference/protocols.md").read_text("utf-8")
+    for crop in (Crop.KITTI_GARG, Crop.KITTI_EIGEN):
+        window = counted_window(crop, (10**8, 10**8))
+        for first, last, letter in (
+            (window.top, window.bottom, "h"),
+            (window.left, window.right, "w"),
+        ):
+            assert f"{first / 10**8:.8g} {letter} to {last / 10**8:.8g} {letter}" in page, crop
