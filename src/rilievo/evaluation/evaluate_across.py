@@ -37,14 +37,15 @@ class _FillWork:
         loaded = self.options.load(self.model)
         refuse_paid(loaded)
         return partial(
-            self._do,
+            self._predict_items,
             mirrored(loaded, self.options),
         )
 
     def name(self, item: str) -> str:
         return printable(item)
 
-    def _do(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
+    def _predict_items(self, model: Model, items: Sequence[str], *, again: bool) -> Report:
+        """Predict items; ``again``: only those without a prediction."""
         wanted = items
         if again:
             absent, broken = self.cache.missing(items)
@@ -70,14 +71,16 @@ def evaluate_across(
 
     One of several parts only predicts; a call without a part scores all.
     """
-    filling = _filling(model, options, batch)
+    filling = _make_parallel_fill(model, options, batch)
     if batch.shard is None:
         return evaluate(model, benchmark, root, options, show=show, filling=filling)
     takes = batch.share.takes
     return predict_part(model, benchmark, root, options, takes=takes, show=show, filling=filling)
 
 
-def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOptions) -> Fill:
+def _make_parallel_fill(
+    model: str | Path | None, options: EvaluateOptions, batch: BatchOptions
+) -> Fill:
 
     def spread(
         cache: Cache,

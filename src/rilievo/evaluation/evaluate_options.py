@@ -24,7 +24,8 @@ from rilievo.schema import Groups, option, options_of
 _NOT_REPEATED = ("yes", "trust_code", "workers")
 
 
-def _whole(path: str | Path) -> str:
+def _absolute_path(path: str | Path) -> str:
+    """Absolute path of what exists, else the text."""
     return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
@@ -226,20 +227,20 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise unknown_choice("align", self.align, AlignMethod)
         return AlignMethod(self.align)
 
-    def asked(
+    def words_by_option(
         self, model: str | None, benchmark: str, root: str | Path | None
     ) -> Mapping[str, tuple[str, ...]]:
         """Options as words of a command line, by name."""
         words: dict[str, tuple[str, ...]] = {"benchmark": (benchmark,)}
         for name, text in (("model", model), ("root", root)):
             if text is not None:
-                words[name] = (_whole(text),)
+                words[name] = (_absolute_path(text),)
         for one in options_of(EvaluateOptions):
             value = getattr(self, one.name)
             if value != one.default and one.name not in _NOT_REPEATED:
                 many = value if isinstance(value, tuple) else (value,)
                 words[one.name] = tuple(
-                    _whole(part) if isinstance(part, Path) else str(part) for part in many
+                    _absolute_path(part) if isinstance(part, Path) else str(part) for part in many
                 )
         return words
 

@@ -93,10 +93,10 @@ def evaluate(
 def score_plan(plan: Plan, *, show: bool = True, filling: Fill = fill) -> Evaluation:
     """Predict, score and write results as a plan says."""
     start = time.perf_counter()
-    source = _predicted(plan, show=show, filling=filling)
-    tallied, unscored, job = _scored(plan, source, show=show)
+    source = _fill_source(plan, show=show, filling=filling)
+    tallied, unscored, job = _score_images(plan, source, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation(plan, source, job, tallied, unscored, seconds=seconds)
+    evaluation = _evaluation_record(plan, source, job, tallied, unscored, seconds=seconds)
     shown = ReportPictures(
         benchmark=job.benchmark,
         dataset=job.dataset,
@@ -125,11 +125,12 @@ def predict_part(
     plan = make_plan(model, benchmark, root, options, scores=False)
     ids = tuple(id for id in plan.selection.ids if takes(id))
     plan = replace(plan, selection=replace(plan.selection, ids=ids))
-    source = _predicted(plan, show=show, filling=filling)
+    source = _fill_source(plan, show=show, filling=filling)
     return PredictedPart(folder=plan.folder, images=len(ids), failed=source.failed)
 
 
-def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
+def _fill_source(plan: Plan, *, show: bool, filling: Fill) -> Source:
+    """Source, once its cache has all predictions."""
     source, model = plan.source, plan.model
     if model is None:
         return source
@@ -149,7 +150,7 @@ def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
     return replace(source, failed=tuple(failed), warnings=(*source.warnings, *anew))
 
 
-def _scored(
+def _score_images(
     plan: Plan, source: Source, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     selection = plan.selection
@@ -180,7 +181,7 @@ def _scored(
     return tallied, tuple(unscored), job
 
 
-def _evaluation(
+def _evaluation_record(
     plan: Plan,
     source: Source,
     job: ScoreJob,

@@ -115,7 +115,7 @@ def plan_scores(
     """
     benchmark = selection.benchmark
     name, root = model_name(model), selection.dataset.request.root
-    words = options.asked(name, *dataset)
+    words = options.words_by_option(name, *dataset)
     count = processes(len(selection.ids), options.workers or cores())
     if options.predictions is None:
         assert loaded is not None, "what predicts is loaded before"
@@ -135,7 +135,7 @@ def plan_scores(
     kind = source.predictions.kind
     method = method_for(benchmark, kind) if benchmark.task in FITTED and kind else None
     if scores:
-        warnings = _check_truth(selection, count)
+        warnings = _warn_of_missing_truth(selection, count)
         source = replace(source, warnings=(*source.warnings, *warnings))
     check_folder(folder)
     return Plan(
@@ -160,7 +160,8 @@ def processes(images: int, workers: int) -> int:
     return max(1, min(workers, images // PER_PROCESS))
 
 
-def _check_truth(selection: Selection, count: int) -> tuple[str, ...]:
+def _warn_of_missing_truth(selection: Selection, count: int) -> tuple[str, ...]:
+    """Warnings where some lack truth; raises where all do."""
     # What only some of the images lack is a warning; a broken file has its own reason later.
     benchmark, dataset = selection.benchmark, selection.dataset
     truths: list[Truth] = []
@@ -168,7 +169,7 @@ def _check_truth(selection: Selection, count: int) -> tuple[str, ...]:
     for id in spread(selection.ids, most):
         with suppress(RilievoError, OSError):
             truths.append(dataset.truth(id))
-    lacking = {truth.id: what for truth in truths if (what := _lacks(truth, benchmark))}
+    lacking = {truth.id: what for truth in truths if (what := _missing_part(truth, benchmark))}
     # An image without a known pixel says nothing of the others.
     if lacking and len(lacking) == len(truths) and _PIXEL not in lacking.values():
         what = lacking[truths[0].id]
@@ -196,7 +197,8 @@ def _check_truth(selection: Selection, count: int) -> tuple[str, ...]:
 _DEPTH, _NORMALS, _SCENE, _PIXEL = "true depth", "true normals", "scene", "pixel of known depth"
 
 
-def _lacks(truth: Truth, benchmark: Benchmark) -> str:
+def _missing_part(truth: Truth, benchmark: Benchmark) -> str:
+    """Name of what is missing, or ""."""
     if benchmark.task is Task.NORMALS and truth.normals is None:
         return _NORMALS
     if benchmark.task in (Task.DEPTH, Task.PICTURE, Task.POINTS):

@@ -97,7 +97,7 @@ def compare_probes(
         if not set[str].intersection(*(set(part.ids) for part in parts)):
             left.append(benchmark)
     evaluations = [
-        _evaluation(name, benchmark, seeds, dataset, split)
+        _mean_evaluation(name, benchmark, seeds, dataset, split)
         for (benchmark, name), seeds in rows.items()
         if benchmark not in left
     ]
@@ -116,13 +116,14 @@ def compare_probes(
     return ComparedProbes(compared=replace(placed, notes=(f"{title}.", *placed.notes, *notes)))
 
 
-def _evaluation(
+def _mean_evaluation(
     name: str,
     place: str,
     seeds: Sequence[tuple[_Cell, _Measurement]],
     dataset: str,
     split: str,
 ) -> Evaluation:
+    """Evaluation of the seeds' means."""
     benchmark = USUAL.get(place) or find_benchmark(place)
     metrics = {metric.label: metric for metric in metrics_of(benchmark).values()}
     cells, parts = zip(*seeds, strict=True)
@@ -132,7 +133,7 @@ def _evaluation(
     ids = [id for id in first.ids if id in shared]
     own = [metrics[metric.label] for metric in first.metrics]
     values = {
-        metric.name: np.mean([_by_image(part, metric.label, ids) for part in parts], axis=0)
+        metric.name: np.mean([_values_of_images(part, metric.label, ids) for part in parts], axis=0)
         for metric in own
     }
     scenes = dict(zip(first.ids, first.scenes or [None] * len(first.ids), strict=True))
@@ -152,9 +153,9 @@ def _evaluation(
             ids_sha256="",
         ),
         summaries=tuple(
-            _summary(
+            _metric_summary(
                 metric,
-                None if is_cut else [_metric(part, metric.label).value for part in parts],
+                None if is_cut else [_metric_of_label(part, metric.label).value for part in parts],
                 values[metric.name],
                 [scenes[id] for id in ids],
                 benchmark.averaging,
@@ -171,23 +172,23 @@ def _evaluation(
             )
             for at, id in enumerate(ids)
         ),
-        warnings=tuple(_warnings(cells, parts, own)),
+        warnings=tuple(_probe_notes(cells, parts, own)),
         command="",
         version=VERSION,
         seconds=0.0,
     )
 
 
-def _by_image(part: _Measurement, label: str, ids: Sequence[str]) -> Values:
-    by_id = dict(zip(part.ids, _metric(part, label).by_image, strict=True))
+def _values_of_images(part: _Measurement, label: str, ids: Sequence[str]) -> Values:
+    by_id = dict(zip(part.ids, _metric_of_label(part, label).by_image, strict=True))
     return np.array([by_id[id] for id in ids], np.float64)
 
 
-def _metric(part: _Measurement, label: str) -> _Metric:
+def _metric_of_label(part: _Measurement, label: str) -> _Metric:
     return next(metric for metric in part.metrics if metric.label == label)
 
 
-def _summary(
+def _metric_summary(
     metric: AnyMetric,
     numbers: Sequence[float] | None,
     values: Values,
@@ -216,7 +217,7 @@ def _summary(
     )
 
 
-def _warnings(
+def _probe_notes(
     cells: Sequence[_Cell], parts: Sequence[_Measurement], metrics: Sequence[AnyMetric]
 ) -> Iterator[str]:
     size = f"{cells[0].backbone_parameters / 1e6:.3g} M parameters of the backbone"
@@ -228,7 +229,8 @@ def _warnings(
         spreads = (
             f"{metric.label} "
             + quantity(
-                statistics.stdev(_metric(part, metric.label).value for part in parts), metric.unit
+                statistics.stdev(_metric_of_label(part, metric.label).value for part in parts),
+                metric.unit,
             )
             for metric in metrics
         )

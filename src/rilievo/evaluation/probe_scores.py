@@ -87,23 +87,25 @@ class ProbeScoring:
 
     def check(self, *, depth: bool, normals: bool) -> None:
         """Refuse benchmarks that do not score what probes predict."""
-        self._chosen(depth=depth, normals=normals)
+        self._benchmarks_to_score(depth=depth, normals=normals)
 
     def score(self, model: Model, *, depth: bool, normals: bool) -> ModelScores:
         """Predict every test image and score it."""
         groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
-        for benchmark in self._chosen(depth=depth, normals=normals):
+        for benchmark in self._benchmarks_to_score(depth=depth, normals=normals):
             groups.setdefault(
                 (benchmark.split, benchmark.variant, benchmark.input_crop), []
             ).append(benchmark)
-        parts = [_score(model, alike, self._shown(alike[0])) for alike in groups.values()]
+        parts = [
+            _score_model(model, alike, self._model_photos(alike[0])) for alike in groups.values()
+        ]
         return ModelScores(
             benchmarks=tuple(benchmark for part in parts for benchmark in part.benchmarks),
             cpu_seconds=min(part.cpu_seconds for part in parts),
             seconds=min(part.seconds for part in parts),
         )
 
-    def _chosen(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
+    def _benchmarks_to_score(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
         if self.input_crop not in list(InputCrop):
             raise OptionError(
                 f"[test] has no input_crop '{self.input_crop}'; "
@@ -121,7 +123,7 @@ class ProbeScoring:
             )
         return chosen
 
-    def _open(self, benchmark: Benchmark) -> Dataset:
+    def _open_test_split(self, benchmark: Benchmark) -> Dataset:
         if benchmark.dataset not in (None, self.dataset):
             raise OptionError(
                 f"benchmark '{benchmark.name}' is of the dataset '{benchmark.dataset}', but the "
@@ -141,8 +143,9 @@ class ProbeScoring:
             )
         return dataset
 
-    def _shown(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
-        dataset = self._open(benchmark)
+    def _model_photos(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
+        """Photographs cropped for the model; truths whole."""
+        dataset = self._open_test_split(benchmark)
         for id in dataset.ids[: self.limit]:
             key = (dataset.request.split + dataset.request.variant, id)
             pair = self._images.get(key)
@@ -158,7 +161,7 @@ class ProbeScoring:
             yield Photo(pixels=pixels, name=truth.id), truth
 
 
-def _score(
+def _score_model(
     model: Model, benchmarks: Sequence[Benchmark], images: Iterable[tuple[Photo, Truth]]
 ) -> ModelScores:
     tallies = [Tallied(benchmark=item) for item in benchmarks]
@@ -170,7 +173,7 @@ def _score(
         (prediction,) = model.predict_raw([photo])
         cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
         count += 1
-        answer = _as_it_stands(prediction)
+        answer = _as_metric(prediction)
         for tally, without in zip(tallies, unscored, strict=True):
             try:
                 tally.add(score(tally.benchmark, answer, truth))
@@ -182,13 +185,14 @@ def _score(
             f"no image could be scored; the first, {first.id}:", problem=template(first.reason)
         )
     return ModelScores(
-        benchmarks=tuple(_scores(*item) for item in zip(tallies, unscored, strict=True)),
+        benchmarks=tuple(_benchmark_scores(*item) for item in zip(tallies, unscored, strict=True)),
         cpu_seconds=cpu / count,
         seconds=wall / count,
     )
 
 
-def _as_it_stands(prediction: PredictionRecord) -> StoredPrediction:
+def _as_metric(prediction: PredictionRecord) -> StoredPrediction:
+    """Prediction whose depth is called metric."""
     depth = prediction.depth_or_none
     if depth is not None:
         # Probes learn the dataset's own unit, whatever their kind.
@@ -198,7 +202,7 @@ def _as_it_stands(prediction: PredictionRecord) -> StoredPrediction:
     )
 
 
-def _scores(tally: Tallied, unscored: Sequence[Unscored]) -> BenchmarkScores:
+def _benchmark_scores(tally: Tallied, unscored: Sequence[Unscored]) -> BenchmarkScores:
     return BenchmarkScores(
         benchmark=tally.benchmark.name,
         sha256=benchmark_sha256(tally.benchmark),

@@ -55,8 +55,8 @@ def select_images(
     metrics_of(benchmark)
     name = _dataset_name(benchmark, options)
     find_dataset(name)
-    ruled = _with_rules(benchmark, options.method, options.invalid_pixels)
-    _find_rules(ruled)
+    ruled = _override_rules(benchmark, options.method, options.invalid_pixels)
+    _import_rules(ruled)
     dataset = open_dataset(
         name,
         root,
@@ -72,11 +72,11 @@ def select_images(
         )
     # With a limit, what comes after it is no part of the selection.
     absent = dataset.absent if options.limit is None else ()
-    settled = _settled(benchmark, ruled, dataset, options.method)
+    settled = _name_changes(benchmark, ruled, dataset, options.method)
     return Selection(benchmark=settled, dataset=dataset, ids=ids, absent=absent)
 
 
-def _find_rules(benchmark: Benchmark) -> None:
+def _import_rules(benchmark: Benchmark) -> None:
     rules = [
         ("crop", benchmark.input_crop),
         ("crop", benchmark.crop),
@@ -89,7 +89,7 @@ def _find_rules(benchmark: Benchmark) -> None:
             find_rule(place, what)
 
 
-def _with_rules(
+def _override_rules(
     benchmark: Benchmark, method: AlignMethod | CodePlace | None, invalid: Invalid | None
 ) -> Benchmark:
     alignment = benchmark.alignment
@@ -114,9 +114,10 @@ def _with_rules(
     return replace(benchmark, alignment=alignment, invalid=invalid or benchmark.invalid)
 
 
-def _settled(
+def _name_changes(
     benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | CodePlace | None
 ) -> Benchmark:
+    """Benchmark whose name lists its changes."""
     request, card = dataset.request, dataset.card
     changes = []
     for what, chosen, usual in (

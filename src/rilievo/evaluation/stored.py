@@ -96,7 +96,7 @@ def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
     empty = numbers == 0 if inverse or (whole and kind.is_depth) else np.zeros(numbers.shape, bool)
     if empty.all():
         raise InputError("is zero at all pixels")
-    values = _scaled(numbers, stored.scale, inverse=inverse)
+    values = _scale_depth(numbers, stored.scale, inverse=inverse)
     finite = np.isfinite(values)
     valid = finite & ~empty
     if not valid.any():
@@ -112,16 +112,19 @@ def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Valu
         return
     if (values > 0).any() and not (values < 0).any():
         raise InputError(
-            f"is zero at {below} of {pixels} pixels, but {_positive(stored)} is positive; where "
-            "zero says that there is no depth, store NaN"
+            f"is zero at {below} of {pixels} pixels, but {_positive_words(stored)} is positive; "
+            "where zero says that there is no depth, store NaN"
         )
     raise InputError(
-        f"is zero or negative at {below} of {pixels} pixels, but {_positive(stored)} is "
+        f"is zero or negative at {below} of {pixels} pixels, but {_positive_words(stored)} is "
         "positive; is its kind the right one?"
     )
 
 
-def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool) -> Field:
+def _scale_depth(
+    numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool
+) -> Field:
+    """Scale over numbers if ``inverse``, else times."""
     # What becomes infinite is no answer.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if inverse:
@@ -130,7 +133,7 @@ def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse:
         return numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
 
 
-def _positive(stored: ValueEncoding) -> str:
+def _positive_words(stored: ValueEncoding) -> str:
     if stored.number_kind is NumberKind.DISPARITY:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{stored.kind}'"
@@ -138,16 +141,17 @@ def _positive(stored: ValueEncoding) -> str:
 
 def points_of(numbers: Numbers, kind: DepthKind) -> PointMap:
     """Points from stored numbers; NaN and infinity are invalid."""
-    points, valid = _vectors(numbers, "points", last=True)
+    points, valid = _read_vectors(numbers, "points", last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
 def normals_of(numbers: Numbers) -> Vectors:
     """Normals from stored numbers; length zero, NaN and infinity are invalid."""
-    return _vectors(numbers, "normals", last=False)[0]
+    return _read_vectors(numbers, "normals", last=False)[0]
 
 
-def _vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
+def _read_vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
+    """Vectors 3 x h x w, and mask."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         expected = "(height, width, 3)" if last else "(3, height, width)"
         raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")

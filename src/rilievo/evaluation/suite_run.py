@@ -100,8 +100,8 @@ def run_suite(
     options = options or EvaluateOptions()
     trust(options.trust_code)
     chosen = suite if isinstance(suite, Suite) else find_suite(suite)
-    _refuse(options, ("dataset", "split", "variant", "list_file", "align"))
-    folder = _folder(model, chosen.name, options)
+    _refuse_options(options, ("dataset", "split", "variant", "list_file", "align"))
+    folder = _results_folder(model, chosen.name, options)
     predictions = options.predictions
     turns = [
         (
@@ -118,7 +118,7 @@ def run_suite(
         )
         for run in chosen.runs
     ]
-    rows = _rows(turns, model, root, show=show, say=say)
+    rows = _score_runs(turns, model, root, show=show, say=say)
     return SuiteResult(title=f"{chosen.name}: {chosen.title}", folder=folder, rows=rows)
 
 
@@ -137,12 +137,12 @@ def evaluate_protocols(
     ``run_suite``, and an ``OptionError`` if no benchmark fits the dataset.
     """
     trust(options.trust_code)
-    _refuse(options, ("align",))
+    _refuse_options(options, ("align",))
     if options.dataset is None:
         raise OptionError(
             option="protocols", problem="scores one dataset by many benchmarks: name it, {dataset}"
         )
-    folder = _folder(model, f"{options.dataset}-protocols", options)
+    folder = _results_folder(model, f"{options.dataset}-protocols", options)
     split = options.split or find_dataset(options.dataset).card.splits[0]
     turns: list[tuple[SuiteRun, EvaluateOptions]] = []
     refused: list[SuiteRow] = []
@@ -156,7 +156,7 @@ def evaluate_protocols(
     for name in dict.fromkeys(names):
         benchmark = find_benchmark(name)
         place = folder / benchmark.name
-        reason = _mismatch(benchmark, options.dataset, split, options.variant)
+        reason = _dataset_mismatch(benchmark, options.dataset, split, options.variant)
         if reason is not None:
             refused.append(SuiteRow(label=benchmark.name, folder=place, reason=reason))
             continue
@@ -169,12 +169,15 @@ def evaluate_protocols(
         raise OptionError(
             f"no benchmark fits '{options.dataset}', split '{split}':", problem=reasons
         )
-    rows = _rows(turns, model, root, is_whole=True, show=show, say=say)
+    rows = _score_runs(turns, model, root, is_whole=True, show=show, say=say)
     title = f"{options.dataset}: {protocols}"
     return SuiteResult(title=title, folder=folder, rows=(*rows, *refused))
 
 
-def _mismatch(benchmark: Benchmark, dataset: str, split: str, variant: str | None) -> str | None:
+def _dataset_mismatch(
+    benchmark: Benchmark, dataset: str, split: str, variant: str | None
+) -> str | None:
+    """Reason, or None."""
     if benchmark.dataset is None:
         return None
     for what, own, target in (
@@ -187,7 +190,7 @@ def _mismatch(benchmark: Benchmark, dataset: str, split: str, variant: str | Non
     return None
 
 
-def _rows(
+def _score_runs(
     turns: Sequence[tuple[SuiteRun, EvaluateOptions]],
     model: AnyModel,
     root: str | Path | None,
@@ -200,15 +203,15 @@ def _rows(
     # What is wrong with the model is no fault of a benchmark.
     loaded = load_model_of(model, first) if first.predictions is None else None
     settle = partial(plan_scores, model=model, loaded=loaded, is_whole=is_whole)
-    planned = [_planned(run, options, root, loaded, settle) for run, options in turns]
+    planned = [_plan_run(run, options, root, loaded, settle) for run, options in turns]
     rows: list[SuiteRow] = []
     for place, turn in enumerate(planned, start=1):
         say(f"{place} of {len(planned)}: {turn.row.label}")
-        rows.append(_scored(turn, rows, settle, show=show))
+        rows.append(_score_run(turn, rows, settle, show=show))
     return tuple(rows)
 
 
-def _planned(
+def _plan_run(
     run: SuiteRun,
     options: EvaluateOptions,
     root: str | Path | None,
@@ -219,7 +222,7 @@ def _planned(
     row = SuiteRow(label=run.label, folder=options.output)
     turn = _PlannedRun(run=run, options=options, row=row)
     try:
-        turn = replace(turn, root=_root_of(run, root))
+        turn = replace(turn, root=_dataset_root(run, root))
         selection = select_images(find_benchmark(run.benchmark), turn.root, options)
         if loaded is not None:
             finished = finished_results(row.folder, selection, mirrored(loaded, options).made_by)
@@ -233,7 +236,7 @@ def _planned(
     return replace(turn, plan=plan)
 
 
-def _scored(
+def _score_run(
     turn: _PlannedRun,
     done: Sequence[SuiteRow],
     settle: Callable[..., Plan],
@@ -247,7 +250,9 @@ def _scored(
         if isinstance(plan.source.predictions, Cache) and plan.model is not None:
             # With the predictions of an earlier run of the suite, so that results open with them.
             wanted = plan.source.predictions.fingerprint
-            options = replace(options, predictions=_kept_before(wanted, plan.selection, done))
+            options = replace(
+                options, predictions=_reusable_predictions(wanted, plan.selection, done)
+            )
         # Files may have changed while the benchmarks before were scored.
         if done:
             plan = settle(plan.selection, dataset=(turn.run.benchmark, turn.root), options=options)
@@ -259,9 +264,10 @@ def _scored(
     return replace(turn.row, evaluation=evaluation)
 
 
-def _kept_before(
+def _reusable_predictions(
     wanted: Fingerprint, selection: Selection, done: Sequence[SuiteRow]
 ) -> Path | None:
+    """Earlier row's folder, or None."""
     for row in done:
         if row.evaluation is None or row.evaluation.data.root != selection.facts.root:
             continue
@@ -280,7 +286,7 @@ def _kept_before(
     return None
 
 
-def _root_of(run: SuiteRun, root: str | Path | None) -> Path | None:
+def _dataset_root(run: SuiteRun, root: str | Path | None) -> Path | None:
     if run.folder is None:
         return None if root is None else Path(root)
     folder = Path(run.folder).expanduser()
@@ -292,7 +298,7 @@ def _root_of(run: SuiteRun, root: str | Path | None) -> Path | None:
     return folder if root is None else Path(root).expanduser() / folder
 
 
-def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
+def _refuse_options(options: EvaluateOptions, names: Sequence[str]) -> None:
     for name in names:
         if getattr(options, name) is not None:
             raise OptionError(
@@ -302,7 +308,7 @@ def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
             )
 
 
-def _folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:
+def _results_folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:
     label = options.predictions.name if options.predictions else "model"
     folder = run_folder(options.output, model_name(model) or label, name)
     if os.path.exists(folder) and not os.path.isdir(folder):

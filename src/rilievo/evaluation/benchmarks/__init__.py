@@ -35,9 +35,9 @@ _TYPES = {
 }
 
 
-def _own() -> Iterator[Benchmark]:
+def _bundled_benchmarks() -> Iterator[Benchmark]:
     tables = tomllib.loads((_HERE / "benchmarks.toml").read_text(encoding="utf-8"))
-    shared, published = tables.pop("shared"), _published()
+    shared, published = tables.pop("shared"), _published_by_benchmark()
     # Phrases are made of earlier ones.
     words: dict[str, str] = {}
     for key, phrase in shared["words"].items():
@@ -48,20 +48,22 @@ def _own() -> Iterator[Benchmark]:
         lists = [shared["metrics"].get(entry, [entry]) for entry in table["metrics"]]
         table["metrics"] = tuple(metric for entry in lists for metric in entry)
         fits = table.get("alignment", {})
-        table["alignment"] = _fits(shared["alignments"][fits] if isinstance(fits, str) else fits)
+        table["alignment"] = _alignment_by_kind(
+            shared["alignments"][fits] if isinstance(fits, str) else fits
+        )
         if table.get("min_inverse") == "truth":
             table["min_inverse"] = None
         yield Benchmark(name=name, published=published[name], **table)
 
 
-def _fits(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit]:
+def _alignment_by_kind(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit]:
     return {
         DepthKind(kind): PointFit(fit) if fit in list(PointFit) else AlignMethod(fit)
         for kind, fit in table.items()
     }
 
 
-def _published() -> Mapping[str, tuple[Published, ...]]:
+def _published_by_benchmark() -> Mapping[str, tuple[Published, ...]]:
     rows: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
     with (_HERE / "published.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -72,14 +74,17 @@ def _published() -> Mapping[str, tuple[Published, ...]]:
     return rows
 
 
-def _outside(thing: Any, name: str) -> Benchmark:
+def _require_benchmark(thing: Any, name: str) -> Benchmark:
+    """Benchmark, renamed unless ``name`` is an import path."""
     if not isinstance(thing, Benchmark):
         raise OptionError(f"'{name}' is no benchmark, but a {type(thing).__name__}")
     return thing if is_import_path(name) else replace(thing, name=name)
 
 
 BENCHMARKS: Registry[Benchmark] = Registry(
-    {benchmark.name: benchmark for benchmark in _own()}, "benchmark", _outside
+    {benchmark.name: benchmark for benchmark in _bundled_benchmarks()},
+    "benchmark",
+    _require_benchmark,
 )
 """Benchmarks by name.
 

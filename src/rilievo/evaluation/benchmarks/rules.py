@@ -30,7 +30,7 @@ def find_rule(place: str, what: str) -> Callable[..., Any]:
 
 def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
     """(top, bottom, left, right) of a crop."""
-    edges = _called(place, "crop", shape)
+    edges = _call_rule(place, "crop", shape)
     try:
         top, bottom, left, right = (int(edge) for edge in edges)
     except (TypeError, ValueError):
@@ -45,9 +45,9 @@ def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
 
 def masked(place: str, truth: Truth, shape: Size) -> Mask:
     """Pixels that a mask lets count."""
-    mask = _called(place, "mask", truth)
+    mask = _call_rule(place, "mask", truth)
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != shape:
-        raise InputError(f"the mask '{place}' gives {_described(mask)}, expected {shape} bool")
+        raise InputError(f"the mask '{place}' gives {_shape_or_type(mask)}, expected {shape} bool")
     return mask
 
 
@@ -58,10 +58,10 @@ def fitted(
     valid: Mask,
 ) -> Field:
     """Depth [m] that a fit gives; 1 m where nothing is predicted."""
-    answer = _called(place, "fit", predicted, true, valid)
+    answer = _call_rule(place, "fit", predicted, true, valid)
     if not isinstance(answer, np.ndarray) or answer.shape != true.shape or answer.dtype.kind != "f":
         raise InputError(
-            f"the fit '{place}' gives {_described(answer)}, expected {true.shape} float"
+            f"the fit '{place}' gives {_shape_or_type(answer)}, expected {true.shape} float"
         )
     with np.errstate(over="ignore", invalid="ignore"):
         depth = np.where(predicted.valid, answer, 1).astype(np.float32)
@@ -76,15 +76,16 @@ def fitted(
 
 def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
     """Numbers at another size."""
-    plane = _called(place, "interpolation", values.astype(np.float64), shape)
+    plane = _call_rule(place, "interpolation", values.astype(np.float64), shape)
     if not isinstance(plane, np.ndarray) or plane.shape != shape or plane.dtype.kind != "f":
         raise InputError(
-            f"the interpolation '{place}' gives {_described(plane)}, expected {shape} float"
+            f"the interpolation '{place}' gives {_shape_or_type(plane)}, expected {shape} float"
         )
     return plane.astype(np.float64)
 
 
-def _called(place: str, what: str, *values: object) -> Any:
+def _call_rule(place: str, what: str, *values: object) -> Any:
+    """Result of a rule; its own failure becomes an InputError."""
     rule = find_rule(place, what)
     try:
         return rule(*values)
@@ -94,7 +95,7 @@ def _called(place: str, what: str, *values: object) -> Any:
         raise InputError(f"the {what} '{place}' failed: {type(error).__name__}: {error}") from error
 
 
-def _described(thing: object) -> str:
+def _shape_or_type(thing: object) -> str:
     if isinstance(thing, np.ndarray):
         return f"{thing.shape} {thing.dtype}"
     return f"a {type(thing).__name__}"

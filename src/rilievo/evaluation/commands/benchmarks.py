@@ -39,19 +39,19 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo benchmarks kitti-eigen",
         ),
     )
-    text = _table() if request.name is None else _card(find_benchmark(request.name))
+    text = _overview() if request.name is None else _card_text(find_benchmark(request.name))
     with printing():
         say(text)
     return 0
 
 
-def _table() -> str:
+def _overview() -> str:
     return "\n".join(
         [
-            *_titles(BENCHMARKS),
+            *_title_lines(BENCHMARKS),
             "",
             "suites of several, for 'rilievo evaluate --suite NAME':",
-            *_titles(suites()),
+            *_title_lines(suites()),
             "",
             "'rilievo benchmarks NAME' says what one computes, whose numbers it gives and what it",
             "hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
@@ -59,12 +59,12 @@ def _table() -> str:
     )
 
 
-def _titles(table: Mapping[str, Benchmark | Suite]) -> list[str]:
+def _title_lines(table: Mapping[str, Benchmark | Suite]) -> list[str]:
     widest = max(map(len, table))
     return [f"{name.ljust(widest)}  {entry.title}" for name, entry in table.items()]
 
 
-def _card(benchmark: Benchmark) -> str:
+def _card_text(benchmark: Benchmark) -> str:
     width = min(_WIDEST, width_of(sys.stdout) or _WIDEST)
     lines = [benchmark.name, "", benchmark.title, ""]
     for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
@@ -76,11 +76,11 @@ def _card(benchmark: Benchmark) -> str:
         lines.append(wrapped(f"{name:<15}{text}", width, 15))
     lines.append(f"{'sha256':<15}{benchmark_sha256(benchmark)[:16]}")
     if benchmark.published:
-        lines += ["", "published by others:", *map(_published, benchmark.published)]
+        lines += ["", "published by others:", *map(_published_line, benchmark.published)]
     return "\n".join(lines)
 
 
-def _published(row: Published) -> str:
+def _published_line(row: Published) -> str:
     values = ", ".join(f"{name} {value:g}" for name, value in row.values.items())
     model = f"{row.model} on {row.data}" if row.data else row.model
     words = f'\n    "{row.quote}"' if row.quote else ""

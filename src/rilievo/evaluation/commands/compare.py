@@ -31,22 +31,22 @@ from rilievo.registry import trust
 from rilievo.schema import option
 
 
-def _lines_of(comparison: Comparison) -> Iterator[str]:
+def _comparison_lines(comparison: Comparison) -> Iterator[str]:
     for group in comparison.groups:
         yield f"{group.label}: {group.title}".removesuffix(": ")
         yield f"{group.dataset}: {group.images:,} images"
         yield from () if comparison.is_of_several else ("",)
-        yield from _lines(values_table(group))
+        yield from _table_lines(values_table(group))
     if comparison.is_of_several:
-        yield from _lines(ranks_table(comparison))
-        yield from _lines(changes_table(comparison))
-        yield from _lines(pairs_table(comparison))
+        yield from _table_lines(ranks_table(comparison))
+        yield from _table_lines(changes_table(comparison))
+        yield from _table_lines(pairs_table(comparison))
         if comparison.means:
-            yield from _lines(means_table(comparison))
+            yield from _table_lines(means_table(comparison))
         yield from (printable(note) for note in comparison.notes)
     else:
         [group] = comparison.groups
-        yield from _lines(differences_table(group))
+        yield from _table_lines(differences_table(group))
         for row in group.runs:
             if (alignment := aligned(row.alignment)) is not None:
                 yield f"{printable(row.name)}: {alignment}"
@@ -56,7 +56,7 @@ def _lines_of(comparison: Comparison) -> Iterator[str]:
         yield from (f"[{index}] {printable(source)}" for source, index in group.sources.items())
 
 
-def _lines(made: Table) -> Iterator[str]:
+def _table_lines(made: Table) -> Iterator[str]:
     if made.rows:
         yield table(made.plain_heads, made.plain_rows)
         yield ""
@@ -105,35 +105,35 @@ def main(arguments: Sequence[str]) -> int:
     # As they were named: a folder tells runs of one model apart.
     paths = [run.folder for run in runs]
     if is_several(runs):
-        compared = _standings(options, runs)
+        compared = _compare_benchmarks(options, runs)
         benchmarks = amount(len(compared.groups), "benchmark")
         contents = f"{amount(len(compared.models), 'model')} on {benchmarks}"
     else:
         compared = compare(
             paths,
             baseline=options.baseline,
-            metrics=_metrics(options, runs),
+            metrics=_metrics_to_show(options, runs),
             common=options.common,
         )
         contents = f"{amount(len(compared.groups[0].runs), 'run')} compared"
     if options.output is None:
         with printing():
-            say("\n".join(_lines_of(compared)))
+            say("\n".join(_comparison_lines(compared)))
     else:
         has_pictures = options.output.suffix.lower() == ".html" and not compared.is_of_several
-        pictures = _pictures(paths, options.root) if has_pictures else None
+        pictures = _pictures_by_run(paths, options.root) if has_pictures else None
         write_comparison(compared, options.output, pictures)
         complain(f"{contents}: {options.output}")
     return 0
 
 
-def _standings(options: _Arguments, runs: Sequence[Run]) -> Comparison:
+def _compare_benchmarks(options: _Arguments, runs: Sequence[Run]) -> Comparison:
     """Compare runs of several benchmarks."""
     if options.baseline is not None:
         raise OptionError(
             option="baseline", problem="is for runs of one benchmark", hint="these are of several"
         )
-    names = _listed(options)
+    names = _metric_names(options)
     if options.metrics == "all":
         names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
     # A terminal has a table for each benchmark; a file has one, which is wide enough already.
@@ -141,7 +141,8 @@ def _standings(options: _Arguments, runs: Sequence[Run]) -> Comparison:
     return standings(runs, metrics=names, choose=choose, common=options.common)
 
 
-def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
+def _pictures_by_run(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
+    """No pictures, and a note, where one run fails."""
     from rilievo.evaluation.views.evaluated_runs import open_run
 
     try:
@@ -152,14 +153,15 @@ def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPi
     return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
 
 
-def _listed(options: _Arguments) -> list[str] | None:
+def _metric_names(options: _Arguments) -> list[str] | None:
+    """Names of ``--metrics``; None without it and for 'all'."""
     if not options.metrics or options.metrics == "all":
         return None
     return [name.strip() for name in options.metrics.split(",")]
 
 
-def _metrics(options: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
+def _metrics_to_show(options: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
     is_table = options.output is not None and options.output.suffix.lower() == ".csv"
     if options.metrics or is_table or not runs:
-        return _listed(options)
+        return _metric_names(options)
     return shortlist(shared_metrics(run.evaluation for run in runs))

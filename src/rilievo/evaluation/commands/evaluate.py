@@ -84,16 +84,16 @@ def main(arguments: Sequence[str]) -> int:
     if model is None and request.options.predictions is None:
         model = DEFAULT_MODEL
     if request.protocols is not None or request.suite is not None:
-        return _run_several(model, request)
-    evaluation = _evaluated(model, request)
+        return _evaluate_several(model, request)
+    evaluation = _evaluate_benchmark(model, request)
     if isinstance(evaluation, PredictedPart):
-        return _say_part(evaluation)
+        return _print_part(evaluation)
     with printing():
-        say(_text(evaluation, request.options))
+        say(_result_text(evaluation, request.options))
     return 1 if evaluation.unscored else 0
 
 
-def _evaluated(model: str | None, arguments: _Arguments) -> Evaluation | PredictedPart:
+def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation | PredictedPart:
     options, cluster = arguments.options, arguments.batch
     if arguments.benchmark is None:
         raise OptionError(
@@ -108,7 +108,8 @@ def _evaluated(model: str | None, arguments: _Arguments) -> Evaluation | Predict
     return evaluate_across(model, arguments.benchmark, arguments.root, options, batch)
 
 
-def _run_several(model: str | None, arguments: _Arguments) -> int:
+def _evaluate_several(model: str | None, arguments: _Arguments) -> int:
+    """Exit code of a suite or protocols."""
     if [arguments.benchmark, arguments.suite, arguments.protocols].count(None) < 2:
         raise OptionError(
             option="suite",
@@ -120,20 +121,21 @@ def _run_several(model: str | None, arguments: _Arguments) -> int:
             option="shard", problem="and {ray} are for one benchmark", hint="leave them out"
         )
     if arguments.suite is not None:
-        return _say_rows(
+        return _print_suite(
             run_suite(model, arguments.suite, arguments.root, arguments.options, say=complain)
         )
     assert arguments.protocols is not None
     result = evaluate_protocols(
         model, arguments.protocols, arguments.root, arguments.options, say=complain
     )
-    exit_code = _say_rows(result)
+    exit_code = _print_suite(result)
     scored = [row for row in result.rows if row.evaluation is not None]
     # What a benchmark refuses as a whole is no fault of an image.
     return 0 if scored and all(row.is_whole for row in scored) else exit_code
 
 
-def _say_rows(result: SuiteResult) -> int:
+def _print_suite(result: SuiteResult) -> int:
+    """Print and return the exit code."""
     rows, made = result.rows, rows_table(result.rows)
     scored = [row for row in rows if row.evaluation is not None]
     lines = [
@@ -152,7 +154,8 @@ def _say_rows(result: SuiteResult) -> int:
     return 0 if all(row.is_whole for row in rows) else 1
 
 
-def _say_part(part: PredictedPart) -> int:
+def _print_part(part: PredictedPart) -> int:
+    """Print; 1 where an image failed."""
     with printing():
         say(
             f"{part.images - len(part.failed)} of {part.images} images of this part are predicted "
@@ -161,7 +164,7 @@ def _say_part(part: PredictedPart) -> int:
     return 1 if part.failed else 0
 
 
-def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
+def _result_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     data, made_by = evaluation.data, evaluation.made_by
     how = aligned(evaluation.alignment)
     kind = f" ({', '.join(filter(None, (evaluation.kind, how)))})" if evaluation.kind else ""
@@ -171,7 +174,9 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         f"{made_by.model}{kind} on {evaluation.benchmark}: {data.dataset}, split {data.split}, "
         f"variant {data.variant}",
         "",
-        table(_HEADER, [_row(item) for item in evaluation.summaries if item.metric in short]),
+        table(
+            _HEADER, [_summary_row(item) for item in evaluation.summaries if item.metric in short]
+        ),
         *([f"{more} more metrics are in the results"] if more else []),
         "",
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
@@ -183,7 +188,7 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         lines += [
             "",
             f"{part.name}: {part.images} images",
-            table(_HEADER, [_row(item) for item in part.summaries if item.metric in short]),
+            table(_HEADER, [_summary_row(item) for item in part.summaries if item.metric in short]),
         ]
     lines += [
         f"  no score: {printable(item.id)}: {for_terminal(item.reason)}"
@@ -198,19 +203,19 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     return "\n".join([*lines, f"results in {folder}{shown}"])
 
 
-def _row(summary: Summary) -> tuple[str, ...]:
+def _summary_row(summary: Summary) -> tuple[str, ...]:
     interval = "-"
     if summary.low is not None and summary.high is not None:
-        interval = f"{_number(summary.low)} to {_number(summary.high)}"
+        interval = f"{_rounded_text(summary.low)} to {_rounded_text(summary.high)}"
     return (
         head(summary),
-        _number(summary.value),
+        _rounded_text(summary.value),
         interval,
-        _number(summary.median),
+        _rounded_text(summary.median),
         str(summary.images),
         _SIGNS[summary.better],
     )
 
 
-def _number(value: float) -> str:
+def _rounded_text(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"

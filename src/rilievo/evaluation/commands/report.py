@@ -55,11 +55,11 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     reported = write_gallery(request.targets, request.output, request.source)
     with printing():
-        say("\n".join(_lines(reported)))
+        say("\n".join(_report_lines(reported)))
     return 1 if reported.failed or reported.faults else 0
 
 
-def _lines(reported: Reported) -> Iterator[str]:
+def _report_lines(reported: Reported) -> Iterator[str]:
     models = ", ".join(reported.models) or "no model"
     yield f"{reported.images} images, {models}: {reported.page}"
     yield from fault_lines(reported.failed, reported.faults)

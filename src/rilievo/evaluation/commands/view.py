@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     viewed = fill_view(request.targets, request.source, request.options)
     with printing():
-        say("\n".join(_lines(viewed)))
+        say("\n".join(_view_lines(viewed)))
     if request.options.app:
         with printing():
             say(f"the app: http://localhost:{request.options.port}; Ctrl-C ends it", flush=True)
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if viewed.failed or viewed.faults else 0
 
 
-def _lines(viewed: Viewed) -> Iterator[str]:
+def _view_lines(viewed: Viewed) -> Iterator[str]:
     models = ", ".join(viewed.models) or "no model"
     yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
     yield from (f"saved view: {name}" for name in viewed.views)

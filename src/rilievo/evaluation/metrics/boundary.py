@@ -22,10 +22,10 @@ def boundary_counts(pair: DepthPair) -> Sums:
     """Number of edges found, true and predicted, by direction and factor."""
     counts = []
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for first, second in _neighbours():
+        for first, second in _neighbour_slices():
             # The published computation has no mask; where all pixels are valid, both agree.
             usable = pair.valid[first] & pair.valid[second]
-            counts += _count(
+            counts += _edge_counts(
                 pair.predicted[first].astype(np.float64),
                 pair.predicted[second].astype(np.float64),
                 pair.true[first].astype(np.float64),
@@ -35,7 +35,7 @@ def boundary_counts(pair: DepthPair) -> Sums:
     return np.stack(counts).astype(np.float64).ravel()
 
 
-def boundary_f1(sums: Sums, _count: int) -> float:
+def boundary_f1(sums: Sums, _edge_counts: int) -> float:
     """F1 of edges, averaged over the factors by weight."""
     common, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
     # A direction without edges counts as missed, as published.
@@ -46,18 +46,20 @@ def boundary_f1(sums: Sums, _count: int) -> float:
     return float(_WEIGHTS @ f1)
 
 
-def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
+def _neighbour_slices() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
+    """Slices of left and right, then of upper and lower pixels."""
     whole, head, tail = slice(None), slice(None, -1), slice(1, None)
     return ((whole, head), (whole, tail)), ((head, whole), (tail, whole))
 
 
-def _count(
+def _edge_counts(
     p_first: Plane,
     p_second: Plane,
     t_first: Plane,
     t_second: Plane,
     usable: Mask,
 ) -> list[Int[np.ndarray, "3 f"]]:
+    """Edges of both, truth, prediction by factor; per direction."""
     p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)
     t_step = np.maximum(t_first, t_second) / np.minimum(t_first, t_second)
     # Few pairs are edges, so only these are examined further.
@@ -67,11 +69,11 @@ def _count(
     counts = []
     for p_side, t_side in ((p_ahead, t_ahead), (~p_ahead, ~t_ahead)):
         p, t = p_level * p_side, t_level * t_side
-        counts.append(np.stack([_exceeding(level) for level in (np.minimum(p, t), t, p)]))
+        counts.append(np.stack([_count_from_level(level) for level in (np.minimum(p, t), t, p)]))
     return counts
 
 
-def _exceeding(levels: Indices) -> Int[np.ndarray, "f"]:
+def _count_from_level(levels: Indices) -> Int[np.ndarray, "f"]:
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]
 
@@ -105,7 +107,7 @@ def window_edges(pair: DepthPair, radius: int) -> Sums:
     return counts.ravel()
 
 
-def window_f1(sums: Sums, _count: int) -> float:
+def window_f1(sums: Sums, _edge_counts: int) -> float:
     """F1 of edges in windows, averaged over the steps by weight."""
     common, true, predicted = sums.reshape(3, STEPS.size)
     recall = common / np.maximum(true, 1e-12)

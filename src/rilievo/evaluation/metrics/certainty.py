@@ -73,7 +73,7 @@ def expected_calibration_error(sums: Sums, count: int) -> float:
     return float(np.abs(right - confidence).sum() / count)
 
 
-def covered(pair: DepthPair) -> Sums:
+def count_in_range(pair: DepthPair) -> Sums:
     """Count pixels whose error lies in the range that should hold ``LEVEL`` of them."""
     # Under Laplace's distribution with spread s, a log error lies within ln 1.25 with probability
     # 1 - exp(-ln 1.25 / s), which is the confidence, and within -ln 0.1 s with one of 0.9.
@@ -85,7 +85,7 @@ def covered(pair: DepthPair) -> Sums:
 
 
 def coverage_gap(sums: Sums, count: int) -> float:
-    """Share of pixels covered, less ``LEVEL``."""
+    """Share of pixels count_in_range, less ``LEVEL``."""
     return float(sums[0] / count) - LEVEL
 
 
@@ -105,13 +105,15 @@ def risk_area(pair: DepthPair) -> Sums:
     return np.array([float(risks.mean())])
 
 
-def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
+def _area_metric_sums(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
+    """Sums that are "ause" or "aurg" of an error."""
     return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
 
 
-def _areas(
+def _area_metrics(
     error: str, label: str, unit: str, words: str, itself: str = "error", source: str = _POGGI
 ) -> Iterator[Metric[Any]]:
+    """AUSE, then AURG of one error."""
     ause = f"{_CURVES} {words} by confidence and by the {itself} itself{source}"
     aurg = f"{_GAIN} {words}{source}"
     return (
@@ -121,7 +123,7 @@ def _areas(
             unit,
             better,
             summary,
-            _area(kind, error),
+            _area_metric_sums(kind, error),
             whole,
             pools=False,
             needs_confidence=True,
@@ -132,9 +134,9 @@ def _areas(
 
 # A new metric is one function and one line below.
 CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
-    *_areas("abs_rel", "AbsRel", "", "AbsRel"),
-    *_areas("rmse", "RMSE", "m", "RMSE"),
-    *_areas("delta1", "δ1", "", "1 - δ1"),
+    *_area_metrics("abs_rel", "AbsRel", "", "AbsRel"),
+    *_area_metrics("rmse", "RMSE", "m", "RMSE"),
+    *_area_metrics("delta1", "δ1", "", "1 - δ1"),
     Metric(
         "aurc_abs_rel",
         "AURC AbsRel",
@@ -170,13 +172,13 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         better=Better.ZERO,
         summary="share of errors e inside the 90 % range that the confidence implies (Laplace), "
         "less 0.9",
-        sums=covered,
+        sums=count_in_range,
         finish=coverage_gap,
     ),
 )
 
 NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
-    *_areas("mean", "mean", "°", "the mean angle", itself="angle", source="")
+    *_area_metrics("mean", "mean", "°", "the mean angle", itself="angle", source="")
 )
 
 

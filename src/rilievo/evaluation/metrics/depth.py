@@ -106,26 +106,27 @@ def log_moments(pair: DepthPair) -> Sums:
 
 def silog(sums: Sums, count: int) -> float:
     """100 standard deviations of e, with divisor n."""
-    return 100 * float(np.sqrt(_variation(sums, count) / count))
+    return 100 * float(np.sqrt(_squared_deviations(sums, count) / count))
 
 
 def silog_unbiased(sums: Sums, count: int) -> float:
     """100 standard deviations of e, with divisor n - 1."""
-    return 100 * float(np.sqrt(_variation(sums, count) / max(count - 1, 1)))
+    return 100 * float(np.sqrt(_squared_deviations(sums, count) / max(count - 1, 1)))
 
 
 def silog_half(sums: Sums, count: int) -> float:
     """Root of (mean of e² minus half the squared mean of e)."""
     mean = sums[1] / count
-    return float(np.sqrt(_variation(sums, count) / count + mean * mean / 2))
+    return float(np.sqrt(_squared_deviations(sums, count) / count + mean * mean / 2))
 
 
-def _variation(sums: Sums, count: int) -> float:
+def _squared_deviations(sums: Sums, count: int) -> float:
+    """Sum of (e - mean)² over all images."""
     between = sums[2] - sums[1] * sums[1] / count
     return float(sums[0] + max(between, 0.0))
 
 
-def _within(bound: float) -> Callable[[DepthPair], Sums]:
+def _count_below_factor(bound: float) -> Callable[[DepthPair], Sums]:
     return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
 
 
@@ -171,7 +172,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
             "",
             HIGH,
             f"share with max(p/t, t/p) < 1.25{sign}, strictly",
-            _within(1.25**power),
+            _count_below_factor(1.25**power),
         )
         for power, sign in ((1, ""), (2, "²"), (3, "³"))
     ),

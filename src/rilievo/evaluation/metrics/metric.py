@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.arrays import PointRows
+from rilievo.evaluation.arrays import PointColumns
 from rilievo.shapes import AnyPlane, Float, Float64, Mask, Values
 
 Sums = Float64[np.ndarray, "k"]
@@ -145,12 +145,12 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
     return numbers
 
 
-def lengths(vectors: PointRows) -> Values:
+def lengths(vectors: PointColumns) -> Values:
     """Lengths of vectors."""
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
-def improper(values: Values) -> int:
+def count_improper(values: Values) -> int:
     """Count numbers that are not positive and finite."""
     # One comparison each: NaN fails both.
     if values.min() > 0 and values.max() < np.inf:
@@ -158,10 +158,10 @@ def improper(values: Values) -> int:
     return int((~((values > 0) & (values < np.inf))).sum())
 
 
-def squared_lengths(name: str, normals: PointRows) -> Values:
+def squared_lengths(name: str, normals: PointColumns) -> Values:
     """Squared lengths of normals, checked to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)
-    if bad := improper(squares):
+    if bad := count_improper(squares):
         raise InputError(
             f"{name} normals have length zero, NaN or infinity at {bad} of {squares.size} valid "
             "pixels: take them out of the mask"

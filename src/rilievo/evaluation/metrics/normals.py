@@ -30,7 +30,7 @@ def squared_angle(pair: NormalsPair) -> Sums:
 
 def median_sums(pair: NormalsPair) -> Sums:
     """Median of the image [°], 1, and a histogram of its angles."""
-    histogram = np.bincount(_whole(pair.angles) >> _LOW_BITS, minlength=_COARSE)
+    histogram = np.bincount(_bin_indices(pair.angles) >> _LOW_BITS, minlength=_COARSE)
     return np.concatenate([[np.median(pair.angles), 1.0], histogram.astype(np.float64)])
 
 
@@ -38,7 +38,9 @@ def median(sums: Sums, count: int) -> float:
     """Median [°]: exact for one image, within 0.006° for several."""
     if sums[1] == 1:
         return float(sums[0])
-    centres = [((_place(sums[2:], rank)[0] + 0.5) * _FINE) * _STEP for rank in _middle(count)]
+    centres = [
+        ((_bin_of_rank(sums[2:], rank)[0] + 0.5) * _FINE) * _STEP for rank in _median_ranks(count)
+    ]
     return float(np.mean(centres))
 
 
@@ -51,36 +53,37 @@ def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
     # Bins of 0.011 degrees first, then of 1e-7 near the middle: a megabyte of memory.
     coarse = np.zeros(_COARSE, np.int64)
     for part in angles():
-        coarse += np.bincount(_whole(part) >> _LOW_BITS, minlength=_COARSE)
+        coarse += np.bincount(_bin_indices(part) >> _LOW_BITS, minlength=_COARSE)
     count = int(coarse.sum())
     if not count:
         raise NoGroundTruthError("there is no angle to take the median of")
-    places = [_place(coarse, rank) for rank in _middle(count)]
+    places = [_bin_of_rank(coarse, rank) for rank in _median_ranks(count)]
     fine = {place: np.zeros(_FINE, np.int64) for place, _ in places}
     for part in angles():
-        whole = _whole(part)
+        whole = _bin_indices(part)
         for place, histogram in fine.items():
             near = whole[whole >> _LOW_BITS == place] & (_FINE - 1)
             histogram += np.bincount(near, minlength=_FINE)
-    middle = [place * _FINE + _place(fine[place], rank)[0] for place, rank in places]
+    middle = [place * _FINE + _bin_of_rank(fine[place], rank)[0] for place, rank in places]
     return float(np.mean(middle) * _STEP)
 
 
-def _whole(angles: AnyValues) -> Indices:
+def _bin_indices(angles: AnyValues) -> Indices:
     return np.rint(angles / _STEP).astype(np.int64)
 
 
-def _middle(count: int) -> tuple[int, int]:
+def _median_ranks(count: int) -> tuple[int, int]:
     return (count - 1) // 2, count // 2
 
 
-def _place(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
+def _bin_of_rank(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
+    """Bin that holds a rank, and the rank within it."""
     upto = histogram.cumsum()
     place = int(np.searchsorted(upto, rank, side="right"))
     return place, int(rank - (upto[place] - histogram[place]))
 
 
-def _within(bound: float) -> Callable[[NormalsPair], Sums]:
+def _count_below_angle(bound: float) -> Callable[[NormalsPair], Sums]:
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 
@@ -97,7 +100,7 @@ NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
             "",
             Better.HIGHER,
             f"share of pixels whose angle is under {bound:g}°, strictly",
-            _within(bound),
+            _count_below_angle(bound),
         )
         for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
     ),

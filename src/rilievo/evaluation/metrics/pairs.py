@@ -8,12 +8,12 @@ import numpy as np
 
 from rilievo.alignment.fit import dot
 from rilievo.errors import InputError
-from rilievo.evaluation.arrays import Curve, Indices, Levels, PointRows
+from rilievo.evaluation.arrays import Curve, Indices, Levels, PointColumns
 from rilievo.evaluation.metrics.metric import (
     Sums,
     check_maps,
     confidence_at,
-    improper,
+    count_improper,
     lengths,
     squared_lengths,
 )
@@ -36,12 +36,12 @@ class Sparsified:
     @property
     def ause(self) -> float:
         """Area between the two curves; 0 for the best order."""
-        return _area(self.by_confidence) - _area(self.by_error)
+        return _area_below(self.by_confidence) - _area_below(self.by_error)
 
     @property
     def aurg(self) -> float:
         """Area between random removal and the confidence."""
-        return float(self.by_confidence[0]) - _area(self.by_confidence)
+        return float(self.by_confidence[0]) - _area_below(self.by_confidence)
 
 
 def sparsify(
@@ -53,13 +53,13 @@ def sparsify(
 ) -> Sparsified:
     """Sparsification curves of one error, or of ``indicator`` in its order."""
     averaged = error if indicator is None else indicator
-    first, second = (_means_kept(order, averaged) for order in (confidence, -error))
+    first, second = (_means_after_removal(order, averaged) for order in (confidence, -error))
     if root:
         first, second = np.sqrt(first), np.sqrt(second)
     return Sparsified(by_confidence=first, by_error=second)
 
 
-def _means_kept(order: Values, values: Values) -> Curve:
+def _means_after_removal(order: Values, values: Values) -> Curve:
     places = np.argsort(order, kind="stable")
     ranked = order[places]
     # Equal values leave together, at the first threshold above them.
@@ -68,7 +68,7 @@ def _means_kept(order: Values, values: Values) -> Curve:
     return np.append(sums[starts] / (values.size - starts), 0.0)
 
 
-def _area(curve: Curve) -> float:
+def _area_below(curve: Curve) -> float:
     return float(np.trapezoid(curve, REMOVED))
 
 
@@ -109,8 +109,8 @@ class DepthPair:
                     f"the {name} depth is {array.dtype}, expected floating-point metres: convert "
                     "it, as with millimetres / 1000"
                 )
-            depth = array.ravel()[self.places].astype(np.float64)
-            if bad := improper(depth):
+            depth = array.ravel()[self.valid_indices].astype(np.float64)
+            if bad := count_improper(depth):
                 raise InputError(
                     f"{name} depth is zero, negative, NaN or infinite at {bad} of {depth.size} "
                     f"valid pixels: {mend}"
@@ -123,8 +123,8 @@ class DepthPair:
         return self.t.size
 
     @cached_property
-    def places(self) -> Indices:
-        """Indices of the valid pixels."""
+    def valid_indices(self) -> Indices:
+        """Flat indices of the valid pixels."""
         return np.flatnonzero(self.valid)
 
     @cached_property
@@ -172,14 +172,14 @@ class DepthPair:
         }
 
     @cached_property
-    def true_points(self) -> PointRows:
-        """True points in the camera frame [m]."""
-        return self._rays(self.camera) * self.t
+    def true_points(self) -> PointColumns:
+        """True points in the camera frame, 3 x n [m]."""
+        return self._valid_rays(self.camera) * self.t
 
     @cached_property
-    def predicted_points(self) -> PointRows:
-        """Predicted points in the camera frame [m]."""
-        return self._rays(self.predicted_camera or self.camera) * self.p
+    def predicted_points(self) -> PointColumns:
+        """Predicted points in the camera frame, 3 x n [m]."""
+        return self._valid_rays(self.predicted_camera or self.camera) * self.p
 
     @cached_property
     def gap(self) -> Values:
@@ -191,10 +191,10 @@ class DepthPair:
         """Distance of true points from the camera [m]."""
         return lengths(self.true_points)
 
-    def _rays(self, camera: Camera | None) -> PointRows:
+    def _valid_rays(self, camera: Camera | None) -> PointColumns:
         if camera is None:
             raise InputError("errors of points need the camera: give its K, or drop these metrics")
-        v, u = np.divmod(self.places, self.true.shape[1])
+        v, u = np.divmod(self.valid_indices, self.true.shape[1])
         return camera.rays(np.stack([u, v]).astype(np.float64))
 
 

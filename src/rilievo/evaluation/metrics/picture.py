@@ -15,13 +15,15 @@ _SSIM_WINDOW = 7
 
 def squared_error(pair: PicturePair) -> Sums:
     """Sum of squared differences of the grey levels."""
-    return np.array([_skimage().mean_squared_error(pair.true, pair.predicted) * pair.count])
+    return np.array([_skimage_metrics().mean_squared_error(pair.true, pair.predicted) * pair.count])
 
 
 def psnr(pair: PicturePair) -> Sums:
     """Peak signal-to-noise ratio [dB]; infinite where the pictures are equal."""
     with np.errstate(divide="ignore"):
-        ratio = _skimage().peak_signal_noise_ratio(pair.true, pair.predicted, data_range=255)
+        ratio = _skimage_metrics().peak_signal_noise_ratio(
+            pair.true, pair.predicted, data_range=255
+        )
     return np.array([ratio], dtype=np.float64)
 
 
@@ -36,11 +38,11 @@ def ssim(pair: PicturePair) -> Sums:
             f"a picture of {pair.true.shape} is smaller than the 7x7 window of SSIM: "
             "leave that metric out"
         )
-    similarity = _skimage().structural_similarity(pair.true, pair.predicted, data_range=255)
+    similarity = _skimage_metrics().structural_similarity(pair.true, pair.predicted, data_range=255)
     return np.array([similarity], dtype=np.float64)
 
 
-def _skimage() -> Any:
+def _skimage_metrics() -> Any:
     with needing("comparing pictures", "evaluate"):
         from skimage import metrics
     return metrics

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.alignment.fit import PointFit, fit_points, nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.evaluation.arrays import PointPlane, PointRows
+from rilievo.evaluation.arrays import PointColumns, PointPlane
 from rilievo.evaluation.metrics.metric import (
     Better,
     Metric,
@@ -77,8 +77,8 @@ class PointsPair:
         return lengths(self.true[:, self.valid])
 
     @property
-    def predicted_points(self) -> PointRows:
-        """Predicted points that count [m]."""
+    def predicted_points(self) -> PointColumns:
+        """Predicted points that count, 3 x n [m]."""
         return self.predicted[:, self.valid]
 
     @cached_property
@@ -97,14 +97,15 @@ class PointsPair:
         for number in range(1, int(self.objects.max(initial=0)) + 1):
             places = sampled[self.objects.flat[sampled] == number]
             if places.size >= LEAST_POINTS:
-                scores.append(self._object(self.valid & (self.objects == number), places))
+                scores.append(self._object_errors(self.valid & (self.objects == number), places))
         if not scores:
             raise NoGroundTruthError(
                 f"no object of the image has {LEAST_POINTS} points of the subsample"
             )
         return tuple(scores)
 
-    def _object(self, inside: Mask, places: Int64[np.ndarray, "k"]) -> tuple[float, float]:
+    def _object_errors(self, inside: Mask, places: Int64[np.ndarray, "k"]) -> tuple[float, float]:
+        """Mean gap over the object's size, share below 0.25."""
         assert self.raw is not None
         x, y = (points_map.reshape(3, -1)[:, places] for points_map in (self.raw, self.true))
         true = self.true[:, inside]
@@ -149,7 +150,8 @@ def point_distance(pair: DepthPair | PointsPair) -> Sums:
     return np.array([pair.gap.sum()])
 
 
-def _local(place: int) -> Callable[[PointsPair], Sums]:
+def _object_mean(place: int) -> Callable[[PointsPair], Sums]:
+    """Mean over objects of one column of ``by_object``."""
     return lambda pair: np.array([np.mean([numbers[place] for numbers in pair.by_object])])
 
 
@@ -171,8 +173,8 @@ POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
         "mean ‖p̂ - p‖ of points (MoGe)",
         point_distance,
     ),
-    Metric("local_rel", "local rel", "", LOW, _LOCAL_REL, _local(0), whole, pools=False),
-    Metric("local_delta1", "local δ1", "", HIGH, _LOCAL_DELTA, _local(1), whole, pools=False),
+    Metric("local_rel", "local rel", "", LOW, _LOCAL_REL, _object_mean(0), whole, pools=False),
+    Metric("local_delta1", "local δ1", "", HIGH, _LOCAL_DELTA, _object_mean(1), whole, pools=False),
 )
 
 

@@ -57,20 +57,21 @@ class StabilityPair:
 
 def temporal_error(pair: StabilityPair) -> Sums:
     """TAE: mean of both directions' |d - d'| / d, of depth d and projected depth d' [%]."""
-    there = _reprojected(pair.first, pair.first_K, pair.second_T_first)
-    back = _reprojected(pair.second, pair.first_K, np.linalg.inv(pair.second_T_first))
+    there = _project_depth(pair.first, pair.first_K, pair.second_T_first)
+    back = _project_depth(pair.second, pair.first_K, np.linalg.inv(pair.second_T_first))
     errors = (
-        _mean_error(pair.second, there, pair.second_seen),
-        _mean_error(pair.first, back, pair.first_seen),
+        _mean_relative_error(pair.second, there, pair.second_seen),
+        _mean_relative_error(pair.first, back, pair.first_seen),
     )
     return np.array([100 * sum(errors) / 2])
 
 
-def _reprojected(
+def _project_depth(
     depth: Plane,
     K: Matrix,
     motion: Transform,
 ) -> Plane:
+    """Depth after ``motion``; 0 where none."""
     height, width = depth.shape
     points = np.asarray(unproject(depth, K)).reshape(3, -1)
     x, y, z = transform_points(motion, points)
@@ -83,11 +84,12 @@ def _reprojected(
     return depths
 
 
-def _mean_error(
+def _mean_relative_error(
     depth: Plane,
     projected: Plane,
     mask: Mask,
 ) -> float:
+    """Mean |d - d'| / d; 0 without a common pixel."""
     both = (projected > 0) & (depth > 0) & mask
     if not both.any():
         # As published.
@@ -110,17 +112,17 @@ def warping_error(pair: StabilityPair) -> Sums:
         place = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
         inside = valid & (np.rint(place) == np.rint(place).clip(0, last)).all(axis=0)
         # In place of the authors' mask of equal colours, which leaves out what is hidden.
-        true = _at_pixels(pair.first_true, place, inside)
+        true = _nearest_samples(pair.first_true, place, inside)
         both = inside & (np.abs(true - z) < _SAME_SURFACE * z)
-    earlier = _between_pixels(_normalised(pair.first, pair.first_seen), place, both)
-    change = np.abs(_normalised(pair.second, pair.second_seen).ravel() - earlier)[both]
+    earlier = _bilinear_samples(_normalise_inverse_depth(pair.first, pair.first_seen), place, both)
+    change = np.abs(_normalise_inverse_depth(pair.second, pair.second_seen).ravel() - earlier)[both]
     change = change[np.isfinite(change)]
     if not change.size:
         raise NoGroundTruthError("no surface with true depth is seen in both frames")
     return np.array([_AS_PUBLISHED * change.mean()])
 
 
-def _normalised(depth: Plane, mask: Mask) -> Plane:
+def _normalise_inverse_depth(depth: Plane, mask: Mask) -> Plane:
     mask = mask & (depth > 0)
     inverse = np.full(depth.shape, np.nan)
     inverse[mask] = 1 / depth[mask]
@@ -130,22 +132,24 @@ def _normalised(depth: Plane, mask: Mask) -> Plane:
     return inverse
 
 
-def _at_pixels(
+def _nearest_samples(
     values: Plane,
     place: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
+    """Values at (row, column); 0 where not ``inside``."""
     samples = np.zeros(inside.shape)
     row, column = np.rint(place[:, inside]).astype(np.int64)
     samples[inside] = values[row, column]
     return samples
 
 
-def _between_pixels(
+def _bilinear_samples(
     values: Plane,
     place: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
+    """Values at (row, column); NaN where not ``inside``."""
     samples = np.full(inside.shape, np.nan)
     last = np.array(values.shape)[:, None] - 1
     row, column = place[:, inside].clip(0, last)

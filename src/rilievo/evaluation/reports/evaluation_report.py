@@ -68,16 +68,17 @@ def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[I
     middle = order[len(order) // 2]
     # The page opens with the first: the median says more of a model than its worst image.
     for rank, score in (middle, *(pair for pair in (*worst, *best) if pair is not middle)):
-        yield _item(evaluation, pictures, score, rank, len(order))
+        yield _image_item(evaluation, pictures, score, rank, len(order))
 
 
-def _label(rank: int, images: int) -> str:
+def _rank_word(rank: int, images: int) -> str:
+    """Words "median", "best" or "worst"."""
     if rank == images // 2 + 1:
         return "median"
     return "best" if 2 * rank <= images + 1 else "worst"
 
 
-def _item(
+def _image_item(
     evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, images: int
 ) -> Item:
     panels, fault, id = (), None, score.id
@@ -90,16 +91,16 @@ def _item(
     leading = evaluation.summaries[0]
     return Item(
         name=id,
-        label=_label(rank, images),
+        label=_rank_word(rank, images),
         value=quantity(score.values[leading.metric], leading.unit),
-        numbers=tuple(_numbers(evaluation, score, rank, images)),
+        numbers=tuple(_image_numbers(evaluation, score, rank, images)),
         notes=score.notes,
         panels=panels,
         fault=fault,
     )
 
 
-def _numbers(
+def _image_numbers(
     evaluation: Evaluation, score: Score, rank: int, images: int
 ) -> Iterator[tuple[str, str]]:
     yield "rank", f"{rank:,} of {images:,}"
@@ -136,7 +137,7 @@ def write_report(
             part.name: Table(
                 heads=_PART,
                 rows=tuple(
-                    (*_value(summary), number(summary.median))
+                    (*_value_cells(summary), number(summary.median))
                     for summary in part.summaries
                     if summary.metric in short
                 ),
@@ -153,14 +154,14 @@ def write_report(
         fewest=FEWEST,
         items=shown_images(evaluation, pictures) if order and pictures is not None else None,
         ranked=len(order),
-        formulas=list(_formulas(evaluation)),
-        histograms=list(_spread(evaluation)),
+        formulas=list(_metric_formulas(evaluation)),
+        histograms=list(_histograms(evaluation)),
         ranges=error_against_depth(evaluation.ranges) if has_pixels else None,
-        certainty=list(_certainty(evaluation)),
+        certainty=list(_confidence_charts(evaluation)),
     )
 
 
-def _spread(evaluation: Evaluation) -> Iterator[Chart]:
+def _histograms(evaluation: Evaluation) -> Iterator[Chart]:
     """Histograms of the usual metrics."""
     short = shortlist(metric_names(evaluation))
     for summary in evaluation.summaries:
@@ -170,7 +171,7 @@ def _spread(evaluation: Evaluation) -> Iterator[Chart]:
             yield histogram(summary, values)
 
 
-def _formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+def _metric_formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     """Formulas of known metrics."""
     # The settings say where metrics of one's own are.
     names = setting_value(evaluation.settings.get("metrics", "")).split()
@@ -181,7 +182,7 @@ def _formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
             yield head(summary), table[summary.metric].summary
 
 
-def _certainty(evaluation: Evaluation) -> Iterator[Chart]:
+def _confidence_charts(evaluation: Evaluation) -> Iterator[Chart]:
     if evaluation.sparsification:
         label = "mean angle [°]" if evaluation.task == "normals" else "AbsRel"
         yield sparsification_chart(evaluation.sparsification, label)
@@ -195,7 +196,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
         heads=_METRICS,
         rows=tuple(
             (
-                *_value(summary),
+                *_value_cells(summary),
                 number(summary.per_image),
                 number(summary.median),
                 number(summary.pooled),
@@ -249,7 +250,7 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     )
 
 
-def _value(summary: Summary) -> tuple[Content, ...]:
+def _value_cells(summary: Summary) -> tuple[Content, ...]:
     return (
         column_head(summary),
         Entry(text=number(summary.value), is_best=True),

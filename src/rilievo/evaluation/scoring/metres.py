@@ -62,15 +62,15 @@ def in_metres(
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
     if not truth.is_metric:
-        _refuse_unscaled(benchmark, method)
+        _refuse_truth_without_unit(benchmark, method)
     if np.count_nonzero(mask) < benchmark.least_pixels:
         raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
     true, size = truth.depth, size_of(truth)
     resized = resized_for(benchmark, predicted, size)
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
-    aligned = _aligned(benchmark, resized, true, both, method, fit)
-    notes = _notes_on(benchmark, true, both, resized, aligned, unanswered)
+    aligned = _align_depth(benchmark, resized, true, both, method, fit)
+    notes = _alignment_notes(benchmark, true, both, resized, aligned, unanswered)
     if is_import_path(method):
         notes = [note for note in notes if note != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
@@ -81,7 +81,7 @@ def in_metres(
         if clipped:
             notes.append(f"{clipped} pixels clipped to {near:g} to {far:g} m")
     if unanswered and benchmark.invalid is Invalid.FAR:
-        depth = np.where(both, depth, np.float32(_far_end(benchmark, true, mask)))
+        depth = np.where(both, depth, np.float32(_farthest_depth(benchmark, true, mask)))
         scored = mask
     return ComparableDepth(
         depth=depth,
@@ -105,7 +105,7 @@ def fitted_to_scene(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit:
     return replace(aligned.depth, values=np.clip(aligned.depth.values, *benchmark.clip))
 
 
-def _aligned(
+def _align_depth(
     benchmark: Benchmark,
     resized: DepthMap,
     true: Field,
@@ -120,7 +120,7 @@ def _aligned(
         return Aligned(depth=metric, fit=none, method=AlignMethod.NONE, clamped=0)
     method, chosen = AlignMethod(method), both
     if fit is None:
-        chosen = _fitted(benchmark, resized, both)
+        chosen = _pixels_to_fit(benchmark, resized, both)
         fit = constant_fit(resized, true, chosen, method)
     if fit is None:
         return align(
@@ -158,7 +158,8 @@ def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
     return count - scored
 
 
-def _far_end(benchmark: Benchmark, true: Field, mask: Mask) -> float:
+def _farthest_depth(benchmark: Benchmark, true: Field, mask: Mask) -> float:
+    """Clip's end, cap or farthest truth [m]."""
     if benchmark.clip is not None:
         return benchmark.clip[1]
     return float(true[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
@@ -183,8 +184,8 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit 
     return benchmark.alignment[kind]
 
 
-def _fitted(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
-    both = _thinned(benchmark, both)
+def _pixels_to_fit(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
+    both = _thin_columns(benchmark, both)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
         return both
     above = both & (resized.values > 0)
@@ -196,7 +197,7 @@ def _fitted(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
     return above
 
 
-def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
+def _thin_columns(benchmark: Benchmark, both: Mask) -> Mask:
     side = benchmark.fit_side
     if side is None or max(both.shape) <= side:
         return both
@@ -217,7 +218,7 @@ def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
     return thinned
 
 
-def _refuse_unscaled(benchmark: Benchmark, method: AlignMethod | PointFit | str) -> None:
+def _refuse_truth_without_unit(benchmark: Benchmark, method: AlignMethod | PointFit | str) -> None:
     no_unit = "the true depth has no unit (it is up to scale)"
     if method is AlignMethod.NONE:
         raise InputError(
@@ -257,7 +258,7 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
     )
 
 
-def _notes_on(
+def _alignment_notes(
     benchmark: Benchmark,
     true: Field,
     both: Mask,
@@ -303,7 +304,7 @@ COUNT = 28
 
 def range_sums(true: Values, relative: Values) -> RangeSums:
     """Pixels, sum of |relative| and sum of relative by range of true depth."""
-    place = _place(true)
+    place = _range_indices(true)
     return np.stack(
         [
             np.bincount(place, minlength=COUNT).astype(np.float64),
@@ -329,7 +330,7 @@ def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
     )
 
 
-def _place(true: Values) -> Indices:
+def _range_indices(true: Values) -> Indices:
     # Single precision is enough to tell ranges apart, and twice as fast.
     octaves = np.log2(true.astype(np.float32))
     octaves *= PER_OCTAVE

@@ -45,7 +45,7 @@ def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> 
     if truth.depth is None and truth.normals is None:
         return Placed(prediction=prediction)
     crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
-    size = _size(prediction)
+    size = _prediction_size(prediction)
     whole = size_of(truth)
     if size is None or (crop is None and size == whole and benchmark.input_crop == "none"):
         return Placed(prediction=prediction)
@@ -54,21 +54,23 @@ def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> 
         crop.check_inside(shown)
         rule = benchmark.interpolation
         return Placed(
-            prediction=_each_part(
-                prediction, lambda part: _put(_resized(part, crop.shape, rule), crop, shown)
+            prediction=_map_parts(
+                prediction,
+                lambda part: _paste_part(_resize_part(part, crop.shape, rule), crop, shown),
             )
         )
     if size == shown:
         return Placed(prediction=prediction)
     counted = counted_window(benchmark.crop, shown)
     if counted.shape == size:
-        place = _place(counted)
+        place = _depth_crop(counted)
         note = (
             f"the prediction is of the crop '{benchmark.crop}' alone ({size_words(size)}), and was "
             f"put there: {place} (top, left, height, width)"
         )
         return Placed(
-            prediction=_each_part(prediction, lambda part: _put(part, place, shown)), notes=(note,)
+            prediction=_map_parts(prediction, lambda part: _paste_part(part, place, shown)),
+            notes=(note,),
         )
     if size == whole:
         window = shown_window(benchmark.input_crop, whole)
@@ -77,7 +79,7 @@ def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> 
             f"{size_words(shown)} that the benchmark shows"
         )
         return Placed(
-            prediction=_each_part(prediction, lambda part: _cut(part, window)), notes=(note,)
+            prediction=_map_parts(prediction, lambda part: _crop_part(part, window)), notes=(note,)
         )
     for name, place in _known_crops(shown):
         if place.shape == size and not is_rounded(size, shown):
@@ -96,20 +98,21 @@ def _known_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
     # A size that is exactly one of a benchmark's crops is one.
     for crop in Crop:
         if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
-            yield crop.value, _place(counted_window(crop, shape))
+            yield crop.value, _depth_crop(counted_window(crop, shape))
     for crop in InputCrop:
         try:
-            yield crop.value, _place(shown_window(crop, shape))
+            yield crop.value, _depth_crop(shown_window(crop, shape))
         except InputError:
             continue
 
 
-def _place(window: PixelWindow) -> DepthCrop:
+def _depth_crop(window: PixelWindow) -> DepthCrop:
     height, width = window.shape
     return DepthCrop(top=window.top, left=window.left, height=height, width=width)
 
 
-def _size(prediction: PredictionRecord) -> Size | None:
+def _prediction_size(prediction: PredictionRecord) -> Size | None:
+    """(height, width) of depth, points or normals; None without."""
     points = prediction.points if isinstance(prediction, StoredPrediction) else None
     for part in (prediction.depth_or_none, points):
         if part is not None:
@@ -121,7 +124,8 @@ def _size(prediction: PredictionRecord) -> Size | None:
     return height, width
 
 
-def _each_part(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
+def _map_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
+    """Prediction of changed parts, without its camera."""
     names = ("depth_or_none", "normals", "confidence", "points")
     parts = {
         name: change(part)
@@ -132,21 +136,21 @@ def _each_part(prediction: PredictionRecord, change: Callable[[Any], Any]) -> Pr
     return replace(prediction, camera=None, **parts)
 
 
-def _put(part: Any, place: DepthCrop, shape: Size) -> Any:
+def _paste_part(part: Any, place: DepthCrop, shape: Size) -> Any:
     if isinstance(part, DepthMap | PointMap):
         values = place.placed(part.values, shape, np.nan)
         return replace(part, values=values, valid=place.placed(part.valid, shape, False))
     return place.placed(part, shape, np.nan if part.ndim == 3 else 0)
 
 
-def _cut(part: Any, window: PixelWindow) -> Any:
+def _crop_part(part: Any, window: PixelWindow) -> Any:
     if isinstance(part, DepthMap | PointMap):
         values = part.values[(..., *window.slices)]
         return replace(part, values=values, valid=part.valid[window.slices])
     return part[(..., *window.slices)]
 
 
-def _resized(part: Any, shape: Size, rule: Interpolation | str) -> Any:
+def _resize_part(part: Any, shape: Size, rule: Interpolation | str) -> Any:
     if isinstance(part, PointMap):
         if part.valid.shape != shape:
             raise InputError(

@@ -53,7 +53,7 @@ class ScoreJob:
     def score(self, id: str) -> Scored | Unscored:
         """Score one image, or tell why not."""
         try:
-            return self._scored(id)
+            return self._score_or_raise(id)
         except (RilievoError, OSError) as error:
             return unscored(id, error)
 
@@ -62,7 +62,7 @@ class ScoreJob:
         for id in ids:
             yield angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
 
-    def _scored(self, id: str) -> Scored:
+    def _score_or_raise(self, id: str) -> Scored:
         prediction, truth = self.predictions.read(id), self.dataset.truth(id)
         if self.benchmark.task is Task.STABILITY:
             next_id = self.following[id]
@@ -93,7 +93,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
     chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _start, (job,))
+    pool = ProcessPoolExecutor(processes, context, _start_worker, (job,))
     waiting: deque[Future[list[Scored | Unscored]]] = deque()
     try:
         for chunk in chunks:
@@ -115,7 +115,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(job: ScoreJob) -> None:
+def _start_worker(job: ScoreJob) -> None:
     # Ctrl-C is for the process that started this one, with which this one ends.
     signals.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()

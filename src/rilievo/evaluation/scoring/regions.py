@@ -43,10 +43,10 @@ def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
         return counted_window(crop, shape)
     crop = InputCrop(crop)
     if crop is InputCrop.NYU_SQUARE:
-        _expect(crop, shape, NYU_SIZE, exactly=True)
+        _refuse_size(crop, shape, NYU_SIZE, exactly=True)
         return PixelWindow(top=0, bottom=480, left=80, right=560)
     rows, columns = KITTI_BENCHMARK_SIZE
-    _expect(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
+    _refuse_size(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
     left = (width - columns) // 2
     return PixelWindow(top=height - rows, bottom=height, left=left, right=left + columns)
 
@@ -67,7 +67,7 @@ def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
     if crop is Crop.NONE:
         return PixelWindow(top=0, bottom=height, left=0, right=width)
     if crop is Crop.NYU_EIGEN:
-        _expect(crop, shape, NYU_SIZE, exactly=True)
+        _refuse_size(crop, shape, NYU_SIZE, exactly=True)
         return PixelWindow(top=45, bottom=471, left=41, right=601)
     if crop is Crop.KITTI_GARG:
         rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
@@ -124,7 +124,7 @@ def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     mask = truth.depth_valid & (truth.depth > benchmark.min_depth)
     if benchmark.max_depth is not None:
         mask &= truth.depth < benchmark.max_depth
-    return _inside(benchmark, truth, mask)
+    return _mask_in_crop(benchmark, truth, mask)
 
 
 def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
@@ -133,10 +133,10 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
         raise InputError(
             f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
         )
-    return _inside(benchmark, truth, truth.normals_valid)
+    return _mask_in_crop(benchmark, truth, truth.normals_valid)
 
 
-def _inside(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
+def _mask_in_crop(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     height, width = mask.shape
     if benchmark.mask is not None:
         mask = mask & masked(benchmark.mask, truth, (height, width))
@@ -146,7 +146,7 @@ def _inside(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     return inside
 
 
-def _expect(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bool) -> None:
+def _refuse_size(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bool) -> None:
     fits = shape == size if exactly else shape[0] >= size[0] and shape[1] >= size[1]
     if not fits:
         least = "" if exactly else " or larger"

@@ -64,8 +64,10 @@ class ReportPictures:
         """Predicted depth [m] as scored, or None."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        prediction = self._placed(id)
-        metres = in_metres(self.benchmark, prediction.depth, self._cut(id), self.fit_of(id))
+        prediction = self._prediction_in_view(id)
+        metres = in_metres(
+            self.benchmark, prediction.depth, self._truth_in_view(id), self.fit_of(id)
+        )
         # Pixels that were charged as far have no answer, but were scored.
         valid = metres.aligned.depth.valid | metres.mask
         return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
@@ -74,9 +76,9 @@ class ReportPictures:
         """Predicted unit normals, or None."""
         if self.benchmark.task is not Task.NORMALS:
             return None
-        prediction = self._placed(id)
+        prediction = self._prediction_in_view(id)
         assert prediction.normals is not None, "an image with a score of normals has normals"
-        size = size_of(self._cut(id))
+        size = size_of(self._truth_in_view(id))
         normals = normals_at(prediction.normals, size, self.benchmark.interpolation)
         with np.errstate(invalid="ignore"):
             length = np.linalg.norm(normals, axis=0)
@@ -84,20 +86,20 @@ class ReportPictures:
 
     def sky(self, id: str) -> Mask | None:
         """Predicted sky, or None."""
-        sky = self._placed(id).sky if self.benchmark.task is Task.DEPTH else None
-        return None if sky is None or sky.shape != size_of(self._cut(id)) else sky
+        sky = self._prediction_in_view(id).sky if self.benchmark.task is Task.DEPTH else None
+        return None if sky is None or sky.shape != size_of(self._truth_in_view(id)) else sky
 
     def truth(self, id: str) -> Truth:
         """Ground truth, valid only where scored."""
-        truth = self._cut(id)
+        truth = self._truth_in_view(id)
         if self.benchmark.task is Task.NORMALS:
             return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
         if self.benchmark.task is Task.DEPTH:
             return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
         return truth
 
-    def _placed(self, id: str) -> PredictionRecord:
+    def _prediction_in_view(self, id: str) -> PredictionRecord:
         return placed(self.benchmark, self.predictions.read(id), self.dataset.truth(id)).prediction
 
-    def _cut(self, id: str) -> Truth:
+    def _truth_in_view(self, id: str) -> Truth:
         return truth_for(self.benchmark, self.dataset.truth(id))

@@ -46,12 +46,12 @@ def depth_at(predicted: DepthMap, shape: Size, interpolation: Interpolation | st
         # Any finite number does: what it touches is not valid.
         values = np.where(invalid, np.float32(1), values)
     if inverted:
-        resized = 1 / _resized(1 / values.astype(np.float64), shape, interpolation)
+        resized = 1 / _resize_map(1 / values.astype(np.float64), shape, interpolation)
     else:
-        resized = _resized(values, shape, interpolation)
+        resized = _resize_map(values, shape, interpolation)
     valid = np.ones(shape, bool)
     if invalid.any():
-        valid = _resized(invalid.astype(np.float32), shape, interpolation) == 0
+        valid = _resize_map(invalid.astype(np.float32), shape, interpolation) == 0
     return DepthMap(values=resized.astype(np.float32), kind=kind, valid=valid)
 
 
@@ -68,10 +68,10 @@ def normals_at(
     valid = directed(predicted)
     if not valid.all():
         predicted = np.where(valid, predicted, np.float32(0))
-    channels = [_resized(channel, shape, interpolation) for channel in predicted]
+    channels = [_resize_map(channel, shape, interpolation) for channel in predicted]
     resized = np.stack(channels).astype(np.float32)
     if not valid.all():
-        resized[:, _resized((~valid).astype(np.float32), shape, interpolation) != 0] = np.nan
+        resized[:, _resize_map((~valid).astype(np.float32), shape, interpolation) != 0] = np.nan
     return resized
 
 
@@ -81,7 +81,7 @@ def confidence_at(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Field:
     if size == shape:
         return confidence
     _check_proportions(size, shape)
-    return _resized(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
+    return _resize_map(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
 
 
 def directed(normals: Vectors) -> Mask:
@@ -120,24 +120,24 @@ def _check_proportions(size: Size, shape: Size) -> None:
         )
 
 
-def _resized(
+def _resize_map(
     values: Float[np.ndarray, "a b"], shape: Size, interpolation: Interpolation | str
 ) -> AnyPlane:
     if is_import_path(interpolation):
         return interpolated(interpolation, values, shape)
     interpolation = Interpolation(interpolation)
     if interpolation is Interpolation.BICUBIC_CORNERS:
-        tall = _cubic(values.shape[0], shape[0], values.astype(np.float64))
-        return _cubic(values.shape[1], shape[1], tall.T).T
-    rows = _taps(values.shape[0], shape[0], interpolation)
-    columns = _taps(values.shape[1], shape[1], interpolation)
+        tall = _resize_rows_cubic(values.shape[0], shape[0], values.astype(np.float64))
+        return _resize_rows_cubic(values.shape[1], shape[1], tall.T).T
+    rows = _linear_taps(values.shape[0], shape[0], interpolation)
+    columns = _linear_taps(values.shape[1], shape[1], interpolation)
     if interpolation is Interpolation.NEAREST:
         return values[rows.low[:, None], columns.low]
-    tall = _blend(values.astype(np.float64), rows)
-    return _blend(tall.T, columns).T
+    tall = _blend_rows(values.astype(np.float64), rows)
+    return _blend_rows(tall.T, columns).T
 
 
-def _blend(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
+def _blend_rows(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
     low, high = values[taps.low], values[taps.high]
     high -= low
     high *= taps.weight[:, None]
@@ -145,8 +145,10 @@ def _blend(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarra
 
 
 # Keys 1981, corners on corners, ends repeated.
-def _cubic(old: int, new: int, values: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "k m"]:
-    place = _on_corners(old, new)
+def _resize_rows_cubic(
+    old: int, new: int, values: Float64[np.ndarray, "n m"]
+) -> Float64[np.ndarray, "k m"]:
+    place = _corner_positions(old, new)
     below = np.floor(place).astype(np.int64)
     resized = np.zeros((new, values.shape[1]))
     for step in (-1, 0, 1, 2):
@@ -158,17 +160,18 @@ def _cubic(old: int, new: int, values: Float64[np.ndarray, "n m"]) -> Float64[np
     return resized
 
 
-def _on_corners(old: int, new: int) -> Float64[np.ndarray, "k"]:
+def _corner_positions(old: int, new: int) -> Float64[np.ndarray, "k"]:
     return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
 
 
-def _taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
+def _linear_taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
+    """Two old pixels of each new one, and their weight."""
     index = np.arange(new)
     if interpolation is Interpolation.NEAREST:
         nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)
         return _Taps(low=nearest, high=nearest, weight=np.zeros(new))
     if interpolation is Interpolation.BILINEAR_CORNERS:
-        place = _on_corners(old, new)
+        place = _corner_positions(old, new)
     else:
         place = (index + 0.5) * old / new - 0.5
     place = np.clip(place, 0, old - 1)

@@ -41,7 +41,7 @@ def scene_of(truth: Truth, benchmark: Benchmark) -> str:
 
 def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
     """Work of scoring with fits or neighbours of scenes, and the images to score."""
-    benchmark, scenes = job.benchmark, _scenes(job, ids)
+    benchmark, scenes = job.benchmark, _scene_by_id(job, ids)
     following: dict[str, str] = {}
     if benchmark.task is Task.STABILITY:
         last: dict[str, str] = {}
@@ -51,12 +51,12 @@ def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]
             last[scenes[id]] = id
         if not following:
             raise InputError("no scene has two frames, so none can be compared with the next one")
-    fits = _fits(job, scenes) if benchmark.fit_scene else {}
+    fits = _fit_by_scene(job, scenes) if benchmark.fit_scene else {}
     whole = replace(job, fits=fits, scenes=scenes, following=following)
     return whole, [id for id in ids if benchmark.task is not Task.STABILITY or id in following]
 
 
-def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
+def _scene_by_id(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
     scenes = {}
     for id in ids:
         try:
@@ -67,20 +67,21 @@ def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
     return scenes
 
 
-def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
+def _fit_by_scene(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
     moments: defaultdict[str, Float64[np.ndarray, 5]] = defaultdict(lambda: np.zeros(5))
     space = FitSpace.DEPTH
     for id, scene in scenes.items():
         try:
-            frame_moments = _moments(job, id)
+            frame_moments = _fit_moments(job, id)
         except (RilievoError, OSError):
             continue
         space, sums = frame_moments
         moments[scene] += sums
-    return {scene: _line(scene, space, sums) for scene, sums in moments.items()}
+    return {scene: _fit_of_moments(scene, space, sums) for scene, sums in moments.items()}
 
 
-def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
+def _fit_moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
+    """Sums 1, x, y, x², xy over an image's pixels."""
     benchmark = job.benchmark
     whole = job.dataset.truth(id)
     prediction = placed(benchmark, job.predictions.read(id), whole).prediction
@@ -99,7 +100,7 @@ def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]
     return space, np.array([x.size, x.sum(), y.sum(), x @ x, x @ y])
 
 
-def _line(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
+def _fit_of_moments(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
     count, x, y, xx, xy = moments
     if not count:
         raise CalibrationError(f"no frame of the scene '{scene}' has pixels to fit to")

@@ -53,7 +53,7 @@ class Paired:
 
 def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
     """Predicted points, fitted to the true ones."""
-    raw, valid, kind = _predicted(benchmark, prediction, truth)
+    raw, valid, kind = _predicted_points(benchmark, prediction, truth)
     method = method_for(benchmark, kind)
     if method not in list(PointFit):
         raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{method}'")
@@ -89,32 +89,34 @@ def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 
 def camera_pair(prediction: PredictionRecord, truth: Truth) -> Paired:
     """Predicted and true horizontal field of view."""
-    camera = _seen_camera(prediction)
+    camera = _predicted_camera(prediction)
     if camera is None:
         raise InputError("the prediction has no camera of its own")
     if truth.camera is None:
         raise InputError("the dataset has no camera for this image")
     pair = FieldOfViewPair(
-        predicted=_field_of_view(camera, prediction.shape[1]),
-        true=_field_of_view(truth.camera, size_of(truth)[1]),
+        predicted=_horizontal_fov(camera, prediction.shape[1]),
+        true=_horizontal_fov(truth.camera, size_of(truth)[1]),
     )
     return Paired(pair=pair)
 
 
-def _seen_camera(prediction: PredictionRecord) -> Camera | None:
+def _predicted_camera(prediction: PredictionRecord) -> Camera | None:
     camera = prediction.camera
     return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
 
 
-def _field_of_view(camera: Camera, width: int) -> float:
+def _horizontal_fov(camera: Camera, width: int) -> float:
+    """Degrees about a centred axis."""
     K = camera.needs_pinhole("the score of a field of view")
     # As published: of a pinhole whose principal point is in the middle.
     return float(np.degrees(2 * np.arctan(0.5 * width / K[0, 0])))
 
 
-def _predicted(
+def _predicted_points(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> tuple[PointPlane, Mask, DepthKind]:
+    """Points 3 x h x w, their mask and kind of depth."""
     assert truth.depth is not None or truth.normals is not None
     height, width = depth_mask(benchmark, truth).shape
     points = prediction.points if isinstance(prediction, StoredPrediction) else None
@@ -125,7 +127,7 @@ def _predicted(
                 f"the truth {height} x {width}: points are not resized, give them at that size"
             )
         return points.values.astype(np.float64), points.valid, points.kind
-    camera = _seen_camera(prediction)
+    camera = _predicted_camera(prediction)
     if prediction.depth_or_none is None or camera is None:
         raise InputError(
             "the prediction has no points, and not both depth and a camera of its own to make them"
@@ -163,8 +165,8 @@ def stability_pair(
         second=depths[1],
         first_seen=masks[0],
         second_seen=masks[1],
-        first_true=_known_depth(first),
-        second_true=_known_depth(second),
+        first_true=_depth_or_zeros(first),
+        second_true=_depth_or_zeros(second),
         first_K=first.camera.needs_pinhole("tae"),
         second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
     )
@@ -172,7 +174,7 @@ def stability_pair(
     return Paired(pair=pair, true_share=share)
 
 
-def _known_depth(truth: Truth) -> Plane:
+def _depth_or_zeros(truth: Truth) -> Plane:
     if truth.depth is None or truth.depth_valid is None:
         return np.zeros(size_of(truth))
     return np.where(truth.depth_valid, truth.depth, 0.0).astype(np.float64)
@@ -198,15 +200,15 @@ def score(
     """Score a prediction of one image against the whole photograph's truth."""
     place = placed(benchmark, prediction, truth)
     truth = truth_for(benchmark, truth)
-    paired = _paired(benchmark, place.prediction, truth, fit)
-    return _scored(benchmark, truth, replace(paired, notes=(*place.notes, *paired.notes)))
+    paired = _pair_of_task(benchmark, place.prediction, truth, fit)
+    return _score_pair(benchmark, truth, replace(paired, notes=(*place.notes, *paired.notes)))
 
 
-def _paired(
+def _pair_of_task(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
 ) -> Paired:
     if benchmark.task is Task.NORMALS:
-        return _paired_normals(benchmark, prediction, truth)
+        return _pair_normals(benchmark, prediction, truth)
     if benchmark.task is Task.POINTS:
         return points_pair(benchmark, prediction, truth)
     if benchmark.task is Task.CAMERA:
@@ -214,14 +216,14 @@ def _paired(
     if prediction.depth_or_none is None:
         raise InputError("the prediction has no depth")
     if benchmark.task is Task.ORDER:
-        return _paired_points(benchmark, prediction.depth, truth)
+        return _pair_order(benchmark, prediction.depth, truth)
     if benchmark.task is Task.PICTURE:
-        return _paired_pictures(benchmark, prediction.depth, truth)
+        return _pair_pictures(benchmark, prediction.depth, truth)
     metres = in_metres(benchmark, prediction.depth, truth, fit)
-    return _paired_depth(metres, prediction.confidence, truth)
+    return _pair_depth(metres, prediction.confidence, truth)
 
 
-def _paired_depth(
+def _pair_depth(
     metres: ComparableDepth, confidence: Float32[np.ndarray, "a b"] | None, truth: Truth
 ) -> Paired:
     assert truth.depth_valid is not None
@@ -247,7 +249,7 @@ def _paired_depth(
     )
 
 
-def _paired_normals(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
+def _pair_normals(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
     pair = _normals_pair(benchmark, prediction, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
     unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
@@ -281,7 +283,7 @@ def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Tru
     return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
 
 
-def _paired_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
+def _pair_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
     if truth.depth is None or truth.depth_valid is None:
         raise InputError("has no true depth")
     if not truth.depth_valid.any():
@@ -309,7 +311,7 @@ def _paired_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) ->
     return Paired(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
 
 
-def _paired_points(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
+def _pair_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
     order = truth.order
     if order is None:
         raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
@@ -339,10 +341,10 @@ def score_stability(
         placed(benchmark, frame, truth) for frame, truth in zip(frames, truths, strict=True)
     )
     paired = stability_pair(benchmark, (first.prediction, second.prediction), truths, fit)
-    return _scored(benchmark, truths[0], replace(paired, notes=(*first.notes, *paired.notes)))
+    return _score_pair(benchmark, truths[0], replace(paired, notes=(*first.notes, *paired.notes)))
 
 
-def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
+def _score_pair(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
     metrics, pair = metrics_of(benchmark), paired.pair
     sums = {name: metric.sums(pair) for name, metric in metrics.items()}
     values = {

@@ -52,7 +52,7 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     """Open an evaluation; ``root`` is the present folder of its dataset."""
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent
-    command = _command(evaluation, path)
+    command = _parse_command(evaluation, path)
     options = command.options
     try:
         benchmark = find_benchmark(command.benchmark)
@@ -79,7 +79,7 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     shown = ReportPictures(
         benchmark=selection.benchmark,
         dataset=selection.dataset,
-        predictions=_predictions(folder, evaluation, selection, options),
+        predictions=_open_predictions(folder, evaluation, selection, options),
     )
     task = selection.benchmark.task
     kind = None if task is Task.NORMALS else shown.kind
@@ -103,15 +103,15 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     )
 
 
-def _command(evaluation: Evaluation, path: Path) -> _Command:
+def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
     try:
         # A benchmark, a dataset and a fit may be code.
-        for word in _words(evaluation):
+        for word in _option_words(evaluation):
             check_trusted(word.partition("=")[2] or word, "options", printable(path))
         if not evaluation.asked:
             words = shlex.split(evaluation.command)[2:]
             return build(_Command, read_words(_Command, words, "rilievo evaluate"))
-        return build(_Command, dict(_read(evaluation.asked)))
+        return build(_Command, dict(_option_values(evaluation.asked)))
     except UntrustedCodeError:
         raise
     except (ValueError, OptionError) as error:
@@ -121,14 +121,14 @@ def _command(evaluation: Evaluation, path: Path) -> _Command:
         ) from error
 
 
-def _words(evaluation: Evaluation) -> list[str]:
+def _option_words(evaluation: Evaluation) -> list[str]:
     """Words of an evaluation's options."""
     words_of_options = [word for words in evaluation.asked.values() for word in words]
     return words_of_options or shlex.split(evaluation.command)[2:]
 
 
-def _read(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
-    """Paths and values of an evaluation's options."""
+def _option_values(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+    """Path and value of each option."""
     options = {one.name: one for one in options_of(_Command)}
     for name, words in names.items():
         if name not in options or not words:
@@ -138,7 +138,7 @@ def _read(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
         yield one.path, values if one.takes_many else values[0]
 
 
-def _predictions(
+def _open_predictions(
     folder: Path, evaluation: Evaluation, selection: Selection, options: EvaluateOptions
 ) -> Predictions:
     if options.predictions is not None:

@@ -65,7 +65,7 @@ class FolderImages:
 
 def ids_of(folder: Path) -> list[str]:
     """Sorted relative paths of photographs' results, without suffix."""
-    ids = [_id(path, folder) for path, _ in _sidecars(folder)]
+    ids = [_relative_id(path, folder) for path, _ in _sidecars(folder)]
     if not ids:
         raise InputError(
             f"{folder}: holds no results of 'rilievo predict' (a JSON beside each) and "
@@ -81,10 +81,10 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
     files: dict[str, Path] = {}
     for folder in folders:
         for path, sidecar in _sidecars(folder):
-            id = _id(path, folder)
-            file = files.get(id) or _photo(path.relative_to(folder).parent, sidecar, photos)
+            id = _relative_id(path, folder)
+            file = files.get(id) or _find_photo(path.relative_to(folder).parent, sidecar, photos)
             if file is not None:
-                _check_same(file, sidecar, path)
+                _refuse_other_photo(file, sidecar, path)
                 files[id] = file
     if not files:
         raise InputError(
@@ -94,23 +94,23 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
     return files
 
 
-def _photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
+def _find_photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
     for place in (parent, Path(*parent.parts[1:])):
         folder = photos / place
-        file = folder / _as_stored(folder).get(sidecar.source.file, sidecar.source.file)
+        file = folder / _names_by_escape(folder).get(sidecar.source.file, sidecar.source.file)
         if file.is_file():
             return file
     return None
 
 
 @cache
-def _as_stored(folder: Path) -> Mapping[str, str]:
+def _names_by_escape(folder: Path) -> Mapping[str, str]:
     """Names of files by their escaped names."""
     names = os.listdir(folder) if folder.is_dir() else []
     return {printable(name): name for name in names if printable(name) != name}
 
 
-def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
+def _refuse_other_photo(file: Path, sidecar: Sidecar, json: Path) -> None:
     """Refuse a photograph that is not the predicted one."""
     size = sidecar.run.get("source_bytes")
     if isinstance(size, int) and file.stat().st_size != size:
@@ -126,19 +126,19 @@ def _sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
         try:
             sidecar = read_sidecar(path)
         except InputError:
-            if _says_ours(path):
+            if _has_format(path):
                 raise
             continue  # JSON files of other programs may be in the folder
         if "independent" not in sidecar.run:
             yield path, sidecar
 
 
-def _says_ours(path: Path) -> bool:
+def _has_format(path: Path) -> bool:
     try:
         return f'"{FORMAT}"'.encode() in path.read_bytes()
     except OSError:
         return False
 
 
-def _id(path: Path, folder: Path) -> str:
+def _relative_id(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix().removesuffix(SUFFIX)

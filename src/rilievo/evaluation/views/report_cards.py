@@ -126,9 +126,9 @@ def card_of(
     figures = [
         Figure(
             panel=panel,
-            address=_address(panel, f"{order:06}-{place}", beside),
+            address=_picture_address(panel, f"{order:06}-{place}", beside),
             # Under the picture of what the model gave, and not under that of its error too.
-            numbers=_numbers(item, columns.get(panel.title.removesuffix(", normals"))),
+            numbers=_metric_texts(item, columns.get(panel.title.removesuffix(", normals"))),
         )
         for place, panel in enumerate(_panels_of(items, item))
     ]
@@ -136,7 +136,7 @@ def card_of(
         item=item,
         order=order,
         figures=tuple(figures),
-        values=dict(_values(sortable, item)),
+        values=dict(_sort_values(sortable, item)),
         notes=tuple(notes_of(item)),
     )
 
@@ -157,7 +157,7 @@ def models_table(items: ViewItems) -> Table:
     return Table(heads=heads("model", *words, *numbers, words=words), rows=tuple(rows))
 
 
-def _address(panel: Panel, name: str, beside: Path | None) -> str:
+def _picture_address(panel: Panel, name: str, beside: Path | None) -> str:
     """Address of a picture: its data, or a relative path."""
     if beside is None:
         return uri(panel.jpeg())
@@ -168,7 +168,8 @@ def _address(panel: Panel, name: str, beside: Path | None) -> str:
     return f"{PICTURES}/{name}.jpg"
 
 
-def _values(columns: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
+def _sort_values(columns: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
+    """Key and number of each quantity."""
     for sortable in columns:
         if sortable.column is not None and sortable.metric is not None:
             score = sortable.column.scores.get(item.id)
@@ -178,7 +179,7 @@ def _values(columns: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, 
             yield sortable.key, differing
 
 
-def _numbers(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
+def _metric_texts(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
     score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return ()
@@ -206,11 +207,11 @@ def write_paper_figure(
             raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
     places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
     chosen = tuple(images) or tuple(items.ids[place] for place in places)
-    rows = [sorted(_panels_of(items, items.read(id)), key=_place) for id in chosen]
+    rows = [sorted(_panels_of(items, items.read(id)), key=_panel_order) for id in chosen]
     write_figure(rows, Path(path))
     return chosen
 
 
-def _place(panel: Panel) -> int:
+def _panel_order(panel: Panel) -> int:
     """Order in a row: photograph and truth, predictions, errors."""
     return 0 if panel.model is None else 2 if panel.title.startswith(f"{panel.model}, error") else 1

@@ -62,16 +62,16 @@ class Limits:
 
 def heat_maps(depths: Sequence[DepthMap]) -> list[HeatMap]:
     """Encode depth maps of one image; those in metres share a coding."""
-    farthest = [_ends(depth)[1] for depth in depths if depth.kind is DepthKind.METRIC]
+    farthest = [_depth_range(depth)[1] for depth in depths if depth.kind is DepthKind.METRIC]
     shared = _metric_coding(max(farthest)) if farthest else None
-    return [_heat_map(depth, shared) for depth in depths]
+    return [_encode_depth(depth, shared) for depth in depths]
 
 
-def _heat_map(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
+def _encode_depth(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
     if depth.kind is DepthKind.METRIC and shared is not None:
         coding = shared
     else:
-        coding = coding_of(depth.kind, *_ends(depth))
+        coding = coding_of(depth.kind, *_depth_range(depth))
     return HeatMap(stored=encode(depth, coding), coding=coding, kind=depth.kind)
 
 
@@ -81,7 +81,8 @@ def _metric_coding(farthest: float) -> Quantisation:
     return Quantisation(scale=scale, offset=0.0)
 
 
-def _ends(depth: DepthMap) -> tuple[float, float]:
+def _depth_range(depth: DepthMap) -> tuple[float, float]:
+    """Least and largest, or (1, 1)."""
     inside = depth.values[depth.valid]
     return (float(inside.min()), float(inside.max())) if inside.size else (1.0, 1.0)
 
@@ -158,7 +159,7 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
         split=items.images.split,
         maps=_write_maps(item, folder),
         pictures=dict(_write_normals(item, folder)),
-        numbers=dict(_numbers(item)),
+        numbers=dict(_numbers_by_field(item)),
         notes=tuple(notes_of(item)),
         faults=tuple(
             at(answer.column.label, answer.fault) for answer in item.shown if answer.fault
@@ -176,14 +177,15 @@ def normals_field(column: ModelColumn) -> str:
     return f"{column.field}_normals"
 
 
-def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
+def _picture_path(folder: Path, field: str, id: str, suffix: str) -> Path:
+    """Absolute path; makes its folder."""
     path = folder.absolute() / field / f"{id}{suffix}"
     make_folder(path.parent)
     return path
 
 
 def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
-    depths = dict(_depths(item))
+    depths = dict(_depth_by_field(item))
     skies = {entry.column.field: entry.seen.sky for entry in item.shown if entry.seen is not None}
     maps = heat_maps(list(depths.values()))
     coded = {
@@ -198,7 +200,7 @@ def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
             if (entry.kind, entry.coding) == (this.kind, this.coding)
         ]
         is_comparable = this.unit != "step"
-        path = _path(folder, field, item.id, ".png")
+        path = _picture_path(folder, field, item.id, ".png")
         write_heat_map(path, this)
         stored[field] = StoredMap(
             path=path,
@@ -211,7 +213,7 @@ def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
     return stored
 
 
-def _depths(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
+def _depth_by_field(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
     true = item.true_depth
     if true is not None and true.valid.any():
         yield TRUE_DEPTH, true
@@ -233,13 +235,13 @@ def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _write_picture(picture: Pixels, folder: Path, field: str, id: str) -> Path:
-    path = _path(folder, field, id, ".png")
+    path = _picture_path(folder, field, id, ".png")
     with replacing(path) as part:
         write_png(part, picture, {"Software": "rilievo"})
     return path
 
 
-def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
+def _numbers_by_field(item: ViewItem) -> Iterator[tuple[str, float]]:
     if item.camera is not None:
         K = item.camera.needs_pinhole("a view of intrinsics")
         for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):

@@ -25,7 +25,7 @@ from rilievo.registry import trust
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:
     """Open evaluations, predictions or a dataset, with models side by side."""
     trust(options.trust_code)
-    paths, folders, names = _sorted(targets, options)
+    paths, folders, names = _sort_targets(targets, options)
     if len(names) > 1:
         raise OptionError(f"one dataset at a time, got {' and '.join(names)}")
     if options.photos is not None and (paths or names):
@@ -84,7 +84,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
     ]
     hints += [(f"({printable(folder.resolve().name)})",) for folder in folders]
     columns = [run.column for run in runs]
-    columns += [_column(folder, ids, options) for folder in folders]
+    columns += [_open_folder(folder, ids, options) for folder in folders]
     return ViewItems(
         name=name,
         images=images,
@@ -98,7 +98,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
     )
 
 
-def _sorted(
+def _sort_targets(
     targets: Sequence[str | Path], options: SourceOptions
 ) -> tuple[list[Path], list[Path], list[str]]:
     """Targets as evaluations, folders of predictions, and datasets."""
@@ -137,7 +137,7 @@ def _check_same_images(one: EvaluatedRun, other: EvaluatedRun) -> None:
             )
 
 
-def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> ModelColumn:
+def _open_folder(folder: Path, ids: Sequence[str], options: SourceOptions) -> ModelColumn:
     predictions = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH, pictures=True)
     return ModelColumn(
         label=printable(predictions.made_by.model),

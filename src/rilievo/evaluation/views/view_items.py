@@ -117,7 +117,7 @@ class ViewItems:
     def read(self, id: str) -> ViewItem:
         """Read one image with all predictions; broken ones are faults."""
         photo, truth = self.images.photo(id), self.images.truth(id)
-        shown = tuple(_shown(column, id) for column in self.columns)
+        shown = tuple(_read_shown(column, id) for column in self.columns)
         cameras = [None if truth is None else truth.camera]
         cameras += [entry.seen.camera for entry in shown if entry.seen is not None]
         camera = next((entry for entry in cameras if entry is not None), None)
@@ -131,7 +131,7 @@ class ViewItems:
             )
 
 
-def _shown(column: ModelColumn, id: str) -> Shown:
+def _read_shown(column: ModelColumn, id: str) -> Shown:
     prediction, fault = None, None
     try:
         if id not in column.ids:
@@ -191,8 +191,8 @@ def named(
             for place in [at for at, item in enumerate(labels) if item == label]:
                 hint = hints[place][level] if level < len(hints[place]) else None
                 labels[place] = label if hint is None else f"{label} {hint}"
-    labels = list(_numbered(labels))
-    fields = _numbered([_field(folder) for folder in folders])
+    labels = list(_make_unique(labels))
+    fields = _make_unique([_field(folder) for folder in folders])
     return tuple(
         replace(column, label=label, field=field)
         for column, label, field in zip(columns, labels, fields, strict=True)
@@ -205,7 +205,7 @@ def _field(folder: str) -> str:
     return f"model_{name}" if not name or name[0].isdigit() or name in FIELDS else name
 
 
-def _numbered(names: Sequence[str]) -> Iterator[str]:
+def _make_unique(names: Sequence[str]) -> Iterator[str]:
     taken: set[str] = set()
     for name in names:
         candidate, number = name, 1
@@ -221,14 +221,14 @@ def disagreement(depths: Sequence[DepthMap]) -> float | None:
 
     0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
     """
-    pairs = itertools.combinations([_on_grid(depth) for depth in depths], 2)
+    pairs = itertools.combinations([_distances_on_grid(depth) for depth in depths], 2)
     correlations = [
         correlation for one, other in pairs if (correlation := _spearman(one, other)) is not None
     ]
     return 1 - min(correlations) if correlations else None
 
 
-def _on_grid(depth: DepthMap) -> Values:
+def _distances_on_grid(depth: DepthMap) -> Values:
     """Values that grow with distance, at the same places in maps."""
     rows, columns = ((np.arange(_GRID) + 0.5) / _GRID * side for side in depth.shape)
     places = np.ix_(rows.astype(int), columns.astype(int))
@@ -239,6 +239,7 @@ def _on_grid(depth: DepthMap) -> Values:
 
 
 def _spearman(one: AnyValues, other: AnyValues) -> float | None:
+    """Rank correlation; None where undefined."""
     both = np.isfinite(one) & np.isfinite(other)
     if both.sum() < 3:
         return None

@@ -61,7 +61,7 @@ def write_gallery(
     output = Path(output)
     alone = output.suffix.lower() in _SUFFIXES
     path = output if alone else output / INDEX
-    _check_ours(path, alone=alone)
+    _refuse_foreign_files(path, alone=alone)
     items = open_targets(targets, source or SourceOptions())
     if alone and len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
@@ -71,7 +71,7 @@ def write_gallery(
                 "fewer with {limit}"
             )
         )
-    beside = _prepared(path, alone=alone)
+    beside = _prepare_folder(path, alone=alone)
     failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
     faults: list[str] = []
     written: list[str] = []
@@ -82,8 +82,8 @@ def write_gallery(
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
-        cards = _cards(items, beside, tally, failed, faults, written)
-        file.writelines(_page(items, cards, failed))
+        cards = _read_cards(items, beside, tally, failed, faults, written)
+        file.writelines(_page_pieces(items, cards, failed))
         items.check_shown(failed)
     if beside is None:
         write_beside(path)
@@ -98,7 +98,7 @@ def write_gallery(
     )
 
 
-def _prepared(path: Path, *, alone: bool) -> Path | None:
+def _prepare_folder(path: Path, *, alone: bool) -> Path | None:
     """Make the folder ready; return it if pictures go there."""
     make_folder(path.parent)
     sweep_parts(path.parent)
@@ -106,7 +106,7 @@ def _prepared(path: Path, *, alone: bool) -> Path | None:
     return None if alone else path.parent
 
 
-def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
+def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
     """Yield the page in pieces, while cards are built."""
     sort_keys = sortables(items)
     models = ", ".join(column.label for column in items.columns)
@@ -120,7 +120,7 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),
         models=models_table(items),
-        orders=list(_orders(sort_keys)),
+        orders=list(_sort_choices(sort_keys)),
         filters=[("", "every image"), *((entry.key, entry.label) for entry in sort_keys)],
         titles=titles,
         choices=[(entry, entry) for entry in titles],
@@ -132,7 +132,7 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
     )
 
 
-def _orders(columns: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+def _sort_choices(columns: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
     yield "order:up", "as in the dataset"
     for sortable in columns:
         if sortable.column is None:
@@ -143,7 +143,7 @@ def _orders(columns: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
         yield f"{sortable.key}:{best}", f"best {sortable.label}"
 
 
-def _cards(
+def _read_cards(
     items: ViewItems,
     beside: Path | None,
     tally: Tally,
@@ -151,6 +151,7 @@ def _cards(
     faults: list[str],
     written: list[str],
 ) -> Iterator[Card]:
+    """Cards; appends to the three lists."""
     sort_keys = sortables(items)
     for order, id in enumerate(items.ids):
         try:
@@ -170,7 +171,7 @@ def _cards(
         tally.done()
 
 
-def _check_ours(path: Path, *, alone: bool) -> None:
+def _refuse_foreign_files(path: Path, *, alone: bool) -> None:
     """Refuse to replace files of anything but our reports."""
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -179,13 +180,13 @@ def _check_ours(path: Path, *, alone: bool) -> None:
         raise OutputError(
             problem="rilievo did not write this page; choose another {output}", path=path
         )
-    if not alone and path.parent.is_dir() and not all(map(_is_left, path.parent.iterdir())):
+    if not alone and path.parent.is_dir() and not all(map(_is_leftover, path.parent.iterdir())):
         raise OutputError(
             f"{path.parent}: holds files but no report of ours; choose another folder"
         )
 
 
-def _is_left(path: Path) -> bool:
+def _is_leftover(path: Path) -> bool:
     """Whether a path is left by a killed report."""
     if path.name == PICTURES and path.is_dir():
         return all(

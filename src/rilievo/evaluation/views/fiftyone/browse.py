@@ -35,24 +35,24 @@ def put_rows(
     """Add or update rows, and yield each once written."""
     rows, paths = iter(rows), paths_of(items)
     while chunk := list(islice(rows, CHUNK)):
-        declare(fiftyone, dataset, items, set().union(*map(_held, chunk)))
+        declare(fiftyone, dataset, items, set().union(*map(_field_names, chunk)))
         dataset.create_index(KEY)
         view = dataset.select_by(KEY, [row.id for row in chunk])
         samples = dict(zip(*view.values([KEY, "id"]), strict=True))
-        new = [_sample(fiftyone, row) for row in chunk if row.id not in samples]
+        new = [_make_sample(fiftyone, row) for row in chunk if row.id not in samples]
         if new:
             dataset.add_samples(new, expand_schema=False, progress=False)
-        _change(
+        _update_samples(
             fiftyone, dataset, {samples[row.id]: row for row in chunk if row.id in samples}, paths
         )
         yield from chunk
 
 
-def _held(row: ViewRow) -> set[str]:
-    return {*_ALWAYS, *row.maps, *row.pictures, *row.numbers, *_metrics(row)}
+def _field_names(row: ViewRow) -> set[str]:
+    return {*_ALWAYS, *row.maps, *row.pictures, *row.numbers, *_metrics_by_field(row)}
 
 
-def _metrics(row: ViewRow) -> Mapping[str, Mapping[str, float]]:
+def _metrics_by_field(row: ViewRow) -> Mapping[str, Mapping[str, float]]:
     """Metrics of each model, by its field."""
     metrics: dict[str, dict[str, float]] = {}
     for path, value in row.numbers.items():
@@ -62,14 +62,14 @@ def _metrics(row: ViewRow) -> Mapping[str, Mapping[str, float]]:
     return metrics
 
 
-def _sample(fiftyone: ModuleType, row: ViewRow) -> Any:
+def _make_sample(fiftyone: ModuleType, row: ViewRow) -> Any:
     tags = [] if row.split is None else [row.split]
-    return fiftyone.Sample(tags=tags, **_fields(fiftyone, row))
+    return fiftyone.Sample(tags=tags, **_sample_values(fiftyone, row))
 
 
-def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
+def _sample_values(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
     """Values of a sample's fields."""
-    metrics = _metrics(row)
+    metrics = _metrics_by_field(row)
     return {
         KEY: row.id,
         "filepath": str(row.file),
@@ -83,7 +83,7 @@ def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
             size_bytes=row.file.stat().st_size,
         ),
         **{
-            field: _heat_map(fiftyone, row.maps.get(field), metrics.get(field, {}))
+            field: _make_heatmap(fiftyone, row.maps.get(field), metrics.get(field, {}))
             for field in [*row.maps, *(metric for metric in metrics if metric not in row.maps)]
         },
         **{field: str(path) for field, path in row.pictures.items()},
@@ -91,7 +91,9 @@ def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
     }
 
 
-def _heat_map(fiftyone: ModuleType, stored: StoredMap | None, metrics: Mapping[str, float]) -> Any:
+def _make_heatmap(
+    fiftyone: ModuleType, stored: StoredMap | None, metrics: Mapping[str, float]
+) -> Any:
     if stored is None:
         return fiftyone.Heatmap(**metrics)
     return fiftyone.Heatmap(
@@ -105,12 +107,12 @@ def _heat_map(fiftyone: ModuleType, stored: StoredMap | None, metrics: Mapping[s
     )
 
 
-def _change(
+def _update_samples(
     fiftyone: ModuleType, dataset: Any, rows: Mapping[str, ViewRow], paths: AbstractSet[str]
 ) -> None:
     """Update existing samples, but not their tags."""
     empty = dict.fromkeys(paths & set(dataset.get_field_schema()))
-    changes = {id: empty | _fields(fiftyone, row) for id, row in rows.items()}
+    changes = {id: empty | _sample_values(fiftyone, row) for id, row in rows.items()}
     for field in dict.fromkeys(field for change in changes.values() for field in change):
         values = {id: change[field] for id, change in changes.items() if field in change}
         dataset.set_values(field, values, key_field="id", expand_schema=False)
@@ -144,11 +146,11 @@ def connected() -> ModuleType:
             f"installed, and could not. {_REMEDY}, {_ELSEWHERE}"
         ) from error
     except (ServiceException, PyMongoError, OSError, RuntimeError) as error:
-        raise OutputError(_failure(error)) from error
+        raise OutputError(_database_failure(error)) from error
     return fiftyone
 
 
-def _failure(error: Exception) -> str:
+def _database_failure(error: Exception) -> str:
     if os.environ.get(URI):
         # Neither the address nor what the driver says of it, which may hold a password.
         return (
@@ -191,8 +193,8 @@ def fill_view(
     if options.brain:
         check_brain(len(items.ids))
     name = options.name or f"rilievo {items.name}"
-    folder = options.output or _folder(name)
-    _claim(folder)
+    folder = options.output or _picture_folder(name)
+    _claim_folder(folder)
     fiftyone = connected()
     if fiftyone.dataset_exists(name):
         dataset = fiftyone.load_dataset(name)
@@ -202,7 +204,7 @@ def fill_view(
     failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
     with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
-        rows = put_rows(fiftyone, dataset, items, _rows(items, folder, tally, failed))
+        rows = put_rows(fiftyone, dataset, items, _write_rows(items, folder, tally, failed))
         faults = [at(printable(row.id), fault) for row in rows for fault in row.faults]
     items.check_shown(failed)
     arrange(fiftyone, dataset, items)
@@ -220,11 +222,13 @@ def fill_view(
     )
 
 
-def _folder(name: str) -> Path:
+def _picture_folder(name: str) -> Path:
     return Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
-def _rows(items: ViewItems, folder: Path, tally: Tally, failed: list[str]) -> Iterator[ViewRow]:
+def _write_rows(
+    items: ViewItems, folder: Path, tally: Tally, failed: list[str]
+) -> Iterator[ViewRow]:
     """Yield a row an image; unreadable ones are reported."""
     for id in items.ids:
         try:
@@ -239,7 +243,7 @@ def _rows(items: ViewItems, folder: Path, tally: Tally, failed: list[str]) -> It
         yield row
 
 
-def _claim(folder: Path) -> None:
+def _claim_folder(folder: Path) -> None:
     """Create the folder, or check that it is ours."""
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():

@@ -43,7 +43,7 @@ class _MapField:
 
 
 def _map_fields(items: ViewItems) -> Iterator[_MapField]:
-    """Fields of heat maps."""
+    """Heat maps: true depth, then each model's depth."""
     yield _MapField(
         path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
     )
@@ -56,7 +56,7 @@ def _map_fields(items: ViewItems) -> Iterator[_MapField]:
             )
 
 
-def _bare_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+def _fields_without_depth(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Fields of metrics of models without depth."""
     for column in items.columns:
         if column.kind is None and column.summaries:
@@ -64,7 +64,7 @@ def _bare_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
 
 
 def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
-    """Fields of pictures in place of the photograph."""
+    """Path and description of normals."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
     for column in items.columns:
@@ -73,6 +73,7 @@ def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
 
 
 def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+    """Path and description of intrinsics, disagreement, metrics."""
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
     for name in ("cx", "cy"):
@@ -101,7 +102,7 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
         ("split", "of the dataset", text),
         ("notes", "notes, and parts that could not be shown", notes),
         *((map_field.path, map_field.description, heat_map) for map_field in _map_fields(items)),
-        *((path, about, heat_map) for path, about in _bare_fields(items)),
+        *((path, about, heat_map) for path, about in _fields_without_depth(items)),
         *((path, about, text) for path, about in _picture_fields(items)),
         *((path, about, number) for path, about in _number_fields(items)),
     ]
@@ -109,7 +110,7 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
     for path, about, kind in declarations:
         if path in held and path not in schema:
             dataset.add_sample_field(path, description=about, **kind)
-            for attribute, ftype in _attributes(fiftyone) if kind is heat_map else ():
+            for attribute, ftype in _coding_attributes(fiftyone) if kind is heat_map else ():
                 dataset.add_sample_field(f"{path}.{attribute}", ftype)
 
 
@@ -118,14 +119,14 @@ def paths_of(items: ViewItems) -> frozenset[str]:
     return frozenset(
         [
             *(map_field.path for map_field in _map_fields(items)),
-            *(path for path, _ in _bare_fields(items)),
+            *(path for path, _ in _fields_without_depth(items)),
             *(path for path, _ in _picture_fields(items)),
             *(path for path, _ in _number_fields(items)),
         ]
     )
 
 
-def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
+def _coding_attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
     """Attributes of a heat map, which code its values."""
     text, number = fiftyone.StringField, fiftyone.FloatField
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
@@ -157,11 +158,11 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
     scheme.colorscales = scales
     config.color_scheme = scheme
     if config.active_fields is None:
-        config.active_fields = fiftyone.ActiveFields(paths=_first_look(items))
+        config.active_fields = fiftyone.ActiveFields(paths=_initial_fields(items))
     dataset.save()
 
 
-def _first_look(items: ViewItems) -> list[str]:
+def _initial_fields(items: ViewItems) -> list[str]:
     """Fields shown first."""
     maps = [column.field for column in items.columns if column.kind is not None][:1]
     return maps or [TRUE_DEPTH]
@@ -170,18 +171,18 @@ def _first_look(items: ViewItems) -> list[str]:
 def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
     """Viridis for one field; bright at 0 if ``falling``."""
     # FiftyOne documents "list"; the app draws from "rgb" alone, which only its own queries add.
-    stops = _viridis(_STOPS, falling=falling)
+    stops = _viridis_colours(_STOPS, falling=falling)
     return {
         "path": path,
         "list": [
             {"value": place / (_STOPS - 1), "color": f"rgb({red}, {green}, {blue})"}
             for place, (red, green, blue) in enumerate(stops)
         ],
-        "rgb": _viridis(256, falling=falling),
+        "rgb": _viridis_colours(256, falling=falling),
     }
 
 
-def _viridis(count: int, *, falling: bool) -> list[list[int]]:
+def _viridis_colours(count: int, *, falling: bool) -> list[list[int]]:
     ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
     limits = ColourRange(low=0.0, high=1.0)
