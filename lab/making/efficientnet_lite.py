@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.io.files.limits import printable
-from rilievo.training.networks.frozen_norms import normed
+from rilievo.training.networks.frozen_norms import convolve_and_norm
 from rilievo.training.networks.mobilenetv2 import DepthwiseConv, arrays_of, fill
 
 MEAN, DEVIATION = 127.0, 128.0
@@ -95,9 +95,9 @@ class LiteBlock(nn.Module):
         """Return features of the output width, smaller by the stride."""
         y = x
         if self.expands:
-            y = normed(self._expand_conv, self._bn0, y, relu=True, most=6.0)
-        y = normed(self._depthwise_conv, self._bn1, y, relu=True, most=6.0)
-        y = normed(self._project_conv, self._bn2, y)
+            y = convolve_and_norm(self._expand_conv, self._bn0, y, relu=True, most=6.0)
+        y = convolve_and_norm(self._depthwise_conv, self._bn1, y, relu=True, most=6.0)
+        y = convolve_and_norm(self._project_conv, self._bn2, y)
         return x + y if self.is_residual else y
 
 
@@ -133,7 +133,7 @@ class EfficientNetLite2(nn.Module):
             The first convolution's features at 1/2 of the image, then the last features of every
             size: 1/2, 1/4, 1/8, 1/16, 1/32.
         """
-        x = normed(self._conv_stem, self._bn0, image, relu=True, most=6.0)
+        x = convolve_and_norm(self._conv_stem, self._bn0, image, relu=True, most=6.0)
         levels = [x]
         for index, block in enumerate(self._blocks):
             x = block(x)

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lab.making.efficientnet_lite import DEVIATION, MEAN, EfficientNetLite2
-from rilievo.training.networks.frozen_norms import mixed
+from rilievo.training.networks.frozen_norms import mix_channels
 from rilievo.training.networks.small import Context, Merge, SeparableConv
 
 CELL = 8
@@ -130,7 +130,7 @@ class LayoutNet(nn.Module):
         )
         x = self.to_sixteenth(self.context(coarsest), sixteenth)
         x = self.to_eighth(x, eighth)
-        log_depth = mixed(self.head, x)[:, 0].float()
+        log_depth = mix_channels(self.head, x)[:, 0].float()
         shared = x
         if torch.is_grad_enabled():
             share = self.guests_gradient

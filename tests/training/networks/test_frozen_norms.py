@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.networks.frozen_norms import mixed, normed
+from rilievo.training.networks.frozen_norms import convolve_and_norm, mix_channels
 
 SHAPES = {
     "1x1": nn.Conv2d(8, 12, 1, bias=False),
@@ -42,7 +42,7 @@ def test_values_and_gradients_are_those_of_the_layers(
     of = (x, conv.weight, norm.weight, norm.bias)
     apart = norm(conv(x))
     expected = gradients(torch.relu(apart) if relu else apart, *of)
-    found = gradients(normed(conv, norm, x, relu=relu), *of)
+    found = gradients(convolve_and_norm(conv, norm, x, relu=relu), *of)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -50,13 +50,15 @@ def test_values_and_gradients_are_those_of_the_layers(
 def test_a_layer_that_mixes_has_its_values_and_gradients() -> None:
     conv, x = nn.Conv2d(6, 5, 1).double(), torch.randn(2, 6, 7, 9, dtype=torch.float64)
     of = (conv.weight, conv.bias)
-    for one, other in zip(gradients(mixed(conv, x), *of), gradients(conv(x), *of), strict=True):
+    for one, other in zip(
+        gradients(mix_channels(conv, x), *of), gradients(conv(x), *of), strict=True
+    ):
         torch.testing.assert_close(one, other)
 
 
 def test_statistics_that_are_learned_are_not_folded() -> None:
     conv, norm = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4).train()
-    normed(conv, norm, torch.randn(8, 4, 6, 6) + 3)
+    convolve_and_norm(conv, norm, torch.randn(8, 4, 6, 6) + 3)
     assert norm.running_mean is not None
     assert norm.running_mean.abs().max() > 0
 
@@ -67,5 +69,5 @@ def test_without_gradients_the_layers_run_one_after_the_other() -> None:
     conv.register_forward_hook(lambda *_: seen.append("conv"))
     norm.register_forward_hook(lambda *_: seen.append("norm"))
     with torch.no_grad():
-        normed(conv, norm, torch.randn(1, 4, 5, 5))
+        convolve_and_norm(conv, norm, torch.randn(1, 4, 5, 5))
     assert seen == ["conv", "norm"]

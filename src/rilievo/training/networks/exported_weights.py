@@ -21,20 +21,20 @@ def read_exported(network: SmallNet, path: Path) -> None:
 
     Training mode first measures statistics of batch normalisations that the file merged.
     """
-    sky, stored = set(network.sky.modules()), deque(_stored(path))
+    sky, stored = set(network.sky.modules()), deque(_read_weights_by_layer(path))
     bias: Tensor | None = None
-    for layer in _in_order(network):
+    for layer in _layers_in_call_order(network):
         if not stored and layer in sky:
             break
         if isinstance(layer, nn.BatchNorm2d) and bias is not None:
             one = torch.ones_like(bias)
-            _fill(layer, (one, bias, 0 * one, one - layer.eps))
+            _fill_if_shapes_match(layer, (one, bias, 0 * one, one - layer.eps))
             bias = None
             continue
         arrays = stored.popleft() if stored else ()
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
             arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
-        if not _fill(layer, arrays):
+        if not _fill_if_shapes_match(layer, arrays):
             raise InputError(
                 f"{printable(path)}: its layers are not those of this network; give a file of the "
                 "same recipe"
@@ -47,7 +47,7 @@ def read_exported(network: SmallNet, path: Path) -> None:
 
 
 @torch.no_grad()
-def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
+def _fill_if_shapes_match(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
     own = [tensor for tensor in layer.state_dict().values() if tensor.is_floating_point()]
     if [tensor.shape for tensor in own] != [array.shape for array in arrays]:
         return False
@@ -56,7 +56,7 @@ def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
     return True
 
 
-def _in_order(network: SmallNet) -> list[nn.Module]:
+def _layers_in_call_order(network: SmallNet) -> list[nn.Module]:
     order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
@@ -75,7 +75,7 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
             handle.remove()
 
 
-def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
+def _unfold_upsampling(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
     order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
     for layer in layers:
         kernel = layer[0]
@@ -87,7 +87,7 @@ def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
         yield layer
 
 
-def _stored(path: Path) -> list[tuple[Tensor, ...]]:
+def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
     with needing("reading weights of an ONNX file", "train"):
         import onnx
         from onnx import numpy_helper
@@ -116,6 +116,6 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
             if node.op_type == "BatchNormalization"
             or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
         ]
-        return [tuple(map(torch.from_numpy, layer)) for layer in _as_trained(layers)]
+        return [tuple(map(torch.from_numpy, layer)) for layer in _unfold_upsampling(layers)]
     except Exception as error:  # protobuf and onnx raise errors of many kinds
         raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error

@@ -13,7 +13,7 @@ def conv_norm(inputs: int, outputs: int, *after: nn.Module, stride: int = 1) -> 
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), *after)
 
 
-def normed(
+def convolve_and_norm(
     conv: nn.Module,
     norm: nn.Module,
     x: Channels,
@@ -34,19 +34,19 @@ def normed(
     assert conv.bias is None, "the norm has one"
     factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     bias = torch.addcmul(norm.bias, norm.running_mean, factor, value=-1)
-    y = _convolved(conv, x, conv.weight * factor[:, None, None, None], bias)
+    y = _convolve(conv, x, conv.weight * factor[:, None, None, None], bias)
     # The convolution does not need its own result for its gradient.
     if most is not None:
         return F.hardtanh_(y, 0.0, most)
     return y.relu_() if relu else y
 
 
-def mixed(conv: nn.Conv2d, x: Channels) -> Convolved:
+def mix_channels(conv: nn.Conv2d, x: Channels) -> Convolved:
     """Convolve by a 1×1 layer."""
-    return _convolved(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
+    return _convolve(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 
-def _convolved(conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None) -> Strided:
+def _convolve(conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None) -> Strided:
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         # A dilation says nothing of one place, but torch gives a dilated convolution to oneDNN, and
         # a plain one of few images on one thread to a slower path.

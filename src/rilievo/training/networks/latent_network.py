@@ -48,9 +48,9 @@ class LatentNetwork(nn.Module):
         self._text: Tensor | None = None
 
     def __deepcopy__(self, memo: Any) -> "LatentNetwork":
-        return LatentNetwork(self._with(copy.deepcopy(self.unet, memo)))
+        return LatentNetwork(self._pipeline_with(copy.deepcopy(self.unet, memo)))
 
-    def _with(self, unet: nn.Module) -> Any:
+    def _pipeline_with(self, unet: nn.Module) -> Any:
         pipeline = copy.copy(self._pipeline)
         pipeline.unet = unet
         return pipeline
@@ -66,33 +66,35 @@ class LatentNetwork(nn.Module):
         image, target, valid = image[labels], target[labels], valid[labels]
         pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.no_grad():
-            photo = self._latents(pixels)
-            answer = self._latents(_in_percentiles(target, valid)[:, None].expand(-1, 3, -1, -1))
+            photo = self._encode(pixels)
+            answer = self._encode(
+                _scale_by_percentiles(target, valid)[:, None].expand(-1, 3, -1, -1)
+            )
             last = self._noising.config.num_train_timesteps
             times = torch.randint(0, last, (len(image),), device=image.device)
             noise = layered_noise(answer, _STRENGTH * times / last)
             noisy = self._noising.add_noise(answer, noise, times)
-            words = self._words().to(image.device).expand(len(image), -1, -1)
+            words = self._encode_empty_prompt().to(image.device).expand(len(image), -1, -1)
         predicted = self.unet(torch.cat([photo, noisy], dim=1), times, words).sample.float()
-        goal = self._goal(answer, noise, times)
+        goal = self._denoising_target(answer, noise, times)
         patch = tuple(a // b for a, b in zip(valid.shape[1:], answer.shape[2:], strict=True))
         whole = ~F.max_pool2d((~valid)[:, None].float(), patch).bool().expand_as(answer)
         if not bool(whole.any()):
             return 0 * predicted.sum()
         return F.mse_loss(predicted[whole], goal[whole])
 
-    def _latents(self, pixels: Images) -> Tensor:
+    def _encode(self, pixels: Images) -> Tensor:
         vae = self._pipeline.vae
         return vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
 
-    def _words(self) -> Tensor:
+    def _encode_empty_prompt(self) -> Tensor:
         if self._text is None:
             tokenizer, encoder = self._pipeline.tokenizer, self._pipeline.text_encoder
             tokens = tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
             self._text = encoder(tokens.to(next(encoder.parameters()).device))[0].float()
         return self._text
 
-    def _goal(self, answer: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    def _denoising_target(self, answer: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         kind = self._noising.config.prediction_type
         if kind == "v_prediction":
             return self._noising.get_velocity(answer, noise, times)
@@ -102,7 +104,7 @@ class LatentNetwork(nn.Module):
         return choices[kind]
 
 
-def _in_percentiles(target: Maps, valid: Masks) -> Maps:
+def _scale_by_percentiles(target: Maps, valid: Masks) -> Maps:
     maps = []
     for values, mask in zip(target, valid, strict=True):
         depths = values[mask]

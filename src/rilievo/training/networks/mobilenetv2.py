@@ -16,7 +16,7 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
-from rilievo.training.networks.frozen_norms import normed
+from rilievo.training.networks.frozen_norms import convolve_and_norm
 from rilievo.training.tensors import Channels, FeatureMaps, Images, Resized, Strided
 
 _PREFIX = "mobilenetv20_features_"
@@ -55,9 +55,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Channels) -> Strided:
         """Compute features."""
-        y = normed(self.conv0, self.batchnorm0, x, relu=True)
-        y = normed(self.conv1, self.batchnorm1, y, relu=True)
-        y = normed(self.conv2, self.batchnorm2, y)
+        y = convolve_and_norm(self.conv0, self.batchnorm0, x, relu=True)
+        y = convolve_and_norm(self.conv1, self.batchnorm1, y, relu=True)
+        y = convolve_and_norm(self.conv2, self.batchnorm2, y)
         return x + y if self.is_residual else y
 
 
@@ -80,7 +80,7 @@ class MobileNetV2(nn.Module):
 
     def forward(self, image: Images) -> FeatureMaps:
         """Encode RGB normalised as ImageNet: the stem, then each size from 1/2."""
-        levels = [normed(self.conv0, self.batchnorm0, image, relu=True)]
+        levels = [convolve_and_norm(self.conv0, self.batchnorm0, image, relu=True)]
         x = levels[0]
         for index, block in enumerate(self.linearbottleneck):
             x = block(x)
@@ -100,11 +100,15 @@ def published_name(parameter: str) -> str:
 
 def load_published(encoder: MobileNetV2, path: Path) -> None:
     """Fill ``encoder`` from Gluon's ``.npz``, without the classifier."""
-    names = {entry: published_name(entry) for entry in encoder.state_dict() if not _counts(entry)}
+    names = {
+        entry: published_name(entry)
+        for entry in encoder.state_dict()
+        if not _is_batch_counter(entry)
+    }
     fill(encoder, names, arrays_of(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
 
 
-def _counts(parameter: str) -> bool:
+def _is_batch_counter(parameter: str) -> bool:
     return parameter.endswith("num_batches_tracked")
 
 
@@ -227,6 +231,6 @@ def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
                     counts[kind] += 1
     for parameter in encoder.state_dict():
         layer, _, leaf = parameter.rpartition(".")
-        if not _counts(parameter):
+        if not _is_batch_counter(parameter):
             is_norm = "norm" in layers[layer]
             yield parameter, f"{layers[layer]}_{BATCH_NORM_NAMES[leaf] if is_norm else leaf}"

@@ -50,13 +50,13 @@ class Probed(nn.Module):
         depth_channels = self.blueprint.depth_channels
         depth = normals = kappa = None
         if task.has_depth:
-            depth = self._depth(logits.channels(0, depth_channels), size)
+            depth = self._read_depth(logits.channels(0, depth_channels), size)
         if task.has_normals:
             last = depth_channels + self.blueprint.normals_channels
             normals, kappa = self.normals_head(logits.channels(depth_channels, last), size)
         return ProbeOutput(depth=depth, normals=normals, kappa=kappa)
 
-    def _depth(self, logits: Logits, size: Size) -> Maps:
+    def _read_depth(self, logits: Logits, size: Size) -> Maps:
         choice = self.blueprint.depth
         if not torch.onnx.is_in_onnx_export() or choice.form is not Form.BINS:
             return self.depth_head(logits, size)

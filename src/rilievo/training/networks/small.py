@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rilievo.frozen import frozen
 from rilievo.shapes import Float
-from rilievo.training.networks.frozen_norms import mixed, normed
+from rilievo.training.networks.frozen_norms import convolve_and_norm, mix_channels
 from rilievo.training.networks.mobilenetv2 import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.tensors import (
     Channels,
@@ -86,7 +86,9 @@ class SeparableConv(nn.Sequential):
     def forward(self, input: Channels) -> Convolved:
         """Convolve."""
         spread, norm, _, mix, last, _ = self
-        return normed(mix, last, normed(spread, norm, input, relu=True), relu=True)
+        return convolve_and_norm(
+            mix, last, convolve_and_norm(spread, norm, input, relu=True), relu=True
+        )
 
 
 class Context(nn.Module):
@@ -105,7 +107,7 @@ class Context(nn.Module):
     def forward(self, x: Channels) -> Convolved:
         """Add the context."""
         conv, norm, _ = self.narrow
-        x = normed(conv, norm, x, relu=True)
+        x = convolve_and_norm(conv, norm, x, relu=True)
         return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
 
 
@@ -124,7 +126,9 @@ class Merge(nn.Module):
 
     def forward(self, coarse: Resized, fine: Convolved) -> Float[Tensor, "b e h w"]:
         """Merge them."""
-        return self.mix(mixed(self.lateral, fine) + double(mixed(self.reduce, coarse)))
+        return self.mix(
+            mix_channels(self.lateral, fine) + double(mix_channels(self.reduce, coarse))
+        )
 
 
 class ConvexUpsample(nn.Module):
@@ -145,8 +149,8 @@ class ConvexUpsample(nn.Module):
 
     def forward(self, values: OneChannel, features: Channels) -> Float[Tensor, "b 1 h2 w2"]:
         """Double within the neighbours' range."""
-        context = normed(self.look, self.norm, features, relu=True)
-        logits = mixed(self.weigh, context).float()
+        context = convolve_and_norm(self.look, self.norm, features, relu=True)
+        logits = mix_channels(self.weigh, context).float()
         # Half precision would round log depth to steps of 3 %.
         with torch.autocast(values.device.type, enabled=False):
             weights = torch.exp(_LARGEST_LOGIT * torch.tanh(logits / _LARGEST_LOGIT))

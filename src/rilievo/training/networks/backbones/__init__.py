@@ -8,7 +8,12 @@ from typing import Any
 from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.registry import is_import_path, load_outside
-from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
+from rilievo.training.networks.backbones.backbone import (
+    Backbone,
+    BackboneRequest,
+    LayerOutputs,
+    facts_of,
+)
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -57,14 +62,14 @@ def make_backbone(
         preset=from_text(preset),
         seed=seed,
     )
-    return _loader(name)(request).requires_grad_(False).eval()
+    return _find_loader(name)(request).requires_grad_(False).eval()
 
 
-def _loader(name: str) -> Callable[[BackboneRequest], Backbone]:
+def _find_loader(name: str) -> Callable[[BackboneRequest], Backbone]:
     if is_import_path(name) or name in _TOYS:
-        return _own
+        return _make_own_backbone
     if name == "mobilenetv2":
-        return _mobilenet
+        return _make_mobilenet
     kind = next((prefix for prefix in _KINDS if name.startswith(prefix) and name != prefix), None)
     with needing(f"backbone '{name}'", EXTRA):
         if kind is None:
@@ -76,7 +81,7 @@ def _loader(name: str) -> Callable[[BackboneRequest], Backbone]:
     return import_module(f"rilievo.training.networks.backbones.{module}").load
 
 
-def _own(request: BackboneRequest) -> Backbone:
+def _make_own_backbone(request: BackboneRequest) -> Backbone:
     kind: Any = _TOYS.get(request.name) or load_outside(request.name, "backbone")
     try:
         with seeded(request.seed):
@@ -105,12 +110,12 @@ class _MobileNet(Backbone):
         super().__init__(facts)
         self.body = MobileNetV2()
 
-    def look(self, pixels: Images) -> Looked:
+    def look(self, pixels: Images) -> LayerOutputs:
         levels = self.body(pixels)
-        return Looked(maps=tuple(levels[layer] for layer in self.facts.layers))
+        return LayerOutputs(maps=tuple(levels[layer] for layer in self.facts.layers))
 
 
-def _mobilenet(request: BackboneRequest) -> Backbone:
+def _make_mobilenet(request: BackboneRequest) -> Backbone:
     if request.tokens:
         raise no_tokens(request.name)
     if request.pretrained is True:

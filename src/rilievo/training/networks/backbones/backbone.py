@@ -31,7 +31,7 @@ from rilievo.training.tensors import Channels, Images, Resized
 
 
 @frozen
-class Looked:
+class LayerOutputs:
     """Maps and class tokens of padded pixels."""
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
@@ -91,16 +91,20 @@ class Backbone(nn.Module, ABC):
         padded = padded_size(size, facts.patch, facts.padding)
         box = place(size, facts.patch, facts.padding)
         if facts.fixed is not None and padded != facts.fixed:
-            raise InputError(self._refusal(size) + f"it takes {_sides(facts.fixed)} alone")
-        looked = self._looked(pad((image - self.mean) / self.std, box, padded), size)
-        maps = tuple(self._cells(layer, i, padded) for i, layer in enumerate(looked.maps))
+            raise InputError(
+                self._refusal_beginning(size) + f"it takes {_size_text(facts.fixed)} alone"
+            )
+        looked = self._look_or_refuse(pad((image - self.mean) / self.std, box, padded), size)
+        maps = tuple(
+            self._check_and_resize(layer, i, padded) for i, layer in enumerate(looked.maps)
+        )
         return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
 
     @abstractmethod
-    def look(self, pixels: Images) -> Looked:
+    def look(self, pixels: Images) -> LayerOutputs:
         """Run on normalised, padded pixels."""
 
-    def _looked(self, pixels: Images, size: Size) -> Looked:
+    def _look_or_refuse(self, pixels: Images, size: Size) -> LayerOutputs:
         try:
             return self.look(pixels)
         except RilievoError:
@@ -109,9 +113,9 @@ class Backbone(nn.Module, ABC):
         except (AssertionError, RuntimeError, ValueError) as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(self._refusal(size) + reason(error)) from error
+            raise InputError(self._refusal_beginning(size) + reason(error)) from error
 
-    def _cells(self, layer: Channels, index: int, padded: Size) -> Resized:
+    def _check_and_resize(self, layer: Channels, index: int, padded: Size) -> Resized:
         shape = (layer.shape[1], layer.shape[2], layer.shape[3])
         expected = self.facts.taken[index]
         size = (padded[0] // expected.stride, padded[1] // expected.stride)
@@ -119,18 +123,19 @@ class Backbone(nn.Module, ABC):
             raise ModelError(
                 f"backbone '{self.name}', layer {self.facts.layers[index]}: a map of "
                 f"{shape[0]} x {shape[1]} x {shape[2]} (channels, height, width) for an image of "
-                f"{_sides(padded)}, but {expected.channels} x {size[0]} x {size[1]} was expected"
+                f"{_size_text(padded)}, but {expected.channels} x {size[0]} x {size[1]} was "
+                "expected"
             )
         if self.facts.resized is None:
             return layer
         sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
         return nn.functional.interpolate(layer, sides, mode=self.resampling)
 
-    def _refusal(self, size: Size) -> str:
-        return f"backbone '{self.name}' does not take images of {_sides(size)}: "
+    def _refusal_beginning(self, size: Size) -> str:
+        return f"backbone '{self.name}' does not take images of {_size_text(size)}: "
 
 
-def _sides(size: Size) -> str:
+def _size_text(size: Size) -> str:
     return f"{size[0]} x {size[1]} pixels (height x width)"
 
 

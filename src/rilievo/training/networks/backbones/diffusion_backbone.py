@@ -11,7 +11,12 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.shapes import Float
-from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
+from rilievo.training.networks.backbones.backbone import (
+    Backbone,
+    BackboneRequest,
+    LayerOutputs,
+    facts_of,
+)
 from rilievo.training.networks.backbones.facts import (
     HALF,
     IMAGENET,
@@ -21,7 +26,7 @@ from rilievo.training.networks.backbones.facts import (
     Taps,
     no_tokens,
 )
-from rilievo.training.networks.backbones.weights import check_whole, seeded, why_not_fetched
+from rilievo.training.networks.backbones.weights import check_whole, download_error, seeded
 
 PREFIX = "diffusers/"
 _EXTRA = "models"
@@ -43,24 +48,24 @@ class DiffusionBackbone(Backbone):
         self.seed = request.seed
         signal_share = float(parts["scheduler"].alphas_cumprod[_TIMESTEP])
         self.signal, self.noise = signal_share**0.5, (1 - signal_share) ** 0.5
-        self.register_buffer("prompt", _empty_prompt(parts), persistent=False)
+        self.register_buffer("prompt", _encode_empty_prompt(parts), persistent=False)
         self.taps = Taps({layer: self.unet.up_blocks[layer] for layer in facts.layers})
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
         """Run the U-Net once."""
         moments = self.vae(pixels)
         moments = moments if self.quantise is None else self.quantise(moments)
         clean = moments.chunk(2, dim=1)[0] * self.scale
-        noisy = self.signal * clean + self.noise * self._noise(clean)
+        noisy = self.signal * clean + self.noise * self._seeded_noise(clean)
         outputs = self.taps.run(self._denoise, noisy)
-        return Looked(maps=tuple(outputs[layer] for layer in self.facts.layers))
+        return LayerOutputs(maps=tuple(outputs[layer] for layer in self.facts.layers))
 
     def _denoise(self, noisy: Tensor) -> object:
         time = torch.full((noisy.shape[0],), _TIMESTEP, device=noisy.device)
         words = self.prompt.to(noisy).expand(noisy.shape[0], -1, -1)
         return self.unet(noisy, time, encoder_hidden_states=words, return_dict=False)
 
-    def _noise(self, like: Float[Tensor, "b c h w"]) -> Float[Tensor, "1 c h w"]:
+    def _seeded_noise(self, like: Float[Tensor, "b c h w"]) -> Float[Tensor, "1 c h w"]:
         generator = torch.Generator().manual_seed(self.seed)
         return torch.randn((1, *like.shape[1:]), generator=generator).to(like)
 
@@ -74,11 +79,11 @@ def load(request: BackboneRequest) -> Backbone:
             f"backbone '{request.name}' reads its weights from its own folder: name that folder "
             f"as {PREFIX}FOLDER instead of a file of weights"
         )
-    parts = _parts(request)
-    return DiffusionBackbone(_facts(request, parts), parts, request)
+    parts = _load_parts(request)
+    return DiffusionBackbone(_unet_facts(request, parts), parts, request)
 
 
-def _facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
+def _unet_facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
     unet = parts["unet"]
     cell = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
     widths = unet.config.block_out_channels[::-1]
@@ -98,7 +103,7 @@ def _facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
     )
 
 
-def _parts(request: BackboneRequest) -> Mapping[str, Any]:
+def _load_parts(request: BackboneRequest) -> Mapping[str, Any]:
     with needing(f"backbone '{request.name}'", _EXTRA):
         diffusers: Any = import_module("diffusers")
         transformers: Any = import_module("transformers")
@@ -111,7 +116,7 @@ def _parts(request: BackboneRequest) -> Mapping[str, Any]:
         "scheduler": diffusers.DDIMScheduler,
     }
     try:
-        parts = {part: _part(kinds[part], where, part, request.name) for part in kinds}
+        parts = {part: _load_part(kinds[part], where, part, request.name) for part in kinds}
         if request.pretrained is False:
             with seeded(request.seed):
                 parts["unet"] = diffusers.UNet2DConditionModel.from_config(parts["unet"].config)
@@ -119,7 +124,7 @@ def _parts(request: BackboneRequest) -> Mapping[str, Any]:
         raise
     # Errors of the hub, its client, a configuration or a file of weights.
     except Exception as error:
-        raise why_not_fetched(request.name, error) from error
+        raise download_error(request.name, error) from error
     if parts["unet"].config.in_channels != parts["vae"].config.latent_channels:
         raise ModelError(
             f"backbone '{request.name}': its U-Net takes {parts['unet'].config.in_channels} "
@@ -129,7 +134,7 @@ def _parts(request: BackboneRequest) -> Mapping[str, Any]:
     return parts
 
 
-def _part(kind: Any, where: str, part: str, name: str) -> Any:
+def _load_part(kind: Any, where: str, part: str, name: str) -> Any:
     if part in ("tokenizer", "scheduler"):
         return kind.from_pretrained(where, subfolder=part)
     made, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)
@@ -138,7 +143,7 @@ def _part(kind: Any, where: str, part: str, name: str) -> Any:
     return made
 
 
-def _empty_prompt(parts: Mapping[str, Any]) -> Tensor:
+def _encode_empty_prompt(parts: Mapping[str, Any]) -> Tensor:
     words = parts["tokenizer"](
         "",
         padding="max_length",

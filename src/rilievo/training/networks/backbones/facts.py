@@ -144,7 +144,7 @@ class Taps:
     def __init__(self, layers: Mapping[int, nn.Module]) -> None:
         self._kept: dict[int, Tensor] = {}
         self._hooks = [
-            layer.register_forward_hook(self._keeper(index)) for index, layer in layers.items()
+            layer.register_forward_hook(self._make_hook(index)) for index, layer in layers.items()
         ]
 
     def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
@@ -160,7 +160,7 @@ class Taps:
         for hook in self._hooks:
             hook.remove()
 
-    def _keeper(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
+    def _make_hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
         def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
             while not isinstance(output, Tensor):
                 output = output[0]
@@ -174,7 +174,7 @@ def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
-        with _silent(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        with _silence_fake_tensors(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
             outputs = run(torch.zeros(1, 3, *size))
             return {index: tuple(output.shape) for index, output in outputs.items()}
     # A network that needs more than images may raise anything.
@@ -185,7 +185,7 @@ def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def _silence_fake_tensors() -> Iterator[None]:
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before, log.disabled = log.disabled, True
     try:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.backbones.backbone import Backbone, Looked
+from rilievo.training.networks.backbones.backbone import Backbone, LayerOutputs
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -101,7 +101,7 @@ class OwnBackbone(Backbone):
         """Compute tokens as wide as the maps."""
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
-    def look(self, pixels: Images) -> Looked:
+    def look(self, pixels: Images) -> LayerOutputs:
         """Compute the layers chosen."""
         maps, layers = self.maps(pixels), self.facts.layers
         if len(maps) != len(self.available):
@@ -113,7 +113,7 @@ class OwnBackbone(Backbone):
         if self.facts.tokens:
             all_tokens = self.class_tokens(pixels)
             tokens = tuple(all_tokens[layer] for layer in layers)
-        return Looked(maps=tuple(maps[layer] for layer in layers), tokens=tokens)
+        return LayerOutputs(maps=tuple(maps[layer] for layer in layers), tokens=tokens)
 
 
 def _code_sha256(kind: type) -> str:

@@ -12,7 +12,12 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.shapes import Float, Size
-from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
+from rilievo.training.networks.backbones.backbone import (
+    Backbone,
+    BackboneRequest,
+    LayerOutputs,
+    facts_of,
+)
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -21,7 +26,7 @@ from rilievo.training.networks.backbones.facts import (
     Preset,
     no_tokens,
 )
-from rilievo.training.networks.backbones.weights import load_weights, seeded, why_not_fetched
+from rilievo.training.networks.backbones.weights import download_error, load_weights, seeded
 
 PREFIX = "timm/"
 # Options by which families of timm take any size; a family refuses those that are not its own.
@@ -39,7 +44,7 @@ class TimmBackbone(Backbone):
         super().__init__(facts)
         self.body = body
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
         """Compute outputs before the last norm."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
         grids = self.body.forward_intermediates(
@@ -52,27 +57,28 @@ class TimmBackbone(Backbone):
             **options,
         )
         if not self.facts.tokens:
-            return Looked(maps=tuple(grids))
-        return Looked(
+            return LayerOutputs(maps=tuple(grids))
+        return LayerOutputs(
             maps=tuple(grid for grid, _ in grids), tokens=tuple(prefix[:, 0] for _, prefix in grids)
         )
 
 
 def load(request: BackboneRequest) -> Backbone:
     """Load a backbone of timm."""
-    body, any_size = _make(request)
+    body, any_size = _create_model(request)
     if isinstance(request.pretrained, Path):
         rename = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
         load_weights(
             body, request.pretrained, renamed=rename and (lambda state: rename(state, body))
         )
-    facts = _facts(request, body, any_size=any_size)
+    facts = _timm_facts(request, body, any_size=any_size)
     if facts.positions == _COMPUTED:
         compute_positions(body)
     return TimmBackbone(facts, body)
 
 
-def _make(request: BackboneRequest) -> tuple[Any, bool]:
+def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
+    """Model, and whether it takes any size."""
     import timm
 
     name = request.name.removeprefix(PREFIX)
@@ -91,26 +97,26 @@ def _make(request: BackboneRequest) -> tuple[Any, bool]:
             if not options:
                 raise
         except Exception as error:  # errors of the hub, its client or the file fetched
-            raise why_not_fetched(request.name, error) from error
+            raise download_error(request.name, error) from error
         else:
             return body, bool(options)
     raise AssertionError("the last attempt has no options that could be refused")
 
 
-def _facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts:
+def _timm_facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts:
     name = request.name
     if not hasattr(body, "forward_intermediates"):
         raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
     stages: Sequence[Layer] = [
         Layer(channels=stage["num_chs"], stride=stage["reduction"]) for stage in body.feature_info
     ]
-    fixed = _fixed(body, any_size=any_size)
+    fixed = _fixed_size_or_none(body, any_size=any_size)
     return facts_of(
         request,
         stages,
         _normalisation(request, body.pretrained_cfg),
-        _positions(request, body, fixed),
-        tokens=_tokens(request, body),
+        _describe_positions(request, body, fixed),
+        tokens=_takes_tokens(request, body),
         fixed=fixed,
         unpadded=any(part in name for part in _UNPADDED),
         one_early=".mae" in name,
@@ -118,7 +124,7 @@ def _facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts:
     )
 
 
-def _tokens(request: BackboneRequest, body: Any) -> bool:
+def _takes_tokens(request: BackboneRequest, body: Any) -> bool:
     prefixes = getattr(body, "num_prefix_tokens", 0) or 0
     separable = "return_prefix_tokens" in inspect.signature(body.forward_intermediates).parameters
     has = bool(prefixes) and separable and getattr(body, "cls_token", None) is not None
@@ -133,7 +139,7 @@ def _normalisation(request: BackboneRequest, config: Mapping[str, Any]) -> Norma
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
 
 
-def _fixed(body: Any, *, any_size: bool) -> Size | None:
+def _fixed_size_or_none(body: Any, *, any_size: bool) -> Size | None:
     embedding, config = getattr(body, "patch_embed", None), body.pretrained_cfg
     strict = getattr(embedding, "strict_img_size", False) and not any_size
     # Hiera's tokens follow its mask units, which are laid out for one size. SAM resamples its
@@ -145,7 +151,7 @@ def _fixed(body: Any, *, any_size: bool) -> Size | None:
     return int(size[0]), int(size[1])
 
 
-def _positions(request: BackboneRequest, body: Any, fixed: Size | None) -> str:
+def _describe_positions(request: BackboneRequest, body: Any, fixed: Size | None) -> str:
     if fixed is not None:
         return f"learnt for {fixed[0]} x {fixed[1]} alone"
     if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:

@@ -15,7 +15,12 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.shapes import Size
-from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
+from rilievo.training.networks.backbones.backbone import (
+    Backbone,
+    BackboneRequest,
+    LayerOutputs,
+    facts_of,
+)
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     NONE,
@@ -31,10 +36,10 @@ from rilievo.training.networks.backbones.facts import (
 )
 from rilievo.training.networks.backbones.weights import (
     check_whole,
+    download_error,
     load_weights,
     quiet,
     seeded,
-    why_not_fetched,
 )
 from rilievo.training.tensors import Images
 
@@ -56,15 +61,15 @@ class TransformersBackbone(Backbone):
     def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__(facts)
         self.body = body
-        blocks = _blocks(facts.name, body)
+        blocks = _longest_module_list(facts.name, body)
         self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
 
-    def look(self, pixels: Images) -> Looked:
+    def look(self, pixels: Images) -> LayerOutputs:
         """Compute outputs without register tokens."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
-        features = self.taps.run(lambda x: _run(self.body, x), pixels)
+        features = self.taps.run(lambda x: _run_at_any_size(self.body, x), pixels)
         outputs = [features[layer] for layer in facts.layers]
-        return Looked(
+        return LayerOutputs(
             maps=tuple(map(as_map, outputs, facts.taken, [size] * len(outputs))),
             tokens=tuple(output[:, 0] for output in outputs) if facts.tokens else None,
         )
@@ -73,28 +78,28 @@ class TransformersBackbone(Backbone):
 def load(request: BackboneRequest) -> Backbone:
     """Load a backbone from a repository or folder."""
     where = request.name.removeprefix(PREFIX)
-    config = _config(request, where)
+    config = _load_config(request, where)
     if config.model_type in _REFUSED:
         raise ModelError(f"backbone '{request.name}' {_REFUSED[config.model_type]}")
-    body = _body(request, where, config)
+    body = _load_body(request, where, config)
     if isinstance(request.pretrained, Path):
         load_weights(body, request.pretrained)
     vision = getattr(config, "vision_config", None) or config
-    normalisation = _normalisation(request, where, config.model_type)
-    return TransformersBackbone(_facts(request, vision, body, normalisation), body)
+    normalisation = _read_normalisation(request, where, config.model_type)
+    return TransformersBackbone(_transformers_facts(request, vision, body, normalisation), body)
 
 
-def _config(request: BackboneRequest, where: str) -> Any:
+def _load_config(request: BackboneRequest, where: str) -> Any:
     from transformers import AutoConfig
 
     try:
         return AutoConfig.from_pretrained(where, trust_remote_code=False)
     # Errors of the hub, its client, or a file that is no configuration.
     except Exception as error:
-        raise why_not_fetched(request.name, error) from error
+        raise download_error(request.name, error) from error
 
 
-def _body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
+def _load_body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
     from transformers import AutoModel
 
     if request.pretrained is not True:
@@ -102,8 +107,8 @@ def _body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
             with seeded(request.seed), quiet("transformers"):
                 whole = AutoModel.from_config(config, trust_remote_code=False)
         except ValueError as error:
-            raise why_not_fetched(request.name, error) from error
-        return _tower(whole.float())
+            raise download_error(request.name, error) from error
+        return _vision_tower(whole.float())
     try:
         with quiet("transformers"):
             whole, info = AutoModel.from_pretrained(
@@ -115,16 +120,16 @@ def _body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
                 output_loading_info=True,
             )
     except Exception as error:  # as above, and errors of the file of weights
-        raise why_not_fetched(request.name, error) from error
-    tower = _tower(whole)
+        raise download_error(request.name, error) from error
+    tower = _vision_tower(whole)
     prefix = next(
         (f"{path}." for path, module in whole.named_modules() if module is tower and path), ""
     )
-    _check(request.name, prefix, info)
+    _check_tensors(request.name, prefix, info)
     return tower
 
 
-def _check(name: str, prefix: str, info: Mapping[str, Any]) -> None:
+def _check_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
     missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
     misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     check_whole(
@@ -134,7 +139,7 @@ def _check(name: str, prefix: str, info: Mapping[str, Any]) -> None:
     )
 
 
-def _tower(whole: nn.Module) -> nn.Module:
+def _vision_tower(whole: nn.Module) -> nn.Module:
     for attribute in _TOWERS:
         tower = getattr(whole, attribute, None)
         if (
@@ -145,10 +150,10 @@ def _tower(whole: nn.Module) -> nn.Module:
     return whole
 
 
-def _facts(
+def _transformers_facts(
     request: BackboneRequest, config: Any, body: nn.Module, normalisation: Normalisation
 ) -> Facts:
-    grid = _grid(request.name, config, body)
+    grid = _find_layout(request.name, config, body)
     if request.tokens and not grid.has_token:
         raise no_tokens(request.name)
     # Probe3D takes the class token of every DINO.
@@ -166,25 +171,25 @@ def _facts(
 
 
 @frozen
-class _Grid:
+class _OutputLayout:
     layers: Sequence[Layer]
     has_token: bool
     fixed: Size | None
 
 
-def _grid(name: str, config: Any, body: nn.Module) -> _Grid:
-    patch, own = _patch(config), _own_size(config)
+def _find_layout(name: str, config: Any, body: nn.Module) -> _OutputLayout:
+    patch, own = _patch_side_unless_pyramid(config), _config_size(config)
     failure: ModelError | None = None
     for size in ((4 * patch, 8 * patch) if patch else (256, 512), own):
         if size is None:
             continue
         try:
-            shapes = _shapes(name, body, size)
+            shapes = _output_shapes(name, body, size)
         except ModelError as error:
             failure = failure or error
             continue
         first = shapes[0]
-        return _Grid(
+        return _OutputLayout(
             layers=tuple(layer_of(name, shape, size, patch=patch) for shape in shapes),
             has_token=patch is not None
             and len(first) == 3
@@ -194,24 +199,24 @@ def _grid(name: str, config: Any, body: nn.Module) -> _Grid:
     raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
 
 
-def _shapes(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
-    blocks = _blocks(name, body)
+def _output_shapes(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
+    blocks = _longest_module_list(name, body)
     taps = Taps(dict(enumerate(blocks)))
     try:
-        shapes = dry_run(name, lambda x: taps.run(lambda y: _run(body, y), x), size)
+        shapes = dry_run(name, lambda x: taps.run(lambda y: _run_at_any_size(body, y), x), size)
     finally:
         taps.remove()
     return [shapes[index] for index in range(len(blocks))]
 
 
-def _run(body: nn.Module, pixels: Tensor) -> object:
+def _run_at_any_size(body: nn.Module, pixels: Tensor) -> object:
     options: dict[str, Any] = {}
     if "interpolate_pos_encoding" in inspect.signature(body.forward).parameters:
         options["interpolate_pos_encoding"] = True
     return body(pixel_values=pixels, **options)
 
 
-def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
+def _longest_module_list(name: str, body: nn.Module) -> Sequence[nn.Module]:
     """Find the longest list of modules not inside another."""
     lists: dict[str, nn.ModuleList] = {}
     for path, module in body.named_modules():
@@ -223,7 +228,7 @@ def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
     return tuple(max(lists.values(), key=len))
 
 
-def _patch(config: Any) -> int | None:
+def _patch_side_unless_pyramid(config: Any) -> int | None:
     patch = getattr(config, "patch_size", None)
     lists = [getattr(config, name, None) for name in ("depths", "hidden_sizes", "embed_dims")]
     if not patch or any(isinstance(value, list | tuple) for value in lists):
@@ -231,19 +236,19 @@ def _patch(config: Any) -> int | None:
     return int(patch[0] if isinstance(patch, list | tuple) else patch)
 
 
-def _own_size(config: Any) -> Size | None:
+def _config_size(config: Any) -> Size | None:
     size = getattr(config, "image_size", None)
     if isinstance(size, list | tuple):
         return int(size[0]), int(size[-1])
     return None if size is None else (int(size), int(size))
 
 
-def _normalisation(request: BackboneRequest, where: str, model_type: str) -> Normalisation:
+def _read_normalisation(request: BackboneRequest, where: str, model_type: str) -> Normalisation:
     if model_type == "radio":  # which normalises its input itself
         return NONE
     if request.preset is Preset.PROBE3D:
         return IMAGENET
-    path = _preprocessor(where)
+    path = _preprocessor_file(where)
     if path is None:
         if request.pretrained is True:
             warnings.warn(
@@ -263,7 +268,7 @@ def _normalisation(request: BackboneRequest, where: str, model_type: str) -> Nor
     return Normalisation(mean=(red, green, blue), std=(std_red, std_green, std_blue))
 
 
-def _preprocessor(where: str) -> Path | None:
+def _preprocessor_file(where: str) -> Path | None:
     from transformers.utils.hub import cached_file
 
     file = cached_file(

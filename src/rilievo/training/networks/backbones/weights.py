@@ -55,7 +55,7 @@ def read_state(path: Path) -> State:
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
     """Fill every tensor of ``network``; warn of unused ones."""
     wanted = network.state_dict()
-    state = _stripped(read_state(path), wanted)
+    state = _strip_prefixes(read_state(path), wanted)
     try:
         state = renamed(state) if renamed is not None else state
     except (KeyError, RuntimeError, ValueError, AttributeError) as error:
@@ -95,7 +95,7 @@ def check_whole(
 ) -> None:
     """Refuse weights that leave tensors random; warn of unused ones."""
     kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
-    details = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
+    details = "; ".join(f"{words}: {_first_names(keys)}" for words, keys in kinds if keys)
     if missing or misshapen:
         raise ModelError(f"{name}: weights that do not fill the network, {details}")
     if extra:
@@ -150,9 +150,9 @@ def quiet(*libraries: str) -> Iterator[None]:
         yield
 
 
-def why_not_fetched(name: str, error: BaseException) -> ModelError:
+def download_error(name: str, error: BaseException) -> ModelError:
     """Explain a failed download in one line."""
-    kinds = [type(cause).__name__ for cause in _chain(error)]
+    kinds = [type(cause).__name__ for cause in _error_and_causes(error)]
     if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
         why = "its files are not in the cache and cannot be fetched: is there a network?"
     elif any("Gated" in kind for kind in kinds):
@@ -166,13 +166,13 @@ def why_not_fetched(name: str, error: BaseException) -> ModelError:
     return ModelError(f"backbone '{name}': {why}")
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _error_and_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _stripped(state: State, wanted: State) -> State:
+def _strip_prefixes(state: State, wanted: State) -> State:
     for prefix in _PREFIXES:
         shorter = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):
@@ -180,6 +180,6 @@ def _stripped(state: State, wanted: State) -> State:
     return state
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(map(printable, names[:3])) + rest

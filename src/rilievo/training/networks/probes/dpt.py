@@ -56,7 +56,7 @@ class Level(nn.Module):
         return self.second(self.first.of_enlarged(x, lifting) + deeper)
 
 
-class _Fusion(Probe):
+class _FusionProbe(Probe):
     def build(self, hidden: int) -> None:
         self.project = nn.ModuleList(
             TokenConv(c, self.token_channels, hidden) for c in self.channels
@@ -65,11 +65,11 @@ class _Fusion(Probe):
         self.levels = nn.ModuleList(
             Level(hidden, self.kernel or 3, deepest=i == count - 1) for i in range(count)
         )
-        self._end(hidden)
+        self._add_output_layers(hidden)
         self.to(memory_format=torch.channels_last)
 
     @abstractmethod
-    def _end(self, hidden: int) -> None:
+    def _add_output_layers(self, hidden: int) -> None:
         """Add the layers after the fusion."""
 
     def fuse(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
@@ -84,14 +84,14 @@ class _Fusion(Probe):
         return fused
 
 
-class DptProbe(_Fusion):
+class DptProbe(_FusionProbe):
     """Probe3D's default; its output has sixteen times the size of its input."""
 
     last_scale = 2
     usual_hidden = 512
     usual_kernel = 3
 
-    def _end(self, hidden: int) -> None:
+    def _add_output_layers(self, hidden: int) -> None:
         self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
@@ -101,12 +101,12 @@ class DptProbe(_Fusion):
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
 
-class LightProbe(_Fusion):
+class LightProbe(_FusionProbe):
     """Narrow ``DptProbe`` with a hundredth of its multiplications."""
 
     usual_hidden = 160
 
-    def _end(self, hidden: int) -> None:
+    def _add_output_layers(self, hidden: int) -> None:
         middle, last = max(1, hidden * 4 // 5), max(1, hidden * 2 // 5)
         self.twice = nn.Conv2d(hidden, middle, 3, padding=1)
         self.again = nn.Conv2d(middle, last, 3, padding=1)

@@ -43,10 +43,10 @@ class DepthHead(nn.Module):
 
     def forward(self, logits: Logits, size: Size) -> Maps:
         """Read depth [m] before resizing it [px], as Probe3D does."""
-        _check(logits, self.choice.channels, "depth")
-        return placed(self._read(logits)[:, None], logits, size)[:, 0]
+        _check_outputs(logits, self.choice.channels, "depth")
+        return placed(self._read_depth(logits)[:, None], logits, size)[:, 0]
 
-    def _read(self, logits: Logits) -> Maps:
+    def _read_depth(self, logits: Logits) -> Maps:
         choice = self.choice
         if choice.form is Form.BINS:
             reading = Reading(logits.scale, logits.enlargement, choice.normalisation)
@@ -69,7 +69,7 @@ class NormalsHead(nn.Module):
 
     def forward(self, logits: Logits, size: Size) -> Directions:
         """Read normals after bicubic resizing, as Probe3D does."""
-        _check(logits, 4 if self.uncertainty else 3, "normals")
+        _check_outputs(logits, 4 if self.uncertainty else 3, "normals")
         raw = placed(exact(enlarged(logits)), logits, size, "bicubic")
         normals = F.normalize(raw[:, :3], dim=1)
         kappa = F.elu(raw[:, 3]) + 1 + _LEAST_KAPPA if self.uncertainty else None
@@ -85,7 +85,7 @@ def bin_centres(choice: DepthChoice) -> Numbers:
     return torch.linspace(least, most, choice.bins, dtype=torch.float64)
 
 
-def _check(logits: Logits, expected: int, what: str) -> None:
+def _check_outputs(logits: Logits, expected: int, what: str) -> None:
     count = logits.values.shape[1]
     if count != expected:
         raise ModelError(
@@ -121,7 +121,7 @@ def expectation(
         return values.softmax(dim=-1) @ centres
     shares = values.sigmoid() if normalisation == "sigmoid" else values.relu()
     # The floor is added to the sums instead of to every share.
-    floor = _floor(normalisation)
+    floor = _share_floor(normalisation)
     weighted = shares @ centres + floor * centres.sum()
     return weighted / (shares.sum(dim=-1) + floor * len(centres))
 
@@ -137,7 +137,7 @@ def most_probable_depth(
         if reading.scale == 1 or is_traced():
             whole = enlarge(values, reading.scale, reading.enlargement)
             return most_probable(whole.movedim(1, -1), centres, reading.normalisation)
-        return _by_strips(
+        return _map_strips(
             values, reading, lambda strip: most_probable(strip, centres, reading.normalisation)
         )
 
@@ -149,14 +149,15 @@ def most_probable(
     return centres[(values.relu() if normalisation == "linear" else values).argmax(dim=-1)]
 
 
-def _by_strips(values: Tensor, reading: Reading, read: Callable[[Tensor], Tensor]) -> Tensor:
+def _map_strips(values: Tensor, reading: Reading, read: Callable[[Tensor], Tensor]) -> Tensor:
+    """Depth of all images, read from enlarged strips."""
     batch, _, height, width = values.shape
     depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
-    tall = _scratch(values)
+    tall = _strip_buffer(values)
     for image in range(batch):
         rows = values[image].permute(1, 2, 0)
-        for band in _strips(values, reading):
-            strip = _enlarged(rows[band.start : band.stop], band, reading, tall)
+        for band in _enlarging_bands(values, reading):
+            strip = _enlarge_strip(rows[band.start : band.stop], band, reading, tall)
             depth[image, band.first : band.last] = read(strip)
     return depth
 
@@ -166,46 +167,52 @@ class _ExpectedDepth(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, centres: Tensor, reading: Reading) -> Tensor:
         ctx.save_for_backward(values, centres)
         ctx.reading = reading
-        return _by_strips(
-            values, reading, lambda strip: _read(strip, centres, reading.normalisation).depth
+        return _map_strips(
+            values, reading, lambda strip: _bin_mean(strip, centres, reading.normalisation).depth
         )
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, centres = ctx.saved_tensors
         to_values = torch.zeros_like(values, memory_format=torch.channels_last)
-        tall = _scratch(values)
+        tall = _strip_buffer(values)
         with torch.autocast(values.device.type, enabled=False):
             for image in range(len(values)):
                 rows, to_rows = (x[image].permute(1, 2, 0) for x in (values, to_values))
-                for band in _strips(values, ctx.reading):
-                    strip = _enlarged(rows[band.start : band.stop], band, ctx.reading, tall)
+                for band in _enlarging_bands(values, ctx.reading):
+                    strip = _enlarge_strip(rows[band.start : band.stop], band, ctx.reading, tall)
                     band_gradient = gradients[0][image, band.first : band.last]
-                    to_strip = _to_strip(strip, centres, band_gradient, ctx.reading.normalisation)
-                    row_gradient = _shrunk(to_strip, rows.shape[1], ctx.reading.enlargement)
+                    to_strip = _gradient_by_strip(
+                        strip, centres, band_gradient, ctx.reading.normalisation
+                    )
+                    row_gradient = _gradient_before_widening(
+                        to_strip, rows.shape[1], ctx.reading.enlargement
+                    )
                     part = to_rows[band.start : band.stop].flatten(1)
                     part.addmm_(band.weights.T, row_gradient.flatten(1))
         return (to_values, None, None)
 
 
-class _Read(NamedTuple):
+class _BinMean(NamedTuple):
     depth: Tensor
     shares: Tensor
     total: Tensor | float
 
 
-def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
+def _bin_mean(strip: Tensor, centres: Tensor, normalisation: str) -> _BinMean:
     if normalisation == "softmax":
         shares = strip.softmax(dim=-1)
-        return _Read(shares @ centres, shares, 1.0)
+        return _BinMean(shares @ centres, shares, 1.0)
     shares = strip.sigmoid_() if normalisation == "sigmoid" else strip.relu_()
-    floor = _floor(normalisation)
+    floor = _share_floor(normalisation)
     total = shares.sum(dim=-1).add_(floor * len(centres))
-    return _Read((shares @ centres).add_(floor * centres.sum()).div_(total), shares, total)
+    return _BinMean((shares @ centres).add_(floor * centres.sum()).div_(total), shares, total)
 
 
-def _to_strip(strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: str) -> Tensor:
-    read = _read(strip, centres, normalisation)
+def _gradient_by_strip(
+    strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: str
+) -> Tensor:
+    read = _bin_mean(strip, centres, normalisation)
     share = gradient / read.total
     left = torch.stack([share, -share * read.depth], dim=-1)
     outer = left.flatten(0, 1) @ torch.stack([centres, torch.ones_like(centres)])
@@ -217,28 +224,28 @@ def _to_strip(strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: s
     return outer.view(strip.shape).mul_(slope)
 
 
-def _floor(normalisation: str) -> float:
+def _share_floor(normalisation: str) -> float:
     return _FLOOR if normalisation == "linear" else 0.0
 
 
-def _strips(values: Tensor, reading: Reading) -> tuple[Band, ...]:
+def _enlarging_bands(values: Tensor, reading: Reading) -> tuple[Band, ...]:
     height, (scale, enlargement, _) = values.shape[2], reading
     return bands(height, scale, enlargement, like=values, block=_STRIP)
 
 
-def _scratch(values: Tensor) -> Tensor:
+def _strip_buffer(values: Tensor) -> Tensor:
     _, bins, _, width = values.shape
     return values.new_empty(_STRIP, width * bins)
 
 
-def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Tensor:
+def _enlarge_strip(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Tensor:
     tall = torch.mm(band.weights, rows.flatten(1), out=scratch[: len(band.weights)])
     x = tall.view(1, -1, *rows.shape[1:]).permute(0, 3, 1, 2)
     size = (x.shape[2], x.shape[3] * reading.scale)
     return resize(x, size, reading.enlargement)[0].permute(1, 2, 0)
 
 
-def _shrunk(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
+def _gradient_before_widening(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
     x = strip[None].permute(0, 3, 1, 2)
     rows = x.shape[2]
     size, source = [rows, x.shape[3]], [1, x.shape[1], rows, width]

@@ -34,15 +34,15 @@ class Band:
 
 def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Resized:
     """Enlarge a map to ``scale`` times the size."""
-    return x if scale == 1 else _interpolated(x, enlargement, scale=scale)
+    return x if scale == 1 else _interpolate(x, enlargement, scale=scale)
 
 
 def resize(x: Channels, size: tuple[int, int], enlargement: Enlargement) -> Resized:
     """Resize a map to any size."""
-    return x if x.shape[2:] == size else _interpolated(x, enlargement, size=size)
+    return x if x.shape[2:] == size else _interpolate(x, enlargement, size=size)
 
 
-def _interpolated(
+def _interpolate(
     x: Tensor,
     enlargement: Enlargement,
     *,
@@ -68,7 +68,7 @@ def bands(
 
     Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
     """
-    return _bands(length, scale, enlargement, taps, block, like.dtype, like.device)
+    return _cached_bands(length, scale, enlargement, taps, block, like.dtype, like.device)
 
 
 def is_traced() -> bool:
@@ -78,7 +78,7 @@ def is_traced() -> bool:
 
 
 @lru_cache(maxsize=64)
-def _bands(
+def _cached_bands(
     length: int,
     scale: int,
     enlargement: Enlargement,
@@ -89,7 +89,7 @@ def _bands(
 ) -> tuple[Band, ...]:
     # A cached tensor made in inference mode could not serve training.
     with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
-        matrix = _matrix(length, scale, enlargement, taps)
+        matrix = _enlarging_matrix(length, scale, enlargement, taps)
         return tuple(
             Band(
                 first=band.first,
@@ -98,26 +98,26 @@ def _bands(
                 stop=band.stop,
                 weights=band.weights.to(device, dtype),
             )
-            for band in _blocks(matrix, block)
+            for band in _split_rows(matrix, block)
         )
 
 
-def _matrix(
+def _enlarging_matrix(
     length: int, scale: int, enlargement: Enlargement, taps: int
 ) -> Float[Tensor, "rows columns taps"]:
-    rows = _along_one_axis(length, scale, enlargement)
+    rows = _axis_weights(length, scale, enlargement)
     around = F.pad(rows, (taps // 2, taps // 2))
     return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)
 
 
-def _along_one_axis(
+def _axis_weights(
     length: int, scale: int, enlargement: Enlargement
 ) -> Float[Tensor, "columns rows"]:
     identity = torch.eye(length, dtype=torch.float64)[None]
-    return _interpolated(identity, enlargement, scale=scale, mode="linear")[0]
+    return _interpolate(identity, enlargement, scale=scale, mode="linear")[0]
 
 
-def _blocks(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
+def _split_rows(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
     for first in range(0, matrix.shape[0], block):
         rows = matrix[first : first + block]
         used = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
@@ -147,7 +147,7 @@ def wide_conv(x: Channels, convolution: torch.nn.Conv2d) -> Convolved:
     """Convolve with the faster gradient."""
     weight = convolution.weight
     plain = is_traced() or torch.is_autocast_enabled(x.device.type)
-    if plain or not _is_in_strips(x, weight):
+    if plain or not _is_faster_in_strips(x, weight):
         return convolution(x)
     assert convolution.bias is not None, "a probe's convolutions have one"
     return _WideConv.apply(x, weight, convolution.bias)  # pyright: ignore[reportReturnType]
@@ -158,7 +158,7 @@ def lift_conv(x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting) -> Li
     if is_traced():
         return convolution(enlarge(x, *lifting))
     assert convolution.bias is not None, "a probe's convolutions have one"
-    tensors = _as_autocast(x, convolution.weight, convolution.bias)
+    tensors = _cast_as_autocast(x, convolution.weight, convolution.bias)
     return _LiftConv.apply(*tensors, lifting)  # pyright: ignore[reportReturnType]
 
 
@@ -173,7 +173,7 @@ def lift_relu_conv(
         return second(first(enlarge(x, *lifting)).relu())
     assert first.bias is not None, "a probe's convolutions have one"
     assert second.bias is not None, "a probe's convolutions have one"
-    tensors = _as_autocast(x, first.weight, first.bias, second.weight, second.bias)
+    tensors = _cast_as_autocast(x, first.weight, first.bias, second.weight, second.bias)
     return _LiftReluConv.apply(*tensors, lifting)  # pyright: ignore[reportReturnType]
 
 
@@ -185,7 +185,7 @@ class _WideConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return tuple(_conv_back(gradients[0], *ctx.saved_tensors))
+        return tuple(_conv_gradients(gradients[0], *ctx.saved_tensors))
 
 
 class _LiftConv(torch.autograd.Function):
@@ -193,12 +193,12 @@ class _LiftConv(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.lifting = lifting
-        return _lifted(x, weight, bias, lifting)
+        return _convolve_enlarged(x, weight, bias, lifting)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        return (*_back(gradients[0], x, weight, ctx.lifting), None)
+        return (*_lifted_gradients(gradients[0], x, weight, ctx.lifting), None)
 
 
 class _LiftReluConv(torch.autograd.Function):
@@ -211,13 +211,13 @@ class _LiftReluConv(torch.autograd.Function):
         made: Tensor | None = None
         # Backwards, so that the map that is left over is the one that gradients begin with.
         for image in reversed(range(len(x))):
-            between = _lifted(x[image : image + 1], w1, b1, lifting).relu_()
+            between = _convolve_enlarged(x[image : image + 1], w1, b1, lifting).relu_()
             part = F.conv2d(between, w2, b2, padding=w2.shape[-1] // 2)
             ctx.between = between
             if len(x) == 1:
                 return part
             if made is None:
-                made = _empty(x, (len(x), *part.shape[1:]))
+                made = _empty_channels_last(x, (len(x), *part.shape[1:]))
             made[image : image + 1] = part
         assert made is not None, "a batch has an image"
         return made
@@ -232,12 +232,12 @@ class _LiftReluConv(torch.autograd.Function):
             small = x[image : image + 1]
             between, ctx.between = ctx.between, None
             if between is None:
-                between = _lifted(small, w1, b1, ctx.lifting).relu_()
-            outer = _conv_back(gradients[0][image : image + 1], between, w2)
+                between = _convolve_enlarged(small, w1, b1, ctx.lifting).relu_()
+            outer = _conv_gradients(gradients[0][image : image + 1], between, w2)
             masked = outer.x
             torch.ops.aten.threshold_backward.grad_input(masked, between, 0, grad_input=masked)
             del between
-            inner = _back(masked, small, w1, ctx.lifting)
+            inner = _lifted_gradients(masked, small, w1, ctx.lifting)
             to_x[image : image + 1] = inner.x
             for total, part in zip(
                 sums, (inner.weight, inner.bias, outer.weight, outer.bias), strict=True
@@ -246,12 +246,12 @@ class _LiftReluConv(torch.autograd.Function):
         return (to_x, *sums, None)
 
 
-def _lifted(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor:
+def _convolve_enlarged(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor:
     (batch, _, height, width), (outputs, _, taps, _) = x.shape, weight.shape
     across = bands(width, *lifting, like=x, taps=taps)
     down = bands(height, *lifting, like=x, taps=taps)
-    small = [_of_one_row(x, weight, row) for row in range(taps)]
-    made = _empty(x, (batch, outputs, height * lifting.scale, width * lifting.scale))
+    small = [_convolve_kernel_row(x, weight, row) for row in range(taps)]
+    made = _empty_channels_last(x, (batch, outputs, height * lifting.scale, width * lifting.scale))
     large = made.permute(0, 2, 3, 1)
     for column in across:
         # With rows of the small map and taps side by side, one product does the rest.
@@ -259,26 +259,26 @@ def _lifted(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor
         wide = x.new_empty(batch * height, taps, count, outputs)
         for tap, part in enumerate(small):
             flat = part[:, :, column.start : column.stop].flatten(2, 3).flatten(0, 1)
-            wide[:, tap] = _times(column.weights, flat)
+            wide[:, tap] = _batch_product(column.weights, flat)
         wide = wide.view(batch, height, taps, count * outputs)
         for row in down:
             flat = wide[:, row.start : row.stop].flatten(1, 2)
-            tile = _times(row.weights, flat).unflatten(2, (count, outputs))
+            tile = _batch_product(row.weights, flat).unflatten(2, (count, outputs))
             torch.add(tile, bias, out=large[:, row.first : row.last, column.first : column.last])
     return made
 
 
-def _of_one_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
+def _convolve_kernel_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
     outputs, _, taps, _ = weight.shape
-    made = F.conv2d(x, _stacked(weight, row), dilation=_dilation(x))
+    made = F.conv2d(x, _kernels_of_row(weight, row), dilation=_fast_dilation(x))
     return made.permute(0, 2, 3, 1).contiguous().unflatten(3, (taps, outputs))
 
 
-def _stacked(weight: Tensor, row: int) -> Tensor:
+def _kernels_of_row(weight: Tensor, row: int) -> Tensor:
     return weight[:, :, row].permute(2, 0, 1).flatten(0, 1)[:, :, None, None]
 
 
-def _back(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gradients:
+def _lifted_gradients(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gradients:
     (batch, _, height, width), (outputs, _, taps, _) = x.shape, weight.shape
     across = bands(width, *lifting, like=x, taps=taps)
     down = bands(height, *lifting, like=x, taps=taps)
@@ -289,16 +289,16 @@ def _back(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gra
         wide = x.new_zeros(batch, height, taps, count, outputs)
         for row in down:
             tile = large[:, row.first : row.last, column.first : column.last].flatten(2)
-            back = _times(row.weights.T, tile)
+            back = _batch_product(row.weights.T, tile)
             wide[:, row.start : row.stop] += back.view(batch, -1, taps, count, outputs)
         for tap in range(taps):
-            back = _times(column.weights.T, wide[:, :, tap].flatten(0, 1))
+            back = _batch_product(column.weights.T, wide[:, :, tap].flatten(0, 1))
             back = back.view(batch, height, -1, taps, outputs)
             small[tap, :, :, column.start : column.stop] += back
     to_x, to_weight = torch.zeros_like(x), torch.empty_like(weight)
     for tap in range(taps):
         part = small[tap].flatten(3).permute(0, 3, 1, 2)
-        gradients = _conv_back(part, x, _stacked(weight, tap))
+        gradients = _conv_gradients(part, x, _kernels_of_row(weight, tap))
         to_x += gradients.x
         to_weight[:, :, tap] = (
             gradients.weight[:, :, 0, 0].unflatten(0, (taps, outputs)).permute(1, 2, 0)
@@ -306,17 +306,19 @@ def _back(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gra
     return _Gradients(to_x, to_weight, large.sum(dim=(0, 1, 2)))
 
 
-def _times(matrix: Tensor, batch: Tensor) -> Tensor:
+def _batch_product(matrix: Tensor, batch: Tensor) -> Tensor:
     # The operator @ would transpose and copy the batch.
     return torch.bmm(matrix.expand(len(batch), -1, -1), batch)
 
 
-def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
+def _conv_gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
     side = weight.shape[-1]
-    if not _is_in_strips(x, weight):
-        padding, dilation = [side // 2] * 2, _dilation(x) if side == 1 else 1
-        return _Gradients(*_torch_back(gradient, x, weight, padding, dilation, [True, True, True]))
-    to_x, *_ = _torch_back(gradient, x, weight, [side // 2] * 2, 1, [True, False, False])
+    if not _is_faster_in_strips(x, weight):
+        padding, dilation = [side // 2] * 2, _fast_dilation(x) if side == 1 else 1
+        return _Gradients(
+            *_torch_conv_gradients(gradient, x, weight, padding, dilation, [True, True, True])
+        )
+    to_x, *_ = _torch_conv_gradients(gradient, x, weight, [side // 2] * 2, 1, [True, False, False])
     height, around = x.shape[2], side // 2
     to_weight, to_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
     plain_weight = weight.contiguous()
@@ -326,9 +328,9 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
         rows = x[:, :, max(0, first - around) : last + around]
         outside = [max(0, around - first), max(0, last + around - height)]
         rows = F.pad(rows, [0, 0, *outside]) if any(outside) else rows
-        strip = _channels_first(rows, into=strip)
-        part = _channels_first(gradient[:, :, first:last], into=part)
-        _, of_weight, of_bias = _torch_back(
+        strip = _copy_channels_first(rows, into=strip)
+        part = _copy_channels_first(gradient[:, :, first:last], into=part)
+        _, of_weight, of_bias = _torch_conv_gradients(
             part, strip, plain_weight, [0, around], 1, [False, True, True]
         )
         to_weight += of_weight
@@ -336,7 +338,7 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
     return _Gradients(to_x, to_weight, to_bias)
 
 
-def _channels_first(x: Tensor, *, into: Tensor | None) -> Tensor:
+def _copy_channels_first(x: Tensor, *, into: Tensor | None) -> Tensor:
     if into is None or into.shape != x.shape:
         into = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     for rows, image in zip(x.permute(0, 2, 3, 1).flatten(1, 2), into.flatten(2), strict=True):
@@ -344,7 +346,7 @@ def _channels_first(x: Tensor, *, into: Tensor | None) -> Tensor:
     return into
 
 
-def _torch_back(
+def _torch_conv_gradients(
     gradient: Tensor,
     x: Tensor,
     weight: Tensor,
@@ -367,22 +369,22 @@ def _torch_back(
     )
 
 
-def _is_in_strips(x: Tensor, weight: Tensor) -> bool:
+def _is_faster_in_strips(x: Tensor, weight: Tensor) -> bool:
     is_wide = weight.shape[-1] > 1 and weight.shape[1] >= _WIDE
     return is_wide and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
 
 
-def _dilation(x: Tensor) -> int:
+def _fast_dilation(x: Tensor) -> int:
     return 2 if x.device.type == "cpu" else 1
 
 
-def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _empty_channels_last(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     return torch.empty(
         shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
     )
 
 
-def _as_autocast(*tensors: Tensor) -> list[Tensor]:
+def _cast_as_autocast(*tensors: Tensor) -> list[Tensor]:
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
         return list(tensors)

@@ -36,8 +36,8 @@ _SCALE = 4
 
 def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     """Load a state of Probe3D, with or without ``module.`` and ``head.``."""
-    table = _table(probe)
-    renamed = {_renamed(name, table): tensor for name, tensor in state.items()}
+    table = _layer_patterns(probe)
+    renamed = {_our_name(name, table): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
     missing, foreign = expected.keys() - renamed.keys(), renamed.keys() - expected.keys()
     if missing or foreign:
@@ -58,7 +58,7 @@ def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     probe.load_state_dict(renamed)
 
 
-def _table(probe: Probe) -> tuple[tuple[str, str], ...]:
+def _layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
     tables = {DptProbe: _DPT, MultiscaleProbe: _MULTISCALE, LinearProbe: _LINEAR}
     for kind, table in tables.items():
         if isinstance(probe, kind):
@@ -69,7 +69,7 @@ def _table(probe: Probe) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
+def _our_name(name: str, table: tuple[tuple[str, str], ...]) -> str:
     bare = name.removeprefix("module.").removeprefix("head.")
     layer, _, parameter = bare.rpartition(".")
     for pattern, ours in table:
@@ -148,11 +148,11 @@ class MultiscaleProbe(Probe):
         height, width = levels[-1].shape[2:]
         x = torch.cat([resize(x, (height, width), self.enlargement) for x in levels], dim=1)
         first, second, third = self.middle
-        x = self._grown(first, F.relu(x, inplace=True), 2).relu_()
+        x = self._convolve_enlarged(first, F.relu(x, inplace=True), 2).relu_()
         x = third(second(x).relu_()).relu_()
-        return self.answer(self._grown(self.widen, x, _SCALE).relu_())
+        return self.answer(self._convolve_enlarged(self.widen, x, _SCALE).relu_())
 
-    def _grown(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
+    def _convolve_enlarged(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
         if self.kernel == 1:
             return enlarge(convolution(x), scale, self.enlargement)
         return convolution(enlarge(x, scale, self.enlargement))

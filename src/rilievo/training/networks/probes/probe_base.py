@@ -54,8 +54,10 @@ def placed(
         if whole.shape[2:] == size:
             return whole
         return F.interpolate(whole, size=size, mode=interpolation, align_corners=corners)
-    rows = _positions(logits.box.top, logits.box.height, logits.padded[0], size[0], whole, corners)
-    columns = _positions(
+    rows = _sampling_coordinates(
+        logits.box.top, logits.box.height, logits.padded[0], size[0], whole, corners
+    )
+    columns = _sampling_coordinates(
         logits.box.left, logits.box.width, logits.padded[1], size[1], whole, corners
     )
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)
@@ -68,9 +70,10 @@ def placed(
     )
 
 
-def _positions(
+def _sampling_coordinates(
     start: int, length: int, padded: int, count: int, like: Tensor, corners: bool
 ) -> Float[Tensor, "count"]:
+    """Coordinates in -1..1 of a resized crop's pixel centres."""
     pixel = torch.arange(count, dtype=like.dtype, device=like.device)
     place = start + (pixel + 0.5) * (length / count)  # the padded image's left edge is 0
     if corners:
@@ -134,9 +137,9 @@ class Probe(nn.Module, ABC):
 
     def logits(self, features: Features) -> Logits:
         """Compute outputs for a head."""
-        self._check(features)
+        self._check_channels(features)
         return Logits(
-            values=self.decode(_of_one_size(features), features.tokens),
+            values=self.decode(_resize_to_one_size(features), features.tokens),
             scale=self.last_scale,
             enlargement=self.enlargement,
             padded=features.padded,
@@ -149,7 +152,7 @@ class Probe(nn.Module, ABC):
         logits = self.logits(features)
         return placed(enlarged(logits), logits, size)
 
-    def _check(self, features: Features) -> None:
+    def _check_channels(self, features: Features) -> None:
         widths = tuple(x.shape[1] for x in features.maps)
         tokens = {x.shape[1] for x in features.tokens} if features.tokens is not None else {0}
         if widths != self.channels or tokens != {self.token_channels}:
@@ -179,7 +182,7 @@ class TokenConv(nn.Conv2d):
         return F.conv2d(x, of_map) + everywhere[:, :, None, None]
 
 
-def _of_one_size(features: Features) -> Tensors:
+def _resize_to_one_size(features: Features) -> Tensors:
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
     height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)

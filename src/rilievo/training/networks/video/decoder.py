@@ -49,15 +49,15 @@ class _DoubledConv(Function):
         ctx.save_for_backward(x, skip, weight)
         # Where the large map is reflected, it repeats the border of the small one.
         padded = F.pad(x, _BORDER, "replicate")
-        small = F.conv2d(padded, _merged(weight[:, : x.shape[1]]))
+        small = F.conv2d(padded, _phase_kernels(weight[:, : x.shape[1]]))
         if skip is None:
-            large = _empty(x, len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3])
-            for phase, place in _phases(small, large):
+            large = _empty_channels_last(x, len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3])
+            for phase, place in _phase_views(small, large):
                 torch.add(phase, bias[:, None, None], out=place)
             return large
         wide = F.pad(skip, _BORDER, "reflect")
         large = F.conv2d(wide, weight[:, x.shape[1] :], bias)
-        for phase, place in _phases(small, large):
+        for phase, place in _phase_views(small, large):
             place += phase
         return large
 
@@ -68,35 +68,36 @@ class _DoubledConv(Function):
         [gradient] = upstream
         outputs, inputs = len(weight), x.shape[1]
         to_weight = torch.empty_like(weight)
-        padded, merged = F.pad(x, _BORDER, "replicate"), _merged(weight[:, :inputs])
-        small = _empty(x, len(x), 4 * outputs, x.shape[2] + 1, x.shape[3] + 1).zero_()
-        for phase, place in _phases(small, gradient):
+        padded, merged = F.pad(x, _BORDER, "replicate"), _phase_kernels(weight[:, :inputs])
+        small = _empty_channels_last(x, len(x), 4 * outputs, x.shape[2] + 1, x.shape[3] + 1).zero_()
+        for phase, place in _phase_views(small, gradient):
             phase.copy_(place)
-        to_padded, to_merged, _ = _back(small, padded, merged, bias=False)
-        to_weight[:, :inputs] = _split(to_merged)
-        to_x = _unpadded(to_padded)
+        to_padded, to_merged, _ = _conv_gradients(small, padded, merged, bias=False)
+        to_weight[:, :inputs] = _gradient_by_kernel(to_merged)
+        to_x = _fold_border_inside(to_padded)
         if skip is None:
             return to_x, None, to_weight, gradient.sum(dim=(0, 2, 3))
         wide = F.pad(skip, _BORDER, "reflect")
-        to_wide, to_rest, to_bias = _back(gradient, wide, weight[:, inputs:], bias=True)
+        to_wide, to_rest, to_bias = _conv_gradients(gradient, wide, weight[:, inputs:], bias=True)
         to_weight[:, inputs:] = to_rest
         to_skip = torch.ops.aten.reflection_pad2d_backward(to_wide, skip, _BORDER)
         return to_x, to_skip, to_weight, to_bias
 
 
-def _merged(weight: Tensor) -> Tensor:
+def _phase_kernels(weight: Tensor) -> Tensor:
+    """Kernels of the four phases of a doubled map."""
     merge = weight.new_tensor(_MERGE)
     phases = torch.einsum("ast,bur,octr->abocsu", merge, merge, weight)
     return phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _split(to_merged: Tensor) -> Tensor:
+def _gradient_by_kernel(to_merged: Tensor) -> Tensor:
     merge = to_merged.new_tensor(_MERGE)
     phases = to_merged.unflatten(0, (2, 2, -1))
     return torch.einsum("ast,bur,abocsu->octr", merge, merge, phases)
 
 
-def _phases(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _phase_views(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     height, width = (side // 2 for side in large.shape[2:])
     for place, phase in enumerate(small.chunk(4, dim=1)):
         row, column = divmod(place, 2)
@@ -104,7 +105,7 @@ def _phases(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         yield here, large[:, :, row::2, column::2]
 
 
-def _unpadded(to_padded: Tensor) -> Tensor:
+def _fold_border_inside(to_padded: Tensor) -> Tensor:
     for dim in (2, 3):
         last = to_padded.shape[dim] - 1
         for border, inside in ((0, 1), (last, last - 1)):
@@ -113,14 +114,16 @@ def _unpadded(to_padded: Tensor) -> Tensor:
     return to_padded.contiguous(memory_format=torch.channels_last)
 
 
-def _back(gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool) -> tuple[Tensor, ...]:
+def _conv_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool
+) -> tuple[Tensor, ...]:
     wanted, ones = [True, True, bias], [1, 1]
     return torch.ops.aten.convolution_backward(
         gradient, x, weight, [len(weight)], ones, [0, 0], ones, False, [0, 0], 1, wanted
     )
 
 
-def _empty(like: Tensor, *shape: int) -> Tensor:
+def _empty_channels_last(like: Tensor, *shape: int) -> Tensor:
     return torch.empty(
         shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
     )
@@ -148,7 +151,7 @@ class DepthDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
-        place = {_halvings(scale): index for index, scale in enumerate(reductions)}
+        place = {_exponent_of_two(scale): index for index, scale in enumerate(reductions)}
         self.levels = max(place)
         self.coarsest = place[self.levels]
         if self.levels <= max(scales):
@@ -234,7 +237,7 @@ class _ELU(Function):
         return torch.ops.aten.elu_backward(gradient, 1, 1, 1, True, result)
 
 
-def _halvings(reduction: int) -> int:
+def _exponent_of_two(reduction: int) -> int:
     halvings = round(math.log2(reduction)) if reduction > 0 else -1
     if not 0 <= halvings <= 5 or 2**halvings != reduction:
         raise OptionError(
@@ -327,7 +330,7 @@ class PoseDecoder(nn.Module):
         """Predict the first motion."""
         narrow, first, second, last = self.net
         x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
-        return _motion(last(F.relu(second(F.relu(first(x))))))
+        return _read_motion(last(F.relu(second(F.relu(first(x))))))
 
 
 class PoseCNN(PoseNetwork):
@@ -350,7 +353,7 @@ class PoseCNN(PoseNetwork):
         x = torch.cat((earlier, later), dim=1)
         for layer in self.net:
             x = F.relu(layer(x))
-        return _motion(self.pose_conv(x))
+        return _read_motion(self.pose_conv(x))
 
 
 def make_pose_net(
@@ -375,6 +378,6 @@ def source_T_target(
         return invert(later_T_earlier) if source_is_earlier else later_T_earlier
 
 
-def _motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
+def _read_motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
     mean = _SMALL * exact(answer).mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]

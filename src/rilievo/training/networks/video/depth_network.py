@@ -111,7 +111,7 @@ class DepthNet(nn.Module):
 
     def depth(self, image: Images) -> Maps:
         """Depth at the finest scale for RGB in 0..1, in the network's unit."""
-        return 1 / _between(self._least, self._most, self(image)[0][:, 0].float())
+        return 1 / _interpolate(self._least, self._most, self(image)[0][:, 0].float())
 
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
@@ -130,10 +130,10 @@ def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 
 
 def scaled_disparity(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
     """Convert a sigmoid to inverse depth, 1 / ``max_depth`` to 1 / ``min_depth``."""
-    return _between(1 / blueprint.max_depth, 1 / blueprint.min_depth, sigmoid)
+    return _interpolate(1 / blueprint.max_depth, 1 / blueprint.min_depth, sigmoid)
 
 
-def _between(least: float, most: float, sigmoid: Float[Any, "*b"]) -> Float[Any, "*b"]:
+def _interpolate(least: float, most: float, sigmoid: Float[Any, "*b"]) -> Float[Any, "*b"]:
     return least + (most - least) * sigmoid
 
 

@@ -11,7 +11,7 @@ from rilievo.errors import ModelError, OptionError, needing, suggest
 from rilievo.io.files.limits import reason
 from rilievo.registry import resolve_name
 from rilievo.shapes import Size
-from rilievo.training.networks.backbones.weights import why_not_fetched
+from rilievo.training.networks.backbones.weights import download_error
 from rilievo.training.networks.blueprint import TIMM, VideoBlueprint
 from rilievo.training.tensors import Channels, FeatureMaps
 
@@ -62,9 +62,9 @@ class TimmEncoder(Encoder):
     def __init__(self, name: str, size: Size, *, pretrained: bool = False) -> None:
         super().__init__()
         self.name, self.size = name, size
-        self.body = _make(name, size, pretrained=pretrained)
+        self.body = _create_timm_model(name, size, pretrained=pretrained)
         self.take_shapes(self.body)
-        self._check(name, size)
+        self._check_shapes(name, size)
 
     @classmethod
     def of(cls, blueprint: VideoBlueprint) -> Encoder:
@@ -83,7 +83,7 @@ class TimmEncoder(Encoder):
             tensor.permute(0, 3, 1, 2) if self.channels_last else tensor for tensor in features
         )
 
-    def _check(self, name: str, size: Size) -> None:
+    def _check_shapes(self, name: str, size: Size) -> None:
         training = self.training
         try:
             with torch.no_grad():
@@ -115,7 +115,7 @@ def class_at(place: str) -> Any:
     return resolve_name(f"{_HOME}.{place}")
 
 
-def _timm(name: str) -> Any:
+def _import_timm(name: str) -> Any:
     with needing(f"encoder '{name}'", "train"):
         import timm
     return timm
@@ -123,14 +123,14 @@ def _timm(name: str) -> Any:
 
 def find_timm(name: str) -> str:
     """Find a model of timm."""
-    timm, model = _timm(name), name.removeprefix(TIMM)
+    timm, model = _import_timm(name), name.removeprefix(TIMM)
     if not timm.is_model(model):
         raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")
     return model
 
 
-def _make(name: str, size: Size, *, pretrained: bool) -> Any:
-    timm, model = _timm(name), find_timm(name)
+def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
+    timm, model = _import_timm(name), find_timm(name)
     if pretrained and not timm.models.is_model_pretrained(model):
         raise ModelError(f"encoder '{name}' has no published weights: start without 'imagenet'")
     values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}
@@ -143,10 +143,10 @@ def _make(name: str, size: Size, *, pretrained: bool) -> Any:
                 raise
         except (AttributeError, RuntimeError) as error:
             if pretrained:
-                raise why_not_fetched(name, error) from error
+                raise download_error(name, error) from error
             raise ModelError(f"encoder '{name}' gives no feature maps: {reason(error)}") from error
         except Exception as error:  # errors of the hub, its client or the file fetched
-            raise why_not_fetched(name, error) from error
+            raise download_error(name, error) from error
     raise AssertionError("the last attempt has no option that could be refused")
 
 
@@ -167,7 +167,7 @@ class ResNetEncoder(Encoder):
         super().__init__()
         self.name = name
         # The last norm of a block begins at 1, as in the official program; timm begins at 0.
-        self.encoder = _timm(name).create_model(
+        self.encoder = _import_timm(name).create_model(
             name, features_only=True, in_chans=colours, num_classes=0, zero_init_last=False
         )
         self.take_shapes(self.encoder)
@@ -185,7 +185,7 @@ class ResNetEncoder(Encoder):
         try:
             state = create(f"{self.name}.tv_in1k", pretrained=True).state_dict()
         except Exception as error:  # errors of the hub, its client or the file fetched
-            raise why_not_fetched(f"timm/{self.name}.tv_in1k", error) from error
+            raise download_error(f"timm/{self.name}.tv_in1k", error) from error
         frames = self.encoder.conv1.in_channels // 3
         # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
         state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames

@@ -47,7 +47,7 @@ class OfficialWeights:
 
 
 @frozen
-class _Pose:
+class _PoseWeights:
     kind: PoseKind = PoseKind.NONE
     encoder: str = ""
     state: State | None = None
@@ -55,21 +55,21 @@ class _Pose:
 
 def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     """Read an official checkpoint."""
-    path, entries = folder / ENCODER, _checked_entries(folder)
-    name, stereo = _encoder_name(entries, path), _learned_from_stereo(entries, path)
-    encoder = _made(ResNetEncoder, name)
-    state = _named("encoder", encoder, entries, path)
+    path, entries = folder / ENCODER, _read_encoder(folder)
+    name, stereo = _encoder_name(entries, path), _uses_stereo(entries, path)
+    encoder = _make_without_weights(ResNetEncoder, name)
+    state = _prefix_weights("encoder", encoder, entries, path)
     entries_of_depth = read_entries(folder / DEPTH)
-    scales = _scales(entries_of_depth, folder / DEPTH)
-    decoder = _made(DepthDecoder, encoder.channels, encoder.reductions, scales)
-    state |= _named("decoder", decoder, entries_of_depth, folder / DEPTH)
-    pose_weights = _read_pose(folder, encoder) if pose else _Pose()
+    scales = _read_scales(entries_of_depth, folder / DEPTH)
+    decoder = _make_without_weights(DepthDecoder, encoder.channels, encoder.reductions, scales)
+    state |= _prefix_weights("decoder", decoder, entries_of_depth, folder / DEPTH)
+    pose_weights = _read_pose(folder, encoder) if pose else _PoseWeights()
     return OfficialWeights(
         blueprint=VideoBlueprint(
             encoder=name,
             pose=pose_weights.kind,
             pose_encoder=pose_weights.encoder or "resnet18",
-            size=_size(entries, path),
+            size=_read_size(entries, path),
             scales=scales,
             kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
             unit=STEREO_UNIT if stereo else 1.0,
@@ -81,23 +81,23 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
 
 def learned_from_stereo(folder: Path) -> bool:
     """Whether a checkpoint's depth is metric, from a stereo camera."""
-    return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
+    return _uses_stereo(_read_encoder(folder), folder / ENCODER)
 
 
 def read_entries(path: Path) -> Entries:
     """Read tensors and plain values; code is refused."""
-    _check_beginning(path)
+    _check_is_torch_file(path)
     try:
         check_archive(path, most_ratio=STORED)
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise ModelError(f"{path}: {_why(error)}") from error
+        raise ModelError(f"{path}: {_refusal_reason(error)}") from error
     if not isinstance(held, Mapping) or not all(isinstance(key, str) for key in held):
         raise ModelError(f"{path}: holds {type(held).__name__}, expected tensors by their names")
     return held
 
 
-def _checked_entries(folder: Path) -> Entries:
+def _read_encoder(folder: Path) -> Entries:
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
             raise ModelError(
@@ -106,24 +106,28 @@ def _checked_entries(folder: Path) -> Entries:
     return read_entries(folder / ENCODER)
 
 
-def _learned_from_stereo(entries: Entries, path: Path) -> bool:
+def _uses_stereo(entries: Entries, path: Path) -> bool:
     stereo = entries.get("use_stereo", False)
     if not isinstance(stereo, bool):
         raise ModelError(f"{path}: use_stereo is {stereo!r}, expected true or false")
     return stereo
 
 
-def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
+def _read_pose(folder: Path, encoder: ResNetEncoder) -> _PoseWeights:
     path = folder / POSE
     if not path.is_file():
-        return _Pose()
+        return _PoseWeights()
     entries = read_entries(path)
     if "pose_conv.weight" in entries:
-        return _Pose(kind=PoseKind.CNN, state=fitting(_made(PoseCNN), entries, path))
+        return _PoseWeights(
+            kind=PoseKind.CNN, state=fitting(_make_without_weights(PoseCNN), entries, path)
+        )
     frames = getattr(entries.get("net.1.weight"), "shape", (0, 0))[1] // 256
     if frames == 2:
-        decoder = _made(PoseDecoder, encoder.channels[-1], inputs=2, motions=1)
-        return _Pose(kind=PoseKind.SHARED, state=_named("decoder", decoder, entries, path))
+        decoder = _make_without_weights(PoseDecoder, encoder.channels[-1], inputs=2, motions=1)
+        return _PoseWeights(
+            kind=PoseKind.SHARED, state=_prefix_weights("decoder", decoder, entries, path)
+        )
     if frames > 2:
         raise ModelError(
             f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
@@ -133,19 +137,19 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
         raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
     seen_entries = read_entries(encoder_file)
     name = _encoder_name(seen_entries, encoder_file)
-    own = _made(ResNetEncoder, name, colours=6)
-    decoder = _made(PoseDecoder, own.channels[-1], inputs=1, motions=2)
-    state = _named("encoder", own, seen_entries, encoder_file) | _named(
+    own = _make_without_weights(ResNetEncoder, name, colours=6)
+    decoder = _make_without_weights(PoseDecoder, own.channels[-1], inputs=1, motions=2)
+    state = _prefix_weights("encoder", own, seen_entries, encoder_file) | _prefix_weights(
         "decoder", decoder, entries, path
     )
-    return _Pose(kind=PoseKind.SEPARATE, encoder=name, state=state)
+    return _PoseWeights(kind=PoseKind.SEPARATE, encoder=name, state=state)
 
 
-def _named(part: str, network: Any, entries: Entries, path: Path) -> dict[str, Tensor]:
+def _prefix_weights(part: str, network: Any, entries: Entries, path: Path) -> dict[str, Tensor]:
     return {f"{part}.{key}": tensor for key, tensor in fitting(network, entries, path).items()}
 
 
-def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
+def _make_without_weights(kind: Any, *arguments: Any, **options: Any) -> Any:
     with torch.device("meta"):
         return kind(*arguments, **options)
 
@@ -163,7 +167,7 @@ def _encoder_name(entries: Entries, path: Path) -> str:
     )
 
 
-def _scales(entries: Entries, path: Path) -> tuple[int, ...]:
+def _read_scales(entries: Entries, path: Path) -> tuple[int, ...]:
     indices = sorted(
         int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
     )
@@ -179,7 +183,7 @@ def _scales(entries: Entries, path: Path) -> tuple[int, ...]:
     return scales
 
 
-def _size(entries: Entries, path: Path) -> tuple[int, int]:
+def _read_size(entries: Entries, path: Path) -> tuple[int, int]:
     height, width = entries.get("height"), entries.get("width")
     if type(height) is not int or type(width) is not int:
         raise ModelError(
@@ -193,7 +197,7 @@ def _size(entries: Entries, path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _check_beginning(path: Path) -> None:
+def _check_is_torch_file(path: Path) -> None:
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -207,7 +211,7 @@ def _check_beginning(path: Path) -> None:
         )
 
 
-def _why(error: Exception) -> str:
+def _refusal_reason(error: Exception) -> str:
     if "weights_only" in str(error) or "Unsupported" in str(error):
         return "holds more than tensors, which may be code, and is not read"
     return f"is broken: {reason(error)}; fetch it again from where it came"

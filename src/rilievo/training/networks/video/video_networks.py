@@ -91,7 +91,7 @@ class VideoNetworks(nn.Module):
         else:
             features, others = self.depth.encoder(target), []
         disparities = self.depth.decoder(features)
-        motions = self._motions(views, features, others)
+        motions = self._predict_motions(views, features, others)
         unscaled = None
         if self.blueprint.pose is PoseKind.CNN:
             # Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018,
@@ -113,7 +113,7 @@ class VideoNetworks(nn.Module):
             unscaled=unscaled,
         )
 
-    def _motions(
+    def _predict_motions(
         self,
         views: tuple[Images, ...],
         features: FeatureMaps,
@@ -198,7 +198,7 @@ def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...
             f"{folder}: its depth network has a {there.encoder}, this run's a {wanted.encoder}: "
             f"choose the encoder {there.encoder}"
         )
-    renamed = _heads(official.depth, there.scales, wanted.scales)
+    renamed = _reorder_heads(official.depth, there.scales, wanted.scales)
     networks.depth.load_state_dict(fitting(networks.depth, renamed, folder))
     notes = [] if networks.mask is None else [f"the mask network {_SCRATCH}"]
     if networks.pose is None:
@@ -215,7 +215,7 @@ def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...
     return tuple(notes)
 
 
-def _heads(
+def _reorder_heads(
     state: Mapping[str, Tensor], there: tuple[int, ...], wanted: tuple[int, ...]
 ) -> Mapping[str, Tensor]:
     first = 10
