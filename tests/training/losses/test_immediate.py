@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.training.losses.view_synthesis import immediately
+from rilievo.training.losses.view_synthesis import with_early_gradient
 
 
 def test_value_and_gradients_are_those_of_the_plain_computation() -> None:
@@ -16,7 +16,7 @@ def test_value_and_gradients_are_those_of_the_plain_computation() -> None:
         return (x.square() * y * z.exp()).sum()
 
     def whole(x: Tensor, z: Tensor) -> Tensor:
-        return 3 * immediately(part, x.sin(), y, z) + z.sum()
+        return 3 * with_early_gradient(part, x.sin(), y, z) + z.sum()
 
     assert torch.autograd.gradcheck(whole, (x, z))
     expected = 3 * part(x.sin(), y, z) + z.sum()
@@ -25,7 +25,7 @@ def test_value_and_gradients_are_those_of_the_plain_computation() -> None:
 
 def test_an_input_that_is_not_used_gets_zeros() -> None:
     x, y = torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)
-    immediately(lambda x, y: x.sum(), x, y).backward()
+    with_early_gradient(lambda x, y: x.sum(), x, y).backward()
     assert x.grad is not None
     assert y.grad is not None
     assert x.grad.tolist() == [1, 1, 1]
@@ -34,14 +34,14 @@ def test_an_input_that_is_not_used_gets_zeros() -> None:
 
 def test_a_constant_gives_zeros() -> None:
     x = torch.rand(3, requires_grad=True)
-    immediately(lambda x: torch.ones(()), x).backward()
+    with_early_gradient(lambda x: torch.ones(()), x).backward()
     assert x.grad is not None
     assert x.grad.tolist() == [0, 0, 0]
 
 
 def test_nothing_but_a_gradient_waits_for_the_backward_pass() -> None:
     x = torch.rand(3, requires_grad=True)
-    value = immediately(lambda x: x.repeat(100).exp().sin().sum(), x)
+    value = with_early_gradient(lambda x: x.repeat(100).exp().sin().sum(), x)
     assert [tuple(kept.shape) for kept in value.grad_fn.saved_tensors] == [(3,)]
 
 
@@ -49,6 +49,6 @@ def test_nothing_but_a_gradient_waits_for_the_backward_pass() -> None:
 def test_without_gradients_it_is_a_plain_call(enabled: bool) -> None:
     x = torch.rand(3, requires_grad=True)
     with torch.set_grad_enabled(enabled):
-        value = immediately(lambda x: x.sum(), x)
+        value = with_early_gradient(lambda x: x.sum(), x)
     assert value.requires_grad is enabled
     assert value.item() == x.sum().item()

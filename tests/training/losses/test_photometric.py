@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rilievo.training.losses.warped_frames import (
     photometric_error,
+    prepare_target,
     sample_image,
-    target_of,
     window_spread,
     window_sum,
 )
@@ -36,7 +36,7 @@ def in_colour(image: Tensor) -> np.ndarray:
 @example(seed=0, height=4, width=5, ssim=1.0)
 def test_scipy_computes_the_same_error(seed: int, height: int, width: int, ssim: float) -> None:
     x, y = images(seed, 2, 3, height, width), images(seed + 1000, 2, 3, height, width)
-    found = photometric_error(x, target_of(y), ssim=ssim)
+    found = photometric_error(x, prepare_target(y), ssim=ssim)
     for k in range(2):
         expected = error_between(in_colour(x[k]), in_colour(y[k]), ssim)
         np.testing.assert_allclose(found[k].numpy(), expected, atol=1e-10)
@@ -47,28 +47,28 @@ def test_two_flat_images_worked_out_by_hand() -> None:
     x, y = torch.full((1, 3, 4, 5), 0.2), torch.full((1, 3, 4, 5), 0.6)
     ssim = (0.24 + 1e-4) / (0.4 + 1e-4)
     expected = 0.85 * (1 - ssim) / 2 + 0.15 * 0.4
-    found = photometric_error(x, target_of(y))
+    found = photometric_error(x, prepare_target(y))
     torch.testing.assert_close(found, torch.full((1, 4, 5), expected), atol=1e-4, rtol=0)
 
 
 def test_an_image_is_like_itself_and_the_error_is_the_same_either_way() -> None:
     x, y = images(0, 1, 3, 8, 8), images(1, 1, 3, 8, 8)
-    assert photometric_error(x, target_of(x)).abs().max() < 1e-14
+    assert photometric_error(x, prepare_target(x)).abs().max() < 1e-14
     torch.testing.assert_close(
-        photometric_error(x, target_of(y)), photometric_error(y, target_of(x))
+        photometric_error(x, prepare_target(y)), photometric_error(y, prepare_target(x))
     )
 
 
 @pytest.mark.parametrize("ssim", [0.0, 0.85, 1.0])
 def test_the_gradient_is_that_of_small_differences(ssim: float) -> None:
-    y = target_of(images(1, 2, 3, 5, 6))
+    y = prepare_target(images(1, 2, 3, 5, 6))
     x = images(0, 2, 3, 5, 6).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: photometric_error(x, y, ssim=ssim), (x,))
 
 
 def test_small_images_have_the_right_gradient_at_their_borders() -> None:
     for height, width in ((2, 2), (2, 5), (3, 3)):
-        y = target_of(images(1, 1, 3, height, width))
+        y = prepare_target(images(1, 1, 3, height, width))
         x = images(0, 1, 3, height, width).requires_grad_()
         assert torch.autograd.gradcheck(lambda x, y=y: photometric_error(x, y), (x,))
 
@@ -85,14 +85,14 @@ def test_sums_over_windows_and_their_adjoint(seed: int, height: int, width: int)
 def test_arguments_are_left_as_they_are() -> None:
     x, y = images(0, 1, 3, 4, 4).requires_grad_(), images(1, 1, 3, 4, 4)
     before = (x.detach().clone(), y.clone())
-    photometric_error(x, target_of(y)).sum().backward()
+    photometric_error(x, prepare_target(y)).sum().backward()
     assert torch.equal(x.detach(), before[0])
     assert torch.equal(y, before[1])
 
 
 def test_a_second_derivative_is_refused() -> None:
     x = images(0, 1, 3, 4, 4).requires_grad_()
-    error = photometric_error(x, target_of(images(1, 1, 3, 4, 4))).sum()
+    error = photometric_error(x, prepare_target(images(1, 1, 3, 4, 4))).sum()
     [first] = torch.autograd.grad(error, x, create_graph=True)
     with pytest.raises(RuntimeError, match="does not require grad"):
         first.sum().backward()
@@ -100,9 +100,9 @@ def test_a_second_derivative_is_refused() -> None:
 
 def test_floats_of_32_bits_are_near_those_of_64() -> None:
     x, y = images(0, 1, 3, 32, 32), images(1, 1, 3, 32, 32)
-    narrow = photometric_error(x.float(), target_of(y.float()))
+    narrow = photometric_error(x.float(), prepare_target(y.float()))
     torch.testing.assert_close(
-        narrow.double(), photometric_error(x, target_of(y)), atol=2e-6, rtol=0
+        narrow.double(), photometric_error(x, prepare_target(y)), atol=2e-6, rtol=0
     )
 
 

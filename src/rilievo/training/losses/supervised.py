@@ -55,24 +55,24 @@ def check_valid(valid: Masks) -> None:
 
 def l1_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean |error| [m]."""
-    return _signed_differences(predicted, true, valid).abs().mean()
+    return _differences_at_valid(predicted, true, valid).abs().mean()
 
 
 def mse_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean squared error [m²]."""
-    return _signed_differences(predicted, true, valid).square().mean()
+    return _differences_at_valid(predicted, true, valid).square().mean()
 
 
 def berhu_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean of |e| up to c and (e² + c²) / 2c beyond, c a fifth of the largest |e| (Laina 2016)."""
-    error = _signed_differences(predicted, true, valid).abs()
+    error = _differences_at_valid(predicted, true, valid).abs()
     limit = _BERHU_SHARE * error.detach().max()
     # An exact prediction has limit 0; nothing is beyond it, but 0/0 would spoil the gradient.
     divisor = torch.where(limit > 0, 2 * limit, torch.ones_like(limit))
     return torch.where(error > limit, (error.square() + limit**2) / divisor, error).mean()
 
 
-def _signed_differences(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
+def _differences_at_valid(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
     check_valid(valid)
     return (predicted - true)[valid]
 
@@ -103,11 +103,12 @@ def log_gradient_loss(
         values, mask = error[strided], valid[strided]
         count = mask.sum().clamp(min=1)
         for axis in axes:
-            total = total + _differences(values, mask, axis) / count
+            total = total + _sum_of_steps(values, mask, axis) / count
     return total
 
 
-def _differences(values: Maps, masks: Masks, axis: int) -> Scalar:
+def _sum_of_steps(values: Maps, masks: Masks, axis: int) -> Scalar:
+    """Sum of |differences| between valid pixels two apart."""
     pairs = values.shape[axis] - _STEP
     if pairs < 1:
         return torch.zeros_like(values.sum())
@@ -117,6 +118,7 @@ def _differences(values: Maps, masks: Masks, axis: int) -> Scalar:
 
 
 def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
+    """Log predicted minus log true; 0 where invalid."""
     check_valid(valid)
     one = torch.ones_like(predicted)
     # Replaced before the logarithm: the gradient of an unread log(0) would be NaN.
@@ -133,7 +135,7 @@ def angular_loss(
     valid: Masks,
 ) -> Scalar:
     """Mean angle [rad] over the valid pixels, without gradient below 0.8° and above 179.2°."""
-    return _angles(predicted, true, valid).mean()
+    return _valid_angles_in_radians(predicted, true, valid).mean()
 
 
 def normals_mse_loss(predicted: Normals, true: Normals, valid: Masks) -> Scalar:
@@ -152,12 +154,12 @@ def angular_von_mises_fisher_loss(
 
     Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1).
     """
-    angles, concentration = _angles(predicted, true, valid), kappa[valid]
+    angles, concentration = _valid_angles_in_radians(predicted, true, valid), kappa[valid]
     likelihood = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))
     return (likelihood - torch.log(concentration.square() + 1)).mean()
 
 
-def _angles(
+def _valid_angles_in_radians(
     predicted: Normals,
     true: Normals,
     valid: Masks,

@@ -158,7 +158,7 @@ def anchor_loss(
     return (left * counted).sum() / counted.sum().clamp(min=1)
 
 
-def _always(scene: VideoScene) -> None:
+def _no_problem(scene: VideoScene) -> None:
     """None: the term needs nothing that could be missing."""
 
 
@@ -178,7 +178,7 @@ class Term:
     factor: float = 1.0
     of_batch: Callable[[VideoScene], Tensor | None] | None = None
     of_scale: Callable[[VideoScene, AtScale], Tensor | None] | None = None
-    lacks: Callable[[VideoScene], str | None] = _always
+    lacks: Callable[[VideoScene], str | None] = _no_problem
 
     def weight_in(self, options: VideoLosses) -> float:
         """Weight of the term in options; 0 where it is off."""
@@ -187,23 +187,23 @@ class Term:
         return self.factor * float(getattr(options, self.weight))
 
 
-def _photometric(scene: VideoScene, at: AtScale) -> Tensor:
+def _photometric_term(scene: VideoScene, at: AtScale) -> Tensor:
     return at.frames.mean(at.explanation.error)
 
 
-def _smoothness(scene: VideoScene, at: AtScale) -> Tensor:
+def _smoothness_term(scene: VideoScene, at: AtScale) -> Tensor:
     return edge_aware_smoothness(at.sigmoid, scene.views.pyramid[at.scale]) / 2**at.scale
 
 
-def _mask(scene: VideoScene, at: AtScale) -> Tensor | None:
+def _mask_term(scene: VideoScene, at: AtScale) -> Tensor | None:
     return None if at.mask is None else F.binary_cross_entropy(at.mask, torch.ones_like(at.mask))
 
 
-def _consistency(scene: VideoScene) -> Tensor | None:
+def _consistency_term(scene: VideoScene) -> Tensor | None:
     return None if scene.agreement is None else scene.agreement.consistency
 
 
-def _kept_near(name: str) -> Callable[[VideoScene], Tensor | None]:
+def _anchor_term(name: str) -> Callable[[VideoScene], Tensor | None]:
 
     def term(scene: VideoScene) -> Tensor | None:
         maps = scene.views.maps
@@ -214,20 +214,22 @@ def _kept_near(name: str) -> Callable[[VideoScene], Tensor | None]:
     return term
 
 
-def _lacks_mask(scene: VideoScene) -> str | None:
+def _problem_without_mask(scene: VideoScene) -> str | None:
     if scene.masks is not None:
         return None
     return "a predictive mask needs a network with a mask head: set mask in the blueprint"
 
 
 TERMS: Mapping[str, Term] = {
-    "photometric": Term(weight="photometric", of_scale=_photometric),
-    "smoothness": Term(weight="smoothness", of_scale=_smoothness),
-    "mask": Term(weight="predictive_mask", factor=0.2, of_scale=_mask, lacks=_lacks_mask),
-    "consistency": Term(weight="consistency", of_batch=_consistency),
-    "anchor": Term(weight="anchor", of_batch=_kept_near("prior")),
-    "corners": Term(weight="corners", of_batch=_kept_near("corners")),
-    "labels": Term(weight="labels", of_batch=_kept_near("labels")),
+    "photometric": Term(weight="photometric", of_scale=_photometric_term),
+    "smoothness": Term(weight="smoothness", of_scale=_smoothness_term),
+    "mask": Term(
+        weight="predictive_mask", factor=0.2, of_scale=_mask_term, lacks=_problem_without_mask
+    ),
+    "consistency": Term(weight="consistency", of_batch=_consistency_term),
+    "anchor": Term(weight="anchor", of_batch=_anchor_term("prior")),
+    "corners": Term(weight="corners", of_batch=_anchor_term("corners")),
+    "labels": Term(weight="labels", of_batch=_anchor_term("labels")),
 }
 
 
@@ -242,15 +244,15 @@ def terms_of(options: VideoLosses) -> Mapping[str, Term]:
     return terms
 
 
-def immediately(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
+def with_early_gradient(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
     """Call ``compute(*inputs)`` with its gradient by ``inputs``, which saves memory."""
     if not torch.is_grad_enabled():
         return compute(*inputs)
-    value: Tensor = _Immediately.apply(compute, *inputs)
+    value: Tensor = _EarlyGradient.apply(compute, *inputs)
     return value
 
 
-class _Immediately(Function):
+class _EarlyGradient(Function):
     @staticmethod
     def forward(ctx: Any, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         wanted = ctx.needs_input_grad[1:]
@@ -327,14 +329,17 @@ def video_loss(
         for term in terms.values():
             if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
                 raise InputError(missing)
-        scene = replace(scene, agreement=_agreement(scene))
+        scene = replace(scene, agreement=_agreement_if_needed(scene))
         parts = [
-            _scale(scene, terms, *entry) for entry in enumerate(zip(scales, sigmoids, strict=True))
+            _loss_at_scale(scene, terms, *entry)
+            for entry in enumerate(zip(scales, sigmoids, strict=True))
         ]
-        return _sum_up(scene, terms, parts)
+        return _sum_scales_and_batch(scene, terms, parts)
 
 
-def _sum_up(scene: VideoScene, every: Mapping[str, Term], parts: list["_Found"]) -> VideoLoss:
+def _sum_scales_and_batch(
+    scene: VideoScene, every: Mapping[str, Term], parts: list["_ScaleLoss"]
+) -> VideoLoss:
     total = torch.stack([part.cost for part in parts]).mean()
     terms = {
         name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms
@@ -358,24 +363,24 @@ def _sum_up(scene: VideoScene, every: Mapping[str, Term], parts: list["_Found"])
 
 
 @frozen
-class _Found:
+class _ScaleLoss:
     cost: Tensor
     terms: dict[str, Tensor]
     depth: Tensor
     explanation: Explanation | None
 
 
-def _scale(
+def _loss_at_scale(
     scene: VideoScene, every: Mapping[str, Term], place: int, item: tuple[int, Tensor]
-) -> _Found:
+) -> _ScaleLoss:
     scale, sigmoid = item
     frames, sources = scene.frames(scale), len(scene.motion)
-    outcomes: list[_Found] = []
+    outcomes: list[_ScaleLoss] = []
 
     def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
         here = replace(scene, motion=others[:sources])
         mask = others[sources] if others[sources:] else None
-        at = _at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
+        at = _predictions_at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
         weights = {name: term.weight_in(scene.options) for name, term in every.items()}
         terms = {
             name: weights[name] * value
@@ -386,15 +391,17 @@ def _scale(
         detached = {name: value.detach() for name, value in terms.items()}
         explanation = None if place else at.explanation.detached()
         depth = at.depth.detach()
-        outcomes.append(_Found(cost=total, terms=detached, depth=depth, explanation=explanation))
+        outcomes.append(
+            _ScaleLoss(cost=total, terms=detached, depth=depth, explanation=explanation)
+        )
         return total
 
     masks = () if scene.masks is None else (scene.masks[place],)
-    value = immediately(cost, sigmoid, frames.K, *scene.motion, *masks)
+    value = with_early_gradient(cost, sigmoid, frames.K, *scene.motion, *masks)
     return replace(outcomes[0], cost=value)
 
 
-def _at_scale(
+def _predictions_at_scale(
     scene: VideoScene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
 ) -> AtScale:
     sigmoid = sigmoid.to(scene.views.target.dtype)
@@ -416,7 +423,7 @@ def _at_scale(
     )
 
 
-def _agreement(scene: VideoScene) -> SourceAgreement | None:
+def _agreement_if_needed(scene: VideoScene) -> SourceAgreement | None:
     if not scene.options.needs_source_depth:
         return None
     if scene.source_sigmoids is None:

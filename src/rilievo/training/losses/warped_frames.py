@@ -44,7 +44,7 @@ class TargetImage:
     variance: Channels
 
 
-def target_of(image: Channels) -> TargetImage:
+def prepare_target(image: Channels) -> TargetImage:
     """Prepare an image for comparison with many others, without gradient."""
     image = image.detach()
     total = window_sum(image)
@@ -66,7 +66,7 @@ def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.8
 def window_sum(x: Channels) -> Channels:
     """Sum over 3×3 pixels, the image reflected at its border."""
     for dim in (2, 3):
-        total, last = _neighbours(x, dim), x.shape[dim] - 1
+        total, last = _sum_of_both_neighbours(x, dim), x.shape[dim] - 1
         torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
         torch.mul(x.narrow(dim, last - 1, 1), 2, out=total.narrow(dim, last, 1))
         x = total.add_(x)
@@ -76,7 +76,7 @@ def window_sum(x: Channels) -> Channels:
 def window_spread(x: Channels) -> Channels:
     """Apply the adjoint of ``window_sum``."""
     for dim in (3, 2):
-        total, last = _neighbours(x, dim), x.shape[dim] - 1
+        total, last = _sum_of_both_neighbours(x, dim), x.shape[dim] - 1
         total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
         total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
         # The window at the border contains its inner neighbour twice.
@@ -86,7 +86,7 @@ def window_spread(x: Channels) -> Channels:
     return x
 
 
-def _neighbours(x: Channels, dim: int) -> Channels:
+def _sum_of_both_neighbours(x: Channels, dim: int) -> Channels:
     total = torch.empty_like(x)
     inner = x.shape[dim] - 2
     torch.add(x.narrow(dim, 0, inner), x.narrow(dim, 2, inner), out=total.narrow(dim, 1, inner))
@@ -113,10 +113,10 @@ class _PhotometricError(Function):
         differentiable = ctx.needs_input_grad[0]
         error = image.new_empty(image.shape[0], *image.shape[2:])
         slopes = image.new_empty(3 if differentiable else 0, *image.shape)
-        for part in _parts(image):
+        for part in _image_slices(image):
             y = target[part]
             x = image.detach()[part]
-            similarity = _similarity(
+            similarity = _ssim_terms(
                 x, y, twice[part], power[part], variance[part], slopes[:, part]
             )
             share = similarity.clamp_(-1, 1).sum(dim=1).mul_(-ssim / 2).add_(x.shape[1] * ssim / 2)
@@ -132,7 +132,7 @@ class _PhotometricError(Function):
         image, target, slopes = ctx.saved_tensors
         gradient = torch.empty_like(image)
         colours = image.shape[1]
-        for part in _parts(image):
+        for part in _image_slices(image):
             x, y, arriving = image[part], target[part], upstream[0][part][:, None]
             weight = arriving * (-ctx.ssim / (2 * colours))
             by_sum, by_square, by_product = (
@@ -146,15 +146,17 @@ class _PhotometricError(Function):
         return gradient, None, None, None, None, None
 
 
-def _parts(image: Tensor) -> list[slice]:
+def _image_slices(image: Tensor) -> list[slice]:
+    """Slices of one image on a CPU, else of all."""
     if image.device.type != "cpu":
         return [slice(None)]
     return [slice(k, k + 1) for k in range(image.shape[0])]
 
 
-def _similarity(
+def _ssim_terms(
     x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
 ) -> Tensor:
+    """SSIM, with its derivatives into ``slopes``."""
     X = window_sum(x)
     covariance = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
     spread = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)
@@ -300,7 +302,7 @@ def frames_of(
         assert views.source_pyramids is not None, "sources have the sizes that are compared"
         target = views.pyramid[scale]
         sources = tuple(pyramid[scale] for pyramid in views.source_pyramids)
-    prepared = target_of(target)
+    prepared = prepare_target(target)
     errors = torch.stack([photometric_error(x, prepared, ssim=options.ssim) for x in sources], 1)
     chosen = errors if options.minimum else errors.mean(dim=1, keepdim=True)
     if generator is not None:
@@ -310,7 +312,7 @@ def frames_of(
         target=prepared,
         sources=sources,
         K=_K_of_scale(views, options, scale),
-        valid=None if views.valid is None else _all_valid(views.valid, 2**scale),
+        valid=None if views.valid is None else _shrink_where_all_valid(views.valid, 2**scale),
         still=chosen.amin(dim=1),
     )
 
@@ -326,7 +328,7 @@ def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:
     return views.K * factors[:, None]
 
 
-def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
+def _shrink_where_all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
     if factor == 1:
         return valid
     return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
@@ -381,7 +383,7 @@ def explain(
         )
         for source, T in zip(frames.sources, source_T_target, strict=True)
     )
-    whole = torch.stack([_error(frames, projection, options) for projection in warped], dim=1)
+    whole = torch.stack([_warp_error(frames, projection, options) for projection in warped], dim=1)
     errors = whole if masks is None else whole * masks
     if options.minimum:
         # If two sources have the same error, only the first gets a gradient.
@@ -403,6 +405,6 @@ def explain(
     )
 
 
-def _error(frames: Frames, warped: Warped, options: VideoLosses) -> Maps:
+def _warp_error(frames: Frames, warped: Warped, options: VideoLosses) -> Maps:
     error = photometric_error(warped.image, frames.target, ssim=options.ssim)
     return torch.where(warped.in_front, error, WORST) if options.in_front else error
