@@ -63,7 +63,7 @@ from rilievo.training.networks.video.depth_network import depth_of
 from rilievo.training.networks.video.encoders import ResNetEncoder
 from rilievo.training.networks.video.official import read_official
 from rilievo.training.networks.video.video_networks import make_networks
-from rilievo.training.probe.probe_config import Losses, RunOptions, overridden
+from rilievo.training.probe.probe_config import Losses, RunOptions, with_overrides
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor
 from scenes_to_score import scored
@@ -212,7 +212,7 @@ def test_the_toy_loop_trains_to_the_same_weights(tmp_path: Path, network: str, t
         truths.append(metres if task == "depth" else normals.transpose(2, 0, 1))
     words = ["--root", str(tmp_path), "-o", "run", "--network", network, "--weights", "random"]
     words += ["--task", task, "--preset", "plain", "--size", "32,48", "--epochs", "3"]
-    config = overridden(read("supervised", words)[1], {"shuffle": False})
+    config = with_overrides(read("supervised", words)[1], {"shuffle": False})
     train_probe(config, tmp_path / "run", RunOptions(device="cpu", shown=False))
 
     backbone = make_chosen_backbone(config.blueprint)

@@ -179,7 +179,7 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
             self.learner.end(average, make)
         return bool(moving)
 
-    def saved(self) -> None:
+    def after_checkpoint(self) -> None:
         """Write the averaged weights beside the checkpoint, for those who measure them."""
         with replacing(self._run / AVERAGE) as part:
             torch.save({"step": self.state.step, "network": self.average.state_dict()}, part)

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
-from rilievo.training.engine.frame_colour import ColourChange, _as_numbers, _change, changed
+from rilievo.training.engine.frame_colour import (
+    ColourChange,
+    _change_planes,
+    _order_and_factors,
+    changed,
+)
 from rilievo.training.video.frames.video_batches import draw_change
 from rilievo.training.video.video_config import VideoAugmentation
 
@@ -33,7 +38,7 @@ def by_torchvision(image: torch.Tensor, change: ColourChange) -> torch.Tensor:
 def changed_floats(floats: np.ndarray, change: ColourChange) -> np.ndarray:
     """Change the colours of floats in 0..1 as ``changed`` does, without its rounding."""
     result = floats.copy()
-    _change(result, *_as_numbers(change))
+    _change_planes(result, *_order_and_factors(change))
     return result
 
 

@@ -20,7 +20,7 @@ STEPS = 2
 def stop_in_step(shards: str, run: str) -> None:
     """Run the command until SIGTERM comes within a step; Ctrl-C is ignored, as under nohup."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    take = loop.TrainingLoop._step
+    take = loop.TrainingLoop._take_step
 
     def disturbed(self: Any, batches: Any) -> Any:
         if self._task.state.step + 1 == STEPS:
@@ -28,7 +28,7 @@ def stop_in_step(shards: str, run: str) -> None:
         return take(self, batches)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.TrainingLoop, "_step", disturbed)
+        patch.setattr(loop.TrainingLoop, "_take_step", disturbed)
         given = ["small-rendered", "--shards", shards, "-o", run, "--steps", "9"]
         patch.setattr("sys.argv", ["making", *given, "--threads", "1", "--device", "cpu"])
         sys.exit(command.run())

@@ -17,7 +17,7 @@ from rilievo.models import MODELS, load_model
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.sample import Photo
 from rilievo.training.adapters.torch_model import TorchModel
-from rilievo.training.adapters.transformers_models import wanted
+from rilievo.training.adapters.transformers_models import files_to_fetch
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]
@@ -163,14 +163,14 @@ def test_options_go_to_the_engine(checkpoint: Checkpoints) -> None:
 
 def test_safetensors_go_before_pickles_and_other_formats_are_left() -> None:
     files = ["config.json", "README.md", "model.safetensors", "pytorch_model.bin", "tf_model.h5"]
-    assert wanted(files) == ["config.json", "model.safetensors"]
-    assert wanted(["config.json", "pytorch_model.bin"])[1:] == ["pytorch_model.bin"]
+    assert files_to_fetch(files) == ["config.json", "model.safetensors"]
+    assert files_to_fetch(["config.json", "pytorch_model.bin"])[1:] == ["pytorch_model.bin"]
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
-    assert wanted(["config.json", *shards, "model.safetensors.index.json"])[1:3] == shards
+    assert files_to_fetch(["config.json", *shards, "model.safetensors.index.json"])[1:3] == shards
     with pytest.raises(ModelError, match=r"weights\.pkl may hold code"):
-        wanted(["config.json", "weights.pkl"])
+        files_to_fetch(["config.json", "weights.pkl"])
     with pytest.raises(ModelError, match=r"no config\.json"):
-        wanted(["model.safetensors"])
+        files_to_fetch(["model.safetensors"])
 
 
 @pytest.mark.parametrize("repository", KINDS)

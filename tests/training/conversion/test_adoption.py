@@ -191,7 +191,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = adoption._normalising
+    right = adoption._nodes_before_network
 
     def wrong(foreign: ForeignModel, theirs: str) -> Any:
         nodes, constants = right(foreign, theirs)
@@ -201,7 +201,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
         ]
         return nodes, doubled
 
-    monkeypatch.setattr(adoption, "_normalising", wrong)
+    monkeypatch.setattr(adoption, "_nodes_before_network", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

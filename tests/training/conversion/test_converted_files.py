@@ -238,7 +238,7 @@ def test_the_usual_engine_follows_from_device_and_precision(
         pytest.skip("the extra 'fast' is not installed")
     monkeypatch.setattr(engine_choice, "may_have_cuda", lambda: cuda)
     options = LoadOptions(device=device, precision=precision)
-    found = engine_choice.chosen(options, "model 'x'")
+    found = engine_choice.choose_engine(options, "model 'x'")
     assert found.options.engine == engine
     assert found.usual
 

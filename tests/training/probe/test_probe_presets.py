@@ -22,8 +22,8 @@ from rilievo.training.probe.probe_config import (
     ProbeConfig,
     Schedule,
     differences,
-    overridden,
     preset_config,
+    with_overrides,
 )
 from rilievo.training.probe.probe_task import rate_factor
 
@@ -101,7 +101,7 @@ def test_relative_depth_of_navi_is_no_metres() -> None:
 
 
 def test_fields_are_changed_by_their_paths() -> None:
-    config = overridden(of_preset("default"), {"epochs": 2, "losses.depth": "l1", "warm_up": 1})
+    config = with_overrides(of_preset("default"), {"epochs": 2, "losses.depth": "l1", "warm_up": 1})
     assert (config.epochs, config.losses, config.warm_up) == (2, Losses(depth="l1"), 1.0)
 
 
@@ -117,7 +117,7 @@ def test_fields_are_changed_by_their_paths() -> None:
 )
 def test_a_change_that_cannot_be_is_refused(path: str, value: str | float, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        overridden(of_preset("default"), {path: value})
+        with_overrides(of_preset("default"), {path: value})
 
 
 def test_probe3ds_learning_rate_worked_out_by_hand() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from probed_scenes import scenes, small_config, with_seed
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
-from rilievo.training.engine.run_folder import alone_in
+from rilievo.training.engine.run_folder import hold_run_folder
 from rilievo.training.networks.blueprint import ProbeChoice, ProbeTarget
 from rilievo.training.networks.probed import make_chosen_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
@@ -187,7 +187,7 @@ def test_another_process_at_its_first_step_keeps_its_configuration(
     folder = probe_folder(tmp_path)
     folder.write_config(config)
     before = (tmp_path / "config.json").read_bytes()
-    with alone_in(tmp_path), pytest.raises(OutputError, match="another process trains"):
+    with hold_run_folder(tmp_path), pytest.raises(OutputError, match="another process trains"):
         train_probe(with_seed(config, 3), tmp_path, CPU)
     assert (tmp_path / "config.json").read_bytes() == before
 

@@ -32,7 +32,7 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning import tuning_learner
-from rilievo.training.tuning.judging import divided
+from rilievo.training.tuning.judging import divide_images
 from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
@@ -255,7 +255,7 @@ def test_whole_scenes_are_kept_out_and_of_one_scene_its_end_after_a_gap(
         def scene(self, id: str) -> str:
             return scenes[int(id)]
 
-    parts = divided(Frames(), DataChoice())  # pyright: ignore[reportArgumentType]
+    parts = divide_images(Frames(), DataChoice())  # pyright: ignore[reportArgumentType]
     assert (len(parts.training), len(parts.held_out), parts.gap) == (training, held_out, gap)
     assert max(parts.training) < min(parts.held_out)
 

@@ -65,7 +65,7 @@ def in_step(
     monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None], *, before: bool = False
 ) -> None:
     """Do something within a step, counted from 1."""
-    take = loop.TrainingLoop._step
+    take = loop.TrainingLoop._take_step
 
     def disturbed(self: Any, batches: Any) -> Any:
         is_it = self._task.state.step + 1 == number
@@ -76,7 +76,7 @@ def in_step(
             act()
         return loss
 
-    monkeypatch.setattr(loop.TrainingLoop, "_step", disturbed)
+    monkeypatch.setattr(loop.TrainingLoop, "_take_step", disturbed)
 
 
 def in_a_process(call: str) -> subprocess.CompletedProcess[str]:

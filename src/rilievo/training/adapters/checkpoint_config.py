@@ -47,7 +47,7 @@ def read_config(path: Path) -> Entries:
 
 def check_config(config: Entries, path: Path) -> None:
     """Refuse too many layers, and what would make transformers download or run code."""
-    for name, value in _entries(config):
+    for name, value in _nested_entries(config):
         numbers = value if isinstance(value, list) else [value]
         most = max((number for number in numbers if isinstance(number, int)), default=0)
         if _COUNTS.fullmatch(name) and most > MOST_LAYERS:
@@ -85,11 +85,11 @@ def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
         )
 
 
-def _entries(config: Any) -> Iterator[tuple[str, Any]]:
+def _nested_entries(config: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(config, dict):
         for name, value in config.items():
             yield str(name), value
-            yield from _entries(value)
+            yield from _nested_entries(value)
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
@@ -107,53 +107,59 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         raise ModelError(f"{path}: is not valid: {what}") from error
 
 
-def _dpt(entries: Entries) -> Preparation:
-    fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
+def _dpt_preparation(entries: Entries) -> Preparation:
+    fill = _read_whole_number(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
-        return _preparation(entries, _native(1), Resampling.BILINEAR, fill=fill)
-    multiple = _positive(entries, "ensure_multiple_of", 1)
+        return _make_preparation(entries, _native_sizing(1), Resampling.BILINEAR, fill=fill)
+    multiple = _read_whole_number(entries, "ensure_multiple_of", 1)
     keeps_aspect = bool(entries.get("keep_aspect_ratio"))
-    sizing = _fitted(_size(entries, (384, 384)), multiple, keeps_aspect=keeps_aspect)
-    return _preparation(entries, sizing, _filter(entries, 3), fill=fill)
+    sizing = _sizing_to(_read_size(entries, (384, 384)), multiple, keeps_aspect=keeps_aspect)
+    return _make_preparation(entries, sizing, _read_resampling(entries, 3), fill=fill)
 
 
-def _zoedepth(entries: Entries) -> Preparation:
+def _zoedepth_preparation(entries: Entries) -> Preparation:
     _check_bilinear(entries, "ZoeDepth")
-    multiple = _positive(entries, "ensure_multiple_of", 32)
+    multiple = _read_whole_number(entries, "ensure_multiple_of", 32)
     keeps_aspect = entries.get("keep_aspect_ratio", True)
-    sizing = _fitted(_size(entries, (384, 512)), multiple, keeps_aspect=keeps_aspect)
+    sizing = _sizing_to(_read_size(entries, (384, 512)), multiple, keeps_aspect=keeps_aspect)
     padding = 3.0 if entries.get("do_pad", True) else 0.0
-    return _preparation(entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding)
+    return _make_preparation(entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding)
 
 
-def _glpn(entries: Entries) -> Preparation:
-    multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
-    return _preparation({"do_normalize": False, **entries}, _native(multiple), _filter(entries, 2))
+def _glpn_preparation(entries: Entries) -> Preparation:
+    multiple = (
+        _read_whole_number(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
+    )
+    return _make_preparation(
+        {"do_normalize": False, **entries}, _native_sizing(multiple), _read_resampling(entries, 2)
+    )
 
 
-def _depth_pro(entries: Entries) -> Preparation:
+def _depth_pro_preparation(entries: Entries) -> Preparation:
     _check_bilinear(entries, "Depth Pro")
-    sizing = _fitted(_size(entries, (1536, 1536)))
-    return _preparation(entries, sizing, Resampling.BILINEAR_POINTS)
+    sizing = _sizing_to(_read_size(entries, (1536, 1536)))
+    return _make_preparation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
-def _tips(entries: Entries) -> Preparation:
-    sizing = _fitted(_size(entries, (448, 448)))
-    return _preparation({"do_normalize": False, **entries}, sizing, _filter(entries, 2))
+def _tips_preparation(entries: Entries) -> Preparation:
+    sizing = _sizing_to(_read_size(entries, (448, 448)))
+    return _make_preparation(
+        {"do_normalize": False, **entries}, sizing, _read_resampling(entries, 2)
+    )
 
 
 _READERS: Mapping[str, Callable[[Entries], Preparation]] = {
-    "depth_anything": _dpt,
-    "depth_pro": _depth_pro,
-    "dpt": _dpt,
-    "glpn": _glpn,
-    "tipsv2_dpt": _tips,
-    "zoedepth": _zoedepth,
+    "depth_anything": _dpt_preparation,
+    "depth_pro": _depth_pro_preparation,
+    "dpt": _dpt_preparation,
+    "glpn": _glpn_preparation,
+    "tipsv2_dpt": _tips_preparation,
+    "zoedepth": _zoedepth_preparation,
 }
 FAMILIES = tuple(_READERS)
 
 
-def _preparation(
+def _make_preparation(
     entries: Entries,
     sizing: Sizing,
     resampling: Resampling,
@@ -169,8 +175,8 @@ def _preparation(
         padding=padding,
         fill=fill,
         rescale=rescale if entries.get("do_rescale", True) else 1.0,
-        mean=_triple(entries.get("image_mean", _HALF)) if normalises else (0.0, 0.0, 0.0),
-        std=_triple(entries.get("image_std", _HALF)) if normalises else (1.0, 1.0, 1.0),
+        mean=_three_floats(entries.get("image_mean", _HALF)) if normalises else (0.0, 0.0, 0.0),
+        std=_three_floats(entries.get("image_std", _HALF)) if normalises else (1.0, 1.0, 1.0),
     )
 
 
@@ -179,16 +185,17 @@ def _check_bilinear(entries: Entries, family: str) -> None:
         raise ModelError(f"{family} is resized bilinearly (do_resize true, resample 2)")
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
+def _three_floats(values: Any) -> tuple[float, float, float]:
     red, green, blue = (float(number) for number in values)
     return red, green, blue
 
 
-def _native(multiple: int) -> Sizing:
+def _native_sizing(multiple: int) -> Sizing:
+    """Sizing of the photograph, up to ``LARGEST_NATIVE`` pixels."""
     return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
 
 
-def _fitted(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
+def _sizing_to(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
     height, width = size
     if keeps_aspect:
         return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
@@ -196,7 +203,7 @@ def _fitted(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Siz
     return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
 
 
-def _size(entries: Entries, usual: Size) -> Size:
+def _read_size(entries: Entries, usual: Size) -> Size:
     size = entries.get("size", {"height": usual[0], "width": usual[1]})
     if not isinstance(size, dict):
         size = {"height": size, "width": size}
@@ -205,7 +212,7 @@ def _size(entries: Entries, usual: Size) -> Size:
     return size["height"], size["width"]
 
 
-def _positive(entries: Entries, name: str, usual: int) -> int:
+def _read_whole_number(entries: Entries, name: str, usual: int) -> int:
     value = entries.get(name, usual)
     # ZoeDepth's processor in transformers 5 saves 1/32 where it means 32.
     number = 1 / value if isinstance(value, float) and 0 < value < 1 else value
@@ -214,7 +221,7 @@ def _positive(entries: Entries, name: str, usual: int) -> int:
     return round(number)
 
 
-def _filter(entries: Entries, usual: int) -> Resampling:
+def _read_resampling(entries: Entries, usual: int) -> Resampling:
     number = entries.get("resample", usual)
     if number not in _FILTERS:
         raise ModelError(f"resample is 1 (Lanczos), 2 (bilinear) or 3 (bicubic), got {number!r}")

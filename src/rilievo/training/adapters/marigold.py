@@ -50,8 +50,8 @@ class DiffusionModel(Model):
         self._pipeline = pipeline.to(self.device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._ensemble, self._seed = settings.ensemble, settings.seed
-        self._steps = self._resolved("steps", settings.steps, "default_denoising_steps")
-        self._resolution = self._resolved(
+        self._steps = self._number_or_default("steps", settings.steps, "default_denoising_steps")
+        self._resolution = self._number_or_default(
             "resolution", settings.resolution, "default_processing_resolution"
         )
         multiple = getattr(pipeline, "vae_scale_factor", 1)
@@ -82,7 +82,7 @@ class DiffusionModel(Model):
         """Predict photographs one by one, each from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
-    def _resolved(self, name: str, number: int | None, default: str) -> int:
+    def _number_or_default(self, name: str, number: int | None, default: str) -> int:
         value = getattr(self._pipeline, default, None) if number is None else number
         if not isinstance(value, int):
             raise OptionError(
@@ -126,9 +126,9 @@ class DiffusionModel(Model):
             raise ModelError(
                 f"{model}: the pipeline failed on {width} x {height} pixels: {first_line(error)}"
             ) from error
-        return self._inference(output)
+        return self._read_output(output)
 
-    def _inference(self, output: Any) -> Inference:
+    def _read_output(self, output: Any) -> Inference:
         prediction = getattr(output, "prediction", None)
         if not isinstance(prediction, np.ndarray):
             raise ModelError(

@@ -32,7 +32,7 @@ class MotionModel:
 
         The earlier depth gives the size of ``cnn`` translations.
         """
-        frames = [self._tensor(frame) for frame in (earlier, later)]
+        frames = [self._frame_tensor(frame) for frame in (earlier, later)]
         [motion] = self._networks(frames[0], (frames[1],)).source_T_target
         assert motion is not None, "the pose network says it"
         matrix = motion[0].double().cpu().numpy()
@@ -41,14 +41,14 @@ class MotionModel:
         matrix[:3, 3] *= self._unit
         return matrix
 
-    def _tensor(self, frame: Pixels) -> torch.Tensor:
+    def _frame_tensor(self, frame: Pixels) -> torch.Tensor:
         pixels = torch.from_numpy(frame.copy()).to(self._device)
         return pixels.permute(2, 0, 1)[None].float() / 255
 
 
 def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
     """Load a run of ``rilievo train video``, or a folder with pose files."""
-    blueprint = _blueprint(folder)
+    blueprint = _blueprint_with_pose(folder)
     networks = make_networks(
         # Masks have one channel per training source, and play no part in motion.
         replace(blueprint, mask=False),
@@ -61,7 +61,7 @@ def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
     return MotionModel(networks, find_device(device))
 
 
-def _blueprint(folder: Path) -> VideoBlueprint:
+def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
     if is_video_run(folder):
         blueprint = read_video_run(folder).blueprint
         if not (folder / WEIGHTS).is_file():

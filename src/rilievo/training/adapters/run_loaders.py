@@ -23,7 +23,12 @@ from rilievo.training.adapters.run_models import (
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.conversion.engine_choice import TORCH, chosen, load_converter, open_chosen
+from rilievo.training.conversion.engine_choice import (
+    TORCH,
+    choose_engine,
+    load_converter,
+    open_by_choice,
+)
 
 if TYPE_CHECKING:
     from rilievo.training.adapters.torch_model import TorchModel
@@ -43,7 +48,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> Model:
         "probe": blueprint.probe.kind,
         "treatment": blueprint.treatment,
     }
-    return _load(card, options, settings)
+    return _load_run(card, options, settings)
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> Model:
@@ -56,7 +61,7 @@ def load_video(card: ModelCard, options: LoadOptions) -> Model:
         "unit": blueprint.unit,
         "post_process": post_process,
     }
-    return _load(card, options, settings)
+    return _load_run(card, options, settings)
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
@@ -67,15 +72,15 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
     if network.probed is not None:
         check_trusted(network.probed.backbone.name, "backbone", folder / CONFIG)
         check_trusted(network.probed.probe.kind, "probe", folder / CONFIG)
-    return _load(card, options, {"family": network.family.value})
+    return _load_run(card, options, {"family": network.family.value})
 
 
-def _load(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]) -> Model:
+def _load_run(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]) -> Model:
     what = f"model '{card.name}'"
-    choice = chosen(options, what)
-    in_torch = partial(_in_torch, card, options.settings)
+    choice = choose_engine(options, what)
+    in_torch = partial(_load_in_torch, card, options.settings)
     if choice.usual and choice.options.engine != TORCH and find_spec("onnx") is None:
-        return in_torch(chosen(replace(options, engine=TORCH), what).options)
+        return in_torch(choose_engine(replace(options, engine=TORCH), what).options)
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     digest = sha256(folder / WEIGHTS)
@@ -92,10 +97,10 @@ def _load(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]
         converter=partial(load_converter, in_torch),
         made_by=MADE_BY,
     )
-    return open_chosen(origin, choice, in_torch)
+    return open_by_choice(origin, choice, in_torch)
 
 
-def _in_torch(
+def _load_in_torch(
     card: ModelCard, settings: Mapping[str, Setting], options: LoadOptions
 ) -> "TorchModel":
     with needing(f"model '{card.name}'", "train"):

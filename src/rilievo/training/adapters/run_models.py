@@ -58,7 +58,7 @@ Facts = TypeVar("Facts", RunFacts, VideoRunFacts, TunedRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
-    """Whether a folder's ``config.json`` begins with the format."""
+    """Whether a folder's ``config.json`` names the format, whatever its version."""
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
@@ -69,7 +69,7 @@ def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
 
 def read_run(folder: Path) -> RunFacts:
     """Read the facts of a probe's run."""
-    return _read(RunFacts, folder, PROBE_FORMAT, "of a probe")
+    return _read_facts(RunFacts, folder, PROBE_FORMAT, "of a probe")
 
 
 def predicts_motion(folder: Path) -> bool:
@@ -88,7 +88,7 @@ def preparation_of(blueprint: Blueprint) -> Preparation:
     )
 
 
-def _read(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
+def _read_facts(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
     try:
         facts = from_json(kind, read_text(folder / CONFIG))
     except (NotThisRecord, OptionError, InputError) as error:
@@ -120,7 +120,7 @@ def is_video_run(folder: Path) -> bool:
 
 def read_video_run(folder: Path) -> VideoRunFacts:
     """Read the facts of a run on video."""
-    return _read(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
+    return _read_facts(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
 
 
 def is_tuned_run(folder: Path) -> bool:
@@ -130,4 +130,4 @@ def is_tuned_run(folder: Path) -> bool:
 
 def read_tuned_run(folder: Path) -> TunedRunFacts:
     """Read the facts of further training."""
-    return _read(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")
+    return _read_facts(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")

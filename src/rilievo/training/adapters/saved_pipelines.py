@@ -54,8 +54,8 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
     dtype = precision_dtype(options, find_device(options.device))
     snapshot = open_snapshot(card, options.revision, wanted)
     index = read_index(snapshot.folder)
-    card = _stated(card, index)
-    pipeline = _pipeline(card, snapshot, index, dtype)
+    card = _card_with_kind(card, index)
+    pipeline = _make_pipeline(card, snapshot, index, dtype)
     where = {} if snapshot.commit is None else {"commit": snapshot.commit}
     return DiffusionModel(
         card,
@@ -74,7 +74,7 @@ def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
         raise MissingExtraError(f"model '{card.name}'", EXTRA)
 
 
-def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
+def _card_with_kind(card: ModelCard, index: PipelineIndex) -> ModelCard:
     if index.normals:
         if card.kind is not None:
             raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
@@ -86,7 +86,7 @@ def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
     return replace(card, kind=card.kind or index.kind, normals=False)
 
 
-def _pipeline(
+def _make_pipeline(
     card: ModelCard, snapshot: Snapshot, index: PipelineIndex, dtype: "torch.dtype"
 ) -> Any:
     import diffusers
@@ -102,7 +102,7 @@ def _pipeline(
             f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
         )
     parts = {
-        name: None if part is None else _part(card, snapshot, name, part, dtype)
+        name: None if part is None else _load_part(card, snapshot, name, part, dtype)
         for name, part in index.parts.items()
     }
     try:
@@ -113,7 +113,9 @@ def _pipeline(
         ) from error
 
 
-def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype") -> Any:
+def _load_part(
+    card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype"
+) -> Any:
     import diffusers
     import transformers
     from torch import nn
@@ -126,14 +128,16 @@ def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "to
     if not isinstance(part_class, type) or not hasattr(part_class, "from_pretrained"):
         raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
-        return _loaded(part_class, folder)
-    with _loading(folder):
+        return _from_pretrained(part_class, folder)
+    with _loading_errors(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
-        check_size(lambda: _empty(part_class, folder), snapshot.weights_bytes, folder)
+        check_size(
+            lambda: _network_without_weights(part_class, folder), snapshot.weights_bytes, folder
+        )
     # Without accelerate, diffusers would print that loading takes more memory.
     theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     typed = theirs if library is diffusers else {"dtype": dtype}
-    network, info = _loaded(
+    network, info = _from_pretrained(
         part_class,
         folder,
         **typed,
@@ -146,7 +150,7 @@ def _part(card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "to
     return network.eval().requires_grad_(False)
 
 
-def _empty(part_class: Any, folder: Path) -> Any:
+def _network_without_weights(part_class: Any, folder: Path) -> Any:
     from transformers import PreTrainedModel
     from transformers.initialization import no_init_weights
 
@@ -157,13 +161,13 @@ def _empty(part_class: Any, folder: Path) -> Any:
         return part_class(config_class.from_pretrained(folder, local_files_only=True))
 
 
-def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
-    with _loading(folder):
+def _from_pretrained(part_class: Any, folder: Path, **options: Any) -> Any:
+    with _loading_errors(folder):
         return part_class.from_pretrained(str(folder), local_files_only=True, **options)
 
 
 @contextmanager
-def _loading(folder: Path) -> Iterator[None]:
+def _loading_errors(folder: Path) -> Iterator[None]:
     """Turn errors of a part's loading into one line."""
     from rilievo.training.networks.backbones.weights import quiet
 

@@ -100,7 +100,7 @@ class TorchModel(TracedModel):
                 answers = [torch.cat(same) for same in zip(*outputs, strict=True)]
         # As of a config that fits no weights.
         except (RuntimeError, LookupError, ValueError) as error:
-            raise _failure(self.card, error, batch) from error
+            raise _failure_of_run(self.card, error, batch) from error
         return {
             name: answer.cpu().numpy()
             for name, answer in zip(self.network.outputs, answers, strict=True)
@@ -135,7 +135,7 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
-def _failure(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
+def _failure_of_run(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
     count, height, width, _ = batch.shape
     model, size = f"model '{card.name}'", f"{count} x {height}x{width}"
     if is_out_of_memory(error):
@@ -166,10 +166,10 @@ class PlainDepthHead(TorchNetwork):
 
     def answer(self, pixels: Images) -> Tensors:
         """Predict depth."""
-        depth = self.body(pixel_values=self._filled(pixels)).predicted_depth
+        depth = self.body(pixel_values=self._pad_to_fill(pixels)).predicted_depth
         return (depth + self.offset if self.offset else depth,)
 
-    def _filled(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
+    def _pad_to_fill(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
         fill = self.preparation.fill
         if fill == 1:
             return pixels

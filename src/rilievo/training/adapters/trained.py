@@ -71,7 +71,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
         card,
         ProbeNetwork(preparation_of(blueprint), read_probed(folder, facts)),
         options,
-        weights_sha256=_sha256(folder / WEIGHTS),
+        weights_sha256=_file_sha256(folder / WEIGHTS),
         settings={
             "backbone": blueprint.backbone.name,
             "probe": blueprint.probe.kind,
@@ -135,7 +135,7 @@ def _positions_as_constants() -> Iterator[None]:
         return
     plain = F.interpolate
 
-    def untraced(*values: Any, antialias: bool = False, **options: Any) -> Tensor:
+    def resize_outside_trace(*values: Any, antialias: bool = False, **options: Any) -> Tensor:
         if not antialias:
             return plain(*values, **options)
         state = torch._C._get_tracing_state()
@@ -145,7 +145,7 @@ def _positions_as_constants() -> Iterator[None]:
         finally:
             torch._C._set_tracing_state(state)  # pyright: ignore[reportAttributeAccessIssue]
 
-    F.interpolate = untraced
+    F.interpolate = resize_outside_trace
     try:
         yield
     finally:
@@ -163,13 +163,13 @@ class VideoNetwork(TorchNetwork):
 
     def answer(self, pixels: Images) -> Tensors:
         """Predict from RGB in 0..1."""
-        inverse = self._inverse(pixels)
+        inverse = self._inverse_depth(pixels)
         if self.post_process:
-            mirrored = self._inverse(pixels.flip(-1)).flip(-1)
+            mirrored = self._inverse_depth(pixels.flip(-1)).flip(-1)
             inverse = without_borders(inverse, mirrored)
         return (self.blueprint.unit / inverse,)
 
-    def _inverse(self, pixels: Images) -> Float[Tensor, "b _ _"]:
+    def _inverse_depth(self, pixels: Images) -> Float[Tensor, "b _ _"]:
         return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
 
 
@@ -210,13 +210,13 @@ def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
         blueprint, depth = official.blueprint, DepthNet(official.blueprint)
         depth.load_state_dict(dict(official.depth))
         # Hashes of the files that determine depth, as sha256sum writes them.
-        lines = (f"{_sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER))
+        lines = (f"{_file_sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER))
         weights_sha256 = hashlib.sha256("".join(lines).encode()).hexdigest()
     else:
         blueprint = read_video_run(folder).blueprint
         depth = DepthNet(blueprint)
         depth.load_state_dict(fitting(depth, read_state(path), path, "depth."))
-        weights_sha256 = _sha256(path)
+        weights_sha256 = _file_sha256(path)
     return TorchModel(
         card,
         VideoNetwork(blueprint, depth, post_process=settings.post_process),
@@ -290,23 +290,23 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_tuned_run(folder).network
-    network = filled(make_tuned(blueprint, folder), folder / WEIGHTS)
+    network = fill_from_file(make_tuned(blueprint, folder), folder / WEIGHTS)
     assert isinstance(network, TorchNetwork), "runs of pipelines are loaded as pipelines"
     return TorchModel(
         card,
         network,
         options,
-        weights_sha256=_sha256(folder / WEIGHTS),
+        weights_sha256=_file_sha256(folder / WEIGHTS),
         needs_focal=blueprint.architecture == DEPTH_PRO,
         settings={"family": blueprint.family.value},
     )
 
 
-def filled(network: Tuned, path: Path) -> Tuned:
+def fill_from_file(network: Tuned, path: Path) -> Tuned:
     """Fill a network with a file's weights, and return it."""
     network.load_state_dict(dict(fitting(network, read_state(path), path)))
     return network
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -44,7 +44,7 @@ def find_trained(request: ModelRequest) -> FoundModel | None:
     return FoundModel(card=video_run_card(folder)) if is_video_run(folder) else None
 
 
-def _megabytes(folder: Path) -> float:
+def _weights_megabytes(folder: Path) -> float:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(
@@ -68,20 +68,20 @@ def run_card(folder: Path) -> ModelCard:
         normals=task.has_normals,
         confidence=task.has_normals and blueprint.uncertainty,
         licence="that of the backbone and of the data it was trained on",
-        megabytes=_megabytes(folder),
+        megabytes=_weights_megabytes(folder),
         extra="train",
         loader="probe-run",
         source=str(folder),
     )
 
 
-def _teachers(folder: Path) -> list[str]:
+def _all_priors_with_licences(folder: Path) -> list[str]:
     named: list[str] = []
     folders: set[Path] = set()
     while folder not in folders and is_video_run(folder):
         folders.add(folder)
         facts = read_video_run(folder)
-        if facts.prior is not None and (one := _with_licence(facts.prior)) not in named:
+        if facts.prior is not None and (one := _name_with_licence(facts.prior)) not in named:
             named.append(one)
         if facts.start is None:
             break
@@ -89,7 +89,7 @@ def _teachers(folder: Path) -> list[str]:
     return named
 
 
-def _with_licence(name: str) -> str:
+def _name_with_licence(name: str) -> str:
     try:
         card = find_card(name)
     except RilievoError:
@@ -99,7 +99,7 @@ def _with_licence(name: str) -> str:
 
 def video_run_card(folder: Path) -> ModelCard:
     """Card of a run on video."""
-    facts, teachers = read_video_run(folder), _teachers(folder)
+    facts, teachers = read_video_run(folder), _all_priors_with_licences(folder)
     blueprint = facts.blueprint
     height, width = blueprint.size
     named = ", ".join(teachers)
@@ -112,7 +112,7 @@ def video_run_card(folder: Path) -> ModelCard:
         "the method",
         teacher=named,
         commercial=False if _NON_COMMERCIAL in named else None,
-        megabytes=_megabytes(folder),
+        megabytes=_weights_megabytes(folder),
         extra="train",
         loader="video-run",
         resizing=AS_INVERSE,
@@ -145,7 +145,7 @@ def tuned_run_card(folder: Path) -> ModelCard:
         commercial=False if _NON_COMMERCIAL in network.teacher else None,
         area=network.area or None,
         resizing=_resizing_of(network),
-        megabytes=_megabytes(folder),
+        megabytes=_weights_megabytes(folder),
         **facts,
     )
 

@@ -29,9 +29,9 @@ from rilievo.training.adapters.checkpoint_config import (
 )
 from rilievo.training.conversion.engine_choice import (
     MADE_BY,
-    chosen,
+    choose_engine,
     load_converter,
-    open_chosen,
+    open_by_choice,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ DINOV2_NEAREST = 1e-3
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
     """Load a checkpoint of transformers."""
-    choice = chosen(options, f"model '{card.name}'")
-    snapshot = open_snapshot(card, options.revision, wanted)
-    model_type = _model_type(snapshot.folder)
+    choice = choose_engine(options, f"model '{card.name}'")
+    snapshot = open_snapshot(card, options.revision, files_to_fetch)
+    model_type = _read_supported_type(snapshot.folder)
     card = replace(card, resizing=resizing_of(model_type))
     where = {} if snapshot.commit is None else {"commit": snapshot.commit}
     settings: Mapping[str, Setting] = {"source": card.source, **where}
-    in_torch = partial(_in_torch, card, snapshot, model_type, settings)
+    in_torch = partial(_load_in_torch, card, snapshot, model_type, settings)
     origin = Origin(
         card=card,
         files=snapshot.files,
@@ -68,10 +68,10 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         converter=partial(load_converter, in_torch),
         made_by=MADE_BY,
     )
-    return open_chosen(origin, choice, in_torch)
+    return open_by_choice(origin, choice, in_torch)
 
 
-def _in_torch(
+def _load_in_torch(
     card: ModelCard,
     snapshot: Snapshot,
     model_type: str,
@@ -85,7 +85,7 @@ def _in_torch(
 
     return TorchModel(
         card,
-        _network(card, snapshot, model_type),
+        _load_network(card, snapshot, model_type),
         options,
         weights_sha256=snapshot.weights_sha256,
         needs_focal=model_type == "depth_pro",
@@ -93,7 +93,7 @@ def _in_torch(
     )
 
 
-def wanted(files: Sequence[str]) -> Sequence[str]:
+def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
     """Names of files that a checkpoint needs."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
@@ -113,7 +113,7 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
     )
 
 
-def _model_type(folder: Path) -> str:
+def _read_supported_type(folder: Path) -> str:
     path = folder / "config.json"
     config = read_config(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []
@@ -134,18 +134,20 @@ def _model_type(folder: Path) -> str:
     return model_type
 
 
-def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
+def _load_network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
     preparation = read_processor(snapshot.folder, model_type)
-    return _with_head(_load_body(card, snapshot), preparation, card.kind, model_type)
+    return _wrap_body(_load_body(card, snapshot), preparation, card.kind, model_type)
 
 
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
     """Make a checkpoint's network without weights."""
-    model_type = _model_type(folder)
-    return _with_head(_bodiless(folder), read_processor(folder, model_type), kind, model_type)
+    model_type = _read_supported_type(folder)
+    return _wrap_body(
+        _network_without_weights(folder), read_processor(folder, model_type), kind, model_type
+    )
 
 
-def _with_head(
+def _wrap_body(
     body: Any, preparation: Preparation, kind: DepthKind | None, model_type: str
 ) -> "TorchNetwork":
     from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
@@ -173,7 +175,11 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
         with quiet("transformers"):
-            check_size(lambda: _bodiless(snapshot.folder), snapshot.weights_bytes, snapshot.folder)
+            check_size(
+                lambda: _network_without_weights(snapshot.folder),
+                snapshot.weights_bytes,
+                snapshot.folder,
+            )
             body, info = AutoModelForDepthEstimation.from_pretrained(
                 snapshot.folder,
                 local_files_only=True,
@@ -193,7 +199,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     return body
 
 
-def _bodiless(folder: Path) -> Any:
+def _network_without_weights(folder: Path) -> Any:
     with needing("a model of transformers", "models"):
         from transformers import AutoConfig, AutoModelForDepthEstimation
         from transformers.initialization import no_init_weights

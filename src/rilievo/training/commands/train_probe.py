@@ -93,7 +93,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
     return request, complete(request.config, fields)
 
 
-def _train(name: str, arguments: Sequence[str]) -> int:
+def _train_and_say(name: str, arguments: Sequence[str]) -> int:
     request, config = read(name, arguments)
     from rilievo.training.probe.probe_run import page_line, train_probe
 
@@ -111,7 +111,7 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     return 1 if record.doubts else 0
 
 
-main = partial(_train, "probe")
+main = partial(_train_and_say, "probe")
 """Train a probe; returns 1 when it learned nothing."""
 
 
@@ -121,12 +121,12 @@ def main_supervised(arguments: Sequence[str]) -> int:
     assert isinstance(request, SupervisedArguments), "the record of this command"
     config = tuning_config(request, arguments)
     if request.dry_run:
-        lines = _plan(own) if config is None else plan_tuning(config)
+        lines = _plan_lines(own) if config is None else plan_tuning(config)
         with printing():
             say("\n".join([*lines, "nothing was trained"]))
         return 0
     if config is None:
-        return _train("supervised", arguments)
+        return _train_and_say("supervised", arguments)
     from rilievo.training.probe.probe_run import page_line
 
     record = fine_tune(config, request.output, request.run)
@@ -175,7 +175,7 @@ def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> Tun
     return replace(config, **changes)
 
 
-def _plan(config: ProbeConfig) -> tuple[str, ...]:
+def _plan_lines(config: ProbeConfig) -> tuple[str, ...]:
     from rilievo.training.probe.probe_frames import first_target, open_frames
 
     frames, blueprint = open_frames(config), config.blueprint

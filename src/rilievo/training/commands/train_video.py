@@ -91,7 +91,7 @@ def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
             why = "" if item.reason is None else f": {item.reason}"
             say(f"{item.field} is {item.value}, usually {item.default}{why}")
         for sequence in footage[:_LISTED]:
-            say(f"footage: {_in_words(sequence)}")
+            say(f"footage: {_describe_clip(sequence)}")
         if len(footage) > _LISTED:
             say(f"footage: {len(footage) - _LISTED:,} more sequences")
         for note in [item.camera.note for item in footage if item.camera.note][:_LISTED]:
@@ -120,7 +120,7 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
         say("\n".join(lines))
 
 
-def _in_words(sequence: Clip) -> str:
+def _describe_clip(sequence: Clip) -> str:
     height, width = sequence.shape
     kind = "a video" if sequence.video is not None else f"{len(sequence.files):,} frames"
     camera, listed = sequence.camera.camera, sequence.listed

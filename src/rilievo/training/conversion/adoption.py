@@ -25,9 +25,9 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
     with needing("wrapping an ONNX file", "export"):
         import onnx
     foreign = ForeignModel(source, statement)
-    axis = _squeezed_axis(source, foreign)
+    axis = _axis_of_one_channel(source, foreign)
     network = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)
-    _wrap(network, foreign, axis)
+    _wrap_graph_in_place(network, foreign, axis)
     try:
         part.write_bytes(network.SerializeToString())
     # Messages above 2 GB are refused with an unspecific ValueError.
@@ -46,13 +46,13 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
     return compare(foreign, part, "fp32")
 
 
-def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
+def _wrap_graph_in_place(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
     from onnx import TensorProto, helper
 
     graph = network.graph
     theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
-    nodes, constants = _normalising(foreign, theirs)
-    behind, more = _behind(answer, axis)
+    nodes, constants = _nodes_before_network(foreign, theirs)
+    behind, more = _nodes_after_network(answer, axis)
     inner = [*nodes, *graph.node, *behind]
     del graph.node[:]
     graph.node.extend(inner)
@@ -71,7 +71,9 @@ def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> Non
     del network.metadata_props[:]
 
 
-def _normalising(foreign: ForeignModel, theirs: str) -> tuple[list["NodeProto"], list[Any]]:
+def _nodes_before_network(
+    foreign: ForeignModel, theirs: str
+) -> tuple[list["NodeProto"], list[Any]]:
     from onnx import TensorProto, helper, numpy_helper
 
     statement = foreign.statement
@@ -96,7 +98,7 @@ def _normalising(foreign: ForeignModel, theirs: str) -> tuple[list["NodeProto"],
     return nodes, constants
 
 
-def _behind(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]]:
+def _nodes_after_network(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]]:
     from onnx import TensorProto, helper, numpy_helper
 
     if axis is None:
@@ -107,7 +109,7 @@ def _behind(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]
     return [cast, helper.make_node("Gather", ["answer", "channel"], ["depth"], axis=axis)], [first]
 
 
-def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:
+def _axis_of_one_channel(path: Path, foreign: ForeignModel) -> int | None:
     shape = foreign.answer_shape()
     if len(shape) == 3 and shape[0] == 1:
         return None

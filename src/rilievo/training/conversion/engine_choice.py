@@ -44,11 +44,11 @@ class Choice:
     usual: bool
 
 
-def chosen(options: LoadOptions, what: str) -> Choice:
+def choose_engine(options: LoadOptions, what: str) -> Choice:
     """Choose an engine with the precision."""
     usual = options.engine == AUTO
     if usual:
-        options = replace(options, engine=_usual(options))
+        options = replace(options, engine=_default_engine(options))
     if options.engine == "openvino" and options.precision == INT8:
         raise OptionError(
             path=what,
@@ -62,7 +62,7 @@ def chosen(options: LoadOptions, what: str) -> Choice:
     return Choice(options=checked_options, usual=usual)
 
 
-def _usual(options: LoadOptions) -> str:
+def _default_engine(options: LoadOptions) -> str:
     if options.device.startswith("cuda") or (options.device == AUTO and may_have_cuda()):
         return "torch"
     if options.precision == "bf16" and find_spec("openvino") is not None:
@@ -77,7 +77,7 @@ def may_have_cuda() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
-def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
+def open_by_choice(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
     """Open a model with the chosen engine, or else torch."""
     options = choice.options
     if options.engine == TORCH:

@@ -29,10 +29,10 @@ from rilievo.training.conversion.onnx_file import (
     compare,
     compress,
     fix_size,
-    fixed,
     is_dequantised,
     multiply_weights,
     set_metadata,
+    with_fixed_size,
     write_onnx,
 )
 from rilievo.training.conversion.traced_model import TracedModel
@@ -99,13 +99,13 @@ def export_model(
         raise OptionError(
             problem=f"{literal(path)} is there already: give another name or {{overwrite}}"
         )
-    photos = [] if options.calibration is None else _photos(options.calibration)
+    photos = [] if options.calibration is None else _calibration_photos(options.calibration)
     with replacing(path) as part:
         source = Path(name)
         if source.suffix == ".onnx" and source.exists() and not says_what_it_is(source):
-            agreement = _adopt(source, part, options)
+            agreement = _wrap_third_party(source, part, options)
         else:
-            agreement = _export(name, part, options, photos)
+            agreement = _export_model(name, part, options, photos)
         append_sum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
         doubted = doubt(written) if written.facts.adopted else None
@@ -121,7 +121,7 @@ def export_model(
     )
 
 
-def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
+def _wrap_third_party(source: Path, part: Path, options: ExportOptions) -> Agreement:
     if options.precision != "fp32":
         raise OptionError(
             f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
@@ -133,7 +133,7 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
     return adopt(source, part, statement or options.statement(source))
 
 
-def _export(
+def _export_model(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     if foreign := [f"{{{one}}}" for one in changed_options(options, _OF_FOREIGN)]:
@@ -142,7 +142,7 @@ def _export(
             problem=f"leave {' and '.join(foreign)} out, which describe files of other programs",
         )
     model_entry = MODELS.get(str(name))
-    _check_one_network(str(name), model_entry)
+    _check_single_graph(str(name), model_entry)
     entry = ENTRIES.get(str(name))
     if entry is not None and entry.twin is None:
         raise ModelError(
@@ -159,7 +159,7 @@ def _export(
         trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
-        return _convert_again(model, part, options, photos)
+        return _convert_precision_or_size(model, part, options, photos)
     if not isinstance(model, TracedModel):
         source = model.card.source
         hint = f"diffusers loads {literal(source)}" if source and Path(source).is_dir() else ""
@@ -167,7 +167,7 @@ def _export(
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
 
-def _check_one_network(name: str, card: ModelCard | None) -> None:
+def _check_single_graph(name: str, card: ModelCard | None) -> None:
     others = (diffusion_cards.LOADER, replicate_cards.LOADER)
     listed = card is not None and card.loader in others
     if (
@@ -178,11 +178,11 @@ def _check_one_network(name: str, card: ModelCard | None) -> None:
         raise ModelError(f"model '{name}' {_NOT_ONE}")
 
 
-def _convert_again(
+def _convert_precision_or_size(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     size, precision = options.size, options.precision
-    preparation = model.preparation if size is None else fixed(model.preparation, size)
+    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
     if precision != FP32 and model.facts.precision != FP32:
         raise OptionError(
             f"its weights are {model.facts.precision} already",
@@ -193,7 +193,7 @@ def _convert_again(
             ),
         )
     if precision == FP32 and size is None:
-        _copy(model, part)
+        _copy_onnx(model, part)
         return compare(model, part, precision, photos)
     sized = part if precision == FP32 else part_of(part)
     facts = replace(model.facts, preparation=preparation)
@@ -201,7 +201,7 @@ def _convert_again(
         if size is None:
             sized.write_bytes(model.path.read_bytes())
         else:
-            _copy(model, sized)
+            _copy_onnx(model, sized)
             fix_size(sized, size, model.path.name)
         if precision != FP32:
             facts = replace(facts, precision=precision)
@@ -220,14 +220,15 @@ def _convert_again(
         return compare(OnnxModel(model.path, load), part, precision, photos, threads=1)
 
 
-def _copy(model: OnnxModel, part: Path) -> None:
+def _copy_onnx(model: OnnxModel, part: Path) -> None:
+    """Copy a file, with 8-bit weights multiplied out."""
     if model.facts.precision == INT8_WEIGHTS and is_dequantised(model.path):
         multiply_weights(model.path, part)
     else:
         part.write_bytes(model.path.read_bytes())
 
 
-def _photos(folder: Path) -> Sequence[Path]:
+def _calibration_photos(folder: Path) -> Sequence[Path]:
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:

@@ -56,7 +56,7 @@ def halve(source: Path, target: Path) -> None:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    _save(model, target)
+    _write_model(model, target)
 
 
 def is_dequantised(path: Path) -> bool:
@@ -69,7 +69,7 @@ def multiply_weights(source: Path, target: Path) -> None:
     onnx = import_onnx()
     model = onnx.load(str(source))
     multiply_out(model)
-    _save(model, target)
+    _write_model(model, target)
 
 
 def multiply_out(model: "ModelProto") -> None:
@@ -130,7 +130,7 @@ def fix_size(path: Path, size: Size, name: str) -> None:
         for axis in () if output.name in branches else output.type.tensor_type.shape.dim:
             if axis.dim_param and axis.dim_param in lengths:
                 axis.dim_value = lengths[axis.dim_param]
-    _save(model, path)
+    _write_model(model, path)
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -138,10 +138,10 @@ def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     onnx = import_onnx()
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, dict(metadata))
-    _save(model, path)
+    _write_model(model, path)
 
 
-def _save(model: "ModelProto", path: Path) -> None:
+def _write_model(model: "ModelProto", path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
@@ -176,7 +176,7 @@ def write_traced(
             f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
         )
     try:
-        with warnings.catch_warnings(), _sizes_kept(), torch.inference_mode(mode=False):
+        with warnings.catch_warnings(), _trace_sizes_as_tensors(), torch.inference_mode(mode=False):
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
@@ -185,7 +185,7 @@ def write_traced(
                 input_names=[INPUT],
                 output_names=list(outputs),
                 dynamic_axes={
-                    name: _free_axes(name, free_size=free_size, free_batch=free_batch)
+                    name: _free_axis_names(name, free_size=free_size, free_batch=free_batch)
                     for name in (INPUT, *outputs)
                 },
                 opset_version=OPSET,
@@ -210,17 +210,17 @@ def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
         file.write(entries.SerializeToString())
 
 
-def _free_axes(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, str]:
+def _free_axis_names(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, str]:
     batch, *size = _AXES.get(name, (0, 1, 2))
     free = {batch: "batch"} if free_batch else {}
     return free | dict(zip(size, ("height", "width"), strict=False)) if free_size else free
 
 
 @contextmanager
-def _sizes_kept() -> Iterator[None]:
+def _trace_sizes_as_tensors() -> Iterator[None]:
     modules: list[Any] = [sys.modules[name] for name in _WITH_INT if name in sys.modules]
     for module in modules:
-        module.int = _whole
+        module.int = _traceable_int
     try:
         yield
     finally:
@@ -228,7 +228,7 @@ def _sizes_kept() -> Iterator[None]:
             del module.int
 
 
-def _whole(value: Any) -> Any:
+def _traceable_int(value: Any) -> Any:
     import torch
 
     return value.to(torch.int64) if isinstance(value, torch.Tensor) else int(value)
@@ -252,15 +252,15 @@ def write_onnx(
             f"model '{model.card.name}' cannot be exported: the photographs of a batch "
             "affect each other in its network"
         )
-    preparation = model.preparation if size is None else fixed(model.preparation, size)
-    facts = replace(_facts(model, preparation), precision=precision)
+    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
+    facts = replace(_onnx_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else part_of(part)
     try:
-        agreement = _trace(model, facts, traced)
+        agreement = _trace_and_compare(model, facts, traced)
         if precision == FP32:
             return agreement
         compress(traced, part, precision, preparation, photos)
-        set_metadata(part, _metadata(model, facts))
+        set_metadata(part, _file_metadata(model, facts))
         return compare(model, part, precision, photos)
     finally:
         if traced != part:
@@ -269,7 +269,7 @@ def write_onnx(
 
 def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
     """Add a model's metadata to a file."""
-    append_metadata(part, _metadata(model, facts))
+    append_metadata(part, _file_metadata(model, facts))
 
 
 def compress(
@@ -312,11 +312,12 @@ def check_precision(precision: str) -> None:
         raise OptionError(f"no precision '{precision}' of an ONNX file; {suggestion}")
 
 
-def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
+def _file_metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
     return {**facts.metadata(), "rilievo.weights_sha256": model.weights_sha256}
 
 
-def _trace(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
+def _trace_and_compare(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
+    """Write and compare; where a free batch fails, without one."""
     # A fixed size is traced as such: values computed from it become constants.
     free_size = facts.preparation.sizing.rule is not Rule.FIXED
     facts = replace(facts, precision=FP32)
@@ -325,7 +326,7 @@ def _trace(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
         try:
             write_traced(
                 model.network,
-                _example(facts.preparation).to(model.device),
+                _black_input(facts.preparation).to(model.device),
                 path,
                 outputs=model.network.outputs,
                 free_size=free_size,
@@ -339,14 +340,14 @@ def _trace(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
             free_batch = False
 
 
-def _example(preparation: Preparation) -> "Tensor":
+def _black_input(preparation: Preparation) -> "Tensor":
     import torch
 
     black = preparation.pixels(np.zeros((*SHAPES[0], 3), np.uint8))
     return torch.from_numpy(np.array(black))[None]
 
 
-def fixed(preparation: Preparation, size: Size) -> Preparation:
+def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
     """Preparation with a fixed size."""
     height, width = size
     multiple = preparation.sizing.multiple
@@ -358,7 +359,7 @@ def fixed(preparation: Preparation, size: Size) -> Preparation:
     return replace(preparation, sizing=sizing)
 
 
-def _facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
+def _onnx_facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
     path = Path(model.card.name)
     return OnnxFacts(
         # A file goes to others, who have nothing to do with where a run lay.

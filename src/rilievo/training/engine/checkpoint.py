@@ -101,12 +101,12 @@ def load_checkpoint(
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     """Load and check moments and rates, of which torch accepts any."""
-    before = [_fixed(group) for group in optimizer.param_groups]
+    before = [_settings_but_rate(group) for group in optimizer.param_groups]
     own = {"fused": optimizer.defaults.get("fused")}
     optimizer.load_state_dict(
         {**stored, "param_groups": [{**group, **own} for group in stored["param_groups"]]}
     )
-    if [_fixed(group) for group in optimizer.param_groups] != before:
+    if [_settings_but_rate(group) for group in optimizer.param_groups] != before:
         raise ValueError("its optimizer has other settings")
     if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):
         raise ValueError("its learning rate is none")
@@ -125,7 +125,7 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
             raise ValueError("its optimizer lacks some moments")
 
 
-def _fixed(group: dict[str, Any]) -> dict[str, Any]:
+def _settings_but_rate(group: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 

@@ -87,7 +87,9 @@ def changed(
         raise OptionError(f"training: {error}") from error
 
 
-def with_given(usual: Config, config: object, names: Collection[str], prefix: str = "") -> Config:
+def with_fields_of(
+    usual: Config, config: object, names: Collection[str], prefix: str = ""
+) -> Config:
     """Configuration ``usual`` with the fields ``names`` of ``config``."""
     assert is_dataclass(usual), "a configuration is a record"
     assert not isinstance(usual, type), "and not the class of one"
@@ -99,7 +101,7 @@ def with_given(usual: Config, config: object, names: Collection[str], prefix: st
             prefix + field.name,
         )
         if is_dataclass(own):
-            changes[field.name] = with_given(own, other, names, f"{path}.")
+            changes[field.name] = with_fields_of(own, other, names, f"{path}.")
         elif path in names:
             changes[field.name] = other
     return replace(usual, **changes)

@@ -37,45 +37,45 @@ class ColourChange:
 def changed(frame: Pixels, change: ColourChange) -> Pixels:
     """Change a frame's colours, rounding once at the end."""
     result = np.empty_like(frame)
-    order, values = _as_numbers(change)
-    _change_levels(np.ascontiguousarray(frame), order, values, result)
+    order, values = _order_and_factors(change)
+    _change_bytes(np.ascontiguousarray(frame), order, values, result)
     return result
 
 
-def _as_numbers(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
+def _order_and_factors(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
     values = (change.brightness, change.contrast, change.saturation, change.hue)
     return np.array(change.order, np.int64), np.array(values, np.float32)
 
 
-def _kernel(function: Any) -> Any:
+def _compile(function: Any) -> Any:
     # Threads of the loader run it in parallel, which needs the GIL to be released.
     return compiled(function, nogil=True)
 
 
-@_kernel
+@_compile
 @no_type_check
-def _kept(value):
+def _clip_to_unit(value):
     return min(max(value, np.float32(0)), np.float32(1))
 
 
-@_kernel
+@_compile
 @no_type_check
-def _grey(r, g, b):
+def _luminance(r, g, b):
     return np.float32(0.2989) * r + np.float32(0.587) * g + np.float32(0.114) * b
 
 
-@_kernel
+@_compile
 @no_type_check
-def _turned(sector, largest, spread):
+def _channel_from_hue_sector(sector, largest, spread):
     sector = sector + np.float32(6) if sector < 0 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
-    return largest - spread * _kept(min(sector, np.float32(4) - sector))
+    return largest - spread * _clip_to_unit(min(sector, np.float32(4) - sector))
 
 
-@_kernel
+@_compile
 @no_type_check
-def _turn_hue(line, turn):
+def _rotate_hue(line, turn):
     """Rotate the hue of a row without branches, which vectorises."""
     shift = np.float32(6) * turn
     for x in range(line.shape[1]):
@@ -88,48 +88,48 @@ def _turn_hue(line, turn):
         sector = of_green if largest == g else of_blue
         sector = (g - b) * steps if largest == r else sector
         sector += shift
-        line[0, x] = _turned(sector + np.float32(5), largest, spread)
-        line[1, x] = _turned(sector + np.float32(3), largest, spread)
-        line[2, x] = _turned(sector + np.float32(1), largest, spread)
+        line[0, x] = _channel_from_hue_sector(sector + np.float32(5), largest, spread)
+        line[1, x] = _channel_from_hue_sector(sector + np.float32(3), largest, spread)
+        line[2, x] = _channel_from_hue_sector(sector + np.float32(1), largest, spread)
 
 
-@_kernel
+@_compile
 @no_type_check
-def _blend(line, value, towards):
+def _scale_and_shift_in_place(line, value, towards):
     for channel in range(3):
         for x in range(line.shape[1]):
-            line[channel, x] = _kept(value * line[channel, x] + towards)
+            line[channel, x] = _clip_to_unit(value * line[channel, x] + towards)
 
 
-@_kernel
+@_compile
 @no_type_check
-def _saturate(line, value):
+def _scale_saturation(line, value):
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
-        towards = (np.float32(1) - value) * _grey(r, g, b)
-        line[0, x] = _kept(value * r + towards)
-        line[1, x] = _kept(value * g + towards)
-        line[2, x] = _kept(value * b + towards)
+        towards = (np.float32(1) - value) * _luminance(r, g, b)
+        line[0, x] = _clip_to_unit(value * r + towards)
+        line[1, x] = _clip_to_unit(value * g + towards)
+        line[2, x] = _clip_to_unit(value * b + towards)
 
 
-@_kernel
+@_compile
 @no_type_check
-def _change_line(line, order, values, mean):
+def _change_row_in_place(line, order, values, mean):
     for kind in order:
         value = values[kind]
         if kind == 0:
-            _blend(line, value, np.float32(0))
+            _scale_and_shift_in_place(line, value, np.float32(0))
         elif kind == 1:
-            _blend(line, value, (np.float32(1) - value) * mean)
+            _scale_and_shift_in_place(line, value, (np.float32(1) - value) * mean)
         elif kind == 2:
-            _saturate(line, value)
+            _scale_saturation(line, value)
         else:
-            _turn_hue(line, value)
+            _rotate_hue(line, value)
 
 
-@_kernel
+@_compile
 @no_type_check
-def _change(planes, order, values):
+def _change_planes(planes, order, values):
     height, width = planes.shape[1:]
     contrast = 0
     while order[contrast] != 1:
@@ -137,26 +137,26 @@ def _change(planes, order, values):
     total = 0.0
     for y in range(height):
         line = planes[:, y]
-        _change_line(line, order[:contrast], values, np.float32(0))
+        _change_row_in_place(line, order[:contrast], values, np.float32(0))
         row = np.float32(0)
         for x in range(width):
-            row += _grey(line[0, x], line[1, x], line[2, x])
+            row += _luminance(line[0, x], line[1, x], line[2, x])
         total += row
     mean = np.float32(total / (height * width))
     for y in range(height):
-        _change_line(planes[:, y], order[contrast:], values, mean)
+        _change_row_in_place(planes[:, y], order[contrast:], values, mean)
 
 
-@_kernel
+@_compile
 @no_type_check
-def _change_levels(frame, order, values, result):
+def _change_bytes(frame, order, values, result):
     height, width = frame.shape[:2]
     planes = np.empty((3, height, width), np.float32)
     for y in range(height):
         for channel in range(3):
             for x in range(width):
                 planes[channel, y, x] = np.float32(frame[y, x, channel]) / np.float32(255)
-    _change(planes, order, values)
+    _change_planes(planes, order, values)
     for y in range(height):
         for channel in range(3):
             for x in range(width):

@@ -29,7 +29,7 @@ from rilievo.training.engine.run_folder import (
     Journal,
     Record,
     RunFolder,
-    alone_in,
+    hold_run_folder,
 )
 from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
@@ -47,7 +47,7 @@ class Stopping:
     def __enter__(self) -> "Stopping":
         for number in (signal.SIGINT, signal.SIGTERM) if self._defers else ():
             if signal.getsignal(number) in (signal.default_int_handler, raise_once):
-                self._before[number] = signal.signal(number, self._handle)
+                self._before[number] = signal.signal(number, self._handle_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +63,7 @@ class Stopping:
         finally:
             self._inside = False
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         if self._inside and not self.is_asked:
             self.is_asked = True
             follows()
@@ -162,7 +162,7 @@ class TrainingLoop(Generic[State]):
         """
         task, first = self._task, self._fabric.is_global_zero
         with (
-            self._alone(),
+            self._lock_and_restore(),
             Journal(
                 self._run,
                 task.state.logs,
@@ -176,7 +176,7 @@ class TrainingLoop(Generic[State]):
                 images=task.images,
                 shown=shown and first,
                 share=task.share,
-                before=self._where_from(resumes=resumes),
+                before=self._resume_note(resumes=resumes),
             ) as progress,
             # Processes that stop after different steps would wait for each other.
             Stopping(defers=self._fabric.world_size == 1) as stopping,
@@ -185,14 +185,14 @@ class TrainingLoop(Generic[State]):
                 with self.failures():
                     is_begun = task.begin(log, progress)
                 if is_begun:
-                    self._save(log)
-                self._train(log, progress, stopping, stop_at)
+                    self._check_and_save(log)
+                self._take_steps(log, progress, stopping, stop_at)
                 if task.state.step == stop_at:
                     return False
                 if task.end(log, progress):
-                    self._save(log)
+                    self._check_and_save(log)
             except KeyboardInterrupt as error:
-                error.args = (self._where_stopped(),)
+                error.args = (self._stop_note(),)
                 raise
         return True
 
@@ -202,27 +202,27 @@ class TrainingLoop(Generic[State]):
             content = record()
         if self._fabric.is_global_zero:
             # A run that is resumed at its end may have lost them.
-            self._task.saved()
+            self._task.after_checkpoint()
             folder.finish(content)
         self._fabric.barrier()
         return content
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock_and_restore(self) -> Iterator[None]:
         refusal: str | None = None
         with ExitStack() as held:
             if self._fabric.is_global_zero:
                 try:
-                    held.enter_context(alone_in(self._run))
+                    held.enter_context(hold_run_folder(self._run))
                 except OutputError as error:
                     refusal = str(error)
             refusal = self._fabric.broadcast(refusal)
             if refusal is not None:
                 raise OutputError(refusal)
-            self._restore()
+            self._restore_checkpoint()
             yield
 
-    def _train(
+    def _take_steps(
         self, log: Journal, progress: Progress, stopping: Stopping, stop_at: int | None
     ) -> None:
         task, state = self._task, self._task.state
@@ -231,11 +231,11 @@ class TrainingLoop(Generic[State]):
             while not task.is_over:
                 with self.failures():
                     with stopping.deferred():
-                        loss = self._step(batches)
+                        loss = self._take_step(batches)
                     task.after_step(loss)
                 progress.step(loss, share=task.share or None)
                 if state.step % STEPS_A_ROW == 0 or task.is_over:
-                    self._write_row(log)
+                    self._log_means_over_processes(log)
                 is_validated = task.is_validated()
                 if is_validated:
                     with self.failures():
@@ -243,9 +243,9 @@ class TrainingLoop(Generic[State]):
                 stops = stopping.is_asked or state.step == stop_at
                 is_marked = state.step % task.checkpoint_steps == 0
                 if stops or is_validated or task.is_over or is_marked:
-                    self._save(log)
-                elif self._is_due():
-                    self._write(log)
+                    self._check_and_save(log)
+                elif self._is_checkpoint_due():
+                    self._write_checkpoint(log)
                 if stopping.is_asked:
                     raise KeyboardInterrupt
                 if stops:
@@ -253,20 +253,21 @@ class TrainingLoop(Generic[State]):
         finally:
             batches.close()
 
-    def _where_from(self, *, resumes: bool) -> str | None:
+    def _resume_note(self, *, resumes: bool) -> str | None:
         if self._saved_at is not None:
             return f"resuming from the checkpoint of step {self._saved_at}"
         if resumes:
             return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
         return None
 
-    def _where_stopped(self) -> Note:
+    def _stop_note(self) -> Note:
         at = f"stopped at step {self._task.state.step}"
         if self._saved_at is None:
             return Note(f"{at}, before the first checkpoint: {{resume}} starts at step 0")
         return Note(at, hint=f"{{resume}} goes on from step {self._saved_at}")
 
-    def _step(self, batches: Iterator[Any]) -> Tensor | None:
+    def _take_step(self, batches: Iterator[Any]) -> Tensor | None:
+        """Loss; None if all batches are empty."""
         task, fabric, state = self._task, self._fabric, self._task.state
         start, cpu = time.perf_counter(), time.process_time()
         for number, group in enumerate(self._optimizer.param_groups):
@@ -304,11 +305,11 @@ class TrainingLoop(Generic[State]):
         state.cpu_seconds += time.process_time() - cpu
         return loss
 
-    def _write_row(self, log: Journal) -> None:
+    def _log_means_over_processes(self, log: Journal) -> None:
         if not self._losses:
             return
         task, state = self._task, self._task.state
-        names = self._names
+        names = self._loss_names
         numbers = torch.stack([torch.stack([*terms.values()]) for terms in self._losses]).mean(
             dim=0
         )
@@ -327,18 +328,18 @@ class TrainingLoop(Generic[State]):
         log.add(STEPS, row)
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def _loss_names(self) -> tuple[str, ...]:
         return (*self._losses[0],) if self._losses else ()
 
     @property
-    def _parts(self) -> dict[str, Stateful]:
+    def _checkpoint_parts(self) -> dict[str, Stateful]:
         return {**self._task.parts, "scaler": self._fabric.strategy.precision}
 
-    def _restore(self) -> None:
+    def _restore_checkpoint(self) -> None:
         task, path = self._task, self._run / CHECKPOINT
         if path.exists():
             kind, print_ = type(task.state), self._fingerprint
-            task.state = load_checkpoint(path, kind, self._parts, fingerprint=print_)
+            task.state = load_checkpoint(path, kind, self._checkpoint_parts, fingerprint=print_)
             self._saved_at = task.state.step
         self._row_began = task.state.seconds
         # Of several processes, each had a row of its own.
@@ -353,16 +354,16 @@ class TrainingLoop(Generic[State]):
             self._row_began = task.state.row_began
         self._fabric.barrier()
 
-    def _save(self, log: Journal) -> None:
+    def _check_and_save(self, log: Journal) -> None:
         with self.failures():
             # No run could resume from weights that are not finite.
             check_finite("network", *self._task.learner.parameters())
         if self._fabric.is_global_zero:
-            self._write(log)
+            self._write_checkpoint(log)
         self._saved_at = self._task.state.step
         self._fabric.barrier()
 
-    def _is_due(self) -> bool:
+    def _is_checkpoint_due(self) -> bool:
         wait = max(_SECONDS_A_CHECKPOINT, _SPARING * self._saving)
         return (
             self._fabric.is_global_zero
@@ -374,16 +375,16 @@ class TrainingLoop(Generic[State]):
             )
         )
 
-    def _write(self, log: Journal) -> None:
+    def _write_checkpoint(self, log: Journal) -> None:
         task, began = self._task, time.monotonic()
         task.state.logs = log.texts()
-        row = {name: [losses[name].item() for losses in self._losses] for name in self._names}
+        row = {name: [losses[name].item() for losses in self._losses] for name in self._loss_names}
         is_finite = all(map(math.isfinite, chain.from_iterable(row.values())))
         task.state.row = {name: (*values,) for name, values in row.items()} if is_finite else {}
         task.state.row_began = self._row_began
         path = self._run / CHECKPOINT
-        save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
-        task.saved()
+        save_checkpoint(path, task.state, self._checkpoint_parts, fingerprint=self._fingerprint)
+        task.after_checkpoint()
         self._saved_at, self._saved_time = task.state.step, time.monotonic()
         self._saving = self._saved_time - began
 

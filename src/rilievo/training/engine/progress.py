@@ -36,11 +36,11 @@ class Progress:
         self._share_before = done / steps if steps else share
         self._began, self._told = clock(), -float("inf")
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._bar: Any = None
+        self._make_bar: Any = None
         if before is not None:
             self.say(before)
-        self._bar = _bar(steps, done, images) if shown and is_terminal and steps else None
-        if self._bar is None:
+        self._make_bar = _make_bar(steps, done, images) if shown and is_terminal and steps else None
+        if self._make_bar is None:
             length = f"{self._share_before:.0%}" if steps is None else f"step {done} of {steps}"
             self.say(f"{what}: {length}, {images} image{'s' if images > 1 else ''} a step")
 
@@ -48,43 +48,51 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._make_bar is not None:
+            self._make_bar.close()
 
     def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
         """Count one more step; reading the loss would wait for a GPU, so only a line does."""
         self._step += 1
-        if self._bar is not None:
-            self._bar.update(self._images)
+        if self._make_bar is not None:
+            self._make_bar.update(self._images)
         now = self._clock()
         is_last = self._step == self._steps
         if not self._shown or (now - self._told < _SECONDS_A_LINE and not is_last):
             return
         self._told = now
         words = "" if loss is None else f"loss {float(loss):.4g}"
-        if self._bar is not None:
-            self._bar.set_description_str(words or "train")
+        if self._make_bar is not None:
+            self._make_bar.set_description_str(words or "train")
             return
         if share is None:
             share = self._step / self._steps if self._steps else self._share_before
         share = min(share, 1.0)
         of = f"{share:.0%}" if self._steps is None else f"of {self._steps}"
-        parts = [f"step {self._step} {of}", words, *self._rate(now - self._began, share)]
+        parts = [
+            f"step {self._step} {of}",
+            words,
+            *self._speed_and_time_left(now - self._began, share),
+        ]
         self.say(", ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
         """Print a line."""
-        if self._bar is not None:
-            self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
+        if self._make_bar is not None:
+            self._make_bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif self._shown:
             say(text)
 
-    def _rate(self, seconds: float, share: float) -> list[str]:
+    def _speed_and_time_left(self, seconds: float, share: float) -> list[str]:
         here, gained = self._step - self._before, share - self._share_before
         if seconds <= 0:
             return []
         rate = [f"{here * self._images / seconds:.3g} images a second"]
-        return [*rate, f"{_words(seconds * (1 - share) / gained)} left"] if gained > 0 else rate
+        return (
+            [*rate, f"{_duration_text(seconds * (1 - share) / gained)} left"]
+            if gained > 0
+            else rate
+        )
 
 
 class Decoding:
@@ -132,14 +140,14 @@ def say(text: str) -> None:
             print(fitted(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _words(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _bar(steps: int, done: int, images: int) -> Any:
+def _make_bar(steps: int, done: int, images: int) -> Any:
     from tqdm import tqdm
 
     # tqdm's monitor thread, which redraws slow bars, would outlive the run.

@@ -59,7 +59,7 @@ class Journal:
         self._run, self._writes = run, writes
         self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
         for name in LOGS if writes else ():
-            _restore(run / name, records.get(name))
+            _write_or_remove(run / name, records.get(name))
 
     def __enter__(self) -> "Journal":
         return self
@@ -106,7 +106,7 @@ class Journal:
             self._writer.add_image(part, picture, step, dataformats="HWC")
 
 
-def alone_in(run: Path) -> AbstractContextManager[None]:
+def hold_run_folder(run: Path) -> AbstractContextManager[None]:
     """Hold a run's folder; refuse while another process trains in it."""
     busy = f"{printable(run)}: another process trains in this folder: stop it, or wait for it"
     return held_alone(lock_path(run / CHECKPOINT), busy)
@@ -129,7 +129,7 @@ def _open_writer(run: Path, step: int) -> Any:
     return SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
 
 
-def _restore(path: Path, text: str | None) -> None:
+def _write_or_remove(path: Path, text: str | None) -> None:
     if text is None:
         remove(path)
     elif not path.is_file() or path.read_bytes() != text.encode():
@@ -188,7 +188,7 @@ class RunFolder(Generic[Config, Record]):
         """Write a new run's configuration, unless one can be read, also into ``folders``."""
         if self.is_begun and not self.is_saved:
             # That run may be at its first step still, in another process.
-            with alone_in(self.path):
+            with hold_run_folder(self.path):
                 for name in self.beginnings:
                     shutil.rmtree(self.path / name, ignore_errors=True)
                 remove(self.path / CONFIG)
@@ -198,7 +198,7 @@ class RunFolder(Generic[Config, Record]):
             if path.parent == self.path:
                 is_kept = path.exists() and not is_torn(path)
             else:
-                is_kept = _holds(path, text)
+                is_kept = _has_text(path, text)
             if is_kept:
                 continue
             make_folder(path.parent)
@@ -207,14 +207,14 @@ class RunFolder(Generic[Config, Record]):
 
     def read_config(self) -> Config:
         """Read the configuration."""
-        return self._read(CONFIG, self.config, "is no run of this kind: {}")
+        return self._read_json(CONFIG, self.config, "is no run of this kind: {}")
 
     def read_record(self) -> Record:
         """Read the record."""
         problem = "is no record of a run ({}): take it away to train anew"
-        return self._read(RECORD, self.record, problem)
+        return self._read_json(RECORD, self.record, problem)
 
-    def _read(self, name: str, kind: type[Any], problem: str) -> Any:
+    def _read_json(self, name: str, kind: type[Any], problem: str) -> Any:
         path = self.path / name
         try:
             return from_json(kind, read_text(path))
@@ -261,7 +261,7 @@ class RunFolder(Generic[Config, Record]):
         return True
 
 
-def _holds(path: Path, text: str) -> bool:
+def _has_text(path: Path, text: str) -> bool:
     try:
         return path.exists() and read_text(path) == text
     except InputError:

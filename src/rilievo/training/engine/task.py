@@ -47,7 +47,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         """Share of the peak learning rate."""
 
     def share_of_rate(self, group: int) -> float:
-        """Share of that rate for one group."""
+        """Factor of that rate for one group of parameters."""
         return 1.0
 
     @property
@@ -87,7 +87,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         """Do what follows the last step; True if it has to be saved."""
         return False
 
-    def saved(self) -> None:
+    def after_checkpoint(self) -> None:
         """Do what follows a checkpoint."""
 
 

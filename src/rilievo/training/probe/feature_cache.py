@@ -73,7 +73,7 @@ class StoredFeatures:
     layout: Layout
 
     def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
-        """Decode one layer's map."""
+        """Decode one layer's map into ``target``."""
         target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
 
     def class_token(self, layer: int) -> Float[Tensor, " c"]:
@@ -184,7 +184,7 @@ class FeatureCache:
         make_folder(self.folder)
         for item in (self.folder, *self.folder.glob("??")):
             sweep_parts(item)
-        self._check_record()
+        self._write_or_check_identity()
         self._used = used_bytes(root)
 
     def layout(self, size: Size) -> Layout:
@@ -207,12 +207,12 @@ class FeatureCache:
         missing = [i for i, stamp in enumerate(stamps) if not self._is_there(stamp, layout)]
         self.found += len(stamps) - len(missing)
         if missing:
-            self._make(image[missing], [stamps[i] for i in missing], layout)
-        stored = [unpack(self._path(stamp), layout, stamp) for stamp in stamps]
-        return self._stacked(stored, layout, size)
+            self._compute_and_store(image[missing], [stamps[i] for i in missing], layout)
+        stored = [unpack(self._file_of(stamp), layout, stamp) for stamp in stamps]
+        return self._stack_on_device(stored, layout, size)
 
-    def _make(self, image: Pictures, stamps: list[Stamp], layout: Layout) -> None:
-        self._refuse_full(len(stamps) * layout.bytes_each)
+    def _compute_and_store(self, image: Pictures, stamps: list[Stamp], layout: Layout) -> None:
+        self._check_room(len(stamps) * layout.bytes_each)
         device = self._backbone.mean.device
         pixels = as_input(image.to(device))
         with (
@@ -229,14 +229,16 @@ class FeatureCache:
                 raise InputError(
                     path=f"backbone '{self._backbone.name}'", problem=template(error)
                 ) from error
-            path = self._path(stamp)
+            path = self._file_of(stamp)
             make_folder(path.parent)
             with replacing(path) as part:
                 part.write_bytes(data)
             self._used += len(data)
             self.made += 1
 
-    def _stacked(self, stored: Sequence[StoredFeatures], layout: Layout, size: Size) -> Features:
+    def _stack_on_device(
+        self, stored: Sequence[StoredFeatures], layout: Layout, size: Size
+    ) -> Features:
         device, facts = self._backbone.mean.device, self.identity.facts
         maps, tokens = [], []
         for index, shape in enumerate(layout.shapes):
@@ -253,21 +255,21 @@ class FeatureCache:
             box=place(size, facts.patch, facts.padding),
         )
 
-    def _path(self, stamp: Stamp) -> Path:
+    def _file_of(self, stamp: Stamp) -> Path:
         name = stamp.image.hex()
         return self.folder / name[:2] / (name + FEATURES)
 
     def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
         """Whether a file is there, and neither truncated nor blank after a power cut."""
-        path = self._path(stamp)
+        path = self._file_of(stamp)
         try:
             return path.stat().st_size == layout.bytes_each and not is_blank(path)
         except OSError:  # not there, or a link that leads nowhere
             return False
 
-    def _check_record(self) -> None:
+    def _write_or_check_identity(self) -> None:
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
-        if not os.path.lexists(path) or is_blank(path) or _is_cut(text := read_text(path)):
+        if not os.path.lexists(path) or is_blank(path) or _is_torn_json(text := read_text(path)):
             with replacing(path) as part:
                 part.write_text(expected, encoding="ascii")
         elif text != expected:
@@ -276,7 +278,7 @@ class FeatureCache:
                 "remove its folder to have them made again"
             )
 
-    def _refuse_full(self, needed: int) -> None:
+    def _check_room(self, needed: int) -> None:
         if self._used + needed > self._limit:
             # Other processes may have freed or filled space since.
             self._used = used_bytes(self.root)
@@ -288,7 +290,7 @@ class FeatureCache:
             )
 
 
-def _is_cut(text: str) -> bool:
+def _is_torn_json(text: str) -> bool:
     try:
         parse_json(text)
     except NotThisRecord:

@@ -78,8 +78,8 @@ def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> Probe
     ``side`` is a share of the frame's, and ``at`` a place in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
-    rows = _window(height, side, at[0])
-    columns = _window(width, side, at[1])
+    rows = _enlarged_indices(height, side, at[0])
+    columns = _enlarged_indices(width, side, at[1])
     pick = np.ix_(rows, columns)
     return replace(
         frame, image=frame.image[pick], depth=frame.depth[pick], normals=frame.normals[:, *pick]
@@ -92,7 +92,7 @@ def mirrored(frame: ProbeFrame) -> ProbeFrame:
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 
 
-def _window(length: int, side: float, at: float) -> np.ndarray:
+def _enlarged_indices(length: int, side: float, at: float) -> np.ndarray:
     size = max(1, round(length * side))
     start = round((length - size) * at)
     return start + ((np.arange(length) + 0.5) * size / length).astype(int)
@@ -132,7 +132,7 @@ def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, .
     )
 
 
-def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
+def read_and_augment(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
     """Image as a step sees it."""
     return variant(
         frames.frame(source.index),

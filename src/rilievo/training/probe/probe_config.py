@@ -21,7 +21,7 @@ from rilievo.training.engine.differences import (
     changed,
     check_ranges,
     find_differences,
-    with_given,
+    with_fields_of,
 )
 from rilievo.training.networks.blueprint import (
     FIRST,
@@ -305,7 +305,7 @@ def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
     if config.preset == PLAIN and "losses.normals" not in names:
         uncertainty = False
     blueprint = replace(config.blueprint, uncertainty=uncertainty)
-    return with_given(preset_config(config.preset, blueprint, config.data), config, names)
+    return with_fields_of(preset_config(config.preset, blueprint, config.data), config, names)
 
 
 def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
@@ -327,14 +327,14 @@ def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfi
         learning_rate=rate,
         backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
     )
-    return with_given(_plain(usual) if config.preset == PLAIN else usual, config, names)
+    return with_fields_of(_plain_preset(usual) if config.preset == PLAIN else usual, config, names)
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
     """Configuration of a preset."""
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
-    blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
+    blueprint = replace(blueprint, depth=_depth_for_data(blueprint.depth, data))
     # Without kappa only the plain angle can be learned from.
     normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
     if name in ("default", PLAIN):
@@ -343,7 +343,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
             data=data,
             losses=Losses(normals=normals),
         )
-        return usual if name == "default" else _plain(usual)
+        return usual if name == "default" else _plain_preset(usual)
     form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
     return ProbeConfig(
         preset=name,
@@ -357,7 +357,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     )
 
 
-def _plain(config: ProbeConfig) -> ProbeConfig:
+def _plain_preset(config: ProbeConfig) -> ProbeConfig:
     return replace(
         config,
         preset=PLAIN,
@@ -371,14 +371,14 @@ def _plain(config: ProbeConfig) -> ProbeConfig:
     )
 
 
-def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
+def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
     """Set depth for this data: NAVI's relative depth is 0.01 to 1 in each image."""
     if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
         return depth
     return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
 
 
-def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
+def with_overrides(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
     """Change fields by path: ``losses.depth``."""
     return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
 

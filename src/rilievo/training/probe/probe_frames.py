@@ -76,28 +76,30 @@ class TargetFrames:
         """Frame of an index; targets are by nearest pixel."""
         if index in self._kept:
             return self._kept[index]
-        frame = self._read(index)
+        frame = self._read_frame(index)
         size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
         if size <= self._room:
             self._room -= size
             self._kept[index] = frame
         return frame
 
-    def _read(self, index: int) -> ProbeFrame:
+    def _read_frame(self, index: int) -> ProbeFrame:
         id = self.ids[index]
         image, truth = self.dataset.image(id), self.dataset.truth(id)
-        rows, columns = self._picks(id, image.shape[:2])
+        rows, columns = self._window_rows_and_columns(id, image.shape[:2])
         window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         height, width = self._preparation.size((len(rows), len(columns)))
-        pick = np.ix_(_nearest(rows, height), _nearest(columns, width))
+        pick = np.ix_(_evenly_spread(rows, height), _evenly_spread(columns, width))
         return ProbeFrame(
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
-            depth=self._depth(truth, (height, width), pick, width=len(columns)),
-            normals=self._normals(truth, (height, width), pick),
+            depth=self._depth_or_zero(truth, (height, width), pick, width=len(columns)),
+            normals=self._normals_or_zero(truth, (height, width), pick),
             lacks=tuple(what for what in ("depth", "normals") if getattr(truth, what) is None),
         )
 
-    def _picks(self, id: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _window_rows_and_columns(
+        self, id: str, shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
         top, bottom, left, right = self._window or (0, shape[0], 0, shape[1])
         if bottom > shape[0] or right > shape[1]:
             raise InputError(
@@ -106,7 +108,7 @@ class TargetFrames:
             )
         return np.arange(top, bottom), np.arange(left, right)
 
-    def _depth(
+    def _depth_or_zero(
         self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...], *, width: int
     ) -> Field:
         if truth.depth is None:
@@ -121,7 +123,9 @@ class TargetFrames:
             factor = np.float32(width / focal)
         return np.where(valid & (depth <= self._largest), depth * factor, np.float32(0))
 
-    def _normals(self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]) -> StoredNormals:
+    def _normals_or_zero(
+        self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]
+    ) -> StoredNormals:
         if truth.normals is None:
             return np.zeros((3, *size), np.float16)
         assert truth.normals_valid is not None, "comes with normals"
@@ -200,5 +204,5 @@ def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tupl
     return ids[:count], ids[count:]
 
 
-def _nearest(lines: np.ndarray, count: int) -> np.ndarray:
+def _evenly_spread(lines: np.ndarray, count: int) -> np.ndarray:
     return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]

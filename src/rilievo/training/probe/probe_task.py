@@ -37,7 +37,12 @@ from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.features import Features
 from rilievo.training.networks.probed import Probed, make_chosen_probe
 from rilievo.training.probe.feature_cache import FeatureCache
-from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of, steps_an_epoch
+from rilievo.training.probe.probe_batches import (
+    collate,
+    read_and_augment,
+    sources_of,
+    steps_an_epoch,
+)
 from rilievo.training.probe.probe_config import (
     UNCERTAIN,
     Losses,
@@ -123,7 +128,7 @@ class Learner(nn.Module):
         """Compute ``loss`` and its unweighted parts."""
         depth, normals = batch["depth"], batch["normals"]
         answer = self.probed.read(
-            self._features(batch["image"]), (depth.shape[-2], depth.shape[-1])
+            self._stored_or_computed(batch["image"]), (depth.shape[-2], depth.shape[-1])
         )
         depth_loss = normals_loss = depth.new_zeros(())
         losses = self.config.losses
@@ -136,7 +141,7 @@ class Learner(nn.Module):
         total = depth_loss + losses.normals_weight * normals_loss
         return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
 
-    def _features(self, image: Pictures) -> Features:
+    def _stored_or_computed(self, image: Pictures) -> Features:
         if self.cache is not None:
             return self.cache.features(image)
         with torch.set_grad_enabled(self.is_tuned and torch.is_grad_enabled()):
@@ -198,21 +203,24 @@ def validate(
         has_normal = true_normals.square().sum(dim=1) > _LEAST_LENGTH
         if answer.normals is not None and has_normal.any():
             true = F.normalize(true_normals, dim=1).movedim(1, -1)[has_normal]
-            angles.append(_angle(answer.normals.float().movedim(1, -1)[has_normal], true))
+            angles.append(
+                _mean_angle_in_degrees(answer.normals.float().movedim(1, -1)[has_normal], true)
+            )
             normals.append(true[:: len(true) // _SAMPLES + 1].cpu())
     columns = list(zip(*depths, strict=True)) or [()] * 4
-    abs_rel, delta1, scaled, constant = map(_mean, columns)
+    abs_rel, delta1, scaled, constant = map(_mean_or_nan, columns)
     return Scores(
         abs_rel=abs_rel,
         delta1=delta1,
-        angle=_mean(angles),
+        angle=_mean_or_nan(angles),
         scaled_abs_rel=scaled,
         constant_abs_rel=constant,
-        constant_angle=_constant_angle(normals),
+        constant_angle=_mean_angle_of_constant(normals),
     )
 
 
 def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> tuple[float, ...]:
+    """AbsRel, delta1, AbsRel by medians, AbsRel of the median."""
     ratio, median = predicted / true, true.median()
     scaled = ratio * (median / predicted.median())
     close = torch.maximum(ratio, 1 / ratio) < 1.25
@@ -220,24 +228,24 @@ def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> 
     return tuple(float(error.mean()) for error in errors)
 
 
-def _constant_angle(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
+def _mean_angle_of_constant(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
     if not normals:
         return float("nan")
     means = torch.stack([vectors.mean(dim=0) for vectors in normals])
     constant = F.normalize(means.mean(dim=0), dim=0)
-    return _mean([_angle(constant, vectors) for vectors in normals])
+    return _mean_or_nan([_mean_angle_in_degrees(constant, vectors) for vectors in normals])
 
 
-def _angle(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> float:
+def _mean_angle_in_degrees(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> float:
     cosine = (predicted * true).sum(dim=-1).clamp(-1, 1)
     return float(torch.rad2deg(torch.acos(cosine)).mean())
 
 
-def _known(value: float) -> float | None:
+def _none_if_nan(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean_or_nan(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else float("nan")
 
 
@@ -301,7 +309,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         while True:
             chosen = []
             for source in sources_of(config, len(frames), step):
-                frame, id = changed_frame(frames, source, config), frames.ids[source.index]
+                frame, id = read_and_augment(frames, source, config), frames.ids[source.index]
                 frame.check(id, task)
                 if frame.teaches(task):
                     chosen.append((id, frame))
@@ -346,7 +354,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
         log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
 
-    def saved(self) -> None:
+    def after_checkpoint(self) -> None:
         """Write the weights."""
         save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
@@ -364,7 +372,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
             steps=state.step,
             loss=state.epoch_loss / state.epoch_losses if state.epoch_losses else None,
-            check=self._check(),
+            check=self._compare_with_constant(),
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
             torch_version=torch.__version__,
@@ -372,7 +380,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             differences=differences(self._config),
         )
 
-    def _check(self) -> ConstantCheck:
+    def _compare_with_constant(self) -> ConstantCheck:
         frames, most = self._frames.held_out, None
         if not len(frames):
             frames, most = self._frames.training, _MOST_CHECKED
@@ -382,10 +390,10 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         return ConstantCheck(
             images=images,
             held_out=most is None,
-            abs_rel=_known(scores.scaled_abs_rel),
-            constant_abs_rel=_known(scores.constant_abs_rel),
-            angle=_known(scores.angle),
-            constant_angle=_known(scores.constant_angle),
+            abs_rel=_none_if_nan(scores.scaled_abs_rel),
+            constant_abs_rel=_none_if_nan(scores.constant_abs_rel),
+            angle=_none_if_nan(scores.angle),
+            constant_angle=_none_if_nan(scores.constant_angle),
         )
 
 

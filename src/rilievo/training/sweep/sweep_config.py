@@ -22,7 +22,12 @@ from rilievo.training.networks.blueprint import (
     ProbeChoice,
     ProbeTarget,
 )
-from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, overridden, preset_config
+from rilievo.training.probe.probe_config import (
+    DataChoice,
+    ProbeConfig,
+    preset_config,
+    with_overrides,
+)
 
 _MOST_SEEDS = 1000
 _MOST_DOTS = 1000
@@ -135,7 +140,7 @@ class SweepConfig:
             depth=self.depth,
             uncertainty=self.uncertainty,
         )
-        return overridden(preset_config(self.preset, blueprint, self.data), self.training)
+        return with_overrides(preset_config(self.preset, blueprint, self.data), self.training)
 
 
 @frozen(slots=False)
@@ -167,7 +172,7 @@ def read_sweep(path: Path) -> SweepConfig:
         if dots > _MOST_DOTS:
             raise ValueError(f"{dots} dots in a line: no sweep has so many")
         table = tomllib.loads(text)
-        _prepare(table, path.parent)
+        _expand_short_forms(table, path.parent)
         check_names(SweepConfig, table)
         config = from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
@@ -177,12 +182,12 @@ def read_sweep(path: Path) -> SweepConfig:
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error
-    for what, name in _names(config):
+    for what, name in _fields_and_names(config):
         check_trusted(name, what, where)
     return config
 
 
-def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
+def _fields_and_names(config: SweepConfig) -> Iterator[tuple[str, str]]:
     yield from (("backbone", entry.name) for entry in config.backbones)
     yield from (("probe", probe.kind) for probe in config.probes)
     yield "dataset", config.data.dataset
@@ -191,7 +196,7 @@ def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
     yield from ((name, str(value)) for name, value in config.training.items())
 
 
-def _prepare(table: dict[str, Any], folder: Path) -> None:
+def _expand_short_forms(table: dict[str, Any], folder: Path) -> None:
     """Expand short forms of a table in place."""
     if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
         if seeds > _MOST_SEEDS:
@@ -200,31 +205,31 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
     if isinstance(probes := table.get("probes"), list):
         table["probes"] = [{"kind": probe} if isinstance(probe, str) else probe for probe in probes]
     if isinstance(training := table.get("training"), dict):
-        table["training"] = _dotted(training)
-    for entry in _tables(table.get("backbones")):
+        table["training"] = _flatten(training)
+    for entry in _tables_of_list(table.get("backbones")):
         if entry.get("weights") not in (None, "pretrained", "random"):
-            _resolve(entry, "weights", folder)
+            _make_path_whole(entry, "weights", folder)
     for name, key in _PATHS:
-        for part in _tables([table.get(name)]):
-            _resolve(part, key, folder)
+        for part in _tables_of_list([table.get(name)]):
+            _make_path_whole(part, key, folder)
 
 
-def _tables(values: Any) -> list[dict[str, Any]]:
+def _tables_of_list(values: Any) -> list[dict[str, Any]]:
     return (
         [table for table in values if isinstance(table, dict)] if isinstance(values, list) else []
     )
 
 
-def _resolve(table: dict[str, Any], key: str, folder: Path) -> None:
+def _make_path_whole(table: dict[str, Any], key: str, folder: Path) -> None:
     if isinstance(value := table.get(key), str):
         table[key] = str(folder / Path(value).expanduser())
 
 
-def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, dict):
-            flat |= _dotted(value, f"{prefix}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat

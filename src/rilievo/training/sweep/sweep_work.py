@@ -68,7 +68,7 @@ def run_cells(
 
     planned, cells, failures = list[PlannedCell](), list[SweepCell](), list[Failure]()
 
-    def pass_over(name: str, error: Exception, mend: str = "") -> None:
+    def note_failure(name: str, error: Exception, mend: str = "") -> None:
         reason = Note(" ".join(f"{template(error)}{mend}".split()))
         failures.append(Failure(name=name, reason=reason))
         if show:
@@ -78,7 +78,7 @@ def run_cells(
         try:
             planned += plan_cells(config, entry)
         except RilievoError as error:
-            pass_over(entry.title, error)
+            note_failure(entry.title, error)
     for number, plan in enumerate(planned, start=1):
         try:
             cell = read_cell(folder / plan.run)
@@ -91,13 +91,15 @@ def run_cells(
                 cell = _train_and_score(config, folder, plan, run, frames(), scoring)
         # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
         except (RilievoError, RuntimeError, MemoryError) as error:
-            pass_over(Path(plan.run).name, error, mend=_mend(error, folder / plan.run))
+            note_failure(
+                Path(plan.run).name, error, mend=_hint_to_remove_run(error, folder / plan.run)
+            )
         else:
             cells.append(cell)
     return tuple(cells), tuple(failures)
 
 
-def _mend(error: Exception, run: Path) -> str:
+def _hint_to_remove_run(error: Exception, run: Path) -> str:
     words, is_of_run = str(error), isinstance(error, InputError | ModelError)
     if not is_of_run or str(run) not in words or "anew" in words:
         return ""
@@ -160,14 +162,14 @@ def _train_and_score(
         probe_parameters=record.probe_parameters,
         training_cpu_seconds=record.cpu_seconds,
         predicting_cpu_seconds=scores.cpu_seconds,
-        measured=tuple(map(_measured, scores.benchmarks)),
+        measured=tuple(map(_benchmark_scores, scores.benchmarks)),
         doubts=record.doubts,
     )
     write_cell(cell, run)
     return cell
 
 
-def _measured(scores: Any) -> Measured:
+def _benchmark_scores(scores: Any) -> Measured:
     return Measured(
         benchmark=scores.benchmark,
         unscored=len(scores.unscored),

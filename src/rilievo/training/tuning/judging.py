@@ -36,16 +36,16 @@ class Judge:
 
         Answers without a scale count as constants.
         """
-        return tuple(self._error(model, id) for id in self.ids)
+        return tuple(self._abs_rel_of(model, id) for id in self.ids)
 
-    def _error(self, model: Model, id: str) -> float | None:
+    def _abs_rel_of(self, model: Model, id: str) -> float | None:
         image, truth = self._dataset.image(id), self._dataset.truth(id)
         camera = self._dataset.wide_camera(id, (image.shape[0], image.shape[1]))
         # Models see other lenses in perspective views only where the dataset says so.
         if camera is None and truth.camera and isinstance(truth.camera.lens, Pinhole):
             camera = truth.camera
         (prediction,) = model.predict_raw([Photo(pixels=image, camera=camera)])
-        return _abs_rel(prediction.depth, truth)
+        return _aligned_abs_rel(prediction.depth, truth)
 
 
 def mean_error(errors: Errors) -> float:
@@ -59,7 +59,8 @@ def numbers_of(errors: Errors) -> Sequence[float]:
     return [float("nan") if error is None else error for error in errors]
 
 
-def _abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
+def _aligned_abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
+    """AbsRel after alignment, else of the median; perhaps None."""
     if truth.depth is None or truth.depth_valid is None:
         return None
     try:
@@ -89,7 +90,7 @@ class DividedImages:
     gap: int
 
 
-def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
+def divide_images(dataset: Dataset, data: DataChoice) -> DividedImages:
     """Divide the images of a dataset into those to learn from, and those that judge.
 
     The last scenes are kept out until they are a fifth. Of a single scene, or where ``held_out``
@@ -117,6 +118,7 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
 
 
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
+    """Last scenes with ``count`` images; none if over half."""
     order = [*dict.fromkeys(reversed(scenes))]
     chosen: set[str | None] = set()
     for scene in order[:-1]:

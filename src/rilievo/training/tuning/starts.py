@@ -46,7 +46,7 @@ from rilievo.training.adapters.trained import (
     HEADED,
     ProbeNetwork,
     SmallNetwork,
-    filled,
+    fill_from_file,
     make_tuned,
     read_probed,
 )
@@ -100,12 +100,12 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
     folder = Path(name)
     if is_tuned_run(folder):
         blueprint = replace(read_tuned_run(folder).network, start=name)
-        network = filled(make_tuned(blueprint, folder), folder / WEIGHTS)
+        network = fill_from_file(make_tuned(blueprint, folder), folder / WEIGHTS)
         return Start(
             blueprint=blueprint,
             network=network,
             card=tuned_run_card(folder),
-            sha256=_sha256(folder / WEIGHTS),
+            sha256=_file_sha256(folder / WEIGHTS),
         )
     if is_run(folder):
         return _probe_start(name, folder)
@@ -116,7 +116,7 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
         if name != BASE:
             hint = "a run on video goes on with 'rilievo train video --start'"
         raise OptionError(option="start", value=name, expected=_STARTS, hint=hint)
-    return _transformers_start(name, kind)
+    return _library_start(name, kind)
 
 
 def layers_of(network: TunedNetwork) -> NetworkLayers:
@@ -131,10 +131,10 @@ def layers_of(network: TunedNetwork) -> NetworkLayers:
     elif isinstance(network, LatentNetwork):
         unet: Any = network.unet
         rows = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
-        backbone = _layers(unet, [block for block in rows if block is not None])
+        backbone = _add_loose_weights(unet, [block for block in rows if block is not None])
         others = ()
     elif isinstance(network, ProbeNetwork):
-        backbone = _blocks(network.probed.backbone)
+        backbone = _longest_rows(network.probed.backbone)
         others = (tuple(network.probed.probe.parameters()),)
     else:
         assert isinstance(network, PlainDepthHead | DepthProHead), "there is no other family"
@@ -142,13 +142,14 @@ def layers_of(network: TunedNetwork) -> NetworkLayers:
         features = getattr(body, "backbone", None) or body.base_model
         # The field of view is not learned: no truth of it stands beside the images.
         left_out = (features, getattr(body, "fov_model", None))
-        backbone = _blocks(features)
+        backbone = _longest_rows(features)
         parts = [tuple(block.parameters()) for block in body.children() if block not in left_out]
         others = tuple(part for part in parts if part)
     return NetworkLayers(weights=(*backbone, *others), backbone=len(backbone))
 
 
-def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
+def _add_loose_weights(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
+    """Weights of blocks; others join the first or last."""
     layers = [list(block.parameters()) for block in blocks]
     of_block = {id(weight) for layer in layers for weight in layer}
     begun = False
@@ -160,7 +161,7 @@ def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...
     return tuple(map(tuple, layers))
 
 
-def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
+def _longest_rows(backbone: nn.Module) -> tuple[Layer, ...]:
     """Split a backbone at its longest rows of modules."""
     lengths = {
         name: len(module)
@@ -177,13 +178,13 @@ def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
             begun.add(row)
             place = int(name.removeprefix(row).partition(".")[0])
         else:
-            nearest = max(rows, key=partial(_shared, name), default="")
+            nearest = max(rows, key=partial(_count_shared_parts, name), default="")
             place = len(layers) - 1 if nearest in begun else 0
         layers[place].append(weights)
     return tuple(map(tuple, layers))
 
 
-def _shared(one: str, other: str) -> int:
+def _count_shared_parts(one: str, other: str) -> int:
     pairs = zip(one.split("."), other.split("."), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
@@ -203,7 +204,7 @@ def _probe_start(name: str, folder: Path) -> Start:
         ),
         network=ProbeNetwork(preparation_of(facts.blueprint), read_probed(folder, facts)),
         card=card,
-        sha256=_sha256(folder / WEIGHTS),
+        sha256=_file_sha256(folder / WEIGHTS),
     )
 
 
@@ -230,7 +231,7 @@ def _small_start(name: str, path: Path) -> Start:
     )
 
 
-def _transformers_start(name: str, kind: DepthKind | None) -> Start:
+def _library_start(name: str, kind: DepthKind | None) -> Start:
     model = load_model(name, kind=kind, device="cpu", engine="torch")
     if isinstance(model, DiffusionModel):
         return _pipeline_start(name, model)
@@ -317,5 +318,5 @@ def write_headed_weights(network: TunedNetwork, run: Path) -> None:
         save_weights(network.body, run / HEADED / "model.safetensors", {"format": "pt"})
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

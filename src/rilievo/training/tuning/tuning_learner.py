@@ -39,7 +39,7 @@ class StartAnswers:
         self._kind, self._seed, self._device = kind, seed, device
         network.eval()
         self._trained, self._judges = (
-            [self._labelled(network, picture) for picture in read_places(judges=judges)]
+            [self._picture_and_answers(network, picture) for picture in read_places(judges=judges)]
             for judges in (False, True)
         )
 
@@ -74,7 +74,9 @@ class StartAnswers:
             changes.append(float(error.abs().mean()))
         return float(np.mean(changes))
 
-    def _labelled(self, network: TorchNetwork, picture: Pixels) -> tuple[Tensor, _Answers]:
+    def _picture_and_answers(
+        self, network: TorchNetwork, picture: Pixels
+    ) -> tuple[Tensor, _Answers]:
         image = torch.from_numpy(np.array(network.preparation.pixels(picture)))[None]
         image = image.to(self._device)
         return image, {name: output.float() for name, output in outputs_of(network, image).items()}
@@ -126,12 +128,15 @@ class TuningLearner(nn.Module):
             answers = outputs_of(self.network, group["image"])
             # Networks may compute in lower precision; losses may not.
             with torch.autocast(group["depth"].device.type, enabled=False):
-                predicted, true = self._placed(answers["depth"].float(), group), group["depth"]
+                predicted, true = (
+                    self._crop_padding(answers["depth"].float(), group),
+                    group["depth"],
+                )
                 loss = answer_loss(self._kind, predicted, target_of(self._kind, true), true > 0)
                 depth = depth + share * loss
                 if "normals" in answers:
                     predicted = answers["normals"].float()
-                    normals = normals + share * _normals_loss(predicted, group["normals"])
+                    normals = normals + share * _normals_loss_or_zero(predicted, group["normals"])
         weight = self._config.tuning.replay_weight
         if self.elsewhere is not None and isinstance(self.network, TorchNetwork):
             replay = self.elsewhere.loss(self.network, batch.number, images)
@@ -143,7 +148,7 @@ class TuningLearner(nn.Module):
             "replay_loss": replay,
         }
 
-    def _placed(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
+    def _crop_padding(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
         rows, columns = group["depth"].shape[-2:]
         fill = self.network.preparation.fill
         down, across = -rows % fill, -columns % fill
@@ -156,7 +161,7 @@ class TuningLearner(nn.Module):
         return predicted[:, top : top + rows, left : left + columns]
 
 
-def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
+def _normals_loss_or_zero(predicted: Normals, true: Normals) -> Scalar:
     valid = true.square().sum(dim=1) > _LEAST_LENGTH
     if not bool(valid.any()):
         return 0 * predicted.sum()

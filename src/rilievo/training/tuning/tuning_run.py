@@ -53,7 +53,7 @@ def fine_tune(
     options = options or RunOptions()
     config, folder = _with_whole_paths(config), tuned_folder(run)
     # Data that are missing are reported before torch is imported, which takes seconds.
-    dataset, second = open_training_set(config.data), _second_set(config)
+    dataset, second = open_training_set(config.data), _open_second_set_if_any(config)
     with needing("training", "train"):
         from rilievo.training.tuning.tuning_task import train_further
     return train_further(config, dataset, second, folder=folder, options=options)
@@ -62,7 +62,7 @@ def fine_tune(
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
     """Describe what a run would do; opens the model and the first image."""
     config = _with_whole_paths(config)
-    dataset, second = open_training_set(config.data), _second_set(config)
+    dataset, second = open_training_set(config.data), _open_second_set_if_any(config)
     with needing("training", "train"):
         from rilievo.training.tuning.tuning_task import plan
     return plan(config, dataset, second)
@@ -79,7 +79,7 @@ def _with_whole_paths(config: TuningConfig) -> TuningConfig:
     return replace(config, tuning=replace(tuning, start=start, second=second))
 
 
-def _second_set(config: TuningConfig) -> Dataset | None:
+def _open_second_set_if_any(config: TuningConfig) -> Dataset | None:
     chosen = config.tuning.second
     card = find_dataset(chosen.dataset).card
     if chosen.root is None and card.needs_root:

@@ -28,14 +28,14 @@ from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
 from rilievo.training.engine.task import TrainingTask, is_fused
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of
+from rilievo.training.probe.probe_batches import collate, read_and_augment, sources_of
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames, first_target
 from rilievo.training.tuning.judging import (
     DividedImages,
     Errors,
     Judge,
-    divided,
+    divide_images,
     mean_error,
     numbers_of,
 )
@@ -107,7 +107,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         )
         # Averages are judged by ``predict``, and the best of them becomes the run's.
         self._average, self.best = (copy.deepcopy(network) for _ in range(2))
-        self._models = [self._model(state) for state in (self._average, self.best)]
+        self._models = [self._wrap_model(state) for state in (self._average, self.best)]
         self.learner = TuningLearner(network, config, kind)
         if tuning.checkpointing:
             checkpoint_activations(network)
@@ -122,7 +122,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self._epoch = math.ceil(len(data.frames) / config.batch_size)
         self.steps = math.ceil(config.epochs * self._epoch / self.accumulate)
 
-    def _model(self, network: TunedNetwork) -> Model:
+    def _wrap_model(self, network: TunedNetwork) -> Model:
         load, card = LoadOptions(device=str(self._fabric.device)), self._start.card
         if isinstance(network, LatentNetwork):
             settings, sha256 = DiffusionSettings(), self._start.sha256
@@ -168,7 +168,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             )
         if self._data.second is not None:
             state.second_errors = self._data.second.errors(self._models[0])
-        self._log(log, mean_error(state.start_errors))
+        self._log_error(log, mean_error(state.start_errors))
         return True
 
     def batches(self) -> Generator[TuningBatch | None, None, None]:
@@ -178,8 +178,8 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         while True:
             groups: dict[tuple[int, ...], list[ProbeFrame]] = {}
             for source in sources_of(config, len(frames), number):
-                frame, id = changed_frame(frames, source, config), frames.ids[source.index]
-                if self._teaches(frame):
+                frame, id = read_and_augment(frames, source, config), frames.ids[source.index]
+                if self._has_targets(frame):
                     groups.setdefault(frame.image.shape, []).append(frame)
                 elif id not in self.state.passed_over:
                     self.state.passed_over += (id,)
@@ -188,7 +188,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             yield TuningBatch(number=number, groups=collated) if groups else None
             number += 1
 
-    def _teaches(self, frame: ProbeFrame) -> bool:
+    def _has_targets(self, frame: ProbeFrame) -> bool:
         has_normals = "normals" in self.learner.network.outputs and frame.normals.any()
         return bool(has_normals or frame.depth.any())
 
@@ -226,7 +226,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         """Score the average, and keep the best."""
         state, errors = self.state, self._data.kept_out.errors(self._models[0])
         error, least = mean_error(errors), mean_error(state.best_errors)
-        self._log(log, error)
+        self._log_error(log, error)
         state.stale += 1
         if error < least:
             state.best_errors, state.best_step, state.stale = errors, state.step, 0
@@ -237,14 +237,14 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             f"start, best at step {state.best_step}"
         )
 
-    def _log(self, log: Journal, error: float) -> None:
+    def _log_error(self, log: Journal, error: float) -> None:
         row: dict[str, float] = {"step": self.state.step, **self.place(), "abs_rel": error}
         if self.learner.elsewhere is not None:
             assert isinstance(self._average, TorchNetwork), "answers in one step"
             row["elsewhere"] = self.learner.elsewhere.change(self._average)
         log.add(VALIDATIONS, row)
 
-    def saved(self) -> None:
+    def after_checkpoint(self) -> None:
         """Write the best weights."""
         best = merge_adapters(self.best) if self._config.tuning.lora else self.best
         save_weights(best, self._run / WEIGHTS)
@@ -261,7 +261,9 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         if data.second is not None:
             after = data.second.errors(self._models[1])
             name = config.tuning.second.dataset
-            second = self._compared(f"second set, {name}", data.second, state.second_errors, after)
+            second = self._set_errors(
+                f"second set, {name}", data.second, state.second_errors, after
+            )
         return TuningRecord(
             start_sha256=self._start.sha256,
             parameters=count_parameters(network),
@@ -277,7 +279,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             steps=state.step,
             best_step=state.best_step,
             stopped_early=self._is_stale and self.share < 1,
-            kept_out=self._compared(
+            kept_out=self._set_errors(
                 "kept out", data.kept_out, state.start_errors, state.best_errors
             ),
             second=second,
@@ -289,7 +291,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             version=VERSION,
         )
 
-    def _compared(self, name: str, judge: Judge, before: Errors, after: Errors) -> SetErrors:
+    def _set_errors(self, name: str, judge: Judge, before: Errors, after: Errors) -> SetErrors:
         gain = gain_of(judge.places, numbers_of(before), numbers_of(after))
         return SetErrors(
             name=name,
@@ -314,10 +316,10 @@ def train_further(
     config = folder.check(replace(config, network=start.blueprint), resume=options.resume)
     if folder.is_finished():
         return folder.read_record()
-    parts = divided(dataset, config.data)
+    parts = divide_images(dataset, config.data)
     data = TuningData(
         divided=parts,
-        frames=_frames(config, dataset, parts, start),
+        frames=_open_frames(config, dataset, parts, start),
         kept_out=Judge(dataset, parts.held_out),
         second=None if second is None else Judge(second, second.ids),
     )
@@ -342,7 +344,7 @@ def train_further(
     return engine.finish(folder, task.record)
 
 
-def _frames(
+def _open_frames(
     config: TuningConfig, dataset: Dataset, parts: DividedImages, start: Start
 ) -> TargetFrames:
     return TargetFrames(
@@ -360,7 +362,7 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
     assert config.tuning.start is not None, "the configuration checks it"
     start, parts = (
         open_start(config.tuning.start, config.tuning.kind),
-        divided(dataset, config.data),
+        divide_images(dataset, config.data),
     )
     network, images = start.network, len(parts.training)
     total = count_parameters(network)
@@ -376,7 +378,7 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
         f"{learning:,} learn",
         f"images: {images} to learn from, {len(parts.held_out)} kept out, {parts.gap} left out "
         "between them",
-        first_target(_frames(config, dataset, parts, start)),
+        first_target(_open_frames(config, dataset, parts, start)),
         f"steps: {steps} at most, of {config.batch_size * config.tuning.accumulate} images",
     ]
     if second is not None:
@@ -392,10 +394,10 @@ def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[s
     layers, rank = layers_of(network), config.tuning.lora
     if rank:
         layers = add_adapters(network, layers, rank=rank, seed=config.seed)
-    return _groups(config, layers)
+    return _freeze_and_group(config, layers)
 
 
-def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]:
+def _freeze_and_group(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]:
     count, freeze = len(layers.weights), config.tuning.freeze
     named = {NONE: 0, BACKBONE: layers.backbone}
     frozen_layers = named[freeze] if freeze in named else int(freeze)

@@ -22,7 +22,7 @@ from rilievo.frozen import frozen
 from rilievo.models.default.embedded_cards import SMALL
 from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
-from rilievo.training.engine.differences import FieldDifference, find_differences, with_given
+from rilievo.training.engine.differences import FieldDifference, find_differences, with_fields_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import EMBEDDED, POSE_NETWORKS, PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
@@ -205,7 +205,7 @@ def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
         held_out=0.1 if is_clip else 0.05,
         held_out_stretches=2 if is_clip else 1,
     )
-    data = with_given(usual, request.data, fields, "data.")
+    data = with_fields_of(usual, request.data, fields, "data.")
     encoder = begun or (EMBEDDED if is_clip else "resnet18")
     blueprint = _blueprint(request, fields, encoder, start, data if is_clip else None)
     plain = VideoConfig(
@@ -222,7 +222,7 @@ def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     # The loss learns the mask that the network predicts.
     networks = replace(request.blueprint, mask=request.losses.predictive_mask)
     masked = replace(request, blueprint=networks)
-    return with_given(config, masked, {*fields, "blueprint.mask"} - {"start"})
+    return with_fields_of(config, masked, {*fields, "blueprint.mask"} - {"start"})
 
 
 def _blueprint(
@@ -248,7 +248,7 @@ def _blueprint(
         scales=(0,) if encoder == EMBEDDED else (0, 1, 2, 3),
         kind=DepthKind.METRIC if _in_metres(request) else DepthKind.UP_TO_SCALE,
     )
-    return with_given(usual, request.blueprint, fields, "blueprint.")
+    return with_fields_of(usual, request.blueprint, fields, "blueprint.")
 
 
 def _area(start: str | None) -> int:

@@ -69,7 +69,7 @@ def train_video(
         return None
     if fabric.is_global_zero:
         # A run that is resumed at its end may have lost them.
-        task.saved()
+        task.after_checkpoint()
         best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
         folder.finish(task.record(), others=best, sums=task.state.sums)
     fabric.barrier()

@@ -244,7 +244,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         least = float("inf") if state.best_error is None else state.best_error
         return error < least * (1 - _CLEARLY if is_start else 1)
 
-    def saved(self) -> None:
+    def after_checkpoint(self) -> None:
         """Write the weights that the run would end with."""
         best = self._run / BEST / WEIGHTS
         if not self._plan.keep_best or not best.exists():
