@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.video_records import Gain, VideoRecord, _student, gain_of
+from rilievo.training.video.video_records import Gain, VideoRecord, _student_factor, gain_of
 
 STRETCHES = (range(100, 120), range(400, 420))
 
@@ -80,7 +80,7 @@ def test_frames_without_an_error_do_not_count() -> None:
 
 def test_student_s_factors_are_those_of_scipy() -> None:
     for degrees in range(1, 200):
-        assert _student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=2e-3)
+        assert _student_factor(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from rilievo.training.video.frames.image_motion import (
     Motion,
     find_moving,
     motion_between,
+    rotation_displacements,
     stride_for,
-    turn_ways,
 )
 
 K = np.array([[FOCAL, 0, 47.5], [0, FOCAL, 31.5], [0, 0, 1]])
@@ -68,7 +68,7 @@ def test_the_ways_of_a_small_turn_are_explained_whole(
     seen = rays @ rotation.T @ K.T
     ways = Tracks(start=start, way=seen[:, :2] / seen[:, 2:] - start, share=1.0)
     # What is left is of second order in the turn: f w² and a little more.
-    assert np.abs(ways.way - turn_ways(ways, K)).max() < 0.25
+    assert np.abs(ways.way - rotation_displacements(ways, K)).max() < 0.25
 
 
 def test_a_few_corners_that_move_otherwise_do_not_change_the_turn() -> None:
@@ -78,7 +78,7 @@ def test_a_few_corners_that_move_otherwise_do_not_change_the_turn() -> None:
     way = 0.02 * FOCAL * np.stack((1 + x * x, x * y), axis=1)
     near = way.copy()
     near[:12] += 9
-    explained = turn_ways(Tracks(start=start, way=near, share=1.0), K)
+    explained = rotation_displacements(Tracks(start=start, way=near, share=1.0), K)
     np.testing.assert_allclose(explained[12:], way[12:], atol=0.2)
 
 

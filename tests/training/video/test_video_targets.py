@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye, SequenceCamera
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.training.video.frames.targets import Found, FramePlace, Neighbours, part
+from rilievo.training.video.frames.targets import FramePlace, Neighbours, TargetSearch, part
 
 CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
 
@@ -17,12 +17,12 @@ def sequence(numbers: list[int], **more: object) -> Clip:
 
 def found_in(
     runs: list[list[int]], *, offsets: tuple[int, ...] = (-1, 1), stride: int = 1
-) -> Found:
+) -> TargetSearch:
     count = max(max(run) for run in runs) + 1
     return Neighbours([sequence(list(range(count)))], {0: runs}).find(0, offsets, stride)
 
 
-def frames_of(found: Found) -> list[list[int]]:
+def frames_of(found: TargetSearch) -> list[list[int]]:
     return [[place.frame for place in target.places] for target in found.targets]
 
 

@@ -129,7 +129,7 @@ def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth
         turns.append(angle_of(estimate[:3, :3] @ reference[:3, :3].mT))
         if reference[:3, 3].norm() > _STILL:
             ways.append(_angle_between(estimate[:3, 3], reference[:3, 3]))
-    return MotionScores(translation_angle=_mean(ways), rotation_error=_mean(turns))
+    return MotionScores(translation_angle=_mean_degrees(ways), rotation_error=_mean_degrees(turns))
 
 
 def _angle_between(a: Tensor, b: Tensor) -> Tensor:
@@ -138,5 +138,5 @@ def _angle_between(a: Tensor, b: Tensor) -> Tensor:
     return 2 * torch.atan2((a - b).norm(), (a + b).norm())
 
 
-def _mean(angles: list[Tensor]) -> float:
+def _mean_degrees(angles: list[Tensor]) -> float:
     return float(torch.rad2deg(torch.stack(angles).mean())) if angles else np.nan

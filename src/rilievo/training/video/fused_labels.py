@@ -27,7 +27,7 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
     """
     training, record = frames.training, read_labels_record(labels)
     size = training.size
-    names = _names(frames, labels)
+    names = _label_names(frames, labels)
     record_names = set(record.names)
     chosen = {place: name for place, name in names.items() if name in record_names}
     if not chosen:
@@ -44,13 +44,13 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
         ("labels", "labels_weights"),
         key,
         chosen,
-        (_resized(labels, name, record, size) for name in chosen.values()),
+        (_read_resized(labels, name, record, size) for name in chosen.values()),
     )
     note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
     return replace(frames, training=training.with_maps(depths), notes=(*frames.notes, note))
 
 
-def _names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
+def _label_names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
     targets = frames.training.targets
     if len({target.place.sequence for target in targets}) > 1:
         raise InputError(
@@ -82,7 +82,7 @@ def _check_camera(training: VideoTargetFrames, record: LabelsRecord, labels: Pat
         )
 
 
-def _resized(
+def _read_resized(
     labels: Path, name: str, record: LabelsRecord, size: Size
 ) -> Float16[np.ndarray, "2 h w"]:
     """Read depth and weights of the nearest pixels: a mean over an edge lies on no surface."""

@@ -70,7 +70,7 @@ class Course:
         )
 
     def rate(self, step: int, share: float = 0.0) -> float:
-        """Return the learning rate of a step, as a share of its peak; steps count from 0.
+        """Learning rate of a step, as a share of its peak; steps count from 0.
 
         A milestone of 15 means that epochs 1 to 15 are trained at the full rate.
         """

@@ -16,7 +16,7 @@ def step_bytes(networks: nn.Module, *, sources: int, pixels: int, is_half: bool)
     with torch.random.fork_rng(devices=[]):
         frame = torch.zeros(1, 3, _SIDE, _SIDE)
         others = tuple(frame.clone() for _ in range(sources))
-        graph_bytes = _kept_bytes(networks.train(), frame, others)
+        graph_bytes = _bytes_saved_for_backward(networks.train(), frame, others)
     share = 0.5 if is_half else 1.0
     weights = sum(weight.numel() * weight.element_size() for weight in networks.parameters())
     return int(share * graph_bytes * (pixels / _SIDE**2) + _A_WEIGHT * weights)
@@ -26,7 +26,9 @@ LESS = "take a smaller {batch_size} or {size}, or {precision=bf16}"
 """Remedy for too little memory."""
 
 
-def _kept_bytes(networks: nn.Module, target: Tensor, sources: tuple[Tensor, ...]) -> int:
+def _bytes_saved_for_backward(
+    networks: nn.Module, target: Tensor, sources: tuple[Tensor, ...]
+) -> int:
     weights = {weight.untyped_storage().data_ptr() for weight in networks.parameters()}
     tensors: dict[int, tuple[int, Tensor]] = {}
 

@@ -29,7 +29,7 @@ class LearnedCamera(nn.Module):
         self.log_factors = nn.Parameter(torch.zeros(2))
 
     def forward(self, K: Intrinsics) -> Intrinsics:
-        """Return intrinsics with refined focal lengths."""
+        """Intrinsics with refined focal lengths."""
         return K * torch.cat([self.log_factors, self.log_factors.new_zeros(1)]).exp()[:, None]
 
 
@@ -84,11 +84,11 @@ class VideoLearner(nn.Module):
         with torch.autocast(views.target.device.type, enabled=False):
             if self.camera is not None:
                 views = replace(views, K=self.camera(views.K))
-            motions = known_or_found(views, answer.source_T_target)
+            motions = known_or_predicted_motion(views, answer.source_T_target)
             # The published program scales this motion by each scale's own depth, in the loss.
             scale_motions = motions
             if answer.unscaled is not None:
-                scale_motions = known_or_found(views, answer.unscaled)
+                scale_motions = known_or_predicted_motion(views, answer.unscaled)
             check_finite("depth", *answer.disparities)
             check_finite("motion", *motions)
             loss = video_loss(
@@ -107,8 +107,10 @@ class VideoLearner(nn.Module):
         return BatchResult(views=views, sigmoids=answer.disparities, motions=motions, loss=loss)
 
 
-def known_or_found(views: Views, answer: tuple[Transforms | None, ...]) -> tuple[Transforms, ...]:
-    """Return the known motion of each source, or else the network's."""
+def known_or_predicted_motion(
+    views: Views, answer: tuple[Transforms | None, ...]
+) -> tuple[Transforms, ...]:
+    """Known motion of each source, or else the network's."""
     motions = []
     for reference, estimate in zip(views.source_T_target, answer, strict=True):
         motion = estimate if reference is None else reference

@@ -99,7 +99,7 @@ def make_plan(
     if fabric.device.type == "cpu":
         check_memory(*memory_of_step(config), LESS)
     is_begun = (run / CHECKPOINT).exists()
-    learner = _learner(config, frames, is_begun=is_begun).to(fabric.device)
+    learner = _make_learner(config, frames, is_begun=is_begun).to(fabric.device)
     cache = run / CACHE if options.cache is None else Path(options.cache)
     by_geometry = config.blueprint.pose is PoseKind.GEOMETRY
     warms_up = config.pose_warm_up > 0 and not is_begun
@@ -125,10 +125,10 @@ def make_plan(
             least=max(FEWEST, config.batch_size),
             most=round(TARGETS_A_MINUTE * (config.minutes or 0)) or None,
         )
-    for add in _additions(config, cache, learner, geometry, prior, fabric):
+    for add in _frame_changes(config, cache, learner, geometry, prior, fabric):
         frames = add(frames)
     learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = _optimizer(learner, config, fabric)
+    optimizer = _make_optimizer(learner, config, fabric)
     needs_start = config.start_share or config.losses.replay
     start = weights_of(learner.networks) if needs_start else {}
     height, width = config.blueprint.size
@@ -188,7 +188,7 @@ def memory_of_step(config: VideoConfig) -> tuple[int, str]:
 
 
 def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
-    """Return the devices of a run."""
+    """Devices of a run."""
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
     has_motion = config.data.follow_poses and config.blueprint.pose in POSE_NETWORKS
@@ -199,7 +199,9 @@ def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
     )
 
 
-def _learner(config: VideoConfig, frames: VideoFrames | None, *, is_begun: bool) -> VideoLearner:
+def _make_learner(
+    config: VideoConfig, frames: VideoFrames | None, *, is_begun: bool
+) -> VideoLearner:
     offsets = all_offsets(config.data, config.offsets) if frames is None else frames.offsets
     # Motion by geometry begins with the depth of the start, also where a run is resumed.
     is_filled = config.blueprint.pose is PoseKind.GEOMETRY or not is_begun
@@ -213,7 +215,9 @@ def _learner(config: VideoConfig, frames: VideoFrames | None, *, is_begun: bool)
     return VideoLearner(networks, config.losses, seed=config.seed, camera=camera)
 
 
-def _optimizer(learner: VideoLearner, config: VideoConfig, fabric: Any) -> torch.optim.Optimizer:
+def _make_optimizer(
+    learner: VideoLearner, config: VideoConfig, fabric: Any
+) -> torch.optim.Optimizer:
     groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
     if learner.camera is not None:
         groups.insert(0, (learner.camera, config.camera_rate))
@@ -235,7 +239,7 @@ def _open_prior(config: VideoConfig) -> Prior:
     return Prior(key=key, model=model)
 
 
-def _additions(
+def _frame_changes(
     config: VideoConfig,
     cache: Path,
     learner: VideoLearner,
@@ -260,7 +264,7 @@ def _additions(
 
         def warm_up(frames: VideoFrames) -> VideoFrames:
             taught = batches(
-                geometry.taught(frames, prior),
+                geometry.teaching_targets(frames, prior),
                 seed=config.seed,
                 batch_size=config.batch_size,
                 augmentation=config.augmentation,

@@ -74,7 +74,7 @@ REASONS: Mapping[str, str] = {
 
 
 def preset_config(config: VideoConfig) -> VideoConfig:
-    """Return a configuration with the numbers of its preset.
+    """Configuration with the numbers of its preset.
 
     Blueprint, data, start, seed and batch size stay, except for a few fields.
     """
@@ -91,12 +91,12 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         seed=config.seed,
     )
     if config.preset == "clip":
-        return _refining(plain)
+        return _clip_preset(plain)
     if config.preset == "default":
         blueprint = replace(plain.blueprint, cancels_scale=True)
         taught = _POSE_STEPS if _can_teach_pose(config) else 0
         return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0, pose_warm_up=taught)
-    data = _published(config.data)
+    data = _with_published_camera(config.data)
     # A camera or baseline that the user gives is kept, and with it the unit of depth.
     shortened = data.baseline != config.data.baseline
     return replace(
@@ -118,8 +118,8 @@ def _can_teach_pose(config: VideoConfig) -> bool:
     )
 
 
-def _refining(plain: VideoConfig) -> VideoConfig:
-    """Return the numbers of ``clip``.
+def _clip_preset(plain: VideoConfig) -> VideoConfig:
+    """Numbers of ``clip``.
 
     Without corners, plain roads and walls are pulled to the scale of the motion first.
     """
@@ -140,7 +140,7 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     )
 
 
-def _published(data: VideoData) -> VideoData:
+def _with_published_camera(data: VideoData) -> VideoData:
     has_camera = data.camera is not None or data.camera_file is not None or data.fov is not None
     if data.kind not in _KITTI or has_camera:
         return data
@@ -153,7 +153,9 @@ def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     usual = "clip" if config.preset == "clip" else "default"
     all_differences = find_differences(
         config,
-        usual=preset_config(replace(config, preset=usual, data=_measured(config.data))),
+        usual=preset_config(
+            replace(config, preset=usual, data=_without_published_camera(config.data))
+        ),
         named=preset_config(config),
         reasons=REASONS,
     )
@@ -164,7 +166,7 @@ def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     )
 
 
-def _measured(data: VideoData) -> VideoData:
+def _without_published_camera(data: VideoData) -> VideoData:
     return replace(data, published_camera=False, baseline=None)
 
 
@@ -196,7 +198,7 @@ def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     begun = None if start is None else embedded_encoder(start)
     preset = request.preset
     if "preset" not in fields:
-        more = _asks_for_more(request, fields)
+        more = _departs_from_clip(request, fields)
         preset = "default" if more or (start is not None and begun is None) else "clip"
     is_clip = preset == "clip"
     usual = VideoData(
@@ -207,12 +209,16 @@ def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     )
     data = with_fields_of(usual, request.data, fields, "data.")
     encoder = begun or (EMBEDDED if is_clip else "resnet18")
-    blueprint = _blueprint(request, fields, encoder, start, data if is_clip else None)
+    blueprint = _usual_blueprint(request, fields, encoder, start, data if is_clip else None)
     plain = VideoConfig(
         blueprint=blueprint,
         data=data,
         preset=preset,
-        start=_start(blueprint.encoder) if start is None else start if start != _SCRATCH else None,
+        start=_default_start(blueprint.encoder)
+        if start is None
+        else start
+        if start != _SCRATCH
+        else None,
         prior=request.prior,
         batch_size=4 if is_clip else 12,
     )
@@ -225,7 +231,7 @@ def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     return with_fields_of(config, masked, {*fields, "blueprint.mask"} - {"start"})
 
 
-def _blueprint(
+def _usual_blueprint(
     request: VideoConfig,
     fields: Collection[str],
     encoder: str,
@@ -237,7 +243,7 @@ def _blueprint(
     pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
     size, area = (192, 640), None
     if clip is not None and "blueprint.size" not in fields:
-        area = _area(start)
+        area = _area_of_start(start)
         size = size_of_footage(clip, area)
     usual = VideoBlueprint(
         encoder=encoder,
@@ -246,12 +252,12 @@ def _blueprint(
         size=size,
         area=area if encoder == EMBEDDED else None,
         scales=(0,) if encoder == EMBEDDED else (0, 1, 2, 3),
-        kind=DepthKind.METRIC if _in_metres(request) else DepthKind.UP_TO_SCALE,
+        kind=DepthKind.METRIC if _is_in_metres(request) else DepthKind.UP_TO_SCALE,
     )
     return with_fields_of(usual, request.blueprint, fields, "blueprint.")
 
 
-def _area(start: str | None) -> int:
+def _area_of_start(start: str | None) -> int:
     if start is None or not is_video_run(Path(start)):
         return EMBEDDED_AREA
     blueprint = read_video_run(Path(start)).blueprint
@@ -259,22 +265,22 @@ def _area(start: str | None) -> int:
     return blueprint.area or height * width
 
 
-def _asks_for_more(request: VideoConfig, fields: Collection[str]) -> bool:
+def _departs_from_clip(request: VideoConfig, fields: Collection[str]) -> bool:
     pose = request.blueprint.pose if "blueprint.pose" in fields else PoseKind.GEOMETRY
     encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED
     return (
         pose is not PoseKind.GEOMETRY
         or encoder != EMBEDDED
-        or _in_metres(request)
+        or _is_in_metres(request)
         or request.data.learn_camera
     )
 
 
-def _in_metres(request: VideoConfig) -> bool:
+def _is_in_metres(request: VideoConfig) -> bool:
     return request.data.follow_poses or request.data.stereo
 
 
-def _start(encoder: str) -> str | None:
+def _default_start(encoder: str) -> str | None:
     if encoder == EMBEDDED:
         return EMBEDDED_START
     return None if encoder in _WITHOUT_IMAGENET else "imagenet"

@@ -51,19 +51,26 @@ class Gain:
         if self.low is None or self.high is None:
             return f"no difference that {frames} can show: they are too few"
         if self.low > 0:
-            return f"better by {_whole(self.share)} % ({_whole(self.low)} to {_whole(self.high)})"
+            return (
+                f"better by {_percent(self.share)} % "
+                f"({_percent(self.low)} to {_percent(self.high)})"
+            )
         if self.high < 0:
-            return f"worse by {_whole(-self.share)} % ({_whole(-self.high)} to {_whole(-self.low)})"
+            return (
+                f"worse by {_percent(-self.share)} % "
+                f"({_percent(-self.high)} to {_percent(-self.low)})"
+            )
         return (
-            f"no difference that {frames} can show ({_signed(self.low)} to {_signed(self.high)} %)"
+            f"no difference that {frames} can show "
+            f"({_signed_percent(self.low)} to {_signed_percent(self.high)} %)"
         )
 
 
-def _whole(share: float) -> str:
+def _percent(share: float) -> str:
     return f"{100 * share:.0f}"
 
 
-def _signed(share: float) -> str:
+def _signed_percent(share: float) -> str:
     percent = round(100 * share)
     sign = "+" if percent > 0 else "\u2212" if percent < 0 else ""
     return f"{sign}{abs(percent)}"
@@ -76,7 +83,7 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
     errors = errors[:, finite]
     if not errors.size or not errors[0].sum() > 0:
         return Gain(share=0.0, low=None, high=None, frames=int(finite.sum()))
-    blocks = _blocks([places[index] for index in np.flatnonzero(finite).tolist()])
+    blocks = _block_numbers([places[index] for index in np.flatnonzero(finite).tolist()])
     share = 1 - float(errors[1].sum() / errors[0].sum())
     half = _half_interval(errors, blocks)
     return Gain(
@@ -87,7 +94,8 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
     )
 
 
-def _blocks(places: Sequence[FramePlace]) -> Indices:
+def _block_numbers(places: Sequence[FramePlace]) -> Indices:
+    """Block of each frame, counted from 0."""
     numbers: list[int] = []
     first = None
     for place in places:
@@ -112,10 +120,10 @@ def _half_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float
     gains = 1 - after[before > 0] / before[before > 0]
     # A sample of n blocks varies by (n - 1) / n less than what it was drawn from.
     spread = float(gains.std()) * math.sqrt(count / (count - 1))
-    return _student(count - 1) * spread
+    return _student_factor(count - 1) * spread
 
 
-def _student(degrees: int) -> float:
+def _student_factor(degrees: int) -> float:
     return _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else _NORMAL + _SLOPE / degrees
 
 
@@ -205,5 +213,5 @@ class VideoRecord:
 
 
 def video_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:
-    """Return the folder of a run."""
+    """Folder of a run."""
     return RunFolder(path=run, config=VideoConfig, record=VideoRecord, is_ours=is_video_run)

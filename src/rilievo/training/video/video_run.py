@@ -45,7 +45,7 @@ def train_video(
     config = with_whole_paths(config)
     folder = video_folder(run)
     fabric = make_fabric(devices_of(config, options))
-    with _nothing_left(run, speaks=fabric.is_global_zero):
+    with _remove_on_refusal(run, speaks=fabric.is_global_zero):
         if fabric.is_global_zero:
             make_folder(run)
             if (run / BEST).exists():
@@ -77,7 +77,7 @@ def train_video(
 
 
 @contextmanager
-def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
+def _remove_on_refusal(run: Path, *, speaks: bool) -> Iterator[None]:
     """Remove what a refused start has created."""
     made = [path for path in (run / CACHE, run / BEST, run / MOTIONS) if not path.exists()]
     is_new = not run.exists()

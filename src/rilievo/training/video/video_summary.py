@@ -45,8 +45,8 @@ def summarise(
     processes: int,
 ) -> VideoRecord:
     """Make the record of a run."""
-    steps, scores = _last(run, STEPS), _last(run, VALIDATIONS)
-    factors, pose = _factors(learner), learner.networks.pose
+    steps, scores = _last_finite_numbers(run, STEPS), _last_finite_numbers(run, VALIDATIONS)
+    factors, pose = _focal_factors(learner), learner.networks.pose
     validated = state.best_error is not None
     config = video_folder(run).read_config()
     keeps = config.keep_best
@@ -70,9 +70,11 @@ def summarise(
         best_error=state.best_error,
         start_error=_start_error(run) if keeps else None,
         gain=gain,
-        elsewhere=_elsewhere(run, state.best_step if keeps else state.step),
+        elsewhere=_change_elsewhere(run, state.best_step if keeps else state.step),
         kept_start=keeps and validated and state.best_step == 0,
-        sequences=tuple(_facts(sequence, factors or (1.0, 1.0)) for sequence in frames.sequences),
+        sequences=tuple(
+            _sequence_facts(sequence, factors or (1.0, 1.0)) for sequence in frames.sequences
+        ),
         focal_factors=factors,
         warnings=tuple(f"step {row['step']}: {row['text']}" for row in rows_of(run, WARNINGS)),
         seconds=state.seconds,
@@ -83,14 +85,14 @@ def summarise(
     )
 
 
-def _factors(learner: VideoLearner) -> tuple[float, float] | None:
+def _focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
     if learner.camera is None:
         return None
     fx, fy = learner.camera.log_factors.exp().tolist()
     return fx, fy
 
 
-def _facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceFacts:
+def _sequence_facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceFacts:
     sequence = opened.sequence
     camera = sequence.camera.camera
     (fx, _, cx), (_, fy, cy), _ = camera.K.tolist()
@@ -103,7 +105,7 @@ def _facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceFacts:
     )
 
 
-def _last(run: Path, name: str) -> dict[str, float]:
+def _last_finite_numbers(run: Path, name: str) -> dict[str, float]:
     numbers = {name: float(cell) for row in rows_of(run, name)[-1:] for name, cell in row.items()}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
@@ -115,7 +117,7 @@ def _start_error(run: Path) -> float | None:
     return float(rows[0].get("corner_error", rows[0]["warp_error"]))
 
 
-def _elsewhere(run: Path, step: int) -> float | None:
+def _change_elsewhere(run: Path, step: int) -> float | None:
     cells = [row.get("elsewhere") for row in rows_of(run, VALIDATIONS) if row["step"] == str(step)]
     return float(cells[-1]) if cells and cells[-1] else None
 
@@ -214,21 +216,21 @@ def save_pictures(
 def picture_of(result: BatchResult) -> Pixels:
     """Draw the first target of a batch, its depth, its warped sources and the auto-mask."""
     loss, views = result.loss, result.views
-    depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
-    mask = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
+    depth = DepthMap(values=_to_numpy(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
+    mask = np.repeat(_to_numpy(loss.automask[0].float())[..., None], 3, axis=-1)
     rows = [
-        _image(views.target[0]),
+        _to_bytes(views.target[0]),
         colourise(depth),
-        *(_image(frame[0]) for frame in loss.warped),
+        *(_to_bytes(frame[0]) for frame in loss.warped),
         (255 * mask).astype(np.uint8),
     ]
     return np.concatenate(rows, axis=0)
 
 
-def _image(colours: Tensor) -> Pixels:
-    levels = np.rint(255 * _array(colours).transpose(1, 2, 0))
+def _to_bytes(colours: Tensor) -> Pixels:
+    levels = np.rint(255 * _to_numpy(colours).transpose(1, 2, 0))
     return np.clip(levels, 0, 255).astype(np.uint8)
 
 
-def _array(values: Tensor) -> Float32[np.ndarray, "..."]:
+def _to_numpy(values: Tensor) -> Float32[np.ndarray, "..."]:
     return values.detach().float().cpu().numpy()

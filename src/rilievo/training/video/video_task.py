@@ -101,12 +101,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             )
 
     def batches(self) -> Generator[Batch, None, None]:
-        """Return the batches of this process."""
+        """Batches of this process."""
         step = self.state.step * self._course.batches
         return self._plan.batches(start_step=step + self._fabric.global_rank)
 
     def rate(self) -> float:
-        """Return the learning rate of the current step, as a share of its peak."""
+        """Learning rate of the current step, as a share of its peak."""
         return self.state.gentler * self._course.rate(self.state.step, self.share)
 
     def place(self) -> dict[str, float]:
@@ -115,9 +115,9 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     def after_step(self, loss: Tensor | None) -> None:
         """Count the minutes."""
-        self._count()
+        self._count_minutes()
 
-    def _count(self) -> None:
+    def _count_minutes(self) -> None:
         minutes = self.state.minutes
         if minutes is None:
             return
@@ -137,20 +137,20 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the held-out targets and keep the best weights."""
         began = time.monotonic()
-        change = self._change(log, progress)
-        with self._averaged():
-            self._judge(log, progress, change)
+        change = self._limit_change(log, progress)
+        with self._with_start_share():
+            self._score_held_out(log, progress, change)
         self._validation = self._fabric.broadcast(time.monotonic() - began)
         minutes = self.state.minutes
         if minutes is not None:
             minutes.validation = self._validation
-            self._count()
+            self._count_minutes()
             minutes.validated = minutes.share
 
-    def _averaged(self) -> AbstractContextManager[None]:
+    def _with_start_share(self) -> AbstractContextManager[None]:
         return averaged(self.learner.networks, self._plan.start, self._plan.start_share)
 
-    def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
+    def _score_held_out(self, log: Journal, progress: Progress, change: float | None) -> None:
         state, judged = self.state, None
         if self._geometry is not None and len(self._frames.held_out):
             judged = self._geometry.on_held_out(self._frames)
@@ -168,7 +168,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         row = {"step": state.step, **self.place(), **scores._asdict()}
         if judged is not None:
             row["corner_error"] = judged.error
-            self._compare(judged.errors)
+            self._remember_errors(judged.errors)
         if change is not None:
             row["elsewhere"] = change
         log.add(VALIDATIONS, row)
@@ -176,7 +176,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             change_text = (
                 "" if change is None else f"; depth of other places has changed by {change:.1%}"
             )
-            gain = self._gain(() if judged is None else judged.errors)
+            gain = self._gain_over_start(() if judged is None else judged.errors)
             gain_text = "" if gain is None or not state.step else f", {gain.words}"
             progress.say(
                 f"held out: error {error:.4f} at step {state.step}{gain_text}{change_text}"
@@ -188,28 +188,29 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
                 save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)
 
-    def _compare(self, errors: tuple[float, ...]) -> None:
+    def _remember_errors(self, errors: tuple[float, ...]) -> None:
         state = self.state
         if not state.step:
             state.start_errors = errors
         elif not state.learned_errors or sum(errors) < sum(state.learned_errors):
             state.learned_errors = errors
 
-    def _gain(self, errors: tuple[float, ...]) -> Gain | None:
+    def _gain_over_start(self, errors: tuple[float, ...]) -> Gain | None:
         start = self.state.start_errors
         if self._geometry is None or not start or not errors:
             return None
         return gain_of(self._geometry.judging(self._frames), start, errors)
 
-    def _change(self, log: Journal, progress: Progress) -> float | None:
+    def _limit_change(self, log: Journal, progress: Progress) -> float | None:
+        """Change of other places, after a return below the limit."""
         elsewhere, state = self.learner.elsewhere, self.state
         if elsewhere is None:
             return None
-        with self._averaged():
+        with self._with_start_share():
             change = self._fabric.broadcast(elsewhere.change(self.learner.networks.depth))
         if change <= LARGEST_CHANGE:
             return change
-        share, within = self._fabric.broadcast(self._way_back(elsewhere))
+        share, within = self._fabric.broadcast(self._find_way_back(elsewhere))
         go_towards(self.learner.networks, self._plan.start, share)
         state.gentler *= _GENTLER
         text = (
@@ -221,7 +222,8 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         progress.say(f"note: step {state.step}: {text}")
         return within
 
-    def _way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
+    def _find_way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
+        """Least share of the start, and its change."""
         learned, start_share = self.learner.networks, self._plan.start_share
         (less, more), within = (0.0, 1.0), 0.0
         for _ in range(_HALVINGS):
@@ -248,7 +250,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Write the weights that the run would end with."""
         best = self._run / BEST / WEIGHTS
         if not self._plan.keep_best or not best.exists():
-            with self._averaged():
+            with self._with_start_share():
                 save_weights(self.learner.networks, self._run / WEIGHTS)
         elif self._copied != self.state.best_step:
             with replacing(self._run / WEIGHTS) as part:
@@ -256,14 +258,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             self._copied = self.state.best_step
 
     def record(self) -> VideoRecord:
-        """Return the record of the run."""
+        """Record of the run."""
         return summarise(
             self._run,
             learner=self.learner,
             state=self.state,
             course=self._course,
             frames=self._frames,
-            gain=self._gain(self.state.learned_errors),
+            gain=self._gain_over_start(self.state.learned_errors),
             device=self._fabric.device,
             processes=self._fabric.world_size,
         )

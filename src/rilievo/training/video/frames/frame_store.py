@@ -131,15 +131,15 @@ class CacheFiles:
             part.write_text(to_json(about, indent=1), encoding="utf-8")
 
     def motion_file(self, K: Matrix, least: float) -> Path:
-        """Return the path of the stored motion."""
+        """Path of the stored motion."""
         key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
         return self.frames.with_suffix(f".motion-{key}.json")
 
 
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
-    """Return the files of the store of a sequence."""
+    """Files of the store of a sequence."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
-    return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
+    return CacheFiles(folder / f"{name or 'frames'}-{_key_of_frames(sequence, size)}{FRAMES}")
 
 
 def taken_bytes(frames: Path) -> int:
@@ -149,17 +149,17 @@ def taken_bytes(frames: Path) -> int:
     return status.st_size if blocks is None else 512 * blocks
 
 
-def _key(sequence: Clip, size: Size) -> str:
+def _key_of_frames(sequence: Clip, size: Size) -> str:
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()
     digest = hashlib.sha256(repr((FRAMES_FORMAT, size, sequence.shape, lens, K)).encode())
     for file in files:
-        digest.update(f"{file.name}\0{_stamp(file)}\n".encode())
+        digest.update(f"{file.name}\0{_size_and_time(file)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _stamp(file: Path) -> str:
+def _size_and_time(file: Path) -> str:
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -196,7 +196,7 @@ class FrameStore:
         return {**self.__dict__, "_map": None}
 
     def frame(self, index: int) -> Pixels:
-        """Return one frame, as it is in the file."""
+        """Frame, as it is in the file."""
         if index in self.broken:
             raise InputError(self.broken[index])
         if self._map is None:
@@ -253,7 +253,7 @@ def _decode_files(
         read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
         # A few are decoded in parallel: Pillow releases the GIL.
         frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
-        with _Writer(files, count, bytes_each) as writer:
+        with _FrameWriter(files, count, bytes_each) as writer:
             for place, (index, frame) in enumerate(zip(missing, frames, strict=True), 1):
                 writer.put(index, frame)
                 if progress is not None:
@@ -275,7 +275,7 @@ def _decode_video(
     reader, how = open_video(video), how_straight(sequence)
     files.check_room(reader.frame_estimate or 0, size)
     count = 0
-    with _Writer(files, 0, size[0] * size[1] * 3) as writer:
+    with _FrameWriter(files, 0, size[0] * size[1] * 3) as writer:
         for frame in reader:
             writer.put(count, at_size(frame.photo.pixels, size, how))
             count += 1
@@ -285,15 +285,15 @@ def _decode_video(
     files.write_about(About(sequence=sequence.id, size=size, count=count, fault=reader.fault))
 
 
-class _Writer:
+class _FrameWriter:
     def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
         self._files, self._bytes, self._count = files, bytes_each, count
         self._records: dict[int, bytes] = {}
         self.broken: dict[str, str] = {}
 
-    def __enter__(self) -> "_Writer":
-        self._frames = _opened(self._files.frames)
-        self._sums = _opened(self._files.sums)
+    def __enter__(self) -> "_FrameWriter":
+        self._frames = _open_or_create_without_links(self._files.frames)
+        self._sums = _open_or_create_without_links(self._files.sums)
         if self._count:
             self.set_length(self._count)
         return self
@@ -301,7 +301,7 @@ class _Writer:
     def __exit__(self, *_: object) -> None:
         # The description of the cache is written after this.
         try:
-            self._flush()
+            self._write_records()
             sync_open_file(self._sums.fileno())
         finally:
             self._frames.close()
@@ -320,16 +320,16 @@ class _Writer:
             _write_all(self._frames, pixels, index * self._bytes)
             self._records[index] = record(THERE, pixels)
         if len(self._records) >= _GROUP:
-            self._flush()
+            self._write_records()
 
-    def _flush(self) -> None:
+    def _write_records(self) -> None:
         sync_open_file(self._frames.fileno())
         for index, row in self._records.items():
             _write_all(self._sums, row, index * RECORD.itemsize)
         self._records = {}
 
 
-def _opened(path: Path) -> FileIO:
+def _open_or_create_without_links(path: Path) -> FileIO:
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -66,7 +66,7 @@ def motion_between(
     ways = next(same, None)
     if ways is None:
         return _NOTHING
-    left = ways.way - turn_ways(ways, K)
+    left = ways.way - rotation_displacements(ways, K)
     return Motion(
         pixels=float(np.median(np.linalg.norm(ways.way, axis=1))),
         parallax=float(np.median(np.linalg.norm(left, axis=1))),
@@ -74,7 +74,7 @@ def motion_between(
     )
 
 
-def turn_ways(ways: Tracks, K: Matrix) -> Positions:
+def rotation_displacements(ways: Tracks, K: Matrix) -> Positions:
     """Find the displacements due to the small rotation that explains most of them.
 
     The flow of a rotation does not depend on depth (Longuet-Higgins and Prazdny 1980).

@@ -45,11 +45,11 @@ def batches(
 
     def draw(step: int, slot: int) -> OneViews:
         epoch, place = divmod(step, epoch_batches)
-        index = int(_order(len(frames), seed, epoch)[place * batch_size + slot])
+        index = int(_epoch_order(len(frames), seed, epoch)[place * batch_size + slot])
         views, rng = frames.views_of(index), np.random.default_rng([seed, step, slot])
         return views if augmentation is None else augmented(views, augmentation, rng)
 
-    with closing(_numbered(draw, batch_size, start_step, stride, workers)) as drawn:
+    with closing(_draw_in_order(draw, batch_size, start_step, stride, workers)) as drawn:
         for step, views in drawn:
             yield Batch(
                 step=step,
@@ -59,9 +59,10 @@ def batches(
             )
 
 
-def _numbered(
+def _draw_in_order(
     draw: Callable[[int, int], OneViews], size: int, start: int, stride: int, workers: int
 ) -> Generator[tuple[int, list[OneViews]], None, None]:
+    """Yield steps with their samples, drawn ahead by workers."""
     if not workers:
         for step in itertools.count(start, stride):
             yield step, [draw(step, slot) for slot in range(size)]
@@ -78,5 +79,5 @@ def _numbered(
 
 
 @lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> Indices:
+def _epoch_order(count: int, seed: int, epoch: int) -> Indices:
     return np.random.default_rng([seed, epoch]).permutation(count)

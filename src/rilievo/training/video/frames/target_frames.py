@@ -45,7 +45,7 @@ class TargetMaps(ABC):
 
     @abstractmethod
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Return the maps of a target."""
+        """Maps of a target."""
 
 
 @frozen
@@ -56,14 +56,14 @@ class StoredMaps(TargetMaps):
     places: Mapping[FramePlace, int]
 
     def of(self, place: FramePlace) -> Float32[np.ndarray, "*n h w"]:
-        """Return the maps of a target; zeros without an entry."""
+        """Maps of a target; zeros without an entry."""
         stored, index = np.load(self.path, mmap_mode="r"), self.places.get(place)
         if index is None:
             return np.zeros(stored.shape[1:], np.float32)
         return stored[index].astype(np.float32)
 
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Return the maps of a target by name."""
+        """Maps of a target by name."""
         return dict(zip(self.names, self.of(place).reshape(-1, *size), strict=True))
 
 
@@ -79,7 +79,7 @@ class CornerMaps(TargetMaps):
     names: tuple[str, ...] = ("corners",)
 
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Return the map of a target."""
+        """Map of a target."""
         if not self.corners:
             return {}
         depth = np.zeros(size, np.float32)
@@ -122,7 +122,7 @@ class VideoTargetFrames:
         self._source_pyramids, self._follows_poses = source_pyramids, False
         self._given: Mapping[tuple[FramePlace, FramePlace], Transform] | None = None
         self.additions: tuple[TargetMaps, ...] = ()
-        self.ids = tuple(self._id(target.place) for target in self.targets)
+        self.ids = tuple(self._id_of(target.place) for target in self.targets)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -132,8 +132,8 @@ class VideoTargetFrames:
         """(height, width) of training."""
         return self._sequences[0].frames.size
 
-    def following_poses(self) -> "VideoTargetFrames":
-        """Return the targets with motion from poses, not from a pose network."""
+    def with_motion_of_poses(self) -> "VideoTargetFrames":
+        """Targets with motion from poses, not from a pose network."""
         changed = copy.copy(self)
         changed._follows_poses = True
         return changed
@@ -141,7 +141,7 @@ class VideoTargetFrames:
     def with_motion(
         self, motions: Mapping[tuple[FramePlace, FramePlace], Transform], *maps: TargetMaps
     ) -> "VideoTargetFrames":
-        """Return the targets that have motion to all sources, with more maps."""
+        """Targets that have motion to all sources, with more maps."""
         all_motions = {**(self._given or {}), **motions}
         changed = self.at(
             [
@@ -154,45 +154,45 @@ class VideoTargetFrames:
         return changed.with_maps(*maps)
 
     def with_maps(self, *maps: TargetMaps) -> "VideoTargetFrames":
-        """Return the targets with more maps."""
+        """Targets with more maps."""
         changed = copy.copy(self)
         changed.additions = (*self.additions, *maps)
         return changed
 
     def some(self, count: int, *, together: int = 1) -> "VideoTargetFrames":
-        """Return ``count`` targets at most, in blocks of ``together``, spread over all."""
+        """Targets, ``count`` at most, in blocks of ``together``, spread over all."""
         blocks = np.array_split(np.arange(len(self)), max(1, len(self) // together))
         picked = np.linspace(0, len(blocks) - 1, max(1, count // together)).round().astype(int)
         chosen = np.concatenate([blocks[index] for index in np.unique(picked)])[:count]
         return self.at([int(index) for index in chosen])
 
     def at(self, indices: Sequence[int]) -> "VideoTargetFrames":
-        """Return the targets with these indices."""
+        """Targets with these indices."""
         changed = copy.copy(self)
         changed.targets = tuple(self.targets[index] for index in indices)
         changed.ids = tuple(self.ids[index] for index in indices)
         return changed
 
     def frame_of(self, place: FramePlace) -> Pixels:
-        """Return a frame; raises ``InputError`` if it is broken."""
+        """Frame; raises ``InputError`` if it is broken."""
         return self._sequences[place.sequence].frames.frame(place.frame)
 
     def stride_of(self, place: FramePlace) -> int:
-        """Return the number of frames between neighbours."""
+        """Number of frames between neighbours."""
         return self._sequences[place.sequence].stride
 
     def K_of(self, target: Target) -> Matrix:
-        """Return the intrinsics of a target [px]."""
+        """Intrinsics of a target [px]."""
         return self._sequences[target.place.sequence].K
 
     def views_of(self, index: int) -> OneViews:
-        """Return one target with its sources."""
+        """Target with its sources."""
         target = self.targets[index]
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self.frame_of(place) for place in target.places])
         compared = frames if self._source_pyramids else frames[:1]
         levels = [pyramid_of(frame) for frame in compared]
-        pose_motions = self._known_motion(target)
+        pose_motions = self._recorded_motion(target)
         height, width = frames.shape[1:3]
         maps = {
             name: values
@@ -205,7 +205,7 @@ class VideoTargetFrames:
             seen=None,
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
-            source_T_target=self._given_motion(target, pose_motions),
+            source_T_target=self._motion_to_feed(target, pose_motions),
             true_motion=tuple(
                 None if motion is None else motion.astype(np.float32) for motion in pose_motions
             ),
@@ -214,24 +214,25 @@ class VideoTargetFrames:
         )
 
     def truth_of(self, index: int) -> VideoTruth:
-        """Return the true depth and motion of a target."""
+        """True depth and motion of a target."""
         target = self.targets[index]
         sequence = self._sequences[target.place.sequence].sequence
         is_straight = sequence.camera.lens is None
         file = sequence.files[target.place.frame] if sequence.files else None
         return VideoTruth(
             depth=depth_beside(file) if file is not None and is_straight else None,
-            source_T_target=self._known_motion(target),
+            source_T_target=self._recorded_motion(target),
         )
 
-    def _id(self, place: FramePlace) -> str:
+    def _id_of(self, place: FramePlace) -> str:
         sequence = self._sequences[place.sequence].sequence
         name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
         return f"{sequence.id}/{name}"
 
-    def _given_motion(
+    def _motion_to_feed(
         self, target: Target, motions: Sequence[Transform | None]
     ) -> tuple[Motion | None, ...]:
+        """Motion for the loss; None where the network predicts it."""
         if self._given is not None:
             pairs = [self._given[target.place, source] for source in target.sources]
             return tuple(transform.astype(np.float32) for transform in pairs)
@@ -242,16 +243,17 @@ class VideoTargetFrames:
             for source, transform in zip(target.sources, motions, strict=True)
         )
 
-    def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:
+    def _recorded_motion(self, target: Target) -> tuple[Transform | None, ...]:
+        """Motion of poses or the stereo pair; None where unknown."""
         clip = self._sequences[target.place.sequence].sequence
         return tuple(
-            self._to_other_eye(target)
+            self._stereo_motion(target)
             if target.is_other_eye(source)
             else clip.motion(source.frame, target.place.frame)
             for source in target.sources
         )
 
-    def _to_other_eye(self, target: Target) -> Transform:
+    def _stereo_motion(self, target: Target) -> Transform:
         shift = self._sequences[target.place.sequence].shift
         assert shift is not None, "targets with another eye know where it is"
         motion = np.eye(4)

@@ -52,7 +52,7 @@ class Target:
 
 
 @frozen
-class Found:
+class TargetSearch:
     """Targets of one sequence; ``lonely`` is the number of frames that lack a source."""
 
     targets: tuple[Target, ...]
@@ -66,7 +66,7 @@ class Found:
 
 
 @frozen
-class Parted:
+class TargetSplit:
     """Targets of a run, split for training and validation.
 
     Attributes:
@@ -91,22 +91,22 @@ class Neighbours:
         self._places = {sequence.id: place for place, sequence in enumerate(sequences)}
         self._by_number: dict[int, dict[int, int]] = {}
 
-    def find(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
+    def find(self, sequence: int, offsets: Sequence[int], stride: int) -> TargetSearch:
         """Find the targets of one sequence."""
         listed = self._sequences[sequence].listed
         if listed is None:
-            return self._of_runs(sequence, offsets, stride)
-        training = self._of_list(sequence, listed.training, offsets, stride)
+            return self._targets_in_runs(sequence, offsets, stride)
+        training = self._targets_of_list(sequence, listed.training, offsets, stride)
         if listed.held_out is None:
             return training
-        held_out = self._of_list(sequence, listed.held_out, offsets, stride)
-        return Found(
+        held_out = self._targets_of_list(sequence, listed.held_out, offsets, stride)
+        return TargetSearch(
             targets=training.targets,
             listed_out=held_out.targets,
             lonely=training.lonely + held_out.lonely,
         )
 
-    def _of_runs(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
+    def _targets_in_runs(self, sequence: int, offsets: Sequence[int], stride: int) -> TargetSearch:
         candidates = []
         for run in self._runs[sequence]:
             for at, frame in enumerate(run):
@@ -115,24 +115,25 @@ class Neighbours:
                     offset: FramePlace(sequence, run[place]) if 0 <= place < len(run) else None
                     for offset, place in places.items()
                 }
-                candidates.append(self._target(sequence, frame, near))
+                candidates.append(self._target_if_whole(sequence, frame, near))
         targets = tuple(filter(None, candidates))
-        return Found(targets=targets, lonely=len(candidates) - len(targets))
+        return TargetSearch(targets=targets, lonely=len(candidates) - len(targets))
 
-    def _of_list(
+    def _targets_of_list(
         self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
-    ) -> Found:
-        indices, candidates = self._indices(sequence), []
+    ) -> TargetSearch:
+        indices, candidates = self._index_of_number(sequence), []
         for number in numbers:
             if number in indices:
                 near = {
-                    offset: self._numbered(sequence, number + offset * stride) for offset in offsets
+                    offset: self._place_of_number(sequence, number + offset * stride)
+                    for offset in offsets
                 }
-                candidates.append(self._target(sequence, indices[number], near))
+                candidates.append(self._target_if_whole(sequence, indices[number], near))
         targets = tuple(filter(None, candidates))
-        return Found(targets=targets, lonely=len(numbers) - len(targets))
+        return TargetSearch(targets=targets, lonely=len(numbers) - len(targets))
 
-    def _target(
+    def _target_if_whole(
         self, sequence: int, frame: int, near: Mapping[int, FramePlace | None]
     ) -> Target | None:
         sources = [
@@ -143,8 +144,8 @@ class Neighbours:
         is_whole = len(there) == len(sources)
         return Target(place=FramePlace(sequence, frame), sources=there) if is_whole else None
 
-    def _numbered(self, sequence: int, number: int) -> FramePlace | None:
-        frame = self._indices(sequence).get(number)
+    def _place_of_number(self, sequence: int, number: int) -> FramePlace | None:
+        frame = self._index_of_number(sequence).get(number)
         return None if frame is None else FramePlace(sequence, frame)
 
     def _other_eye(self, sequence: int, frame: int) -> FramePlace | None:
@@ -152,16 +153,16 @@ class Neighbours:
         if eye is None or eye.sequence not in self._places:
             return None
         number = self._sequences[sequence].numbers[frame]
-        return self._numbered(self._places[eye.sequence], number)
+        return self._place_of_number(self._places[eye.sequence], number)
 
-    def _indices(self, sequence: int) -> dict[int, int]:
+    def _index_of_number(self, sequence: int) -> dict[int, int]:
         if sequence not in self._by_number:
             numbers = self._sequences[sequence].numbers
             self._by_number[sequence] = {number: index for index, number in enumerate(numbers)}
         return self._by_number[sequence]
 
 
-def part(frames: Sequence[Found], share: float, stretches: int = 1) -> Parted:
+def part(frames: Sequence[TargetSearch], share: float, stretches: int = 1) -> TargetSplit:
     """Split targets into those to train on and those held out: a share of every sequence.
 
     ``stretches`` is 1 for its end, 2 for its middle and its end. No frame of a held-out target, or
@@ -189,21 +190,23 @@ def part(frames: Sequence[Found], share: float, stretches: int = 1) -> Parted:
                 waiting -= count
         several = count < len(targets) and count >= _SHORTEST * stretches
         short += 0 < count < _SHORTEST * stretches and stretches > 1
-        chosen = _stretches(len(targets), count, stretches if several else 1)
+        chosen = _indices_of_stretches(len(targets), count, stretches if several else 1)
         kept_out = [targets[index] for index in chosen]
         gap = min(_GAP, int(_GAP_SHARE * len(targets))) if stretches > 1 else 0
         taken = {place for target in kept_out for place in target.places}
-        taken |= _beside(targets, kept_out, gap)
+        taken |= _frames_around(targets, kept_out, gap)
         free = [target for target in targets if not taken.intersection(target.places)]
         training.extend(free)
         held_out.extend(kept_out)
         between += len(targets) - count - len(free)
     if not training:
-        return Parted(training=tuple(held_out), held_out=(), between=between)
-    return Parted(training=tuple(training), held_out=tuple(held_out), between=between, short=short)
+        return TargetSplit(training=tuple(held_out), held_out=(), between=between)
+    return TargetSplit(
+        training=tuple(training), held_out=tuple(held_out), between=between, short=short
+    )
 
 
-def _stretches(length: int, count: int, stretches: int) -> list[int]:
+def _indices_of_stretches(length: int, count: int, stretches: int) -> list[int]:
     sizes = [(count + number) // stretches for number in range(stretches)]
     ends = [
         round((number + 1) / stretches * length + (size / 2 if number + 1 < stretches else 0))
@@ -214,7 +217,10 @@ def _stretches(length: int, count: int, stretches: int) -> list[int]:
     ]
 
 
-def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> set[FramePlace]:
+def _frames_around(
+    targets: Sequence[Target], held_out: Sequence[Target], gap: int
+) -> set[FramePlace]:
+    """Places within ``gap`` used frames of those held out."""
     used = sorted({place for target in targets for place in target.places})
     rank = {place: index for index, place in enumerate(used)}
     return {
@@ -225,7 +231,7 @@ def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> 
     }
 
 
-def gone_free(target: Target, gone: Collection[FramePlace]) -> bool:
+def has_all_frames(target: Target, gone: Collection[FramePlace]) -> bool:
     """Whether none of a target's frames is gone."""
     return not any(place in gone for place in target.places)
 
@@ -239,16 +245,16 @@ def depth_beside(frame: Path) -> Field | None:
     """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it."""
     home = frame.parent.parent
     if (home / FILE_NAME).is_file():
-        return _of_folder(home, frame.stem)
+        return _depth_in_dataset(home, frame.stem)
     if ".color." in frame.name:
-        return _of_seven_scenes(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
+        return _seven_scenes_depth(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
     drive = home.parent
     scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
-    return _of_kitti(scan, drive.parent, home.name) if scan.is_file() else None
+    return _laser_depth(scan, drive.parent, home.name) if scan.is_file() else None
 
 
-def _of_folder(home: Path, id: str) -> Field | None:
-    dataset = _folder(home)
+def _depth_in_dataset(home: Path, id: str) -> Field | None:
+    dataset = _open_folder_or_none(home)
     if dataset is None or id not in dataset.ids:
         return None
     truth = dataset.truth(id)
@@ -258,7 +264,7 @@ def _of_folder(home: Path, id: str) -> Field | None:
 
 
 @lru_cache(maxsize=16)
-def _folder(home: Path) -> Dataset | None:
+def _open_folder_or_none(home: Path) -> Dataset | None:
     try:
         return open_dataset("folder", home)
     except RilievoError:
@@ -266,7 +272,7 @@ def _folder(home: Path) -> Dataset | None:
         return None
 
 
-def _of_seven_scenes(path: Path) -> Field | None:
+def _seven_scenes_depth(path: Path) -> Field | None:
     if not path.is_file():
         return None
     stored = read_counts(path)
@@ -276,7 +282,7 @@ def _of_seven_scenes(path: Path) -> Field | None:
     return np.where(counts == _LOST, 0, counts).astype(np.float32) / _STEPS_A_METRE
 
 
-def _of_kitti(scan: Path, day: Path, eye: str) -> Field:
+def _laser_depth(scan: Path, day: Path, eye: str) -> Field:
     camera = read_camera(day, eye.removeprefix("image_"))
     points = read_velodyne(scan)
     return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)

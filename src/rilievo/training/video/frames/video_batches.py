@@ -55,13 +55,13 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
     """Stack targets; colours become floats on the device."""
     first = views[0]
     assert all(view.maps.keys() == first.maps.keys() for view in views), "of one set of frames"
-    frames = _floats([view.frames for view in views], device)
+    frames = _float_frames([view.frames for view in views], device)
     pictures = frames
     if any(view.seen is not None for view in views):
         changed = [view.frames if view.seen is None else view.seen for view in views]
-        pictures = _floats(changed, device)
+        pictures = _float_frames(changed, device)
     levels = [
-        _floats([view.pyramid[scale] for view in views], device)
+        _float_frames([view.pyramid[scale] for view in views], device)
         for scale in range(len(first.pyramid))
     ]
     pyramids = tuple(zip(frames, *levels, strict=False))
@@ -72,27 +72,27 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         sources_seen=pictures[1:],
         pyramid=pyramids[0],
         source_pyramids=pyramids[1:] or None,
-        K=_tensor(np.stack([view.K for view in views]), device),
+        K=_to_device(np.stack([view.K for view in views]), device),
         source_T_target=tuple(
-            _motion([view.source_T_target[place] for view in views], device)
+            _stack_motion_if_any([view.source_T_target[place] for view in views], device)
             for place in range(len(first.source_T_target))
         ),
         true_motion=tuple(
-            _true_motion([view.true_motion[place] for view in views], device)
+            _stack_motion_or_nan([view.true_motion[place] for view in views], device)
             for place in range(len(first.true_motion))
         ),
-        valid=_valid(views, device),
+        valid=_stack_valid(views, device),
         maps={
-            name: _tensor(np.stack([view.maps[name] for view in views]), device)
+            name: _to_device(np.stack([view.maps[name] for view in views]), device)
             for name in first.maps
         },
     )
 
 
-def _floats(
+def _float_frames(
     frames: list[FrameStack], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
-    stacked = _tensor(np.stack(frames, axis=1), device)
+    stacked = _to_device(np.stack(frames, axis=1), device)
     return tuple(
         frame_stack.permute(0, 3, 1, 2)
         .to(torch.float32, memory_format=torch.contiguous_format)
@@ -101,34 +101,36 @@ def _floats(
     )
 
 
-def _motion(
+def _stack_motion_if_any(
     motions: list[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
     matrices = [motion for motion in motions if motion is not None]
     if not matrices:
         return None
     assert len(matrices) == len(motions), "motion is known of all targets or of none"
-    return _tensor(np.stack(matrices), device)
+    return _to_device(np.stack(matrices), device)
 
 
-def _true_motion(
+def _stack_motion_or_nan(
     motions: list[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
     if all(motion is None for motion in motions):
         return None
     unknown = np.full((4, 4), np.nan, np.float32)
-    return _tensor(np.stack([unknown if motion is None else motion for motion in motions]), device)
+    return _to_device(
+        np.stack([unknown if motion is None else motion for motion in motions]), device
+    )
 
 
-def _valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
+def _stack_valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
     if all(view.valid is None for view in views):
         return None
     everywhere = np.ones(views[0].frames.shape[1:3], bool)
     masks = [everywhere if view.valid is None else view.valid for view in views]
-    return _tensor(np.stack(masks), device)
+    return _to_device(np.stack(masks), device)
 
 
-def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
+def _to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()
@@ -170,14 +172,14 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
     K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K
     return replace(
         views,
-        frames=_flipped(views.frames, 2),
-        seen=None if views.seen is None else _flipped(views.seen, 2),
-        pyramid=tuple(_flipped(plane, 2) for plane in views.pyramid),
+        frames=_flip(views.frames, 2),
+        seen=None if views.seen is None else _flip(views.seen, 2),
+        pyramid=tuple(_flip(plane, 2) for plane in views.pyramid),
         K=K,
         source_T_target=_mirrored_motion(views.source_T_target),
         true_motion=_mirrored_motion(views.true_motion),
-        valid=None if views.valid is None else _flipped(views.valid, 1),
-        maps={name: _flipped(plane, 1) for name, plane in views.maps.items()},
+        valid=None if views.valid is None else _flip(views.valid, 1),
+        maps={name: _flip(plane, 1) for name, plane in views.maps.items()},
     )
 
 
@@ -185,5 +187,5 @@ def _mirrored_motion(motions: tuple[Motion | None, ...]) -> tuple[Motion | None,
     return tuple(None if motion is None else _MIRROR @ motion @ _MIRROR for motion in motions)
 
 
-def _flipped(array: np.ndarray, axis: int) -> np.ndarray:
+def _flip(array: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array, axis))

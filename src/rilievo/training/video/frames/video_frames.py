@@ -35,11 +35,11 @@ from rilievo.training.video.frames.image_motion import (
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, VideoTargetFrames
 from rilievo.training.video.frames.targets import (
     OTHER_EYE,
-    Found,
     FramePlace,
     Neighbours,
     Target,
-    gone_free,
+    TargetSearch,
+    has_all_frames,
     part,
 )
 
@@ -67,7 +67,7 @@ class Opening:
 
 
 def training_K(opening: Opening, sequence: Clip) -> Matrix:
-    """Return the intrinsics at the training size [px]."""
+    """Intrinsics at the training size [px]."""
     height, width = opening.size
     if opening.data.published_camera:
         fx, fy, cx, cy = _PUBLISHED
@@ -76,7 +76,7 @@ def training_K(opening: Opening, sequence: Clip) -> Matrix:
 
 
 def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
-    """Return the undistorted pixels above the car's bonnet; None for all."""
+    """Undistorted pixels above the car's bonnet; None for all."""
     how = how_straight(sequence)
     if how is None and not sequence.hood:
         return None
@@ -85,10 +85,8 @@ def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
     return valid
 
 
-def said_of_motion(
-    sequence: Clip, moving: Moving, stride: int, count: int, width: int
-) -> list[str]:
-    """Return notes about motion."""
+def motion_notes(sequence: Clip, moving: Moving, stride: int, count: int, width: int) -> list[str]:
+    """Notes about motion."""
     name, parallax = printable(sequence.id), moving.parallax * 640 / width
     lines: list[str] = []
     if moving.still or moving.cuts or stride > 1:
@@ -105,15 +103,15 @@ def said_of_motion(
     return lines
 
 
-def parted_frames(
-    opening: Opening, opened: Sequence[OpenClip], frames: Sequence[Found]
+def split_and_note(
+    opening: Opening, opened: Sequence[OpenClip], frames: Sequence[TargetSearch]
 ) -> VideoFrames:
     """Leave out unusable targets, hold some out, and note what became of the rest."""
-    usable = [_usable(opening, opened, target_set) for target_set in frames]
+    usable = [_leave_out_unusable(opening, opened, target_set) for target_set in frames]
     parted = part(usable, opening.data.held_out, opening.data.held_out_stretches)
     training = parted.training[: opening.data.limit]
     if not training:
-        raise _nothing(opening, opened, frames)
+        raise _error_without_targets(opening, opened, frames)
     lonely = sum(target_set.lonely for target_set in frames)
     broken = sum(len(target_set.every) for target_set in frames) - sum(
         len(target_set.every) for target_set in usable
@@ -131,8 +129,9 @@ def parted_frames(
         opening.notes.append(f"{len(training):,} targets; other frames: {left_out}")
     if parted.short:
         opening.notes.append(
-            f"{_number(parted.short, frames)} too short for a held-out stretch in the middle: only "
-            f"the end is held out, {len(parted.held_out):,} targets in all; film longer"
+            f"{_count_of_short(parted.short, frames)} too short for a held-out stretch in the "
+            "middle: only the end is held out, "
+            f"{len(parted.held_out):,} targets in all; film longer"
         )
     whole = sorted(
         (target for target_set in usable for target in target_set.every),
@@ -144,7 +143,7 @@ def parted_frames(
     )
     if opening.data.follow_poses:
         training_frames, held_out, every = (
-            part.following_poses() for part in (training_frames, held_out, every)
+            part.with_motion_of_poses() for part in (training_frames, held_out, every)
         )
     return VideoFrames(
         training=training_frames,
@@ -157,16 +156,19 @@ def parted_frames(
     )
 
 
-def _number(short: int, frames: Sequence[Found]) -> str:
+def _count_of_short(short: int, frames: Sequence[TargetSearch]) -> str:
     if len(frames) == 1:
         return "the footage is"
     return f"{short:,} of {len(frames):,} sequences are"
 
 
-def _usable(opening: Opening, opened: Sequence[OpenClip], sequence: Found) -> Found:
+def _leave_out_unusable(
+    opening: Opening, opened: Sequence[OpenClip], sequence: TargetSearch
+) -> TargetSearch:
+    """Leave out targets with broken frames or without poses."""
 
-    def good(target: Target) -> bool:
-        if not gone_free(target, opening.gone):
+    def is_usable(target: Target) -> bool:
+        if not has_all_frames(target, opening.gone):
             return False
         clip = opened[target.place.sequence].sequence
         return not opening.data.follow_poses or all(
@@ -174,17 +176,17 @@ def _usable(opening: Opening, opened: Sequence[OpenClip], sequence: Found) -> Fo
             for source in target.sources
         )
 
-    return Found(
-        targets=tuple(filter(good, sequence.targets)),
+    return TargetSearch(
+        targets=tuple(filter(is_usable, sequence.targets)),
         listed_out=None
         if sequence.listed_out is None
-        else tuple(filter(good, sequence.listed_out)),
+        else tuple(filter(is_usable, sequence.listed_out)),
         lonely=sequence.lonely,
     )
 
 
-def _nothing(
-    opening: Opening, opened: Sequence[OpenClip], sequences: Sequence[Found]
+def _error_without_targets(
+    opening: Opening, opened: Sequence[OpenClip], sequences: Sequence[TargetSearch]
 ) -> InputError:
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
@@ -238,14 +240,17 @@ def open_frames(
     )
     sequences = list_sequences(data)
     stores = {
-        place: _store(opening, place, sequence, None)
+        place: _open_frames_of(opening, place, sequence, None)
         for place, sequence in enumerate(sequences)
         # All frames of these must be read before their targets are known.
         if sequence.video is not None or _is_measured(sequence, data)
     }
-    sequences = [_counted(sequence, stores.get(place)) for place, sequence in enumerate(sequences)]
+    sequences = [
+        _with_frames_of_video(sequence, stores.get(place))
+        for place, sequence in enumerate(sequences)
+    ]
     strides = [
-        _look(opening, place, sequence, stores.get(place))
+        _find_runs_and_stride(opening, place, sequence, stores.get(place))
         for place, sequence in enumerate(sequences)
     ]
     neighbours = Neighbours(sequences, opening.runs)
@@ -254,17 +259,19 @@ def open_frames(
     ]
     for place, sequence in enumerate(sequences):
         if place not in stores:
-            stores[place] = _store(opening, place, sequence, _needed(target_sets, place))
-    _say_totals(opening, stores.values())
+            stores[place] = _open_frames_of(
+                opening, place, sequence, _frames_of_targets(target_sets, place)
+            )
+    _note_totals(opening, stores.values())
     opened = [
-        _opened(opening, sequence, stores[place], strides[place])
+        _open_clip(opening, sequence, stores[place], strides[place])
         for place, sequence in enumerate(sequences)
     ]
-    return parted_frames(opening, opened, target_sets)
+    return split_and_note(opening, opened, target_sets)
 
 
 def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the offsets of all sources."""
+    """Offsets of all sources."""
     temporal = offsets if data.temporal else ()
     return (*temporal, OTHER_EYE) if data.stereo else temporal
 
@@ -275,7 +282,7 @@ def _is_measured(sequence: Clip, data: VideoData) -> bool:
     return data.least_motion > 0 or sequence.stride is None
 
 
-def _store(
+def _open_frames_of(
     opening: Opening, place: int, sequence: Clip, needed: Sequence[int] | None
 ) -> FrameStore:
     store = open_store(
@@ -288,7 +295,7 @@ def _store(
     return store
 
 
-def _needed(frames: Sequence[Found], sequence: int) -> list[int]:
+def _frames_of_targets(frames: Sequence[TargetSearch], sequence: int) -> list[int]:
     return sorted(
         {
             place.frame
@@ -300,7 +307,7 @@ def _needed(frames: Sequence[Found], sequence: int) -> list[int]:
     )
 
 
-def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
+def _with_frames_of_video(sequence: Clip, frames: FrameStore | None) -> Clip:
     if sequence.video is None or frames is None:
         return sequence
     names = tuple(Path(f"{index:06d}") for index in range(frames.count))
@@ -308,25 +315,27 @@ def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
     return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
 
 
-def _look(opening: Opening, place: int, sequence: Clip, frames: FrameStore | None) -> int:
+def _find_runs_and_stride(
+    opening: Opening, place: int, sequence: Clip, frames: FrameStore | None
+) -> int:
     if frames is None or not _is_measured(sequence, opening.data):
-        opening.runs[place] = _unbroken(sequence.numbers)
+        opening.runs[place] = _consecutive_runs(sequence.numbers)
         return sequence.stride or 1
     if frames.fault is not None:
         opening.notes.append(frames.fault)
-    moving = _moving(opening, sequence, frames)
+    moving = _stored_or_measured_motion(opening, sequence, frames)
     opening.moving[place], opening.runs[place] = moving, moving.runs
     stride = sequence.stride
     if stride is None:
         stride = stride_for(moving.parallax, opening.size[1], opening.data.parallax)
-    opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
+    opening.notes.extend(motion_notes(sequence, moving, stride, frames.count, opening.size[1]))
     return stride
 
 
-def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
+def _stored_or_measured_motion(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
     K, least = training_K(opening, sequence), opening.data.least_motion
     path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
-    remembered = _remembered(path, sequence)
+    remembered = _read_motion_if_valid(path, sequence)
     if remembered is not None:
         return remembered
     parts = [
@@ -335,7 +344,7 @@ def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
             K,
             least=least,
         )
-        for run in _unbroken(sequence.numbers)
+        for run in _consecutive_runs(sequence.numbers)
     ]
     moving = Moving(
         runs=tuple(run for piece in parts for run in piece.runs),
@@ -349,19 +358,19 @@ def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
     return moving
 
 
-def _remembered(path: Path, sequence: Clip) -> Moving | None:
+def _read_motion_if_valid(path: Path, sequence: Clip) -> Moving | None:
     try:
         moving = from_json(Moving, read_text(path))
     except (InputError, NotThisRecord):
         return None
     places = [place for run in moving.runs for place in run]
-    there = frozenset(place for run in _unbroken(sequence.numbers) for place in run)
+    there = frozenset(place for run in _consecutive_runs(sequence.numbers) for place in run)
     in_order = all(one < later for one, later in itertools.pairwise(places))
     is_motion = all(0 <= parallax < math.inf for parallax in moving.parallaxes)
     return moving if in_order and is_motion and there.issuperset(places) else None
 
 
-def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
+def _consecutive_runs(numbers: Sequence[int]) -> list[list[int]]:
     runs: list[list[int]] = []
     for index, number in enumerate(numbers):
         if not index or number != numbers[index - 1] + 1:
@@ -370,7 +379,7 @@ def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
+def _note_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
     if len(opening.gone) > _NAMED:
         opening.notes.append(f"skipped: {len(opening.gone) - _NAMED:,} more broken frames")
     taken = sum(taken_bytes(store.path) for store in stores)
@@ -379,7 +388,7 @@ def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
     )
 
 
-def _opened(opening: Opening, sequence: Clip, frames: FrameStore, stride: int) -> OpenClip:
+def _open_clip(opening: Opening, sequence: Clip, frames: FrameStore, stride: int) -> OpenClip:
     if sequence.camera.note is not None and not opening.data.published_camera:
         opening.notes.append(sequence.camera.note)
     eye = sequence.other_eye

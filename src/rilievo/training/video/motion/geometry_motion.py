@@ -112,10 +112,12 @@ def stored_prior(
     """
     key = "\n".join([key, str(middle), *frames.ids])
     places = (target.place for target in frames.targets)
-    return stored_maps(folder, ("prior",), key, places, _scaled(depths, middle))
+    return stored_maps(folder, ("prior",), key, places, _scale_to_median(depths, middle))
 
 
-def _scaled(depths: Iterable[Field], middle: float | None) -> Iterator[Float16[np.ndarray, "h w"]]:
+def _scale_to_median(
+    depths: Iterable[Field], middle: float | None
+) -> Iterator[Float16[np.ndarray, "h w"]]:
     stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths]
     if middle is not None:
         medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
@@ -163,7 +165,7 @@ def find_corners(
     depths: Callable[[VideoTargetFrames], Iterable[AnyPlane]],
 ) -> Corners:
     """Triangulate corners of the held-out targets over windows of all targets."""
-    around = whole.at(_around(whole, held_out))
+    around = whole.at(_indices_around(whole, held_out))
     tracker = WindowTracker(around)
     for target, depth in zip(around.targets, depths(around), strict=True):
         tracker.add(target, depth)
@@ -177,12 +179,12 @@ def find_corners(
 
 
 def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
-    """Return the held-out targets with enough corners."""
+    """Held-out targets with enough corners."""
     counts = [len(corners.get(target.place, ())) for target in held_out.targets]
     return held_out.at([index for index, count in enumerate(counts) if count >= _FEWEST])
 
 
-def _around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
+def _indices_around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
     near = {
         (target.place.sequence, target.place.frame + shift)
         for target in held_out.targets
@@ -207,12 +209,13 @@ def corner_errors(
 ) -> tuple[float, ...]:
     """Mean relative error of depth, up to a factor, at the corners of each target; 1 at most."""
     return tuple(
-        _error(depth, corners[target.place])
+        _corner_error(depth, corners[target.place])
         for target, depth in zip(held_out.targets, depths, strict=True)
     )
 
 
-def _error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
+def _corner_error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
+    """Mean relative error up to a factor; 1 without depth."""
     ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
     ratios = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not len(ratios):
@@ -279,16 +282,19 @@ class GeometryMotion:
         self._corners: Corners = {}
 
     def begin(self, frames: VideoFrames, prior: Prior) -> VideoFrames:
-        """Return the frames whose motion can be trusted, with motion and prior depth.
+        """Frames whose motion can be trusted, with motion and prior depth.
 
         Raises:
             InputError: If motion is found for too few frames.
         """
         held_out = frames.held_out.some(_MOST_JUDGES)
-        parts = {FIRST: self._affordable(frames.training), "held-out": held_out}
+        parts = {FIRST: self._spread_over_footage(frames.training), "held-out": held_out}
         with self._fabric.rank_zero_first():
-            changed = {name: self._begun(name, part, prior) for name, part in parts.items()}
-            self._corners = self._corners_of(frames.whole, changed["held-out"])
+            changed = {
+                name: self._estimate_and_add_motion(name, part, prior)
+                for name, part in parts.items()
+            }
+            self._corners = self._read_or_find_corners(frames.whole, changed["held-out"])
         return replace(
             frames,
             training=changed[FIRST],
@@ -296,16 +302,18 @@ class GeometryMotion:
             notes=(*frames.notes, *self.notes),
         )
 
-    def taught(self, frames: VideoFrames, prior: Prior) -> VideoTargetFrames:
-        """Return the training targets whose motion a pose network can learn.
+    def teaching_targets(self, frames: VideoFrames, prior: Prior) -> VideoTargetFrames:
+        """Training targets whose motion a pose network can learn.
 
         Raises:
             InputError: If motion is found for too few of them.
         """
         with self._fabric.rank_zero_first():
-            return self._begun(FIRST, self._affordable(frames.training), prior)
+            return self._estimate_and_add_motion(
+                FIRST, self._spread_over_footage(frames.training), prior
+            )
 
-    def _affordable(self, training: VideoTargetFrames) -> VideoTargetFrames:
+    def _spread_over_footage(self, training: VideoTargetFrames) -> VideoTargetFrames:
         if self._most is None or len(training) <= self._most:
             return training
         chosen = training.some(max(self._most, _TOGETHER), together=_TOGETHER)
@@ -320,27 +328,29 @@ class GeometryMotion:
     def on_held_out(self, frames: VideoFrames) -> JudgedDepth:
         """Judge learned depth on the held-out targets."""
         held_out, judging = frames.held_out, judges(frames.held_out, self._corners)
-        pair_motions = find_motions(held_out, self._learned(held_out))
+        pair_motions = find_motions(held_out, self._network_depths(held_out))
         motions = {pair: motion.source_T_target for pair, motion in pair_motions.items()}
         frames = replace(frames, held_out=held_out.with_motion(motions))
-        errors = corner_errors(judging, self._learned(judging), self._corners)
+        errors = corner_errors(judging, self._network_depths(judging), self._corners)
         return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
 
     def judging(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
         """Places of the held-out targets that judge."""
         return tuple(target.place for target in judges(frames.held_out, self._corners).targets)
 
-    def _corners_of(self, whole: VideoTargetFrames, held_out: VideoTargetFrames) -> Corners:
+    def _read_or_find_corners(
+        self, whole: VideoTargetFrames, held_out: VideoTargetFrames
+    ) -> Corners:
         folder = self._run / FOLDER
         corners = read_corners(folder)
         if corners or not len(held_out):
             return corners
         # Targets with too few points over windows are judged by those of their own pairs.
-        by_pairs = read_estimate(self._path_of("held-out")).corners
-        corners = {**by_pairs, **find_corners(whole, held_out, self._learned)}
+        by_pairs = read_estimate(self._estimate_file("held-out")).corners
+        corners = {**by_pairs, **find_corners(whole, held_out, self._network_depths)}
         judging = judges(held_out, corners)
         if not len(judging):
-            raise _nothing_judges(held_out)
+            raise _error_without_judges(held_out)
         if len(judging) < _FEW_JUDGES:
             self.notes += (
                 Note(
@@ -352,26 +362,28 @@ class GeometryMotion:
         write_corners(folder, judging_corners)
         return judging_corners
 
-    def _begun(self, name: str, part: VideoTargetFrames, source: Prior) -> VideoTargetFrames:
+    def _estimate_and_add_motion(
+        self, name: str, part: VideoTargetFrames, source: Prior
+    ) -> VideoTargetFrames:
         if not len(part):
             return part
         prior = stored_prior(
             part,
             self._cache,
             source.key,
-            self._learned(part) if source.model is None else source.depths(part),
-            middle=None if source.model is None else self._middle(part),
+            self._network_depths(part) if source.model is None else source.depths(part),
+            middle=None if source.model is None else self._median_depth(part),
         )
-        path = self._path_of(name)
+        path = self._estimate_file(name)
         if not path.exists():
             depths = (prior.of(target.place) for target in part.targets)
             corner_motions = find_over_windows(part, depths, self._progress)
             judged = judge(part.targets, corner_motions.pairs, corner_motions.windows)
-            self._note(name, part, judged)
+            self._note_left_out(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
             elif math.isnan(corner_error(corner_motions.pairs[pair] for pair in judged.motions)):
-                raise _nothing_judges(part)
+                raise _error_without_judges(part)
             write_estimate(path, judged)
         estimate = read_estimate(path)
         targets = part.with_motion(estimate.motions, prior, CornerMaps(corners=estimate.corners))
@@ -383,28 +395,28 @@ class GeometryMotion:
     def _progress(self) -> Callable[[int, int], None]:
         return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
 
-    def _middle(self, part: VideoTargetFrames) -> float:
-        medians = [float(np.median(depth)) for depth in self._learned(part.some(16))]
+    def _median_depth(self, part: VideoTargetFrames) -> float:
+        medians = [float(np.median(depth)) for depth in self._network_depths(part.some(16))]
         return float(np.median(medians))
 
-    def _note(self, name: str, part: VideoTargetFrames, judged: Judged) -> None:
+    def _note_left_out(self, name: str, part: VideoTargetFrames, judged: Judged) -> None:
         left_out = judged.left_out.total()
         remainder = len(part) - left_out
         if name == FIRST and remainder < self._least:
-            raise _too_few(part, judged, remainder, self._least)
+            raise _error_of_few(part, judged, remainder, self._least)
         if left_out:
             counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
             summary = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
             self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {summary}",)
 
-    def _learned(self, part: VideoTargetFrames) -> Iterator[Field]:
+    def _network_depths(self, part: VideoTargetFrames) -> Iterator[Field]:
         return network_depths(self._network, part, self._fabric.device)
 
-    def _path_of(self, name: str) -> Path:
+    def _estimate_file(self, name: str) -> Path:
         return self._run / FOLDER / f"{name}.npz"
 
 
-def _nothing_judges(part: VideoTargetFrames) -> InputError:
+def _error_without_judges(part: VideoTargetFrames) -> InputError:
     return InputError(
         path=f"{printable(part.ids[0])} and after",
         problem=f"none of the {len(part):,} held-out targets has a motion that can be trusted and "
@@ -413,7 +425,7 @@ def _nothing_judges(part: VideoTargetFrames) -> InputError:
     )
 
 
-def _too_few(part: VideoTargetFrames, judged: Judged, count: int, least: int) -> InputError:
+def _error_of_few(part: VideoTargetFrames, judged: Judged, count: int, least: int) -> InputError:
     kind = max(_WHY, key=lambda reason: judged.left_out[reason])
     left_out = judged.left_out[kind]
     why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"

@@ -66,7 +66,7 @@ class WindowMotion:
         """Factor from the unit of triangulated corners to that of the chain."""
         if not len(points.depth):
             return math.nan
-        nearest = _nearest(points.places, self.points.places)
+        nearest = _nearest_of_each(points.places, self.points.places)
         ratios = self.points.depth[nearest.index] / points.depth
         same = nearest.apart < _SAME
         return float(np.median(ratios[same])) if same.sum() >= _FEWEST_SAME else math.nan
@@ -116,23 +116,23 @@ class WindowTracker:
         self._open[target.place] = chain
 
     def windows(self) -> Windows:
-        """Return the motion of all targets."""
+        """Motion of all targets."""
         motions: dict[FramePlace, WindowMotion] = {}
         chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
-            here = _targets(chain, chain.tracker.motion())
+            here = _window_motions(chain, chain.tracker.motion())
             motions |= here
             chain_of |= dict.fromkeys(here, number)
         errors = [
             error
             for one, other in itertools.pairwise(sorted(motions))
             if chain_of[one] != chain_of[other] and other.frame - one.frame <= _BESIDE
-            for error in self._errors(one, other, motions)
+            for error in self._depth_differences(one, other, motions)
         ]
         model_errors = [
             error
             for motion in motions.values()
-            for error in _spread(motion.points.given / motion.points.depth).tolist()
+            for error in _relative_deviations(motion.points.given / motion.points.depth).tolist()
         ]
         return Windows(
             targets=motions,
@@ -141,7 +141,7 @@ class WindowTracker:
             given_error=float(np.mean(model_errors)) if model_errors else math.nan,
         )
 
-    def _errors(
+    def _depth_differences(
         self, one: FramePlace, other: FramePlace, motions: Mapping[FramePlace, WindowMotion]
     ) -> list[float]:
         if one.sequence != other.sequence:
@@ -149,9 +149,9 @@ class WindowTracker:
         frames = [grey(self._frames.frame_of(place)) for place in (one, other)]
         here, there = motions[one].points, motions[other].points
         moved, back = follow(frames[0], frames[1], here.places, TRACKING)
-        nearest = _nearest(moved, there.places)
+        nearest = _nearest_of_each(moved, there.places)
         same = back & (nearest.apart < _SAME)
-        return _spread(here.depth[same] / there.depth[nearest.index[same]]).tolist()
+        return _relative_deviations(here.depth[same] / there.depth[nearest.index[same]]).tolist()
 
 
 class _Nearest(NamedTuple):
@@ -159,16 +159,16 @@ class _Nearest(NamedTuple):
     apart: Values
 
 
-def _nearest(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
+def _nearest_of_each(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
     apart = np.linalg.norm(places[:, None] - others[None], axis=2)
     return _Nearest(index=apart.argmin(axis=1), apart=apart.min(axis=1))
 
 
-def _targets(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
+def _window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
     places = {target.place: index for index, target in enumerate(chain.targets)}
     motions = {}
     for index, target in enumerate(chain.targets):
-        points = _chosen(motion.points[index])
+        points = _sure_points(motion.points[index])
         near = {
             source: motion.cam_T_world[places[source]] @ invert(motion.cam_T_world[index])
             for source in target.sources
@@ -177,13 +177,15 @@ def _targets(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion
         if near and len(points.depth) >= _FEWEST:
             motions[target.place] = WindowMotion(
                 motions=near,
-                parallax=min(_parallax(points, transform, chain.K) for transform in near.values()),
+                parallax=min(
+                    _median_parallax(points, transform, chain.K) for transform in near.values()
+                ),
                 points=points,
             )
     return motions
 
 
-def _chosen(points: PointDepths) -> PointDepths:
+def _sure_points(points: PointDepths) -> PointDepths:
     sure = points.doubt < _SURE
     return replace(
         points,
@@ -194,14 +196,15 @@ def _chosen(points: PointDepths) -> PointDepths:
     )
 
 
-def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
+def _median_parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
     rays = rays_at(points.places, K) @ motion[:3, :3].T
     moved = rays * points.depth[:, None] + motion[:3, 3]
     ends, starts = (vectors[:, :2] / np.maximum(vectors[:, 2:], 1e-6) for vectors in (moved, rays))
     return float(np.median(np.linalg.norm((ends - starts) * K[[0, 1], [0, 1]], axis=1)))
 
 
-def _spread(ratio: Values) -> Float64[np.ndarray, "m"]:
+def _relative_deviations(ratio: Values) -> Float64[np.ndarray, "m"]:
+    """|ratio / median - 1|, at most 1; perhaps none."""
     ratios = ratio[np.isfinite(ratio)]
     if len(ratios) < _FEWEST_SAME:
         return np.zeros(0)
@@ -295,12 +298,12 @@ def find_over_windows(
     """Estimate motion by pairs and over windows."""
     tracker = WindowTracker(frames)
 
-    def passed_on() -> Iterator[AnyPlane]:
+    def track_and_yield() -> Iterator[AnyPlane]:
         for target, depth in zip(frames.targets, depths, strict=True):
             tracker.add(target, depth)
             yield depth
 
-    pairs = find_motions(frames, passed_on(), progress)
+    pairs = find_motions(frames, track_and_yield(), progress)
     return EstimatedMotion(pairs=pairs, windows=tracker.windows())
 
 
@@ -330,10 +333,11 @@ def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) 
     apart = corner_error(motions[item.place, source] for item in targets for source in item.sources)
     if not len(scatter) or math.isnan(apart):
         return 1.0
-    return _share(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
+    return _weight_by_errors(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
 
 
-def _share(e: float, d: float) -> float:
+def _weight_by_errors(e: float, d: float) -> float:
+    """Weight 1 - e / √(d² - e²), at least 0."""
     return max(0.0, 1 - e / math.sqrt(d**2 - e**2)) if e < d else 0.0
 
 
@@ -342,7 +346,7 @@ def judge(
 ) -> Judged:
     """Keep the targets whose motions can be trusted, at one scale along each sequence."""
     over = {} if windows is None else windows.targets
-    lengths = [_length(item) for item in estimates.values() if item.travels]
+    lengths = [_translation_length(item) for item in estimates.values() if item.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Transform] = {}
@@ -352,40 +356,43 @@ def judge(
             (target.place, source): estimates[target.place, source] for source in target.sources
         }
         window = over.get(target.place)
-        long = _over_window(target, pairs, window, middle)
+        long = _motion_over_window(target, pairs, window, middle)
         if window is not None and long is not None:
             points = window.points
             motions |= long
             corners[target.place] = np.column_stack([points.places, points.depth])
             continue
-        why = _doubt(list(pairs.values()), middle)
+        why = _reason_for_doubt(list(pairs.values()), middle)
         if why:
             counts[why] += 1
         else:
             motions |= {pair: item.source_T_target for pair, item in pairs.items()}
-            corners[target.place] = _merged([item.corners for item in pairs.values()])
+            corners[target.place] = _merge_corners([item.corners for item in pairs.values()])
     return Judged(
         motions=in_one_scale(motions),
         corners=corners,
-        trust=_trust([item for item in targets if item.place in corners], estimates, windows),
+        trust=_corner_weight(
+            [item for item in targets if item.place in corners], estimates, windows
+        ),
         left_out=counts,
     )
 
 
-def _trust(
+def _corner_weight(
     targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
 ) -> float:
     if windows is None or not math.isfinite(windows.error + windows.given_error):
         return corner_trust(targets, motions)
-    return _share(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
+    return _weight_by_errors(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
 
 
-def _over_window(
+def _motion_over_window(
     target: Target,
     pairs: Mapping[Pair, PairMotion],
     window: WindowMotion | None,
     middle: float,
 ) -> dict[Pair, Transform] | None:
+    """Motion to all sources; None unless all can be trusted."""
     if window is None or window.parallax < _LEAST_PARALLAX:
         return None
     motions: dict[Pair, Transform] = {}
@@ -393,15 +400,16 @@ def _over_window(
         pair = pairs[target.place, source]
         if source in window.motions:
             motions[target.place, source] = window.motions[source]
-        elif _doubt([pair], middle) or math.isnan(unit := window.unit_of(pair.corners)):
+        elif _reason_for_doubt([pair], middle) or math.isnan(unit := window.unit_of(pair.corners)):
             return None
         else:
-            motions[target.place, source] = _longer(pair.source_T_target, unit)
+            motions[target.place, source] = _scale_translation(pair.source_T_target, unit)
     usual = all(_is_usual(float(np.linalg.norm(T[:3, 3])), middle) for T in motions.values())
     return motions if usual else None
 
 
-def _merged(points: Sequence[Triangulated]) -> Points:
+def _merge_corners(points: Sequence[Triangulated]) -> Points:
+    """Columns x, y, depth: means over sources, weighted by parallax."""
     every = np.concatenate([source.places for source in points])
     logs = np.log(np.concatenate([source.depth for source in points]))
     weights = np.concatenate([source.parallax for source in points]) ** 2
@@ -424,21 +432,27 @@ def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
         row = [place]
         while row[-1] in later and later[row[-1]] in later:
             row.append(later[row[-1]])
-        steps = [math.nan, *(_step(motions, one, other) for one, other in itertools.pairwise(row))]
+        steps = [
+            math.nan,
+            *(_log_length_ratio(motions, one, other) for one, other in itertools.pairwise(row)),
+        ]
         logs = chained_log_scales(steps)
         factors |= {
             frame_place: math.exp(log) for frame_place, log in zip(row, logs.tolist(), strict=True)
         }
-    return {pair: _longer(motion, factors.get(pair[0], 1.0)) for pair, motion in motions.items()}
+    return {
+        pair: _scale_translation(motion, factors.get(pair[0], 1.0))
+        for pair, motion in motions.items()
+    }
 
 
-def _longer(motion: Transform, factor: float) -> Transform:
+def _scale_translation(motion: Transform, factor: float) -> Transform:
     moved = motion.copy()
     moved[:3, 3] *= factor
     return moved
 
 
-def _step(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
+def _log_length_ratio(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
     there, back = motions.get((earlier, later)), motions.get((later, earlier))
     if there is None or back is None:
         return math.nan
@@ -446,19 +460,20 @@ def _step(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
     return math.log(one / other) if min(one, other) > 0 else math.nan
 
 
-def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
+def _reason_for_doubt(pairs: Sequence[PairMotion], middle: float) -> str:
+    """Reason, such as ``turning``; empty for trusted motion."""
     if not all(pair.known for pair in pairs):
         return "lost"
     if not all(pair.travels and pair.direction_error < _STEADY for pair in pairs):
         return "turning"
-    return "" if all(_is_usual(_length(pair), middle) for pair in pairs) else "odd"
+    return "" if all(_is_usual(_translation_length(pair), middle) for pair in pairs) else "odd"
 
 
 def _is_usual(length: float, middle: float) -> bool:
     return _SHORTEST * middle < length < _LONGEST * middle
 
 
-def _length(motion: PairMotion) -> float:
+def _translation_length(motion: PairMotion) -> float:
     return float(np.linalg.norm(motion.source_T_target[:3, 3]))
 
 

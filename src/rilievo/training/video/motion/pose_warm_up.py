@@ -37,7 +37,7 @@ def warm_up_pose(
     for step, batch in enumerate(islice(batches, steps)):
         optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
         with random_of(seed, batch.step, device):
-            _difference(learner, batch).backward()
+            _motion_difference(learner, batch).backward()
         optimizer.step()
         optimizer.zero_grad()
         size = len(batch.ids)
@@ -46,7 +46,7 @@ def warm_up_pose(
         parameter.requires_grad_(True)
 
 
-def _difference(learner: VideoLearner, batch: Batch) -> Scalar:
+def _motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
     views = batch.views
     motions = learner.networks(views.target_seen, views.sources_seen).source_T_target
     middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)
