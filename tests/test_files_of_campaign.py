@@ -12,7 +12,7 @@ from lab.torture.readers import all_readers
 from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sparse import _metres
 from rilievo.data.datasets.files import text_lines
-from rilievo.data.datasets.sets.vda_videos import _entry
+from rilievo.data.datasets.sets.vda_videos import _files_of_frame
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import spelled
@@ -87,7 +87,7 @@ def test_a_signalling_nan_is_no_depth() -> None:
 
 def test_a_factor_that_no_float_holds_is_refused() -> None:
     with pytest.raises(InputError, match="no positive number 'factor'"):
-        _entry(Path("x.json"), "scene", {"factor": 10**400, "image": "a", "gt_depth": "b"})
+        _files_of_frame(Path("x.json"), "scene", {"factor": 10**400, "image": "a", "gt_depth": "b"})
 
 
 def test_answers_that_are_not_finite_differ_by_nan() -> None:

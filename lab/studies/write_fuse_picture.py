@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 import rilievo
 from rilievo.data.clips.pose_files import poses_in
-from rilievo.data.fuse.frame_labels import seen_depth
+from rilievo.data.fuse.frame_labels import surface_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform
 from rilievo.io.outputs.formats.gltf import TriangleMesh
@@ -51,7 +51,7 @@ def seen_from_behind(path: Path, poses: np.ndarray) -> Image.Image:
     world_T_cam = poses[len(poses) // 2].copy()
     world_T_cam[:3, 3] = poses[:, :3, 3].mean(axis=0)
     world_T_cam[:3, 3] -= _BEHIND * world_T_cam[:3, 2] + _ABOVE * world_T_cam[:3, 1]
-    depth = seen_depth(mesh, K, world_T_cam, _VIEW)
+    depth = surface_depth(mesh, K, world_T_cam, _VIEW)
     seen = depth > 0
     points = transform(world_T_cam, unproject(depth, K))[:, seen].T
     picture = np.full((height, width, 3), 255, np.uint8)

@@ -39,7 +39,7 @@ class ClipReader:
         *,
         beside: FrameCalibration | None = None,
     ) -> None:
-        data = _data(place, poses, camera or ClipCamera())
+        data = _video_data(place, poses, camera or ClipCamera())
         clips = list_sequences(data)
         if len(clips) > 1:
             raise InputError(
@@ -57,7 +57,7 @@ class ClipReader:
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
         """Yield every ``stride``-th frame, without lens distortion."""
         if self.clip.video is not None:
-            yield from self._of_video(self.clip.video, size, stride)
+            yield from self._walk_video(self.clip.video, size, stride)
             return
         how = how_straight(self.clip)
         for index in range(0, len(self.clip.files), stride):
@@ -79,7 +79,7 @@ class ClipReader:
         names = tuple(Path(f"{index:06d}") for index in range(self.count))
         return poses_in(self.clip.poses_file, names)
 
-    def _of_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+    def _walk_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
         reader, how = open_video(video), how_straight(self.clip)
         count = 0
         for frame in reader:
@@ -95,7 +95,7 @@ class ClipReader:
         self.count, self.fault = count, reader.fault
 
 
-def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
+def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
     kitti = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
     place = clip.resolve()
     is_odometry = kitti and place.parent.name == "sequences"

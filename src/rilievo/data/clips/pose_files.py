@@ -60,7 +60,7 @@ class PoseFile:
         elif self.by_time is not None:
             matrices = [self.by_time.at(frame.seconds) for frame in frames]
         else:
-            matrices = self._named(frames, count)
+            matrices = self._poses_by_name_or_number(frames, count)
         nothing = np.full((4, 4), np.nan)
         poses = np.stack([nothing if pose is None else pose for pose in matrices])
         if np.isnan(poses).all():
@@ -71,13 +71,15 @@ class PoseFile:
             )
         return poses
 
-    def _named(self, frames: Sequence[ClipFrame], count: int) -> list[Transform | None]:
+    def _poses_by_name_or_number(
+        self, frames: Sequence[ClipFrame], count: int
+    ) -> list[Transform | None]:
         assert self.by_name is not None, "a file of poses has one kind of them"
         stems = {stem_of(name): pose for name, pose in self.by_name.items()}
         transforms = [stems.get(stem_of(frame.name)) for frame in frames]
         if any(transform is not None for transform in transforms):
             return transforms
-        numbers = {_number(stem): pose for stem, pose in stems.items()}
+        numbers = {_last_number_in(stem): pose for stem, pose in stems.items()}
         frame_numbers = [number for number in numbers if number is not None]
         # Programs that cut videos into pictures count from 1, and the last is then the count.
         first = 1 if frame_numbers and 0 not in numbers and max(frame_numbers) == count else 0
@@ -87,9 +89,9 @@ class PoseFile:
 def read_poses(path: Path) -> PoseFile:
     """Read poses, by the file's name and content."""
     if path.is_dir():
-        return read_poses(_in_folder(path))
+        return read_poses(_pose_file_in(path))
     if path.suffix.lower() == ".json":
-        return _read_transforms(path)
+        return _read_nerf_transforms(path)
     if path.name in _COLMAP:
         return _read_colmap(path)
     if path.suffix.lower() == ".bin":
@@ -142,7 +144,7 @@ def check_rotations(poses: Transforms, path: Path) -> None:
         )
 
 
-def _in_folder(folder: Path) -> Path:
+def _pose_file_in(folder: Path) -> Path:
     for place in (folder, folder / "sparse" / "0", folder / "sparse", folder / "0"):
         for name in _COLMAP:
             if (place / name).is_file():
@@ -188,7 +190,7 @@ def _read_colmap(path: Path) -> PoseFile:
     )
 
 
-def _read_transforms(path: Path) -> PoseFile:
+def _read_nerf_transforms(path: Path) -> PoseFile:
     try:
         record = parse_json(read_text(path))
     except NotThisRecord as error:
@@ -198,7 +200,7 @@ def _read_transforms(path: Path) -> PoseFile:
         raise InputError(f"{printable(path)}: has no 'frames', each with a transform_matrix")
     poses: dict[str, Transform] = {}
     for number, frame in enumerate(frames):
-        pose = _matrix(frame, path, number)
+        pose = _transform_matrix_of_frame(frame, path, number)
         poses[str(frame.get("file_path", number))] = pose @ _FROM_OPENGL
     check_rotations(np.stack(list(poses.values())), path)
     notes = []
@@ -206,11 +208,13 @@ def _read_transforms(path: Path) -> PoseFile:
         notes.append(
             Note("the camera's distortion is not removed: give {camera_file}", path=printable(path))
         )
-    camera = _camera({**(frames[0] if isinstance(frames[0], dict) else {}), **record})
+    camera = _camera_of_nerf_transforms(
+        {**(frames[0] if isinstance(frames[0], dict) else {}), **record}
+    )
     return PoseFile(path=path, by_name=poses, camera=camera, notes=tuple(notes))
 
 
-def _matrix(frame: Any, path: Path, number: int) -> Transform:
+def _transform_matrix_of_frame(frame: Any, path: Path, number: int) -> Transform:
     rows = frame.get("transform_matrix") if isinstance(frame, dict) else None
     try:
         pose = np.array(rows, np.float64)
@@ -225,7 +229,7 @@ def _matrix(frame: Any, path: Path, number: int) -> Transform:
     return pose
 
 
-def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
+def _camera_of_nerf_transforms(entries: Mapping[str, Any]) -> FrameCalibration | None:
     """Camera whose first pixel has its centre at (0.5, 0.5)."""
     numbers = {
         name: float(value)
@@ -250,7 +254,7 @@ def stem_of(name: str) -> str:
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
 
-def _number(stem: str) -> int | None:
+def _last_number_in(stem: str) -> int | None:
     digits = re.findall(r"\d+", stem)
     return int(digits[-1]) if digits and is_whole(digits[-1]) else None
 
@@ -259,7 +263,7 @@ AUTO = "auto"
 _BESIDE = ("poses.txt", "groundtruth.txt")
 
 
-def asked_poses(
+def sequence_poses(
     source: str | None, homes: Sequence[Path], files: Sequence[Path]
 ) -> Transforms | None:
     """Poses of a sequence ``world_T_cam`` [m]; by default those beside it, to score motion."""
@@ -283,7 +287,7 @@ def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | N
     """Read poses beside a sequence, if any; NaN where missing."""
     matrices = [file.with_name(f"{file.name.split('.')[0]}.pose.txt") for file in files]
     if any(path.is_file() for path in matrices):
-        return np.stack([_matrix_in(path) for path in matrices])
+        return np.stack([_read_pose_or_nan(path) for path in matrices])
     for home in homes:
         for name in _BESIDE:
             if (home / name).is_file():
@@ -301,7 +305,7 @@ def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
     return read_poses(path).of(frames, len(files))
 
 
-def _matrix_in(path: Path) -> Transform:
+def _read_pose_or_nan(path: Path) -> Transform:
     """Pose; NaN if missing or lost."""
     if not path.is_file():
         return np.full((4, 4), np.nan)

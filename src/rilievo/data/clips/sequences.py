@@ -71,7 +71,9 @@ def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straigh
     u, v = seen_x * K[0, 0] + K[0, 2], seen_y * K[1, 1] + K[1, 2]
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
     return Straightening(
-        x=u.astype(np.float32), y=v.astype(np.float32), valid=inside & _grows(lens, np.hypot(x, y))
+        x=u.astype(np.float32),
+        y=v.astype(np.float32),
+        valid=inside & _is_before_turning_point(lens, np.hypot(x, y)),
     )
 
 
@@ -89,7 +91,7 @@ def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h n
     return np.asarray(levels.resize((width, height), Image.Resampling.BOX)) == 255
 
 
-def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
+def _is_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
     steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
     radii, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
     falls = np.flatnonzero(np.diff(radii) <= 0)
@@ -111,7 +113,7 @@ class SequenceCamera:
     note: str | None = None
 
 
-def said_camera(data: VideoData) -> FrameCalibration | None:
+def camera_of_user(data: VideoData) -> FrameCalibration | None:
     """Camera that the user stated, if any."""
     options = [
         f"{{{name}}}"
@@ -148,16 +150,16 @@ def choose_camera(
     exif: Camera | None = None,
 ) -> SequenceCamera:
     """Choose the camera: the user's, the file's, EXIF or a guess."""
-    user_camera = said_camera(data)
+    user_camera = camera_of_user(data)
     if user_camera is not None:
-        chosen = _fitted(user_camera, shape, name)
-        note = _shared(data, name, own=beside)
-        return chosen if note is None else replace(chosen, note=_joined(chosen.note, note))
+        chosen = _camera_for_shape(user_camera, shape, name)
+        note = _note_on_camera_for_all(data, name, own=beside)
+        return chosen if note is None else replace(chosen, note=_join_notes(chosen.note, note))
     if data.fov is not None:
         camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
-        return SequenceCamera(camera=camera, note=_shared(data, name, own=beside))
+        return SequenceCamera(camera=camera, note=_note_on_camera_for_all(data, name, own=beside))
     if beside is not None:
-        return _fitted(beside, shape, name)
+        return _camera_for_shape(beside, shape, name)
     held = "" if data.learn_camera else ", and held fixed where poses are estimated"
     if exif is not None:
         focal = f"focal length {exif.focal:.4g} px, from EXIF"
@@ -174,7 +176,7 @@ def choose_camera(
     )
 
 
-def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
+def _note_on_camera_for_all(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
     if own is not None:
         return (
             f"{printable(name)}: has a camera file beside it, which the camera that is given "
@@ -188,30 +190,33 @@ def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | N
     )
 
 
-def _joined(first: str | None, second: str) -> str | None:
+def _join_notes(first: str | None, second: str) -> str | None:
     return second if first is None else joined([first, second])
 
 
-def _fitted(calibration: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
+def _camera_for_shape(
+    calibration: FrameCalibration, shape: tuple[int, int], name: str
+) -> SequenceCamera:
+    """Scale a calibration to frames; refuse another aspect ratio."""
     K, note = calibration.K, None
     if calibration.shape is not None and calibration.shape != shape:
         ratio = (shape[1] / shape[0]) / (calibration.shape[1] / calibration.shape[0])
         if abs(ratio - 1) > _SAME_ASPECT:
             raise InputError(
                 f"{printable(name)}: the camera is calibrated for frames of "
-                f"{_size(calibration.shape)}, but these are {_size(shape)}, of another shape: "
-                "they were cropped; calibrate for these frames, or give their fx,fy,cx,cy"
+                f"{_size_text(calibration.shape)}, but these are {_size_text(shape)}, of another "
+                "shape: they were cropped; calibrate for these frames, or give their fx,fy,cx,cy"
             )
         K = resize_K(K, size=calibration.shape, new_size=shape)
         note = (
-            f"{printable(name)}: the camera was calibrated at {_size(calibration.shape)} and is "
-            f"scaled to {_size(shape)}"
+            f"{printable(name)}: the camera was calibrated at {_size_text(calibration.shape)} and "
+            f"is scaled to {_size_text(shape)}"
         )
-    _check(K, shape, name)
+    _check_intrinsics(K, shape, name)
     return SequenceCamera(camera=Camera(K=K), lens=calibration.lens, note=note)
 
 
-def _check(K: Matrix, shape: tuple[int, int], name: str) -> None:
+def _check_intrinsics(K: Matrix, shape: tuple[int, int], name: str) -> None:
     try:
         Camera(K=K)
     except InputError as error:
@@ -223,20 +228,20 @@ def _check(K: Matrix, shape: tuple[int, int], name: str) -> None:
         own = round(2 * own_cy + 1), round(2 * own_cx + 1)
         raise InputError(
             f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the middle of "
-            f"frames of {_size(shape)}; these intrinsics look like those of about {_size(own)}: "
-            "multiply them by the ratio of the sizes"
+            f"frames of {_size_text(shape)}; these intrinsics look like those of about "
+            f"{_size_text(own)}: multiply them by the ratio of the sizes"
         )
     vertical = np.array([[K[1, 1], 0.0, cy], [0.0, K[0, 0], cx], [0.0, 0.0, 1.0]])
     views = (horizontal_fov(K, width), horizontal_fov(vertical, height))
     if max(views) > _GREATEST_FOV or max(views) < _LEAST_FOV:
         raise InputError(
             f"{printable(name)}: focal lengths {K[0, 0]:g} and {K[1, 1]:g} px see {views[0]:.3g} x "
-            f"{views[1]:.3g} degrees of frames of {_size(shape)}; {_LEAST_FOV:g} to "
+            f"{views[1]:.3g} degrees of frames of {_size_text(shape)}; {_LEAST_FOV:g} to "
             f"{_GREATEST_FOV:g} is expected: are they in pixels, and of this size?"
         )
 
 
-def _size(shape: tuple[int, int]) -> str:
+def _size_text(shape: tuple[int, int]) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 
@@ -337,7 +342,7 @@ def read_frame(
 ) -> Pixels:
     """Read a frame at the training size."""
     path = sequence.files[index]
-    image = _upright(path)
+    image = _read_upright(path)
     if (image.height, image.width) != sequence.shape:
         other = next(file for file in sequence.files if file != path)
         raise OddSizeError(
@@ -392,7 +397,7 @@ def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
     return tuple(smaller)
 
 
-def _upright(path: Path) -> Image.Image:
+def _read_upright(path: Path) -> Image.Image:
     """Upright RGB picture."""
     name = printable(path)
     size_bytes = check_regular(path)
@@ -419,7 +424,7 @@ class ListedFrame:
     side: str
 
 
-def _training_list(root: Path, split: str) -> Path:
+def _find_training_list(root: Path, split: str) -> Path:
     path = Path(split)
     places = (path, root / "splits" / split, root / split)
     candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
@@ -466,11 +471,11 @@ def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences
 
     A "train" list goes with the "val" list beside it.
     """
-    path = _training_list(root, split)
-    training, held_out = _numbers(path), None
+    path = _find_training_list(root, split)
+    training, held_out = _frame_numbers_by_folder_and_side(path), None
     partner = path.with_name(path.name.replace("train", "val", 1))
     if path.name.startswith("train") and partner.is_file():
-        held_out = _numbers(partner)
+        held_out = _frame_numbers_by_folder_and_side(partner)
     wanted = dict.fromkeys([*training, *(held_out or {})])
     if stereo:
         wanted |= dict.fromkeys((folder, OTHER_SIDE[side]) for folder, side in list(wanted))
@@ -484,7 +489,7 @@ def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences
     return ListedSequences(path=path, targets=targets)
 
 
-def _numbers(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
+def _frame_numbers_by_folder_and_side(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
     groups: dict[tuple[str, str], list[int]] = {}
     for frame in read_frames(path):
         groups.setdefault((frame.folder, frame.side), []).append(frame.number)

@@ -72,21 +72,21 @@ def main(arguments: Sequence[str]) -> int:
         list_file=request.list,
     )
     report = check_dataset(
-        dataset, limit=request.limit, show=_show if sys.stderr.isatty() else None
+        dataset, limit=request.limit, show=_print_progress if sys.stderr.isatty() else None
     )
     if request.sheet is not None:
         write_contact_sheet(dataset, spread(dataset.ids, _SHEET_IMAGES), request.sheet)
     with printing():
-        say("\n".join(_lines(report, request.sheet)))
+        say("\n".join(_report_lines(report, request.sheet)))
     return 0 if report.is_whole else 1
 
 
-def _show(done: int, total: int) -> None:
+def _print_progress(done: int, total: int) -> None:
     end = "\n" if done == total else ""
     print(f"\rread {done} of {total}", end=end, file=sys.stderr, flush=True)
 
 
-def _lines(check: Check, sheet: Path | None) -> Iterator[str]:
+def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
     yield f"{check.card.title} in {printable(check.root)}"
     yield ""
     header = ("split", "in papers", "found", "missing")
@@ -97,8 +97,8 @@ def _lines(check: Check, sheet: Path | None) -> Iterator[str]:
     yield ""
     whole, part = len(check.images), f"{check.read} of {check.listed}"
     yield f"read '{check.split}', {check.variant}: {part} images, {whole} are whole"
-    yield from _listing("missing", check.absent)
-    yield from _listing("broken", check.broken)
+    yield from _lines_of_entries("missing", check.absent)
+    yield from _lines_of_entries("broken", check.broken)
     if check.images:
         yield from _depth_lines(check.images)
         yield from _reading_lines(check.reading)
@@ -116,7 +116,7 @@ def _split_row(count: SplitCount) -> tuple[str, ...]:
     return count.split, official, str(count.found), str(count.absent)
 
 
-def _listing(what: str, entries: Sequence[Absent]) -> Iterator[str]:
+def _lines_of_entries(what: str, entries: Sequence[Absent]) -> Iterator[str]:
     if not entries:
         return
     yield f"{len(entries)} {what}:"

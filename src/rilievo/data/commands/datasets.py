@@ -31,15 +31,19 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo datasets nyuv2",
         ),
     )
-    text = _table() if request.name is None else _card(find_dataset(request.name).card)
+    text = (
+        _table_of_datasets()
+        if request.name is None
+        else _card_text(find_dataset(request.name).card)
+    )
     with printing():
         say(text)
     return 0
 
 
-def _table() -> str:
+def _table_of_datasets() -> str:
     header = ("name", "what", "size", "licence", "normals")
-    rows = [_row(find_dataset(name).card) for name in DATASETS]
+    rows = [_row_of_card(find_dataset(name).card) for name in DATASETS]
     return "\n".join(
         [
             table(header, rows),
@@ -49,27 +53,27 @@ def _table() -> str:
     )
 
 
-def _row(card: DatasetCard) -> tuple[str, ...]:
+def _row_of_card(card: DatasetCard) -> tuple[str, ...]:
     return (
         card.name,
         card.title,
-        _size(card),
-        _licence(card, is_short=True),
+        _gigabytes_text(card),
+        _licence_text(card, is_short=True),
         "no" if card.normals is None else "yes",
     )
 
 
-def _size(card: DatasetCard) -> str:
+def _gigabytes_text(card: DatasetCard) -> str:
     return "-" if card.gigabytes is None else f"{card.gigabytes:g} GB"
 
 
-def _licence(card: DatasetCard, *, is_short: bool = False) -> str:
+def _licence_text(card: DatasetCard, *, is_short: bool = False) -> str:
     is_long = is_short and len(card.licence) > _LONGEST_LICENCE
     licence = "see its card" if is_long else card.licence
     return licence + ("" if card.commercial else " (NON-COMMERCIAL)")
 
 
-def _card(card: DatasetCard) -> str:
+def _card_text(card: DatasetCard) -> str:
     counts = (
         f"{split} ({card.counts[split]} images)" if split in card.counts else split
         for split in card.splits
@@ -78,8 +82,8 @@ def _card(card: DatasetCard) -> str:
         "title": card.title,
         "what": card.summary,
         "get it": card.homepage,
-        "licence": _licence(card),
-        "size": _size(card),
+        "licence": _licence_text(card),
+        "size": _gigabytes_text(card),
         "splits": ", ".join(counts),
         "variants": ", ".join(card.variants),
         "normals": card.normals or "none",

@@ -41,16 +41,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     from rilievo.data.fuse.fuse_clip import fuse_clip
 
-    with _Meter() as report:
+    with _ProgressLine() as report:
         record = fuse_clip(request.clip, request.output, request.options, report)
     for note in record.notes:
         complain(f"note: {for_terminal(note)}")
     with printing():
-        say("\n".join(_lines(record, request.output, request.options.teach)))
+        say("\n".join(_report_lines(record, request.output, request.options.teach)))
     return 0
 
 
-def _lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[str]:
+def _report_lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[str]:
     yield (
         f"{record.frames} frames, {record.triangles:,} triangles, voxels of {record.voxel:.3g}, "
         f"{record.volume_bytes / 1e6:.0f} MB of volume; unit: {record.unit}"
@@ -65,8 +65,8 @@ def _lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[st
         yield f"{labels}: labels of {record.frames} frames, mean weight {record.labels:.2f}"
 
 
-class _Meter:
-    def __enter__(self) -> "_Meter":
+class _ProgressLine:
+    def __enter__(self) -> "_ProgressLine":
         self._is_shown = sys.stderr is not None and sys.stderr.isatty()
         self._step, self._start, self._last = "", 0.0, 0.0
         return self
@@ -76,7 +76,7 @@ class _Meter:
         is_new = what != self._step
         if is_new:
             self._step, self._start = what, now
-        line = f"{what}: {self._said(done, total, now - self._start)}"
+        line = f"{what}: {self._progress_text(done, total, now - self._start)}"
         if self._is_shown:
             sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
@@ -85,7 +85,7 @@ class _Meter:
             complain(line)
 
     @staticmethod
-    def _said(done: int, total: int | None, seconds: float) -> str:
+    def _progress_text(done: int, total: int | None, seconds: float) -> str:
         if not total:
             return f"{done} frames"
         left = "" if done < 2 else f", {seconds / done * (total - done):.0f} s left"

@@ -50,21 +50,21 @@ def main(arguments: Sequence[str]) -> int:
 
     record = write_trajectory(request.model, request.clip, request.output, request.options)
     with printing():
-        say("\n".join(_lines(record, request.output)))
+        say("\n".join(_report_lines(record, request.output)))
     return 1 if record.scores is not None and record.scores.is_mirrored else 0
 
 
-def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
+def _report_lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
     yield from map(for_terminal, record.notes)
     written = output if output.suffix == ".txt" else output / TrajectoryFile.PICTURE
     yield f"{record.frames} frames: {written}"
     if record.scores is None:
         yield "no true poses are known: give --poses to have errors"
     else:
-        yield from _errors(record.scores)
+        yield from _error_lines(record.scores)
 
 
-def _errors(scores: TrajectoryScores) -> Iterator[str]:
+def _error_lines(scores: TrajectoryScores) -> Iterator[str]:
     if scores.is_mirrored:
         yield (
             "warning: the estimate is mirrored: it goes forwards where the camera truly went "

@@ -41,17 +41,17 @@ __all__ = [
 ]
 
 
-def _offered(thing: object, name: str) -> str:
-    return f"{_checked(thing, name).__module__}:{_checked(thing, name).__qualname__}"
+def _module_and_class(thing: object, name: str) -> str:
+    return f"{_dataset_type(thing, name).__module__}:{_dataset_type(thing, name).__qualname__}"
 
 
-def _checked(thing: object, name: str) -> type[Dataset]:
+def _dataset_type(thing: object, name: str) -> type[Dataset]:
     if not (isinstance(thing, type) and issubclass(thing, Dataset)):
         raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
     return thing
 
 
-DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _offered)
+DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _module_and_class)
 """Loaders of datasets by name.
 
 >>> "nyuv2" in rilievo.DATASETS
@@ -65,7 +65,7 @@ def find_dataset(name: str) -> type[Dataset]:
     Raises:
         OptionError: If there is no such loader.
     """
-    return _checked(load_outside(DATASETS.find(name), "dataset"), name)
+    return _dataset_type(load_outside(DATASETS.find(name), "dataset"), name)
 
 
 @answered
@@ -104,7 +104,7 @@ def open_dataset(
         list_file=None if list_file is None else Path(list_file).expanduser(),
     )
     try:
-        _check(request, card)
+        _check_request(request, card)
         return loader(request)
     except RilievoError:
         raise
@@ -112,7 +112,7 @@ def open_dataset(
         raise unreadable(error, request.root) from error
 
 
-def _check(request: Request, card: DatasetCard) -> None:
+def _check_request(request: Request, card: DatasetCard) -> None:
     """Refuse an unknown split or variant, and a missing root."""
     for what, choice, choices in (
         ("split", request.split, card.splits),

@@ -93,7 +93,7 @@ def check_dataset(
     ids = spread(dataset.ids, limit)
     images: list[ImageFacts] = []
     broken: list[Absent] = []
-    for count, outcome in enumerate(_read_all(dataset, ids), start=1):
+    for count, outcome in enumerate(_read_in_threads(dataset, ids), start=1):
         if isinstance(outcome, ImageFacts):
             images.append(outcome)
         else:
@@ -112,7 +112,7 @@ def check_dataset(
         images=tuple(images),
         absent=dataset.absent,
         broken=tuple(broken),
-        warnings=(*_warnings(dataset, images), *reading.doubts),
+        warnings=(*_warning_texts(dataset, images), *reading.doubts),
         reading=reading,
     )
 
@@ -147,11 +147,11 @@ def read_facts(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
     return NumberReading(facts=tuple(facts), doubts=tuple(doubts), near=near, far=far)
 
 
-def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:
+def _read_in_threads(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:
     @retry_miscounted
-    def read(id: str) -> ImageFacts | Absent:
+    def facts_or_reason(id: str) -> ImageFacts | Absent:
         try:
-            return _facts(dataset.sample(id))
+            return _image_facts(dataset.sample(id))
         except RilievoError as error:
             return Absent(id=id, reason=note_of(error))
         except OSError as error:
@@ -159,10 +159,10 @@ def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Abs
 
     # Decoders release the interpreter's lock, so threads are enough and no data is pickled.
     with ThreadPoolExecutor() as pool:
-        yield from pool.map(read, ids)
+        yield from pool.map(facts_or_reason, ids)
 
 
-def _facts(sample: Sample) -> ImageFacts:
+def _image_facts(sample: Sample) -> ImageFacts:
     height, width = sample.image.shape[:2]
     near = median = far = share = None
     if sample.depth is not None and sample.depth_valid is not None:
@@ -188,7 +188,9 @@ def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
     for split in dataset.splits:
         official = dataset.card.counts.get(split)
         try:
-            opened = dataset if split == dataset.request.split else _sibling(dataset, split)
+            opened = (
+                dataset if split == dataset.request.split else _dataset_of_split(dataset, split)
+            )
         except RilievoError as error:
             counts.append(SplitCount(split=split, official=official, problem=note_of(error)))
             continue
@@ -200,11 +202,11 @@ def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
     return tuple(counts)
 
 
-def _sibling(dataset: Dataset, split: str) -> Dataset:
+def _dataset_of_split(dataset: Dataset, split: str) -> Dataset:
     return type(dataset)(replace(dataset.request, split=split, list_file=None))
 
 
-def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
+def _warning_texts(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
     request, official = dataset.request, dataset.card.counts.get(dataset.request.split)
     listed = len(dataset.ids) + len(dataset.absent)
     if official is not None and request.list_file is None and listed != official:
@@ -236,7 +238,7 @@ def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
 
 def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> None:
     """Write a sheet of photographs, depth (near is red) and normals."""
-    tiles = [_tile(dataset, id) for id in ids]
+    tiles = [_labelled_tile(dataset, id) for id in ids]
     width = max((tile.width for tile in tiles), default=_WIDTH) + _GAP
     height = max((tile.height for tile in tiles), default=_LINE) + _GAP
     rows = -(-len(tiles) // _COLUMNS)
@@ -250,9 +252,9 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
             raise OutputError(f"{path}: a contact sheet is a .jpg or .png") from error
 
 
-def _tile(dataset: Dataset, id: str) -> Image.Image:
+def _labelled_tile(dataset: Dataset, id: str) -> Image.Image:
     try:
-        label, pictures = id, _pictures(dataset.sample(id))
+        label, pictures = id, _pictures_of_sample(dataset.sample(id))
     except RilievoError as error:
         label, pictures = str(error), [np.zeros((_LINE, _WIDTH, 3), np.uint8)]
     # Nearest neighbour, since averages over sparse depth or holes would invent depths.
@@ -269,7 +271,7 @@ def _tile(dataset: Dataset, id: str) -> Image.Image:
     return tile
 
 
-def _pictures(sample: Sample) -> list[Pixels]:
+def _pictures_of_sample(sample: Sample) -> list[Pixels]:
     pictures = [sample.image]
     if sample.depth is not None and sample.depth_valid is not None:
         depth = np.where(sample.depth_valid, sample.depth, 0).astype(np.float32)

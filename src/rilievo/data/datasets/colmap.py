@@ -46,13 +46,13 @@ class ColmapImage:
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
     """Read cameras by id."""
-    rows = binary_cameras(path) if path.suffix == ".bin" else _text_cameras(path)
-    return {row.id: _camera(row, path) for row in rows}
+    rows = binary_cameras(path) if path.suffix == ".bin" else _read_text_cameras(path)
+    return {row.id: _camera_of_row(row, path) for row in rows}
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
     """Read images without points."""
-    rows = binary_images(path) if path.suffix == ".bin" else _text_images(path)
+    rows = binary_images(path) if path.suffix == ".bin" else _read_text_images(path)
     for row in rows:
         q, t = np.array(row.pose[:4]), np.array(row.pose[4:])
         if not (abs(t).max() < _FARTHEST and 0.5 < math.hypot(*q) < 2):
@@ -66,7 +66,7 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
         )
 
 
-def _camera(row: CameraRow, path: Path) -> ColmapCamera:
+def _camera_of_row(row: CameraRow, path: Path) -> ColmapCamera:
     if not (1 <= row.width <= MOST_SIDE and 1 <= row.height <= MOST_SIDE):
         raise InputError(
             f"{row.place}: its pictures are {row.width}x{row.height}, expected sides of 1 to "
@@ -78,7 +78,7 @@ def _camera(row: CameraRow, path: Path) -> ColmapCamera:
     return ColmapCamera(model=row.model, width=row.width, height=row.height, K=K)
 
 
-def _text_cameras(path: Path) -> Iterator[CameraRow]:
+def _read_text_cameras(path: Path) -> Iterator[CameraRow]:
     for line in text_lines(path):
         words = line.text.split()
         try:
@@ -87,13 +87,15 @@ def _text_cameras(path: Path) -> Iterator[CameraRow]:
             if len(numbers) < MODELS[model].focals + 2:
                 raise ValueError("too few parameters")
         except KeyError as error:
-            raise _wrong(path, line, f"no model {error}; {suggest(words[1], MODELS)}") from error
+            raise _line_error(
+                path, line, f"no model {error}; {suggest(words[1], MODELS)}"
+            ) from error
         except (ValueError, IndexError) as error:
-            raise _wrong(path, line, "expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS") from error
+            raise _line_error(path, line, "expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS") from error
         yield CameraRow(id, model, width, height, numbers, f"{path}, line {line.number}")
 
 
-def _text_images(path: Path) -> Iterator[ImageRow]:
+def _read_text_images(path: Path) -> Iterator[ImageRow]:
     for line in text_lines(path):
         words = line.text.split()
         # Lines of points hold triples of numbers; lines of images have nine words and a name.
@@ -104,10 +106,10 @@ def _text_images(path: Path) -> Iterator[ImageRow]:
             camera_id, name = int(words[8]), line.text.split(maxsplit=9)[9]
         except (ValueError, IndexError) as error:
             expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
-            raise _wrong(path, line, expected) from error
+            raise _line_error(path, line, expected) from error
         yield ImageRow(pose, camera_id, name, f"{path}, line {line.number}")
 
 
-def _wrong(path: Path, line: Line, what: str) -> InputError:
+def _line_error(path: Path, line: Line, what: str) -> InputError:
     shown = printable(line.text[:60])
     return InputError(f"{path}, line {line.number}: '{shown}': {what}")

@@ -99,11 +99,11 @@ def found_in(folder: Path) -> str:
 def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
     """``os.walk`` that raises for unreadable folders."""
 
-    def refuse(error: OSError) -> None:
+    def raise_unless_missing(error: OSError) -> None:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise unreadable(error, top) from error
 
-    return os.walk(top, onerror=refuse, followlinks=links)
+    return os.walk(top, onerror=raise_unless_missing, followlinks=links)
 
 
 def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
@@ -162,7 +162,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
 
     ``{id}`` is any text, ``*`` any without "/".
     """
-    fits = _expression(pattern)
+    fits = _regex_of_pattern(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
     start = folder / head[: head.rfind("/") + 1]
     files: dict[str, Path] = {}
@@ -198,7 +198,7 @@ def expected_path(folder: Path, pattern: str, id: str) -> Path:
     return folder / PurePosixPath(pattern.replace("{id}", id))
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
+def _regex_of_pattern(pattern: str) -> re.Pattern[str]:
     pieces = []
     named = False
     for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):

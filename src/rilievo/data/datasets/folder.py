@@ -77,7 +77,7 @@ class Folder(PhotoFiles[_Files]):
             folder = described_folder(described, layout)
         self._folder = folder
         self._layout = _with_default_parts(layout, folder)
-        self._find(self._asked(layout, described))
+        self._find_files(self._ids_of_split(layout, described))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -100,14 +100,14 @@ class Folder(PhotoFiles[_Files]):
         if files.depth is not None and layout.depth is not None:
             numbers = read_depth_numbers(files.depth, array=layout.depth.array)
             stored = numbers.stored
-            camera = self._camera(id, stored.shape) or numbers.statement.camera
+            camera = self._camera_of_image(id, stored.shape) or numbers.statement.camera
             depth, depth_valid = depth_of_stored(numbers, layout.depth, camera, files.depth)
             sky = sky_of_stored(stored, layout.depth) if layout.depth.sky else None
             is_metric = numbers.statement.kind != DepthKind.UP_TO_SCALE
             if layout.depth.crop is not None:
                 crop, size = (
                     DepthCrop.of(layout.depth.crop, "'crop'"),
-                    self._photo_size(files.image),
+                    self._photo_height_and_width(files.image),
                 )
                 if depth.shape != crop.shape:
                     raise InputError(
@@ -118,17 +118,17 @@ class Folder(PhotoFiles[_Files]):
                 depth_valid = crop.placed(depth_valid, size, False)
                 sky = None if sky is None else crop.placed(sky, size, False)
                 if camera is not None:
-                    camera = self._camera(id, size) or camera.cropped(
+                    camera = self._camera_of_image(id, size) or camera.cropped(
                         top=-crop.top, left=-crop.left
                     )
         if files.normals is not None and layout.normals is not None:
             vectors = read_numbers(files.normals, name=layout.normals.array)
             normals, normals_valid = normals_of_stored(vectors, layout.normals.axes, files.normals)
-            camera = self._camera(id, normals_valid.shape)
+            camera = self._camera_of_image(id, normals_valid.shape)
         if files.valid is not None:
             mask = read_map(files.valid) != 0
-            depth_valid = _both(depth_valid, mask, files.valid)
-            normals_valid = _both(normals_valid, mask, files.valid)
+            depth_valid = _valid_inside_mask(depth_valid, mask, files.valid)
+            normals_valid = _valid_inside_mask(normals_valid, mask, files.valid)
         return Truth(
             id=id,
             depth=depth,
@@ -156,7 +156,7 @@ class Folder(PhotoFiles[_Files]):
             meaningless = (*numbers.statement.invalid, *layout.sky)
         doubts = doubts_of(numbers.stored, metres, meaningless=meaningless)
         return NumberReading(
-            facts=tuple(_facts(numbers, layout, truth, files.depth)),
+            facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
             near=float(metres.min()) if metres.size else None,
             far=float(metres.max()) if metres.size else None,
@@ -164,7 +164,7 @@ class Folder(PhotoFiles[_Files]):
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
         """Camera of a lens that is no pinhole."""
-        camera = self._camera(id, shape)
+        camera = self._camera_of_image(id, shape)
         return None if camera is None or isinstance(camera.lens, Pinhole) else camera
 
     def scene(self, id: str) -> str | None:
@@ -173,7 +173,8 @@ class Folder(PhotoFiles[_Files]):
         # "." names the scene where the whole folder is one clip.
         return None if names is None else "/".join(id.split("/")[:-1][:names]) or "."
 
-    def _asked(self, layout: FolderLayout, described: Path) -> tuple[str, ...] | None:
+    def _ids_of_split(self, layout: FolderLayout, described: Path) -> tuple[str, ...] | None:
+        """Ids of the list or split; None for all."""
         listing = self.request.list_file
         if listing is None and self.request.split != "all":
             if self.request.split not in layout.splits:
@@ -187,7 +188,7 @@ class Folder(PhotoFiles[_Files]):
             return None
         return checked_ids([line.text for line in text_lines(listing)], printable(listing))
 
-    def _find(self, ids: tuple[str, ...] | None) -> None:
+    def _find_files(self, ids: tuple[str, ...] | None) -> None:
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
             raise InputError(
@@ -223,16 +224,16 @@ class Folder(PhotoFiles[_Files]):
         self._files: Mapping[str, _Files] = files
         self.ids, self.absent = tuple(files), tuple(absent)
 
-    def _photo_size(self, image: Path) -> tuple[int, int]:
+    def _photo_height_and_width(self, image: Path) -> tuple[int, int]:
         height, width = read_photo(image, own_depth=False).shape
         return height, width
 
-    def _camera(self, id: str, size: tuple[int, ...]) -> Camera | None:
+    def _camera_of_image(self, id: str, size: tuple[int, ...]) -> Camera | None:
         layout = self._layout.camera
         if layout is None:
             return None
         shape = (size[0], size[1])
-        camera = Camera(lens=_lens(layout, self._folder, id, shape))
+        camera = Camera(lens=_lens_of_layout(layout, self._folder, id, shape))
         if layout.lens is not None or layout.width is None or layout.height is None:
             return camera
         layout_size = (layout.height, layout.width)
@@ -257,17 +258,17 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
     return {part: pattern for part, pattern in patterns.items() if pattern is not None}
 
 
-def _facts(
+def _facts_about_depth(
     numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path
 ) -> Iterator[NumberFact]:
     statement, stored = numbers.statement, numbers.stored
-    kind = _kind(layout, statement, path)
+    kind = _check_stored_kind(layout, statement, path)
     yield scale_fact(
         stored,
         statement,
         unit=layout.scale,
         place=FILE_NAME,
-        guess=_scale(stored, layout, statement, kind, path),
+        guess=_scale_or_guess(stored, layout, statement, kind, path),
     )
     stated = statement.kind is not None
     origin = (
@@ -300,7 +301,7 @@ def _facts(
     )
 
 
-def _lens(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -> Lens:
+def _lens_of_layout(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -> Lens:
     if layout.lens is not None:
         return spelled(layout.lens).lens(shape, id)
     if layout.file is not None:
@@ -313,7 +314,9 @@ def _lens(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -
     return Pinhole(pinhole_K(layout.fx, fy, layout.cx, layout.cy))
 
 
-def _both(valid: Mask | None, mask: Bool[np.ndarray, "..."], path: Path) -> Mask | None:
+def _valid_inside_mask(
+    valid: Mask | None, mask: Bool[np.ndarray, "..."], path: Path
+) -> Mask | None:
     if valid is None:
         return None
     if mask.shape != valid.shape:
@@ -329,8 +332,8 @@ def depth_of_stored(
 ) -> tuple[Field, Mask]:
     """Convert numbers to depth [m], 0 where unknown; disparity needs a pinhole."""
     stored, statement = numbers.stored, numbers.statement
-    kind = _kind(layout, statement, path)
-    scale = _scale(stored, layout, statement, kind, path)
+    kind = _check_stored_kind(layout, statement, path)
+    scale = _scale_or_guess(stored, layout, statement, kind, path)
     valid = ~sky_of_stored(stored, layout)
     if statement.is_coded:
         values = numbers.values
@@ -367,7 +370,8 @@ def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mas
     return np.isin(stored, layout.sky)
 
 
-def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:
+def _check_stored_kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:
+    """Kind by file or YAML; a conflict is refused."""
     stated = statement.kind
     if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         raise InputError(
@@ -384,9 +388,10 @@ def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredK
     return own or layout.kind or StoredKind.DEPTH
 
 
-def _scale(
+def _scale_or_guess(
     stored: np.ndarray, layout: DepthLayout, statement: DepthStatement, kind: StoredKind, path: Path
 ) -> float:
+    """Scale by file or YAML, else a guess."""
     if statement.is_coded:
         if (layout.scale, layout.offset) not in ((None, 0.0), (statement.scale, statement.offset)):
             raise InputError(

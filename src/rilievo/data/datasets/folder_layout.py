@@ -121,7 +121,7 @@ class FolderLayout:
 def read_layout(path: Path) -> FolderLayout:
     """Read and check a YAML."""
     shown = printable(path)
-    data = _parsed(path)
+    data = _read_yaml(path)
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -138,7 +138,7 @@ def read_layout(path: Path) -> FolderLayout:
     for name in layout.splits:
         if name not in SPLITS[1:]:
             raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
-    _check(layout, shown)
+    _check_layout(layout, shown)
     return layout
 
 
@@ -156,7 +156,7 @@ def described_folder(path: Path, layout: FolderLayout) -> Path:
     return folder
 
 
-def _parsed(path: Path) -> Any:
+def _read_yaml(path: Path) -> Any:
     text = read_text(path)
     try:
         return parse_yaml(text)
@@ -166,7 +166,7 @@ def _parsed(path: Path) -> Any:
         raise InputError(f"{path}: is no YAML ({str(error)[:160]})") from error
 
 
-def _check(layout: FolderLayout, shown: str) -> None:
+def _check_layout(layout: FolderLayout, shown: str) -> None:
     depth, camera = layout.depth, layout.camera
     normals = layout.normals
     patterns = (

@@ -69,7 +69,8 @@ class MatSlices:
         with self._one_line_errors("its list of arrays cannot be read"):
             # h5py returns names that are not UTF-8 as bytes.
             shapes = {
-                str(name): getattr(item, "shape", None) for name, item in self._opened().items()
+                str(name): getattr(item, "shape", None)
+                for name, item in self._file_of_this_process().items()
             }
         return {name: tuple(shape) for name, shape in shapes.items() if shape is not None}
 
@@ -85,7 +86,7 @@ class MatSlices:
 
     def text(self, name: str, index: int) -> str | None:
         """Read entry ``index`` of a cell array of texts."""
-        file = self._opened()
+        file = self._file_of_this_process()
         if name not in file:
             return None
         with self._one_line_errors(f"'{name}' cannot be read at {index}"):
@@ -111,7 +112,7 @@ class MatSlices:
 
     def _array(self, name: str, *, parts: bool = False) -> Any:
         """Dataset of this file, not of external links."""
-        file = self._opened()
+        file = self._file_of_this_process()
         link, array = file.get(name, getlink=True), file[name]
         if not hasattr(array, "is_virtual"):
             raise ValueError("it is no array")
@@ -122,7 +123,7 @@ class MatSlices:
             raise ValueError(f"it unpacks to {size / 2**30:.1f} GiB")
         return array
 
-    def _opened(self) -> Any:
+    def _file_of_this_process(self) -> Any:
         if self._file is None or self._process != os.getpid():
             self._file, self._process = _open_hdf5(self.path), os.getpid()
         return self._file
@@ -145,7 +146,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
         slices = MatSlices(path)
         try:
             variable_names = sorted(slices.shapes())
-            _check_names(path, names, variable_names)
+            _refuse_missing_names(path, names, variable_names)
             return {name: slices.whole(name).T for name in names or variable_names}
         finally:
             slices.close()
@@ -153,24 +154,24 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     if not set(names) <= set(variables):
         variables = _SCIPY.load(path, ())
     variable_names = sorted(variables)
-    _check_names(path, names, variable_names)
+    _refuse_missing_names(path, names, variable_names)
     return {name: variables[name] for name in names or variable_names}
 
 
-class _Scipy:
+class _ScipyProcess:
     """SciPy in a process, since damaged files crash it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._process = 0
-        atexit.register(self._close)
+        atexit.register(self._kill)
 
     def load(self, path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         size = check_regular(path)
         most = min(_LARGEST, max(_SMALL_BYTES, _MOST_RATIO * size)) + size
         with self._lock:
-            child = self._running()
+            child = self._process_started_if_needed()
             assert child.stdin is not None
             assert child.stdout is not None
             try:
@@ -178,21 +179,21 @@ class _Scipy:
                 child.stdin.flush()
                 answer = pickle.load(child.stdout)
             except (OSError, EOFError, pickle.UnpicklingError) as error:
-                self._close()
-                raise _damaged(path, ValueError("SciPy cannot survive it")) from error
+                self._kill()
+                raise _damage_error(path, ValueError("SciPy cannot survive it")) from error
             except BaseException:
-                self._close()  # or its answer, still on the way, would be taken for the next file's
+                self._kill()  # or its answer, still on the way, would be taken for the next file's
                 raise
         if isinstance(answer, str):
-            raise _damaged(path, ValueError(answer))
+            raise _damage_error(path, ValueError(answer))
         # Names such as __header__ hold facts about the file.
         return {name: array for name, array in answer.items() if not name.startswith("__")}
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _process_started_if_needed(self) -> "subprocess.Popen[bytes]":
         # A forked process does not share the child of its parent.
         child = self._child
         if child is not None and self._process == os.getpid() and child.poll() is not None:
-            self._close()  # it was killed while nothing was read
+            self._kill()  # it was killed while nothing was read
             child = None
         if child is None or self._process != os.getpid():
             if find_spec("scipy") is None:
@@ -206,17 +207,17 @@ class _Scipy:
             self._process = os.getpid()
         return child
 
-    def _close(self) -> None:
+    def _kill(self) -> None:
         if self._child is not None and self._process == os.getpid():
             self._child.kill()
             self._child.communicate()
         self._child = None
 
 
-_SCIPY = _Scipy()
+_SCIPY = _ScipyProcess()
 
 
-def _check_names(path: Path, names: tuple[str, ...], present: list[str]) -> None:
+def _refuse_missing_names(path: Path, names: tuple[str, ...], present: list[str]) -> None:
     missing = [name for name in names if name not in present]
     if missing:
         raise InputError(
@@ -235,10 +236,10 @@ def _open_hdf5(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
+def _damage_error(path: Path, error: Exception) -> InputError:
     why = reason(error)
     fault = "is cut short" if "trunc" in why.lower() else "is damaged"
     return InputError(f"{path}: this MATLAB file {fault} ({why}); fetch it again")
@@ -263,7 +264,7 @@ _MOST_PICKLE_RATIO = 32  # real numbers are below ten
 _SMALL_PICKLE_BYTES = 2**26
 
 
-class _ArraysOnly(pickle.Unpickler):
+class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
@@ -272,15 +273,17 @@ class _ArraysOnly(pickle.Unpickler):
 
 def read_gzip_pickle(path: Path) -> Any:
     """Read a compressed pickle of arrays and containers."""
-    return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"), _MOST_PICKLE_RATIO)
+    return _unpickle_bounded(
+        path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"), _MOST_PICKLE_RATIO
+    )
 
 
 def read_pickle(path: Path) -> Any:
     """Read a pickle of arrays and containers."""
-    return _read(path, "pickle", lambda: path.open("rb"), 1)
+    return _unpickle_bounded(path, "pickle", lambda: path.open("rb"), 1)
 
 
-def _read(path: Path, what: str, opened: Callable[[], Any], ratio: int) -> Any:
+def _unpickle_bounded(path: Path, what: str, opened: Callable[[], Any], ratio: int) -> Any:
     most = max(_SMALL_PICKLE_BYTES, ratio * check_regular(path))
     broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
     broken += (ArithmeticError, RuntimeError, zlib.error)
@@ -288,7 +291,7 @@ def _read(path: Path, what: str, opened: Callable[[], Any], ratio: int) -> Any:
         with opened() as file:
             # Pickles of Python 2 hold bytes that are not ASCII.
             bounded = BoundedReader(file, "it", most_bytes=most)
-            return _ArraysOnly(io.BufferedReader(bounded), encoding="latin1").load()
+            return _ArrayUnpickler(io.BufferedReader(bounded), encoding="latin1").load()
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory to unpack it") from error
     except (*broken, pickle.UnpicklingError) as error:

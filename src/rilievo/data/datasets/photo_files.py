@@ -57,14 +57,14 @@ class DatasetCard:
 
 def own_card(name: str) -> DatasetCard:
     """Card in ``cards.toml``."""
-    table = dict(_own_cards()[name])
+    table = dict(_read_own_cards()[name])
     for key in table.keys() & {"splits", "variants", "caveats"}:
         table[key] = tuple(table[key])
     return DatasetCard(name=name, **table)
 
 
 @cache
-def _own_cards() -> Mapping[str, Mapping[str, Any]]:
+def _read_own_cards() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(Path(__file__).with_name("cards.toml").read_text(encoding="utf-8"))
 
 
@@ -208,7 +208,7 @@ Entry = TypeVar("Entry")
 Part = TypeVar("Part")
 
 
-def _paths(entry: Any) -> Iterator[Path]:
+def _paths_in_fields(entry: Any) -> Iterator[Path]:
     for part in fields(entry):
         value = getattr(entry, part.name)
         values = value if isinstance(value, tuple) else (value,)
@@ -229,7 +229,8 @@ class FileList(Dataset, Generic[Entry]):
     def _entry(self, id: str) -> Entry:
         return find_entry(self._files, id, self.request.root)
 
-    def _keep(self, entries: Mapping[str, Entry | Absent]) -> None:
+    def _set_entries(self, entries: Mapping[str, Entry | Absent]) -> None:
+        """Keep entries whose files exist; others are absent."""
         # With a cache, since folders may have a hundred thousand files.
         names = cache(names_in)
         present: dict[str, Entry] = {}
@@ -238,7 +239,7 @@ class FileList(Dataset, Generic[Entry]):
             if isinstance(entry, Absent):
                 absent.append(entry)
                 continue
-            lost = (path for path in _paths(entry) if path.name not in names(path.parent))
+            lost = (path for path in _paths_in_fields(entry) if path.name not in names(path.parent))
             if (missing := next(lost, None)) is None:
                 present[id] = entry
             else:
@@ -246,14 +247,14 @@ class FileList(Dataset, Generic[Entry]):
         self._files, self._order = present, tuple(entries)
         self.ids, self.absent = tuple(present), tuple(absent)
 
-    def _choose(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
+    def _set_entries_of_list(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
         wanted_ids, where = tuple(entries), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
             wanted_ids = tuple(line.text for line in text_lines(list_file))
         reason = f"named in {where}, not found"
         ids = checked_ids(wanted_ids, where)
-        self._keep({id: entries.get(id, Absent(id=id, reason=reason)) for id in ids})
+        self._set_entries({id: entries.get(id, Absent(id=id, reason=reason)) for id in ids})
 
 
 @runtime_checkable
@@ -335,16 +336,16 @@ class DepthPatterns:
     def of(self, id: str, folder: Path, scene: str | None = None) -> DepthFiles:
         """Files of an image below a folder."""
 
-        def place(pattern: str) -> Path:
+        def path_of(pattern: str) -> Path:
             return folder / pattern.replace("{id}", id)
 
         camera = self.camera
         return DepthFiles(
-            image=place(self.image),
-            depth=place(self.depth),
+            image=path_of(self.image),
+            depth=path_of(self.depth),
             read=self.read,
-            masks=tuple(map(place, self.masks)),
-            camera=place(camera) if isinstance(camera, str) else camera,
+            masks=tuple(map(path_of, self.masks)),
+            camera=path_of(camera) if isinstance(camera, str) else camera,
             scene=scene,
         )
 

@@ -46,13 +46,14 @@ def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
     for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
         if other == index:
             continue
-        parallax = _parallax(views[index], views[other])
+        parallax = _median_parallax(views[index], views[other])
         if parallax >= LEAST_PARALLAX:
             candidates.append((abs(float(np.log(parallax / PARALLAX))), other))
     return [other for _, other in sorted(candidates)]
 
 
-def _parallax(view: ClipView, other: ClipView) -> float:
+def _median_parallax(view: ClipView, other: ClipView) -> float:
+    """Share of the width; 0 with too little overlap."""
     at = np.ix_(
         *(
             np.linspace(0, side - 1, _GRID + 2).round().astype(int)[1:-1]
@@ -136,14 +137,16 @@ def correlations(
 
     The ``best`` neighbours count at each pixel, since others may be hidden.
     """
-    scores = np.stack([_correlation(view, neighbour, depth, logs) for neighbour in neighbours])
+    scores = np.stack(
+        [_correlations_with_one(view, neighbour, depth, logs) for neighbour in neighbours]
+    )
     count = min(best, len(neighbours))
     if count < len(scores):
         scores = np.partition(scores, len(scores) - count, axis=0)[-count:]
     return scores.mean(axis=0)
 
 
-def _correlation(
+def _correlations_with_one(
     view: Grey,
     other: Grey,
     depth: Field,
@@ -155,7 +158,7 @@ def _correlation(
     turned = np.einsum("ij,jhw->ihw", other.K @ other_T_view[:3, :3], rays(view.K, height, width))
     at = turned.astype(np.float32) * depth
     moved = (other.K @ other_T_view[:3, 3]).astype(np.float32)
-    mean, variance = _moments(cv2, view.values)
+    mean, variance = _window_mean_and_variance(cv2, view.values)
     result = np.empty((len(logs), height, width), np.float32)
     for index, factor in enumerate(np.exp(logs).astype(np.float32)):
         z = at[2] * factor + moved[2]
@@ -164,7 +167,7 @@ def _correlation(
         warped = cv2.remap(
             other.values, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, (_OUTSIDE,)
         )
-        other_mean, other_variance = _moments(cv2, warped)
+        other_mean, other_variance = _window_mean_and_variance(cv2, warped)
         common = cv2.boxFilter(view.values * warped, cv2.CV_32F, (WINDOW, WINDOW))
         common -= mean * other_mean
         spread = np.maximum(variance, _FAINTEST) * np.maximum(other_variance, _FAINTEST)
@@ -174,7 +177,7 @@ def _correlation(
     return result
 
 
-def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
+def _window_mean_and_variance(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
     mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
     return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
 
@@ -201,7 +204,7 @@ _UNCLEAR = 0.03  # weight of unclear pixels; clear ones have 1
 _ELSEWHERE = 0.125  # log difference at which a neighbour counts half
 
 
-def levelled(
+def level_views(
     views: Sequence[ClipView],
     clear: Sequence[Field],
     around: Sequence[Sequence[int]],
@@ -210,13 +213,15 @@ def levelled(
     weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
     for _ in range(_ROUNDS):
         views = [
-            _moved(view, weights[index], [(views[k], weights[k]) for k in around[index]])
+            _level_with_neighbours(
+                view, weights[index], [(views[k], weights[k]) for k in around[index]]
+            )
             for index, view in enumerate(views)
         ]
     return list(views)
 
 
-def _moved(
+def _level_with_neighbours(
     view: ClipView,
     own: Field,
     others: Sequence[tuple[ClipView, Field]],
@@ -328,7 +333,7 @@ def clip_scale(views: Sequence[ClipView]) -> float | None:
     middle = np.log(20 * way / depth)
     chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
     votes = [
-        _votes(views, index, step, middle)
+        _log_factor_votes(views, index, step, middle)
         for index in dict.fromkeys(chosen.tolist())
         for step in (1, 3, 9)
     ]
@@ -343,15 +348,16 @@ def clip_scale(views: Sequence[ClipView]) -> float | None:
     return float(np.exp(middle + _weighted_median(logs[near], weights[near])))
 
 
-def _votes(
+def _log_factor_votes(
     views: Sequence[ClipView], index: int, step: int, middle: float
 ) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    """Log factors between two frames, and their clearness."""
     if index + step >= len(views):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     factor = max(1, min(views[index].depth.shape) // _ROWS)
     view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
-    depth = _resized(views[index].depth, view.values.shape)
-    valid = _resized(views[index].valid.astype(np.float32), view.values.shape) > 0.5
+    depth = _resize_map(views[index].depth, view.values.shape)
+    valid = _resize_map(views[index].valid.astype(np.float32), view.values.shape) > 0.5
     factors, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
     return factors[valid], clear[valid]
 
@@ -371,23 +377,28 @@ def agreed(
     corrections = []
     for index, view in enumerate(scaled):
         # Pictures decide, since flat depth agrees better with itself.
-        corrections.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
+        corrections.append(
+            _best_log_correction(view, [scaled[other] for other in around[index][:SWEPT]])
+        )
         report(index + 1, len(scaled))
     corrected = [
         replace(view, depth=(view.depth * np.exp(item.logs)).astype(np.float32))
         for view, item in zip(scaled, corrections, strict=True)
     ]
-    before, alone = (_apart(_compared(item, around)) for item in (scaled, corrected))
+    before, alone = (
+        _median_difference(_agreements_with_neighbours(item, around))
+        for item in (scaled, corrected)
+    )
     clear = [item.clear for item in corrections]
     if is_refused := alone > _MOST_APART * before:
         corrected, clear = scaled, [np.zeros_like(item) for item in clear]
     is_smooth = not is_refused and any(item.logs.any() for item in corrections)
-    level = levelled(corrected, clear, around)
-    after = _apart(_compared(level, around))
-    compared = _compared(level, around, tolerance=max(TOLERANCE, after))
+    level = level_views(corrected, clear, around)
+    after = _median_difference(_agreements_with_neighbours(level, around))
+    compared = _agreements_with_neighbours(level, around, tolerance=max(TOLERANCE, after))
     return AgreedViews(
         views=tuple(
-            replace(view, valid=view.valid & _trusted(item)) if others else view
+            replace(view, valid=view.valid & _mask_of_enough_agreement(item)) if others else view
             for view, item, others in zip(level, compared, around, strict=True)
         ),
         scale=scale,
@@ -404,7 +415,7 @@ def agreed(
     )
 
 
-def _compared(
+def _agreements_with_neighbours(
     views: Sequence[ClipView], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
 ) -> list[ViewAgreement]:
     return [
@@ -413,11 +424,11 @@ def _compared(
     ]
 
 
-def _trusted(view: ViewAgreement) -> np.ndarray:
+def _mask_of_enough_agreement(view: ViewAgreement) -> np.ndarray:
     return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
 
 
-def _apart(agreements: Sequence[ViewAgreement]) -> float:
+def _median_difference(agreements: Sequence[ViewAgreement]) -> float:
     differences = [
         view_agreement.apart for view_agreement in agreements if np.isfinite(view_agreement.apart)
     ]
@@ -425,19 +436,21 @@ def _apart(agreements: Sequence[ViewAgreement]) -> float:
 
 
 @frozen
-class _Found:
+class _LogCorrection:
     logs: Field
     clear: Field
 
 
-def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
+def _best_log_correction(view: ClipView, others: Sequence[ClipView]) -> _LogCorrection:
     nothing = np.zeros(view.depth.shape, np.float32)
     if not others:
-        return _Found(logs=nothing, clear=nothing)
+        return _LogCorrection(logs=nothing, clear=nothing)
     grey, around = grey_of(view), [grey_of(item) for item in others]
-    middle = _field(grey.reduced(2), [item.reduced(2) for item in around], view.depth, _COARSE, 4.0)
-    coarse = _resized(middle.logs, view.depth.shape)
-    fine = _field(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
+    middle = _smooth_log_factors(
+        grey.reduced(2), [item.reduced(2) for item in around], view.depth, _COARSE, 4.0
+    )
+    coarse = _resize_map(middle.logs, view.depth.shape)
+    fine = _smooth_log_factors(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
     tried = (nothing, np.full_like(nothing, middle.median), coarse + fine.logs)
     scores = [
         float(correlations(grey, around, view.depth * np.exp(item), np.zeros(1)).mean())
@@ -445,17 +458,17 @@ def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
     ]
     best = int(np.argmax(scores))
     # Peaks that make the view look less like its neighbours are no peaks.
-    return _Found(logs=tried[best], clear=fine.clear if best == len(tried) - 1 else nothing)
+    return _LogCorrection(logs=tried[best], clear=fine.clear if best == len(tried) - 1 else nothing)
 
 
 @frozen
-class _Field:
+class _LogFactors:
     logs: Field
     clear: Field
     median: float
 
 
-def _field(
+def _smooth_log_factors(
     view: Grey,
     others: Sequence[Grey],
     depth: Float32[np.ndarray, "a b"],
@@ -463,14 +476,14 @@ def _field(
     blur: float,
     *,
     towards: float | None = None,
-) -> _Field:
+) -> _LogFactors:
     """Smooth log factors; unclear places get ``towards``, or the median."""
     cv2 = opencv()
 
     def blurred(values: np.ndarray, sigma: float) -> Field:
         return cv2.GaussianBlur(values, (0, 0), sigma)
 
-    scores = correlations(view, others, _resized(depth, view.values.shape), logs)
+    scores = correlations(view, others, _resize_map(depth, view.values.shape), logs)
     factors, clear = peaks(np.stack([blurred(score, blur) for score in scores]), logs)
     chosen = clear > _CLEAR
     is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
@@ -478,10 +491,10 @@ def _field(
     base = np.float32(median if towards is None else towards)
     weight = blurred(clear, 2 * blur)
     smooth = (blurred(factors * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
-    return _Field(logs=smooth.astype(np.float32), clear=weight, median=median)
+    return _LogFactors(logs=smooth.astype(np.float32), clear=weight, median=median)
 
 
-def _resized(values: Float32[np.ndarray, "a b"], size: tuple[int, ...]) -> Field:
+def _resize_map(values: Float32[np.ndarray, "a b"], size: tuple[int, ...]) -> Field:
     if values.shape == size:
         return values
     cv2 = opencv()

@@ -37,7 +37,7 @@ _AT_ONCE = 1 << 20
 _EDGE = 1e-6
 
 
-def seen_depth(
+def surface_depth(
     mesh: TriangleMesh,
     K: Matrix,
     world_T_cam: Transform,
@@ -58,27 +58,31 @@ def seen_depth(
     high = np.floor(corners[..., :2].max(axis=1)).clip(max=(width - 1, height - 1))
     sides = np.maximum(high - low + 1, 0).astype(np.int64)
     drawn = np.flatnonzero(sides.prod(axis=1))
-    for chosen in _parts(drawn, sides[drawn].prod(axis=1)):
-        _draw(nearest, corners[chosen], low[chosen].astype(np.int64), sides[chosen], width)
+    for chosen in _split_by_pixels(drawn, sides[drawn].prod(axis=1)):
+        _draw_inverse_depth(
+            nearest, corners[chosen], low[chosen].astype(np.int64), sides[chosen], width
+        )
     depths = np.where(nearest > 0, 1 / np.where(nearest > 0, nearest, 1), 0)
     return depths.reshape(shape).astype(np.float32)
 
 
-def _parts(
+def _split_by_pixels(
     chosen: Int64[np.ndarray, "n"], pixels: Int64[np.ndarray, "n"]
 ) -> Iterator[Int64[np.ndarray, "m"]]:
+    """Split triangles into parts that cover few pixels."""
     part = np.cumsum(pixels) // _AT_ONCE
     cuts = np.flatnonzero(np.diff(part)) + 1
     yield from (triangles for triangles in np.split(chosen, cuts) if len(triangles))
 
 
-def _draw(
+def _draw_inverse_depth(
     nearest: Float64[np.ndarray, "p"],
     corners: Float64[np.ndarray, "n 3 3"],
     low: Int64[np.ndarray, "n 2"],
     sides: Int64[np.ndarray, "n 2"],
     width: int,
 ) -> None:
+    """Draw triangles where they are nearer."""
     counts = sides.prod(axis=1)
     which = np.repeat(np.arange(len(counts)), counts)
     place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -129,7 +133,7 @@ def label_of(
     """Render the surface into a view, and count agreeing views, of three at least."""
     view = views[index]
     height, width = view.depth.shape
-    depth = seen_depth(mesh, view.K, view.world_T_cam, (height, width))
+    depth = surface_depth(mesh, view.K, view.world_T_cam, (height, width))
     visible = depth > 0
     filled = np.where(visible, depth, np.float32(1))
     others = [views[other] for other in neighbours_of(views, index)[:COMPARED]]

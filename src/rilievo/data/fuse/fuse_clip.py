@@ -94,15 +94,15 @@ class _FileDepth:
         name = self._files.get(stem_of(frame.name), self._files.get(f"{frame.index:06d}"))
         if name is None:
             return f"{frame.name}: has no depth file in {printable(self._folder)}"
-        depth = self._read(self._folder / name)
+        depth = self._read_depth(self._folder / name)
         if not depth.is_depth:
             raise InputError(
                 f"{printable(self._folder / name)}: has values of kind '{depth.kind}', of which no "
                 "surface can be fused: predict with a model of kind 'metric' or 'up_to_scale'"
             )
-        return _resized(depth, size)
+        return _resize_nearest(depth, size)
 
-    def _read(self, path: Path) -> DepthMap:
+    def _read_depth(self, path: Path) -> DepthMap:
         if path.suffix != ".npy" or not path.with_suffix("").suffix:
             try:
                 return read_prediction(path).depth
@@ -123,7 +123,7 @@ class _FileDepth:
         return DepthMap(values=np.where(valid, values, 1), kind=DepthKind.METRIC, valid=valid)
 
 
-def _resized(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
+def _resize_nearest(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
     """Nearest depth, since a mean lies on no surface."""
     if depth.shape == size:
         return depth
@@ -167,14 +167,14 @@ def collect(
     """Read frames with depth and poses."""
     beside = footage.true_poses() if poses is None and options.poses is not None else None
     track = poses is None and beside is None
-    clip = _read(footage, depth_of, options, report, track=track)
+    clip = _read_views(footage, depth_of, options, report, track=track)
     problems, notes = list(clip.problems), []
     notes += [note for note in (footage.clip.camera.note, footage.fault) if note is not None]
     if clip.tracker is not None:
-        views, tracking_notes = _tracked(clip)
+        views, tracking_notes = _views_of_longest_part(clip)
         notes += tracking_notes
     else:
-        views = _posed(clip, poses, beside, footage.count)
+        views = _views_with_poses(clip, poses, beside, footage.count)
         without = len(clip.views) - len(views)
         if without:
             notes.append(f"{without} frames have no pose and are left out")
@@ -202,7 +202,7 @@ def collect(
 
 
 @frozen
-class _Read:
+class _FrameViews:
     views: list[ClipView]
     frames: list[ClipFrame]
     kind: DepthKind
@@ -211,9 +211,9 @@ class _Read:
     unused: int
 
 
-def _read(
+def _read_views(
     footage: ClipReader, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
-) -> _Read:
+) -> _FrameViews:
     size = small_size(footage.clip.shape, options.side)
     K = footage.clip.K_at(size)
     stride = max(1, math.ceil(footage.count / options.frames))
@@ -249,13 +249,13 @@ def _read(
         views.append(view)
         frames.append(replace(frame, pixels=None))
         report("depth", len(views), total)
-    return _Read(
+    return _FrameViews(
         views=views, frames=frames, kind=kind, tracker=tracker, problems=problems, unused=unused
     )
 
 
-def _posed(
-    footage: _Read, poses: PoseFile | None, beside: Transforms | None, count: int
+def _views_with_poses(
+    footage: _FrameViews, poses: PoseFile | None, beside: Transforms | None, count: int
 ) -> list[ClipView]:
     if not footage.views:
         return []
@@ -271,7 +271,7 @@ def _posed(
     ]
 
 
-def _tracked(frame: _Read) -> tuple[list[ClipView], list[str]]:
+def _views_of_longest_part(frame: _FrameViews) -> tuple[list[ClipView], list[str]]:
     if not frame.views or frame.tracker is None:
         return [], []
     motion = frame.tracker.motion()
@@ -394,7 +394,7 @@ def fuse_clip(
     if poses is None and footage.clip.poses_file is not None:
         poses = read_poses(footage.clip.poses_file)
     collected = collect(footage, depth_of_options(options), poses, options, report)
-    agreement = _agreed(collected, report)
+    agreement = _agree_in_one_unit(collected, report)
     surface = fuse_views(
         agreement.views,
         voxel=options.voxel,
@@ -402,15 +402,17 @@ def fuse_clip(
         most_bytes=_MOST_BYTES if options.voxel is None else _MOST_ASKED_BYTES,
         report=lambda done, total: report("fusing", done, total),
     )
-    record = _record(clip, output, options, _Done(collected, agreement, surface, poses))
+    record = _make_record(clip, output, options, _FuseResults(collected, agreement, surface, poses))
     if options.teach is not None:
-        record = replace(record, labels=_taught(options.teach, agreement, surface, record, report))
-    _write(output, surface, agreement, record)
+        record = replace(
+            record, labels=_write_labels(options.teach, agreement, surface, record, report)
+        )
+    _write_surface_and_record(output, surface, agreement, record)
     return record
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
+class _FuseResults:
     collected: Collected
     agreed: AgreedViews
     surface: FusedSurface
@@ -450,7 +452,7 @@ def _check_packages() -> None:
         import skimage.measure  # noqa: F401
 
 
-def _agreed(collected: Collected, report: Report) -> AgreedViews:
+def _agree_in_one_unit(collected: Collected, report: Report) -> AgreedViews:
     scale = 1.0 if collected.is_scaled else clip_scale(collected.views)
     if scale is None:
         if collected.kind is not DepthKind.METRIC:
@@ -464,7 +466,7 @@ def _agreed(collected: Collected, report: Report) -> AgreedViews:
     return agreed(collected.views, scale, lambda done, total: report("agreeing", done, total))
 
 
-def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> FuseRecord:
+def _make_record(clip: Path, output: Path, options: FuseOptions, done: _FuseResults) -> FuseRecord:
     collected, agreement, surface = done.collected, done.agreed, done.surface
     is_glb = output.suffix.lower() == ".glb"
     if collected.is_scaled:
@@ -494,17 +496,17 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         scales=tuple(float(scale) for scale in agreement.scales),
         names=tuple(view.name for view in agreement.views),
         correction=str(agreement.correction),
-        disagreement_before=_finite(agreement.before),
-        disagreement=_finite(agreement.after),
-        notes=(*(done.poses.notes if done.poses else ()), *_notes(done)),
+        disagreement_before=_finite_or_none(agreement.before),
+        disagreement=_finite_or_none(agreement.after),
+        notes=(*(done.poses.notes if done.poses else ()), *_notes_on_results(done)),
     )
 
 
-def _finite(number: float) -> float | None:
+def _finite_or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _notes(done: _Done) -> list[str]:
+def _notes_on_results(done: _FuseResults) -> list[str]:
     collected, agreement = done.collected, done.agreed
     notes = [*collected.notes, *done.surface.notes]
     if not math.isfinite(agreement.after):
@@ -530,19 +532,24 @@ def _notes(done: _Done) -> list[str]:
     return notes
 
 
-def _taught(
+def _write_labels(
     folder: Path, agreed: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
 ) -> float:
+    """Write labels; return their mean weight."""
 
-    def labels() -> Iterator[FrameLabel]:
+    def labels_with_progress() -> Iterator[FrameLabel]:
         for index, label in enumerate(labels_of(surface.mesh, agreed)):
             report("labels", index + 1, len(agreed.views))
             yield label
 
-    return write_labels(folder, agreed.views, labels(), clip=record.clip, unit=record.unit).weight
+    return write_labels(
+        folder, agreed.views, labels_with_progress(), clip=record.clip, unit=record.unit
+    ).weight
 
 
-def _write(output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord) -> None:
+def _write_surface_and_record(
+    output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord
+) -> None:
     about = json.loads(to_json(record))
     make_folder(output.parent)
     remove(_record_path(output))

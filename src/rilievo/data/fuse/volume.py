@@ -40,7 +40,7 @@ class Volume:
         self._distance = np.zeros((0, VOXELS), np.float32)
         self._weight = np.zeros((0, VOXELS), np.float32)
         self._colour = np.zeros((0, VOXELS, 3), np.float16)
-        self._grow(min(_FIRST, self._most_blocks))
+        self._enlarge_arrays(min(_FIRST, self._most_blocks))
         steps = np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
         grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
         self._offsets = grid.reshape(-1, 3) * np.float32(voxel)
@@ -62,7 +62,7 @@ class Volume:
 
     def block(self, place: tuple[int, int, int]) -> int | None:
         """Number of a block, if it exists."""
-        return self._slots.get(int(_keys(np.array([place], np.int32))[0]))
+        return self._slots.get(int(_keys_of_blocks(np.array([place], np.int32))[0]))
 
     def distance_of(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
         """Distances, NaN where unseen."""
@@ -82,12 +82,13 @@ class Volume:
         """
         if not view.valid.any():
             return
-        self._allocate(self._touched(view))
-        block_numbers = self._in_front(view)
+        self._allocate_blocks(self._blocks_near_surface(view))
+        block_numbers = self._numbers_of_blocks_in_view(view)
         for first in range(0, len(block_numbers), _AT_ONCE):
-            self._update(block_numbers[first : first + _AT_ONCE], view, weights)
+            self._update_voxels(block_numbers[first : first + _AT_ONCE], view, weights)
 
-    def _touched(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
+    def _blocks_near_surface(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
+        """Positions of blocks within the truncation of depth."""
         depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
         reach = TRUNCATION * self.voxel
         side = SIDE * self.voxel
@@ -107,11 +108,12 @@ class Volume:
                     f"{view.name}: its surface is {np.abs(places).max() * side:g} from the origin, "
                     f"too far for voxels of {self.voxel:g}"
                 )
-            positions = np.concatenate([positions, _unique(places.astype(np.int32))])
-        return _unique(positions)
+            positions = np.concatenate([positions, _distinct_rows(places.astype(np.int32))])
+        return _distinct_rows(positions)
 
-    def _allocate(self, places: Int32[np.ndarray, "m 3"]) -> None:
-        keys = _keys(places).tolist()
+    def _allocate_blocks(self, places: Int32[np.ndarray, "m 3"]) -> None:
+        """Add blocks that are missing; refuse too many."""
+        keys = _keys_of_blocks(places).tolist()
         new = [index for index, key in enumerate(keys) if key not in self._slots]
         needed = self.count + len(new)
         if needed > self._most_blocks:
@@ -123,20 +125,20 @@ class Volume:
                 )
             )
         if needed > len(self._places):
-            self._grow(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))
+            self._enlarge_arrays(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))
         for index in new:
             slot = len(self._slots)
             self._slots[keys[index]] = slot
             self._places[slot] = places[index]
 
-    def _grow(self, blocks: int) -> None:
+    def _enlarge_arrays(self, blocks: int) -> None:
         more = blocks - len(self._places)
         self._places = np.concatenate([self._places, np.zeros((more, 3), np.int32)])
         self._distance = np.concatenate([self._distance, np.zeros((more, VOXELS), np.float32)])
         self._weight = np.concatenate([self._weight, np.zeros((more, VOXELS), np.float32)])
         self._colour = np.concatenate([self._colour, np.zeros((more, VOXELS, 3), np.float16)])
 
-    def _in_front(self, view: ClipView) -> Int64[np.ndarray, "m"]:
+    def _numbers_of_blocks_in_view(self, view: ClipView) -> Int64[np.ndarray, "m"]:
         side = SIDE * self.voxel
         radius = math.sqrt(3) / 2 * side
         centres = (self.places.astype(np.float64) + 0.5) * side
@@ -154,7 +156,7 @@ class Volume:
             visible &= high * z - axis > -radius * math.hypot(1, high)
         return np.flatnonzero(visible)
 
-    def _update(
+    def _update_voxels(
         self,
         blocks: Int64[np.ndarray, "m"],
         view: ClipView,
@@ -165,7 +167,7 @@ class Volume:
         corners = self._places[blocks] * (SIDE * self.voxel)
         corners = (corners @ R.T + t).astype(np.float32)
         points = corners[:, None, :] + (self._offsets @ R.T.astype(np.float32))[None]
-        pixel, inside = _pixels_of(points, view)
+        pixel, inside = _flat_pixels_and_inside(points, view)
         depth = view.depth.ravel()[pixel]
         reach = np.float32(TRUNCATION * self.voxel)
         ahead = depth - points[..., 2]
@@ -189,7 +191,7 @@ class Volume:
         self._colour[slot, voxel] = old + share[:, None] * (new - old)
 
 
-def _pixels_of(
+def _flat_pixels_and_inside(
     points: Float32[np.ndarray, "m k 3"], view: ClipView
 ) -> tuple[Int64[np.ndarray, "m k"], Bool[np.ndarray, "m k"]]:
     height, width = view.depth.shape
@@ -202,13 +204,13 @@ def _pixels_of(
     return number, inside
 
 
-def _keys(places: Int32[np.ndarray, "n 3"]) -> Int64[np.ndarray, "n"]:
+def _keys_of_blocks(places: Int32[np.ndarray, "n 3"]) -> Int64[np.ndarray, "n"]:
     x, y, z = (places.astype(np.int64) + _REACH).T
     return (x << 42) | (y << 21) | z
 
 
-def _unique(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
-    _, first = np.unique(_keys(places), return_index=True)
+def _distinct_rows(places: Int32[np.ndarray, "n 3"]) -> Int32[np.ndarray, "m 3"]:
+    _, first = np.unique(_keys_of_blocks(places), return_index=True)
     return places[first]
 
 
@@ -230,7 +232,7 @@ def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
     Raises:
         InputError: If no surface is left.
     """
-    joined = _joined(list(_pieces(volume)))
+    joined = _join_pieces(list(_extract_pieces(volume)))
     triangles = _without_specks(joined.triangles, len(joined.points), specks)
     if not len(triangles):
         raise InputError("no surface is left: no two views agree on one, or none has valid depth")
@@ -241,23 +243,23 @@ def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
     points = (joined.points[used] * np.float32(volume.voxel)).astype(np.float32)
     return TriangleMesh(
         points=points,
-        normals=_normals(points, triangles),
+        normals=_vertex_normals(points, triangles),
         colours=np.rint(joined.colours[used]).clip(0, 255).astype(np.uint8),
         triangles=triangles,
     )
 
 
-def _pieces(volume: Volume) -> Iterator[_Piece]:
+def _extract_pieces(volume: Volume) -> Iterator[_Piece]:
     corners = np.array(list(itertools.product((0, -1), repeat=3)), np.int32)
     places = volume.places[:, None, :] + corners
     parts = np.unique(np.floor_divide(places.reshape(-1, 3), _PART), axis=0)
     for part in parts:
-        piece = _piece(volume, part * _PART)
+        piece = _extract_piece(volume, part * _PART)
         if piece is not None:
             yield piece
 
 
-def _piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
+def _extract_piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
     with needing("fusing a surface", "fuse"):
         from skimage.measure import marching_cubes
     side = _PART * SIDE + 1
@@ -272,7 +274,7 @@ def _piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
         cut = tuple(slice(0, part.stop - part.start) for part in here)
         distance[here] = volume.distance_of(block)[cut]
         colours[here] = volume.colour_of(block)[cut]
-    cells = _cells(distance)
+    cells = _cells_with_surface(distance)
     if not cells.any():
         return None
     values = np.where(np.isfinite(distance), distance, np.float32(1))
@@ -280,12 +282,12 @@ def _piece(volume: Volume, first: Int32[np.ndarray, "3"]) -> _Piece | None:
     return _Piece(
         # Values are those of the voxels' centres.
         points=(points + (first * SIDE + np.float32(0.5))).astype(np.float32),
-        colours=_at(colours, points),
+        colours=_values_on_edges(colours, points),
         triangles=triangles.astype(np.int32),
     )
 
 
-def _cells(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
+def _cells_with_surface(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
     low = high = distance
     for axis in range(3):
         one, other = (
@@ -301,7 +303,7 @@ def _cells(distance: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
     return cells
 
 
-def _at(
+def _values_on_edges(
     field: Float32[np.ndarray, "n n n 3"], points: Float32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "m 3"]:
     below = np.floor(points).astype(np.int64)
@@ -310,7 +312,8 @@ def _at(
     return (1 - share) * field[tuple(below.T)] + share * field[tuple(above.T)]
 
 
-def _joined(pieces: list[_Piece]) -> _Piece:
+def _join_pieces(pieces: list[_Piece]) -> _Piece:
+    """Join pieces; equal points become one."""
     if not pieces:
         empty = np.zeros((0, 3), np.float32)
         return _Piece(points=empty, colours=empty, triangles=np.zeros((0, 3), np.int32))
@@ -346,7 +349,7 @@ def _without_specks(
     return triangles[np.bincount(of_triangle)[of_triangle] > share * len(triangles)]
 
 
-def _normals(
+def _vertex_normals(
     points: Float32[np.ndarray, "n 3"], triangles: Int32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "n 3"]:
     a, b, c = (points[triangles[:, k]].astype(np.float64) for k in range(3))
@@ -407,7 +410,7 @@ def fuse_views(
     side, notes = median / _VOXELS_DEEP if voxel is None else voxel, []
     while True:
         try:
-            volume = _filled(near, Volume(side, most_bytes=most_bytes), report)
+            volume = _add_views(near, Volume(side, most_bytes=most_bytes), report)
             break
         except InputError:
             if voxel is not None or side > median / 4:
@@ -429,16 +432,17 @@ def fuse_views(
     )
 
 
-def _filled(
+def _add_views(
     views: Sequence[ClipView], volume: Volume, report: Callable[[int, int], None]
 ) -> Volume:
     for index, view in enumerate(views):
-        volume.add(view, _weights(view))
+        volume.add(view, _weights_by_depth(view))
         report(index + 1, len(views))
     return volume
 
 
-def _weights(view: ClipView) -> Field:
+def _weights_by_depth(view: ClipView) -> Field:
+    """Squared ratio of median to depth, 0.1 to 10."""
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)
     return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))

@@ -102,7 +102,9 @@ def snippet_errors(
         InputError: If lengths differ, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
-    return _errors_of_snippets(estimate, true, length, len(true) - length + 1, _seen_from_first)
+    return _errors_of_snippets(
+        estimate, true, length, len(true) - length + 1, _positions_from_first_pose
+    )
 
 
 def monodepth2_snippet_errors(
@@ -178,7 +180,7 @@ def _scaled_gap(p: Points, q: Points) -> float:
     return float(np.sqrt(np.sum(gaps * gaps)) / len(q))
 
 
-def _seen_from_first(poses: AnyPoses) -> Points:
+def _positions_from_first_pose(poses: AnyPoses) -> Points:
     positions = poses[:, :3, 3].astype(np.float64)
     return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)
 
@@ -260,7 +262,7 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
     check_same_length(estimate, true)
     has_pose = known_poses(true)
     starts = np.flatnonzero(has_pose[:-1] & has_pose[1:]).tolist()
-    left = [_left_over(estimate, true, k, k + 1) for k in starts]
+    left = [_error_of_motion(estimate, true, k, k + 1) for k in starts]
     return MotionErrors(
         translation=np.array([np.linalg.norm(motion[:3, 3]) for motion in left], np.float64),
         rotation=np.array([_degrees(motion[:3, :3]) for motion in left], np.float64),
@@ -278,13 +280,13 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
     check_same_length(estimate, true)
     if not known_poses(true).all():
         raise InputError("parts of a path are measured along known poses; leave out the others")
-    way = _way(true)
+    way = _distances_along(true)
     translation, rotation = [], []
     for start in range(0, len(true), _EVERY):
         for length in KITTI_LENGTHS:
             end = int(np.searchsorted(way, way[start] + length, side="right"))
             if end < len(true):
-                left = _left_over(estimate, true, start, end)
+                left = _error_of_motion(estimate, true, start, end)
                 translation.append(np.linalg.norm(left[:3, 3]) / length)
                 rotation.append(_degrees(left[:3, :3]) / length)
     if not translation:
@@ -298,15 +300,15 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
 
 def path_length(poses: AnyPoses) -> float:
     """Length in the unit of poses."""
-    return float(_way(poses)[-1])
+    return float(_distances_along(poses)[-1])
 
 
-def _way(poses: AnyPoses) -> Values:
+def _distances_along(poses: AnyPoses) -> Values:
     steps = np.linalg.norm(np.diff(poses[:, :3, 3].astype(np.float64), axis=0), axis=1)
     return np.concatenate(([0.0], np.cumsum(steps)))
 
 
-def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
+def _error_of_motion(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
     left, right = (
         np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
         for path in (estimate, true)

@@ -124,12 +124,12 @@ class Trajectory:
 
 def write_kitti(path: Path, poses: Transforms) -> None:
     """Write the upper rows of ``world_T_cam``, a line a frame."""
-    _write(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
+    _write_lines(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
 
 
 def write_tum(path: Path, seconds: Values, poses: Transforms) -> None:
     """Write seconds tx ty tz qx qy qz qw, a line a frame."""
-    _write(path, _tum_lines(seconds, poses))
+    _write_lines(path, _tum_lines(seconds, poses))
 
 
 def _tum_lines(seconds: Values, poses: Transforms) -> Iterator[str]:
@@ -143,6 +143,6 @@ def _tum_lines(seconds: Values, poses: Transforms) -> Iterator[str]:
         yield f"{moment:.6f} " + " ".join(f"{number:.9f}" for number in numbers)
 
 
-def _write(path: Path, lines: Iterator[str]) -> None:
+def _write_lines(path: Path, lines: Iterator[str]) -> None:
     with replacing(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

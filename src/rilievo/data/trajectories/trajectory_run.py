@@ -126,12 +126,12 @@ def write_picture(path: Path, trajectory: Trajectory) -> None:
     # Default style and a fixed hash salt, so that the same numbers always give the same picture.
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, "svg.hashsalt": "rilievo"}):
         figure = Figure(figsize=(5.0, 5.0), layout="constrained")
-        _draw(figure.subplots(), trajectory)
+        _draw_paths(figure.subplots(), trajectory)
         with replacing(path) as part:
             figure.savefig(part, format=path.suffix.removeprefix("."), dpi=150)
 
 
-def _draw(axes: Any, trajectory: Trajectory) -> None:
+def _draw_paths(axes: Any, trajectory: Trajectory) -> None:
     mirrored = False
     poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
     true = trajectory.true
@@ -140,10 +140,10 @@ def _draw(axes: Any, trajectory: Trajectory) -> None:
         freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
         fit = fit_similarity(poses[has_truth], true[has_truth], freedom)
         poses, unit, mirrored = fit.apply(poses), "m", fit.scale < 0
-        _line(axes, true, _TRUE, "truth")
+        _draw_path(axes, true, _TRUE, "truth")
     label = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"
     label = "estimate, MIRRORED and scaled" if mirrored else label
-    _line(axes, poses, _ESTIMATE, label)
+    _draw_path(axes, poses, _ESTIMATE, label)
     axes.plot(poses[0, 0, 3], poses[0, 2, 3], "o", color="black", markersize=4, label="start")
     axes.set_xlabel(f"x [{unit}]")
     axes.set_ylabel(f"z [{unit}]")
@@ -152,7 +152,7 @@ def _draw(axes: Any, trajectory: Trajectory) -> None:
     axes.legend(frameon=False)
 
 
-def _line(axes: Any, poses: Transforms, colour: str, label: str) -> None:
+def _draw_path(axes: Any, poses: Transforms, colour: str, label: str) -> None:
     axes.plot(poses[:, 0, 3], poses[:, 2, 3], color=colour, linewidth=1.2, label=label)
 
 
@@ -168,34 +168,34 @@ def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
             f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
             "metric or up to scale; see 'rilievo models'"
         )
-    size = _size(frames.clip.shape)
+    size = _height_and_width_for_model(frames.clip.shape)
     tracker, clip_frames = ClipTracker(frames.clip.K_at(size)), []
     for frame in frames.walk(size, stride):
         clip_frames.append(replace(frame, pixels=None))
         pixels = frame.pixels
         if pixels is not None:
-            tracker.add(pixels, lambda pixels=pixels: _depth(model, pixels))
+            tracker.add(pixels, lambda pixels=pixels: _depth_of_model(model, pixels))
     motion = tracker.motion()
     return Walk(
-        chain=_chained(clip_frames, motion),
+        chain=_chain_of_motion(clip_frames, motion),
         frames=tuple(clip_frames),
         metric=kind is DepthKind.METRIC,
-        parts=_parts(clip_frames, motion),
+        parts=_parts_of_frames(clip_frames, motion),
         notes=tuple(_motion_notes(clip_frames, motion, frames.clip.camera.note)),
     )
 
 
-def _size(shape: tuple[int, int]) -> tuple[int, int]:
+def _height_and_width_for_model(shape: tuple[int, int]) -> tuple[int, int]:
     shrink = min(1.0, (_AREA / (shape[0] * shape[1])) ** 0.5)
     return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
 
 
-def _depth(model: Model, pixels: Pixels) -> Field:
+def _depth_of_model(model: Model, pixels: Pixels) -> Field:
     [prediction] = model.predict_raw([pixels])
     return prediction.depth.values
 
 
-def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
+def _chain_of_motion(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
     chain, poses = Chain(), iter(motion.cam_T_world)
     before = None
     for frame in frames:
@@ -208,7 +208,7 @@ def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
     return chain
 
 
-def _parts(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
+def _parts_of_frames(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
     usable = np.cumsum([frame.problem is None for frame in frames])
     return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
 
@@ -303,15 +303,15 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     numbers = np.unique(parts)
     least = 2 if len(numbers) == 1 else _LEAST_FRAMES
     part_errors = [
-        _errors_of(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
+        _errors_of_part(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
         for number in numbers
         if known_poses(true[parts == number]).sum() >= least
     ]
     scored = [errors for errors in part_errors if errors is not None]
-    return _joined(scored, metric=trajectory.metric) if scored else None
+    return _join_part_errors(scored, metric=trajectory.metric) if scored else None
 
 
-def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors | None:
+def _errors_of_part(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors | None:
     has_truth = known_poses(true)
     if not path_length(true[has_truth]):
         return None
@@ -332,7 +332,7 @@ def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors
     )
 
 
-def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
+def _join_part_errors(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
     """Errors over parts, with the scale of the longest."""
     frames = np.array([part.frames for part in parts])
     snippets, monodepth2_snippets, directions, translations, rotations = (
@@ -363,29 +363,29 @@ def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
         path_length=sum(part.path_length for part in parts),
         scale=parts[int(frames.argmax())].scale,
         snippets=len(snippets),
-        snippet_mean=_over(np.mean, snippets),
-        snippet_deviation=_over(np.std, snippets),
+        snippet_mean=_statistic_or_none(np.mean, snippets),
+        snippet_deviation=_statistic_or_none(np.std, snippets),
         monodepth2_snippets=len(monodepth2_snippets),
-        monodepth2_mean=_over(np.mean, monodepth2_snippets),
-        monodepth2_deviation=_over(np.std, monodepth2_snippets),
+        monodepth2_mean=_statistic_or_none(np.mean, monodepth2_snippets),
+        monodepth2_deviation=_statistic_or_none(np.std, monodepth2_snippets),
         rmse_origin=rmse(Freedom.ORIGIN) if metric else None,
         rmse_scale=rmse(Freedom.SCALE),
         rmse_rigid=rmse(Freedom.RIGID) if metric else None,
         rmse_similarity=rmse(Freedom.SIMILARITY),
-        frame_translation=_over(np.mean, translations),
-        frame_rotation=_over(np.mean, rotations),
+        frame_translation=_statistic_or_none(np.mean, translations),
+        frame_rotation=_statistic_or_none(np.mean, rotations),
         parts=sum(segments),
-        part_translation=_weighed([part.translation for part in lengths], segments),
-        part_rotation=_weighed([part.rotation for part in lengths], segments),
-        direction=_over(np.median, directions),
+        part_translation=_weighted_mean([part.translation for part in lengths], segments),
+        part_rotation=_weighted_mean([part.rotation for part in lengths], segments),
+        direction=_statistic_or_none(np.median, directions),
     )
 
 
-def _weighed(values: Sequence[float], weights: Sequence[int]) -> float | None:
+def _weighted_mean(values: Sequence[float], weights: Sequence[int]) -> float | None:
     return float(np.average(values, weights=weights)) if values else None
 
 
-def _over(statistic: Callable[[Values], np.floating], errors: Values) -> float | None:
+def _statistic_or_none(statistic: Callable[[Values], np.floating], errors: Values) -> float | None:
     return float(statistic(errors)) if len(errors) else None
 
 
@@ -408,10 +408,10 @@ def estimate_trajectory(
     """
     options = options or TrajectoryOptions()
     frames = ClipReader(clip, options.poses, options)
-    walk = _walk(model, frames, options)
+    walk = _walk_by_model(model, frames, options)
     if int(walk.chain.estimated.sum()) < 2:
         raise InputError(
-            f"{printable(clip)}: {_counted(walk.chain)} can be used at a stride of "
+            f"{printable(clip)}: {_frame_count_text(walk.chain)} can be used at a stride of "
             f"{options.stride}; motion needs two"
         )
     return Trajectory(
@@ -420,9 +420,9 @@ def estimate_trajectory(
         poses=walk.chain.poses,
         estimated=walk.chain.estimated,
         metric=walk.metric,
-        true=_seen_from_first(frames.true_poses(), [frame.index for frame in walk.frames]),
+        true=_poses_from_first(frames.true_poses(), [frame.index for frame in walk.frames]),
         parts=walk.parts,
-        notes=(*_notes(walk.frames, frames.fault), *walk.notes),
+        notes=(*_notes_on_skipped(walk.frames, frames.fault), *walk.notes),
     )
 
 
@@ -468,7 +468,8 @@ def write_trajectory(
     return record
 
 
-def _walk(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> Walk:
+def _walk_by_model(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> Walk:
+    """Walk by networks of motion, else by depth."""
     motion = motion_of_networks(Path(model), options.device)
     if motion is not None:
         return walk_by_networks(frames, motion, options.stride)
@@ -476,14 +477,15 @@ def _walk(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> 
     return walk_by_depth(frames, loaded, options.stride)
 
 
-def _counted(chain: Chain) -> str:
+def _frame_count_text(chain: Chain) -> str:
     count = int(chain.estimated.sum())
     return f"{count} frame{'' if count == 1 else 's'} of {len(chain.estimated)}"
 
 
-def _seen_from_first(
+def _poses_from_first(
     poses: Transforms | None, indices: list[int]
 ) -> Float64[np.ndarray, "m 4 4"] | None:
+    """Poses relative to the first without NaN."""
     if poses is None:
         return None
     used = poses[indices]
@@ -491,7 +493,7 @@ def _seen_from_first(
     return invert(used[has_pose][0]) @ used if has_pose.any() else None
 
 
-def _notes(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
+def _notes_on_skipped(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
     problems = [f"skipped: {frame.problem}" for frame in frames if frame.problem is not None]
     more = [f"skipped: {len(problems) - _NAMED:,} more broken frames"]
     notes = problems[:_NAMED] + (more if len(problems) > _NAMED else [])

@@ -124,7 +124,7 @@ def residuals(views: PointViews, state: State) -> Residuals:
 def equations(views: PointViews, state: State, slack: float) -> Equations:
     """Compute the normal equations, with Cauchy's weights above ``slack``."""
     errors = residuals(views, state)
-    parts = _derivatives(views, errors)
+    parts = _error_derivatives(views, errors)
     weight = 1 / (1 + errors.squared / slack**2)
     frames, points = len(state.cam_T_world), len(state.log_depths)
     # Columns of a sighting: the pose of its frame, and that of the frame it begins in.
@@ -138,19 +138,21 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
     size = 7 * frames
     J = np.concatenate([parts.pose, parts.begin], axis=2)
     left = weight[:, None, None] * J
-    matrix = _summed(
+    matrix = _sum_by_place(
         columns[:, :, None] * size + columns[:, None, :],
         left.transpose(0, 2, 1) @ J,
         size * size,
     ).reshape(size, size)
-    right = _summed(columns, np.einsum("nia,ni->na", left, errors.places), size)
-    across = _summed(
+    right = _sum_by_place(columns, np.einsum("nia,ni->na", left, errors.places), size)
+    across = _sum_by_place(
         columns * points + views.point[:, None],
         np.einsum("nia,ni->na", left, parts.deeper),
         size * points,
     ).reshape(size, points)
-    seen_points = _summed(views.point, weight * (parts.deeper**2).sum(axis=1), points)
-    right_points = _summed(views.point, weight * (parts.deeper * errors.places).sum(axis=1), points)
+    seen_points = _sum_by_place(views.point, weight * (parts.deeper**2).sum(axis=1), points)
+    right_points = _sum_by_place(
+        views.point, weight * (parts.deeper * errors.places).sum(axis=1), points
+    )
     has_depth = np.isfinite(views.first_depth)
     pull = has_depth / (1 + errors.depths**2 / _ODD**2)
     factors = 6 * frames + views.begins
@@ -180,7 +182,8 @@ class _Derivatives:
     deeper: Float64[np.ndarray, "sightings 2"]
 
 
-def _derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
+def _error_derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
+    """Derivatives of errors by both poses and log depth."""
     f = views.K[[0, 1], [0, 1]]
     z = np.maximum(misfits.in_camera[:, 2], _NEAREST)
     flat = f * misfits.in_camera[:, :2] / z[:, None]
@@ -196,7 +199,7 @@ def _derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
     )
 
 
-def _summed(
+def _sum_by_place(
     places: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
 ) -> Float64[np.ndarray, "_"]:
     return np.bincount(places.ravel(), values.ravel(), size)
@@ -224,7 +227,7 @@ def adjust(views: PointViews, start: State) -> Adjusted:
     state, damping, slack = start, _DAMPING, _SLACK
     for _ in range(_ROUNDS):
         system = equations(views, state, OUTLIER * max(1.0, slack))
-        changed, cost, damping = _improved(views, state, system, damping)
+        changed, cost, damping = _step_of_lower_cost(views, state, system, damping)
         if changed is None:
             break
         done = system.cost - cost < _DONE * system.cost
@@ -240,12 +243,13 @@ def adjust(views: PointViews, start: State) -> Adjusted:
     )
 
 
-def _improved(
+def _step_of_lower_cost(
     views: PointViews, state: State, equations: Equations, damping: float
 ) -> tuple[State | None, float, float]:
-    active = _active(len(state.cam_T_world))
+    """State of lower cost, None without one, its cost and damping."""
+    active = _unknowns_but_first_frame(len(state.cam_T_world))
     while damping < _MOST_DAMPING:
-        changed = _moved(state, *_step(equations, active, damping))
+        changed = _state_after_step(state, *_solve_damped_equations(equations, active, damping))
         cost = residuals(views, changed).cost(equations.slack)
         if cost <= equations.cost:
             return changed, cost, max(damping / 5, _LEAST_DAMPING)
@@ -253,13 +257,14 @@ def _improved(
     return None, equations.cost, damping
 
 
-def _active(frames: int) -> Int64[np.ndarray, "a"]:
+def _unknowns_but_first_frame(frames: int) -> Int64[np.ndarray, "a"]:
     return np.concatenate([np.arange(6, 6 * frames), np.arange(6 * frames + 1, 7 * frames)])
 
 
-def _step(
+def _solve_damped_equations(
     equations: Equations, active: Int64[np.ndarray, "a"], damping: float
 ) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
+    """Changes of poses with log factors, and of log depths."""
     points = equations.points * (1 + damping) + 1e-9
     across = equations.across[active]
     shares = across / points
@@ -273,7 +278,7 @@ def _step(
     return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
 
 
-def _moved(
+def _state_after_step(
     state: State, step: Float64[np.ndarray, "u"], deeper: Float64[np.ndarray, "points"]
 ) -> State:
     count = len(state.cam_T_world)
@@ -369,10 +374,10 @@ def adjust_part(
     """Adjust one unbroken part from frame ``first`` on."""
     count = len(cam_T_world)
     windows = [
-        _adjusted(tracker, first, slice(begin, end), cam_T_world, log_factors, K)
-        for begin, end in _spans(count)
+        _adjust_window(tracker, first, slice(begin, end), cam_T_world, log_factors, K)
+        for begin, end in _overlapping_spans(count)
     ]
-    units = _units(windows)
+    units = _log_units_of_windows(windows)
     poses, factors = cam_T_world.copy(), log_factors.copy()
     points: list[PointDepths] = [PointDepths.none()] * count
     taken = 0
@@ -389,29 +394,29 @@ def adjust_part(
         ]
         taken = span.stop
     return AdjustedPart(
-        cam_T_world=poses, log_factors=_factors(points, factors), points=tuple(points)
+        cam_T_world=poses, log_factors=_median_log_factors(points, factors), points=tuple(points)
     )
 
 
 @frozen
-class _Window:
+class _AdjustedWindow:
     span: slice
     cam_T_world: Transforms
     log_factors: Values
     points: tuple[PointDepths, ...]
 
 
-def _adjusted(
+def _adjust_window(
     tracker: PointTracker,
     first: int,
     span: slice,
     cam_T_world: Transforms,
     log_factors: Values,
     K: Matrix,
-) -> _Window:
+) -> _AdjustedWindow:
     poses, factors = cam_T_world[span], log_factors[span]
     count = len(poses)
-    guess = _Window(
+    guess = _AdjustedWindow(
         span=span, cam_T_world=poses, log_factors=factors, points=(PointDepths.none(),) * count
     )
     views = views_of(
@@ -419,31 +424,32 @@ def _adjusted(
     )
     if views is None:
         return guess
-    solution = adjust(views, _start(views, poses, factors))
+    solution = adjust(views, _initial_state(views, poses, factors))
     if solution.agrees.mean() < _AGREE or not np.isfinite(solution.state.cam_T_world).all():
         return guess
-    return _Window(
+    return _AdjustedWindow(
         span=span,
         cam_T_world=solution.state.cam_T_world,
         log_factors=solution.state.log_factors,
-        points=tuple(_points_in(frame, views, solution) for frame in range(count)),
+        points=tuple(_reliable_points_in(frame, views, solution) for frame in range(count)),
     )
 
 
-def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
+def _log_units_of_windows(windows: Sequence[_AdjustedWindow]) -> Float64[np.ndarray, "w"]:
     steps = [np.nan]
     for before, after in itertools.pairwise(windows):
         shared = before.span.stop - after.span.start
         ratios = [
             np.median(ratio)
             for one, other in zip(before.points[-shared:], after.points[:shared], strict=True)
-            if len(ratio := _depth_ratios(one, other)) >= _JUDGES
+            if len(ratio := _log_depth_ratios(one, other)) >= _JUDGES
         ]
         steps.append(float(np.median(ratios)) if ratios else np.nan)
     return chained_log_scales(steps)
 
 
-def _depth_ratios(one: PointDepths, other: PointDepths) -> Values:
+def _log_depth_ratios(one: PointDepths, other: PointDepths) -> Values:
+    """Logs of one over other at common positions."""
     _, here, there = np.intersect1d(
         one.places @ [1, 1j], other.places @ [1, 1j], return_indices=True
     )
@@ -474,7 +480,7 @@ def views_of(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
     )
 
 
-def _spans(count: int) -> list[tuple[int, int]]:
+def _overlapping_spans(count: int) -> list[tuple[int, int]]:
     spans = [(0, min(count, WINDOW))]
     while spans[-1][1] < count:
         end = min(count, spans[-1][1] + STEP)
@@ -482,7 +488,7 @@ def _spans(count: int) -> list[tuple[int, int]]:
     return spans
 
 
-def _start(
+def _initial_state(
     views: PointViews,
     cam_T_world: Transforms,
     log_factors: Values,
@@ -498,7 +504,8 @@ def _start(
     )
 
 
-def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
+def _median_log_factors(points: Sequence[PointDepths], guessed: Values) -> Values:
+    """Median of each frame, interpolated; the guess without any."""
     medians = np.full(len(points), np.nan)
     for frame, point in enumerate(points):
         ratios = np.log(point.depth / point.given)
@@ -511,7 +518,7 @@ def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
     return np.interp(np.arange(len(points)), frames, medians[frames])
 
 
-def _points_in(frame: int, views: PointViews, adjustment: Adjusted) -> PointDepths:
+def _reliable_points_in(frame: int, views: PointViews, adjustment: Adjusted) -> PointDepths:
     often = np.bincount(views.point, adjustment.agrees, len(views.begins))
     total = np.bincount(views.point, minlength=len(views.begins))
     sure = (often >= _SEEN - 1) & (often > total / 2)

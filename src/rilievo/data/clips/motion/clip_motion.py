@@ -72,7 +72,7 @@ class ClipMotion:
         return tuple(int(index) + 1 for index in np.flatnonzero(np.diff(self.parts)))
 
 
-class _Seen:
+class _FrameWithDepth:
     def __init__(
         self,
         index: int,
@@ -97,8 +97,8 @@ class ClipTracker:
 
     def __init__(self, K: Float[np.ndarray, "3 3"], following: Tracking = FOLLOWING) -> None:
         self._K = K.astype(np.float64)
-        self._key: _Seen | None = None
-        self._last: _Seen | None = None
+        self._key: _FrameWithDepth | None = None
+        self._last: _FrameWithDepth | None = None
         self._frames: list[FrameMotion] = []
         self._points = PointTracker(following)
 
@@ -108,8 +108,8 @@ class ClipTracker:
         depth: FrameDepth | DepthSource,
     ) -> FrameMotion:
         """Add the next frame and its depth or a function for it; return its motion."""
-        now = _Seen(len(self._frames), grey(frame), depth)
-        motion = self._found(now)
+        now = _FrameWithDepth(len(self._frames), grey(frame), depth)
+        motion = self._motion_of_frame(now)
         self._points.add(
             now.grey, lambda: now.depth, has_depth=now.has_depth, cut=motion.key == now.index
         )
@@ -119,7 +119,7 @@ class ClipTracker:
 
     def motion(self) -> ClipMotion:
         """Motion of all frames so far."""
-        chain = self._chain()
+        chain = self._chain_motions()
         poses, scales = chain.cam_T_world.copy(), chain.scales.copy()
         points: list[PointDepths] = []
         for part in np.unique(chain.parts):
@@ -137,10 +137,10 @@ class ClipTracker:
             points += adjustment.points
         return replace(chain, cam_T_world=poses, scales=scales, points=tuple(points))
 
-    def _chain(self) -> ClipMotion:
+    def _chain_motions(self) -> ClipMotion:
         count = len(self._frames)
         keys = sorted({frame.key for frame in self._frames})
-        logs = dict(zip(keys, _log_scales(self._frames, keys).tolist(), strict=True))
+        logs = dict(zip(keys, _log_scales_of_keys(self._frames, keys).tolist(), strict=True))
         poses, scales = np.tile(np.eye(4), (count, 1, 1)), np.ones(count)
         parts, part = np.zeros(count, np.int64), -1
         for index, frame in enumerate(self._frames):
@@ -164,34 +164,41 @@ class ClipTracker:
             points=(PointDepths.none(),) * count,
         )
 
-    def _found(self, now: _Seen) -> FrameMotion:
+    def _motion_of_frame(self, now: _FrameWithDepth) -> FrameMotion:
         """Compare a frame with the key frame or the last, or begin a part."""
-        for track, key in itertools.product((track_corners, track_matched), self._earlier):
+        for track, key in itertools.product(
+            (track_corners, track_matched), self._frames_to_compare
+        ):
             tracks = track(key.grey, now.grey, TRACKING)
             pair = motion_of_tracks(tracks, key.depth, self._K)
             if pair.known:
-                far = _is_far(tracks, now.grey.shape[1])
+                far = _is_far_from_key(tracks, now.grey.shape[1])
                 self._key = now if far else key
                 ratio = 1.0
                 if far or now.has_depth:
-                    ratio = _ratio(key, now, tracks, pair, self._K)
+                    ratio = _median_depth_ratio(key, now, tracks, pair, self._K)
                 return FrameMotion(key=key.index, pair=pair, ratio=ratio)
         self._key = now
         return FrameMotion(key=now.index, pair=UNKNOWN, ratio=1.0)
 
     @property
-    def _earlier(self) -> tuple[_Seen, ...]:
+    def _frames_to_compare(self) -> tuple[_FrameWithDepth, ...]:
+        """Key frame, then the last; none at first."""
         if self._key is None or self._last is None:
             return ()
         return (self._key,) if self._key is self._last else (self._key, self._last)
 
 
-def _is_far(tracks: Tracks, width: int) -> bool:
+def _is_far_from_key(tracks: Tracks, width: int) -> bool:
     return tracks.share < _LOST or float(np.median(np.abs(tracks.way).max(axis=1))) > _MOVED * width
 
 
-def _ratio(
-    key: _Seen, now: _Seen, tracks: Tracks, pair: PairMotion, K: Float[np.ndarray, "3 3"]
+def _median_depth_ratio(
+    key: _FrameWithDepth,
+    now: _FrameWithDepth,
+    tracks: Tracks,
+    pair: PairMotion,
+    K: Float[np.ndarray, "3 3"],
 ) -> float:
     """Ratio of the depth of common corners, key frame over now."""
     z, own = depth_at(key.depth, tracks.start), depth_at(now.depth, tracks.end)
@@ -201,6 +208,8 @@ def _ratio(
     return float(np.median(ratios)) if len(ratios) >= _FEWEST else 1.0
 
 
-def _log_scales(frames: Sequence[FrameMotion], keys: Sequence[int]) -> Float64[np.ndarray, "k"]:
+def _log_scales_of_keys(
+    frames: Sequence[FrameMotion], keys: Sequence[int]
+) -> Float64[np.ndarray, "k"]:
     steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
     return chained_log_scales(steps)

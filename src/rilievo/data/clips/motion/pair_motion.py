@@ -59,7 +59,10 @@ def fit_pose(corners: Corners) -> PoseFit:
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    return min((_refined(corners, start) for start in _starts(corners)), key=lambda fit: fit.cost)
+    return min(
+        (_refine_pose(corners, start) for start in _initial_poses(corners)),
+        key=lambda fit: fit.cost,
+    )
 
 
 def across_lines(errors: Errors) -> Positions:
@@ -69,7 +72,8 @@ def across_lines(errors: Errors) -> Positions:
     return errors.error - along * errors.along
 
 
-def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
+def _initial_poses(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Identity, and (R, t) by RANSAC."""
     try:
         import cv2
     except ImportError as missing:
@@ -92,18 +96,18 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
     return starts
 
 
-def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
+def _refine_pose(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
     """Refine a pose by Gauss-Newton with Cauchy's weights."""
     R, t = start
     for number in range(_ROUNDS):
         slack = max(1.0, _SLACK / 2**number)
-        H, right, _ = _normal(corners, R, t, slack)
+        H, right, _ = _normal_equations(corners, R, t, slack)
         step = np.linalg.solve(H + 1e-9 * np.trace(H) * np.eye(6), right)
         turn = rotation_from_axis_angle(step[:3])
         R, t = turn @ R, turn @ t + step[3:]
         if slack == 1 and np.abs(step).max() < _STEP_DONE:
             break
-    H, _, cost = _normal(corners, R, t)
+    H, _, cost = _normal_equations(corners, R, t)
     return PoseFit(R, t, cost, H)
 
 
@@ -126,9 +130,10 @@ def image_errors(corners: Corners, R: Matrix, t: Vector) -> Errors:
     return Errors(moved, error, along, inverse, np.where(behind, 1e6, squared))
 
 
-def _normal(
+def _normal_equations(
     corners: Corners, R: np.ndarray, t: np.ndarray, slack: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, float]:
+    """Normal matrix and right side of (rotation, translation), and cost."""
     errors = image_errors(corners, R, t)
     weight = 1 / (1 + errors.squared / (slack * OUTLIER) ** 2)
     x, y = errors.moved[:, 0], errors.moved[:, 1]
@@ -224,8 +229,8 @@ def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    solution = _fitted(tracks, depth, K)
-    return UNKNOWN if solution is None else _described(*solution)
+    solution = _fit_tracks(tracks, depth, K)
+    return UNKNOWN if solution is None else _motion_of_fit(*solution)
 
 
 class CornerMisfit(NamedTuple):
@@ -241,7 +246,7 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    solution = _fitted(tracks, depth, K)
+    solution = _fit_tracks(tracks, depth, K)
     if solution is None:
         return None
     corners, fit, _ = solution
@@ -250,9 +255,10 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
     return CornerMisfit(across=float(np.median(errors)), turn=turn)
 
 
-def _fitted(
+def _fit_tracks(
     tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]
 ) -> tuple[Corners, PoseFit, float] | None:
+    """Corners, fit, and median depth; None for too few corners."""
     z = depth_at(depth, tracks.start)
     valid = np.isfinite(z)
     if valid.sum() < _FEWEST:
@@ -264,15 +270,15 @@ def _fitted(
     return corners, fit_pose(corners), unit
 
 
-def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
+def _motion_of_fit(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
     residuals = image_errors(corners, fit.R, fit.t)
     good = residuals.squared < OUTLIER**2
     if not good.any():
         return UNKNOWN
-    points = _triangulated(corners, fit)
+    points = _triangulate_corners(corners, fit)
     valid = np.isfinite(points.depth)
     errors = depth_errors(corners.points[:, 2] / points.depth, points.parallax)
-    turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
+    turned = rays_at(_pixels_of_points(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
     return PairMotion(
@@ -292,7 +298,7 @@ def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
     )
 
 
-def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
+def _triangulate_corners(corners: Corners, fit: PoseFit) -> Triangulated:
     """Triangulate corners; NaN off epipolar lines."""
     directions = (corners.points / corners.points[:, 2:]) @ fit.R.T
     ends = rays_at(corners.ends, corners.K)
@@ -306,7 +312,7 @@ def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
     parallax = focal * np.linalg.norm(left, axis=1)
     good = (parallax > _PARALLAX) & (z > 0) & (pixels < OUTLIER * PIXEL)
     return Triangulated(
-        places=_positions(corners.points, corners.K),
+        places=_pixels_of_points(corners.points, corners.K),
         depth=np.where(good, z, np.nan),
         parallax=parallax,
     )
@@ -320,12 +326,13 @@ def depth_errors(ratio: Values, parallax: Values) -> Float64[np.ndarray, "m"]:
     return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
-def _positions(points: Points, K: Matrix) -> Positions:
+def _pixels_of_points(points: Points, K: Matrix) -> Positions:
     z = np.maximum(points[:, 2:], NEAREST)
     return K[[0, 1], [0, 1]] * points[:, :2] / z + K[[0, 1], [2, 2]]
 
 
 def _direction_error(fit: PoseFit) -> float:
+    """Standard error of translation's direction [degrees], at most 90."""
     length = float(np.linalg.norm(fit.t))
     if not length > 0:
         return 90.0
@@ -359,7 +366,11 @@ def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    turned = [pair_errors for pair in pairs if (pair_errors := _pair_errors(pair, K)) is not None]
+    turned = [
+        pair_errors
+        for pair in pairs
+        if (pair_errors := _errors_by_focal_factor(pair, K)) is not None
+    ]
     turned = [pair_errors for pair_errors in turned if pair_errors.turn >= _LEAST_TURN]
     turned = sorted(turned, key=lambda errors: errors.turn)[int((1 - _TURNING) * len(turned)) :]
     if len(turned) < _FEWEST_PAIRS:
@@ -376,7 +387,7 @@ class _PairErrors(NamedTuple):
     turn: float
 
 
-def _pair_errors(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairErrors | None:
+def _errors_by_focal_factor(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairErrors | None:
     attempts = []
     for factor in _FACTORS:
         changed = K.astype(np.float64)

@@ -107,7 +107,7 @@ def new_corners(
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    cv2 = _cv2()
+    cv2 = _import_opencv()
     free = np.full(frame.shape, 255, np.uint8)
     for x, y in positions:
         cv2.circle(free, (round(x), round(y)), tracking.apart, 0, -1)
@@ -133,7 +133,7 @@ def follow(
         return places, np.zeros(0, bool)
     # OpenCV's stubs require an array for the result; its manual says that None creates one.
     track: Any = partial(
-        _cv2().calcOpticalFlowPyrLK, winSize=tracking.window, maxLevel=tracking.levels
+        _import_opencv().calcOpticalFlowPyrLK, winSize=tracking.window, maxLevel=tracking.levels
     )
     start = places[:, None].astype(np.float32)
     there, status, _ = track(first, second, start, None)
@@ -155,8 +155,8 @@ def track_matched(
     Raises:
         MissingExtraError: Without OpenCV.
     """
-    cv2, tracking = _cv2(), tracking or Tracking()
-    guess = _homography(first, second)
+    cv2, tracking = _import_opencv(), tracking or Tracking()
+    guess = _homography_of_features(first, second)
     corners = cv2.goodFeaturesToTrack(first, tracking.corners, tracking.quality, tracking.apart)
     if guess is None or corners is None:
         return Tracks(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)
@@ -172,8 +172,8 @@ def track_matched(
     return Tracks(start=start[good], way=(end - start)[good], share=float(good.mean()))
 
 
-def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
-    cv2 = _cv2()
+def _homography_of_features(first: GreyFrame, second: GreyFrame) -> Matrix | None:
+    cv2 = _import_opencv()
     detector = cv2.ORB_create(_FEATURES)
     (here, one), (there, other) = (
         detector.detectAndCompute(item, None) for item in (first, second)
@@ -194,7 +194,7 @@ def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
     return homography if homography is not None and agree.sum() >= _MATCHES else None
 
 
-def _cv2() -> Any:
+def _import_opencv() -> Any:
     try:
         import cv2
     except ImportError as missing:
@@ -203,7 +203,7 @@ def _cv2() -> Any:
 
 
 def grey(frame: Pixels) -> GreyFrame:
-    """Brightness of RGB."""
+    """Brightness of RGB, 0 to 255."""
     return ((frame.astype(np.uint16) @ np.array(_GREY, np.uint16)) >> 8).astype(np.uint8)
 
 
@@ -284,14 +284,14 @@ class PointTracker:
         """
         index, self._count = self._count, self._count + 1
         if self._last is None or cut:
-            self._keep(np.zeros(len(self._numbers), bool))
+            self._keep_points_of_mask(np.zeros(len(self._numbers), bool))
         else:
             self._places, success = follow(self._last, frame, self._places, self.tracking)
-            self._keep(success & (index - self._begun < MOST_FRAMES))
+            self._keep_points_of_mask(success & (index - self._begun < MOST_FRAMES))
         self._last = frame
         few = len(self._numbers) < _FEW * self.tracking.corners
         if few:
-            self._begin(index, new_corners(frame, self._places, self.tracking))
+            self._add_new_points(index, new_corners(frame, self._places, self.tracking))
         values = depth_at(depth(), self._places) if few or has_depth else None
         self._seen.append(
             Sightings(
@@ -312,11 +312,11 @@ class PointTracker:
             depth=np.concatenate([sighting.depth for sighting in frames]),
         )
 
-    def _keep(self, mask: Bool[np.ndarray, "n"]) -> None:
+    def _keep_points_of_mask(self, mask: Bool[np.ndarray, "n"]) -> None:
         self._numbers, self._begun = self._numbers[mask], self._begun[mask]
         self._places = self._places[mask]
 
-    def _begin(self, index: int, places: Float64[np.ndarray, "m 2"]) -> None:
+    def _add_new_points(self, index: int, places: Float64[np.ndarray, "m 2"]) -> None:
         numbers = self._next + np.arange(len(places))
         self._next += len(places)
         self._numbers = np.concatenate([self._numbers, numbers])

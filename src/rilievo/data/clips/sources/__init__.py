@@ -19,13 +19,13 @@ _SOURCES: Mapping[SourceKind, str] = {
 
 def list_sequences(data: VideoData) -> list[Clip]:
     """List the sequences of a run, in a fixed order."""
-    _check(data)
+    _check_options(data)
     module = import_module(f"{__name__}.{_SOURCES[data.kind]}")
     source: Callable[[VideoData], list[Clip]] = module.sequences
     return source(data)
 
 
-def _check(data: VideoData) -> None:
+def _check_options(data: VideoData) -> None:
     if not data.roots:
         raise OptionError("no frames are named; give videos, folders of frames, or a dataset")
     if data.kind is not SourceKind.FRAMES and len(data.roots) > 1:

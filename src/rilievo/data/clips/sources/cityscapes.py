@@ -37,7 +37,7 @@ class _Snippet:
     drive: str
     numbers: tuple[int, ...]
 
-    def file(self, number: int, ending: str) -> str:
+    def file_name(self, number: int, ending: str) -> str:
         return f"{self.city}_{self.drive}_{number:06d}_{ending}"
 
 
@@ -50,7 +50,9 @@ def sequences(data: VideoData) -> list[Clip]:
         raise OptionError("poses of cityscapes are not read; kitti-odometry has them")
     cities = root / f"{_LEFT}_sequence" / split
     snippets = [
-        snippet for city in sorted(names_in(cities)) for snippet in _snippets(cities / city)
+        snippet
+        for city in sorted(names_in(cities))
+        for snippet in _snippets_without_gaps(cities / city)
     ]
     if not snippets:
         raise InputError(
@@ -58,10 +60,12 @@ def sequences(data: VideoData) -> list[Clip]:
             f"is expected, found {found_in(root)}"
         )
     eyes = (_LEFT, _RIGHT) if data.stereo else (_LEFT,)
-    return [_sequence(root, split, snippet, eye, data) for snippet in snippets for eye in eyes]
+    return [
+        _clip_of_snippet(root, split, snippet, eye, data) for snippet in snippets for eye in eyes
+    ]
 
 
-def _snippets(city: Path) -> Iterator[_Snippet]:
+def _snippets_without_gaps(city: Path) -> Iterator[_Snippet]:
     drive_frames = sorted(
         (match["drive"], int(match["frame"]))
         for match in map(_NAME.fullmatch, names_in(city))
@@ -76,12 +80,12 @@ def _snippets(city: Path) -> Iterator[_Snippet]:
             yield _Snippet(city=city.name, drive=drive, numbers=tuple(numbers[first:last]))
 
 
-def _sequence(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoData) -> Clip:
+def _clip_of_snippet(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoData) -> Clip:
     folder = root / f"{eye}_sequence" / split / snippet.city
-    files = tuple(folder / snippet.file(number, f"{eye}.png") for number in snippet.numbers)
+    files = tuple(folder / snippet.file_name(number, f"{eye}.png") for number in snippet.numbers)
     place = f"{split}/{snippet.city}/{snippet.drive}_{snippet.numbers[0]:06d}"
     photo = first_photo(files, folder)
-    entries = _camera_entries(root / "camera" / split / snippet.city, snippet)
+    entries = _read_camera_entries(root / "camera" / split / snippet.city, snippet)
     other = _RIGHT if eye == _LEFT else _LEFT
     baseline = entries["baseline"]
     return Clip(
@@ -89,7 +93,7 @@ def _sequence(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoDa
         files=files,
         numbers=snippet.numbers,
         shape=photo.shape,
-        camera=choose_camera(data, photo.shape, place, beside=_calibration(entries)),
+        camera=choose_camera(data, photo.shape, place, beside=_calibration_of_entries(entries)),
         other_eye=OtherEye(
             sequence=f"{place}/{other}", shift=-baseline if eye == _LEFT else baseline
         )
@@ -102,14 +106,16 @@ def _sequence(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoDa
     )
 
 
-def _calibration(entries: Mapping[str, float]) -> FrameCalibration:
+def _calibration_of_entries(entries: Mapping[str, float]) -> FrameCalibration:
     K = pinhole_K(*(entries[name] for name in ("fx", "fy", "u0", "v0")))
     return FrameCalibration(K=K)
 
 
-def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
+def _read_camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
     names = names_in(folder)
-    candidates: Sequence[str] = [snippet.file(number, "camera.json") for number in snippet.numbers]
+    candidates: Sequence[str] = [
+        snippet.file_name(number, "camera.json") for number in snippet.numbers
+    ]
     path = folder / next((name for name in candidates if name in names), candidates[-1])
     text = read_text(path)
     try:

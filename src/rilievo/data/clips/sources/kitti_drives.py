@@ -34,16 +34,16 @@ def sequences(data: VideoData) -> list[Clip]:
     if data.poses is not None:
         raise OptionError("poses of kitti-raw are not read; kitti-odometry has them")
     if data.split is None:
-        return _every_drive(root, data)
+        return _clips_of_all_drives(root, data)
     lists = listed_sequences(root, data.split, stereo=data.stereo)
-    _check_drives(root, lists)
+    _refuse_missing_cameras(root, lists)
     return [
-        _sequence(root / folder, side, data, targets)
+        _clip_of_drive(root / folder, side, data, targets)
         for (folder, side), targets in lists.targets.items()
     ]
 
 
-def _every_drive(root: Path, data: VideoData) -> list[Clip]:
+def _clips_of_all_drives(root: Path, data: VideoData) -> list[Clip]:
     drives = [
         day / drive
         for day in (root / name for name in sorted(names_in(root)))
@@ -57,13 +57,13 @@ def _every_drive(root: Path, data: VideoData) -> list[Clip]:
         )
     sides = ("l", "r") if data.stereo else ("l",)
     return [
-        _sequence(drive, side, data, None if side == "l" else SOURCE_ALONE)
+        _clip_of_drive(drive, side, data, None if side == "l" else SOURCE_ALONE)
         for drive in drives
         for side in sides
     ]
 
 
-def _check_drives(root: Path, lists: ListedSequences) -> None:
+def _refuse_missing_cameras(root: Path, lists: ListedSequences) -> None:
     missing = [
         f"{folder}/{CAMERAS[side]}"
         for folder, side in lists.targets
@@ -77,7 +77,7 @@ def _check_drives(root: Path, lists: ListedSequences) -> None:
         )
 
 
-def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | None) -> Clip:
+def _clip_of_drive(drive: Path, side: str, data: VideoData, listed: ListedTargets | None) -> Clip:
     camera = CAMERAS[side]
     numbered = numbered_files(drive / camera / "data")
     numbers, files = tuple(numbered), tuple(numbered.values())
@@ -89,7 +89,7 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | N
         numbers=numbers,
         shape=photo.shape,
         camera=choose_camera(
-            data, photo.shape, id, beside=_calibration(drive, camera, photo.shape)
+            data, photo.shape, id, beside=_calibration_by_file_or_size(drive, camera, photo.shape)
         ),
         listed=listed,
         other_eye=_other_eye(drive, side) if data.stereo else None,
@@ -98,7 +98,9 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | N
     )
 
 
-def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> FrameCalibration | None:
+def _calibration_by_file_or_size(
+    drive: Path, camera: str, shape: tuple[int, int]
+) -> FrameCalibration | None:
     if (drive.parent / CAMERA_FILE).is_file():
         calibration = read_camera(drive.parent, camera)
         return FrameCalibration(K=calibration.camera.K, shape=calibration.shape)

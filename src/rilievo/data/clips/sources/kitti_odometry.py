@@ -38,7 +38,7 @@ def sequences(data: VideoData) -> list[Clip]:
             f"{printable(root)}: is no KITTI odometry: sequences/00/image_2 is expected, found "
             f"{found_in(folder)}"
         )
-    if data.split is not None and not _is_names(data.split):
+    if data.split is not None and not _are_sequence_numbers(data.split):
         return _clips_of_lists(root, folder, there, data)
     wanted = there if data.split is None else [f"{int(name):02d}" for name in data.split.split(",")]
     if missing := [name for name in wanted if name not in there]:
@@ -47,13 +47,13 @@ def sequences(data: VideoData) -> list[Clip]:
         )
     sides = ("l", "r") if data.stereo else ("l",)
     return [
-        _sequence(root, folder / name, side, data, None if side == "l" else SOURCE_ALONE)
+        _clip_of_camera(root, folder / name, side, data, None if side == "l" else SOURCE_ALONE)
         for name in wanted
         for side in sides
     ]
 
 
-def _is_names(split: str) -> bool:
+def _are_sequence_numbers(split: str) -> bool:
     return all(is_whole(name.strip()) for name in split.split(","))
 
 
@@ -67,18 +67,18 @@ def _clips_of_lists(root: Path, folder: Path, there: list[str], data: VideoData)
                 f"but there are {', '.join(there)}"
             )
     return [
-        _sequence(root, folder / f"{int(name):02d}", side, data, targets)
+        _clip_of_camera(root, folder / f"{int(name):02d}", side, data, targets)
         for (name, side), targets in lists.targets.items()
     ]
 
 
-def _sequence(
+def _clip_of_camera(
     root: Path, folder: Path, side: str, data: VideoData, listed: ListedTargets | None
 ) -> Clip:
     numbered = numbered_files(folder / _CAMERAS[side])
     numbers, files = tuple(numbered), tuple(numbered.values())
     photo = first_photo(files, folder)
-    P = _projections(folder / "calib.txt")
+    P = _read_projections_by_side(folder / "calib.txt")
     id = f"{folder.name}/{_CAMERAS[side]}"
     shift = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
     return Clip(
@@ -89,7 +89,7 @@ def _sequence(
         camera=choose_camera(
             data, photo.shape, id, beside=FrameCalibration(K=P[side][:, :3].copy())
         ),
-        poses=_poses(root, folder, P[side], numbers, data),
+        poses=_poses_of_camera(root, folder, P[side], numbers, data),
         listed=listed,
         other_eye=OtherEye(
             sequence=f"{folder.name}/{_CAMERAS[OTHER_SIDE[side]]}",
@@ -102,7 +102,7 @@ def _sequence(
     )
 
 
-def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
+def _read_projections_by_side(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, _, rest = line.text.partition(":")
@@ -121,7 +121,7 @@ def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
     return {side: np.array(entries[name]).reshape(3, 4) for side, name in _MATRICES.items()}
 
 
-def _poses(
+def _poses_of_camera(
     root: Path,
     folder: Path,
     P: Float64[np.ndarray, "3 4"],

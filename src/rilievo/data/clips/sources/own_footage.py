@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.pose_files import AUTO, asked_poses
+from rilievo.data.clips.pose_files import AUTO, sequence_poses
 from rilievo.data.clips.sequences import (
     Clip,
     FrameCalibration,
@@ -41,7 +41,7 @@ FEWEST = 3
 
 
 @frozen
-class _Place:
+class _FootagePlace:
     id: str
     home: Path
     files: tuple[Path, ...] = ()
@@ -54,60 +54,66 @@ def sequences(data: VideoData) -> list[Clip]:
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
             raise MissingFileError(f"{as_typed(root)}: no such file or folder")
-        places = list(_places(root, _name(root), 0))
+        places = list(_find_footage(root, _folder_name(root), 0))
         if not places:
             raise InputError(
                 f"{as_typed(root)}: has neither photographs nor videos, found {found_in(root)}"
             )
-        repeats = sum(_name(Path(path)) == _name(root) for path in data.roots[:number])
+        repeats = sum(
+            _folder_name(Path(path)) == _folder_name(root) for path in data.roots[:number]
+        )
         mark = f"~{repeats + 1}" if repeats else ""
-        clips.extend(_sequence(place, data, mark) for place in places)
+        clips.extend(_clip_of_place(place, data, mark) for place in places)
     return clips
 
 
-def _name(root: Path) -> str:
+def _folder_name(root: Path) -> str:
     return root.resolve().name or "frames"
 
 
-def _places(path: Path, id: str, depth: int) -> Iterator[_Place]:
+def _find_footage(path: Path, id: str, depth: int) -> Iterator[_FootagePlace]:
     if path.is_file():
         if not is_video(path):
             raise InputError(f"{printable(path)}: is no video; a video or a folder is expected")
-        yield _Place(id=id, home=path.parent, video=path)
+        yield _FootagePlace(id=id, home=path.parent, video=path)
         return
-    names = sorted(_visible(path), key=natural_order)
-    colour = next((folder for folder in _COLOUR_FOLDERS if _photos(path / folder)), None)
-    files = _photos(path / colour) if colour else _photos(path)
-    inside = [] if len(files) >= FEWEST else list(_places_below(path, names, id, depth))
+    names = sorted(_visible_names(path), key=natural_order)
+    colour = next(
+        (folder for folder in _COLOUR_FOLDERS if _colour_photographs(path / folder)), None
+    )
+    files = _colour_photographs(path / colour) if colour else _colour_photographs(path)
+    inside = [] if len(files) >= FEWEST else list(_find_footage_below(path, names, id, depth))
     if inside:
         yield from inside
     elif files:
-        yield _Place(id=id, home=path, files=files)
+        yield _FootagePlace(id=id, home=path, files=files)
 
 
-def _places_below(path: Path, names: list[str], id: str, depth: int) -> Iterator[_Place]:
+def _find_footage_below(
+    path: Path, names: list[str], id: str, depth: int
+) -> Iterator[_FootagePlace]:
     for name in names:
         below = path / name
         if below.is_dir() and depth < _DEEPEST and not _OTHER.search(name.lower()):
-            yield from _places(below, f"{id}/{name}", depth + 1)
+            yield from _find_footage(below, f"{id}/{name}", depth + 1)
         elif below.suffix.lower() in VIDEO_SUFFIXES and below.is_file():
-            yield _Place(id=f"{id}/{name}", home=path, video=below)
+            yield _FootagePlace(id=f"{id}/{name}", home=path, video=below)
 
 
-def _visible(folder: Path) -> list[str]:
+def _visible_names(folder: Path) -> list[str]:
     return [name for name in names_in(folder) if not name.startswith(".")]
 
 
-def _photos(folder: Path) -> tuple[Path, ...]:
-    names = [name for name in _visible(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
+def _colour_photographs(folder: Path) -> tuple[Path, ...]:
+    names = [name for name in _visible_names(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
     colours = [name for name in names if ".color." in name.lower()]
     frames = colours or [name for name in names if not _OTHER.search(Path(name).stem.lower())]
     return tuple(folder / name for name in sorted(frames or names, key=natural_order))
 
 
-def _sequence(place: _Place, data: VideoData, mark: str) -> Clip:
+def _clip_of_place(place: _FootagePlace, data: VideoData, mark: str) -> Clip:
     if place.video is not None:
-        return _of_video(place, place.video, data, mark)
+        return _clip_of_video(place, place.video, data, mark)
     photo = first_photo(place.files, place.home)
     return Clip(
         id=place.id + mark,
@@ -115,14 +121,14 @@ def _sequence(place: _Place, data: VideoData, mark: str) -> Clip:
         numbers=tuple(range(len(place.files))),
         shape=photo.shape,
         camera=choose_camera(
-            data, photo.shape, place.id, beside=_calibration(place), exif=photo.camera
+            data, photo.shape, place.id, beside=_calibration_beside_frames(place), exif=photo.camera
         ),
-        poses=asked_poses(data.poses, (place.home, place.files[0].parent), place.files),
+        poses=sequence_poses(data.poses, (place.home, place.files[0].parent), place.files),
         stride=data.stride,
     )
 
 
-def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> Clip:
+def _clip_of_video(place: _FootagePlace, video: Path, data: VideoData, mark: str) -> Clip:
     reader = open_video(video)
     beside = video.with_suffix(".txt")
     poses = None
@@ -132,20 +138,20 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> Clip:
         id=place.id + mark,
         video=video,
         shape=reader.size,
-        camera=choose_camera(data, reader.size, place.id, beside=_of_its_own(video)),
+        camera=choose_camera(data, reader.size, place.id, beside=_calibration_beside_video(video)),
         poses_file=poses,
         stride=data.stride,
     )
 
 
-def _of_its_own(video: Path) -> FrameCalibration | None:
+def _calibration_beside_video(video: Path) -> FrameCalibration | None:
     for suffix in (".yaml", ".yml", ".json", ".xml", ".npz"):
         if video.with_suffix(suffix).is_file():
             return read_calibration(video.with_suffix(suffix))
     return None
 
 
-def _calibration(place: _Place) -> FrameCalibration | None:
+def _calibration_beside_frames(place: _FootagePlace) -> FrameCalibration | None:
     for folder in dict.fromkeys((place.home, place.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():

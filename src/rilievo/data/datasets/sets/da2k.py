@@ -39,11 +39,11 @@ class Da2k(PhotoFiles[_Entry]):
                 f"{request.root}: expected {ANNOTATIONS}, found {found_in(request.root)}"
             )
         entries = {
-            Path(name).with_suffix("").as_posix(): _entry(request.root / name, pairs, path)
-            for name, pairs in _annotations(path).items()
+            Path(name).with_suffix("").as_posix(): _entry_of_pairs(request.root / name, pairs, path)
+            for name, pairs in _read_annotations(path).items()
             if request.split == "all" or request.split in Path(name).parts
         }
-        self._choose(entries, request.list_file)
+        self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read the pairs of points."""
@@ -59,7 +59,7 @@ class Da2k(PhotoFiles[_Entry]):
         return Truth(id=id, order=order)
 
 
-def _annotations(path: Path) -> Mapping[str, Any]:
+def _read_annotations(path: Path) -> Mapping[str, Any]:
     try:
         record = parse_json(read_text(path))
     except ValueError as error:
@@ -69,14 +69,14 @@ def _annotations(path: Path) -> Mapping[str, Any]:
     return record
 
 
-def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
+def _entry_of_pairs(image: Path, pairs: Any, path: Path) -> _Entry:
     nearer, farther = [], []
     try:
         for pair in pairs:
             closer = pair["closer_point"]
             other = {"point1": "point2", "point2": "point1"}[closer]
-            nearer.append(_point(pair[closer]))
-            farther.append(_point(pair[other]))
+            nearer.append(_row_and_column(pair[closer]))
+            farther.append(_row_and_column(pair[other]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path}: the pairs of '{image.name}' are not point1, point2 and closer_point: "
@@ -89,7 +89,7 @@ def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
     )
 
 
-def _point(value: Any) -> tuple[int, int]:
+def _row_and_column(value: Any) -> tuple[int, int]:
     row, column = value
     if type(row) is bool or type(column) is bool or int(row) != row or int(column) != column:
         raise ValueError(f"{value} are no row and column")

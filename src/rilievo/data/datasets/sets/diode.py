@@ -32,7 +32,7 @@ _LEAST_AGREEMENT = 0.7
 _SCENE = re.compile(r"scene_\d+")
 
 
-def _depth(path: Path) -> MaskedValues:
+def _read_depth(path: Path) -> MaskedValues:
     with np.errstate(over="ignore", invalid="ignore"):
         return of_metres(read_map(path).astype(np.float32))
 
@@ -40,7 +40,7 @@ def _depth(path: Path) -> MaskedValues:
 _FILES = DepthPatterns(
     image="{id}.png",
     depth="{id}_depth.npy",
-    read=_depth,
+    read=_read_depth,
     masks=("{id}_depth_mask.npy",),
     camera=Camera(K=_K),
 )
@@ -62,13 +62,13 @@ class Diode(DepthSet):
                 f"{found_in(request.root)}"
             )
         entries = {}
-        for id in (stem for area in places for stem in _stems(folder, area)):
+        for id in (stem for area in places for stem in _relative_stems_below(folder, area)):
             scene = _SCENE.search(id)
             files = _FILES.of(id, folder, scene[0] if scene else None)
             if request.variant == "normals":
                 files = replace(files, needs=(folder / f"{id}_normal.npy",))
             entries[id] = files
-        self._choose(entries, request.list_file)
+        self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read depth in the mask, and ``normals`` in that variant."""
@@ -81,7 +81,7 @@ class Diode(DepthSet):
         return truth
 
 
-def _stems(folder: Path, place: str) -> list[str]:
+def _relative_stems_below(folder: Path, place: str) -> list[str]:
     stems = set()
     for where, _, names in walk(folder / place):
         for name in names:

@@ -45,18 +45,18 @@ class Dsine(PhotoFiles[_Entry]):
     def __init__(self, request: Request) -> None:
         self.request = request
         self._form = _FORMS[request.split]
-        folder = _folder(request)
+        folder = _folder_of_split(request)
         entries = {
             id: _Entry(
                 image=image,
                 normals=image.with_name(f"{stem}_normal{self._form.suffix}"),
                 intrinsics=image.with_name(f"{stem}_intrins.npy"),
             )
-            for id, stem, image in _images(folder)
+            for id, stem, image in _ids_stems_and_paths(folder)
         }
         if not entries:
             raise InputError(f"{folder}: holds no NAME_img.png or .jpg")
-        self._choose(entries, request.list_file)
+        self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read normals and camera."""
@@ -80,12 +80,12 @@ class Dsine(PhotoFiles[_Entry]):
         )
 
 
-def _folder(request: Request) -> Path:
+def _folder_of_split(request: Request) -> Path:
     root, split = request.root, request.split
     for folder in (root / _FOLDER / split, root / split):
         if folder.is_dir():
             return folder
-    if root.name == split or (root.name not in _FORMS and _images(root)):
+    if root.name == split or (root.name not in _FORMS and _ids_stems_and_paths(root)):
         return root
     raise InputError(
         f"{request.root}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
@@ -93,7 +93,7 @@ def _folder(request: Request) -> Path:
     )
 
 
-def _images(folder: Path) -> list[tuple[str, str, Path]]:
+def _ids_stems_and_paths(folder: Path) -> list[tuple[str, str, Path]]:
     images = []
     for here, _, names in walk(folder):
         for name in names:
@@ -105,21 +105,27 @@ def _images(folder: Path) -> list[tuple[str, str, Path]]:
     return sorted(images)
 
 
-def _colours(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    stored = _three(path, read_numbers(path))
+def _read_normals_of_colours(
+    path: Path, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
+    stored = _check_three_channels(path, read_numbers(path))
     if stored.dtype != np.uint8:
         raise InputError(f"{path}: holds {stored.dtype}, expected 8-bit colours")
     normals = stored.astype(np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
     return normals, stored.sum(axis=2) > 0
 
 
-def _floats(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    stored = _three(path, read_numbers(path)).astype(np.float32)
+def _read_normals_of_floats(
+    path: Path, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
+    stored = _check_three_channels(path, read_numbers(path)).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         return stored, np.sqrt(np.square(stored).sum(axis=2)) > _SHORTEST
 
 
-def _part(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
+def _read_normals_of_box(
+    path: Path, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     """Normals of a box; x and y are turned around."""
     content = read_pickle(path)
     try:
@@ -138,16 +144,18 @@ def _part(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3
     return normals, (normals != 0).any(axis=2)
 
 
-def _three(path: Path, stored: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "h w 3"]:
+def _check_three_channels(
+    path: Path, stored: Shaped[np.ndarray, "..."]
+) -> Shaped[np.ndarray, "h w 3"]:
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(f"{path}: has shape {stored.shape}, expected normals (height, width, 3)")
     return stored
 
 
 _FORMS: Mapping[str, _Form] = {
-    "scannet": _Form(suffix=".png", read=_colours),
-    "nyuv2": _Form(suffix=".png", read=_colours),
-    "ibims": _Form(suffix=".exr", read=_floats),
-    "sintel": _Form(suffix=".exr", read=_floats),
-    "oasis": _Form(suffix=".pkl", read=_part),
+    "scannet": _Form(suffix=".png", read=_read_normals_of_colours),
+    "nyuv2": _Form(suffix=".png", read=_read_normals_of_colours),
+    "ibims": _Form(suffix=".exr", read=_read_normals_of_floats),
+    "sintel": _Form(suffix=".exr", read=_read_normals_of_floats),
+    "oasis": _Form(suffix=".pkl", read=_read_normals_of_box),
 }

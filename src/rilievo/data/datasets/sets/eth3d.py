@@ -33,8 +33,8 @@ class Eth3d(DepthSet):
                 f"{request.root}: holds no scene with {_CALIBRATION}/, images/ and "
                 f"ground_truth_depth/, as ETH3D's do; it holds {found_in(request.root)}"
             )
-        views = {id: view for folder in folders for id, view in _views(folder).items()}
-        self._choose(views, request.list_file)
+        views = {id: view for folder in folders for id, view in _views_by_id(folder).items()}
+        self._set_entries_of_list(views, request.list_file)
 
     def image(self, id: str) -> Pixels:
         """Read the photograph without EXIF rotation, like depth and K."""
@@ -57,7 +57,7 @@ def _scene_folders(root: Path) -> list[Path]:
     return sorted(place for place in places if (place / _CALIBRATION).is_dir())
 
 
-def _views(scene: Path) -> dict[str, DepthFiles]:
+def _views_by_id(scene: Path) -> dict[str, DepthFiles]:
     calibration = scene / _CALIBRATION
     cameras = read_cameras(calibration / "cameras.txt")
     depths = _depth_folder(scene)
@@ -75,7 +75,7 @@ def _views(scene: Path) -> dict[str, DepthFiles]:
         views[f"{scene.resolve().name}/{Path(name).stem}"] = DepthFiles(
             image=scene / _PICTURES / name,
             depth=depths / name,
-            read=partial(_read_raw, height=camera.height, width=camera.width),
+            read=partial(_read_raw_depth, height=camera.height, width=camera.width),
             camera=Camera(K=camera.K),
             pose=listed.world_T_cam,
             scene=scene.resolve().name,
@@ -89,7 +89,7 @@ def _depth_folder(scene: Path) -> Path:
     return apart if not names_in(beside) and names_in(apart) else beside
 
 
-def _read_raw(path: Path, *, height: int, width: int) -> MaskedValues:
+def _read_raw_depth(path: Path, *, height: int, width: int) -> MaskedValues:
     size, expected = check_regular(path), 4 * height * width
     if size != expected:
         raise InputError(

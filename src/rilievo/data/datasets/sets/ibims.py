@@ -20,14 +20,14 @@ _RAW = "ibims1_core_raw"
 _METRES = 50 / 65535
 
 
-def _depth(path: Path) -> MaskedValues:
+def _read_depth(path: Path) -> MaskedValues:
     return of_metres(read_map(path) * _METRES)
 
 
 _FILES = DepthPatterns(
     image="rgb/{id}.png",
     depth="depth/{id}.png",
-    read=_depth,
+    read=_read_depth,
     masks=("mask_invalid/{id}.png", "mask_transp/{id}.png"),
     camera="calib/{id}.txt",
 )
@@ -43,15 +43,17 @@ class Ibims(DepthSet):
         for folder in (request.root, request.root / _RAW):
             names = [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
             if (folder / "depth").is_dir() and names:
-                entries = {name: _FILES.of(name, folder) for name in _listed(folder, names)}
-                self._choose(entries, request.list_file)
+                entries = {
+                    name: _FILES.of(name, folder) for name in _ids_of_list_or_folder(folder, names)
+                }
+                self._set_entries_of_list(entries, request.list_file)
                 return
         raise InputError(
             f"{request.root}: expected {_RAW}/ with rgb/ and depth/, found {found_in(request.root)}"
         )
 
 
-def _listed(folder: Path, there: list[str]) -> tuple[str, ...]:
+def _ids_of_list_or_folder(folder: Path, there: list[str]) -> tuple[str, ...]:
     for place in (folder, folder.parent):
         if (place / "imagelist.txt").is_file():
             lines = text_lines(place / "imagelist.txt")

@@ -42,7 +42,9 @@ def listed_files(request: Request) -> Pairs:
     annotated, raw = annotated_folder(request.root), raw_folder(request.root)
     frames = listed_frames(request, KittiDepth.card.counts)
     names = cache(names_in)
-    return [_files(frame, _depth_of(frame, annotated), raw, names) for frame in frames]
+    return [
+        _id_and_files_of_frame(frame, _depth_path(frame, annotated), raw, names) for frame in frames
+    ]
 
 
 def annotated_files(request: Request) -> Pairs:
@@ -59,7 +61,9 @@ def annotated_files(request: Request) -> Pairs:
         )
     names = cache(names_in)
     return [
-        _files(KittiFrame(drive=drive, camera=camera, index=name[:-4]), folder / name, raw, names)
+        _id_and_files_of_frame(
+            KittiFrame(drive=drive, camera=camera, index=name[:-4]), folder / name, raw, names
+        )
         for drive in drives
         for camera in CAMERAS.values()
         for folder in (part / drive / _TRUTH / camera,)
@@ -88,7 +92,7 @@ def paired_files(request: Request) -> Pairs:
     }
     stems = set(images) | {name[:-4] for name in names_in(depths) if name.endswith(".png")}
     return [
-        _pair(
+        _id_and_files_of_paths(
             stem,
             pictures / images.get(stem, f"{stem}.png"),
             depths / f"{stem}.png",
@@ -128,18 +132,20 @@ def _root_and_below(root: Path) -> Iterator[Path]:
         yield root / name
 
 
-def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
+def _depth_path(frame: KittiFrame, annotated: Path) -> Path:
     below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
     places = [annotated / part / below for part in _PARTS]
     return next((path for path in places if path.is_file()), places[0])
 
 
-def _files(frame: KittiFrame, depth: Path, raw: Path, names: Names) -> tuple[str, DepthFiles]:
-    camera = partial(_camera, day=raw / frame.date, side=frame.camera)
-    return _pair(frame.id, picture_of(frame, raw, names), depth, camera)
+def _id_and_files_of_frame(
+    frame: KittiFrame, depth: Path, raw: Path, names: Names
+) -> tuple[str, DepthFiles]:
+    camera = partial(_camera_of_day_or_shape, day=raw / frame.date, side=frame.camera)
+    return _id_and_files_of_paths(frame.id, picture_of(frame, raw, names), depth, camera)
 
 
-def _pair(
+def _id_and_files_of_paths(
     id: str, image: Path, depth: Path, camera: Callable[[tuple[int, int]], Camera | None]
 ) -> tuple[str, DepthFiles]:
     drive = DRIVE_NAME.search(id)
@@ -165,7 +171,7 @@ class KittiDepth(DepthSet):
         self.request = request
         files = _SPLITS[request.split](request)
         checked_ids([id for id, _ in files], str(request.list_file or request.root))
-        self._keep(dict(files))
+        self._set_entries(dict(files))
 
 
 def camera_of_day(day: Path, side: str) -> Camera | None:
@@ -173,5 +179,5 @@ def camera_of_day(day: Path, side: str) -> Camera | None:
     return read_camera(day, side).camera if (day / CAMERA_FILE).is_file() else None
 
 
-def _camera(shape: tuple[int, int], *, day: Path, side: str) -> Camera | None:
+def _camera_of_day_or_shape(shape: tuple[int, int], *, day: Path, side: str) -> Camera | None:
     return camera_of_day(day, side) or camera_of_shape(shape)

@@ -101,11 +101,11 @@ def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
         parts = _PICTURED.fullmatch(line.text)
         if annotated and parts is not None and parts["depth"] == "None":
             continue
-        frames.append(_frame(line, path))
+        frames.append(_frame_of_line(line, path))
     return frames
 
 
-def _frame(line: Line, path: Path) -> KittiFrame:
+def _frame_of_line(line: Line, path: Path) -> KittiFrame:
     if parts := _PICTURED.fullmatch(line.text):
         return KittiFrame(drive=parts["drive"], camera=parts["camera"], index=parts["index"])
     if parts := _SIDED.fullmatch(line.text):
@@ -158,23 +158,25 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
 def read_camera(day: Path, camera: str) -> KittiCamera:
     """Read ``calib_cam_to_cam.txt``."""
     path = day / CAMERA_FILE
-    entries = _entries(path)
+    entries = _read_number_entries(path)
     number = camera[-2:]
-    width, height = _array(entries, f"S_rect_{number}", (2,), path).tolist()
-    P = _array(entries, f"P_rect_{number}", (3, 4), path)
+    width, height = _entry_as_array(entries, f"S_rect_{number}", (2,), path).tolist()
+    P = _entry_as_array(entries, f"P_rect_{number}", (3, 4), path)
     camera_of(P[:, :3], path)
     return KittiCamera(
         shape=(int(height), int(width)),
         P=P,
-        R=_array(entries, "R_rect_00", (3, 3), path),
+        R=_entry_as_array(entries, "R_rect_00", (3, 3), path),
     )
 
 
 def read_laser(day: Path) -> Transform:
     """Read ``cam_T_laser`` to unrectified camera 0."""
     path = day / LASER_FILE
-    entries = _entries(path)
-    return rigid(_array(entries, "R", (3, 3), path), _array(entries, "T", (3,), path))
+    entries = _read_number_entries(path)
+    return rigid(
+        _entry_as_array(entries, "R", (3, 3), path), _entry_as_array(entries, "T", (3,), path)
+    )
 
 
 def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
@@ -183,7 +185,7 @@ def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4
     return camera.P @ rectified @ read_laser(day)
 
 
-def _entries(path: Path) -> dict[str, tuple[float, ...]]:
+def _read_number_entries(path: Path) -> dict[str, tuple[float, ...]]:
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, colon, rest = line.text.partition(":")
@@ -193,7 +195,7 @@ def _entries(path: Path) -> dict[str, tuple[float, ...]]:
     return entries
 
 
-def _array(
+def _entry_as_array(
     entries: Mapping[str, tuple[float, ...]], name: str, shape: tuple[int, ...], path: Path
 ) -> Float64[np.ndarray, "..."]:
     size = int(np.prod(shape))

@@ -131,7 +131,7 @@ class KittiRaw(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        frames = _frames(request)
+        frames = _frames_of_request(request)
         where = str(request.list_file or request.root)
         checked_ids([frame.id for frame in frames], where)
         names = cache(names_in)
@@ -142,27 +142,27 @@ class KittiRaw(DepthSet):
             files[frame.id] = DepthFiles(
                 image=picture_of(frame, request.root, names),
                 depth=scans / f"{frame.index}.bin",
-                read=partial(_depth, day=day, side=frame.camera, rule=request.variant),
-                camera=partial(_camera, day=day, side=frame.camera),
+                read=partial(_project_scan, day=day, side=frame.camera, rule=request.variant),
+                camera=partial(_camera_of_day, day=day, side=frame.camera),
                 needs=(day / CAMERA_FILE, day / LASER_FILE),
                 scene=frame.drive,
             )
-        self._keep(files)
+        self._set_entries(files)
 
 
-def _depth(scan: Path, *, day: Path, side: str, rule: str) -> MaskedValues:
+def _project_scan(scan: Path, *, day: Path, side: str, rule: str) -> MaskedValues:
     camera, points = read_camera(day, side), read_velodyne(scan)
     depth = PROJECTIONS[rule](points, image_from_laser(day, camera), camera.shape)
     return MaskedValues(depth.astype(np.float32), depth > 0)
 
 
-def _camera(_: tuple[int, int], *, day: Path, side: str) -> Camera:
+def _camera_of_day(_: tuple[int, int], *, day: Path, side: str) -> Camera:
     return read_camera(day, side).camera
 
 
-def _frames(request: Request) -> list[KittiFrame]:
+def _frames_of_request(request: Request) -> list[KittiFrame]:
     root = request.root
-    drives = list(_drives(root))
+    drives = list(_drive_folders(root))
     if not drives:
         raise InputError(
             f"{root}: is no KITTI raw: folders such as 2011_09_26/2011_09_26_drive_0002_sync are "
@@ -179,7 +179,7 @@ def _frames(request: Request) -> list[KittiFrame]:
     ]
 
 
-def _drives(root: Path) -> Iterator[Path]:
+def _drive_folders(root: Path) -> Iterator[Path]:
     for day in sorted(names_in(root)):
         for drive in sorted(names_in(root / day)):
             name_parts = DRIVE_NAME.fullmatch(drive)

@@ -40,4 +40,4 @@ class MarigoldScannet(DepthSet):
                 # Frames are named by their scene's folder where they have one.
                 scene=next((part for part in Path(id).parts if part.startswith("scene")), None),
             )
-        self._choose(entries, None)
+        self._set_entries_of_list(entries, None)

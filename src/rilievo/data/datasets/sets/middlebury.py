@@ -34,16 +34,16 @@ class Middlebury(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        scenes = _scenes(request.root)
+        scenes = _find_scenes(request.root)
         if not scenes:
             raise InputError(
                 f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
                 f"Middlebury 2014 does; it holds {found_in(request.root)}"
             )
-        self._choose(scenes, request.list_file)
+        self._set_entries_of_list(scenes, request.list_file)
 
 
-def _depth(path: Path, *, calibration: Path) -> MaskedValues:
+def _read_depth(path: Path, *, calibration: Path) -> MaskedValues:
     """Depth: f · baseline / (disparity + doffs)."""
     camera = _read_calibration(calibration)
     # A signalling NaN in the file counts as unknown too.
@@ -58,11 +58,11 @@ def _depth(path: Path, *, calibration: Path) -> MaskedValues:
     return MaskedValues(np.where(valid, depth, np.float32(0)), valid)
 
 
-def _camera(_: tuple[int, int], *, calibration: Path) -> Camera:
+def _left_camera(_: tuple[int, int], *, calibration: Path) -> Camera:
     return Camera(K=_read_calibration(calibration).K)
 
 
-def _scenes(root: Path) -> dict[str, DepthFiles]:
+def _find_scenes(root: Path) -> dict[str, DepthFiles]:
     scenes = {}
     for place, _, names in walk(root):
         if {"im0.png", "calib.txt"} <= set(names):
@@ -72,8 +72,8 @@ def _scenes(root: Path) -> dict[str, DepthFiles]:
             scenes[id] = DepthFiles(
                 image=folder / "im0.png",
                 depth=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
-                read=partial(_depth, calibration=calibration),
-                camera=partial(_camera, calibration=calibration),
+                read=partial(_read_depth, calibration=calibration),
+                camera=partial(_left_camera, calibration=calibration),
                 needs=(calibration,),
             )
     return dict(sorted(scenes.items()))

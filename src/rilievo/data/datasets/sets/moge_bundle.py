@@ -72,27 +72,28 @@ def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredV
     # As the bundle's program reads them.
     K = K.astype(np.float32).astype(np.float64)
     height, width = shape
-    turn = _turn(np.linalg.inv(K) @ [0.5, 0.5, 1.0])
-    across, down = _extent(K, turn, width / height)
+    turn = _rotation_onto_z(np.linalg.inv(K) @ [0.5, 0.5, 1.0])
+    across, down = _view_width_and_height(K, turn, width / height)
     own = np.array([[1 / across, 0, 0.5], [0, 1 / down, 0.5], [0, 0, 1.0]])
     raw_pixel = abs(1 / K[0, 0]) / raw[1], abs(1 / K[1, 1]) / raw[0]
     pixel = across / width, down / height
     shrunk = int(raw[0] * raw_pixel[1] / pixel[1]), int(raw[1] * raw_pixel[0] / pixel[0])
     if not (min(shrunk) > 0 and max(shrunk) < _LARGEST):
         raise ValueError(f"the picture would have {shrunk[0]} x {shrunk[1]} pixels")
-    placed = _at_pixels(K @ turn.T @ np.linalg.inv(own), height, width)
+    placed = _matrix_times_pixel_centres(K @ turn.T @ np.linalg.inv(own), height, width)
     sides = np.array([shrunk[1], shrunk[0]], np.float64)[:, None, None]
     source = placed[:2] / (placed[2] + 1e-12) * sides - 0.5
     return CentredView(shape=shape, raw_K=K, K=own, shrunk=shrunk, source=source.astype(np.float32))
 
 
-def _turn(direction: Vector) -> Matrix:
+def _rotation_onto_z(direction: Vector) -> Matrix:
     x, y, z = direction / np.linalg.norm(direction)
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])
     return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
-def _extent(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
+def _view_width_and_height(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
+    """Sides at depth 1 of a view inside the picture."""
     across, down = abs(1 / K[0, 0]), abs(1 / K[1, 1])
     square = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 0, 1.0]])
     corners = square @ (np.linalg.inv(K).T @ turn.T)
@@ -131,7 +132,9 @@ def view_depth(
     height, width = view.shrunk
     depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.places].astype(np.float64)
     distance = depths * _ray_lengths(view.raw_K, height, width)
-    samples, inside = _nearest(view, np.stack([distance, chosen.known.astype(np.float64)]))
+    samples, inside = _nearest_samples_and_inside(
+        view, np.stack([distance, chosen.known.astype(np.float64)])
+    )
     lengths = _ray_lengths(view.K, *view.shape)
     return (samples[0] / (lengths + 1e-12)).astype(np.float32), inside & (samples[1] > 0)
 
@@ -145,11 +148,13 @@ def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[n
     columns = np.minimum(
         (np.arange(width) * (numbers.shape[1] / width)).astype(np.int64), numbers.shape[1] - 1
     )
-    samples, _ = _nearest(view, numbers[rows[:, None], columns][None].astype(np.float64))
+    samples, _ = _nearest_samples_and_inside(
+        view, numbers[rows[:, None], columns][None].astype(np.float64)
+    )
     return samples[0].astype(np.int64)
 
 
-def _nearest(
+def _nearest_samples_and_inside(
     view: CentredView, maps: Float64[np.ndarray, "k a b"]
 ) -> tuple[Float64[np.ndarray, "k h w"], Mask]:
     height, width = view.shrunk
@@ -160,10 +165,12 @@ def _nearest(
 
 
 def _ray_lengths(K: Matrix, height: int, width: int) -> Float64[np.ndarray, "{height} {width}"]:
-    return np.linalg.norm(_at_pixels(np.linalg.inv(K), height, width), axis=0)
+    return np.linalg.norm(_matrix_times_pixel_centres(np.linalg.inv(K), height, width), axis=0)
 
 
-def _at_pixels(matrix: Matrix, height: int, width: int) -> Float64[np.ndarray, "3 h w"]:
+def _matrix_times_pixel_centres(
+    matrix: Matrix, height: int, width: int
+) -> Float64[np.ndarray, "3 h w"]:
     u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     grid = np.stack([*np.meshgrid(u, v), np.ones((height, width))])
     return np.einsum("ij,jhw->ihw", matrix, grid)
@@ -232,19 +239,19 @@ class MogeBundle(FileList[_Entry]):
             )
             for line in text_lines(folder / INDEX)
         }
-        self._choose(entries, request.list_file)
+        self._set_entries_of_list(entries, request.list_file)
 
     def image(self, id: str) -> Pixels:
         """Read the photograph in its view."""
         entry = self._entry(id)
         photo = read_photo(entry.image, own_depth=False).pixels
-        return view_photo(self._view(entry, (photo.shape[0], photo.shape[1])), photo)
+        return view_photo(self._view_of_entry(entry, (photo.shape[0], photo.shape[1])), photo)
 
     def truth(self, id: str) -> Truth:
         """Read depth, camera and objects in the view."""
         entry = self._entry(id)
         stored = read_log_depth(entry.depth)
-        view = self._view(entry, (stored.shape[0], stored.shape[1]))
+        view = self._view_of_entry(entry, (stored.shape[0], stored.shape[1]))
         depth, valid = view_depth(view, stored, np.isfinite(stored))
         if valid.any():
             valid &= depth <= np.quantile(depth[valid].astype(np.float64), 0.01) * MOST_RANGE
@@ -252,12 +259,12 @@ class MogeBundle(FileList[_Entry]):
             id=id,
             depth=np.where(valid, depth, np.float32(0)),
             depth_valid=valid,
-            objects=self._objects(entry, view),
+            objects=self._object_numbers(entry, view),
             camera=Camera(K=view.K_px),
             is_metric=self._set.is_metric,
         )
 
-    def _view(self, entry: _Entry, size: tuple[int, int]) -> CentredView:
+    def _view_of_entry(self, entry: _Entry, size: tuple[int, int]) -> CentredView:
         try:
             return view_of(read_intrinsics(entry.meta), size, self._set.shape)
         except (np.linalg.LinAlgError, ZeroDivisionError, OverflowError, ValueError) as error:
@@ -267,7 +274,7 @@ class MogeBundle(FileList[_Entry]):
                 f"{entry.meta}: its intrinsics give no view of the picture ({error})"
             ) from error
 
-    def _objects(self, entry: _Entry, view: CentredView) -> Int64[np.ndarray, "h w"] | None:
+    def _object_numbers(self, entry: _Entry, view: CentredView) -> Int64[np.ndarray, "h w"] | None:
         path = entry.meta.with_name("segmentation.png")
         if not (self._set.has_objects and path.is_file()):
             return None
@@ -298,7 +305,7 @@ class Segmentation:
 
 def read_log_depth(path: Path) -> Field:
     """Read depth of a logarithmic PNG; NaN if unknown, infinite for sky."""
-    stored, statement = _sixteen_bits(path), statement_of(path)
+    stored, statement = _read_sixteen_bits(path), statement_of(path)
     if statement.logarithm is None:
         raise InputError(
             f"{path}: has no number 'near' in its text, or no 'far', by which MoGe's bundle codes "
@@ -312,7 +319,7 @@ def read_segmentation(path: Path) -> Segmentation:
     stored = read_map(path)
     if stored.dtype.kind != "u":
         raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
-    text = _texts(path).get("labels", "{}")
+    text = _read_png_texts(path).get("labels", "{}")
     try:
         labels = parse_json(text)
     except ValueError as error:
@@ -342,14 +349,14 @@ def read_intrinsics(path: Path) -> Matrix:
     return intrinsics
 
 
-def _sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
+def _read_sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
     stored = read_map(path)
     if stored.dtype != np.uint16:
         raise InputError(f"{path}: holds {stored.dtype}, expected 16-bit PNG")
     return stored
 
 
-def _texts(path: Path) -> Mapping[str, str]:
+def _read_png_texts(path: Path) -> Mapping[str, str]:
     check_regular(path)
     with (
         one_line_errors(printable(path), "PNG file"),

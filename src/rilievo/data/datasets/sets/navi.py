@@ -41,18 +41,18 @@ class ObjectCrop:
 
     def map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
         """Crop a map."""
-        part = whole[self._kept_pixels()]
-        return part[self._chosen()]
+        part = whole[self._pixels_of_copy()]
+        return part[self._pixels_of_crop()]
 
     def picture(self, pixels: Pixels) -> UInt8[np.ndarray, "512 512 3"]:
         """Crop the photograph: bilinear to the copy, then nearest."""
         height, width = self.kept
         copy = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(copy)[self._chosen()]
+        return np.asarray(copy)[self._pixels_of_crop()]
 
     def nearest(self, whole: Float64[np.ndarray, "h w"]) -> float:
         """Least depth in the copy, also outside the crop."""
-        depths = whole[self._kept_pixels()]
+        depths = whole[self._pixels_of_copy()]
         return float(depths[depths > 0].min())
 
     def K(self, K: Matrix) -> Matrix:
@@ -61,12 +61,12 @@ class ObjectCrop:
         square = crop_K(half, top=self.top, left=self.left)
         return resize_K(square, size=(self.side, self.side), new_size=(_SIDE, _SIDE))
 
-    def _kept_pixels(self) -> Grid:
-        return _grid(_centres, self.kept, self.size)
+    def _pixels_of_copy(self) -> Grid:
+        return _pixel_grid(_nearest_by_centres, self.kept, self.size)
 
-    def _chosen(self) -> Grid:
-        inside = _corners(_SIDE, self.side)
-        rows, columns = _grid(_corners, self.half, self.kept)
+    def _pixels_of_crop(self) -> Grid:
+        inside = _nearest_by_corners(_SIDE, self.side)
+        rows, columns = _pixel_grid(_nearest_by_corners, self.half, self.kept)
         return rows[self.top + inside], columns[:, self.left + inside]
 
 
@@ -75,14 +75,16 @@ def object_crop(mask: Mask) -> ObjectCrop | None:
     size = (mask.shape[0], mask.shape[1])
     factor = float(_KEPT) / min(size)
     copy_size = (int(size[0] * factor), int(size[1] * factor))
-    half = (_halved(copy_size[0], min(copy_size)), _halved(copy_size[1], min(copy_size)))
-    small = mask[_grid(_centres, copy_size, size)][_grid(_corners, half, copy_size)]
+    half = (_side_at_512(copy_size[0], min(copy_size)), _side_at_512(copy_size[1], min(copy_size)))
+    small = mask[_pixel_grid(_nearest_by_centres, copy_size, size)][
+        _pixel_grid(_nearest_by_corners, half, copy_size)
+    ]
     # The centre square; Python rounds halves to even, as torchvision does.
     top, left = (round((space - _SIDE) / 2) for space in half)
     rows, columns = np.nonzero(small[top : top + _SIDE, left : left + _SIDE])
     if not rows.size:
         return None
-    first, side = _square(rows, columns)
+    first, side = _square_around(rows, columns)
     return ObjectCrop(
         size=size,
         kept=copy_size,
@@ -93,10 +95,10 @@ def object_crop(mask: Mask) -> ObjectCrop | None:
     )
 
 
-def _square(
+def _square_around(
     rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]
 ) -> tuple[tuple[int, int], int]:
-    """Square without the last row and column."""
+    """(top, left) and side, without the last row and column."""
     first = np.array([rows.min(), columns.min()])
     box = np.array([rows.max(), columns.max()]) - first
     side = max(int(box.max()), 1)
@@ -107,25 +109,25 @@ def _square(
     return (int(centred[0]), int(centred[1])), side
 
 
-def _halved(side: int, shorter: int) -> int:
+def _side_at_512(side: int, shorter: int) -> int:
     """Side after a resize to 512, rounded down as in torchvision."""
     return _SIDE if side == shorter else int(_SIDE * side / shorter)
 
 
-def _grid(
+def _pixel_grid(
     choose: Callable[[int, int], np.ndarray], new: tuple[int, int], old: tuple[int, int]
 ) -> Grid:
     rows, columns = choose(new[0], old[0]), choose(new[1], old[1])
     return rows[:, None], columns[None, :]
 
 
-def _centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
+def _nearest_by_centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
     """Nearest pixels by centres, from Pillow for its rounding."""
     indices = Image.fromarray(np.arange(old, dtype=np.int32)[None])
     return np.asarray(indices.resize((new, 1), Image.Resampling.NEAREST))[0]
 
 
-def _corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
+def _nearest_by_corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
     """Nearest pixels by corners, as in PyTorch and OpenCV."""
     return np.minimum((np.arange(new) * (old / new)).astype(np.int64), old - 1)
 
@@ -194,13 +196,13 @@ class Navi(FileList[_View]):
         split = _SPLITS[request.split]
         all_views: dict[str, _View] = {}
         unlisted: list[Absent] = []
-        for scene in _scenes(request.root, split):
-            views = _views(scene, request.root)
+        for scene in _scenes_of_split(request.root, split):
+            views = _views_by_id(scene, request.root)
             all_views |= views
-            unlisted += _unlisted(scene, views, request.root)
+            unlisted += _photographs_without_annotation(scene, views, request.root)
         if request.list_file is None:
             all_views = dict(list(all_views.items())[:: split.step])
-        self._choose(all_views, request.list_file)
+        self._set_entries_of_list(all_views, request.list_file)
         self.absent += tuple(unlisted)
 
     def image(self, id: str) -> Pixels:
@@ -212,7 +214,7 @@ class Navi(FileList[_View]):
         depth = _read_depth(view)
         if depth.shape != pixels.shape[:2]:
             raise InputError(f"{view.depth}: is {depth.shape}, the photograph {pixels.shape[:2]}")
-        return _cropped(depth, view).picture(pixels)
+        return _crop_around_object(depth, view).picture(pixels)
 
     def photo_file(self, id: str) -> Path | None:
         """File of the photograph, unless cropped."""
@@ -223,14 +225,14 @@ class Navi(FileList[_View]):
         view = self._entry(id)
         whole = _read_depth(view)
         nearest = whole[whole > 0].min(initial=np.inf)
-        depth, K = whole, _K(view, whole.shape)
+        depth, K = whole, _intrinsics_at_size(view, whole.shape)
         if self.request.variant.endswith("-crop"):
-            crop = _cropped(whole, view)
+            crop = _crop_around_object(whole, view)
             depth, K = crop.map(whole), crop.K(K)
             nearest = crop.nearest(whole)
         valid = depth > 0
         if self.request.variant.startswith("relative"):
-            depth = _relative(depth, valid, nearest)
+            depth = _relative_depth(depth, valid, nearest)
         depth = depth.astype(np.float32)
         normals = normals_valid = None
         if self.request.variant == "normals-crop":
@@ -246,7 +248,7 @@ class Navi(FileList[_View]):
         )
 
 
-def _scenes(root: Path, split: _Split) -> list[Path]:
+def _scenes_of_split(root: Path, split: _Split) -> list[Path]:
     objects = (
         sorted(object_folder for object_folder in root.iterdir() if object_folder.is_dir())
         if root.is_dir()
@@ -273,7 +275,7 @@ def _scenes(root: Path, split: _Split) -> list[Path]:
     return scenes
 
 
-def _views(scene: Path, root: Path) -> dict[str, _View]:
+def _views_by_id(scene: Path, root: Path) -> dict[str, _View]:
     path = scene / "annotations.json"
     check_regular(path)
     try:
@@ -298,7 +300,9 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
     return views
 
 
-def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[Absent]:
+def _photographs_without_annotation(
+    scene: Path, views: Mapping[str, _View], root: Path
+) -> Sequence[Absent]:
     listed = {view.image.name for view in views.values()}
     return [
         Absent(
@@ -317,7 +321,7 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
     return np.where(stored > 0, _METRES / np.maximum(stored, 1), 0.0)
 
 
-def _K(view: _View, size: tuple[int, ...]) -> Matrix:
+def _intrinsics_at_size(view: _View, size: tuple[int, ...]) -> Matrix:
     shape = view.annotation.image_size
     if min(shape) < 1:
         raise InputError(f"{view.depth}: the annotations say that its picture is {shape} pixels")
@@ -331,7 +335,7 @@ def _K(view: _View, size: tuple[int, ...]) -> Matrix:
     return resize_K(K, size=shape, new_size=(size[0], size[1]))
 
 
-def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
+def _crop_around_object(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
     if not (depth > 0).any():
         raise InputError(f"{view.depth}: no pixel has depth, so there is no object")
     crop = object_crop(depth > 0)
@@ -340,7 +344,7 @@ def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
     return crop
 
 
-def _relative(
+def _relative_depth(
     depth: Float64[np.ndarray, "h w"], valid: Mask, nearest: float
 ) -> Float64[np.ndarray, "h w"]:
     """Probe3D's depth: 0.01 nearest, 1 farthest, 0 unknown."""

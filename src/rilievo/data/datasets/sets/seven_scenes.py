@@ -50,13 +50,13 @@ class SevenScenes(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         names = cache(names_in)
-        ids, absent = _wanted(request)
+        ids, absent = _ids_and_absent(request)
         wanted = checked_ids(ids, str(request.list_file or request.root))
-        self._keep({id: _frame(request, id, names) for id in wanted})
+        self._set_entries({id: _files_of_frame(request, id, names) for id in wanted})
         self.absent = (*absent, *self.absent)
 
 
-def _depth(path: Path, *, registered: bool) -> MaskedValues:
+def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
     stored = read_counts(path)
     if stored.shape != _SHAPE:
         raise InputError(f"{path}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)")
@@ -76,15 +76,15 @@ def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 6
     return registered
 
 
-def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
-    sequences = list(_sequences(request))
+def _ids_and_absent(request: Request) -> tuple[list[str], list[Absent]]:
+    sequences = list(_sequence_paths(request))
     if request.list_file is not None:
         return [line.text for line in text_lines(request.list_file)], []
     ids: list[str] = []
     absent: list[Absent] = []
     for sequence in sequences:
         folder = request.root / sequence
-        stems = _stems(folder)
+        stems = _frame_stems(folder)
         ids.extend((Path(sequence) / stem).as_posix() for stem in stems)
         if not stems:
             reason = f"{printable(folder)} has no frames; unpack its zip there"
@@ -92,9 +92,9 @@ def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
     return ids, absent
 
 
-def _sequences(request: Request) -> Iterator[str]:
+def _sequence_paths(request: Request) -> Iterator[str]:
     root = request.root
-    if _stems(root):
+    if _frame_stems(root):
         if request.split != "all" and request.list_file is None:
             raise InputError(
                 f"{root}: is a bare folder of frames, which has no split '{request.split}'; take "
@@ -109,11 +109,11 @@ def _sequences(request: Request) -> Iterator[str]:
             f"frame-000000.color.png, are expected in it, found {found_in(root)}"
         )
     for scene in scenes:
-        for sequence in _sequences_of(root / scene, request):
+        for sequence in _sequences_of_split(root / scene, request):
             yield (Path(scene) / sequence).as_posix()
 
 
-def _sequences_of(scene: Path, request: Request) -> list[str]:
+def _sequences_of_split(scene: Path, request: Request) -> list[str]:
     if request.split == "all" or request.list_file is not None:
         return sorted(name for name in names_in(scene) if _SEQUENCE.fullmatch(name))
     path = scene / _SPLIT_FILES[request.split]
@@ -132,12 +132,14 @@ def _has_sequences(folder: Path) -> bool:
     return any(_SEQUENCE.fullmatch(name) for name in names_in(folder))
 
 
-def _stems(folder: Path) -> list[str]:
+def _frame_stems(folder: Path) -> list[str]:
     frame_matches = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
     return sorted({frame_match[1] for frame_match in frame_matches if frame_match is not None})
 
 
-def _frame(request: Request, id: str, names: Callable[[Path], frozenset[str]]) -> DepthFiles:
+def _files_of_frame(
+    request: Request, id: str, names: Callable[[Path], frozenset[str]]
+) -> DepthFiles:
     folder, stem = (request.root / id).parent, Path(id).name
     png, jpg = f"{stem}.color.png", f"{stem}.color.jpg"
     there = names(folder)
@@ -146,7 +148,7 @@ def _frame(request: Request, id: str, names: Callable[[Path], frozenset[str]]) -
     return DepthFiles(
         image=folder / (jpg if jpg in there and png not in there else png),
         depth=folder / f"{stem}.depth.png",
-        read=partial(_depth, registered=registered),
+        read=partial(_read_depth, registered=registered),
         camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
         pose=partial(where_present, _read_pose, folder / f"{stem}.pose.txt"),
         scene=scene_of(id, request.root),

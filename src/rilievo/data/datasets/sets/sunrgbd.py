@@ -68,12 +68,16 @@ class _Storage:
 
     @cached_property
     def is_rotated(self) -> bool:
+        """Whether most of a few files are rotated."""
         votes = []
         for id in spread(sorted(self._frames), _VOTES):
             folder = self._frames[id] / self._folder
             # A broken file is refused when its own depth is read.
             with suppress(InputError):
-                votes += [is_rotated(read_counts(folder / name)) for name in _pictures(folder)[:1]]
+                votes += [
+                    is_rotated(read_counts(folder / name))
+                    for name in _names_with_suffix(folder)[:1]
+                ]
         return 2 * sum(votes) >= len(votes)
 
 
@@ -90,18 +94,20 @@ class SunRgbd(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        tree = _tree(request.root)
+        tree = _find_tree(request.root)
         if not tree.frames:
             raise InputError(
                 f"{request.root}: holds no frame of SUN RGB-D, which is a folder with image/ and "
                 f"depth/ or depth_bfx/; found {found_in(request.root)}"
             )
         depth = _DEPTH_FOLDERS[request.variant]
-        ids, storage = _chosen(request, tree), _Storage(tree.frames, depth)
-        self._keep({id: _frame(id, tree.frames.get(id), depth, storage) for id in ids})
+        ids, storage = _ids_of_request(request, tree), _Storage(tree.frames, depth)
+        self._set_entries(
+            {id: _files_of_frame(id, tree.frames.get(id), depth, storage) for id in ids}
+        )
 
 
-def _tree(root: Path) -> _Tree:
+def _find_tree(root: Path) -> _Tree:
     frames: dict[str, Path] = {}
     splits: list[Path] = []
     above = [root.absolute(), *root.absolute().parents][: _PARENTS + 1]
@@ -110,7 +116,7 @@ def _tree(root: Path) -> _Tree:
             path for place in _SPLIT_PLACES if (path := base / place / _SPLIT_FILE).is_file()
         ]
     for folder in _frame_folders(root, _DEEPEST, splits):
-        id = _id(folder, root)
+        id = _id_of_folder(folder, root)
         if id in frames:
             raise InputError(
                 f"{folder}: is there twice, also as {frames[id]}; give the one tree as the root"
@@ -133,8 +139,8 @@ def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[P
             yield from _frame_folders(folder / name, deepest - 1, splits)
 
 
-def _id(folder: Path, root: Path) -> str:
-    if (sensor_id := _from_sensor(folder.absolute().parts)) is not None:
+def _id_of_folder(folder: Path, root: Path) -> str:
+    if (sensor_id := _path_from_sensor(folder.absolute().parts)) is not None:
         return sensor_id
     return folder.name if folder == root else folder.relative_to(root).as_posix()
 
@@ -145,21 +151,21 @@ def scene_in(id: str) -> str | None:
     return rest.split("/")[0] if separator else None
 
 
-def _from_sensor(parts: Sequence[str]) -> str | None:
+def _path_from_sensor(parts: Sequence[str]) -> str | None:
     tops = [place + 1 for place, part in enumerate(parts) if part == "SUNRGBD"]
     parts = parts[tops[-1] :] if tops else parts
     places = [place for place, part in enumerate(parts) if part in _SENSORS]
     return "/".join(parts[places[-1] :]) if places else None
 
 
-def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
+def _ids_of_request(request: Request, tree: _Tree) -> tuple[str, ...]:
     if request.list_file is not None:
-        return _listed(request.list_file, tree)
+        return _ids_of_list(request.list_file, tree)
     if request.split == "all":
         return tuple(sorted(tree.frames))
-    official = _official(request, tree)
+    official = _ids_of_official_split(request, tree)
     # For a part of the tree, only its part of the split counts.
-    part = _from_sensor(request.root.absolute().parts)
+    part = _path_from_sensor(request.root.absolute().parts)
     below = [id for id in official if part is None or id == part or id.startswith(f"{part}/")]
     if not set(below) & set(tree.frames):
         raise InputError(
@@ -169,7 +175,7 @@ def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
     return tuple(sorted(below))
 
 
-def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
+def _ids_of_official_split(request: Request, tree: _Tree) -> tuple[str, ...]:
     if not tree.splits:
         raise InputError(
             f"{request.root}: {_SPLIT_FILE} is neither under it nor beside it, so which frames are "
@@ -180,7 +186,7 @@ def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
     ids: list[str] = []
     for cell in read_mat(path, name)[name].ravel():
         text = str(np.asarray(cell).ravel()[0]) if np.size(cell) else ""
-        id = _from_sensor([part for part in text.split("/") if part])
+        id = _path_from_sensor([part for part in text.split("/") if part])
         if id is None:
             raise InputError(
                 f"{path}: '{name}' names '{text}', expected a path as "
@@ -190,11 +196,11 @@ def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
     return checked_ids(ids, printable(path))
 
 
-def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
+def _ids_of_list(list_file: Path, tree: _Tree) -> tuple[str, ...]:
     ids: list[str] = []
     for line in text_lines(list_file):
         word = line.text.split()[0].rstrip("/")
-        sensor_id = _from_sensor([part for part in word.split("/") if part])
+        sensor_id = _path_from_sensor([part for part in word.split("/") if part])
         id = word if word in tree.frames else sensor_id
         if id is None:
             raise InputError(
@@ -205,18 +211,18 @@ def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
     return tuple(sorted(checked_ids(ids, printable(list_file))))
 
 
-def _pictures(folder: Path, suffixes: tuple[str, ...] = (".png",)) -> list[str]:
+def _names_with_suffix(folder: Path, suffixes: tuple[str, ...] = (".png",)) -> list[str]:
     return [name for name in names_in(folder) if name.lower().endswith(suffixes)]
 
 
-def _frame(
+def _files_of_frame(
     id: str, folder: Path | None, depth_folder: str, storage: _Storage
 ) -> DepthFiles | Absent:
     if folder is None:
         return Absent(id=id, reason="there is no such folder under the root")
     paths: list[Path] = []
     for name, suffixes in (("image", (".jpg", ".jpeg", ".png")), (depth_folder, (".png",))):
-        files = _pictures(folder / name, suffixes)
+        files = _names_with_suffix(folder / name, suffixes)
         if len(files) != 1:
             how_many = f"{len(files)} pictures" if files else "no picture"
             where = printable(folder / name)

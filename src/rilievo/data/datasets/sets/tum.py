@@ -73,14 +73,14 @@ class TimedPoses:
 
 def read_stamped(path: Path) -> list[Stamped]:
     """Read ``rgb.txt`` or ``depth.txt``."""
-    return [_stamped(line.text.split(), line, path) for line in text_lines(path)]
+    return [_picture_of_words(line.text.split(), line, path) for line in text_lines(path)]
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
     """Read colour and depth of ``associate.py``."""
     for line in text_lines(path):
         words = line.text.split()
-        yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
+        yield _picture_of_words(words[:2], line, path), _picture_of_words(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> TimedPoses:
@@ -89,10 +89,10 @@ def read_trajectory(path: Path) -> TimedPoses:
     for line in text_lines(path):
         row = numbers_of(line.text)
         if row is None or len(row) != 8 or not np.isfinite(row).all():
-            raise _odd_line(line, path, "seconds tx ty tz qx qy qz qw")
+            raise _line_error(line, path, "seconds tx ty tz qx qy qz qw")
         # Quaternions are printed with four decimals, so rounding changes the length by about 1e-4.
         if abs(np.linalg.norm(row[4:]) - 1) > 0.01:
-            raise _odd_line(line, path, "a quaternion qx qy qz qw of length 1 at its end")
+            raise _line_error(line, path, "a quaternion qx qy qz qw of length 1 at its end")
         rows.append(row)
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
     return TimedPoses(
@@ -137,14 +137,16 @@ def camera_of(folder: Path) -> Camera:
     )
 
 
-def _stamped(words: Sequence[str], line: Line, path: Path) -> Stamped:
+def _picture_of_words(words: Sequence[str], line: Line, path: Path) -> Stamped:
     seconds = numbers_of(words[0]) if len(words) == 2 else None
     if seconds is None or not np.isfinite(seconds[0]):
-        raise _odd_line(line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'")
+        raise _line_error(
+            line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'"
+        )
     return Stamped(seconds=seconds[0], file=words[1])
 
 
-def _odd_line(line: Line, path: Path, expected: str) -> InputError:
+def _line_error(line: Line, path: Path, expected: str) -> InputError:
     return InputError(f"{path}: line {line.number} is '{line.text[:80]}'; expected {expected}")
 
 
@@ -161,24 +163,24 @@ class Tum(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        frames = list(_frames(request))
+        frames = list(_frames_of_request(request))
         checked_ids([id for id, _ in frames], str(request.list_file or request.root))
-        self._keep(dict(frames))
+        self._set_entries(dict(frames))
 
 
-def _frames(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
+def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
     root = request.root
-    folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
+    folders = [Path()] if (root / "rgb.txt").is_file() else _sequence_folders(root)
     if not folders:
         raise InputError(
             f"{root}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them is expected, "
             f"found {found_in(root)}"
         )
-    recorded = cache(_recording)
+    recorded = cache(_read_recording)
     if request.list_file is not None:
         for colour, depth in read_pairs(request.list_file):
             recording = recorded(root / Path(colour.file).parent.parent)
-            yield _frame(root, Path(), colour, depth, recording)
+            yield _id_and_files(root, Path(), colour, depth, recording)
         return
     for folder in folders:
         colours, depths = (read_stamped(root / folder / name) for name in ("rgb.txt", "depth.txt"))
@@ -187,20 +189,20 @@ def _frames(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
         )
         for colour, partner in zip(colours, partners, strict=True):
             depth = None if partner is None else depths[partner]
-            yield _frame(root, folder, colour, depth, recorded(root / folder))
+            yield _id_and_files(root, folder, colour, depth, recorded(root / folder))
 
 
-def _sequences(root: Path) -> list[Path]:
+def _sequence_folders(root: Path) -> list[Path]:
     return [Path(name) for name in sorted(names_in(root)) if (root / name / "rgb.txt").is_file()]
 
 
-def _recording(folder: Path) -> _Recording:
+def _read_recording(folder: Path) -> _Recording:
     path = folder / "groundtruth.txt"
     trajectory = read_trajectory(path) if path.is_file() else None
     return _Recording(camera=camera_of(folder), trajectory=trajectory)
 
 
-def _frame(
+def _id_and_files(
     root: Path, folder: Path, colour: Stamped, depth: Stamped | None, recording: _Recording
 ) -> tuple[str, DepthFiles | Absent]:
     place, path = folder / colour.file, recording.trajectory

@@ -83,7 +83,7 @@ def downloaded_frames(
 
 def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Path:
     """First folder, up to two levels deep, that holds a part."""
-    for folder in _down(root):
+    for folder in _folders_by_level(root):
         if is_it(folder):
             return folder
     raise InputError(f"{printable(root)}: expected {expected}, found {found_in(root)}")
@@ -99,7 +99,7 @@ def stems(folder: Path, suffix: str) -> list[str]:
     return sorted(name[: -len(suffix)] for name in names_in(folder) if name.endswith(suffix))
 
 
-def _down(root: Path) -> Iterator[Path]:
+def _folders_by_level(root: Path) -> Iterator[Path]:
     level = [root]
     yield root
     for _ in range(_LEVELS):
@@ -125,7 +125,7 @@ def even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
 def _open_kitti(root: Path, _: str) -> Videos:
     annotated, raw, names = annotated_folder(root), raw_folder(root), cache(names_in)
 
-    def frames(video: str, taken: slice) -> Frames:
+    def frames_of_video(video: str, taken: slice) -> Frames:
         parts = (annotated / part / video / "proj_depth" for part in ("val", "train", ""))
         there = next((part for part in parts if part.is_dir()), annotated / video)
         depths = there / "groundtruth" / _LEFT
@@ -136,15 +136,15 @@ def _open_kitti(root: Path, _: str) -> Videos:
                 depth=depths / f"{stem}.png",
                 scene=video,
                 read=partial(read_steps, steps=_STEPS_A_METRE),
-                camera=partial(_day_camera, day=raw / frame.date),
+                camera=partial(_left_camera_of_day, day=raw / frame.date),
                 cut=even_sides,
             )
             yield f"{video}/rgb/{stem}", files
 
-    return frames
+    return frames_of_video
 
 
-def _day_camera(_: tuple[int, int], *, day: Path) -> Camera | None:
+def _left_camera_of_day(_: tuple[int, int], *, day: Path) -> Camera | None:
     return camera_of_day(day, _LEFT)
 
 
@@ -183,8 +183,8 @@ _BONN = (
 def _open_bonn(root: Path, variant: str) -> Videos:
     folder = folder_of_videos(root, _BONN, "folders of Bonn RGB-D such as rgbd_bonn_balloon2")
 
-    def frames(video: str, taken: slice) -> Frames:
-        for colour, depth in _pairs(folder / video, variant, taken):
+    def frames_of_video(video: str, taken: slice) -> Frames:
+        for colour, depth in _colour_and_depth_stems(folder / video, variant, taken):
             frame = DepthFiles(
                 image=folder / video / "rgb" / f"{colour}.png",
                 depth=folder / video / "depth" / f"{depth}.png",
@@ -193,11 +193,11 @@ def _open_bonn(root: Path, variant: str) -> Videos:
             )
             yield f"{video}/rgb/{colour}", frame
 
-    return frames
+    return frames_of_video
 
 
-def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]]:
-    colours, depths = _times(folder / "rgb"), _times(folder / "depth")
+def _colour_and_depth_stems(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]]:
+    colours, depths = _stems_by_time(folder / "rgb"), _stems_by_time(folder / "depth")
     if variant != ASSOCIATED:
         return zip(colours[taken], depths[taken], strict=False)
     partners = associate([float(stamp) for stamp in colours], [float(stamp) for stamp in depths])
@@ -205,7 +205,7 @@ def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]
     return iter([(colour, depths[place]) for colour, place in pairs if place is not None][taken])
 
 
-def _times(folder: Path) -> list[str]:
+def _stems_by_time(folder: Path) -> list[str]:
     return sorted(filter(_SECONDS.fullmatch, stems(folder, ".png")), key=float)
 
 
@@ -223,7 +223,7 @@ def without_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
 def _open_scannet(root: Path, _: str) -> Videos:
     folder = folder_of_videos(root, _SCANNET, "exported scenes of ScanNet such as scene0707_00")
 
-    def frames(video: str, taken: slice) -> Frames:
+    def frames_of_video(video: str, taken: slice) -> Frames:
         scene = folder / video
         numbers = filter(is_whole, stems(scene / "color", ".jpg"))
         for number in sorted(numbers, key=int)[taken]:
@@ -233,27 +233,29 @@ def _open_scannet(root: Path, _: str) -> Videos:
                 scene=video,
                 read=partial(read_steps, steps=1000),
                 camera=partial(
-                    where_present, _depth_camera, scene / "intrinsic/intrinsic_depth.txt"
+                    where_present, _read_depth_camera, scene / "intrinsic/intrinsic_depth.txt"
                 ),
-                pose=partial(where_present, _pose, scene / "pose" / f"{number}.txt"),
+                pose=partial(
+                    where_present, _read_pose_unless_lost, scene / "pose" / f"{number}.txt"
+                ),
                 cut=without_margins,
             )
             yield f"{video}/color/{number}", frame
 
-    return frames
+    return frames_of_video
 
 
-def _depth_camera(path: Path) -> Camera:
-    return camera_of(_matrix(path)[:3, :3], path)
+def _read_depth_camera(path: Path) -> Camera:
+    return camera_of(_read_4x4_matrix(path)[:3, :3], path)
 
 
-def _pose(path: Path) -> Transform | None:
-    """Pose, if any; infinite if lost."""
-    pose = _matrix(path)
+def _read_pose_unless_lost(path: Path) -> Transform | None:
+    """Pose; None if infinite, of a lost camera."""
+    pose = _read_4x4_matrix(path)
     return pose if np.isfinite(pose).all() else None
 
 
-def _matrix(path: Path) -> Transform:
+def _read_4x4_matrix(path: Path) -> Transform:
     numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
     if numbers is None or len(numbers) != 16:
         raise InputError(f"{printable(path)}: expected the 16 numbers of a 4x4 matrix")
@@ -297,26 +299,26 @@ _NAMES = (
 def _open_sintel(root: Path, variant: str) -> Videos:
     # Pictures and depth are two downloads, which may lie beside each other.
     name = FINAL if variant == FINAL else "clean"
-    pictures, depths = _part(root, name), _part(root, "depth")
+    pictures, depths = _folder_of_part(root, name), _folder_of_part(root, "depth")
     cameras = depths.with_name("camdata_left")
 
-    def frames(video: str, taken: slice) -> Frames:
+    def frames_of_video(video: str, taken: slice) -> Frames:
         for stem in stems(pictures / video, ".png")[taken]:
             camera = cameras / video / f"{stem}.cam"
             frame = DepthFiles(
                 image=pictures / video / f"{stem}.png",
                 depth=depths / video / f"{stem}.dpt",
                 scene=video,
-                read=_depth,
-                camera=partial(where_present, _cam_camera, camera),
-                pose=partial(where_present, _cam_pose, camera),
+                read=_read_depth,
+                camera=partial(where_present, _camera_of_cam_file, camera),
+                pose=partial(where_present, _pose_of_cam_file, camera),
             )
             yield f"{name}/{video}/{stem}", frame
 
-    return frames
+    return frames_of_video
 
 
-def _part(root: Path, name: str) -> Path:
+def _folder_of_part(root: Path, name: str) -> Path:
     expected = f"Sintel's training/{name}"
 
     def has_videos(folder: Path) -> bool:
@@ -325,21 +327,21 @@ def _part(root: Path, name: str) -> Path:
     return folder_below(root, expected, has_videos) / name
 
 
-def _depth(path: Path) -> MaskedValues:
+def _read_depth(path: Path) -> MaskedValues:
     return of_metres(read_dpt(path))
 
 
-def _cam_camera(path: Path) -> Camera:
+def _camera_of_cam_file(path: Path) -> Camera:
     return read_cam(path)[0]
 
 
-def _cam_pose(path: Path) -> Transform:
+def _pose_of_cam_file(path: Path) -> Transform:
     return read_cam(path)[1]
 
 
 def read_dpt(path: Path) -> Field:
     """Read depth [m]."""
-    content = _content(path, "depth (.dpt)")
+    content = _read_tagged_file(path, "depth (.dpt)")
     width, height = (int(number) for number in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
     check_size(printable(path), (height, width))
     values = len(content) - _HEAD_BYTES
@@ -354,7 +356,7 @@ def read_dpt(path: Path) -> Field:
 
 def read_cam(path: Path) -> tuple[Camera, Transform]:
     """Read intrinsics and ``world_T_cam``."""
-    content = _content(path, "a camera (.cam)")
+    content = _read_tagged_file(path, "a camera (.cam)")
     if len(content) != _CAMERA_BYTES:
         raise InputError(
             f"{printable(path)}: has {len(content)} bytes, and a camera of Sintel {_CAMERA_BYTES}"
@@ -367,7 +369,7 @@ def read_cam(path: Path) -> tuple[Camera, Transform]:
     return camera_of(K, path), invert(rigid(R, cam_T_world[:, 3]))
 
 
-def _content(path: Path, what: str) -> bytes:
+def _read_tagged_file(path: Path, what: str) -> bytes:
     check_regular(path)
     try:
         content = path.read_bytes()
@@ -391,9 +393,9 @@ _MOST_STEPS = 1e300
 def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
     """Frames of a JSON list by id, at most ``most`` a video."""
     entries: dict[str, DepthFiles] = {}
-    for scene, frames in _videos(path, key):
+    for scene, frames in _frames_by_video(path, key):
         for frame in frames[:most]:
-            entry = _entry(path, scene, frame)
+            entry = _files_of_frame(path, scene, frame)
             id = entry.image.relative_to(path.parent).with_suffix("").as_posix()
             if id in entries:
                 raise InputError(f"{path}: lists '{printable(id)}' twice")
@@ -401,7 +403,7 @@ def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
     return entries
 
 
-def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
+def _frames_by_video(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
     try:
         content = parse_json(read_text(path))
     except NotThisRecord as error:
@@ -418,19 +420,21 @@ def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
             yield scene, frames
 
 
-def _entry(path: Path, scene: str, frame: Any) -> DepthFiles:
+def _files_of_frame(path: Path, scene: str, frame: Any) -> DepthFiles:
     if not isinstance(frame, dict):
         frame = {}
     factor = frame.get("factor")
     is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
     if not is_number or not 0 < factor < _MOST_STEPS:
         raise InputError(f"{path}: a frame of '{printable(scene)}' has no positive number 'factor'")
-    image, depth = (_file(path, scene, frame.get(name)) for name in ("image", "gt_depth"))
+    image, depth = (
+        _path_below_list(path, scene, frame.get(name)) for name in ("image", "gt_depth")
+    )
     read = partial(read_steps, steps=float(factor))
     return DepthFiles(image=image, depth=depth, scene=scene, read=read)
 
 
-def _file(path: Path, scene: str, name: object) -> Path:
+def _path_below_list(path: Path, scene: str, name: object) -> Path:
     relative = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
     if not name or relative is None or relative.is_absolute() or ".." in relative.parts:
         raise InputError(
@@ -472,8 +476,8 @@ class VdaVideos(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         self._set = SETS[request.split]
-        frames, absent = _frames(request, self._set)
-        self._choose(frames, request.list_file)
+        frames, absent = _frames_of_request(request, self._set)
+        self._set_entries_of_list(frames, request.list_file)
         if request.list_file is None:
             self.absent = (*absent, *self.absent)
 
@@ -490,7 +494,9 @@ class VdaVideos(DepthSet):
         return replace(truth, depth=depth, depth_valid=truth.depth_valid[part], camera=camera)
 
 
-def _frames(request: Request, chosen: VideoSet) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
+def _frames_of_request(
+    request: Request, chosen: VideoSet
+) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
     root, (name, _, length) = request.root, request.split.partition("-")
     listing = f"{name}_video_{length}.json" if length else f"{name}_video.json"
     own = root / name

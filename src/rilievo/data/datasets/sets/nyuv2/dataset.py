@@ -65,8 +65,8 @@ class SyncFolders(PairedLayout):
         if list_file is not None:
             return listed(
                 list_file,
-                _by_word({id: id for id in pairs}),
-                _by_word(absent),
+                _entries_by_unique_word({id: id for id in pairs}),
+                _entries_by_unique_word(absent),
                 "lines are as kitchen/rgb_00045.jpg or kitchen/00045",
             )
         if split == "all":
@@ -111,7 +111,7 @@ class LabelledImages(PairedLayout):
         bits = 8 if self._is_8_bit else 16
         self._held = "raw" if holes else "filled"
         self.what = f"labelled images with {self._held} depth of {bits} bits"
-        self._first = self._first_number()
+        self._first = self._first_image_number()
         self.variants = (self._held, "depth_normals")
         if normals is not None:
             self.variants += ("normals",)
@@ -122,7 +122,7 @@ class LabelledImages(PairedLayout):
         if list_file is None and split != "all":
             list_file = self.root / f"{split}.txt"
             if not list_file.is_file():
-                return self._official(split)
+                return self._listing_of_official_split(split)
         if list_file is not None:
             named = {line.text.split()[0] for line in text_lines(list_file)}
             gone = {
@@ -149,13 +149,14 @@ class LabelledImages(PairedLayout):
             return None
         return self._normals(int(id) - (self._first or 0))
 
-    def _first_number(self) -> int | None:
+    def _first_image_number(self) -> int | None:
+        """0 or 1; None if the names do not tell."""
         numbers = {int(id) for id in self._pairs.found if id.isdecimal()}
         if 0 in numbers:
             return 0
         return 1 if LABELLED in numbers else None
 
-    def _official(self, split: str) -> Listing:
+    def _listing_of_official_split(self, split: str) -> Listing:
         if self._first is None:
             raise InputError(
                 f"{self.root}: names of the images do not tell whether they count from 0 or 1, so "
@@ -175,18 +176,18 @@ class LabelledImages(PairedLayout):
         return Listing(ids=tuple(ids), absent=tuple(absent))
 
 
-def _by_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
+def _entries_by_unique_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     twice: set[str] = set()
     for id, image in images.items():
-        for word in _words(id):
+        for word in _words_for_id(id):
             if word in entries:
                 twice.add(word)
             entries[word] = image
     return {word: image for word, image in entries.items() if word not in twice}
 
 
-def _words(id: str) -> Iterator[str]:
+def _words_for_id(id: str) -> Iterator[str]:
     parts = id.split("/")
     for start in range(max(1, len(parts) - 1)):
         folder = "".join(f"{part}/" for part in parts[start:-1])
@@ -213,7 +214,7 @@ class NYUv2(Dataset):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._layout = _recognised(request.root)
+        self._layout = _recognise_layout(request.root)
         if request.variant not in self._layout.variants:
             variants = " or ".join(f"'{variant}'" for variant in self._layout.variants)
             choose = "|".join(f"variant={variant}" for variant in self._layout.variants)
@@ -246,7 +247,7 @@ class NYUv2(Dataset):
         assert part is not None, "every variant of a layout gives depth or normals"
         camera = Camera(K=K) if part.valid.shape == SIZE else None
         if variant == "depth_normals" and depth is not None:
-            normals = self._from_depth(id, depth, camera)
+            normals = self._normals_from_depth(id, depth, camera)
         return Truth(
             id=id,
             depth=None if depth is None else depth.values,
@@ -257,7 +258,9 @@ class NYUv2(Dataset):
             scene=self._layout.scene(id),
         )
 
-    def _from_depth(self, id: str, depth: MaskedValues, camera: Camera | None) -> MaskedValues:
+    def _normals_from_depth(
+        self, id: str, depth: MaskedValues, camera: Camera | None
+    ) -> MaskedValues:
         if camera is None:
             height, width = depth.valid.shape
             raise InputError(
@@ -270,9 +273,9 @@ class NYUv2(Dataset):
         return MaskedValues(values=values, valid=valid)
 
 
-def _recognised(root: Path) -> NyuLayout:
+def _recognise_layout(root: Path) -> NyuLayout:
     if root.is_file():
-        return _labelled(root)
+        return _labelled_mat(root)
     for recognise in _LAYOUTS:
         if (layout := recognise(root)) is not None:
             return layout
@@ -284,16 +287,16 @@ def _recognised(root: Path) -> NyuLayout:
     )
 
 
-def _labelled(path: Path) -> NyuLayout:
+def _labelled_mat(path: Path) -> NyuLayout:
     return LabelledMat(path, find_normals(path.parent))
 
 
-def _labelled_in(root: Path) -> NyuLayout | None:
+def _labelled_mat_in(root: Path) -> NyuLayout | None:
     path = root / _LABELLED_NAME
-    return _labelled(path) if path.is_file() else None
+    return _labelled_mat(path) if path.is_file() else None
 
 
-def _two_folders(root: Path) -> NyuLayout | None:
+def _layout_of_two_folders(root: Path) -> NyuLayout | None:
     pairs = find_pairs(root)
     if pairs is None or not pairs.found:
         return None
@@ -302,22 +305,22 @@ def _two_folders(root: Path) -> NyuLayout | None:
     return LabelledImages(root, pairs, find_normals(root))
 
 
-def _geonet(root: Path) -> NyuLayout | None:
+def _geonet_layout(root: Path) -> NyuLayout | None:
     files = find_geonet(root)
     return None if files is None else GeoNetFolder(root, files)
 
 
-def _sync(root: Path) -> NyuLayout | None:
+def _sync_layout(root: Path) -> NyuLayout | None:
     pairs = find_sync(root)
     return None if pairs is None or not pairs.found else SyncFolders(root, pairs)
 
 
 # The first match counts: layouts detected by a single name come before those that need a search.
 _LAYOUTS: tuple[Callable[[Path], NyuLayout | None], ...] = (
-    _labelled_in,
-    _two_folders,
-    _geonet,
-    _sync,
+    _labelled_mat_in,
+    _layout_of_two_folders,
+    _geonet_layout,
+    _sync_layout,
 )
 
 
@@ -329,7 +332,7 @@ class LabelledMat(NyuLayout):
     def __init__(self, root: Path, normals: NormalsOf | None) -> None:
         self.root = root
         self._file, self._normals = MatSlices(root), normals
-        self._count = self._checked_count()
+        self._count = self._check_shapes_and_count()
         self.variants = ("raw", "filled", "depth_normals")
         if normals is not None:
             self.variants += ("normals",)
@@ -367,7 +370,7 @@ class LabelledMat(NyuLayout):
         """Scene, such as ``kitchen_0004``."""
         return self._file.text("scenes", int(id))
 
-    def _checked_count(self) -> int:
+    def _check_shapes_and_count(self) -> int:
         all_shapes = self._file.shapes()
         shapes = {name: all_shapes.get(name, ()) for name in ("images", "depths", "rawDepths")}
         images = shapes["images"]

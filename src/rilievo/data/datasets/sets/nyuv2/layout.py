@@ -59,23 +59,25 @@ def find_pairs(root: Path) -> Pairs | None:
     depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
     if photos is None or depths is None:
         return None
-    return _paired(_by_id(photos, root), _by_id(depths, root), within=(photos, depths))
+    return _pair_files(
+        _paths_by_id(photos, root), _paths_by_id(depths, root), within=(photos, depths)
+    )
 
 
 def find_sync(root: Path) -> Pairs | None:
     """Pairs in folders of scenes, if any."""
     photos: dict[str, Path] = {}
     depths: dict[str, Path] = {}
-    for path in _files(root, _DEEPEST):
+    for path in _picture_files(root, _DEEPEST):
         folder = path.parent.relative_to(root).as_posix()
-        stem = _stem(path.name)
+        stem = _id_of_file_name(path.name)
         if stem is None or stem == path.stem:
             continue
         id = stem if folder == "." else f"{folder}/{stem}"
         (depths if path.name.startswith("sync_depth_") else photos)[id] = path
     if not (photos and depths):
         return None
-    return _paired(photos, depths, within=(root, root))
+    return _pair_files(photos, depths, within=(root, root))
 
 
 def carries_sync_names(pairs: Pairs) -> bool:
@@ -83,7 +85,7 @@ def carries_sync_names(pairs: Pairs) -> bool:
     return any(pair.truth.name.startswith("sync_depth_") for pair in pairs.found.values())
 
 
-def _paired(
+def _pair_files(
     photos: Mapping[str, Path], depths: Mapping[str, Path], *, within: tuple[Path, Path]
 ) -> Pairs:
     pairs: dict[str, Pair] = {}
@@ -100,10 +102,10 @@ def _paired(
     return Pairs(found=pairs, absent=absent)
 
 
-def _by_id(folder: Path, root: Path) -> dict[str, Path]:
+def _paths_by_id(folder: Path, root: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for name in sorted(names_in(folder)):
-        id = _stem(name)
+        id = _id_of_file_name(name)
         if id is None:
             continue
         if id in paths:
@@ -115,20 +117,20 @@ def _by_id(folder: Path, root: Path) -> dict[str, Path]:
     return paths
 
 
-def _stem(name: str) -> str | None:
+def _id_of_file_name(name: str) -> str | None:
     path = Path(name)
     if path.suffix.lower() not in PHOTO_SUFFIXES:
         return None
     return path.stem.removeprefix("sync_depth_").removeprefix("rgb_")
 
 
-def _files(folder: Path, deepest: int) -> Iterator[Path]:
+def _picture_files(folder: Path, deepest: int) -> Iterator[Path]:
     for name in sorted(names_in(folder)):
         path = folder / name
         if path.suffix.lower() in PHOTO_SUFFIXES:
             yield path
         elif deepest and path.is_dir():
-            yield from _files(path, deepest - 1)
+            yield from _picture_files(path, deepest - 1)
 
 
 @frozen
@@ -207,13 +209,13 @@ def official_indices(split: str) -> tuple[int, ...]:
     """Sorted indices of labelled images of a split, from 0."""
     if split == "all":
         return tuple(range(LABELLED))
-    test = _listed_test()
+    test = _official_test_indices()
     if split == "test":
         return test
     return tuple(sorted(set(range(LABELLED)) - set(test)))
 
 
-def _listed_test() -> tuple[int, ...]:
+def _official_test_indices() -> tuple[int, ...]:
     indices: list[int] = []
     for line in text_lines(Path(__file__).with_name("official_test.txt")):
         for run in line.text.split():
@@ -236,20 +238,22 @@ def find_normals(folder: Path) -> NormalsOf | None:
     """Make a reader of normals by index from 0, of a folder; None without normals."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
-            return partial(_ladicky, place / "all_normals.pklz")
+            return partial(_read_ladicky_normals, place / "all_normals.pklz")
     for place in (folder, folder / "gt"):
         if (place / "norm_gt_l.mat").is_file():
             masks = place / "masks.mat"
             stored = MatSlices(place / "norm_gt_l.mat")
-            return partial(_geonet, stored, MatSlices(masks) if masks.is_file() else None)
+            return partial(
+                _read_geonet_normals, stored, MatSlices(masks) if masks.is_file() else None
+            )
     return None
 
 
-def _ladicky(path: Path, index: int) -> MaskedValues:
+def _read_ladicky_normals(path: Path, index: int) -> MaskedValues:
     """Normals of ``all_normals.pklz``, whose names count from 1."""
     # Without the lock, every prefetching thread would unpack the file.
     with _UNPACKING:
-        content = _unpacked(path)
+        content = _read_ladicky_arrays(path)
     if index + 1 not in content.places:
         raise InputError(f"{path}: has no normals of image {index + 1}")
     place = content.places[index + 1]
@@ -257,20 +261,20 @@ def _ladicky(path: Path, index: int) -> MaskedValues:
     return inward(np.moveaxis(content.normals[place], -1, 0), mask, path)
 
 
-def _geonet(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
+def _read_geonet_normals(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
     return inward(normals, mask, stored.path)
 
 
-class _Unpacked(NamedTuple):
+class _LadickyArrays(NamedTuple):
     normals: np.ndarray
     masks: np.ndarray | None
     places: dict[int, int]
 
 
 @lru_cache(maxsize=1)
-def _unpacked(path: Path) -> _Unpacked:
+def _read_ladicky_arrays(path: Path) -> _LadickyArrays:
     content = read_gzip_pickle(path)
     contents = sorted(content) if isinstance(content, dict) else type(content).__name__
     if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
@@ -291,7 +295,7 @@ def _unpacked(path: Path) -> _Unpacked:
         )
     if wrong := [name for name in names if not is_whole(name)]:
         raise InputError(f"{path}: has names that are no numbers, such as {shortened(wrong[0])}")
-    return _Unpacked(normals, masks, {int(name): place for place, name in enumerate(names)})
+    return _LadickyArrays(normals, masks, {int(name): place for place, name in enumerate(names)})
 
 
 def inward(
@@ -308,11 +312,11 @@ def inward(
         valid &= mask
     scale = np.where(valid, -1 / np.where(valid, length, 1), 0).astype(np.float32)
     values = np.where(valid, outward, 0).astype(np.float32) * scale
-    _check_facing(values, valid, path)
+    _refuse_normals_facing_away(values, valid, path)
     return MaskedValues(values, valid)
 
 
-def _check_facing(
+def _refuse_normals_facing_away(
     normals: Vectors,
     valid: Mask,
     path: Path,
@@ -356,7 +360,7 @@ class GeoNetFolder(NyuLayout):
     def image(self, id: str) -> Pixels:
         """Read the photograph with its mean."""
         path = find_entry(self._files, id, self.root)
-        shifted = _cut(path, "img", read_mat(path, "img")["img"], axes=3)
+        shifted = _cut_to_480_rows_640_columns(path, "img", read_mat(path, "img")["img"], axes=3)
         values = np.rint(shifted.astype(np.float32) + _GEONET_SHIFT)
         if values.min() < -_ROUNDING or values.max() > 255 + _ROUNDING:
             raise InputError(
@@ -369,7 +373,9 @@ class GeoNetFolder(NyuLayout):
     def depth(self, id: str, variant: str) -> MaskedValues:
         """Read depth [m]; zero is unknown."""
         path = find_entry(self._files, id, self.root)
-        return of_metres(_cut(path, "depth", read_mat(path, "depth")["depth"], axes=2))
+        return of_metres(
+            _cut_to_480_rows_640_columns(path, "depth", read_mat(path, "depth")["depth"], axes=2)
+        )
 
     def normals(self, id: str) -> MaskedValues:
         """Read normals within the mask."""
@@ -377,10 +383,12 @@ class GeoNetFolder(NyuLayout):
         arrays = read_mat(path)
         if "norm" not in arrays:
             raise InputError(f"{path}: has no variable 'norm'")
-        normals = np.moveaxis(_cut(path, "norm", arrays["norm"], axes=3), -1, 0)
+        normals = np.moveaxis(
+            _cut_to_480_rows_640_columns(path, "norm", arrays["norm"], axes=3), -1, 0
+        )
         mask = None
         if "mask" in arrays:
-            mask = _cut(path, "mask", arrays["mask"], axes=2) != 0
+            mask = _cut_to_480_rows_640_columns(path, "mask", arrays["mask"], axes=2) != 0
         return inward(normals.astype(np.float32), mask, path)
 
 
@@ -392,7 +400,9 @@ def find_geonet(root: Path) -> dict[str, Path] | None:
     return {Path(name).stem: root / name for name in names}
 
 
-def _cut(path: Path, name: str, array: np.ndarray, *, axes: int) -> np.ndarray:
+def _cut_to_480_rows_640_columns(
+    path: Path, name: str, array: np.ndarray, *, axes: int
+) -> np.ndarray:
     if array.ndim != axes or array.shape[0] < SIZE[0] or array.shape[1] < SIZE[1]:
         raise InputError(f"{path}: '{name}' is {array.shape}, expected 481 x 641 pixels")
     return array[: SIZE[0], : SIZE[1]]
