@@ -43,7 +43,7 @@ _THROUGH_LIBRARIES = frozenset(
             "rilievo.cluster.staging.Remote.store",
         ),
         *(
-            "rilievo.cluster.ray_tasks._refuse_silence",
+            "rilievo.cluster.ray_tasks._refuse_silent_address",
             "rilievo.evaluation.views.fiftyone.browse.connected",
         ),
         *(

@@ -62,19 +62,19 @@ def work_on_ray(
     Raises:
         RilievoError: If there is no Ray, cluster or rilievo there, or the work cannot run.
     """
-    ray = _ray()
-    with _natives_silent():
-        _connect(ray, pool)
+    ray = _import_ray()
+    with _silence_natives():
+        _connect_to_cluster(ray, pool)
         try:
-            workers = _workers(ray, pool, count)
+            workers = _number_of_workers(ray, pool, count)
             tasks = in_tasks(items, task_size(count, workers))
-            yield from _reports(ray, work, tasks, workers, pool)
+            yield from _run_tasks(ray, work, tasks, workers, pool)
         finally:
             ray.shutdown()
 
 
 @contextmanager
-def _natives_silent() -> Iterator[None]:
+def _silence_natives() -> Iterator[None]:
     """Silence Ray's compiled part, which ignores the log level."""
     ours = sys.stderr
     try:
@@ -95,7 +95,7 @@ def _natives_silent() -> Iterator[None]:
             os.dup2(duplicate, descriptor)
 
 
-def _ray() -> Any:
+def _import_ray() -> Any:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -106,8 +106,8 @@ def _ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, pool: Pool) -> None:
-    _refuse_silence(pool.address)
+def _connect_to_cluster(ray: Any, pool: Pool) -> None:
+    _refuse_silent_address(pool.address)
     here = {"num_cpus": max(1, (pool.workers or 0) * pool.threads)} if pool.workers else {}
     try:
         ray.init(
@@ -118,7 +118,7 @@ def _connect(ray: Any, pool: Pool) -> None:
         )
     except Exception as error:
         # Ray raises a ConnectionError, a TimeoutError, a RuntimeError or a ValueError of its own.
-        raise RilievoError(_unreachable(pool.address, error)) from error
+        raise RilievoError(_connection_failure_text(pool.address, error)) from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
@@ -126,7 +126,7 @@ def _connect(ray: Any, pool: Pool) -> None:
     context.print_on_execution_start = False
 
 
-def _refuse_silence(address: str) -> None:
+def _refuse_silent_address(address: str) -> None:
     """Check that an address answers; Ray would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
@@ -134,10 +134,10 @@ def _refuse_silence(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise RilievoError(problem=_unreachable(address, error)) from error
+        raise RilievoError(problem=_connection_failure_text(address, error)) from error
 
 
-def _unreachable(address: str, error: Exception) -> str:
+def _connection_failure_text(address: str, error: Exception) -> str:
     message = " ".join(str(error).split())
     if "ersion mismatch" in message:
         start = message.index("ersion mismatch") - 1
@@ -151,7 +151,7 @@ def _unreachable(address: str, error: Exception) -> str:
     )
 
 
-def _workers(ray: Any, pool: Pool, count: int) -> int:
+def _number_of_workers(ray: Any, pool: Pool, count: int) -> int:
     there = ray.cluster_resources()
     fit = int(there.get("CPU", 0)) // pool.threads
     if pool.gpus:
@@ -168,7 +168,7 @@ def _workers(ray: Any, pool: Pool, count: int) -> int:
     return max(1, min(pool.workers or fit, fit, count))
 
 
-def _reports(
+def _run_tasks(
     ray: Any, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int, pool: Pool
 ) -> Iterator[Report]:
     rows = [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)]
@@ -191,10 +191,10 @@ def _reports(
                 raise RilievoError(problem=template(report.refusal))
             yield report
     except ray.exceptions.RayError as error:
-        raise RilievoError(problem=_broken(pool.address, error)) from error
+        raise RilievoError(problem=_work_failure_text(pool.address, error)) from error
 
 
-def _broken(address: str, error: Exception) -> str:
+def _work_failure_text(address: str, error: Exception) -> str:
     message, where = str(error), f"{{ray}} {printable(address)}"
     if "No module named" in message:
         module = message.partition("No module named")[2].split()[0].strip("'\".,")
@@ -226,16 +226,18 @@ class Actor:
         """Run a block's tasks; return pickled reports."""
         answers = []
         for number, packed in zip(rows["number"], rows["task"], strict=True):
-            report = self._do(int(number), pickle.loads(packed))
+            report = self._run_task(int(number), pickle.loads(packed))
             answers.append(pickle.dumps(report))
         return {"report": answers}
 
-    def _do(self, number: int, items: tuple[Any, ...]) -> Report:
+    def _run_task(self, number: int, items: tuple[Any, ...]) -> Report:
+        """Run items together, or alone after a lost run."""
         if self._get(self._ledger.begin.remote(number)):
             return self._run(items, again=False)
-        return joined(self._alone(f"{number}/{i}", item) for i, item in enumerate(items))
+        return joined(self._run_alone(f"{number}/{i}", item) for i, item in enumerate(items))
 
-    def _alone(self, key: str, item: Any) -> Report:
+    def _run_alone(self, key: str, item: Any) -> Report:
+        """Run an input, unless its run was lost twice."""
         if not self._get(self._ledger.begin_alone.remote(key)):
             failure: Failure = killed_twice(self._work, item)
             return Report(failures=(failure,))
@@ -249,7 +251,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._begun: set[int] = set()
-        self._alone: set[str] = set()
+        self._run_alone: set[str] = set()
 
     def begin(self, number: int) -> bool:
         """Whether the task starts for the first time; records it."""
@@ -259,10 +261,10 @@ class Ledger:
 
     def begin_alone(self, key: str) -> bool:
         """Whether no run of the input alone was left unfinished."""
-        first = key not in self._alone
-        self._alone.add(key)
+        first = key not in self._run_alone
+        self._run_alone.add(key)
         return first
 
     def end_alone(self, key: str) -> None:
         """Record that the input finished."""
-        self._alone.discard(key)
+        self._run_alone.discard(key)

@@ -78,7 +78,7 @@ class WebFiles:
 
     def info(self, address: str) -> dict[str, Any]:
         """Size [bytes] and time of change, if sent."""
-        with _answer(address) as answer:  # not HEAD, which many servers refuse
+        with _open_address(address) as answer:  # not HEAD, which many servers refuse
             headers = answer.headers
             size = headers.get("Content-Length", "")
             facts: dict[str, Any] = {"size": int(size) if size.isdigit() else None}
@@ -88,19 +88,19 @@ class WebFiles:
 
     def cat_file(self, address: str) -> bytes:
         """Read a file."""
-        with _answer(address) as answer:
+        with _open_address(address) as answer:
             return answer.read()
 
     def get_file(self, address: str, path: str) -> None:
         """Download a file."""
-        with _answer(address) as answer, Path(path).open("wb") as file:
+        with _open_address(address) as answer, Path(path).open("wb") as file:
             shutil.copyfileobj(answer, file, 2**20)
             expected = answer.headers.get("Content-Length", "")
             if expected.isdigit() and file.tell() != int(expected):
                 raise OSError(f"it broke off after {file.tell():,} of {int(expected):,} bytes")
 
 
-def _answer(address: str) -> HTTPResponse:
+def _open_address(address: str) -> HTTPResponse:
     try:
         return urlopen(asked_for(address), timeout=TIMEOUT)
     except HTTPError as error:
@@ -139,36 +139,36 @@ class Remote:
 
     def matching(self) -> "list[Remote]":
         """Files that match as a pattern, sorted, none hidden."""
-        paths = self._asked(lambda: list(self.files.glob(self.path)))
+        paths = self._ask_with_retries(lambda: list(self.files.glob(self.path)))
         return [self.at(path) for path in sorted(paths) if "/." not in path]
 
     def exists(self) -> bool:
         """Whether it exists."""
-        return self._asked(lambda: bool(self.files.exists(self.path)))
+        return self._ask_with_retries(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
         """Read a small text file."""
         try:
-            return self._asked(lambda: self.files.cat_file(self.path)).decode()
+            return self._ask_with_retries(lambda: self.files.cat_file(self.path)).decode()
         except UnicodeDecodeError as error:
             raise InputError(f"{self.address}: is no text") from error
 
     def size_and_time(self) -> tuple[int, int]:
         """Size [bytes] and time [ns since 1970], 0 if unknown."""
-        info = self._asked(lambda: self.files.info(self.path))
+        info = self._ask_with_retries(lambda: self.files.info(self.path))
         size = info.get("size")
         if not isinstance(size, int):
             raise InputError(f"{self.address}: the place does not say how large it is")
-        return size, _modified(info)
+        return size, _nanoseconds_of_change(info)
 
     def fetch(self, path: Path) -> None:
         """Download to a path."""
-        self._asked(lambda: self.files.get_file(self.path, str(path)))
+        self._ask_with_retries(lambda: self.files.get_file(self.path, str(path)))
 
     def store(self, path: Path) -> None:
         """Upload atomically."""
         try:
-            self._asked(lambda: self.files.put_file(str(path), self.path))
+            self._ask_with_retries(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
             raise OutputError(problem=template(error)) from error
 
@@ -176,11 +176,11 @@ class Remote:
         """Delete, if it exists."""
         try:
             if self.exists():
-                self._asked(lambda: self.files.rm_file(self.path))
+                self._ask_with_retries(lambda: self.files.rm_file(self.path))
         except InputError as error:
             raise OutputError(problem=template(error)) from error
 
-    def _asked(self, question: Callable[[], Answer]) -> Answer:
+    def _ask_with_retries(self, question: Callable[[], Answer]) -> Answer:
         for number in range(TRIES):
             try:
                 return question()
@@ -249,7 +249,7 @@ def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
         raise InputError(f"{place.address}: cannot be listed ({reason(error)})") from error
 
 
-def _modified(info: dict[str, Any]) -> int:
+def _nanoseconds_of_change(info: dict[str, Any]) -> int:
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
         moment = info.get(key)
         if isinstance(moment, int | float):
@@ -285,19 +285,19 @@ def list_jobs(
 
 
 def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Iterator[Job]:
-    places = [place for address in addresses for place in _expand(address)]
+    places = [place for address in addresses for place in _matches_of_address(address)]
     if not places:
         raise InputError("; ".join(f"{source}: no such file or folder" for source in addresses))
-    targets = distinct(_own_target(place) for place in places)
+    targets = distinct(_target_name(place) for place in places)
     several = len(places) > 1
     for place, target in zip(places, targets, strict=True):
         if _is_file(place):
-            yield _job(place, output / target)
+            yield _job_of_file(place, output / target)
         else:
-            yield from _below(place, output / target if several else output, output, left_out)
+            yield from _jobs_below(place, output / target if several else output, output, left_out)
 
 
-def _expand(address: str) -> list[Remote]:
+def _matches_of_address(address: str) -> list[Remote]:
     place = remote(address)
     if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
         return place.matching()
@@ -312,18 +312,18 @@ def _is_file(place: Remote) -> bool:
     return not place.path.endswith("/") and not place.files.isdir(place.path)
 
 
-def _own_target(place: Remote) -> str:
+def _target_name(place: Remote) -> str:
     name = posixpath.basename(place.plain_path.rstrip("/")) or place.scheme
     return (Path(name).stem or name) if _is_file(place) else name
 
 
-def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
+def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
     ours = address_of(output)
     own = None if ours is None else remote(ours).path.rstrip("/")
     root = folder.path.rstrip("/")
     for directory, subfolders, names in walk(folder):
         here = directory.rstrip("/")
-        results = _results(folder.at(here), names)
+        results = _names_of_results(folder.at(here), names)
         subfolders[:] = sorted(
             name
             for name in subfolders
@@ -332,10 +332,10 @@ def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Ite
         files = left_out.inputs_among(names, results)
         relative = here[len(root) :].lstrip("/")
         for name, stem in zip(files, own_names(files), strict=True):
-            yield _job(folder.at(f"{here}/{name}"), target / relative / stem)
+            yield _job_of_file(folder.at(f"{here}/{name}"), target / relative / stem)
 
 
-def _job(place: Remote, target: Path) -> Job:
+def _job_of_file(place: Remote, target: Path) -> Job:
     is_clip = Path(place.plain_path).suffix.lower() in VIDEO_SUFFIXES
     address = f"{place.scheme}://{place.path.split('://', 1)[-1]}"
     return Job(
@@ -343,7 +343,7 @@ def _job(place: Remote, target: Path) -> Job:
     )
 
 
-def _results(folder: Remote, names: Sequence[str]) -> set[str]:
+def _names_of_results(folder: Remote, names: Sequence[str]) -> set[str]:
     results: set[str] = set()
     for name in names:
         if not name.endswith(SUFFIX):
@@ -374,7 +374,7 @@ class Stage(TaskFiles):
         source, target = address_of(job.source), address_of(job.target)
         if source is None and target is None:
             return job
-        here = self._own_folder()
+        here = self._unused_path()
         if source is not None:
             path = here / "in" / Path(source.split("?")[0]).name
             self._sources[path] = source
@@ -418,7 +418,7 @@ class Stage(TaskFiles):
         self._sources.clear()
         self._targets.clear()
 
-    def _own_folder(self) -> Path:
+    def _unused_path(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rilievo-"))
         self._number += 1
@@ -454,7 +454,7 @@ class StagedResults(Results):
                     ),
                 )
             make_folder(job.target.parent)
-            _mirror(
+            _mirror_results(
                 target, job.target, self.formats, fetches=self.thoroughness is CheckLevel.HASHES
             )
         if source is not None:
@@ -480,14 +480,14 @@ class StagedResults(Results):
         if target is None or placement is None:
             return placement
         place_one(placement)
-        _bring(job.target, target, formats)
+        _upload_results(job.target, target, formats)
         return None
 
 
-def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
+def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool) -> None:
     """Mirror files here: lists by content, others by size."""
     for path in (sidecar_path(stem), pending_path(stem)):
-        there = _beside(target, path)
+        there = _remote_beside(target, path)
         if there.exists():
             there.fetch(path)
     names = {stem.name + OUTPUTS[name].suffix for name in formats}
@@ -501,7 +501,7 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool
     is_cut = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
     for name in names:
         path = stem.with_name(name)
-        there = _beside(target, path)
+        there = _remote_beside(target, path)
         if path.exists() or not there.exists():
             continue
         if is_cut or fetches:
@@ -511,23 +511,24 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str], *, fetches: bool
             os.truncate(path, there.size_and_time()[0])
 
 
-def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
+def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
+    """Upload, the JSON last, marked as pending meanwhile."""
     json, pending = sidecar_path(stem), pending_path(stem)
     text = json.read_text(encoding="utf-8")
     sidecar = parse_sidecar(text, printable(json))
     files = tuple(facts.file for facts in sidecar.files)
     Claim(stem=stem, files=files, earlier=sidecar.earlier).begin()
-    _beside(target, pending).store(pending)
-    _beside(target, json).remove()
+    _remote_beside(target, pending).store(pending)
+    _remote_beside(target, json).remove()
     for facts in sidecar.files:
         if facts.output in formats:
-            _beside(target, stem.with_name(facts.file)).store(stem.with_name(facts.file))
+            _remote_beside(target, stem.with_name(facts.file)).store(stem.with_name(facts.file))
     json.write_text(text, encoding="utf-8")
-    _beside(target, json).store(json)
-    _beside(target, pending).remove()
+    _remote_beside(target, json).store(json)
+    _remote_beside(target, pending).remove()
 
 
-def _beside(target: Remote, path: Path) -> Remote:
+def _remote_beside(target: Remote, path: Path) -> Remote:
     return target.at(f"{target.path.rpartition('/')[0]}/{path.name}")
 
 
