@@ -32,8 +32,8 @@ import rilievo
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
-from rilievo.geometry.surfaces.ramps import sharpened
-from rilievo.geometry.surfaces.raster import rastered
+from rilievo.geometry.surfaces.ramps import sharpen_edges
+from rilievo.geometry.surfaces.raster import rasterise
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.turning import View
 from rilievo.prediction import Prediction
@@ -118,7 +118,7 @@ def measure(prediction: Prediction, path: Path) -> Holes:
         for step in (-1, 1):
             inner &= np.roll(there, step, axis)
     whole = sample_lattice(depth, camera, there, 1)
-    unmoved = inner & (sharpened(whole).lattice.depth == whole.depth)
+    unmoved = inner & (sharpen_edges(whole).lattice.depth == whole.depth)
     uncut = Cut(grazing=0.0, jump=1e9)
     sheet = mesh(depth, camera, inner, cut=uncut)
     margin = max(shape) // 2
@@ -136,7 +136,7 @@ def measure(prediction: Prediction, path: Path) -> Holes:
         points = ((what.points - pivot) @ view.rotation.T + pivot).astype(np.float32)
         size = (fine * shape[0], fine * shape[1])
         K = resize_K(camera.K, size=shape, new_size=size)
-        return rastered(what, points, K, size).inverse_depth
+        return rasterise(what, points, K, size).inverse_depth
 
     covered, four = inverse_depth(sheet, fine=2) > 0, inverse_depth(surface, fine=2)
     rays = four.reshape(shape[0], 2, shape[1], 2)
@@ -180,7 +180,7 @@ def _smears(surface: Mesh, prediction: Prediction, yaw: float) -> float:
     pivot = np.array([0, 0, np.median(depth.depth()[depth.valid])])
     view = View(size=shape, K=camera.K, yaw=yaw)
     points = ((alone.points - pivot) @ view.rotation.T + pivot).astype(np.float32)
-    raster = rastered(alone, points, camera.K, shape)
+    raster = rasterise(alone, points, camera.K, shape)
     return float((raster.pixels[0] > 0.5)[raster.inverse_depth > 0].mean())
 
 

@@ -386,10 +386,10 @@ def lens(folder: Path) -> Mapping[str, Any]:
 def refused(text: str) -> str:
     """Refusal of the text of a lens."""
     from rilievo.errors import OptionError
-    from rilievo.geometry.cameras.spelling import spelled
+    from rilievo.geometry.cameras.spelling import read_spelling
 
     try:
-        spelled(text)
+        read_spelling(text)
     except OptionError as error:
         return str(error)
     return ""

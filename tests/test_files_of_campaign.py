@@ -15,7 +15,7 @@ from rilievo.data.datasets.files import text_lines
 from rilievo.data.datasets.sets.vda_videos import _files_of_frame
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import known_file, record_of, token
 from rilievo.models.conversion.agreement import _difference
@@ -101,4 +101,4 @@ def test_lines_and_lenses_without_end_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 1 has 8,000,000 characters"):
         [*text_lines(path)]
     with pytest.raises(OptionError, match="got 8,000,000 characters"):
-        spelled("1 " * 4_000_000)
+        read_spelling("1 " * 4_000_000)

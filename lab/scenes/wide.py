@@ -34,7 +34,7 @@ from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere.views import SphereView as Face
-from rilievo.geometry.sphere.views import cube, sampled
+from rilievo.geometry.sphere.views import cube, sample_bilinear
 from rilievo.geometry.transforms import rigid
 from rilievo.sample import Sample
 
@@ -200,7 +200,9 @@ def _colours(
         buffers = draw_scene(shot.scene, view, bank, (side, side), chance)
         light = through_air(buffers, shot.scene, haze)
         x, y, z = face.turn.T @ traced.own[:, chosen]
-        out[chosen] = sampled(light, view.focal * x / z + view.cx, view.focal * y / z + view.cy)
+        out[chosen] = sample_bilinear(
+            light, view.focal * x / z + view.cx, view.focal * y / z + view.cy
+        )
     return out
 
 

@@ -28,7 +28,7 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.geometry.sphere.scales import Layers, merged, rows_of
+from rilievo.geometry.sphere.scales import Layers, merge_layers, rows_of
 from rilievo.geometry.sphere.views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
@@ -95,8 +95,8 @@ def scores(model: Model, sample: Sample) -> tuple[list[float], float]:
         factors.append(known)
     medians = [-float(np.median(v[w > 0])) for v, w in zip(raw.values, raw.weights, strict=True)]
     right = replace(raw, values=raw.values + np.array(factors, np.float32)[:, None, None])
-    whole = merged(solved)
-    maps = (whole, merged(right), pasted(raw, medians), pasted(raw, factors))
+    whole = merge_layers(solved)
+    maps = (whole, merge_layers(right), pasted(raw, medians), pasted(raw, factors))
     return [abs_rel(each, true, valid, area) for each in maps], false_steps(
         whole, true, valid, solved
     )
@@ -119,7 +119,7 @@ def affine_scores(model: Model, sample: Sample, seed: int) -> list[float]:
     area = (np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS)))[valid]
     inverse, found = np.exp(-true[valid]), []
     for given, kind in ((answers, DepthKind.UP_TO_SCALE), (affine, DepthKind.AFFINE_INVERSE)):
-        whole = np.exp(-merged(layers_of(agreeing(given, views, kind), views, ROWS))[valid])
+        whole = np.exp(-merge_layers(layers_of(agreeing(given, views, kind), views, ROWS))[valid])
         scale, shift = least_absolute_line(whole.astype(np.float64), inverse, area / inverse)
         found.append(float((area * np.abs(scale * whole + shift - inverse) / inverse).sum()))
     return [each / float(area.sum()) for each in found]

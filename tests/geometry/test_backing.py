@@ -8,7 +8,7 @@ import pytest
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
-from rilievo.geometry.surfaces.raster import rastered
+from rilievo.geometry.surfaces.raster import rasterise
 
 SIZE = (90, 120)
 K = K_from_focal(100.0, 100.0, SIZE)
@@ -36,7 +36,7 @@ def drawn_from(surface: Mesh, aside: float = 0.0) -> np.ndarray:
     points = surface.points - np.array([aside, 0, 0], np.float32)
     # Between the points, so that none is on the border of a triangle.
     between = K + np.array([[0, 0, 0.3], [0, 0, 0.2], [0, 0, 0]])
-    return rastered(surface, points, between, SIZE).inverse_depth > 0
+    return rasterise(surface, points, between, SIZE).inverse_depth > 0
 
 
 def behind(surface: Mesh) -> Mesh:
@@ -140,7 +140,7 @@ def test_from_its_own_camera_a_surface_has_no_hole_and_no_stretched_triangle() -
     # The first surface at a pixel is where its depth is, but for the band, which is cut.
     band = (distance > -2) & (distance < 3)
     between = K + np.array([[0, 0, 0.01], [0, 0, 0.01], [0, 0, 0]])
-    first = rastered(whole, whole.points, between, SIZE).inverse_depth
+    first = rasterise(whole, whole.points, between, SIZE).inverse_depth
     assert (abs(first * depth - 1) < 0.02)[inside][~band[inside]].mean() > 0.99
 
 
@@ -157,7 +157,7 @@ def test_ragged_things_and_pixels_without_depth_leave_no_hole_between() -> None:
     for offset in (0.1, 0.35, 0.6, 0.85):
         between = K + np.array([[0, 0, offset], [0, 0, offset], [0, 0, 0]])
         expected, drawn = (
-            rastered(each, each.points, between, SIZE).inverse_depth > 0 for each in (uncut, whole)
+            rasterise(each, each.points, between, SIZE).inverse_depth > 0 for each in (uncut, whole)
         )
         assert not (expected & ~drawn)[2:-2, 2:-2].any()
 
@@ -222,7 +222,7 @@ def test_the_layer_goes_on_from_the_closer_far_side_and_does_not_fold_over_in_a_
     depth[30:] = FAR
     depth[20:, 40:80] = NEAR
     surface = behind(made(backing=0.9, depth=depth))
-    layer = rastered(surface, surface.points, K, SIZE).inverse_depth
+    layer = rasterise(surface, surface.points, K, SIZE).inverse_depth
     low = np.s_[75:85, 45:75]
     np.testing.assert_allclose(1 / layer[low], FAR, rtol=0.05)
     # Points of a column of the layer, seen from below and from above.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analytic import camera_matrix, pixel_rays, plane, sphere
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
-from rilievo.geometry.surfaces.raster import rastered
+from rilievo.geometry.surfaces.raster import rasterise
 
 SHAPE, FOCAL = (60, 80), 70.0
 K = camera_matrix(*SHAPE, FOCAL)
@@ -38,7 +38,7 @@ def flat(corners: list[tuple[float, float, float]], triangles: list[list[int]]) 
 
 def test_the_photographs_own_camera_sees_every_pixel_where_it_is() -> None:
     view = plane(pixel_rays(K, *SHAPE), np.array([0.3, -0.4, -1]) / 1.118, 2)
-    drawn = rastered(made := mesh_of(view.depth), made.points, K, SHAPE)
+    drawn = rasterise(made := mesh_of(view.depth), made.points, K, SHAPE)
     # The last row and column end at their pixels' centres, which belong to what lies beyond.
     inner = np.s_[1:-1, 1:-1]
     v, u = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -54,7 +54,7 @@ def test_another_camera_sees_the_sphere_where_it_is(degrees: float) -> None:
     view = sphere(pixel_rays(K, *SHAPE), centre, 0.7)
     made = mesh_of(view.depth)
     pivot = np.array([0, 0, 1.8])
-    drawn = rastered(made, turned(degrees, pivot, made.points).astype(np.float32), K, SHAPE)
+    drawn = rasterise(made, turned(degrees, pivot, made.points).astype(np.float32), K, SHAPE)
     [moved] = turned(degrees, pivot, centre[None])
     true = sphere(pixel_rays(K, *SHAPE), moved, 0.7)
     there = drawn.inverse_depth > 0
@@ -87,7 +87,7 @@ def test_neighbours_leave_no_gap_between_them(seed: int) -> None:
     made = flat(corners, triangles)
     size = (37, 53)
     view = np.array([[20.0, 0, 26], [0, 18.5, 18], [0, 0, 1]])
-    drawn = rastered(made, made.points, view, size)
+    drawn = rasterise(made, made.points, view, size)
     assert (drawn.inverse_depth > 0).all()
     np.testing.assert_allclose(drawn.inverse_depth, 1, rtol=1e-5)
 
@@ -96,7 +96,7 @@ def test_neighbours_leave_no_gap_between_them(seed: int) -> None:
 def test_the_nearer_of_two_triangles_is_seen(order: list[int]) -> None:
     corners = [(s * x, s * y, s) for s in (1.0, 2.0) for x, y in ((-2, -2), (2, -2), (0, 3))]
     triangles = [[0, 1, 2], [3, 4, 5]]
-    drawn = rastered(
+    drawn = rasterise(
         made := flat(corners, [triangles[each] for each in order]), made.points, K, SHAPE
     )
     middle = np.s_[25:35, 35:45]
@@ -110,11 +110,11 @@ def test_a_pixel_shows_the_nearest_of_many_triangles_over_each_other(seed: int) 
     chance = np.random.default_rng(seed)
     corners = chance.uniform((-1, -1, 1), (1, 1, 2), (60, 3))
     triangles = np.arange(60).reshape(20, 3).tolist()
-    together = rastered(made := flat(corners.tolist(), triangles), made.points, K, SHAPE)
+    together = rasterise(made := flat(corners.tolist(), triangles), made.points, K, SHAPE)
     nearest, pixels = np.zeros(SHAPE, np.float32), np.zeros((2, *SHAPE), np.float32)
     for triangle in triangles:
         one = flat(corners[triangle].tolist(), [[0, 1, 2]])
-        alone = rastered(one, one.points, K, SHAPE)
+        alone = rasterise(one, one.points, K, SHAPE)
         is_nearer = alone.inverse_depth > nearest
         nearest[is_nearer] = alone.inverse_depth[is_nearer]
         pixels[:, is_nearer] = alone.pixels[:, is_nearer]
@@ -127,4 +127,4 @@ def test_what_reaches_behind_the_camera_is_not_drawn() -> None:
     for z in (-1.0, 0.0):
         points = made.points.copy()
         points[2, 2] = z
-        assert not rastered(made, points, K, SHAPE).inverse_depth.any()
+        assert not rasterise(made, points, K, SHAPE).inverse_depth.any()

@@ -17,18 +17,18 @@ from rilievo.geometry.sphere.scales import (
     ScalePlaces,
     corrections,
     log_depth,
-    merged,
+    merge_layers,
     rows_of,
     shifts_of,
-    spanned,
+    span_values,
 )
 from rilievo.geometry.sphere.views import (
     SpherePicture,
     SphereView,
     cube,
-    filled,
+    fill_unknown,
     icosahedron,
-    sampled,
+    sample_bilinear,
     views_of,
 )
 
@@ -185,8 +185,8 @@ def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse)
     for own, each in zip(seen, z, strict=True):
         each[~own] = np.median(each[own])
     scales, shifts = draw.uniform(0.5, 2, (12, 1, 1)), draw.uniform(-1, 1, (12, 1, 1))
-    values = spanned(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
-    again = spanned(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
+    values = span_values(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
+    again = span_values(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
     np.testing.assert_allclose(np.stack(values)[seen], np.stack(again)[seen], atol=1e-4)
     given = replace(true, values=np.stack(values) + places.lengths)
     found = shifts_of(given, places, inverse=inverse)
@@ -208,7 +208,7 @@ def test_shifts_stay_where_views_share_nothing():
 
 def test_views_that_agree_merge_into_what_they_see_at_seams_and_poles_too():
     views = icosahedron(upright=True)
-    found = merged(layers_of(views, np.zeros(len(views))))
+    found = merge_layers(layers_of(views, np.zeros(len(views))))
     np.testing.assert_allclose(found, TRUE, atol=1e-5)
 
 
@@ -220,13 +220,15 @@ def test_a_merged_map_turns_with_its_views():
         weights=np.roll(layers.weights, 37, 2),
         area=layers.area,
     )
-    np.testing.assert_allclose(merged(rolled), np.roll(merged(layers), 37, 1), atol=1e-5)
+    np.testing.assert_allclose(
+        merge_layers(rolled), np.roll(merge_layers(layers), 37, 1), atol=1e-5
+    )
 
 
 def test_merging_hides_the_steps_between_views():
     factors = np.random.default_rng(5).normal(0, 0.05, 12)
     layers = layers_of(icosahedron(upright=True), factors)
-    error = merged(layers) - TRUE
+    error = merge_layers(layers) - TRUE
     steps = np.abs(np.diff(error, axis=1)).max(), np.abs(np.diff(error, axis=0)).max()
     nearest = layers.weights.argmax(axis=0)
     pasted = np.take_along_axis(layers.values, nearest[None], 0)[0] - TRUE
@@ -236,7 +238,7 @@ def test_merging_hides_the_steps_between_views():
 def test_unseen_places_continue_what_is_around_them():
     views = icosahedron(upright=True)[1:]
     layers = layers_of(views, np.zeros(len(views)))
-    found = merged(layers)
+    found = merge_layers(layers)
     np.testing.assert_allclose(found[layers.known], TRUE[layers.known], atol=0.02)
     assert np.isfinite(found).all()
     below = found[~layers.known]
@@ -248,16 +250,18 @@ def test_filling_keeps_what_is_known_and_is_smooth_elsewhere():
     known = np.zeros((40, 50), bool)
     known[10:30, 5:20] = True
     ramp = np.broadcast_to(np.arange(50.0)[None, :, None], (40, 50, 1)).astype(np.float32)
-    found = filled(ramp, known)
+    found = fill_unknown(ramp, known)
     np.testing.assert_array_equal(found[known], ramp[known])
     assert found.min() >= 5
     assert found.max() <= 19.001
     assert found[20, 45, 0] > found[20, 0, 0]
-    np.testing.assert_array_equal(filled(ramp, ~known & False), 0)
+    np.testing.assert_array_equal(fill_unknown(ramp, ~known & False), 0)
 
 
 def test_sampling_is_bilinear_and_goes_round():
     field = np.arange(12.0).reshape(3, 4)
-    assert sampled(field, np.array([1.25]), np.array([0.5]))[0, 0] == pytest.approx(3.25)
-    assert sampled(field, np.array([3.5]), np.array([0.0]))[0, 0] == pytest.approx(3)
-    assert sampled(field, np.array([3.5]), np.array([0.0]), wraps=True)[0, 0] == pytest.approx(1.5)
+    assert sample_bilinear(field, np.array([1.25]), np.array([0.5]))[0, 0] == pytest.approx(3.25)
+    assert sample_bilinear(field, np.array([3.5]), np.array([0.0]))[0, 0] == pytest.approx(3)
+    assert sample_bilinear(field, np.array([3.5]), np.array([0.0]), wraps=True)[
+        0, 0
+    ] == pytest.approx(1.5)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.errors import OptionError
-from rilievo.geometry.surfaces.lattice import Cut, places
+from rilievo.geometry.surfaces.lattice import Cut, sample_range
 from rilievo.geometry.surfaces.meshes import (
     Mesh,
     flying_pixels,
@@ -243,7 +243,7 @@ def test_every_triangle_faces_the_camera_and_every_vertex_has_one(
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000), most=st.integers(4, 10**6))
 def test_the_step_is_the_least_that_keeps_to_the_limit(height: int, width: int, most: int) -> None:
     def points(step: int) -> int:
-        return len(places(height, step)) * len(places(width, step))
+        return len(sample_range(height, step)) * len(sample_range(width, step))
 
     step = surface_step((height, width), most)
     assert points(step) <= most

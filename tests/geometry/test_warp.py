@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
+from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from video_loss_by_hand import places_of
 
@@ -21,7 +21,7 @@ def motion(seed: int, size: float = 0.2) -> np.ndarray:
 def test_a_step_sideways_worked_out_by_hand() -> None:
     """0.1 m to the left at 2 m, with a focal length of 90: points move by 4.5 pixels."""
     T = rigid(np.eye(3), np.array([0.1, 0.0, 0.0]))
-    u, v, z = seen_from(np.full((3, 4), 2.0), K, T)
+    u, v, z = project_to_source(np.full((3, 4), 2.0), K, T)
     np.testing.assert_allclose(u, np.arange(4) + np.full((3, 4), 4.5), atol=1e-12)
     np.testing.assert_allclose(v, np.arange(3)[:, None] + np.zeros((3, 4)), atol=1e-12)
     np.testing.assert_allclose(z, 2.0)
@@ -32,14 +32,14 @@ def test_homogeneous_matrices_say_the_same(seed: int) -> None:
     depth = np.random.default_rng(seed).uniform(1, 8, (7, 9))
     T = motion(seed)
     for epsilon in (0.0, 1e-7):
-        found = seen_from(depth, K, T, epsilon=epsilon or None)
+        found = project_to_source(depth, K, T, epsilon=epsilon or None)
         np.testing.assert_allclose(found[:2], places_of(depth, K, T, epsilon), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_a_camera_that_did_not_move_sees_the_very_same_pixels(kind: type) -> None:
     depth = np.random.default_rng(0).uniform(0.1, 100, (60, 80)).astype(kind)
-    seen = seen_from(depth, K.astype(kind), np.eye(4, dtype=kind))
+    seen = project_to_source(depth, K.astype(kind), np.eye(4, dtype=kind))
     u, v = np.meshgrid(np.arange(80), np.arange(60))
     assert (seen == np.stack([u, v, depth])).all()
 
@@ -47,15 +47,17 @@ def test_a_camera_that_did_not_move_sees_the_very_same_pixels(kind: type) -> Non
 def test_torch_says_what_numpy_says_and_batches_at_once() -> None:
     dice = np.random.default_rng(1)
     depth, T = dice.uniform(1, 5, (3, 6, 8)), np.stack([motion(k) for k in range(3)])
-    found = seen_from(torch.tensor(depth), torch.tensor(K), torch.tensor(T))
+    found = project_to_source(torch.tensor(depth), torch.tensor(K), torch.tensor(T))
     for k in range(3):
-        np.testing.assert_allclose(found[k].numpy(), seen_from(depth[k], K, T[k]), atol=1e-12)
+        np.testing.assert_allclose(
+            found[k].numpy(), project_to_source(depth[k], K, T[k]), atol=1e-12
+        )
 
 
 def test_points_behind_the_camera_are_told_by_their_depth_and_stay_finite() -> None:
     T = torch.tensor(rigid(np.eye(3), np.array([0.0, 0.0, -2.0])))
     depth = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    seen = seen_from(depth, torch.tensor(K), T)
+    seen = project_to_source(depth, torch.tensor(K), T)
     assert (seen[2] > LEAST_DEPTH).tolist() == [[False, False, True]]
     assert seen.isfinite().all()
     seen.sum().backward()
@@ -65,7 +67,7 @@ def test_points_behind_the_camera_are_told_by_their_depth_and_stay_finite() -> N
 
 def test_the_published_divisor_mirrors_a_point_behind_the_camera_into_the_image() -> None:
     T = rigid(np.eye(3), np.array([0.0, 0.0, -2.0]))
-    u, v, z = seen_from(np.full((4, 6), 1.0), K, T, epsilon=1e-7)
+    u, v, z = project_to_source(np.full((4, 6), 1.0), K, T, epsilon=1e-7)
     assert (z < 0).all()
     np.testing.assert_allclose(u[0], 2 * K[0, 2] - np.arange(6), atol=1e-4)
     np.testing.assert_allclose(v[:, 0], 2 * K[1, 2] - np.arange(4), atol=1e-4)
@@ -77,7 +79,7 @@ def test_gradients_are_those_of_small_differences() -> None:
     intrinsics = torch.tensor(K, requires_grad=True)
 
     def seen(depth: torch.Tensor, K: torch.Tensor, T: torch.Tensor) -> torch.Tensor:
-        return seen_from(depth + 1, K, T)
+        return project_to_source(depth + 1, K, T)
 
     # The entries of K that skew and scale are no parameters of a camera.
     assert torch.autograd.gradcheck(seen, (depth, intrinsics.detach(), T))
@@ -85,7 +87,7 @@ def test_gradients_are_those_of_small_differences() -> None:
     rest = torch.tensor(K) - torch.diag(torch.tensor([90.0, 110.0, 0.0], dtype=torch.float64))
 
     def by_focal(focal: torch.Tensor) -> torch.Tensor:
-        return seen_from(
+        return project_to_source(
             depth.detach() + 1, rest + torch.diag(torch.cat([focal, focal[:1] * 0])), T.detach()
         )
 

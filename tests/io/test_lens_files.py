@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.fov import Fov
-from rilievo.geometry.cameras.spelling import spelled, spelling_of
+from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.io.lens_files import read_lens
 from rilievo.io.outputs.sidecar import describe
 from rilievo.io.photographs.photo import read_photo
@@ -39,22 +39,22 @@ def written(folder: Path, name: str, text: str) -> Path:
     "lens", [BENT, ROUND, WIDE, panorama((100, 200)), Camera(K=np.diag([50.0, 60, 1])).lens]
 )
 def test_a_spelled_lens_is_read_as_it_was(lens):
-    again = spelled(str(spelling_of(lens))).lens((480, 640))
+    again = read_spelling(str(spelling_of(lens))).lens((480, 640))
     pixels = np.random.default_rng(0).uniform(0, 100, (2, 50))
     np.testing.assert_allclose(again.rays(pixels), lens.rays(pixels), atol=1e-12)
     assert text_of(read_camera(str(spelling_of(lens))) or 0.0) == str(spelling_of(lens))
 
 
 def test_angles_are_from_edge_to_edge_of_the_picture():
-    whole = spelled("equirect").lens((100, 200))
+    whole = read_spelling("equirect").lens((100, 200))
     assert whole.field_of_view((100, 200)) == pytest.approx(360, abs=0.01)
-    part = spelled("equirect:90x60").lens((100, 300))
+    part = read_spelling("equirect:90x60").lens((100, 300))
     assert part.field_of_view((100, 300)) == pytest.approx(90, abs=0.01)
     assert part.field_of_view_down((100, 300)) == pytest.approx(60, abs=0.01)
-    assert spelled("equirect:90").lens((100, 300)).field_of_view_down((100, 300)) == pytest.approx(
-        30, abs=0.01
-    )
-    assert spelled("fisheye:180").lens((90, 90)).field_of_view((90, 90)) == pytest.approx(
+    assert read_spelling("equirect:90").lens((100, 300)).field_of_view_down(
+        (100, 300)
+    ) == pytest.approx(30, abs=0.01)
+    assert read_spelling("fisheye:180").lens((90, 90)).field_of_view((90, 90)) == pytest.approx(
         180, abs=0.01
     )
 
@@ -78,22 +78,22 @@ def test_angles_are_from_edge_to_edge_of_the_picture():
 )
 def test_a_lens_that_is_none_is_refused_in_one_line(text, words):
     with pytest.raises(OptionError, match=r"^projection") as refused:
-        spelled(text)
+        read_spelling(text)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_whole_panorama_is_twice_as_wide_as_high():
     with pytest.raises(InputError, match=r"a part give the degrees.*equirect:180x180"):
-        spelled("equirect").lens((500, 500))
+        read_spelling("equirect").lens((500, 500))
     with pytest.raises(InputError, match="equirect:360x90"):
-        spelled("equirect").lens((500, 2000))
+        read_spelling("equirect").lens((500, 2000))
     with pytest.raises(InputError, match="would see 360 degrees down"):
-        spelled("equirect:180").lens((1000, 500))
+        read_spelling("equirect:180").lens((1000, 500))
 
 
 def test_a_lens_of_another_size_is_scaled_and_of_another_shape_refused():
-    lens = spelled("opencv:500,500,319.5,239.5,-0.1,0,0,0@640x480")
+    lens = read_spelling("opencv:500,500,319.5,239.5,-0.1,0,0,0@640x480")
     half = lens.lens((240, 320))
     assert isinstance(half, Distorted)
     assert half.fx == 250
@@ -144,7 +144,7 @@ RELATIVE = "0.349153 0.436593 0.493140 0.499021 0.933271\n1280 1024\ncrop\n640 4
 )  # fmt: skip
 def test_calibrations_of_tums_monocular_videos_are_read(tmp_path, text, expected):
     found = read_lens(written(tmp_path, "camera.txt", text))
-    given = spelled(expected)
+    given = read_spelling(expected)
     assert (found.name, found.size) == (given.name, given.size)
     assert found.numbers == pytest.approx(given.numbers)
 

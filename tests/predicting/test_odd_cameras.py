@@ -18,7 +18,7 @@ from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.photographs.file_camera import ExifFacts, camera_from_exif
 from rilievo.options.camera_forms import (
     CameraOptions,
@@ -263,7 +263,9 @@ def test_a_camera_has_its_numbers_and_its_field_of_view():
     assert camera.fov == pytest.approx(camera.field_of_view((480, 640)))
     camera = Camera(lens=Fisheye(fx=200, fy=201, cx=319.5, cy=239.5))
     assert camera.fov == pytest.approx(math.degrees(640 / 200), abs=0.01)
-    assert Camera(lens=spelled("equirect").lens((100, 200))).fov == pytest.approx(360, abs=0.01)
+    assert Camera(lens=read_spelling("equirect").lens((100, 200))).fov == pytest.approx(
+        360, abs=0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,4 +280,4 @@ def test_black_rows_at_one_pole_say_nothing_of_the_other(above: int, below: int,
     pixels = np.full((100, 200, 3), 99, np.uint8)
     pixels[:above] = pixels[-below:] = 0
     with pytest.raises(rilievo.InputError, match=words):
-        with_camera(Photo(pixels=pixels, name="x"), spelled("equirect"), None)
+        with_camera(Photo(pixels=pixels, name="x"), read_spelling("equirect"), None)

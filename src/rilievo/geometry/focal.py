@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.patches import joined
+from rilievo.geometry.surfaces.patches import least_joined_index
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.shapes import Bool, Float, Float64, Int, Mask, Matrix, Positions, Values, Vector
 
@@ -58,7 +58,7 @@ def fit_focal_shift(
     xyz = points[np.ix_(rows, columns)][inside].astype(np.float64)
     uv = image_plane(height, width)[np.ix_(rows, columns)][inside]
     fit = _Fit(xy=xyz[:, :2], z=xyz[:, 2], uv=uv, focal=focal)
-    shift = _minimum(fit)
+    shift = _best_shift(fit)
     return FocalShift(focal=fit.best_focal(shift), shift=shift)
 
 
@@ -101,7 +101,7 @@ class _Fit:
         return focal * dq + change * q
 
 
-def _minimum(fit: _Fit) -> float:
+def _best_shift(fit: _Fit) -> float:
     shift, damping = 0.0, 1e-3
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         residuals = fit.residuals(shift)
@@ -148,7 +148,7 @@ class Segments:
     def __len__(self) -> int:
         return len(self.length)
 
-    def chosen(self, which: Bool[np.ndarray, "n"] | Int[np.ndarray, "m"]) -> "Segments":
+    def select(self, which: Bool[np.ndarray, "n"] | Int[np.ndarray, "m"]) -> "Segments":
         """Select segments."""
         return Segments(
             middle=self.middle[which], direction=self.direction[which], length=self.length[which]
@@ -157,16 +157,16 @@ class Segments:
 
 def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segments:
     """Find the segments of brightness 0 to 255."""
-    down, across, size = _slopes(grey.astype(np.float64))
+    down, across, size = _gradient(grey.astype(np.float64))
     rows, columns = np.nonzero(size > _LEAST_SLOPE)
     weight = size[rows, columns]
     angle = np.arctan2(down[rows, columns], across[rows, columns])
     segments = []
     for shift in (0.0, 0.5):
         bins = np.floor(angle / (2 * math.pi) * _BINS + shift).astype(int) % _BINS
-        labels = _connected(rows, columns, bins, size.shape)
-        segments.append(_lines(columns.astype(float), rows.astype(float), weight, labels))
-    return _voted(segments, shortest)
+        labels = _label_regions(rows, columns, bins, size.shape)
+        segments.append(_fit_lines(columns.astype(float), rows.astype(float), weight, labels))
+    return _vote_segments(segments, shortest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,10 @@ class _Regions:
     lines: Segments
 
 
-def _slopes(
+def _gradient(
     grey: Float64[np.ndarray, "h w"],
 ) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
+    """Change down, change across, and size, after smoothing."""
     padded = np.pad(grey, 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
@@ -187,7 +188,7 @@ def _slopes(
     return down, across, np.hypot(down, across)
 
 
-def _connected(
+def _label_regions(
     rows: Int[np.ndarray, "p"],
     columns: Int[np.ndarray, "p"],
     bins: Int[np.ndarray, "p"],
@@ -201,11 +202,11 @@ def _connected(
         here = np.flatnonzero((other >= 0) & (bins[other] == bins))
         pairs.append(np.stack([here, other[here]]))
     first, second = np.concatenate(pairs, axis=1)
-    root = joined(len(rows), first, second)
+    root = least_joined_index(len(rows), first, second)
     return np.unique(root, return_inverse=True)[1].reshape(-1)
 
 
-def _lines(
+def _fit_lines(
     x: Float64[np.ndarray, "p"],
     y: Float64[np.ndarray, "p"],
     weight: Float64[np.ndarray, "p"],
@@ -236,14 +237,15 @@ def _lines(
     )
 
 
-def _voted(segments: list[_Regions], shortest: float) -> Segments:
+def _vote_segments(segments: list[_Regions], shortest: float) -> Segments:
+    """Segments that are the longer ones at most of their pixels."""
     one, other = segments
     longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
     voted = []
     for regions, votes in ((one, longer), (other, ~longer)):
         share = np.bincount(regions.of_pixel, votes, len(regions.pixels)) / regions.pixels
         good = (share > 0.5) & (regions.pixels >= _LEAST_PIXELS) & (regions.thick <= _THICKEST)
-        voted.append(regions.lines.chosen(good & (regions.lines.length >= shortest)))
+        voted.append(regions.lines.select(good & (regions.lines.length >= shortest)))
     return Segments(
         middle=np.concatenate([part.middle for part in voted]),
         direction=np.concatenate([part.direction for part in voted]),
@@ -315,10 +317,10 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
     )
     longer = max(height, width) / 2 / half
     limits = tuple(longer / math.tan(math.radians(angle) / 2) for angle in (WIDEST, NARROWEST))
-    start = _proposed(centred, (limits[0], limits[1]))
+    start = _propose_focal_rotation(centred, (limits[0], limits[1]))
     if start is None:
         return None
-    fit = _refined(centred, *start)
+    fit = _refine_vanishing(centred, *start)
     if fit is None or not limits[0] < fit.focal < limits[1]:
         return None
     return Vanishing(
@@ -330,15 +332,20 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
     )
 
 
-def _misses(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k n"]:
+def _misses_by_point(
+    segments: Segments, points: Float64[np.ndarray, "k 3"]
+) -> Float64[np.ndarray, "k n"]:
+    """Sine between each segment and its ray to each point."""
     to_x = points[:, None, 0] - points[:, None, 2] * segments.middle[None, :, 0]
     to_y = points[:, None, 1] - points[:, None, 2] * segments.middle[None, :, 1]
     cross = to_x * segments.direction[None, :, 1] - to_y * segments.direction[None, :, 0]
     return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
 
 
-def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, Matrix] | None:
-    points = _candidates(segments)
+def _propose_focal_rotation(
+    segments: Segments, limits: tuple[float, float]
+) -> tuple[float, Matrix] | None:
+    points = _candidate_points(segments)
     best, most = None, 0.0
     for one, other in combinations(points, 2):
         if min(abs(one[2]), abs(other[2])) < 1e-6:
@@ -347,15 +354,17 @@ def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, M
         if not limits[0] ** 2 < -product < limits[1] ** 2:
             continue
         focal = math.sqrt(-product)
-        rotation = _rotation(one, other, focal)
-        held = (np.abs(_misses(segments, _points_of(focal, rotation))) < _OFF).any(axis=0)
+        rotation = _rotation_of_points(one, other, focal)
+        held = (np.abs(_misses_by_point(segments, _vanishing_points(focal, rotation))) < _OFF).any(
+            axis=0
+        )
         explained = float(segments.length[held].sum())
         if explained > most:
             best, most = (focal, rotation), explained
     return best
 
 
-def _candidates(segments: Segments) -> list[Vector]:
+def _candidate_points(segments: Segments) -> list[Vector]:
     chance = np.random.default_rng(0)
     ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
     ways = np.concatenate([segments.direction, np.zeros((len(segments), 1))], axis=1)
@@ -365,7 +374,7 @@ def _candidates(segments: Segments) -> list[Vector]:
     points = np.cross(lines[first], lines[second])
     size = np.linalg.norm(points, axis=1)
     points = points[size > 1e-6] / size[size > 1e-6, None]
-    held = np.abs(_misses(segments, points)) < _OFF
+    held = np.abs(_misses_by_point(segments, points)) < _OFF
     left, candidates = segments.length.copy(), []
     for _ in range(_CANDIDATES):
         votes = held @ left
@@ -377,7 +386,7 @@ def _candidates(segments: Segments) -> list[Vector]:
     return candidates
 
 
-def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:
+def _rotation_of_points(one: Vector, other: Vector, focal: float) -> Matrix:
     columns = []
     for point in (one, other):
         way = point / (focal, focal, 1.0)
@@ -387,17 +396,19 @@ def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:
     return left @ right
 
 
-def _points_of(focal: float, rotation: Matrix) -> Matrix:
+def _vanishing_points(focal: float, rotation: Matrix) -> Matrix:
+    """Homogeneous points, a row each."""
     return rotation.T * (focal, focal, 1.0)
 
 
-def _refined(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
+def _refine_vanishing(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
+    """Least-squares fit; None with too few segments."""
     for _ in range(30):
-        held, which = _assigned(segments, focal, rotation)
+        held, which = _nearest_points(segments, focal, rotation)
         if held.sum() < 2 * LEAST_SEGMENTS:
             return None
-        chosen, which = segments.chosen(held), which[held]
-        slopes, misses = _linear(chosen, which, focal, rotation)
+        chosen, which = segments.select(held), which[held]
+        slopes, misses = _linearise(chosen, which, focal, rotation)
         # Long segments weigh more, because their direction is exact; outliers weigh less.
         weight = chosen.length / (1 + np.square(misses / (0.4 * _OFF)))
         normal = (slopes * weight[:, None]).T @ slopes
@@ -406,7 +417,7 @@ def _refined(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | 
             -(slopes * weight[:, None]).T @ misses,
         )
         step = np.clip(step, -0.2, 0.2)
-        focal, rotation = _stepped(focal, rotation, step)
+        focal, rotation = _apply_step(focal, rotation, step)
         if np.abs(step).max() < 1e-5:
             break
     freedom = max(len(misses) - 4, 1)
@@ -426,30 +437,33 @@ def _refined(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | 
     )
 
 
-def _assigned(
+def _nearest_points(
     segments: Segments, focal: float, rotation: Matrix
 ) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    misses = np.abs(_misses(segments, _points_of(focal, rotation)))
+    """Segments on a point, and the point of each."""
+    misses = np.abs(_misses_by_point(segments, _vanishing_points(focal, rotation)))
     which = misses.argmin(axis=0)
     return misses.min(axis=0) < _OFF, which
 
 
-def _linear(
+def _linearise(
     segments: Segments,
     which: Int[np.ndarray, "n"],
     focal: float,
     rotation: Matrix,
 ) -> tuple[Float64[np.ndarray, "n 4"], Values]:
+    """Slopes by log focal length and turn, and misses."""
+
     def at(step: Float64[np.ndarray, "4"]) -> Values:
-        points = _points_of(*_stepped(focal, rotation, step))
-        return _misses(segments, points)[which, np.arange(len(which))]
+        points = _vanishing_points(*_apply_step(focal, rotation, step))
+        return _misses_by_point(segments, points)[which, np.arange(len(which))]
 
     small = 1e-5
     here = at(np.zeros(4))
     return np.stack([(at(small * unit) - here) / small for unit in np.eye(4)], axis=1), here
 
 
-def _stepped(
+def _apply_step(
     focal: float, rotation: Matrix, step: Float64[np.ndarray, "4"]
 ) -> tuple[float, Matrix]:
     return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation

@@ -27,20 +27,20 @@ def resize_K(K: Intrinsics, *, size: tuple[int, int], new_size: tuple[int, int])
     Only this function handles the half pixel: c becomes (c + 0.5) s - 0.5.
     """
     sy, sx = new_size[0] / size[0], new_size[1] / size[1]
-    fx, fy, cx, cy = _entries(K)
-    return _matrix(fx * sx, fy * sy, (cx + 0.5) * sx - 0.5, (cy + 0.5) * sy - 0.5)
+    fx, fy, cx, cy = _fx_fy_cx_cy(K)
+    return _K_of_entries(fx * sx, fy * sy, (cx + 0.5) * sx - 0.5, (cy + 0.5) * sy - 0.5)
 
 
 def crop_K(K: Intrinsics, *, top: int, left: int) -> Intrinsics:
     """K of the crop from row ``top`` and column ``left``."""
-    fx, fy, cx, cy = _entries(K)
-    return _matrix(fx, fy, cx - left, cy - top)
+    fx, fy, cx, cy = _fx_fy_cx_cy(K)
+    return _K_of_entries(fx, fy, cx - left, cy - top)
 
 
 def flip_K(K: Intrinsics, *, width: int) -> Intrinsics:
     """K of the mirrored image: (x, y, z) becomes (-x, y, z)."""
-    fx, fy, cx, cy = _entries(K)
-    return _matrix(fx, fy, width - 1 - cx, cy)
+    fx, fy, cx, cy = _fx_fy_cx_cy(K)
+    return _K_of_entries(fx, fy, width - 1 - cx, cy)
 
 
 def K_from_fov(degrees: float, size: tuple[int, int]) -> Matrix:
@@ -86,11 +86,11 @@ def horizontal_fov(K: Float[Any, "3 3"], width: int) -> float:
     return math.degrees(math.atan((cx + 0.5) / fx) + math.atan((width - 0.5 - cx) / fx))
 
 
-def _entries(K: Any) -> tuple[Any, Any, Any, Any]:
+def _fx_fy_cx_cy(K: Any) -> tuple[Any, Any, Any, Any]:
     return K[..., 0, 0], K[..., 1, 1], K[..., 0, 2], K[..., 1, 2]
 
 
-def _matrix(fx: Any, fy: Any, cx: Any, cy: Any) -> Any:
+def _K_of_entries(fx: Any, fy: Any, cx: Any, cy: Any) -> Any:
     xp = array_namespace(fx)
     zero, one = xp.zeros_like(fx), xp.ones_like(fx)
     rows = ((fx, zero, cx), (zero, fy, cy), (zero, zero, one))
@@ -102,7 +102,7 @@ def rays(K: Intrinsics, height: int, width: int) -> Float[Any, "*b 3 {height} {w
     xp = array_namespace(K)
     u = xp.arange(width, dtype=K.dtype, device=K.device)[None, :]
     v = xp.arange(height, dtype=K.dtype, device=K.device)[:, None]
-    fx, fy, cx, cy = (entry[..., None, None] for entry in _entries(K))
+    fx, fy, cx, cy = (entry[..., None, None] for entry in _fx_fy_cx_cy(K))
     x, y = xp.broadcast_arrays((u - cx) / fx, (v - cy) / fy)
     return xp.stack([x, y, xp.ones_like(x)], axis=-3)
 
@@ -123,7 +123,7 @@ def project(
     xp = array_namespace(points, K)
     x, y, z = points[..., 0, :, :], points[..., 1, :, :], points[..., 2, :, :]
     z = xp.maximum(z, xp.asarray(min_depth, dtype=z.dtype, device=z.device))
-    fx, fy, cx, cy = (entry[..., None, None] for entry in _entries(K))
+    fx, fy, cx, cy = (entry[..., None, None] for entry in _fx_fy_cx_cy(K))
     return xp.stack([fx * x / z + cx, fy * y / z + cy], axis=-3)
 
 
@@ -134,7 +134,7 @@ def normals_of_planes(
     xp = array_namespace(planes, K)
     a, b, c = planes[0, ...], planes[1, ...], planes[2, ...]
     K = xp.astype(K, c.dtype)
-    fx, fy, cx, cy = (entry[..., None, None] for entry in _entries(K))
+    fx, fy, cx, cy = (entry[..., None, None] for entry in _fx_fy_cx_cy(K))
     u, v = (
         xp.arange(span.start, span.stop, span.step, dtype=c.dtype, device=c.device)
         for span in (columns, rows)
@@ -144,7 +144,7 @@ def normals_of_planes(
     return [a * (fx / columns.step), b * (fy / rows.step), z]
 
 
-def seen_from(
+def project_to_source(
     depth: Float[Any, "*b h w"],
     K: Float[Any, "*#b 3 3"],
     source_T_target: Float[Any, "*#b 4 4"],
@@ -162,7 +162,7 @@ def seen_from(
     u = xp.arange(width, dtype=depth.dtype, device=depth.device)[None, :]
     v = xp.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
     R, t = source_T_target[..., :3, :3], source_T_target[..., :3, 3:]
-    H = K @ (R - xp.eye(3, dtype=R.dtype, device=R.device)) @ _inverse(K)
+    H = K @ (R - xp.eye(3, dtype=R.dtype, device=R.device)) @ _inverse_K(K)
     e = K @ t
     ax, ay, az = (
         (H[..., k, 0, None, None] * u + H[..., k, 2, None, None]) + H[..., k, 1, None, None] * v
@@ -180,9 +180,9 @@ def seen_from(
     return xp.stack([u + across / divisor, v + down / divisor, z], axis=-3)
 
 
-def _inverse(K: Intrinsics) -> Intrinsics:
-    fx, fy, cx, cy = _entries(K)
-    return _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
+def _inverse_K(K: Intrinsics) -> Intrinsics:
+    fx, fy, cx, cy = _fx_fy_cx_cy(K)
+    return _K_of_entries(1 / fx, 1 / fy, -cx / fx, -cy / fy)
 
 
 @frozen(kw_only=False)

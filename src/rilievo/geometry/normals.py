@@ -68,7 +68,7 @@ def normals_from_depth(
         plane, held = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
         inside = slice(top - first, bottom - first)
         band_rows = range(top * step, bottom * step, step)
-        vectors = _vectors(plane[..., inside, :], camera, band_rows, columns)
+        vectors = _plane_normals(plane[..., inside, :], camera, band_rows, columns)
         # The vector's product with the pixel's ray is c: a surface before the camera has c > 0.
         n, ok = _orient(vectors, held[..., inside, :] & (plane[2, ..., inside, :] > 0))
         normals.append(n)
@@ -89,8 +89,10 @@ def _fit_planes(
     inverse: Maps, usable: Masks, *, radius: int, edge: float
 ) -> tuple[Float[Any, "3 *b h w"], Masks]:
     xp = array_namespace(inverse)
-    rows = _row_moments(inverse, usable, radius, _joined(inverse, usable, edge, axis=-1))
-    moments = _window_moments(rows, usable, radius, _joined(inverse, usable, edge, axis=-2))
+    rows = _row_moments(inverse, usable, radius, _join_neighbours(inverse, usable, edge, axis=-1))
+    moments = _window_moments(
+        rows, usable, radius, _join_neighbours(inverse, usable, edge, axis=-2)
+    )
     n, su, sq, suu, suq, sv, suv, svq, svv = (moments[k, ...] for k in range(9))
     n = xp.where(usable, n, xp.ones_like(n))
     u, v, q = su / n, sv / n, sq / n
@@ -105,7 +107,7 @@ def _fit_planes(
     return xp.stack([a, b, q - a * u - b * v]), held
 
 
-def _vectors(
+def _plane_normals(
     planes: Float[Any, "3 *b h w"],
     camera: Camera | Float[Any, "*#b 3 3"],
     rows: range,
@@ -117,6 +119,7 @@ def _vectors(
 
 
 def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], Masks]:
+    """Unit vectors towards the camera; zero where not ``held``."""
     xp = array_namespace(held)
     zero, one = xp.zeros_like(vectors[0]), xp.ones_like(vectors[0])
     x, y, z = (
@@ -126,20 +129,28 @@ def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], M
     return xp.stack([x * shrink, y * shrink, z * shrink], axis=-3), held
 
 
-def _joined(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
+def _join_neighbours(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
+    """Whether pixels i and i + 1 are one surface."""
     xp = array_namespace(inverse)
     size = inverse.shape[axis]
-    near, far = _cut(inverse, 0, size - 1, axis=axis), _cut(inverse, 1, size, axis=axis)
+    near, far = (
+        _slice_axis(inverse, 0, size - 1, axis=axis),
+        _slice_axis(inverse, 1, size, axis=axis),
+    )
     step = far - near
-    both = _cut(usable, 0, size - 1, axis=axis) & _cut(usable, 1, size, axis=axis)
+    both = _slice_axis(usable, 0, size - 1, axis=axis) & _slice_axis(usable, 1, size, axis=axis)
     limit = edge * xp.minimum(near, far)
     joined = xp.abs(step) <= limit
     if size > 2:
-        bend = xp.abs(_cut(step, 1, size - 1, axis=axis) - _cut(step, 0, size - 2, axis=axis))
-        valid = _cut(both, 1, size - 1, axis=axis) & _cut(both, 0, size - 2, axis=axis)
-        none = _cut(both, 0, 1, axis=axis) & False
-        after = valid & (bend <= _cut(limit, 0, size - 2, axis=axis))
-        before = valid & (bend <= _cut(limit, 1, size - 1, axis=axis))
+        bend = xp.abs(
+            _slice_axis(step, 1, size - 1, axis=axis) - _slice_axis(step, 0, size - 2, axis=axis)
+        )
+        valid = _slice_axis(both, 1, size - 1, axis=axis) & _slice_axis(
+            both, 0, size - 2, axis=axis
+        )
+        none = _slice_axis(both, 0, 1, axis=axis) & False
+        after = valid & (bend <= _slice_axis(limit, 0, size - 2, axis=axis))
+        before = valid & (bend <= _slice_axis(limit, 1, size - 1, axis=axis))
         joined = joined | xp.concat([after, none], axis=axis) | xp.concat([none, before], axis=axis)
     return joined & both
 
@@ -155,10 +166,10 @@ def _row_moments(
     one = xp.astype(usable, inverse.dtype)
     n, u, uu = one + 0, xp.zeros_like(one), xp.zeros_like(one)
     q, uq = inverse + 0, xp.zeros_like(inverse)
-    width, padded = q.shape[-1], _pad(inverse, radius, radius, axis=-1)
-    for offset, reached in _reaches(joined, usable, radius, axis=-1):
+    width, padded = q.shape[-1], _pad_zeros(inverse, radius, radius, axis=-1)
+    for offset, reached in _reachable_offsets(joined, usable, radius, axis=-1):
         share = xp.astype(reached, inverse.dtype)
-        value = share * _cut(padded, radius + offset, radius + offset + width, axis=-1)
+        value = share * _slice_axis(padded, radius + offset, radius + offset + width, axis=-1)
         n += share
         u += offset * share
         uu += offset * offset * share
@@ -175,34 +186,39 @@ def _window_moments(
     share = xp.astype(usable, rows.dtype)
     total = rows * share
     first, second = xp.zeros_like(rows[:3, ...]), xp.zeros_like(share)
-    height, padded = rows.shape[-2], _pad(rows, radius, radius, axis=-2)
-    for offset, reached in _reaches(joined, usable, radius, axis=-2):
+    height, padded = rows.shape[-2], _pad_zeros(rows, radius, radius, axis=-2)
+    for offset, reached in _reachable_offsets(joined, usable, radius, axis=-2):
         share = xp.astype(reached, rows.dtype)
-        value = share * _cut(padded, radius + offset, radius + offset + height, axis=-2)
+        value = share * _slice_axis(padded, radius + offset, radius + offset + height, axis=-2)
         total += value
         first += offset * value[:3, ...]
         second += offset * offset * value[0, ...]
     return xp.concat([total, first, second[None, ...]], axis=0)
 
 
-def _reaches(
+def _reachable_offsets(
     joined: Bool[Any, "..."], usable: Masks, radius: int, *, axis: int
 ) -> Iterator[tuple[int, Masks]]:
-    size, padded = usable.shape[axis], _pad(joined, radius, radius + 1, axis=axis)
+    """Each offset, and pixels joined to the one there."""
+    size, padded = usable.shape[axis], _pad_zeros(joined, radius, radius + 1, axis=axis)
     for way in (1, -1):
         reached = usable
         for distance in range(1, radius + 1):
             # Entry i of ``joined`` stands between pixels i and i + 1.
             start = radius + (distance - 1 if way > 0 else -distance)
-            reached = reached & _cut(padded, start, start + size, axis=axis)
+            reached = reached & _slice_axis(padded, start, start + size, axis=axis)
             yield way * distance, reached
 
 
-def _cut(array: Shaped[Any, "..."], start: int, stop: int, *, axis: int) -> Shaped[Any, "..."]:
+def _slice_axis(
+    array: Shaped[Any, "..."], start: int, stop: int, *, axis: int
+) -> Shaped[Any, "..."]:
     return array[..., start:stop] if axis == -1 else array[..., start:stop, :]
 
 
-def _pad(array: Shaped[Any, "..."], before: int, after: int, *, axis: int) -> Shaped[Any, "..."]:
+def _pad_zeros(
+    array: Shaped[Any, "..."], before: int, after: int, *, axis: int
+) -> Shaped[Any, "..."]:
     xp = array_namespace(array)
     shape = list(array.shape)
     parts = []

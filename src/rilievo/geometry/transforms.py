@@ -108,7 +108,7 @@ def cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
     zero = xp.zeros_like(x)
     rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
-    return _matrix(rows)
+    return _stack_matrix(rows)
 
 
 def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
@@ -121,7 +121,7 @@ def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
         (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
         (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
     )
-    return _matrix(rows)
+    return _stack_matrix(rows)
 
 
 def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
@@ -146,6 +146,6 @@ def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
     return row / xp.sqrt(xp.sum(row * row, axis=-1)[..., None])
 
 
-def _matrix(rows: Sequence[Sequence[Any]]) -> Any:
+def _stack_matrix(rows: Sequence[Sequence[Any]]) -> Any:
     xp = array_namespace(rows[0][0])
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)

@@ -16,7 +16,7 @@ import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, spelled
+from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.calibration_forms import READ, npz_entries, plain_entries, xml_entries
 from rilievo.io.colmap_files import MODELS, binary_cameras
@@ -365,7 +365,7 @@ def _of_json(text: str, path: Path) -> SpelledLens:
         entries: Any = json.loads(text)
         entries = entries.get("camera", entries)
         if isinstance(entries.get("lens"), str):
-            return spelled(entries["lens"], option="its lens")
+            return read_spelling(entries["lens"], option="its lens")
         if "K" not in entries:
             return _of_entries(entries, printable(path))
         return _of_K(camera_of(np.asarray(entries["K"], float), path).K)

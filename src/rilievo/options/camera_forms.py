@@ -14,7 +14,7 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, spelled, spelling_of
+from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal, template
@@ -77,7 +77,7 @@ def is_lens(text: str) -> bool:
 def parse_numbers(text: str) -> Named:
     """Parse the camera of a request."""
     if is_lens(text):
-        return spelled(text, "camera")
+        return read_spelling(text, "camera")
     try:
         if (named := _in_millimetres(text)) is not None:
             return named
@@ -232,7 +232,9 @@ class CameraOptions(Record):
     @cached_property
     def named_camera(self) -> Named | None:
         """Camera of ``camera`` or ``projection``."""
-        return read_camera(self.camera) if self.projection is None else spelled(self.projection)
+        return (
+            read_camera(self.camera) if self.projection is None else read_spelling(self.projection)
+        )
 
 
 def _is_text_of_numbers(camera: object) -> bool:

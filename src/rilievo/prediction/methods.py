@@ -18,7 +18,7 @@ from rilievo.alignment.measured import at_size
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.geometry.surfaces import meshes as surfaces
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, surface_step
@@ -362,7 +362,7 @@ def _named(camera: object, shape: Size) -> Camera:
     if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
         return Camera(lens=read_lens(Path(camera).expanduser()).lens(shape))
     if isinstance(camera, str) and not camera.replace(",", "").replace(".", "").strip().isdigit():
-        return Camera(lens=spelled(camera, "camera").lens(shape))
+        return Camera(lens=read_spelling(camera, "camera").lens(shape))
     try:
         parts = camera.split(",") if isinstance(camera, str) else camera
         numbers = np.asarray(parts, np.float64)

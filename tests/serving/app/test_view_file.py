@@ -11,7 +11,7 @@ from PIL import Image
 import rilievo
 from open_field import open_field
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.json_record import to_json
 from rilievo.margins import Margins
 from rilievo.measure.terms import terms_of
@@ -80,7 +80,7 @@ def test_the_page_is_told_a_lens_that_it_draws(
     projection: str, lens: str | None, side: int
 ) -> None:
     pixels = np.asarray(Image.fromarray(skimage.data.astronaut()).resize((2000, 1000)))
-    camera = Camera(lens=spelled(projection).lens((1000, 2000)))
+    camera = Camera(lens=read_spelling(projection).lens((1000, 2000)))
     photo, model = Photo(pixels=pixels, camera=camera), rilievo.load_model("rilievo/small")
     [inference] = model.infer([photo])
     result = model.finish(inference, photo)

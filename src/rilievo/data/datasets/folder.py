@@ -30,7 +30,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import (
     DISPARITY,
     DISTANCE,
@@ -303,7 +303,7 @@ def _facts_about_depth(
 
 def _lens_of_layout(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -> Lens:
     if layout.lens is not None:
-        return spelled(layout.lens).lens(shape, id)
+        return read_spelling(layout.lens).lens(shape, id)
     if layout.file is not None:
         size = (layout.height or shape[0], layout.width or shape[1])
         return read_lens(expected_path(folder, layout.file, id)).lens(size, id)

@@ -12,7 +12,7 @@ from typing import Any
 from rilievo.data.datasets.files import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json, parse_yaml
@@ -185,7 +185,7 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
         raise InputError(f"{shown}: a camera has either a file, a lens, or fx, fy, cx and cy")
     if camera is not None and camera.lens is not None:
         try:
-            spelled(camera.lens, "camera.lens")
+            read_spelling(camera.lens, "camera.lens")
         except OptionError as error:
             raise InputError(path=shown, problem=template(error)) from error
     if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):

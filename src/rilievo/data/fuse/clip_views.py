@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.errors import needing
 from rilievo.frozen import frozen
-from rilievo.geometry.intrinsics import project, rays, resize_K, seen_from
+from rilievo.geometry.intrinsics import project, project_to_source, rays, resize_K
 from rilievo.geometry.transforms import invert, transform
 from rilievo.shapes import Field, Float32, Float64, Int64, Mask, Matrix, Pixels, Transform, Values
 
@@ -229,7 +229,7 @@ def _level_with_neighbours(
     total, weight = np.zeros_like(own), own * np.float32(_SELF)
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
     for other, its in others:
-        u, v, z = seen_from(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
+        u, v, z = project_to_source(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
         inside = view.valid & inside_view(u, v, z, other.depth.shape)
         row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
         valid = other.valid[row, column]
@@ -278,7 +278,7 @@ def agreement(
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
     for other in others:
         # All views of a clip have one camera.
-        u, v, z = seen_from(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
+        u, v, z = project_to_source(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
         inside = view.valid & inside_view(u, v, z, other.depth.shape)
         row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
         here = other.valid[row, column]

@@ -89,29 +89,29 @@ class Camera(HintedAttributes):
     @property
     def fx(self) -> float:
         """Focal length along rows [px]."""
-        return self._number("fx")
+        return self._lens_number("fx")
 
     @property
     def fy(self) -> float:
         """Focal length along columns [px]."""
-        return self._number("fy")
+        return self._lens_number("fy")
 
     @property
     def cx(self) -> float:
         """Column of the principal point [px]."""
-        return self._number("cx")
+        return self._lens_number("cx")
 
     @property
     def cy(self) -> float:
         """Row of the principal point [px]."""
-        return self._number("cy")
+        return self._lens_number("cy")
 
     @property
     def fov(self) -> float:
         """Horizontal field of view [degrees], if centred."""
         return self.field_of_view((max(1, round(2 * self.cy + 1)), max(1, round(2 * self.cx + 1))))
 
-    def _number(self, name: str) -> float:
+    def _lens_number(self, name: str) -> float:
         lens = self.lens
         if isinstance(lens, Pinhole):
             return float(lens.K[_ENTRIES[name]])

@@ -58,11 +58,11 @@ class Distorted(Centred):
     @property
     def limit(self) -> float:
         """Radius at z = 1 from which the distortion folds."""
-        return _growing(self.k)[0]
+        return _radius_of_fold(self.k)[0]
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Points at z = 1; NaN where folded."""
-        x, y = self._undistorted(*self.from_centre(pixels))
+        x, y = self._undistort(*self.from_centre(pixels))
         return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
 
     def project(self, points: SpacePoints) -> PixelPlaces:
@@ -80,14 +80,14 @@ class Distorted(Centred):
         """Distort points at z = 1."""
         p1, p2 = self.p
         s = x * x + y * y
-        radial = _radial(s, self.k)
+        radial = _radial_factor(s, self.k)
         return (
             x * radial + 2 * p1 * x * y + p2 * (s + 2 * x * x),
             y * radial + p1 * (s + 2 * y * y) + 2 * p2 * x * y,
         )
 
-    def _undistorted(self, seen_x: Numbers, seen_y: Numbers) -> tuple[Numbers, Numbers]:
-        limit, knots, radii = _table(self.k)
+    def _undistort(self, seen_x: Numbers, seen_y: Numbers) -> tuple[Numbers, Numbers]:
+        limit, knots, radii = _radius_table(self.k)
         away = np.hypot(seen_x, seen_y)
         share = np.interp(away, radii, knots) / np.where(away > 0, away, 1)
         x, y = seen_x * np.where(away > 0, share, 1), seen_y * np.where(away > 0, share, 1)
@@ -98,7 +98,7 @@ class Distorted(Centred):
             if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < 1e-14:
                 break
             s = x * x + y * y
-            radial, slope = _radial(s, self.k), _radial_slope(s, self.k)
+            radial, slope = _radial_factor(s, self.k), _radial_factor_slope(s, self.k)
             xx = radial + 2 * slope * x * x + 2 * p1 * y + 6 * p2 * x
             xy = 2 * slope * x * y + 2 * p1 * x + 2 * p2 * y
             yy = radial + 2 * slope * y * y + 6 * p1 * y + 2 * p2 * x
@@ -112,37 +112,40 @@ class Distorted(Centred):
         return np.where(inside, x, np.nan), np.where(inside, y, np.nan)
 
 
-def _cubic(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
+def _cubic_polynomial(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
     return 1 + s * (k1 + s * (k2 + s * k3))
 
 
-def _radial(s: Numbers, k: Radial) -> Numbers:
-    return _cubic(s, *k[:3]) / _cubic(s, *k[3:])
+def _radial_factor(s: Numbers, k: Radial) -> Numbers:
+    """Factor of the radius, whose square is ``s``."""
+    return _cubic_polynomial(s, *k[:3]) / _cubic_polynomial(s, *k[3:])
 
 
-def _radial_slope(s: Numbers, k: Radial) -> Numbers:
-    below = _cubic(s, *k[3:])
-    above = _cubic(s, *k[:3])
+def _radial_factor_slope(s: Numbers, k: Radial) -> Numbers:
+    below = _cubic_polynomial(s, *k[3:])
+    above = _cubic_polynomial(s, *k[:3])
     rise, fall = k[0] + s * (2 * k[1] + 3 * s * k[2]), k[3] + s * (2 * k[4] + 3 * s * k[5])
     return (rise * below - above * fall) / (below * below)
 
 
 @lru_cache(maxsize=64)
-def _growing(k: Radial) -> tuple[float, int]:
+def _radius_of_fold(k: Radial) -> tuple[float, int]:
+    """Radius before a fold, and the number of knots below."""
     knots = np.linspace(0.0, _FARTHEST, _KNOTS)
     s = knots * knots
-    below = _cubic(s, *k[3:])
+    below = _cubic_polynomial(s, *k[3:])
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = _radial(s, k) + 2 * s * _radial_slope(s, k)
+        slope = _radial_factor(s, k) + 2 * s * _radial_factor_slope(s, k)
     falls = np.flatnonzero(~(slope > 0) | (below <= 0))
     last = int(falls[0]) - 1 if falls.size else _KNOTS - 1
     return float(knots[last]), last + 1
 
 
 @lru_cache(maxsize=64)
-def _table(
+def _radius_table(
     k: Radial,
 ) -> tuple[float, Values, Values]:
-    limit, count = _growing(k)
+    """Limit; radii at z = 1; distorted radii."""
+    limit, count = _radius_of_fold(k)
     knots = np.linspace(0.0, _FARTHEST, _KNOTS)[:count]
-    return limit, knots, knots * _radial(knots * knots, k)
+    return limit, knots, knots * _radial_factor(knots * knots, k)

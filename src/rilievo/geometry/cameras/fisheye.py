@@ -36,7 +36,7 @@ class Fisheye(Centred):
             raise InputError(
                 f"a fisheye sees at most 180 degrees from its axis, not {np.degrees(self.limit):g}"
             )
-        object.__setattr__(self, "limit", min(self.limit, _growing(self.k)))
+        object.__setattr__(self, "limit", min(self.limit, _angle_of_fold(self.k)))
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
@@ -55,23 +55,23 @@ class Fisheye(Centred):
     @property
     def is_folding(self) -> bool:
         """Whether it ends where the distance stops to grow."""
-        return self.limit < np.pi and self.limit == _growing(self.k)
+        return self.limit < np.pi and self.limit == _angle_of_fold(self.k)
 
     @property
     def farthest(self) -> float:
         """Distance from the centre at the limit, in fx and fy."""
-        return float(_distance(np.asarray(self.limit), self.k))
+        return float(_distance_of_angle(np.asarray(self.limit), self.k))
 
     def narrowed(self, away: float) -> "Fisheye":
         """Lens that ends at a distance, in fx and fy."""
-        angle = float(self._angle(np.asarray(min(away, self.farthest))))
+        angle = float(self._angle_of_distance(np.asarray(min(away, self.farthest))))
         return replace(self, limit=angle)
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Directions of pixels; NaN beyond the limit."""
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
-        angle = self._angle(away)
+        angle = self._angle_of_distance(away)
         aside = np.sin(angle) / np.where(away > 0, away, 1)
         return np.stack([x * aside, y * aside, np.cos(angle)]).astype(pixels.dtype)
 
@@ -81,18 +81,22 @@ class Fisheye(Centred):
         aside = np.hypot(x, y)
         angle = np.arctan2(aside, z)
         visible = (angle <= self.limit) & ((aside > 0) | (z > 0))
-        share = np.where(visible, _distance(angle, self.k), np.nan) / np.where(aside > 0, aside, 1)
+        share = np.where(visible, _distance_of_angle(angle, self.k), np.nan) / np.where(
+            aside > 0, aside, 1
+        )
         return self.to_pixels(x * share, y * share, points.dtype)
 
-    def _angle(self, away: Numbers) -> Numbers:
+    def _angle_of_distance(self, away: Numbers) -> Numbers:
         if not any(self.k):
             return np.where(away <= self.limit, away, np.nan)
         knots = np.linspace(0, self.limit, _KNOTS)
-        angle = np.interp(away, _distance(knots, self.k), knots)
+        angle = np.interp(away, _distance_of_angle(knots, self.k), knots)
         for _ in range(_NEWTON_STEPS):
-            slope = np.maximum(_slope(angle, self.k), 1e-6)
-            angle = np.clip(angle - (_distance(angle, self.k) - away) / slope, 0, self.limit)
-        farthest = _distance(np.asarray(self.limit), self.k) * (1 + 1e-12)
+            slope = np.maximum(_slope_at_angle(angle, self.k), 1e-6)
+            angle = np.clip(
+                angle - (_distance_of_angle(angle, self.k) - away) / slope, 0, self.limit
+            )
+        farthest = _distance_of_angle(np.asarray(self.limit), self.k) * (1 + 1e-12)
         return np.where(away <= farthest, angle, np.nan)
 
 
@@ -103,18 +107,19 @@ def fisheye_of(shape: tuple[int, int], degrees: float) -> Lens:
     return Fisheye(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2)
 
 
-def _distance(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
+def _distance_of_angle(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
     square = angle * angle
     return angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
 
 
-def _slope(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
+def _slope_at_angle(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
     square = angle * angle
     return 1 + square * (3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
 
 
 @lru_cache(maxsize=64)
-def _growing(k: tuple[float, float, float, float]) -> float:
+def _angle_of_fold(k: tuple[float, float, float, float]) -> float:
+    """Angle where the distance stops growing, at most π."""
     k1, k2, k3, k4 = (
         coefficient if abs(coefficient) >= _LEAST_COEFFICIENT else 0.0 for coefficient in k
     )

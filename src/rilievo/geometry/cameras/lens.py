@@ -128,15 +128,15 @@ class Lens(ABC):
         """Angle across the middle row [degrees]."""
         height, width = shape
         u = np.linspace(-0.5, width - 0.5, 257)
-        return self._angle_along(np.stack([u, np.full_like(u, (height - 1) / 2)]))
+        return self._degrees_along(np.stack([u, np.full_like(u, (height - 1) / 2)]))
 
     def field_of_view_down(self, shape: tuple[int, int]) -> float:
         """Angle down the middle column [degrees]."""
         height, width = shape
         v = np.linspace(-0.5, height - 0.5, 257)
-        return self._angle_along(np.stack([np.full_like(v, (width - 1) / 2), v]))
+        return self._degrees_along(np.stack([np.full_like(v, (width - 1) / 2), v]))
 
-    def _angle_along(self, pixels: Float[np.ndarray, "2 n"]) -> float:
+    def _degrees_along(self, pixels: Float[np.ndarray, "2 n"]) -> float:
         rays = self.rays(pixels)
         rays = rays[:, np.isfinite(rays[0])] / np.linalg.norm(rays[:, np.isfinite(rays[0])], axis=0)
         # An angle by its chord is exact for small ones; a panorama's total exceeds 180 degrees.
@@ -151,7 +151,7 @@ class Lens(ABC):
         step = max(1, _BAND_PIXELS // depth.shape[1])
         for top in range(0, len(rows), step):
             band = slice(top, top + step)
-            points[:, band] = self.rays(_pixels(rows[band], columns)) * depth[band]
+            points[:, band] = self.rays(_pixel_grid(rows[band], columns)) * depth[band]
         return points
 
     def normals(
@@ -162,7 +162,7 @@ class Lens(ABC):
         # Inverse depth is n·r, so (a, b, c) are the products of n with r and its derivatives; by
         # steps to both sides, as least squares over the neighbours takes them.
         du, dv = np.diag([columns.step, rows.step])[:, :, None, None]
-        pixels = _pixels(rows, columns)
+        pixels = _pixel_grid(rows, columns)
         ray = self.rays(pixels)
         across = (self.rays(pixels + du) - self.rays(pixels - du)) / 2
         down = (self.rays(pixels + dv) - self.rays(pixels - dv)) / 2
@@ -171,7 +171,8 @@ class Lens(ABC):
         return list(np.asarray(total, planes.dtype))
 
 
-def _pixels(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
+def _pixel_grid(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
+    """(u, v) of each pixel."""
     v, u = np.meshgrid(np.asarray(rows, float), np.asarray(columns, float), indexing="ij")
     return np.stack([u, v])
 

@@ -134,7 +134,7 @@ class SpelledLens:
     size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        numbers = ",".join(_shortest(number) for number in self.numbers)
+        numbers = ",".join(_shortest_text(number) for number in self.numbers)
         if len(self.numbers) == 2:
             numbers = numbers.replace(",", "x")
         size = "" if self.size is None else f"@{self.size[1]}x{self.size[0]}"
@@ -164,7 +164,7 @@ class SpelledLens:
         return lens.resized(size=size, new_size=shape)
 
 
-def spelled(text: str, option: str = "projection") -> SpelledLens:
+def read_spelling(text: str, option: str = "projection") -> SpelledLens:
     """Read the text of a lens.
 
     Raises:
@@ -218,7 +218,7 @@ def spelling_of(lens: Lens) -> SpelledLens:
     )
 
 
-def _shortest(number: float) -> str:
+def _shortest_text(number: float) -> str:
     return repr(int(number)) if float(number).is_integer() else repr(float(number))
 
 

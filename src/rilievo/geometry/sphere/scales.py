@@ -17,7 +17,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.geometry.sphere.views import filled
+from rilievo.geometry.sphere.views import fill_unknown
 from rilievo.shapes import Field, Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]
@@ -124,12 +124,12 @@ def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
         InputError: If no two of several views overlap.
     """
     count = len(layers.values)
-    middles = np.array([_middle(layers, places, view) for view in range(count)])
+    middles = np.array([_median_log_depth(layers, places, view) for view in range(count)])
     plain = np.ones((count, 1, *layers.known.shape), np.float32)
     power = 1.0
     if count > 1:
-        first = layers.values + _solved(layers, plain)[:, 0, None, None]
-        power = _power(_nearest(layers, first), places)
+        first = layers.values + _solve_features(layers, plain)[:, 0, None, None]
+        power = _shared_power(_weigh_nearest(layers, first), places)
         power = float(np.clip(power, *_POWERS))
     straight = replace(
         layers,
@@ -140,7 +140,7 @@ def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
         ).astype(np.float32),
     )
     features = np.stack([plain[:, 0], places.across, places.down], axis=1)
-    solution = _solved(straight, features)
+    solution = _solve_features(straight, features)
     return Corrections(
         power=power,
         middles=middles,
@@ -149,14 +149,14 @@ def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
     )
 
 
-def _middle(layers: Layers, places: ScalePlaces, view: int) -> float:
+def _median_log_depth(layers: Layers, places: ScalePlaces, view: int) -> float:
     mask = layers.weights[view] > 0
     if not mask.any():
         return 0.0
     return float(np.median((layers.values[view] - places.lengths[view])[mask]))
 
 
-def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
+def _weigh_nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
     weight = layers.weights.sum(axis=0)
     mean = (layers.weights * values).sum(axis=0) / np.maximum(weight, 1e-9)
     areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
@@ -166,10 +166,10 @@ def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
     return replace(layers, weights=layers.weights * (mean <= limit))
 
 
-def _power(layers: Layers, places: ScalePlaces) -> float:
+def _shared_power(layers: Layers, places: ScalePlaces) -> float:
     plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
     depths = replace(layers, values=layers.values - places.lengths)
-    solution = _solved(depths, plain, places.lengths)
+    solution = _solve_features(depths, plain, places.lengths)
     return float(solution[0, -1])
 
 
@@ -181,11 +181,12 @@ class _Pair:
     features: Float64[np.ndarray, "m n"]
 
 
-def _solved(
+def _solve_features(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
     common: ViewMaps | None = None,
 ) -> Float64[np.ndarray, "k m1"]:
+    """Numbers of each view, with the shared one last."""
     count, number = features.shape[:2]
     total = count * number + (common is not None)
     numbers = np.zeros(total)
@@ -193,12 +194,12 @@ def _solved(
     held[: count * number : number] = _BRIDGE
     held[count * number :] = 0
     for stride in _STRIDES if count > 1 else ():
-        pairs = _pairs(layers, features, common, stride)
+        pairs = _feature_pairs(layers, features, common, stride)
         if not pairs:
             raise InputError("the views of this picture have nothing in common to compare")
         for _ in range(_ROUNDS):
             before = numbers
-            numbers = _round(pairs, numbers, held)
+            numbers = _reweight_and_solve(pairs, numbers, held)
             if np.abs(numbers - before).max() < 1e-5:
                 break
     own = numbers[: count * number].reshape(count, number)
@@ -206,7 +207,7 @@ def _solved(
     return np.concatenate([own, shared], axis=1)
 
 
-def _pairs(
+def _feature_pairs(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
     common: ViewMaps | None,
@@ -230,7 +231,7 @@ def _pairs(
     return pairs
 
 
-def _round(
+def _reweight_and_solve(
     pairs: list[_Pair], numbers: Float64[np.ndarray, "t"], held: Float64[np.ndarray, "t"]
 ) -> Float64[np.ndarray, "t"]:
     matrix, right = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
@@ -248,13 +249,13 @@ def rows_of(height: int) -> Float64[np.ndarray, "h"]:
     return ((np.arange(height) + 0.5) / height - 0.5) * np.pi
 
 
-def merged(layers: Layers) -> Field:
+def merge_layers(layers: Layers) -> Field:
     """Merge agreeing views into one map, continued where unseen."""
     weights = layers.weights
     total = weights.sum(axis=0, dtype=np.float64)
     summed = (weights * np.where(weights > 0, layers.values, 0)).sum(axis=0, dtype=np.float64)
     mean = np.divide(summed, total, out=np.zeros(total.shape), where=total > 0)
-    return filled(mean[..., None].astype(np.float32), layers.known)[..., 0]
+    return fill_unknown(mean[..., None].astype(np.float32), layers.known)[..., 0]
 
 
 _SHIFT = 1 / 19
@@ -279,7 +280,7 @@ _LEAST_RESIDUAL = 1e-3
 """Least residual, in logarithms."""
 
 
-def spanned(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndarray, "a b"]]:
+def span_values(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndarray, "a b"]]:
     """Affine values from 0 to 1 between each view's ends."""
     ends = np.array([np.percentile(view, _ENDS) for view in views])
     spans = ends[:, 1] - ends[:, 0]
@@ -315,7 +316,7 @@ def shifts_of(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[
     for stride in _SHIFT_STRIDES:
         pairs = _value_pairs(layers, places, stride)
         for _ in range(_SHIFT_ROUNDS if pairs else 0):
-            change = _shift_change(pairs, numbers, -1.0 if inverse else 1.0)
+            change = _shift_step(pairs, numbers, -1.0 if inverse else 1.0)
             change *= min(1.0, _FARTHEST_STEP / max(float(np.abs(change[count:]).max()), 1e-9))
             numbers += change
             limits = np.log(np.array([_LEAST_SHIFT, _MOST_SHIFT]) / _SHIFT)
@@ -338,9 +339,10 @@ def _value_pairs(layers: Layers, places: ScalePlaces, stride: int) -> list[_Valu
     return pairs
 
 
-def _shift_change(
+def _shift_step(
     pairs: list[_ValuePair], numbers: Float64[np.ndarray, "k2"], sign: float
 ) -> Float64[np.ndarray, "k2"]:
+    """Steps of log factors, then of log shifts."""
     count = len(numbers) // 2
     factors, shifts = numbers[:count], _SHIFT * np.exp(numbers[count:])
     matrix, right = np.zeros((2 * count, 2 * count)), np.zeros(2 * count)
@@ -366,6 +368,7 @@ def _shift_change(
 
 
 def _shifted_logs(values: Values, shift: float) -> tuple[Values, Values]:
+    """Logs of values + shift, and slopes by log shift."""
     least = _LEAST_SHIFTED * shift
     above = np.maximum(values + shift, least)
     return np.log(above), np.where(values + shift > least, shift / above, 1.0)

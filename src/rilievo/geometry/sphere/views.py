@@ -24,16 +24,17 @@ _LEAST_SEEN = 0.3
 _PROBES = 24
 
 
-def filled(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarray, "h w c"]:
+def fill_unknown(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarray, "h w c"]:
     """Fill unknown pixels by means of near known ones."""
     if not mask.any():
         return np.zeros_like(field)
     channels = [*np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)]
     weight = mask.astype(np.float32)
-    return np.stack(_filled([*channels, weight])[:-1], axis=2)
+    return np.stack(_fill_layers([*channels, weight])[:-1], axis=2)
 
 
-def _filled(layers: list[np.ndarray]) -> list[np.ndarray]:
+def _fill_layers(layers: list[np.ndarray]) -> list[np.ndarray]:
+    """Value layers without gaps; the last layer is their weight."""
     *values, weight = layers
     height, width = weight.shape
     if min(height, width) == 1 or weight.min() >= 1:
@@ -42,15 +43,17 @@ def _filled(layers: list[np.ndarray]) -> list[np.ndarray]:
         means = [layer if whole else np.full_like(layer, layer.sum() / total) for layer in values]
         return [*means, np.ones_like(weight)]
     half = ((width + 1) // 2, (height + 1) // 2)
-    small = [_resized(layer, half, Image.Resampling.BOX) for layer in layers]
+    small = [_resize_field(layer, half, Image.Resampling.BOX) for layer in layers]
     gained = np.minimum(4 * small[-1], 1) / np.maximum(small[-1], 1e-9)
-    coarse = _filled([layer * gained for layer in small])
-    fine = [_resized(layer, (width, height), Image.Resampling.BILINEAR) for layer in coarse[:-1]]
+    coarse = _fill_layers([layer * gained for layer in small])
+    fine = [
+        _resize_field(layer, (width, height), Image.Resampling.BILINEAR) for layer in coarse[:-1]
+    ]
     own = [layer + (1 - weight) * below for layer, below in zip(values, fine, strict=True)]
     return [*own, np.ones_like(weight)]
 
 
-def _resized(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Field:
+def _resize_field(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Field:
     return np.asarray(Image.fromarray(np.asarray(field, np.float32)).resize(size, how))
 
 
@@ -80,10 +83,10 @@ class SphereView:
 
 def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
     """Views that together see all of a picture."""
-    directions = _probed(lens, shape)
+    directions = _sample_directions(lens, shape)
     middle = directions.mean(axis=1)
     if np.linalg.norm(middle) > 0.5:
-        turn = _looking(middle / np.linalg.norm(middle))
+        turn = _turn_towards(middle / np.linalg.norm(middle))
         x, y, z = turn.T @ directions
         cosine = z.min()
         if cosine > math.cos(math.radians(NARROW)):
@@ -91,7 +94,7 @@ def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
                 SphereView(turn=turn, tangent=float(max(np.abs(x / z).max(), np.abs(y / z).max())))
             ]
     upright = isinstance(lens, Equirectangular)
-    return _needed(icosahedron(upright=upright), lens, shape, directions)
+    return _choose_views(icosahedron(upright=upright), lens, shape, directions)
 
 
 def icosahedron(*, upright: bool) -> list[SphereView]:
@@ -111,7 +114,7 @@ def icosahedron(*, upright: bool) -> list[SphereView]:
             math.cos(latitude) * math.cos(longitude),
         )
         towards = np.array([x, y, z] if upright else [x, z, y])
-        views.append(SphereView(turn=_looking(towards), tangent=math.tan(math.radians(_HALF))))
+        views.append(SphereView(turn=_turn_towards(towards), tangent=math.tan(math.radians(_HALF))))
     return views
 
 
@@ -119,10 +122,10 @@ def cube(degrees: float = 110.0) -> list[SphereView]:
     """Views through a cube's faces, with margins."""
     tangent = math.tan(math.radians(degrees / 2))
     towards = np.concatenate([np.eye(3), -np.eye(3)])
-    return [SphereView(turn=_looking(axis), tangent=tangent) for axis in towards]
+    return [SphereView(turn=_turn_towards(axis), tangent=tangent) for axis in towards]
 
 
-def _looking(towards: Vector) -> Matrix:
+def _turn_towards(towards: Vector) -> Matrix:
     down = np.array([0.0, 1.0, 0.0])
     if abs(towards[1]) > 0.999:
         down = np.array([0.0, 0.0, -np.sign(towards[1])])
@@ -131,7 +134,8 @@ def _looking(towards: Vector) -> Matrix:
     return np.stack([right, np.cross(towards, right), towards], axis=1)
 
 
-def _probed(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
+def _sample_directions(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
+    """Unit rays over a picture."""
     height, width = shape
     v = np.linspace(-0.5, height - 0.5, 2 * _PROBES + 1)
     u = np.linspace(-0.5, width - 0.5, 4 * _PROBES + 1)
@@ -140,12 +144,13 @@ def _probed(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
     return rays / np.linalg.norm(rays, axis=0)
 
 
-def _needed(
+def _choose_views(
     views: Sequence[SphereView],
     lens: Lens,
     shape: tuple[int, int],
     directions: Float64[np.ndarray, "3 n"],
 ) -> list[SphereView]:
+    """Views mostly filled or with directions that no other has."""
     shares = [float(visible(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
     order = sorted(range(len(views)), key=lambda index: -shares[index])
     indices, covered = [], np.zeros(directions.shape[1], bool)
@@ -194,15 +199,15 @@ class SpherePicture:
         directions = np.tensordot(view.turn, view.rays(side, side), 1)
         u, v = self._lens.project(directions)
         inside = inside_picture(u, v, self.shape)
-        samples = sampled(
+        samples = sample_bilinear(
             self._pixels, np.where(inside, u, 0), np.where(inside, v, 0), wraps=self._wraps
         )
         if not inside.all():
-            samples = filled(samples, inside)
+            samples = fill_unknown(samples, inside)
         return np.round(samples).clip(0, 255).astype(np.uint8)
 
 
-def sampled(
+def sample_bilinear(
     field: np.ndarray,
     u: Float[np.ndarray, "*n"],
     v: Float[np.ndarray, "*n"],

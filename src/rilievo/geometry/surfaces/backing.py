@@ -96,7 +96,7 @@ class Backing:
         height, width = self.grown.shape
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         row, column = np.where(inside, end, start)
-        steepest = 2 * max(_slopes(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
+        steepest = 2 * max(_steps_of_level(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
         change = abs(np.log(self.surface[row, column] / self.surface[tuple(start)]))
         return inside & self.lattice.valid[row, column] & (change < np.minimum(steepest, ALIKE))
 
@@ -107,22 +107,22 @@ def behind_edges(lattice: Lattice, reach: int, least: float, margin: int = 0) ->
     The last ``margin`` points on each side are beyond the photograph.
     """
     edges = edges_of(lattice, least)
-    far = _sides(edges, -1)
+    far = _edge_sides(edges, -1)
     if not far.any():
         return None
     pivot = float(np.median(lattice.depth[lattice.valid]))
     bend = np.float32(pivot * _FARTHEST / math.tan(math.radians(_LEANING)))
     levels = _levels(lattice.depth, bend)
-    slopes = _slopes(lattice)
-    closer = _begin(far, levels, (_CLOSER * slopes[0], _CLOSER * slopes[1]))
-    farthest = -_least(-levels.reshape(-1)[closer], np.array(slopes, np.float32))
+    slopes = _steps_of_level(lattice)
+    closer = _far_side_points(far, levels, (_CLOSER * slopes[0], _CLOSER * slopes[1]))
+    farthest = -_slope_limited(-levels.reshape(-1)[closer], np.array(slopes, np.float32))
     grown = lattice.valid & (farthest > levels + np.float32(_SAME))
-    depth = np.where(grown, _depth(farthest, bend), lattice.depth)
+    depth = np.where(grown, _depth_of_levels(farthest, bend), lattice.depth)
     # Points by which the farthest view moves what is in front of the layer.
     pull = lattice.camera.focal / lattice.rows.step * _FARTHEST
     moved = np.float32(pull * pivot) * (1 / lattice.depth - 1 / depth)
     border = np.concatenate([moved[0], moved[-1], moved[:, 0], moved[:, -1]])
-    away, is_far = _away(far), lattice.valid & (_away(_sides(edges, 1)) > _CLEAR)
+    away, is_far = _steps_away(far), lattice.valid & (_steps_away(_edge_sides(edges, 1)) > _CLEAR)
     inner = tuple(slice(margin + _CLEAR, n - margin - _CLEAR) for n in grown.shape)
     clear = np.zeros_like(is_far)
     clear[inner] = is_far[inner]
@@ -132,14 +132,14 @@ def behind_edges(lattice: Lattice, reach: int, least: float, margin: int = 0) ->
         reached=lattice.valid & (away <= np.minimum(_ASLANT * moved + _RIM, max(reach, _RIM))),
         margin=min(float(border.max()), reach),
         surface=lattice.depth,
-        begin=_begin(far, levels, slopes),
+        begin=_far_side_points(far, levels, slopes),
         own=is_far & ~grown,
         clear=clear,
-        closest=_closest(clear),
+        closest=_closest_points(clear),
     )
 
 
-def _sides(edges: Edges, way: int) -> Mask:
+def _edge_sides(edges: Edges, way: int) -> Mask:
     """Points on the far sides of edges, or with 1 for ``way`` on the near ones."""
     height, width = edges.below.shape[0] + 1, edges.below.shape[1]
     sides = np.zeros((height, width), bool)
@@ -150,18 +150,20 @@ def _sides(edges: Edges, way: int) -> Mask:
     return sides
 
 
-def _away(points: Mask) -> Field:
+def _steps_away(points: Mask) -> Field:
     """Steps from the closest of some points."""
-    return _least(np.where(points, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
+    return _slope_limited(
+        np.where(points, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32)
+    )
 
 
-def _closest(points: Mask) -> Grid:
-    """The closest of some points to each; without any, each itself."""
+def _closest_points(points: Mask) -> Grid:
+    """Flat index of the closest point; without any, its own."""
     every = np.arange(points.size).reshape(points.shape)
     if not points.any():
         return every
     keys = np.where(points, every, np.int64(1) << 62)
-    return _least(keys, np.array([1 << _BITS] * 2)) & ((1 << _BITS) - 1)
+    return _slope_limited(keys, np.array([1 << _BITS] * 2)) & ((1 << _BITS) - 1)
 
 
 def _levels(depth: Field, bend: np.float32) -> Field:
@@ -170,40 +172,43 @@ def _levels(depth: Field, bend: np.float32) -> Field:
     return np.where(ratio < 1, -np.log(ratio), 1 - ratio)
 
 
-def _depth(levels: Field, bend: np.float32) -> Field:
+def _depth_of_levels(levels: Field, bend: np.float32) -> Field:
     return bend * np.where(levels > 0, np.exp(levels), 1 / (1 - np.minimum(levels, 0)))
 
 
-def _slopes(lattice: Lattice) -> tuple[float, float]:
+def _steps_of_level(lattice: Lattice) -> tuple[float, float]:
+    """Largest change of level a point down and across."""
     lengths = (lattice.camera.focal_y, lattice.camera.focal)
     lean = math.tan(math.radians(_LEANING))
     down, across = (min(1.0, lattice.rows.step / (focal * lean)) for focal in lengths)
     return down, across
 
 
-def _begin(far: Mask, levels: Field, slopes: tuple[float, float]) -> Grid:
-    """Far side behind each point; depth and number are high and low bits of one number."""
+def _far_side_points(far: Mask, levels: Field, slopes: tuple[float, float]) -> Grid:
+    """Flat index of the far side behind each point."""
     number, last = np.flatnonzero(far), float(levels[far].max())
     keys = np.full(far.shape, np.int64(1) << 62)
     below = np.rint(((last - levels[far].astype(np.float64)) / _UNIT).clip(max=_LOWEST))
     keys.reshape(-1)[number] = (below.astype(np.int64) << _BITS) | number
     steps = np.array([round(slope / _UNIT) << _BITS for slope in slopes])
-    return _least(keys, steps) & ((1 << _BITS) - 1)
+    return _slope_limited(keys, steps) & ((1 << _BITS) - 1)
 
 
-def _least(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[np.ndarray, "h w"]:
+def _slope_limited(
+    field: Shaped[np.ndarray, "h w"], steps: np.ndarray
+) -> Shaped[np.ndarray, "h w"]:
     """Largest field below another with limited steps."""
     for axis, step in enumerate(steps):
         ramp = (np.arange(field.shape[axis], dtype=field.dtype) * step)[:, None]
         line = np.ascontiguousarray(np.moveaxis(field, axis, 0)) - ramp
-        _lower(line)
+        _lower_lines(line)
         line += 2 * ramp
-        _lower(line[::-1])
+        _lower_lines(line[::-1])
         field = np.moveaxis(line - ramp, 0, axis)
     return field
 
 
-def _lower(lines: Shaped[np.ndarray, "h w"]) -> None:
+def _lower_lines(lines: Shaped[np.ndarray, "h w"]) -> None:
     """Lower each line to the least before it, in a third of ``accumulate``."""
     for before, line in pairwise(lines):
         np.minimum(before, line, out=line)

@@ -67,22 +67,22 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
         layer = behind_edges(lattice.with_margin(margin), reach - _COARSE, least, margin)
         torn = np.pad(torn, margin)
     if layer is None:
-        triangles, grown = _across(lattice, torn), np.zeros(lattice.valid.shape, bool)
+        triangles, grown = _cell_triangles(lattice, torn), np.zeros(lattice.valid.shape, bool)
     else:
-        lattice, large = layer.lattice, _large(layer)
+        lattice, large = layer.lattice, _coarse_triangles(layer)
         # A point of a rim moves, and large triangles end where it was.
-        rim = _corners(torn)
-        grown = layer.grown | (rim & _corners(large.cells))
+        rim = _corner_points(torn)
+        grown = layer.grown | (rim & _corner_points(large.cells))
         # A smooth rim lies up to half a cell inside of the cells that are torn (``contour``).
-        beside = _beside(rim) & _beside(grown)
+        beside = _cells_beside(rim) & _cells_beside(grown)
         open_cells = (torn | beside) & ~large.cells
-        triangles = np.concatenate([_across(lattice, open_cells), large.triangles])
+        triangles = np.concatenate([_cell_triangles(lattice, open_cells), large.triangles])
     corners, places = np.unique(triangles, return_inverse=True)
     points, places = lattice.points.reshape(3, -1).T[corners], places.reshape(triangles.shape)
-    normals, sources = _normals(points, places), corners
+    normals, sources = _point_normals(points, places), corners
     if layer is not None:
-        sources = _inside(layer.sources(corners), layer, margin)
-        one, sources, places = _without_seams(places, sources, grown.reshape(-1)[corners], lattice)
+        sources = _mirror_inside(layer.sources(corners), layer, margin)
+        one, sources, places = _collapse_seams(places, sources, grown.reshape(-1)[corners], lattice)
         corners, normals = corners[one], normals[one]
     return Fill(
         lattice=lattice,
@@ -95,7 +95,7 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
     )
 
 
-def _without_seams(
+def _collapse_seams(
     triangles: Triangles, sources: Numbers, grown: Bool[np.ndarray, "n"], lattice: Lattice
 ) -> tuple[Numbers, Numbers, Triangles]:
     """Points of triangles, their sources, and triangles with one source where three are far apart.
@@ -113,19 +113,19 @@ def _without_seams(
     return points, sources, places.reshape(triangles.shape).astype(np.int32)
 
 
-def _corners(cells: Mask) -> Mask:
+def _corner_points(cells: Mask) -> Mask:
     points = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), bool)
     for corner in corners_of(points):
         corner |= cells
     return points
 
 
-def _beside(points: Mask) -> Mask:
+def _cells_beside(points: Mask) -> Mask:
     return np.logical_or.reduce(corners_of(points))
 
 
-def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
-    """Points mirrored at the photograph's border, or the closest point of it."""
+def _mirror_inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
+    """Flat indices mirrored at the border, or clamped to it."""
     closest, mirrored = [], []
     for place, length in zip(
         np.divmod(points, layer.grown.shape[1]), layer.grown.shape, strict=True
@@ -139,7 +139,7 @@ def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
     return np.where(alike, mirror, at)
 
 
-def _across(lattice: Lattice, cells: Mask) -> Triangles:
+def _cell_triangles(lattice: Lattice, cells: Mask) -> Triangles:
     row, column = np.nonzero(cells)
     width = lattice.valid.shape[1]
     a = row * width + column
@@ -156,7 +156,7 @@ def _across(lattice: Lattice, cells: Mask) -> Triangles:
     return triangles[lattice.valid.reshape(-1)[triangles].all(axis=1)]
 
 
-def _large(layer: Backing) -> Merged:
+def _coarse_triangles(layer: Backing) -> Merged:
     lattice = layer.lattice
     lines = [np.unique([*range(0, n, _COARSE), n - 1]) for n in layer.grown.shape]
     grid = np.ix_(*lines)
@@ -181,7 +181,7 @@ def _large(layer: Backing) -> Merged:
     return Merged(cells=cells, triangles=triangles.astype(np.int32))
 
 
-def _normals(points: Vertices, triangles: Int[np.ndarray, "m 3"]) -> Vertices:
+def _point_normals(points: Vertices, triangles: Int[np.ndarray, "m 3"]) -> Vertices:
     a, b, c = (points[corner].astype(np.float64) for corner in triangles.T)
     face, total = np.cross(b - a, c - a), np.zeros((len(points), 3))
     for corner in triangles.T:
@@ -211,17 +211,17 @@ class Contoured:
     rows: Field
 
 
-def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) -> Contoured:
+def smooth_contours(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) -> Contoured:
     """Smooth rims but the outermost; no triangle turns over, and ``cut.jump`` limits depth."""
     height, width = lattice.valid.shape
     rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
-    edges = _rims(faces)
+    edges = _rim_sides(faces)
     rim, ends = np.unique(edges, return_inverse=True)
     if rim.size:
         ends = ends.reshape(edges.shape)
         start = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
         inner = (start > 0).all(axis=1) & (start < [width - 1, height - 1]).all(axis=1)
-        moved = _smooth(start, ends, np.asarray(inner))
+        moved = _smooth_rims(start, ends, np.asarray(inner))
         index = np.full(lattice.valid.size, -1)
         index[rim] = np.arange(len(rim))
         corners = index[triangles]
@@ -230,11 +230,12 @@ def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) ->
         fixed = np.stack([grid.reshape(-1)[triangles] for grid in (columns, rows)], axis=2)
         _keep_sides(moved, start, corners, fixed)
         columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
-        lattice = _on_planes(lattice, rim, moved, triangles, corners, cut)
+        lattice = _slide_on_planes(lattice, rim, moved, triangles, corners, cut)
     return Contoured(lattice=lattice, columns=columns, rows=rows)
 
 
-def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
+def _rim_sides(faces: Faces) -> Int[np.ndarray, "k 2"]:
+    """Sides of one triangle alone, as pairs of points."""
     beside, below = links_of(faces, np.logical_xor)
     across, falling = np.logical_xor(*faces.drawn), faces.falling
     number = np.arange((falling.shape[0] + 1) * below.shape[1]).reshape(-1, below.shape[1])
@@ -247,9 +248,10 @@ def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
     return np.concatenate([np.stack(pair, axis=1) for pair in pairs])
 
 
-def _smooth(
+def _smooth_rims(
     start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], inner: Bool[np.ndarray, "n"]
 ) -> Float32[np.ndarray, "n 2"]:
+    """Places at most ``_REACH`` from the start."""
     one, other = ends.T
     count = len(start)
     movable = inner & (np.bincount(ends.reshape(-1), minlength=count) == 2)
@@ -275,10 +277,10 @@ def _keep_sides(
     fixed: Float32[np.ndarray, "m 3 2"],
 ) -> None:
     """Undo moves by which a triangle turns over or becomes a sliver."""
-    before = _area(fixed)
+    before = _twice_area(fixed)
     while True:
         now = np.where((corners >= 0)[..., None], moved[corners], fixed)
-        narrow = _area(now) < _LEAST_AREA * before if before.size else np.zeros(0, bool)
+        narrow = _twice_area(now) < _LEAST_AREA * before if before.size else np.zeros(0, bool)
         back = np.unique(corners[narrow])
         back = back[back >= 0]
         if not narrow.any():
@@ -286,13 +288,13 @@ def _keep_sides(
         moved[back] = start[back]
 
 
-def _area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
+def _twice_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
     a, b, c = np.moveaxis(corners, 1, 0)
     one, other = c - a, b - a
     return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
 
 
-def _on_planes(
+def _slide_on_planes(
     lattice: Lattice,
     rim: Numbers,
     moved: Float32[np.ndarray, "n 2"],

@@ -37,11 +37,13 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
     padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
     # 1/z of a plane is linear in the image.
     inverse = np.pad(1 / lattice.depth, padding, mode="edge")
-    error = np.where(_kept(whole, inverse.shape), np.float32(np.inf), np.float32(0))
+    error = np.where(_corners_of_torn(whole, inverse.shape), np.float32(np.inf), np.float32(0))
     _add_errors(error, inverse, tolerance)
-    large, single = _split(error, tolerance)
+    large, single = _halve_triangles(error, tolerance)
     columns = inverse.shape[1]
-    large, single = (_inside(corners, columns, (height, width)) for corners in (large, single))
+    large, single = (
+        _triangles_inside(corners, columns, (height, width)) for corners in (large, single)
+    )
     # If both triangles of a cell remain, those of ``faces`` are better: split along the edge.
     row, column = (corners.min(axis=1) for corners in np.divmod(single, width))
     cell = row * (width - 1) + column
@@ -57,7 +59,7 @@ def _is_gentle(lattice: Lattice) -> Mask:
     return np.maximum(np.maximum(a, b), np.maximum(c, d)) < _STEEPEST * nearest
 
 
-def _kept(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+def _corners_of_torn(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
     height, width = whole.shape
     torn = np.zeros((shape[0] - 1, shape[1] - 1), bool)
     torn[:height, :width] = ~whole
@@ -86,7 +88,7 @@ def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
     half = side // 2
     middle, ends = field[::side, half::side], field[::side, ::side]
     here = error[::side, half::side]
-    np.maximum(here, _relative(middle, ends[:, :-1], ends[:, 1:], slip), out=here)
+    np.maximum(here, _relative_bend(middle, ends[:, :-1], ends[:, 1:], slip), out=here)
     if half > 1:
         centres = error[half // 2 :: half, half // 2 :: half]
         pairs = np.maximum(centres[:, ::2], centres[:, 1::2])
@@ -97,31 +99,34 @@ def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
 def _add_centres(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
     half = side // 2
     middle, corners = field[half::side, half::side], field[::side, ::side]
-    falling = _relative(middle, corners[:-1, :-1], corners[1:, 1:], slip)
-    rising = _relative(middle, corners[:-1, 1:], corners[1:, :-1], slip)
-    own = np.where(_is_falling(middle.shape), falling, rising)
+    falling = _relative_bend(middle, corners[:-1, :-1], corners[1:, 1:], slip)
+    rising = _relative_bend(middle, corners[:-1, 1:], corners[1:, :-1], slip)
+    own = np.where(_checkerboard(middle.shape), falling, rising)
     above, beside = error[::side, half::side], error[half::side, ::side]
     here = error[half::side, half::side]
     for other in (own, above[:-1], above[1:], beside[:, :-1], beside[:, 1:]):
         np.maximum(here, other, out=here)
 
 
-def _is_falling(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+def _checkerboard(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
     row, column = np.indices(shape, sparse=True)
     return (row + column) % 2 == 0
 
 
-def _relative(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) -> _Grid:
+def _relative_bend(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) -> _Grid:
     """Relative bend of inverse depth, or slip of texture: half |z1 - z2| / (z1 + z2) points."""
     together = first + second
     bend = np.abs(together / 2 - middle) / middle
     return np.maximum(bend, slip * np.abs(first - second) / together)
 
 
-def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
+def _halve_triangles(
+    error: _Grid, tolerance: float
+) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
+    """Triangles of earlier halvings, then of the last."""
     number = np.arange(error.size).reshape(error.shape)[::_SIDE, ::_SIDE]
     a, b, c, d = corners_of(number)
-    falling = _is_falling(a.shape)
+    falling = _checkerboard(a.shape)
     # Corners: the two ends of the long side, then the right angle; facing the camera.
     pairs = (((d, a, c), (a, d, b)), ((c, b, a), (b, c, d)))
     open_ones = np.concatenate(
@@ -141,7 +146,7 @@ def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[
     return np.concatenate(done), open_ones
 
 
-def _inside(
+def _triangles_inside(
     triangles: Int[np.ndarray, "m 3"], columns: int, shape: tuple[int, int]
 ) -> Int[np.ndarray, "n 3"]:
     row, column = np.divmod(triangles, columns)

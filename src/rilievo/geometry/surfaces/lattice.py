@@ -131,18 +131,18 @@ class Faces:
         return np.asarray(self.first.any(axis=0)), np.asarray(self.second.any(axis=0))
 
 
-def places(length: int, step: int) -> range:
+def sample_range(length: int, step: int) -> range:
     """Rows or columns: the middle of every ``step``."""
     return range(min(step - 1, length - 1) // 2, length, step)
 
 
 def grid_of(shape: tuple[int, int], step: int) -> tuple[slice, slice]:
     """Index of a lattice's pixels."""
-    rows, columns = (slice(places(length, step).start, None, step) for length in shape)
+    rows, columns = (slice(sample_range(length, step).start, None, step) for length in shape)
     return rows, columns
 
 
-def steepest(focal: float, cut: Cut) -> float:
+def largest_jump(focal: float, cut: Cut) -> float:
     """Relative jump at the grazing angle, atan(j focal), at most ``cut.jump``."""
     if cut.grazing == 0:
         return cut.jump
@@ -159,7 +159,7 @@ def sample_lattice(
 ) -> Lattice:
     """Sample pixels without averaging, which would float."""
     height, width = depth.shape
-    rows, columns = places(height, step), places(width, step)
+    rows, columns = sample_range(height, step), sample_range(width, step)
     grid = grid_of(depth.shape, step)
     mask = valid[grid]
     sampled = np.where(mask, depth[grid], np.float32(1))
@@ -185,7 +185,7 @@ def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
     va, vb, vc, vd = corners_of(valid)
     za, zb, zc, zd = corners_of(depth)
     by_model = (None,) * 4 if lattice.normals is None else corners_of(lattice.normals)
-    beside, below = _steps(depth, valid, cut)
+    beside, below = _torn_steps(depth, valid, cut)
     if edge < np.inf:
         edges = edges_of(lattice, edge)
         beside |= edges.beside != 0
@@ -198,13 +198,13 @@ def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
     first, second = _cross(c - a, q - a), _cross(s - b, d - b)
     first *= (
         _is_visible(first, a, cut, by_model[2])
-        & _joined((za, zc, zq), cut)
+        & _is_within_jump((za, zc, zq), cut)
         & (va & vc & np.where(falling, vd, vb))
         & ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
     )
     second *= (
         _is_visible(second, b, cut, by_model[1])
-        & _joined((zb, zs, zd), cut)
+        & _is_within_jump((zb, zs, zd), cut)
         & (vb & vd & np.where(falling, va, vc))
         & ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     )
@@ -229,15 +229,15 @@ def corners_of(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     return field[..., :-1, :-1], field[..., :-1, 1:], field[..., 1:, :-1], field[..., 1:, 1:]
 
 
-def _steps(
+def _torn_steps(
     z: Field, valid: Mask, cut: Cut
 ) -> tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]:
     """Steps to the next column and row, where 1/z changes otherwise than on both sides."""
     inverse = 1 / z
-    return _steps_along(inverse, valid, cut), _steps_along(inverse.T, valid.T, cut).T
+    return _torn_steps_across(inverse, valid, cut), _torn_steps_across(inverse.T, valid.T, cut).T
 
 
-def _steps_along(inverse: Field, valid: Mask, cut: Cut) -> Bool[np.ndarray, "h v"]:
+def _torn_steps_across(inverse: Field, valid: Mask, cut: Cut) -> Bool[np.ndarray, "h v"]:
     rise = np.diff(inverse, axis=1)
     pairs = valid[:, 1:] & valid[:, :-1]
     least, most = np.full_like(rise, np.inf), np.full_like(rise, -np.inf)
@@ -273,7 +273,7 @@ def _is_visible(
     return steep
 
 
-def _joined(depths: tuple[Field, ...], cut: Cut) -> Mask:
+def _is_within_jump(depths: tuple[Field, ...], cut: Cut) -> Mask:
     a, b, c = depths
     near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     return far <= near * np.float32(1 + cut.jump)
@@ -342,14 +342,16 @@ def closed_lattice(
     """Sample a lattice that closes where the image goes round, within a step."""
     width = depth.shape[1]
     if goes_round(camera, width):
-        columns = places(width, step).start + math.ceil(width / step) * step + 1 - width
-        depth, valid = _continued(depth, columns), _continued(valid, columns)
-        normals = None if normals is None else _continued(normals, columns)
-        hollow = None if hollow is None else _continued(hollow, columns)
+        columns = sample_range(width, step).start + math.ceil(width / step) * step + 1 - width
+        depth, valid = _repeat_first_columns(depth, columns), _repeat_first_columns(valid, columns)
+        normals = None if normals is None else _repeat_first_columns(normals, columns)
+        hollow = None if hollow is None else _repeat_first_columns(hollow, columns)
     return sample_lattice(depth, camera, valid, step, normals, hollow)
 
 
-def _continued(field: Shaped[np.ndarray, "*n h w"], columns: int) -> Shaped[np.ndarray, "*n h v"]:
+def _repeat_first_columns(
+    field: Shaped[np.ndarray, "*n h w"], columns: int
+) -> Shaped[np.ndarray, "*n h v"]:
     return np.concatenate([field, field[..., :columns]], axis=-1)
 
 

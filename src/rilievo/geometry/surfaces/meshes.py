@@ -15,7 +15,7 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
-from rilievo.geometry.surfaces.fill import Fill, contoured, fill_of
+from rilievo.geometry.surfaces.fill import Fill, fill_of, smooth_contours
 from rilievo.geometry.surfaces.flat import merge_flat
 from rilievo.geometry.surfaces.lattice import (
     Cap,
@@ -28,19 +28,19 @@ from rilievo.geometry.surfaces.lattice import (
     closed_lattice,
     faces_of,
     goes_round,
-    places,
+    largest_jump,
     sample_lattice,
-    steepest,
+    sample_range,
     triangles_of,
     vertex_normals,
 )
 from rilievo.geometry.surfaces.patches import (
-    mended,
+    mend_lattice,
     near_neighbours,
     without_pieces,
     without_specks,
 )
-from rilievo.geometry.surfaces.ramps import sharpened
+from rilievo.geometry.surfaces.ramps import sharpen_edges
 from rilievo.other_libraries import HintedAttributes
 from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 
@@ -113,7 +113,7 @@ def surface_step(shape: tuple[int, int], most: int) -> int:
     return next(
         step
         for step in itertools.count(1)
-        if len(places(height, step)) * len(places(width, step)) <= most
+        if len(sample_range(height, step)) * len(sample_range(width, step)) <= most
     )
 
 
@@ -142,7 +142,9 @@ def flying_pixels(
     return flying
 
 
-def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.ndarray, "a b"]:
+def _flying_points(
+    lattice: Lattice, cut: Cut, jump: tuple[float, float]
+) -> Bool[np.ndarray, "a b"]:
     flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
     if lattice.normals is not None and flying.any():
         flying.reshape(-1)[triangles_of(faces_of(lattice, cut))] = False
@@ -165,14 +167,14 @@ class FrontCloud:
         if not backing:
             return self.cloud
         lattice, chosen, flying, cut = self.lattice, self.chosen, self.flying, self.cut
-        sharp = sharpened(replace(lattice, valid=chosen | flying))
-        layer = behind_edges(sharp.lattice, _reach(backing, lattice), sharp.edge)
+        sharp = sharpen_edges(replace(lattice, valid=chosen | flying))
+        layer = behind_edges(sharp.lattice, _reach_in_points(backing, lattice), sharp.edge)
         if layer is None:
             return self.cloud
         # Of ramps the cloud has no point.
         is_torn = layer.lattice.depth > lattice.depth * np.float32(1 + cut.jump)
         added = layer.reached & np.where(chosen, layer.grown & is_torn, flying)
-        return _cloud_with(self.cloud, layer, added, cut, self.colours)
+        return _add_backing(self.cloud, layer, added, cut, self.colours)
 
 
 def point_cloud(
@@ -204,8 +206,8 @@ def front_cloud(
     """Visible points of ``point_cloud``."""
     cut = cut or Cut()
     lattice = sample_lattice(depth, camera_of(camera), valid, step, normals)
-    reach = _steepest(lattice, cut)
-    flying = _flying(lattice, cut, reach)
+    reach = _largest_jumps(lattice, cut)
+    flying = _flying_points(lattice, cut, reach)
     fixed = replace(lattice, valid=lattice.valid & ~flying)
     chosen = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
     painted = None if colours is None else colours[lattice.grid]
@@ -258,22 +260,22 @@ def mesh(
         cut = cut.filled
     sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
     # Where tears are filled, no patch is loose.
-    lattice = without_pieces(mended(sampled, cut, specks=not backing), cut, pieces)
+    lattice = without_pieces(mend_lattice(sampled, cut, specks=not backing), cut, pieces)
     least = np.inf
     if backing:
-        sharp = sharpened(lattice)
+        sharp = sharpen_edges(lattice)
         lattice, least = sharp.lattice, sharp.edge
     faces = faces_of(lattice, cut, least)
     fill = None
     if backing and lattice.valid.any():
-        fill = fill_of(lattice, faces, least=least, reach=_reach(backing, lattice))
+        fill = fill_of(lattice, faces, least=least, reach=_reach_in_points(backing, lattice))
     triangles = triangles_of(faces)
     if flatness:
-        triangles = _simplified(lattice, faces, flatness)
+        triangles = _merge_triangles(lattice, faces, flatness)
         for factor in _COARSER:
             if most is None or len(np.unique(triangles)) <= most:
                 break
-            triangles = _simplified(lattice, faces, factor * flatness)
+            triangles = _merge_triangles(lattice, faces, factor * flatness)
     used = np.zeros(lattice.valid.size, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
@@ -281,7 +283,7 @@ def mesh(
     field = _mesh_normals(faces, lattice, is_film=lattice.depth != sampled.depth)
     rows, columns = (indices.astype(np.float32) for indices in np.nonzero(used))
     if smooth:
-        rim = contoured(lattice, faces, triangles, cut)
+        rim = smooth_contours(lattice, faces, triangles, cut)
         lattice, rows, columns = rim.lattice, rim.rows[used], rim.columns[used]
     pitch = np.float32(step)
     pixels = np.array(
@@ -295,18 +297,18 @@ def mesh(
     )
     if goes_round(camera, depth.shape[1]):
         for cap in caps_of(lattice, number, used, height=len(depth), cut=cut):
-            front = _capped(front, cap)
+            front = _add_cap(front, cap)
     if fill is None:
         return front
-    return _mesh_with(front, fill, np.where(used.reshape(-1), number, -1))
+    return _add_fill(front, fill, np.where(used.reshape(-1), number, -1))
 
 
-def _simplified(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
+def _merge_triangles(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
     merged = merge_flat(lattice, faces, flatness)
     return np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
 
 
-def _capped(front: Mesh, cap: Cap) -> Mesh:
+def _add_cap(front: Mesh, cap: Cap) -> Mesh:
     height = np.abs(front.points[cap.ring, 1]).mean()
     pole = np.array([[0, cap.side * height, 0]], np.float32)
     pixel = np.array([[front.pixels[cap.ring, 0].mean(), cap.row]], np.float32)
@@ -329,16 +331,17 @@ def _mesh_normals(
     return np.where(is_film, vertex_normals(faces, lattice), field)
 
 
-def _steepest(lattice: Lattice, cut: Cut) -> tuple[float, float]:
+def _largest_jumps(lattice: Lattice, cut: Cut) -> tuple[float, float]:
+    """Relative jumps of depth, vertical then horizontal."""
     camera, step = lattice.camera, lattice.rows.step
-    return steepest(camera.focal_y / step, cut), steepest(camera.focal / step, cut)
+    return largest_jump(camera.focal_y / step, cut), largest_jump(camera.focal / step, cut)
 
 
-def _reach(share: float, lattice: Lattice) -> int:
+def _reach_in_points(share: float, lattice: Lattice) -> int:
     return math.ceil(share * lattice.valid.shape[1])
 
 
-def _cloud_with(
+def _add_backing(
     front: PointCloud, layer: Backing, added: Mask, cut: Cut, colours: Pixels | None
 ) -> PointCloud:
     normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
@@ -351,7 +354,7 @@ def _cloud_with(
     return PointCloud(points=points, normals=normals, colours=painted)
 
 
-def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
+def _add_fill(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
     lattice, margin = fill.lattice, fill.margin
     rows, columns = (length - 2 * margin for length in lattice.valid.shape)
     number = np.pad(number.reshape(rows, columns), margin, constant_values=-1).reshape(-1)

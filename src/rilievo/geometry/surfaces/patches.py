@@ -42,13 +42,15 @@ def patches(
     above, under = run[:-1][below], run[1:][below]
     is_new = np.ones(above.size, bool)
     is_new[1:] = (np.diff(above) != 0) | (np.diff(under) != 0)
-    root = joined(int(begins.sum()) + 1, above[is_new], under[is_new])
+    root = least_joined_index(int(begins.sum()) + 1, above[is_new], under[is_new])
     _, number = np.unique(root, return_inverse=True)
     label = number[run]
     return Patches(label=label, size=np.bincount(label.reshape(-1)))
 
 
-def joined(count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]) -> Numbers:
+def least_joined_index(
+    count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
+) -> Numbers:
     """Least index that each is joined to."""
     root = np.arange(count)
     while True:
@@ -67,7 +69,7 @@ def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> La
     if not cut.specks or not lattice.valid.any():
         return lattice
     links = links_of(faces_of(lattice, cut)) if links is None else links
-    return replace(lattice, valid=lattice.valid & ~_specks(lattice, cut, links))
+    return replace(lattice, valid=lattice.valid & ~_speck_mask(lattice, cut, links))
 
 
 def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
@@ -83,14 +85,14 @@ def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
     return beside, below
 
 
-def mended(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
+def mend_lattice(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
     """Remove specks, and close holes as small, whose rim is one surface within ``cut.jump``."""
     lattice = without_specks(lattice, cut) if specks else lattice
     without = lattice.valid
     if not cut.specks or not without.any():
         return lattice
     z = np.where(without, lattice.depth, np.float32(1))
-    closed = _close(z, without, cut, lattice.hollow)
+    closed = _close_holes(z, without, cut, lattice.hollow)
     filled = closed & ~without
     if not filled.any():
         return lattice
@@ -102,7 +104,7 @@ def _is_small(size: Numbers, cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
     return size <= max(min(_FEWEST, lattice // 1000), int(cut.specks * lattice))
 
 
-def _specks(lattice: Lattice, cut: Cut, links: Links) -> Mask:
+def _speck_mask(lattice: Lattice, cut: Cut, links: Links) -> Mask:
     regions = patches(lattice.valid, *links)
     is_small = _is_small(regions.size, cut, lattice.valid.size)
     is_small[0] = False
@@ -123,12 +125,13 @@ def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
     return beside, below
 
 
-def _close(
+def _close_holes(
     z: Field,
     valid: Mask,
     cut: Cut,
     hollow: Mask | None,
 ) -> Mask:
+    """Mask with small holes closed; their depth is set in place."""
     holes = patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
     is_small = _is_small(holes.size, cut, valid.size)
     # Holes at the border of the picture have no complete rim; patch 0 is no hole.
@@ -176,17 +179,18 @@ def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
     if not most or not lattice.valid.any():
         return lattice
     regions = patches(lattice.valid, *links_of(faces_of(lattice, cut)))
-    rim = _rim(regions)
-    hosts = _hosts(regions, rim, lattice, most)
+    rim = _border_pairs(regions)
+    hosts = _find_hosts(regions, rim, lattice, most)
     if not (hosts > 0).any():
         return lattice
-    inverse = _laid_back(1 / lattice.depth.astype(np.float64), regions, hosts)
+    inverse = _lay_back(1 / lattice.depth.astype(np.float64), regions, hosts)
     depth = (1 / inverse).astype(lattice.depth.dtype)
     moved = hosts[regions.label] > 0
     return lattice.with_depth(np.where(moved, depth, lattice.depth), lattice.valid)
 
 
-def _rim(pieces: Patches) -> _Rim:
+def _border_pairs(pieces: Patches) -> _Rim:
+    """Labels of both sides, from each side once."""
     label = pieces.label
     pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
     own = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (a, b)])
@@ -195,14 +199,15 @@ def _rim(pieces: Patches) -> _Rim:
     return _Rim(own=own[apart], other=other[apart])
 
 
-def _hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
+def _find_hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
+    """Patch that each small piece joins; 0 for none."""
     count = pieces.size.size
     small = pieces.size <= most * lattice.valid.size
     small[0] = False
     whole = np.bincount(rim.own, minlength=count)
     torn = np.bincount(rim.own[rim.other > 0], minlength=count)
     piece = small & (torn > _CUT_RIM * np.maximum(whole, 1))
-    depth = _median_depth(pieces, lattice)
+    depth = _patch_depths(pieces, lattice)
     chosen = piece[rim.own] & (rim.other > 0) & ~piece[rim.other]
     both, contacts = np.unique(
         rim.own[chosen].astype(np.int64) * count + rim.other[chosen], return_counts=True
@@ -216,16 +221,17 @@ def _hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers
     return hosts
 
 
-def _median_depth(pieces: Patches, lattice: Lattice) -> Values:
+def _patch_depths(pieces: Patches, lattice: Lattice) -> Values:
     label, z = pieces.label.reshape(-1), lattice.depth.reshape(-1)
     order = np.lexsort((z, label))
     start = np.cumsum(pieces.size) - pieces.size
     return z[order][np.minimum(start + pieces.size // 2, z.size - 1)].astype(np.float64)
 
 
-def _laid_back(
+def _lay_back(
     inverse: Float64[np.ndarray, "h w"], pieces: Patches, hosts: Numbers
 ) -> Float64[np.ndarray, "h w"]:
+    """Inverse depth with pieces continued from their hosts."""
     height, width = inverse.shape
     label = np.pad(pieces.label, 1)
     flat, names = np.pad(inverse, 1).reshape(-1), label.reshape(-1)

@@ -33,12 +33,12 @@ class Sharpened:
     edge: float
 
 
-def sharpened(lattice: Lattice) -> Sharpened:
+def sharpen_edges(lattice: Lattice) -> Sharpened:
     """Lay bands onto their closer ends; only the largest steps where edges are many."""
     if not lattice.valid.any():
         return Sharpened(lattice=lattice, edge=np.inf)
     edge = _PULL / float(np.median(lattice.depth[lattice.valid]))
-    sharp = _without_bands(lattice, edge)
+    sharp = _collapse_bands(lattice, edge)
     steps = np.concatenate(
         [abs(change[change != 0]) for _, change in edges_of(sharp, edge).lines()]
     )
@@ -49,7 +49,7 @@ def sharpened(lattice: Lattice) -> Sharpened:
     return Sharpened(lattice=sharp, edge=edge)
 
 
-def _without_bands(lattice: Lattice, least: float) -> Lattice:
+def _collapse_bands(lattice: Lattice, least: float) -> Lattice:
     shape = lattice.valid.shape
     # The steepest ways up and down, from point to point.
     near, far = (np.arange(lattice.valid.size, dtype=np.int32) for _ in range(2))
@@ -78,15 +78,15 @@ def _without_bands(lattice: Lattice, least: float) -> Lattice:
     down, right = row - from_row, column - from_column
     chosen = (step > least) & (np.hypot(down, right) <= _WIDEST * math.hypot(*shape))
     # On a plane 1/depth is linear: a wall goes on beyond the near end as it came there.
-    row, column = row + _half(down), column + _half(right)
+    row, column = row + _half_rounded_up(down), column + _half_rounded_up(right)
     inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
     beyond = np.where(inside, row * shape[1] + column, near)
     rise = np.where(lattice.valid.reshape(-1)[beyond], 1 / flat[beyond] - 1 / flat[near], 0)
-    length = np.maximum(np.hypot(_half(down), _half(right)), 1) / np.maximum(
+    length = np.maximum(np.hypot(_half_rounded_up(down), _half_rounded_up(right)), 1) / np.maximum(
         np.hypot(down, right), 1
     )
     chosen &= rise < _GOES_ON * step * length
-    places, is_open = places[chosen], _beside_holes(lattice.valid).reshape(-1)[far[chosen]]
+    places, is_open = places[chosen], _is_beside_hole(lattice.valid).reshape(-1)[far[chosen]]
     near, far = flat[near[chosen]], flat[far[chosen]]
     is_near = is_open | (flat[places] / near <= far / flat[places])
     depth = lattice.depth.copy()
@@ -94,7 +94,7 @@ def _without_bands(lattice: Lattice, least: float) -> Lattice:
     return lattice.with_depth(depth, lattice.valid)
 
 
-def _beside_holes(valid: Mask) -> Mask:
+def _is_beside_hole(valid: Mask) -> Mask:
     beside = np.zeros(valid.shape, bool)
     for axis in (0, 1):
         line, chosen = np.moveaxis(valid, axis, 0), np.moveaxis(beside, axis, 0)
@@ -103,5 +103,5 @@ def _beside_holes(valid: Mask) -> Mask:
     return beside
 
 
-def _half(length: Numbers) -> Numbers:
+def _half_rounded_up(length: Numbers) -> Numbers:
     return np.sign(length) * ((abs(length) + 1) // 2)

@@ -50,7 +50,7 @@ class _Spans:
     right: Float32[np.ndarray, "4 n"]
 
 
-def rastered(
+def rasterise(
     mesh: Mesh,
     points: Vertices,
     K: Matrix,
@@ -61,11 +61,11 @@ def rastered(
     nearest = np.zeros(height * width, np.float32)
     # Pairs (u, v), so that a pixel is one place in memory.
     pixels = np.zeros(height * width, np.complex64)
-    corners = _corners(mesh, points, K)
+    corners = _project_corners(mesh, points, K)
     for which in _portions(corners, shape):
-        place, values = _filled(_spans(corners.part(which), height), width)
+        place, values = _fill_spans(_row_spans(corners.part(which), height), width)
         inverse = values[0]
-        is_seen = _put(nearest, place, inverse)
+        is_seen = _put_nearest(nearest, place, inverse)
         pairs = np.empty((len(place), 2), np.float32)
         np.divide(values[1], inverse, out=pairs[:, 0])
         np.divide(values[2], inverse, out=pairs[:, 1])
@@ -78,11 +78,12 @@ def rastered(
     return Raster(inverse_depth=nearest.reshape(shape), pixels=np.moveaxis(both, 2, 0))
 
 
-def _put(
+def _put_nearest(
     nearest: Float32[np.ndarray, "n"],
     place: Int[np.ndarray, "k"],
     inverse: Float32[np.ndarray, "k"],
 ) -> Bool[np.ndarray, "k"]:
+    """Raise pixels to 1/z in place; whether each is nearest."""
     nearest[place] = np.maximum(nearest.take(place), inverse)
     now = nearest.take(place)
     # Of several samples of one pixel the last stands there, which need not be the nearest.
@@ -93,19 +94,19 @@ def _put(
     return inverse >= now
 
 
-def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
+def _project_corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
     z = points[:, 2]
     near = np.float32(_NEAR * np.abs(np.median(z)))
     triangles = mesh.triangles[(z[mesh.triangles] > near).all(axis=1)].T
     inverse = 1 / np.maximum(z, near)
     x = np.float32(K[0, 0]) * points[:, 0] * inverse + np.float32(K[0, 2])
     y = np.float32(K[1, 1]) * points[:, 1] * inverse + np.float32(K[1, 2])
-    corners = _from_top(triangles, y)
+    corners = _sort_corners(triangles, y)
     values = np.stack([x, inverse, mesh.pixels[:, 0] * inverse, mesh.pixels[:, 1] * inverse])
     return _Corners(y=y[corners], values=values[:, corners])
 
 
-def _from_top(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
+def _sort_corners(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
     rows, corners = [*y[triangles]], [*triangles]
     for upper, lower in ((0, 1), (1, 2), (0, 1)):
         swaps = rows[lower] < rows[upper]
@@ -130,27 +131,30 @@ def _portions(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
         yield slice(first, last)
 
 
-def _spans(corners: _Corners, height: int) -> _Spans:
+def _row_spans(corners: _Corners, height: int) -> _Spans:
     top, bottom = (np.ceil(corners.y[i]).clip(0, height).astype(np.int32) for i in (0, 2))
-    count, row = _repeated(top, bottom)
+    count, row = _count_and_list(top, bottom)
     line = row.astype(np.float32)
     y, values = corners.y, corners.values
     triangle = np.repeat(np.arange(len(count), dtype=np.intp), count)
     # Edges in one table, upper short ones first, then lower ones.
     lower = triangle + len(count) * (line >= np.repeat(y[1], count))
-    long = _on_edges(y[:1], y[2:], values[:, :1], values[:, 2:], triangle, line)
-    short = _on_edges(y[:-1], y[1:], values[:, :-1], values[:, 1:], lower, line)
+    long = _values_on_edges(y[:1], y[2:], values[:, :1], values[:, 2:], triangle, line)
+    short = _values_on_edges(y[:-1], y[1:], values[:, :-1], values[:, 1:], lower, line)
     is_left = long[0] <= short[0]
     return _Spans(
         row=row, left=np.where(is_left, long, short), right=np.where(is_left, short, long)
     )
 
 
-def _filled(spans: _Spans, width: int) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
+def _fill_spans(
+    spans: _Spans, width: int
+) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
+    """Flat pixels, and 1/z, u/z, v/z of each."""
     left, right = spans.left, spans.right
     first, last = (np.ceil(edge[0]).clip(0, width).astype(np.int32) for edge in (left, right))
-    count, column = _repeated(first, last)
-    slope = (right[1:] - left[1:]) / _length(right[0] - left[0])
+    count, column = _count_and_list(first, last)
+    slope = (right[1:] - left[1:]) / _clamp_length(right[0] - left[0])
     values = np.repeat(slope, count, axis=1)
     values *= column.astype(np.float32) - np.repeat(left[0], count)
     values += np.repeat(left[1:], count, axis=1)
@@ -159,7 +163,7 @@ def _filled(spans: _Spans, width: int) -> tuple[Int[np.ndarray, "k"], Float32[np
     return place, values
 
 
-def _on_edges(
+def _values_on_edges(
     top: Float32[np.ndarray, "k m"],
     bottom: Float32[np.ndarray, "k m"],
     begin: Float32[np.ndarray, "4 k m"],
@@ -168,18 +172,20 @@ def _on_edges(
     line: Float32[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "4 n"]:
     share = line - top.reshape(-1).take(which)
-    share /= _length(bottom - top).reshape(-1).take(which)
+    share /= _clamp_length(bottom - top).reshape(-1).take(which)
     values = (end - begin).reshape(4, -1).take(which, axis=1)
     values *= share
     values += begin.reshape(4, -1).take(which, axis=1)
     return values
 
 
-def _length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def _clamp_length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     return np.maximum(length, _LEAST_LENGTH)
 
 
-def _repeated(first: Numbers, last: Numbers) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
+def _count_and_list(
+    first: Numbers, last: Numbers
+) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
     count = np.maximum(last - first, 0)
     before = np.cumsum(count) - count
     number = np.repeat((first - before).astype(np.int32), count)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.surfaces.lattice import Vertices, places
+from rilievo.geometry.surfaces.lattice import Vertices, sample_range
 from rilievo.geometry.surfaces.meshes import PointCloud
 from rilievo.geometry.transforms import quaternion_of
 from rilievo.shapes import Float32, Float64, Int, Values
@@ -44,17 +44,17 @@ def splats(
     cloud: PointCloud, camera: Camera, *, shape: tuple[int, int], step: int = 1
 ) -> Iterator[Splats]:
     """Make a splat of every point, some ten thousand at a time."""
-    cells = _cells(cloud, camera, shape, step)
-    size = (len(places(shape[0], step)), len(places(shape[1], step)))
+    cells = _nearest_cells(cloud, camera, shape, step)
+    size = (len(sample_range(shape[0], step)), len(sample_range(shape[1], step)))
     number = np.full(size, -1, np.int32)
     # Of two points at one place it is the first: that of the surface, not of its backing.
     number[cells[0, ::-1], cells[1, ::-1]] = np.arange(len(cloud.points), dtype=np.int32)[::-1]
     number = np.pad(number, 1, constant_values=-1)
     for rows in _chunks(len(cloud.points)):
-        points, normals = (_columns(vectors[rows]) for vectors in (cloud.points, cloud.normals))
-        across, down = _sides(points, normals, camera, step)
-        off = _off_plane(cloud, rows, number, cells[:, rows], normals)
-        axes, widths = _ellipse(across, down, normals)
+        points, normals = (_as_columns(vectors[rows]) for vectors in (cloud.points, cloud.normals))
+        across, down = _pixel_sides(points, normals, camera, step)
+        off = _distance_off_plane(cloud, rows, number, cells[:, rows], normals)
+        axes, widths = _principal_axes(across, down, normals)
         least, most = (share * widths[1] for share in _THICKNESS)
         thickness = np.clip(_SPREAD * off, least, most)
         yield Splats(
@@ -71,24 +71,25 @@ def _chunks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + _CHUNK, count))
 
 
-def _columns(rows: Vertices) -> Float64[np.ndarray, "3 n"]:
+def _as_columns(rows: Vertices) -> Float64[np.ndarray, "3 n"]:
     """Vectors side by side, which NumPy adds faster."""
     return np.ascontiguousarray(rows.T, np.float64)
 
 
-def _cells(
+def _nearest_cells(
     cloud: PointCloud, camera: Camera, shape: tuple[int, int], step: int
 ) -> Int[np.ndarray, "2 n"]:
+    """Row and column of each point in the lattice."""
     cells = np.empty((2, len(cloud.points)), np.intp)
-    rows, columns = (places(length, step) for length in shape)
+    rows, columns = (sample_range(length, step) for length in shape)
     for part in _chunks(len(cloud.points)):
-        u, v = camera.project(_columns(cloud.points[part]))
+        u, v = camera.project(_as_columns(cloud.points[part]))
         for cell, place, line in zip(cells[:, part], (v, u), (rows, columns), strict=True):
             cell[:] = np.rint((np.nan_to_num(place) - line.start) / step).clip(0, len(line) - 1)
     return cells
 
 
-def _sides(
+def _pixel_sides(
     points: Float64[np.ndarray, "3 n"],
     normals: Float64[np.ndarray, "3 n"],
     camera: Camera,
@@ -111,7 +112,7 @@ def _sides(
     return sides[0], sides[1]
 
 
-def _off_plane(
+def _distance_off_plane(
     cloud: PointCloud,
     rows: slice,
     number: Int[np.ndarray, "a b"],
@@ -124,7 +125,7 @@ def _off_plane(
     total, count = np.zeros(len(points)), np.zeros(len(points))
     for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         beside = number[cells[0] + 1 + down, cells[1] + 1 + right]
-        way = _columns(cloud.points[beside] - points)
+        way = _as_columns(cloud.points[beside] - points)
         off = np.abs((way * normals).sum(axis=0))
         is_near = own & (beside >= 0) & (2 * off * off < (way * way).sum(axis=0))
         total += np.where(is_near, off, 0)
@@ -132,11 +133,12 @@ def _off_plane(
     return total / np.maximum(count, 1)
 
 
-def _ellipse(
+def _principal_axes(
     across: Float64[np.ndarray, "3 n"],
     down: Float64[np.ndarray, "3 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> tuple[Float64[np.ndarray, "3 3 n"], Float64[np.ndarray, "2 n"]]:
+    """Unit axes, the longer first, then both widths."""
     across = across - normals * (normals * across).sum(axis=0)
     down = down - normals * (normals * down).sum(axis=0)
     length = np.linalg.norm(across, axis=0)

@@ -12,7 +12,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import spelled, spelling_of
+from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.io.files.atomic import FileSum
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -276,7 +276,9 @@ def camera_of(facts: CameraFacts) -> Camera:
     """
     if facts.K is None:
         try:
-            return Camera(lens=spelled(facts.lens or "", "lens").lens((2, 2)), source=facts.source)
+            return Camera(
+                lens=read_spelling(facts.lens or "", "lens").lens((2, 2)), source=facts.source
+            )
         except OptionError as error:
             raise InputError("the camera in its JSON is none:", problem=template(error)) from error
     return Camera(K=np.array(facts.K, np.float64), source=facts.source)

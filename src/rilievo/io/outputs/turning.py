@@ -19,7 +19,7 @@ from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
 from rilievo.geometry.surfaces.patches import MOST
-from rilievo.geometry.surfaces.raster import Raster, rastered
+from rilievo.geometry.surfaces.raster import Raster, rasterise
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction_record import PredictionRecord
@@ -215,7 +215,7 @@ def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
     points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
     size = (fine * height, fine * width)
     K = resize_K(view.K, size=view.size, new_size=size)
-    return rastered(scene.mesh, points.astype(np.float32), K, size)
+    return rasterise(scene.mesh, points.astype(np.float32), K, size)
 
 
 def picture(scene: Scene, view: View) -> Pixels:

@@ -20,12 +20,18 @@ from rilievo.geometry.sphere.scales import (
     ScalePlaces,
     corrections,
     log_depth,
-    merged,
+    merge_layers,
     rows_of,
     shifts_of,
-    spanned,
+    span_values,
 )
-from rilievo.geometry.sphere.views import SpherePicture, SphereView, filled, sampled, views_of
+from rilievo.geometry.sphere.views import (
+    SpherePicture,
+    SphereView,
+    fill_unknown,
+    sample_bilinear,
+    views_of,
+)
 from rilievo.models.resampling.inference import Inference, Resizing
 from rilievo.models.resampling.preparation import limited
 from rilievo.sample import Photo
@@ -158,7 +164,9 @@ class _Seen:
 
     def of(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
         rows, columns = field.shape[:2]
-        return sampled(field, (self.u + 1) * (columns / 2) - 0.5, (self.v + 1) * (rows / 2) - 0.5)
+        return sample_bilinear(
+            field, (self.u + 1) * (columns / 2) - 0.5, (self.v + 1) * (rows / 2) - 0.5
+        )
 
 
 def _seen(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
@@ -195,7 +203,7 @@ def map_of(answer: Inference, kind: DepthKind) -> ViewMap:
     if kind.is_depth:
         values = np.log(np.where(valid, values, 1))
     if not valid.all():
-        values = filled(values[..., None], valid)[..., 0]
+        values = fill_unknown(values[..., None], valid)[..., 0]
     trust = None if answer.sky is None else np.maximum(1 - answer.sky, _LEAST_TRUST)
     return ViewMap(values=values, valid=valid.astype(np.float32), trust=trust)
 
@@ -226,10 +234,10 @@ def _solved(
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
     maps = agreeing(answers, views, kind)
     layers = layers_of(maps, views, height)
-    field = merged(layers)
+    field = merge_layers(layers)
     u, v = panorama((height, 2 * height)).project(directions)
-    logs = sampled(field, u, v, wraps=True)[..., 0].astype(np.float64)
-    mask = sampled(layers.known.astype(np.float32), u, v, wraps=True)[..., 0] > _SEEN
+    logs = sample_bilinear(field, u, v, wraps=True)[..., 0].astype(np.float64)
+    mask = sample_bilinear(layers.known.astype(np.float32), u, v, wraps=True)[..., 0] > _SEEN
     return logs, mask
 
 
@@ -251,7 +259,7 @@ def agreeing(
 def _shifted(
     maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, inverse: bool
 ) -> list[ViewMap]:
-    values = spanned([view_map.values for view_map in maps])
+    values = span_values([view_map.values for view_map in maps])
     maps = [replace(view_map, values=own) for view_map, own in zip(maps, values, strict=True)]
     layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
     shifts = shifts_of(layers, places, inverse=inverse)

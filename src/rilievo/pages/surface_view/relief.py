@@ -12,8 +12,8 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, closed_lattice, faces_of, triangles_of
-from rilievo.geometry.surfaces.patches import mended, without_pieces
-from rilievo.geometry.surfaces.ramps import sharpened
+from rilievo.geometry.surfaces.patches import mend_lattice, without_pieces
+from rilievo.geometry.surfaces.ramps import sharpen_edges
 from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 
 SURFACE_SCRIPTS = (
@@ -111,9 +111,9 @@ def pack_relief(
     lens = lens_of(camera)
     cut = cut.filled
     sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
-    sampled = mended(sampled, cut, specks=False)
+    sampled = mend_lattice(sampled, cut, specks=False)
     whole = without_pieces(sampled, cut, pieces)
-    sharp = sharpened(whole)
+    sharp = sharpen_edges(whole)
     lattice, edge = sharp.lattice, sharp.edge
     faces = faces_of(lattice, cut, edge)
     triangles = triangles_of(faces)

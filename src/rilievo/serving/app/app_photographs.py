@@ -30,7 +30,7 @@ from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import spelled, spelling_of
+from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.json_record import to_json
@@ -221,7 +221,7 @@ def read_inference(path: Path) -> Inference:
         arrays = read_arrays(file, _MEMBERS, most_bytes=_MOST_BYTES)
     camera = None
     if "lens" in arrays:
-        lens = spelled(arrays["lens"].item()).lens((2, 2))
+        lens = read_spelling(arrays["lens"].item()).lens((2, 2))
         camera = Camera(lens=lens, source=CameraSource(arrays["source"].item()))
     fields: dict[str, Any] = {name: arrays[name] for name in _FIELDS if name in arrays}
     return Inference(

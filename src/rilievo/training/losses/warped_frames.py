@@ -14,7 +14,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.frozen import frozen
-from rilievo.geometry.intrinsics import LEAST_DEPTH, resize_K, seen_from
+from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source, resize_K
 from rilievo.shapes import Bool, Float
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.tensors import (
@@ -212,7 +212,7 @@ def warp(
 ) -> Warped:
     """Warp a source frame to the target's camera by the target's depth."""
     epsilon = None if in_front else PUBLISHED_EPSILON
-    projection = seen_from(depth, K, source_T_target, epsilon=epsilon)
+    projection = project_to_source(depth, K, source_T_target, epsilon=epsilon)
     pixels = projection[:, :2]
     image = sample_image(source, pixels, align_corners=align_corners)
     return Warped(image=image, pixels=pixels, depth=projection[:, 2])

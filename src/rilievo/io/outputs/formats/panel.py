@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.lattice import grid_of, places
+from rilievo.geometry.surfaces.lattice import grid_of, sample_range
 from rilievo.io.colour_pictures import normals_picture
 from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, shown_sky
@@ -79,7 +79,7 @@ def _pictures(prediction: PredictionRecord, options: SaveOptions) -> dict[str, I
     rows, columns = grid_of(prediction.shape, step)
     pictures = {}
     if prediction.photo is not None:
-        height, width = (len(places(side, step)) for side in prediction.shape)
+        height, width = (len(sample_range(side, step)) for side in prediction.shape)
         photo = Image.fromarray(prediction.photo.pixels)
         pictures["Photograph"] = photo.resize((width, height), Image.Resampling.BOX)
     depth = prediction.depth_or_none

@@ -24,7 +24,7 @@ import numpy as np
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.spelling import spelled
+from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.files.limits import check_regular
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
@@ -386,7 +386,7 @@ def _checked_height_and_width(numbers: Sequence[int], max_pixels: int) -> tuple[
 
 
 def _camera_from_message(message: Message) -> Camera:
-    lens = spelled(message["lens"]).lens((2, 2))
+    lens = read_spelling(message["lens"]).lens((2, 2))
     return Camera(lens=lens, source=CameraSource(message["source"]))
 
 
