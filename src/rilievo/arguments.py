@@ -22,9 +22,9 @@ def check_arguments(
     """
     parameters = signature(call).parameters
     for name, value in {**dict(zip(parameters, args, strict=False)), **kwargs}.items():
-        kinds = _kinds(call).get(name)
+        kinds = _parameter_classes(call).get(name)
         if kinds and not isinstance(value, kinds):
-            words = [_in_words(kind) for kind in kinds if kind is not NoneType]
+            words = [_class_in_words(kind) for kind in kinds if kind is not NoneType]
             raise OptionError(
                 option=name,
                 value=type(value),
@@ -33,13 +33,14 @@ def check_arguments(
             )
 
 
-def _in_words(kind: type) -> str:
+def _class_in_words(kind: type) -> str:
+    """Name of a class with its article."""
     name = kind.__name__
     return _WORDS.get(kind) or f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
 
 
 @cache
-def _kinds(call: Callable[..., Any]) -> Mapping[str, tuple[type, ...]]:
+def _parameter_classes(call: Callable[..., Any]) -> Mapping[str, tuple[type, ...]]:
     try:
         hints = get_type_hints(call)
     except NameError:  # a type that only type checkers import
@@ -47,14 +48,15 @@ def _kinds(call: Callable[..., Any]) -> Mapping[str, tuple[type, ...]]:
     taken: dict[str, tuple[type, ...]] = {}
     for name, hint in hints.items():
         is_union = get_origin(hint) in (Union, UnionType)
-        kinds = [_class_of(kind) for kind in (get_args(hint) if is_union else (hint,))]
+        kinds = [_checkable_class(kind) for kind in (get_args(hint) if is_union else (hint,))]
         classes = tuple(kind for kind in kinds if kind is not None)
         if len(classes) == len(kinds):
             taken[name] = classes
     return taken
 
 
-def _class_of(kind: Any) -> type | None:
+def _checkable_class(kind: Any) -> type | None:
+    """Class that arguments are checked against; None for others."""
     origin = get_origin(kind)
     if origin is not None:
         is_list = isinstance(origin, type) and issubclass(origin, Iterable)

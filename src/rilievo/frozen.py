@@ -31,11 +31,11 @@ def frozen(
     Size(height=480, width=640)
     """
     if record is None:
-        return lambda record: _made(record, slots=slots, kw_only=kw_only, init=init)
-    return _made(record, slots=slots, kw_only=kw_only, init=init)
+        return lambda record: _frozen_dataclass(record, slots=slots, kw_only=kw_only, init=init)
+    return _frozen_dataclass(record, slots=slots, kw_only=kw_only, init=init)
 
 
-def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
+def _frozen_dataclass(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
     own = vars(record)
     inherits = any(map(is_dataclass, record.__bases__))
     made: Any = dataclass(
@@ -43,15 +43,15 @@ def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
     )(record)
     if init and "__init__" not in own:
         made.__dataclass_params__.init = True
-        made.__init__ = _Init(made, frozen=inherits)
+        made.__init__ = _InitAtFirstUse(made, frozen=inherits)
     if not inherits:
         # Only dataclasses that say that they are frozen can inherit from it.
         made.__dataclass_params__.frozen = True
         made.__setattr__ = _set_once if slots else _set_once_in_dict
-        made.__delattr__ = _refuse
+        made.__delattr__ = _refuse_deletion
     if "__repr__" not in own:
-        made.__repr__ = _text
-    values = _values([field.name for field in fields(made) if field.compare])
+        made.__repr__ = _repr_text
+    values = _values_getter([field.name for field in fields(made) if field.compare])
     if "__eq__" not in own:
         made.__eq__ = _equality(values)
     if own.get("__hash__") is None:
@@ -59,7 +59,7 @@ def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
     return made
 
 
-class _Init:
+class _InitAtFirstUse:
     def __init__(self, record: Any, *, frozen: bool) -> None:
         self._record, self._frozen = record, frozen
 
@@ -77,7 +77,7 @@ class _Init:
         return compiled.__get__(instance, owner)
 
 
-def _values(names: list[str]) -> Callable[[Any], object]:
+def _values_getter(names: list[str]) -> Callable[[Any], object]:
     if not names:
         return type
     value = attrgetter(*names)
@@ -97,11 +97,11 @@ def _set_once_in_dict(self: Any, name: str, value: object) -> None:
     object.__setattr__(self, name, value)
 
 
-def _refuse(self: object, name: str) -> None:
+def _refuse_deletion(self: object, name: str) -> None:
     raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _text(self: Any) -> str:
+def _repr_text(self: Any) -> str:
     values = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.repr)
     return f"{type(self).__qualname__}({', '.join(values)})"
 

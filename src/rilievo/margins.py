@@ -83,7 +83,7 @@ class Margins:
 
 def find_margins(pixels: Pixels) -> Margins:
     """Find certain borders: black or white on two sides, thin frames on four."""
-    return _enough(pixels, _bars(pixels, (False, True)) or _frame(pixels))
+    return _margins_unless_small(pixels, _find_bars(pixels, (False, True)) or _find_frame(pixels))
 
 
 def find_black_bars(frames: Iterable[Pixels]) -> Margins:
@@ -93,12 +93,16 @@ def find_black_bars(frames: Iterable[Pixels]) -> Margins:
         brightest = pixels if brightest is None else np.maximum(brightest, pixels)
         if not may_have_bars(brightest):
             return Margins()
-    return Margins() if brightest is None else _enough(brightest, _bars(brightest, (False,)))
+    return (
+        Margins()
+        if brightest is None
+        else _margins_unless_small(brightest, _find_bars(brightest, (False,)))
+    )
 
 
 def may_have_bars(pixels: Pixels) -> bool:
     """Whether two sides of a frame are black."""
-    return sum(_is_dark(_lines(pixels, side)[0]) for side in _SIDES) >= 2
+    return sum(_is_black_line(_lines_from_side(pixels, side)[0]) for side in _SIDES) >= 2
 
 
 def bars_jump(before: Pixels, after: Pixels) -> bool:
@@ -107,35 +111,36 @@ def bars_jump(before: Pixels, after: Pixels) -> bool:
     if float(changes.mean()) < _FORMAT * _LEAVING:
         return False
     old, new = (find_black_bars((pixels,)) for pixels in (before, after))
-    between = _border(old, before.shape[:2]) != _border(new, after.shape[:2])
+    between = _border_mask(old, before.shape[:2]) != _border_mask(new, after.shape[:2])
     return bool(between.mean() >= _FORMAT and changes[between].mean() >= _LEAVING)
 
 
-def _border(margins: Margins, shape: tuple[int, int]) -> Mask:
+def _border_mask(margins: Margins, shape: tuple[int, int]) -> Mask:
     border = np.ones(shape, bool)
     border[margins.inside(shape)] = False
     return border
 
 
-def _is_dark(line: UInt8[np.ndarray, "m 3"]) -> bool:
+def _is_black_line(line: UInt8[np.ndarray, "m 3"]) -> bool:
     return float((line.max(axis=1) <= _BLACK + _ALIKE).mean()) >= _SHARE
 
 
-def _enough(pixels: Pixels, margins: Margins) -> Margins:
+def _margins_unless_small(pixels: Pixels, margins: Margins) -> Margins:
+    """Margins; none where too little would be left."""
     rows, columns = margins.inside(pixels.shape[:2])
     is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
     return Margins() if is_small else margins
 
 
-def _bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
+def _find_bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
     for is_white in colours:
-        depths = {name: _bar(pixels, name, is_white) for name in ("top", "bottom")}
+        depths = {name: _bar_lines(pixels, name, is_white) for name in ("top", "bottom")}
         between = pixels[Margins(**depths).inside(pixels.shape[:2])[0]]
-        depths |= {name: _bar(between, name, is_white) for name in ("left", "right")}
+        depths |= {name: _bar_lines(between, name, is_white) for name in ("left", "right")}
         # Beside a border, the lines above and below are partly border, and too few of their pixels
         # are inside.
         across = pixels[:, Margins(**depths).inside(pixels.shape[:2])[1]]
-        depths |= {name: _bar(across, name, is_white) for name in ("top", "bottom")}
+        depths |= {name: _bar_lines(across, name, is_white) for name in ("top", "bottom")}
         margins = Margins(**depths)
         if sum(depth > 0 for depth in depths.values()) >= 2 and _has_corners(pixels, margins):
             return margins
@@ -162,33 +167,35 @@ def _has_corners(pixels: Pixels, margins: Margins) -> bool:
     return True
 
 
-def _bar(pixels: Pixels, side: str, is_white: bool) -> int:
-    lines = _lines(pixels, side)
+def _bar_lines(pixels: Pixels, side: str, is_white: bool) -> int:
+    """Lines of a bar on one side, or 0."""
+    lines = _lines_from_side(pixels, side)
     most = math.floor(_WIDEST * len(lines))
     colour = np.median(lines[0], axis=0).astype(np.int16)
     if not (colour.min() >= _WHITE if is_white else colour.max() <= _BLACK):
         return 0
-    for start, chunk in _chunks(lines, most + 1):
+    for start, chunk in _growing_chunks(lines, most + 1):
         is_border = (np.abs(chunk - colour).max(axis=2) <= _ALIKE).mean(axis=1) >= _SHARE
         if not is_border.all():
             first = start + int(np.argmin(is_border))
-            edge = _edge(lines, first, colour, step=_BAR_STEP, before=_BAR_BEFORE)
+            edge = _edge_line(lines, first, colour, step=_BAR_STEP, before=_BAR_BEFORE)
             return edge if 0 < first <= most else 0
     return 0
 
 
-def _frame(pixels: Pixels) -> Margins:
+def _find_frame(pixels: Pixels) -> Margins:
     depths = {}
     for side in _SIDES:
-        depths[side] = _thin(_lines(pixels, side))
+        depths[side] = _frame_lines(_lines_from_side(pixels, side))
         if not depths[side]:
             return Margins()
     return Margins(**depths)
 
 
-def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
+def _frame_lines(lines: UInt8[np.ndarray, "n m 3"]) -> int:
+    """Lines of a thin frame, or 0."""
     most = max(4, math.floor(_THICKEST * len(lines)))
-    for start, chunk in _chunks(lines, most + 1):
+    for start, chunk in _growing_chunks(lines, most + 1):
         colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
         is_frame = (np.abs(chunk - colours).max(axis=2) <= _FRAME_ALIKE).mean(axis=1) >= _SHARE
         if not is_frame.all():
@@ -196,11 +203,11 @@ def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
             if not count:
                 return 0
             colour = np.median(lines[count - 1], axis=0).astype(np.int16)
-            return _edge(lines, count, colour, step=_FRAME_STEP, before=_FRAME_BEFORE)
+            return _edge_line(lines, count, colour, step=_FRAME_STEP, before=_FRAME_BEFORE)
     return 0
 
 
-def _edge(
+def _edge_line(
     lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, *, step: int, before: float
 ) -> int:
     start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
@@ -213,13 +220,13 @@ def _edge(
     return inside if share[max(0, inside - 2 - start)] <= before else 0
 
 
-def _lines(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
+def _lines_from_side(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
     lines = pixels if side in ("top", "bottom") else pixels.swapaxes(0, 1)
     thinned = lines[:, :: max(1, lines.shape[1] // _SAMPLES)]
     return thinned if side in ("top", "left") else thinned[::-1]
 
 
-def _chunks(lines: UInt8[np.ndarray, "n m 3"], most: int) -> Iterator[tuple[int, _Lines]]:
+def _growing_chunks(lines: UInt8[np.ndarray, "n m 3"], most: int) -> Iterator[tuple[int, _Lines]]:
     start, count = 0, 1
     while start < most:
         stop = min(start + count, most)

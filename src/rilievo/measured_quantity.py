@@ -47,13 +47,13 @@ class Measurement(HintedAttributes):
 
     def text_in(self, unit: str) -> str:
         """Value and range in another unit."""
-        digits = _digits(self.high - self.low)
+        digits = _decimal_places(self.high - self.low)
         value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
         space = "" if self.what == "angle" else " "
         return f"{value}{space}{unit} ({low} to {high})"
 
 
-def _digits(width: float) -> int:
+def _decimal_places(width: float) -> int:
     if not (width > 0 and math.isfinite(width)):
         return 3
     return min(6, max(0, math.ceil(-math.log10(width / 5))))

@@ -92,13 +92,13 @@ class Note(str, Message):
         return note
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _note, ({name: getattr(self, name) for name in _NOTE},)
+        return _unpickle_note, ({name: getattr(self, name) for name in _NOTE},)
 
 
 _NOTE = ("problem", "option", "value", "hint", "path")
 
 
-def _note(facts: dict[str, Any]) -> Note:
+def _unpickle_note(facts: dict[str, Any]) -> Note:
     return Note(**facts)
 
 
@@ -135,7 +135,7 @@ def for_terminal(message: object) -> str:
 def at(path: str, message: object) -> Note:
     """Make a note about a file."""
     if isinstance(message, Note) and not message.path:
-        return _note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
+        return _unpickle_note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
     return Note(template(message), path=path)
 
 

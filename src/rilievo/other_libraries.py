@@ -118,7 +118,7 @@ class PublicClass(ABCMeta):
     __getattr__: Any
 
 
-def _refuse_of_class(kind: type, name: str) -> NoReturn:
+def _refuse_class_attribute(kind: type, name: str) -> NoReturn:
     if any(name in vars(one).get("__annotations__", ()) for one in kind.__mro__):
         # A field without a default, which the dataclass asks for when it is made.
         raise AttributeError(f"type object '{kind.__name__}' has no attribute '{name}'")
@@ -126,7 +126,7 @@ def _refuse_of_class(kind: type, name: str) -> NoReturn:
 
 
 if not TYPE_CHECKING:
-    PublicClass.__getattr__ = _refuse_of_class
+    PublicClass.__getattr__ = _refuse_class_attribute
 
 
 class HintedAttributes(metaclass=PublicClass):

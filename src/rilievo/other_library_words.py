@@ -297,25 +297,25 @@ def nearest(thing: str, name: str, names: Sequence[str] = ()) -> str:
         # Entered as they are imported.
         for kind in ("Prediction", "Photo"):
             getattr(sys.modules[PACKAGE], kind)
-    answer = _nearest(thing, name, tuple(names))
+    answer = _cached_nearest(thing, name, tuple(names))
     return answer and f"; {answer}"
 
 
 @cache
-def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
-    own = {one: one for one in names} if names else _names_of(thing)
-    plain = _plain(name)
+def _cached_nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
+    own = {one: one for one in names} if names else _code_by_name(thing)
+    plain = _bare_name(name)
     if thing == "keyword":
-        alike = _with_word_of(name, own) or _most_alike(plain, own, _ALIKE)
+        alike = _sole_name_with_word(name, own) or _most_similar_code(plain, own, _ALIKE)
         return f"did you mean {alike}?" if alike else f"it has {', '.join(names)}"
     if near := find_subject(name, SUBJECTS_OF.get(thing, ())):
         return f"write {near.code}"
-    if slip := _most_alike(plain, own, _SLIP):
+    if slip := _most_similar_code(plain, own, _SLIP):
         return f"did you mean {slip}?"
-    if array := _of_arrays(name, anything=thing == "DepthMap") if thing in _MAPS else "":
+    if array := _array_code(name, anything=thing == "DepthMap") if thing in _MAPS else "":
         return f"write {array}"
-    elsewhere = {} if names else _names_elsewhere(thing)
-    if same := next((code for their, code in elsewhere.items() if _plain(their) == plain), ""):
+    elsewhere = {} if names else _code_of_other_things(thing)
+    if same := next((code for their, code in elsewhere.items() if _bare_name(their) == plain), ""):
         return f"write {same}"
     subject = find_subject(name)
     if subject is not None and thing == "command":
@@ -327,15 +327,15 @@ def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
         if thing == "DepthMap" and subject.code == "CALL":
             return f"write {_VALUES}, a NumPy array"
         if thing not in _CONVERTED:
-            at_hand = subject.code.replace("PREDICTION", _at_hand(thing))
-            return f"write {at_hand.replace('CALL', _call(thing))}"
-    if alike := _most_alike(plain, own, _ALIKE):
+            at_hand = subject.code.replace("PREDICTION", _instance_code(thing))
+            return f"write {at_hand.replace('CALL', _call_code(thing))}"
+    if alike := _most_similar_code(plain, own, _ALIKE):
         return f"did you mean {alike}?"
     if thing in _CONVERTED:
         return f"write {_CONVERTED[thing].format(name)}"
-    if alike := _most_alike(plain, elsewhere, _ALIKE):
+    if alike := _most_similar_code(plain, elsewhere, _ALIKE):
         return f"did you mean {alike}?"
-    if thing in MADE and _words(name)[:1] in ([verb] for verb in _MAKING):
+    if thing in MADE and _lower_words(name)[:1] in ([verb] for verb in _MAKING):
         return f"write {MADE[thing]}"
     return "" if thing == "command" else PAGE
 
@@ -369,7 +369,7 @@ _OF_TENSORS = (
 )
 
 
-def _of_arrays(name: str, *, anything: bool) -> str:
+def _array_code(name: str, *, anything: bool) -> str:
     values = _VALUES
     if name in ("min", "max", "mean", "std", "sum", "var", "argmin", "argmax"):
         return f"{values}[prediction.depth.valid].{name}()"
@@ -380,36 +380,37 @@ def _of_arrays(name: str, *, anything: bool) -> str:
     return f"{values}, a NumPy array" if has else ""
 
 
-def _with_word_of(name: str, own: Mapping[str, str]) -> str:
-    words = {*_words(name)}
-    same = [one for one in own if words & {*_words(one)}]
+def _sole_name_with_word(name: str, own: Mapping[str, str]) -> str:
+    """Only name that shares a word, or ""."""
+    words = {*_lower_words(name)}
+    same = [one for one in own if words & {*_lower_words(one)}]
     return same[0] if len(same) == 1 else ""
 
 
-def _words(name: str) -> list[str]:
+def _lower_words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
 def find_subject(name: str, subjects: Sequence[Subject] = SUBJECTS) -> Subject | None:
     """Subject whose stems match most words of a name."""
-    words = _words(name)
+    words = _lower_words(name)
     best, most = None, (0, 0.0)
     for subject in subjects:
         for phrase in subject.stems.split():
             stems = phrase.lower().split("-")
-            if all(any(_begins(word, stem) for word in words) for stem in stems):
+            if all(any(_is_form_of_stem(word, stem) for word in words) for stem in stems):
                 length = (len(stems), sum(0.1 if stem in _COMMON else len(stem) for stem in stems))
                 if length > most:
                     best, most = subject, length
     return best
 
 
-def _begins(word: str, stem: str) -> bool:
+def _is_form_of_stem(word: str, stem: str) -> bool:
     forms = (stem + ending for ending in _ENDINGS)
     return word in forms or (len(stem) >= _PREFIX and word.startswith(stem))
 
 
-def _plain(name: str) -> str:
+def _bare_name(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace("color", "colour").rstrip("s")
 
 
@@ -417,10 +418,10 @@ def _last_name(code: str) -> str:
     return code.partition("(")[0].rpartition(".")[2]
 
 
-def _most_alike(plain: str, words: Mapping[str, str], least: float) -> str:
+def _most_similar_code(plain: str, words: Mapping[str, str], least: float) -> str:
     best, most = "", least
     for name, code in words.items():
-        theirs = _plain(name)
+        theirs = _bare_name(name)
         contained = theirs != plain and (theirs in plain or plain in theirs)
         contained &= min(len(theirs), len(plain)) < _PREFIX or abs(len(theirs) - len(plain)) > 2
         matcher = SequenceMatcher(None, plain, theirs)
@@ -444,18 +445,18 @@ _PLACES: Mapping[str, str] = {
 _OF_PREDICTIONS = ("Prediction", *_PLACES, "Measurement")
 
 
-def _at_hand(thing: str) -> str:
-    return "prediction" if thing in _OF_PREDICTIONS else _call(thing)
+def _instance_code(thing: str) -> str:
+    return "prediction" if thing in _OF_PREDICTIONS else _call_code(thing)
 
 
-def _call(thing: str) -> str:
+def _call_code(thing: str) -> str:
     if thing == "DepthPipeline":
         return 'estimate("photo.jpg")["depth"]'
     return 'model("photo.jpg")' if thing == "Model" else 'rilievo.predict("photo.jpg")'
 
 
 @cache
-def _names_of(thing: str) -> Mapping[str, str]:
+def _code_by_name(thing: str) -> Mapping[str, str]:
     if thing == "rilievo":
         package: Any = sys.modules[PACKAGE]
         return {name: _module_code(name) for name in package.__all__ if name[0] != "_"}
@@ -463,38 +464,40 @@ def _names_of(thing: str) -> Mapping[str, str]:
     place = {"Mesh": "mesh", "PointCloud": "cloud"}.get(thing, thing.lower())
     place = _PLACES.get(thing, place) if thing in ("DepthMap", "Camera", "Photo") else place
     place = place.replace("PREDICTION", "prediction")
-    return {} if kind is None else {name: f"{place}.{call}" for name, call in _members(kind)}
+    return (
+        {} if kind is None else {name: f"{place}.{call}" for name, call in _members_with_code(kind)}
+    )
 
 
 @cache
-def _names_elsewhere(thing: str) -> Mapping[str, str]:
+def _code_of_other_things(thing: str) -> Mapping[str, str]:
     names: dict[str, str] = {}
     for other, place in _PLACES.items():
         if other != thing and other in KINDS:
-            code = place.replace("PREDICTION", _at_hand(thing))
-            for name, call in _members(KINDS[other]):
+            code = place.replace("PREDICTION", _instance_code(thing))
+            for name, call in _members_with_code(KINDS[other]):
                 names.setdefault(name, f"{code}.{call}")
     return names
 
 
-def _members(kind: type) -> Iterator[tuple[str, str]]:
+def _members_with_code(kind: type) -> Iterator[tuple[str, str]]:
     fields = getattr(kind, "__dataclass_fields__", {})
     for name in dict.fromkeys([*fields, *dir(kind)]):
         if not name.startswith("_"):
             member = None if name in fields else getattr(kind, name)
-            yield name, name + (_arguments(member, skip=1) if callable(member) else "")
+            yield name, name + (_arguments_code(member, skip=1) if callable(member) else "")
 
 
 def _module_code(name: str) -> str:
     value = getattr(sys.modules[PACKAGE], name) if name in _FUNCTIONS else None
-    call = "" if value is None else _arguments(value)
+    call = "" if value is None else _arguments_code(value)
     return f"{PACKAGE}.{name}{call}"
 
 
 _FUNCTIONS = ("predict", "load_model", "read_photo", "read_prediction", "stream", "predict_files")
 
 
-def _arguments(call: Any, skip: int = 0) -> str:
+def _arguments_code(call: Any, skip: int = 0) -> str:
     if isclass(call):
         return "(...)"
     plain = [*signature(call).parameters.values()][skip:]

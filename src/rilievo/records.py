@@ -15,7 +15,7 @@ def same_record(self: object, other: object) -> bool:
     if type(self) is not type(other):
         return False
     names = [field.name for field in fields(self)]  # pyright: ignore[reportArgumentType]
-    return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+    return all(_is_same_value(getattr(self, name), getattr(other, name)) for name in names)
 
 
 def no_hash(self: object) -> int:
@@ -26,7 +26,7 @@ def no_hash(self: object) -> int:
     )
 
 
-def _same(one: object, other: object) -> bool:
+def _is_same_value(one: object, other: object) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if one.dtype != other.dtype or one.shape != other.shape:
             return False

@@ -135,7 +135,7 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
         import shlex
 
         raise UntrustedCodeError(
-            f"names code for its {what}, '{name}', and would run {_origin(name)}",
+            f"names code for its {what}, '{name}', and would run {_code_origin(name)}",
             path=file,
             hint=(
                 "if you trust that code, name it as the file does: "
@@ -144,7 +144,7 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
         )
 
 
-def _origin(place: str) -> str:
+def _code_origin(place: str) -> str:
     module = place.rpartition(":")[0]
     if module.endswith(".py"):
         return os.path.abspath(os.path.expanduser(module))
@@ -160,11 +160,11 @@ def load_outside(place: str, what: str) -> object:
     """Load an object of the user's, from Python's path or the working folder."""
     module, _, name = place.rpartition(":")
     if module.endswith(".py"):
-        module = _beside(Path(module), what, place)
+        module = _module_beside(Path(module), what, place)
     top = module.partition(".")[0]
     _TOPS.add(top)
     try:
-        _search_working_folder(top)
+        _add_working_folder(top)
         target = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         hint = ""
@@ -284,7 +284,7 @@ class Registry(HintedAttributes, Mapping[str, T], Generic[T]):
         return dict(self)
 
 
-def _beside(file: Path, what: str, place: str) -> str:
+def _module_beside(file: Path, what: str, place: str) -> str:
     folder = str(file.expanduser().resolve().parent)
     if not file.expanduser().is_file():
         raise OptionError(f"no {what} '{place}': there is no file {file}")
@@ -299,7 +299,7 @@ def _beside(file: Path, what: str, place: str) -> str:
     return file.stem
 
 
-def _search_working_folder(top: str) -> None:
+def _add_working_folder(top: str) -> None:
     folder = os.getcwd()
     if folder in sys.path or not top or top in sys.modules:
         return

@@ -270,7 +270,7 @@ class OptionField:
         if value is None and self.is_optional:
             return None
         with suppress(ValueError):
-            if self._is_taken(value):
+            if self._is_python_value(value):
                 return tuple(value) if self.takes_many else value
             if self.is_length and isinstance(value, str):
                 value = metres_of(value)
@@ -280,7 +280,7 @@ class OptionField:
         takes = self.facts.takes or self.facts.range or self.takes
         raise OptionError(option=self.name, value=value, expected=takes)
 
-    def _is_taken(self, value: Any) -> bool:
+    def _is_python_value(self, value: Any) -> bool:
         also = self.facts.python
         if also is None or self.kind in (str, Switch) or isinstance(value, str | Path):
             return False
@@ -291,7 +291,7 @@ class OptionField:
     @property
     def shown_default(self) -> str:
         """Default as text."""
-        return self.facts.default or _shown(self.default)
+        return self.facts.default or _default_text(self.default)
 
     def read(self, text: str) -> Any:
         """Convert a word of a command line.
@@ -316,7 +316,7 @@ class OptionField:
         return values
 
 
-def _shown(default: Any) -> str:
+def _default_text(default: Any) -> str:
     if default is True:
         return "yes"
     if default is MISSING or default is None or default is False or default in ((), ""):
@@ -326,7 +326,7 @@ def _shown(default: Any) -> str:
     if isinstance(default, Enum):
         return str(default.value)
     if isinstance(default, tuple):
-        return ",".join(map(_shown, default))
+        return ",".join(map(_default_text, default))
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
@@ -336,10 +336,10 @@ def options_of(record: type) -> tuple[OptionField, ...]:
 
     ``GROUPS`` of a record maps titles to fields; others belong to ``GROUP``.
     """
-    return tuple(_walk(record))
+    return tuple(_walk_options(record))
 
 
-def _walk(
+def _walk_options(
     record: type,
     prefix: str = "",
     path: str = "",
@@ -362,7 +362,7 @@ def _walk(
         if is_dataclass(kind):
             below = None if default is MISSING else default
             deeper = f"{prefix}{name}." if name else prefix
-            yield from _walk(kind, deeper, f"{path}{field.name}.", below, facts.without)
+            yield from _walk_options(kind, deeper, f"{path}{field.name}.", below, facts.without)
         else:
             is_switch = (kind is bool and not is_optional) or bool in get_args(kind)
             is_tuple = get_origin(kind) is tuple
@@ -447,20 +447,20 @@ class Record:
         for one in options_of(kind):
             if one.name == one.path:  # records within check themselves
                 object.__setattr__(self, one.name, one.check(getattr(self, one.name)))
-        for name in _read_once(kind):
+        for name in _cached_property_names(kind):
             getattr(self, name)
         for first, second in kind.EXCLUSIVE:
-            if _is_given(getattr(self, first)) and _is_given(getattr(self, second)):
+            if _is_set(getattr(self, first)) and _is_set(getattr(self, second)):
                 raise OptionError(option=first, without=second)
 
 
-def _is_given(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     empty = isinstance(value, str | tuple | list) and not value
     return not (empty or value is None or value is False)
 
 
 @cache
-def _read_once(kind: type) -> tuple[str, ...]:
+def _cached_property_names(kind: type) -> tuple[str, ...]:
     members = ((name, member) for base in kind.__mro__ for name, member in vars(base).items())
     return tuple(name for name, member in members if isinstance(member, cached_property))
 

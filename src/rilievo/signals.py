@@ -54,12 +54,12 @@ def stops(error: BaseException) -> bool:
 
 def words_of(error: BaseException | None) -> str:
     """Place where an interruption stopped the work."""
-    while error is not None and not _has_words(error):
+    while error is not None and not _has_place_words(error):
         error = error.__cause__ or error.__context__
     return "stopped" if error is None else error.args[0]
 
 
-def _has_words(error: BaseException) -> bool:
+def _has_place_words(error: BaseException) -> bool:
     is_python = isinstance(error.__cause__, KeyboardInterrupt)
     return isinstance(error, KeyboardInterrupt) and bool(error.args) and not is_python
 
@@ -89,11 +89,11 @@ def raise_once(number: int, frame: FrameType | None) -> None:
 
 def begin() -> None:
     """Let SIGINT and SIGTERM raise ``KeyboardInterrupt``, once."""
-    _install(raise_once)
+    _set_handlers(raise_once)
     sys.meta_path.insert(0, _WholeImports())
     sys.unraisablehook = _print_unless_ctrl_c
     # The interpreter takes handlers away while it ends; what ignores signals stays.
-    atexit.register(_install, signal.SIG_IGN)
+    atexit.register(_set_handlers, signal.SIG_IGN)
 
 
 def end(exit_code: int) -> None:
@@ -102,7 +102,7 @@ def end(exit_code: int) -> None:
     # Python remembers a KeyboardInterrupt that left exec(), as in dataclasses, until the next call,
     # and would end itself by SIGINT.
     exec("")
-    _install(lambda number, frame: None if follows() else os._exit(exit_code))
+    _set_handlers(lambda number, frame: None if follows() else os._exit(exit_code))
 
 
 @contextmanager
@@ -170,7 +170,7 @@ def whole() -> Iterator[None]:
             _raise_again()
 
 
-def _install(handler: Any) -> None:
+def _set_handlers(handler: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
             signal.signal(number, handler)

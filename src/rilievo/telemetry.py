@@ -38,7 +38,7 @@ def import_onnxruntime() -> ModuleType:
     if os.environ.get(_ORT, "").lower() not in _OFF:
         return module
     module.disable_telemetry_events()
-    if _was_too_late and _reports(module):
+    if _was_too_late and _has_telemetry(module):
         _was_too_late = False
         warnings.warn(
             "onnxruntime was imported before rilievo, so its telemetry is on and cannot be "
@@ -49,7 +49,7 @@ def import_onnxruntime() -> ModuleType:
     return module
 
 
-def _reports(onnxruntime: ModuleType) -> bool:
+def _has_telemetry(onnxruntime: ModuleType) -> bool:
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     return sys.platform != "win32" and version >= _FIRST_WITH_TELEMETRY
 

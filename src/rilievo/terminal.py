@@ -61,15 +61,15 @@ def wrapped(line: str, width: int, indent: int | None = None) -> str:
 
 def bold(text: str, stream: TextIO | None = None) -> str:
     """Bold text, where a stream shows styles."""
-    return _styled(text, "1", stream)
+    return _add_style(text, "1", stream)
 
 
 def dim(text: str, stream: TextIO | None = None) -> str:
     """Dim text, where a stream shows styles."""
-    return _styled(text, "2", stream)
+    return _add_style(text, "2", stream)
 
 
-def _styled(text: str, code: str, stream: TextIO | None) -> str:
+def _add_style(text: str, code: str, stream: TextIO | None) -> str:
     stream = sys.stdout if stream is None else stream
     shows = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     old = sys.platform == "win32" and "WT_SESSION" not in os.environ

@@ -22,35 +22,35 @@ def typed(kind: Any, value: Any) -> Any:
             raise ValueError("another number of values")
         return tuple(typed(kinds[0], item) for item in value)
     if get_origin(kind) is Literal:
-        if _text(value) not in kinds:
+        if _to_text(value) not in kinds:
             raise ValueError("another word")
         return value
     if kinds:  # a switch that may be a word
         return typed(kinds[1] if isinstance(value, str) else bool, value)
     if issubclass(kind, Enum):
-        return _member(kind, value)
+        return _to_enum_member(kind, value)
     return _PLAIN[kind](value)
 
 
-def _is_truth(value: Any) -> bool:
+def _is_bool(value: Any) -> bool:
     return type(value).__name__ in ("bool", "bool_")  # of Python, and of arrays
 
 
-def _truth(value: Any) -> bool:
-    if not _is_truth(value) and not (isinstance(value, Integral) and value in (0, 1)):
+def _to_bool(value: Any) -> bool:
+    if not _is_bool(value) and not (isinstance(value, Integral) and value in (0, 1)):
         raise ValueError("neither true nor false")
     return bool(value)
 
 
-def _whole(value: Any) -> int:
-    number = _finite(value)
+def _to_int(value: Any) -> int:
+    number = _to_finite_number(value)
     if number != math.floor(number):
         raise ValueError("no whole number")
     return int(number)
 
 
-def _finite(value: Any) -> float | int:
-    if _is_truth(value) or not isinstance(value, Real):
+def _to_finite_number(value: Any) -> float | int:
+    if _is_bool(value) or not isinstance(value, Real):
         raise ValueError("no number")
     try:
         number = float(value)
@@ -61,20 +61,20 @@ def _finite(value: Any) -> float | int:
     return int(value) if isinstance(value, Integral) else number
 
 
-def _path(value: Any) -> Path:
+def _to_path(value: Any) -> Path:
     if not isinstance(value, str | Path) or value == "":
         raise ValueError("no path")
-    return Path(_text(str(value)))
+    return Path(_to_text(str(value)))
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError("no text")
     return value
 
 
-def _member(kind: type[Enum], value: Any) -> Enum:
-    if _is_truth(value):
+def _to_enum_member(kind: type[Enum], value: Any) -> Enum:
+    if _is_bool(value):
         value = "on" if value else "off"
     if isinstance(value, kind | str):
         return kind(value)
@@ -82,9 +82,9 @@ def _member(kind: type[Enum], value: Any) -> Enum:
 
 
 _PLAIN: dict[type, Callable[[Any], Any]] = {
-    bool: _truth,
-    int: _whole,
-    float: _finite,
-    Path: _path,
-    str: _text,
+    bool: _to_bool,
+    int: _to_int,
+    float: _to_finite_number,
+    Path: _to_path,
+    str: _to_text,
 }
