@@ -86,7 +86,7 @@ def _every_channel(content: bytes, path: Path, name: str | None) -> np.ndarray:
             return np.array(channels[together[0]].pixels)
     with numbers.one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
         channels = image.channels()
-        return np.array(channels[numbers._chosen([*channels], name, "channel", shown)].pixels)
+        return np.array(channels[numbers._select_name([*channels], name, "channel", shown)].pixels)
 
 
 def _lengths() -> None:
@@ -133,7 +133,7 @@ def _lock() -> None:
     def unlocked(path: Path, *, waits: bool = True) -> Iterator[None]:
         yield
 
-    commit._locked = unlocked
+    commit._hold_lock = unlocked
 
 
 def _fsync() -> None:

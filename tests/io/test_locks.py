@@ -16,7 +16,7 @@ from predictions import prediction
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OutputError
 from rilievo.io.files import commit
-from rilievo.io.files.commit import held_alone, lock_path, locked, place, place_one, sweep_lock
+from rilievo.io.files.commit import hold_or_refuse, lock_path, locked, place, place_one, sweep_lock
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving
@@ -57,15 +57,15 @@ def test_files_that_are_placed_while_the_record_is_read_refuse_nothing(
 ) -> None:
     stem = tmp_path / "photo"
     other = write_parts(prediction(), stem, ["png16"])
-    agreeing = saving.agreeing
+    earlier_sidecar = saving.earlier_sidecar
 
     def slow(*arguments: Any) -> Sidecar | None:
-        found = agreeing(*arguments)
-        monkeypatch.setattr(saving, "agreeing", agreeing)
+        found = earlier_sidecar(*arguments)
+        monkeypatch.setattr(saving, "earlier_sidecar", earlier_sidecar)
         place_one(other)
         return found
 
-    monkeypatch.setattr(saving, "agreeing", slow)
+    monkeypatch.setattr(saving, "earlier_sidecar", slow)
     save(prediction(), stem, ["npz"])
     assert listed(tmp_path) == {"npz", "png16"}
 
@@ -136,12 +136,12 @@ def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path)
 
 def test_a_lock_that_is_held_alone_refuses_the_next_one_at_once(tmp_path: Path) -> None:
     path = tmp_path / ".run.lock"
-    with held_alone(path, "busy"):
-        with pytest.raises(OutputError, match=r"^busy$"), held_alone(path, "busy"):
+    with hold_or_refuse(path, "busy"):
+        with pytest.raises(OutputError, match=r"^busy$"), hold_or_refuse(path, "busy"):
             pytest.fail("held twice")
         assert path.exists()
     assert not path.exists()
-    with held_alone(path, "busy"):
+    with hold_or_refuse(path, "busy"):
         pass
 
 
@@ -152,11 +152,11 @@ def test_nothing_is_held_alone_on_a_file_system_without_locks(
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuses)
-    with held_alone(tmp_path / ".run.lock", "busy"):
+    with hold_or_refuse(tmp_path / ".run.lock", "busy"):
         assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_in_a_folder_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
     missing = tmp_path / "none" / ".run.lock"
-    with pytest.raises(FileNotFoundError), held_alone(missing, "busy"):
+    with pytest.raises(FileNotFoundError), hold_or_refuse(missing, "busy"):
         pytest.fail("held nowhere")

@@ -15,7 +15,7 @@ from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.io.colour_pictures import ColourRange
-from rilievo.io.outputs.formats.picture_files import seen_by, stereo_picture
+from rilievo.io.outputs.formats.picture_files import eye_view, stereo_picture
 from rilievo.io.outputs.save_options import StereoOptions, parse_stereo
 from rilievo.models import FAST_MODEL
 from rilievo.prediction.saving import SaveOptions, save
@@ -79,7 +79,7 @@ def test_a_slope_has_no_gaps() -> None:
     u = np.broadcast_to(np.arange(WIDTH, dtype=np.float32), (HEIGHT, WIDTH))
     pixels = np.repeat(np.rint(2 * u).astype(np.uint8)[..., None], 3, axis=2)
     for side in (0.5, -0.5):
-        eye = seen_by(pixels, 0.3 * u - 15, side)[:, 1:-1, 0].astype(float)
+        eye = eye_view(pixels, 0.3 * u - 15, side)[:, 1:-1, 0].astype(float)
         place = (np.arange(1, WIDTH - 1) + 15 * side) / (1 + 0.3 * side)
         inside = (place > 1) & (place < WIDTH - 2)
         expected = np.broadcast_to(2 * place[inside], (HEIGHT, inside.sum()))

@@ -60,7 +60,7 @@ def test_names_that_are_no_unicode_survive_the_json() -> None:
 def test_whatever_openexr_raises_is_one_line(
     odd: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    package = arrays._openexr()
+    package = arrays._import_openexr()
 
     class Failing(package.File):
         def write(self, path: object) -> None:

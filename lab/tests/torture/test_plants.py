@@ -17,7 +17,7 @@ _CHANGED = {
     "scans": "rilievo.io.photographs.decode.check_scans",
     "channels": "rilievo.io.numbers._READERS",
     "lengths": "rilievo.models.onnx_files.engines._fields",
-    "lock": "rilievo.io.files.commit._locked",
+    "lock": "rilievo.io.files.commit._hold_lock",
     "fsync": "rilievo.io.files.atomic.sync_file",
     "stop": "rilievo.signals.stops",
 }

@@ -25,7 +25,7 @@ from rilievo.io.checks import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
 from rilievo.io.files.limits import address_of, distinct, local_path, own_names, printable, reason
-from rilievo.io.files.web import TIMEOUT, asked_for
+from rilievo.io.files.web import TIMEOUT, request_of
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
@@ -102,7 +102,7 @@ class WebFiles:
 
 def _open_address(address: str) -> HTTPResponse:
     try:
-        return urlopen(asked_for(address), timeout=TIMEOUT)
+        return urlopen(request_of(address), timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code in (404, 410):

@@ -55,7 +55,12 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     Raises:
         InputError: If they name a model that is not read.
     """
-    forms = _of_orb_slam(entries) or _of_vins(entries) or _of_transforms(entries, place) or entries
+    forms = (
+        _entries_of_orb_slam(entries)
+        or _entries_of_vins(entries)
+        or _entries_of_transforms(entries, place)
+        or entries
+    )
     for name in ("camera_model", "model_type", "model", "distortion_model"):
         model = str(forms.get(name) or "").strip()
         label = UNKNOWN_MODELS.get(model.lower())
@@ -64,7 +69,7 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     return forms
 
 
-def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
+def _distortion_coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
     names: Sequence[str] = ("k1", "k2", "k3", "k4")
     if model != "equidistant":
         names = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
@@ -76,19 +81,19 @@ def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
     return numbers + [0] * (8 - len(numbers) if len(numbers) > 5 else 0)
 
 
-def _plain(
+def _kalibr_entries(
     focal: Sequence[Any], entries: Mapping[str, Any], model: str, size: Sequence[Any]
 ) -> Mapping[str, Any]:
     model_name = _MODELS.get(model.lower().replace(" ", ""), model)
     return {
         "intrinsics": [*focal],
-        "distortion_coeffs": _coefficients(entries, model_name),
+        "distortion_coeffs": _distortion_coefficients(entries, model_name),
         "distortion_model": model_name,
         **({"resolution": [*size]} if len(size) == 2 and all(size) else {}),
     }
 
 
-def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _entries_of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for prefix in ("Camera.", "Camera1."):
         own = {
             str(key).removeprefix(prefix): entry
@@ -98,11 +103,11 @@ def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if all(name in own for name in _FOCALS):
             size = [entries.get("Camera.width"), entries.get("Camera.height")]
             model = str(entries.get("Camera.type") or own.get("type") or "PinHole")
-            return _plain([own[name] for name in _FOCALS], own, model, size)
+            return _kalibr_entries([own[name] for name in _FOCALS], own, model, size)
     return None
 
 
-def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _entries_of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
     own = entries.get("projection_parameters")
     if not isinstance(own, Mapping):
         return None
@@ -117,10 +122,10 @@ def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
         focal = [own.get(name) for name in ("mu", "mv", "u0", "v0")]
         bend = {f"k{number - 1}": own.get(f"k{number}", 0) for number in (2, 3, 4, 5)}
     size = [entries.get("image_width"), entries.get("image_height")]
-    return _plain(focal, bend, model, size)
+    return _kalibr_entries(focal, bend, model, size)
 
 
-def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+def _entries_of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
     """Camera of ``transforms.json``."""
     frames = entries.get("frames")
     if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
@@ -157,7 +162,7 @@ def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] 
     model = str(entries.get("camera_model") or "OPENCV")
     if entries.get("is_fisheye") is True:
         model = "OPENCV_FISHEYE"
-    return _plain([fx, fy, *centre], entries, model, [width, height])
+    return _kalibr_entries([fx, fy, *centre], entries, model, [width, height])
 
 
 def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
@@ -169,10 +174,11 @@ def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
         root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
     except (ParseError, ValueError, RecursionError) as error:
         raise InputError(f"is no XML ({error})", path=shown) from error
-    return {element.tag: _value(element) for element in root.iter() if element is not root}
+    return {element.tag: _element_value(element) for element in root.iter() if element is not root}
 
 
-def _value(element: Element) -> Any:
+def _element_value(element: Element) -> Any:
+    """Numbers, one number or text of an element."""
     data = element.find("data")
     text = ((element if data is None else data).text or "").strip()
     words = text.split()

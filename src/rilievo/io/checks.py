@@ -88,6 +88,7 @@ def first_fault(folder: Path, sums: Mapping[str, FileSum], thoroughness: CheckLe
 
 
 def _size_fault(path: Path, expected: FileSum) -> str | None:
+    """Fault by size in words; None if whole."""
     try:
         size = path.stat().st_size
     except OSError:
@@ -105,7 +106,7 @@ def _ends_fault(path: Path, expected: FileSum) -> str | None:
     if fault is not None or not expected.bytes:
         return fault
     try:
-        head, tail = _ends(path, _END)
+        head, tail = _first_and_last_bytes(path, _END)
     except OSError as error:
         return f"cannot be read ({reason(error)})"
     if any(head) and any(tail[-_LAST:]):
@@ -188,7 +189,7 @@ def is_torn(record: Path) -> bool:
     if is_blank(record):
         return True
     try:
-        if record.is_file() and _FIRST_BYTES.match(_ends(record, _SEARCHED)[0]):
+        if record.is_file() and _FIRST_BYTES.match(_first_and_last_bytes(record, _SEARCHED)[0]):
             parse_json(record.read_bytes())
     except NotThisRecord:
         return True
@@ -202,25 +203,25 @@ def is_marked(path: Path) -> bool:
     if path.is_dir():
         return path.suffix == ".frames" and all(map(is_marked, path.iterdir()))
     try:
-        head, tail = _ends(path, _SEARCHED) if path.is_file() else (b"", b"")
+        head, tail = _first_and_last_bytes(path, _SEARCHED) if path.is_file() else (b"", b"")
     except OSError:
         return False
     if any(mark in end for end in (head, tail) for mark in _MARKS):
         return True
     if any(path.name.endswith(names) and head.startswith(_FIRST[names]) for names in _FIRST):
         return True
-    is_cut_archive = path.suffix == ".npz" and head[:2] == b"PK" and not _is_archive(path)
+    is_cut_archive = path.suffix == ".npz" and head[:2] == b"PK" and not _is_zip(path)
     return is_cut_archive or is_blank(path)
 
 
-def _ends(path: Path, count: int) -> tuple[bytes, bytes]:
+def _first_and_last_bytes(path: Path, count: int) -> tuple[bytes, bytes]:
     with path.open("rb") as file:
         head = file.read(count)
         file.seek(max(0, path.stat().st_size - count))
         return head, file.read()
 
 
-def _entry(digest: str) -> bytes:
+def _onnx_metadata_entry(digest: str) -> bytes:
     pair = b"".join(
         bytes([tag, len(text)]) + text
         for tag, text in ((10, ONNX_KEY.encode()), (18, digest.encode()))
@@ -231,15 +232,15 @@ def _entry(digest: str) -> bytes:
 def append_sum(path: Path) -> None:
     """Append or replace an ONNX file's checksum."""
     content = path.read_bytes()
-    if _sum_at_end(content) is not None:
+    if _onnx_digest_at_end(content) is not None:
         content = content[:-_ENTRY_BYTES]
-    path.write_bytes(content + _entry(hashlib.sha256(content).hexdigest()))
+    path.write_bytes(content + _onnx_metadata_entry(hashlib.sha256(content).hexdigest()))
 
 
 def has_sum(path: Path) -> bool:
     """Whether an ONNX file ends in a checksum."""
     try:
-        return _sum_at_end(_ends(path, _ENTRY_BYTES)[1]) is not None
+        return _onnx_digest_at_end(_first_and_last_bytes(path, _ENTRY_BYTES)[1]) is not None
     except OSError:
         return False
 
@@ -251,12 +252,16 @@ def onnx_fault(path: Path) -> str | None:
     except OSError as error:
         return f"cannot be read ({reason(error)})"
     expected = hashlib.sha256(content[:-_ENTRY_BYTES]).hexdigest()
-    return None if _sum_at_end(content) == expected else CHANGED
+    return None if _onnx_digest_at_end(content) == expected else CHANGED
 
 
-def _sum_at_end(content: bytes) -> str | None:
+def _onnx_digest_at_end(content: bytes) -> str | None:
     digest = content[-_DIGITS:].decode("ascii", "replace")
-    return digest if len(digest) == _DIGITS and content.endswith(_entry(digest)) else None
+    return (
+        digest
+        if len(digest) == _DIGITS and content.endswith(_onnx_metadata_entry(digest))
+        else None
+    )
 
 
 def with_checksum(header: bytes, features: bytes) -> bytes:
@@ -337,7 +342,7 @@ _FAULTS = {
 }
 
 
-def _is_archive(path: Path) -> bool:
+def _is_zip(path: Path) -> bool:
     from zipfile import is_zipfile
 
     return is_zipfile(path)

@@ -64,8 +64,8 @@ class ImageRow(NamedTuple):
 def binary_cameras(path: Path) -> Iterator[CameraRow]:
     """Read ``cameras.bin``."""
     names = [*MODELS]
-    with _opened(path) as content:
-        for _ in range(content.count("cameras", _least("IiQQ3d"))):
+    with _open_reader(path) as content:
+        for _ in range(content.count("cameras", _struct_bytes("IiQQ3d"))):
             id, number, width, height = content.take("IiQQ", "a camera")
             place = f"{content.name}, camera {id}"
             if not 0 <= number < len(names):
@@ -85,8 +85,8 @@ def binary_cameras(path: Path) -> Iterator[CameraRow]:
 
 def binary_images(path: Path) -> Iterator[ImageRow]:
     """Read ``images.bin`` without points."""
-    with _opened(path) as content:
-        for _ in range(content.count("images", _least("I7dIcQ"))):
+    with _open_reader(path) as content:
+        for _ in range(content.count("images", _struct_bytes("I7dIcQ"))):
             id, *pose, camera_id = content.take("I7dI", "an image")
             place = f"{content.name}, image {id}"
             name = content.text(place)
@@ -95,12 +95,12 @@ def binary_images(path: Path) -> Iterator[ImageRow]:
         content.check_end()
 
 
-class _Content:
+class _ByteReader:
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         self._file, self.name, self._size = file, name, size
 
     def take(self, form: str, what: str) -> tuple[Any, ...]:
-        at, size = self._file.tell(), _least(form)
+        at, size = self._file.tell(), _struct_bytes(form)
         content = self._file.read(size)
         if len(content) < size:
             raise InputError(
@@ -156,14 +156,14 @@ class _Content:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Content]:
+def _open_reader(path: Path) -> Iterator[_ByteReader]:
     size = check_regular(path)
     try:
         with path.open("rb") as file:
-            yield _Content(file, printable(path), size)
+            yield _ByteReader(file, printable(path), size)
     except OSError as error:
         raise unreadable(error, path) from error
 
 
-def _least(form: str) -> int:
+def _struct_bytes(form: str) -> int:
     return struct.calcsize(f"<{form}")

@@ -115,7 +115,7 @@ def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
 
     Affine kinds cannot be inverted: they are drawn as they are, or negated.
     """
-    return _drawn(depth.values, depth.kind, what)
+    return _picture_values(depth.values, depth.kind, what)
 
 
 def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
@@ -130,7 +130,7 @@ def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRan
             raise OptionError(f"a colour range of depths is positive, got {near:g} to {far:g}")
         drawn_ends = [1 / end for end in ends] if what is Drawn.INVERSE_DEPTH else [*ends]
     else:
-        drawn_ends = [_sign(kind, what) * end for end in ends]
+        drawn_ends = [_drawing_sign(kind, what) * end for end in ends]
     if near == far:
         raise OptionError(f"a colour range has two different ends, got {near:g} twice")
     return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
@@ -170,11 +170,11 @@ class DrawnSample:
 
 def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:
     """Common ``colour_range`` of several maps; a constant one keeps its range."""
-    low, high = _percentiles(np.concatenate([sample.values for sample in samples]))
+    low, high = _percentiles_2_and_98(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
         least = LEAST_SHARE * (high - low)
-        first, last = _percentiles(upper)
+        first, last = _percentiles_2_and_98(upper)
         if what is Drawn.INVERSE_DEPTH:
             high = min(high, max(last, low + least))
         else:
@@ -186,7 +186,7 @@ def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Draw
     return ColourRange(low=middle - least, high=middle + least)
 
 
-def _percentiles(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
+def _percentiles_2_and_98(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
     # np.percentile would import numpy.ma, which takes longer than drawing the picture.
     numbers = np.sort(values)
     positions = np.array((0.02, 0.98)) * (numbers.size - 1)
@@ -219,11 +219,11 @@ def colourise(
         limits = colour_range(depth, what, sky)
     picture = np.empty((*depth.shape, 3), np.uint8)
     for rows in bands(depth.shape):
-        numbers, valid = _drawn(depth.values[rows], depth.kind, what), depth.valid[rows]
+        numbers, valid = _picture_values(depth.values[rows], depth.kind, what), depth.valid[rows]
         is_whole = valid.all()
-        levels = _levels(numbers if is_whole else np.where(valid, numbers, 0), limits)
+        levels = _levels_in_range(numbers if is_whole else np.where(valid, numbers, 0), limits)
         if sky is not None:
-            _set_sky(levels, sky[rows])
+            _set_sky_level(levels, sky[rows])
         table.take(levels, axis=0, out=picture[rows], mode="clip")
         if not is_whole:
             empty = ~valid if sky is None else ~valid & ~sky[rows]
@@ -240,13 +240,16 @@ def colour_levels(
     """Rows of the colour table for each pixel of a fully valid map."""
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
-        levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
+        levels[rows] = _levels_in_range(
+            _picture_values(depth.values[rows], depth.kind, what), limits
+        )
         if sky is not None:
-            _set_sky(levels[rows], sky[rows])
+            _set_sky_level(levels[rows], sky[rows])
     return levels
 
 
-def _set_sky(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
+def _set_sky_level(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
+    """Set 0 at the sky, at least 1 elsewhere."""
     np.maximum(levels, 1, out=levels)
     levels[sky] = 0
 
@@ -299,9 +302,9 @@ def normals_picture(
     return picture
 
 
-def _drawn(values: Field, kind: DepthKind, what: Drawn) -> Field:
+def _picture_values(values: Field, kind: DepthKind, what: Drawn) -> Field:
     if not kind.is_depth:
-        return -values if _sign(kind, what) < 0 else values
+        return -values if _drawing_sign(kind, what) < 0 else values
     if what is Drawn.DEPTH:
         return values
     # Invalid values may be anything, and must not raise warnings.
@@ -309,13 +312,14 @@ def _drawn(values: Field, kind: DepthKind, what: Drawn) -> Field:
         return np.float32(1) / np.maximum(values, np.float32(_NEAREST))
 
 
-def _sign(kind: DepthKind, what: Drawn) -> int:
+def _drawing_sign(kind: DepthKind, what: Drawn) -> int:
     """1 where affine values grow in the drawn order, otherwise -1."""
     grow_when_near = kind is DepthKind.AFFINE_INVERSE
     return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
 
 
-def _levels(numbers: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+def _levels_in_range(numbers: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+    """Colour rows 0 to 255; 128 for a constant range."""
     span = limits.high - limits.low
     if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):
         # Differences this small are rounding errors; they get the middle colour, neither near nor

@@ -190,17 +190,22 @@ def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> Any
 def statement_of(path: Path) -> DepthStatement:
     """Facts that a file states, or a JSON beside it."""
     check_regular(path)
-    own = _of_content(path)
-    return own if own.is_coded or own.kind is not None else _merged(own, _beside(path))
+    own = _statement_in_file(path)
+    return (
+        own
+        if own.is_coded or own.kind is not None
+        else _merge_statements(own, _statement_beside(path))
+    )
 
 
-def _merged(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
+def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
+    """Statement beside a file, with its own array and camera."""
     return replace(
         beside, array=own.array, camera=own.camera if beside.camera is None else beside.camera
     )
 
 
-def _of_content(path: Path) -> DepthStatement:
+def _statement_in_file(path: Path) -> DepthStatement:
     with path.open("rb") as file:
         start = file.read(8)
     try:
@@ -210,26 +215,28 @@ def _of_content(path: Path) -> DepthStatement:
                     str(name): text for name, text in image.info.items() if isinstance(text, str)
                 }
                 has_range = image.mode.startswith("I") or image.mode == "L"
-            return _of_texts(texts, "its text", path) if has_range else DepthStatement()
+            return _statement_of_texts(texts, "its text", path) if has_range else DepthStatement()
         if start[:4] in (b"II*\0", b"MM\0*"):
             with TiffImageFile(path) as image:
                 text = image.tag_v2.get(270, "")
-            return _of_record(str(text), path, "its description")
+            return _statement_in_json_text(str(text), path, "its description")
     except InputError:
         raise
     except (*PILLOW_ERRORS, Image.DecompressionBombError, KeyError, Warning):
         return DepthStatement()  # The reader of numbers names what is broken.
     if start[:2] == b"PK":
-        return _of_npz(path)
+        return _statement_in_npz(path)
     return DepthStatement()
 
 
-def _of_npz(path: Path) -> DepthStatement:
+def _statement_in_npz(path: Path) -> DepthStatement:
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         names = archive.files
         array = next((name for name in _MAIN if name in names), None) if len(names) > 1 else None
         if "about" in names and array is not None:
-            ours = _of_record(str(array_of(archive, "about").item()), path, "its description")
+            ours = _statement_in_json_text(
+                str(array_of(archive, "about").item()), path, "its description"
+            )
             return replace(ours, array=array)
         small: dict[str, Any] = {}
         for name in _KNOWN_NAMES & {*names}:
@@ -241,10 +248,10 @@ def _of_npz(path: Path) -> DepthStatement:
             if name in names and array_of(archive, name).shape == (3, 3):
                 camera = Camera(K=array_of(archive, name).astype(np.float64))
                 break
-    return replace(_of_texts(small, "its arrays", path), array=array, camera=camera)
+    return replace(_statement_of_texts(small, "its arrays", path), array=array, camera=camera)
 
 
-def _beside(path: Path) -> DepthStatement:
+def _statement_beside(path: Path) -> DepthStatement:
     bare = path.name.split(".")[0]
     names = dict.fromkeys((f"{path.name}.json", f"{path.stem}.json", f"{bare}.json"))
     for beside in (path.with_name(name) for name in names):
@@ -259,10 +266,10 @@ def _beside(path: Path) -> DepthStatement:
             continue
         place = f"{printable(Path(beside.name))} beside it"
         if str(entries.get("format", "")).startswith("rilievo/"):
-            return _of_record(text, path, place)
+            return _statement_in_json_text(text, path, place)
         inner = entries.get("depth")
         facts = {**entries, **(inner if isinstance(inner, dict) else {})}
-        statement = _of_texts(
+        statement = _statement_of_texts(
             {str(name).lower(): value for name, value in facts.items()}, place, path
         )
         if statement.place:
@@ -270,15 +277,15 @@ def _beside(path: Path) -> DepthStatement:
     return DepthStatement()
 
 
-def _of_record(text: str, path: Path, place: str) -> DepthStatement:
+def _statement_in_json_text(text: str, path: Path, place: str) -> DepthStatement:
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
         return DepthStatement()
-    return _of_sidecar(sidecar, path, place)
+    return _statement_of_sidecar(sidecar, path, place)
 
 
-def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
+def _statement_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
     files = [facts for facts in sidecar.files if facts.file == path.name] or [*sidecar.files[:1]]
     facts = files[0] if files else None
     depth = sidecar.depth
@@ -299,42 +306,42 @@ def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
     )
 
 
-def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
+def _statement_of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
     record = texts.get("rilievo")
     if isinstance(record, str):
-        ours = _of_record(record, path, place)
+        ours = _statement_in_json_text(record, path, place)
         if ours.place:
             return ours
-    kind, scale = _kind_of(texts), None
+    kind, scale = _kind_in_texts(texts), None
     unit = texts.get("unit")
     words = "" if unit is None else str(unit).strip().lower()
     if words in _ARBITRARY:
         kind = kind or DepthKind.UP_TO_SCALE.value
     elif words in UNITS:
         scale, kind = UNITS[words], kind or DepthKind.METRIC.value
-    elif words and _number(unit) is not None:
-        scale = _positive(texts, "unit", path)
-    near, far = _number(texts.get("near")), _number(texts.get("far"))
+    elif words and _finite_or_none(unit) is not None:
+        scale = _positive_number(texts, "unit", path)
+    near, far = _finite_or_none(texts.get("near")), _finite_or_none(texts.get("far"))
     if near is not None and far is not None:
-        pair = (_positive(texts, "near", path), _positive(texts, "far", path))
+        pair = (_positive_number(texts, "near", path), _positive_number(texts, "far", path))
         return DepthStatement(
             kind=kind, scale=scale, logarithm=pair, invalid=(_UNKNOWN,), place=place
         )
-    invalid = _number(texts.get("invalid"))
+    invalid = _finite_or_none(texts.get("invalid"))
     rest = DepthStatement(kind=kind, invalid=() if invalid is None else (invalid,), place=place)
     for low, high in _RANGES:
-        ends = _number(texts.get(low)), _number(texts.get(high))
+        ends = _finite_or_none(texts.get(low)), _finite_or_none(texts.get(high))
         if ends[0] is not None and ends[1] is not None and ends[0] < ends[1]:
             return replace(rest, span=(ends[0], ends[1]), scale=scale)
-    step = _number(texts.get("scale"))
+    step = _finite_or_none(texts.get("scale"))
     if step is not None:
-        offset = _number(texts.get("offset")) or 0.0
+        offset = _finite_or_none(texts.get("offset")) or 0.0
         is_own_unit = words in UNITS and (kind == DepthKind.METRIC.value)
         factor = UNITS[words] if is_own_unit else 1.0
-        step = _positive(texts, "scale", path)
+        step = _positive_number(texts, "scale", path)
         return replace(rest, scale=step * factor, offset=offset * factor)
     for name in _COUNTS:
-        counts = _number(texts.get(name))
+        counts = _finite_or_none(texts.get(name))
         if counts is not None and counts > 0 and not 0.1 < counts < 10:
             return replace(
                 rest, scale=counts if counts <= 0.1 else 1 / counts, kind=kind or "metric"
@@ -344,12 +351,12 @@ def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatemen
     return replace(rest, scale=scale)
 
 
-def _kind_of(texts: Mapping[str, Any]) -> str | None:
+def _kind_in_texts(texts: Mapping[str, Any]) -> str | None:
     kind = str(texts.get("kind", "")).strip().lower().replace("-", "_")
     return kind if kind in _KINDS else None
 
 
-def _number(value: Any) -> float | None:
+def _finite_or_none(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -359,8 +366,8 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _positive(texts: Mapping[str, Any], name: str, path: Path) -> float:
-    number = _number(texts.get(name))
+def _positive_number(texts: Mapping[str, Any], name: str, path: Path) -> float:
+    number = _finite_or_none(texts.get(name))
     if number is None or number <= 0:
         raise InputError(
             f"its '{name}' is {printable(str(texts.get(name))[:40])}, expected above zero",
@@ -420,7 +427,9 @@ def doubts_of(
                 "'none'; say 'invalid: "
                 f"[0, {most}]'"
             )
-        value, share = _commonest(stored[~np.isin(stored, (*meaningless, most))], stored.size)
+        value, share = _commonest_value_and_share(
+            stored[~np.isin(stored, (*meaningless, most))], stored.size
+        )
         if share >= COMMON:
             yield (
                 f"{share:.0%} of the pixels hold the number {value}, which may mean 'none'; say "
@@ -437,7 +446,7 @@ def unit_doubt(middle: float) -> str | None:
     return TOO_NEAR if middle < NEAREST else None
 
 
-def _commonest(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, float]:
+def _commonest_value_and_share(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, float]:
     if not stored.size:
         return 0, 0.0
     numbers, counts = np.unique(stored, return_counts=True)

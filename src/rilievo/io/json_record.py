@@ -40,13 +40,13 @@ def to_json(record: object, *, indent: int | None = None) -> str:
     assert is_dataclass(record), "a record is a dataclass"
     assert not isinstance(record, type), "an object, not its class"
     # ASCII fits inside every format, and can hold file names that are not valid Unicode.
-    data = asdict(record, dict_factory=_without_none)
+    data = asdict(record, dict_factory=_drop_none)
     return json.dumps(data, indent=indent, ensure_ascii=True, allow_nan=False)
 
 
 def from_json(kind: type[Record], text: str) -> Record:
     """Parse a record of ``to_json``; unknown fields are ignored."""
-    return _read(kind, parse_json(text, parse_constant=_refuse_constant), "")
+    return _parse_value(kind, parse_json(text, parse_constant=_refuse_nan_and_infinity), "")
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
@@ -57,85 +57,89 @@ def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None
         raise NotThisRecord(f"not JSON ({error})") from error
 
 
-def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+def _drop_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in items if value is not None}
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse_nan_and_infinity(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _read(kind: Any, data: Any, where: str) -> Any:
+def _parse_value(kind: Any, data: Any, where: str) -> Any:
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return _read_union(kind, data, where)
+        return _parse_union(kind, data, where)
     if origin is tuple:
-        return _read_tuple(get_args(kind), data, where)
+        return _parse_tuple(get_args(kind), data, where)
     if origin is Mapping:
-        _expect(isinstance(data, dict), "an object", data, where)
-        return {name: _read(get_args(kind)[1], data[name], f"{where}.{name}") for name in data}
+        _refuse_unless(isinstance(data, dict), "an object", data, where)
+        return {
+            name: _parse_value(get_args(kind)[1], data[name], f"{where}.{name}") for name in data
+        }
     if is_dataclass(kind):
-        return _read_record(kind, data, where)
-    return _read_plain(kind, data, where)
+        return _parse_record(kind, data, where)
+    return _parse_scalar(kind, data, where)
 
 
-def _read_union(kind: Any, data: Any, where: str) -> Any:
+def _parse_union(kind: Any, data: Any, where: str) -> Any:
     choices = [choice for choice in get_args(kind) if choice is not type(None)]
     if data is None and len(choices) < len(get_args(kind)):
         return None
     if len(choices) == 1:
-        return _read(choices[0], data, where)
+        return _parse_value(choices[0], data, where)
     for choice in choices:
         if type(data) is choice:
             return data
     # A float written without a decimal point.
     if float in choices and type(data) is int:
-        return _read(float, data, where)
-    _expect(False, " or ".join(_NAMES[choice] for choice in choices), data, where)
+        return _parse_value(float, data, where)
+    _refuse_unless(False, " or ".join(_NAMES[choice] for choice in choices), data, where)
     return None
 
 
-def _read_tuple(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
-    _expect(isinstance(data, list), "a list", data, where)
+def _parse_tuple(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+    _refuse_unless(isinstance(data, list), "a list", data, where)
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(data)
-    _expect(len(data) == len(kinds), f"a list of {len(kinds)}", data, where)
+    _refuse_unless(len(data) == len(kinds), f"a list of {len(kinds)}", data, where)
     return tuple(
-        _read(kind, item, f"{where}[{i}]")
+        _parse_value(kind, item, f"{where}[{i}]")
         for i, (kind, item) in enumerate(zip(kinds, data, strict=True))
     )
 
 
-def _read_record(kind: Any, data: Any, where: str) -> Any:
-    _expect(isinstance(data, dict), "an object", data, where)
-    hints = _hints(kind)
+def _parse_record(kind: Any, data: Any, where: str) -> Any:
+    _refuse_unless(isinstance(data, dict), "an object", data, where)
+    hints = _type_hints(kind)
     values = {}
     for field in fields(kind):
         if field.name in data:
-            values[field.name] = _read(hints[field.name], data[field.name], f"{where}.{field.name}")
+            values[field.name] = _parse_value(
+                hints[field.name], data[field.name], f"{where}.{field.name}"
+            )
         elif field.default is MISSING and field.default_factory is MISSING:
             raise NotThisRecord(f"has no '{field.name}'", where)
     return kind(**values)
 
 
 @cache
-def _hints(kind: Any) -> Mapping[str, Any]:
+def _type_hints(kind: Any) -> Mapping[str, Any]:
     return get_type_hints(kind)
 
 
-def _read_plain(kind: Any, data: Any, where: str) -> Any:
+def _parse_scalar(kind: Any, data: Any, where: str) -> Any:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        _expect(abs(data) < 1 << 1000, "a number", data, where)
+        _refuse_unless(abs(data) < 1 << 1000, "a number", data, where)
         return float(data)
     if issubclass(kind, Enum):
         choices = [member.value for member in kind]
-        _expect(data in choices, f"one of {', '.join(map(str, choices))}", data, where)
+        _refuse_unless(data in choices, f"one of {', '.join(map(str, choices))}", data, where)
         return kind(data)
-    _expect(type(data) is kind, _NAMES[kind], data, where)
+    _refuse_unless(type(data) is kind, _NAMES[kind], data, where)
     return data
 
 
-def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
+def _refuse_unless(holds: bool, expected: str, data: Any, where: str) -> None:
     if not holds:
         shown = json.dumps(data)
         raise NotThisRecord(
@@ -160,31 +164,31 @@ def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) ->
         types_of = _field_types(kind)
         for name, value in data.items():
             if name not in types_of:
-                hint = _elsewhere(whole, str(name)) or suggest(str(name), types_of)
+                hint = _other_place_hint(whole, str(name)) or suggest(str(name), types_of)
                 raise NotThisRecord(f"has no '{inside}{name}'; {hint}")
             check_names(types_of[name], value, inside=f"{inside}{name}.", whole=whole)
 
 
-def _elsewhere(whole: Any, name: str) -> str | None:
-    places = [*dict.fromkeys(_places(whole, name, ""))]
+def _other_place_hint(whole: Any, name: str) -> str | None:
+    places = [*dict.fromkeys(_places_of_field(whole, name, ""))]
     if not places:
         return None
     return f"'{name}' belongs {' or '.join(places)}"
 
 
-def _places(kind: Any, name: str, inside: str) -> Iterator[str]:
+def _places_of_field(kind: Any, name: str, inside: str) -> Iterator[str]:
     for choice in get_args(kind):
-        yield from _places(choice, name, inside)
+        yield from _places_of_field(choice, name, inside)
     if is_dataclass(kind):
         types_of = _field_types(kind)
         if name in types_of:
             yield f"below '{inside}'" if inside else "at the top"
         for part, part_type in types_of.items():
-            yield from _places(part_type, name, f"{inside}.{part}" if inside else part)
+            yield from _places_of_field(part_type, name, f"{inside}.{part}" if inside else part)
 
 
 def _field_types(kind: Any) -> Mapping[str, Any]:
-    hints = _hints(kind)
+    hints = _type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
@@ -200,11 +204,11 @@ def parse_yaml(text: str) -> Any:
         held = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
         raise ValueError(" ".join(str(error).split())) from error
-    _refuse_endless(held)
+    _refuse_endless_yaml(held)
     return held
 
 
-def _refuse_endless(held: Any) -> None:
+def _refuse_endless_yaml(held: Any) -> None:
     waiting, count = [held], 0
     while waiting:
         node = waiting.pop()

@@ -56,7 +56,7 @@ _LONGEST = 100_000
 def read_K(path: Path) -> Matrix:
     """Read K [px] from four (fx fy cx cy) or nine numbers, or a 3x3 npy array."""
     if path.suffix != ".npy":
-        return camera_of(_text_K(path), path).K
+        return camera_of(_K_in_text(path), path).K
     K = read_numbers(path).astype(np.float64)
     if K.shape != (3, 3):
         raise InputError(f"has shape {K.shape}, expected K, (3, 3)", path=path)
@@ -71,10 +71,10 @@ def camera_of(K: Matrix, path: Path) -> Camera:
         raise InputError(problem=template(error), path=path) from error
 
 
-def _text_K(path: Path) -> Matrix:
+def _K_in_text(path: Path) -> Matrix:
     check_regular(path)
     try:
-        numbers = _floats(path.read_text(encoding="utf-8-sig"))
+        numbers = _parse_floats(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise InputError(f"holds no numbers alone ({error})", path=path) from error
     except OSError as error:
@@ -88,7 +88,7 @@ def _text_K(path: Path) -> Matrix:
     )
 
 
-class _Line(NamedTuple):
+class _FileLine(NamedTuple):
     number: int
     text: str
     path: Path
@@ -106,63 +106,64 @@ def read_lens(path: Path) -> SpelledLens:
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return _of_K(read_K(path))
+        return _lens_of_K(read_K(path))
     if suffix == ".bin":
         cameras = [colmap_lens(*row[1:]) for row in binary_cameras(path)]
-        return _only(cameras, path)
+        return _single_lens(cameras, path)
     if suffix == ".npz":
-        return _of_entries(npz_entries(path), printable(path))
+        return _lens_of_entries(npz_entries(path), printable(path))
     check_regular(path)
     text = read_text(path).removeprefix("\ufeff")
     if suffix == ".xml":
-        return _of_entries(xml_entries(text, path), printable(path))
+        return _lens_of_entries(xml_entries(text, path), printable(path))
     if suffix == ".json":
-        return _of_json(text, path)
+        return _lens_in_json(text, path)
     if suffix in (".yaml", ".yml"):
-        return _of_yaml(text, path)
+        return _lens_in_yaml(text, path)
     stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
-    lines = [_Line(n, line, path) for n, line in stripped if line and not line.startswith("#")]
+    lines = [_FileLine(n, line, path) for n, line in stripped if line and not line.startswith("#")]
     colmap = [line for line in lines if re.match(r"\d+\s+[A-Z_]+\s", line.text)]
     if colmap:
-        return _only([_of_colmap(line) for line in colmap], path)
+        return _single_lens([_lens_in_colmap_line(line) for line in colmap], path)
     for name in _KITTI:
         kitti_line = next((line for line in lines if line.text.startswith(f"{name}:")), None)
         if kitti_line is not None:
-            return _of_kitti(kitti_line, lines)
-    if _is_of_dso([line.text for line in lines]):
-        return _of_dso(lines)
-    numbers = _numbers_alone(text)
+            return _lens_in_kitti_line(kitti_line, lines)
+    if _is_dso_file([line.text for line in lines]):
+        return _lens_in_dso_file(lines)
+    numbers = _numbers_or_empty(text)
     if len(numbers) in (8, 9) and not (len(numbers) == 9 and numbers[6:] == [0, 0, 1]):
-        return _checked("opencv", numbers, None, printable(path))
-    return _of_K(read_K(path))
+        return _make_lens("opencv", numbers, None, printable(path))
+    return _lens_of_K(read_K(path))
 
 
-def _of_K(K: np.ndarray) -> SpelledLens:
+def _lens_of_K(K: np.ndarray) -> SpelledLens:
     (fx, _, cx), (_, fy, cy), _ = K.tolist()
     return SpelledLens(name="pinhole", numbers=(fx, fy, cx, cy))
 
 
-def _numbers_alone(text: str) -> list[float]:
+def _numbers_or_empty(text: str) -> list[float]:
     try:
-        return _floats(text)
+        return _parse_floats(text)
     except ValueError:
         return []
 
 
-def _floats(text: str) -> list[float]:
+def _parse_floats(text: str) -> list[float]:
     if len(text) > _LONGEST:
         raise ValueError(f"it has {len(text):,} characters")
     return [float(word) for word in re.split(r"[\s,;]+", text.strip(" \t\r\n,;"))]
 
 
-def _finite(numbers: Sequence[float], place: str) -> list[float]:
+def _check_finite(numbers: Sequence[float], place: str) -> list[float]:
     for at, number in enumerate(numbers, 1):
         if not math.isfinite(number):
             raise InputError(f"number {at} is {number:g}, expected finite numbers", path=place)
     return [*numbers]
 
 
-def _size(width: float, height: float, place: str) -> tuple[int, int]:
+def _parse_sides(width: float, height: float, place: str) -> tuple[int, int]:
+    """Size (height, width); refuses impossible sides."""
     if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
         raise InputError(
             (
@@ -174,7 +175,7 @@ def _size(width: float, height: float, place: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _checked(
+def _make_lens(
     name: str, numbers: Sequence[float], size: tuple[int, int] | None, place: str
 ) -> SpelledLens:
     # FOV without distortion is a pinhole.
@@ -188,7 +189,8 @@ def _checked(
     return spelling
 
 
-def _only(lenses: list[SpelledLens], path: Path) -> SpelledLens:
+def _single_lens(lenses: list[SpelledLens], path: Path) -> SpelledLens:
+    """Lens of a file in which all are equal."""
     if not lenses or any(lens != lenses[0] for lens in lenses):
         raise InputError(
             f"holds {len(lenses)} cameras: keep the one of this photograph", path=printable(path)
@@ -196,7 +198,7 @@ def _only(lenses: list[SpelledLens], path: Path) -> SpelledLens:
     return lenses[0]
 
 
-def _of_colmap(line: _Line) -> SpelledLens:
+def _lens_in_colmap_line(line: _FileLine) -> SpelledLens:
     try:
         _, model, width, height, *numbers = line.text.split()
         return colmap_lens(model, int(width), int(height), [*map(float, numbers)], line.place)
@@ -232,35 +234,35 @@ def colmap_lens(
     whole = [numbers[0], numbers[focals - 1], cx - 0.5, cy - 0.5, *bend]
     if name in ("opencv", "fisheye"):
         whole += [0.0] * (4 - count)
-    return _checked(name, whole, _size(width, height, place), place)
+    return _make_lens(name, whole, _parse_sides(width, height, place), place)
 
 
-def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
-    numbers = _finite(_numbers_alone(line.text.split(":", 1)[1]), line.place)
+def _lens_in_kitti_line(line: _FileLine, lines: Sequence[_FileLine]) -> SpelledLens:
+    numbers = _check_finite(_numbers_or_empty(line.text.split(":", 1)[1]), line.place)
     if len(numbers) != 12:
         raise InputError(f"'{printable(line.text[:40])}' has no twelve numbers", path=line.place)
     stated = next((row for row in lines if row.text.startswith("S_rect_02:")), None)
-    sides = [] if stated is None else _numbers_alone(stated.text.split(":", 1)[1])
+    sides = [] if stated is None else _numbers_or_empty(stated.text.split(":", 1)[1])
     size = None
     if stated is not None and len(sides) == 2:
-        size = _size(sides[0], sides[1], stated.place)
+        size = _parse_sides(sides[0], sides[1], stated.place)
     numbers = [numbers[0], numbers[5], numbers[2], numbers[6]]
-    return _checked("pinhole", numbers, size, line.place)
+    return _make_lens("pinhole", numbers, size, line.place)
 
 
-def _is_of_dso(lines: Sequence[str]) -> bool:
+def _is_dso_file(lines: Sequence[str]) -> bool:
     if len(lines) < 2 or not re.fullmatch(r"\d{1,6}\s+\d{1,6}", lines[1]):
         return False
     words = lines[0].split(maxsplit=1)
     has_name = words[0].isalpha() and len(words) == 2
-    return len(_numbers_alone(words[1] if has_name else lines[0])) >= 5
+    return len(_numbers_or_empty(words[1] if has_name else lines[0])) >= 5
 
 
-def _of_dso(lines: Sequence[_Line]) -> SpelledLens:
+def _lens_in_dso_file(lines: Sequence[_FileLine]) -> SpelledLens:
     line, place = lines[0].text, lines[0].place
     words = line.split()
     model = words.pop(0).lower() if words[0].isalpha() else ""
-    numbers = _numbers_alone(" ".join(words))
+    numbers = _numbers_or_empty(" ".join(words))
     default = {5: "fov", 8: "radtan"}.get(len(numbers), "")
     name, count = _DSO.get(model or default, ("", 0))
     if len(numbers) != 4 + count:
@@ -273,17 +275,17 @@ def _of_dso(lines: Sequence[_Line]) -> SpelledLens:
             path=place,
         )
     width, height = map(int, lines[1].text.split())
-    size = _size(width, height, lines[1].place)
+    size = _parse_sides(width, height, lines[1].place)
     fx, fy, cx, cy, *bend = numbers
     if cx < 1 and cy < 1:
         # Parts of the width and the height, from the corner of the first pixel.
         fx, fy, cx, cy = fx * width, fy * height, cx * width - 0.5, cy * height - 0.5
     if name == "pinhole" and any(bend):
         raise InputError("is a pinhole, whose fifth number is 0", path=place)
-    return _checked(name, [fx, fy, cx, cy, *bend], size, place)
+    return _make_lens(name, [fx, fy, cx, cy, *bend], size, place)
 
 
-def _of_yaml(text: str, path: Path) -> SpelledLens:
+def _lens_in_yaml(text: str, path: Path) -> SpelledLens:
     # OpenCV's header and tags are not standard YAML; they mark an ordinary mapping.
     text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
     try:
@@ -293,52 +295,57 @@ def _of_yaml(text: str, path: Path) -> SpelledLens:
     except ValueError as error:
         raise InputError(f"is no YAML ({reason(error)})", path=printable(path)) from error
     if not isinstance(content, Mapping):
-        raise _no_lens(printable(path))
+        raise _no_lens_error(printable(path))
     cameras = {key: camera for key, camera in content.items() if re.fullmatch(r"cam\d+", str(key))}
     entries = {
         f"{printable(path)}, {key}": camera
         for key, camera in cameras.items()
         if isinstance(camera, Mapping)
     } or {printable(path): content}
-    return _only([_of_entries(camera, place) for place, camera in entries.items()], path)
+    return _single_lens(
+        [_lens_of_entries(camera, place) for place, camera in entries.items()], path
+    )
 
 
-def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
+def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
     entries = plain_entries(entries, place)
-    focal = _list(entries, _MATRIX, place) or [
-        number for name in ("fx", "fy", "cx", "cy") for number in _list(entries, (name,), place)
+    focal = _numbers_of_entry(entries, _MATRIX, place) or [
+        number
+        for name in ("fx", "fy", "cx", "cy")
+        for number in _numbers_of_entry(entries, (name,), place)
     ]
     if len(focal) == 9:
         # Open3D writes it column by column; only then does the principal point stand at its end.
         by_column = focal[6] and not focal[2]
         cx, cy = (focal[6], focal[7]) if by_column else (focal[2], focal[5])
         focal = [focal[0], focal[4], cx, cy]
-    bend = _list(entries, _BEND, place)
+    bend = _numbers_of_entry(entries, _BEND, place)
     bend = bend if any(bend[8:]) else bend[:8]
     model = str(entries.get("distortion_model") or entries.get("camera_model") or "none").lower()
-    sides = _list(entries, ("resolution",), place) or [
-        _real(entries[name]) for names in _SIDES for name in names if name in entries
+    sides = _numbers_of_entry(entries, ("resolution",), place) or [
+        _float_or_nan(entries[name]) for names in _SIDES for name in names if name in entries
     ]
     # Calibrations that do not know the size state 0.
-    shape = _size(sides[0], sides[1], place) if len(sides) == 2 and all(sides) else None
+    shape = _parse_sides(sides[0], sides[1], place) if len(sides) == 2 and all(sides) else None
     if len(focal) != 4:
-        raise _no_lens(place)
+        raise _no_lens_error(place)
     if not any(bend):
         name = "fisheye" if model in _EQUIDISTANT else "pinhole"
-        return _checked(name, focal, shape, place)
+        return _make_lens(name, focal, shape, place)
     if model in _EQUIDISTANT and len(bend) == 4:
-        return _checked("fisheye", [*focal, *bend], shape, place)
+        return _make_lens("fisheye", [*focal, *bend], shape, place)
     if model in _FOV and len(bend) == 1:
-        return _checked("fov", [*focal, *bend], shape, place)
+        return _make_lens("fov", [*focal, *bend], shape, place)
     if model in _RADTAN and len(bend) in (4, 5, 8):
-        return _checked("opencv", [*focal, *bend], shape, place)
+        return _make_lens("opencv", [*focal, *bend], shape, place)
     raise InputError(
         f"has the lens model '{printable(model[:60])}' with {len(bend)} coefficients; {READ}",
         path=place,
     )
 
 
-def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
+def _numbers_of_entry(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
+    """Numbers of the first of these entries; [] without one."""
     name = next((name for name in names if entries.get(name) is not None), None)
     if name is None:
         return []
@@ -347,10 +354,10 @@ def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[
         entry = entry.get("data")
     rows = entry if isinstance(entry, list) else [entry]
     flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
-    return _finite([_real(number) for number in flat], f"{place}: {name}")
+    return _check_finite([_float_or_nan(number) for number in flat], f"{place}: {name}")
 
 
-def _real(entry: Any) -> float:
+def _float_or_nan(entry: Any) -> float:
     # YAML reads 1e-05 as text.
     try:
         return math.nan if isinstance(entry, bool) else float(entry)
@@ -360,15 +367,15 @@ def _real(entry: Any) -> float:
         return math.nan
 
 
-def _of_json(text: str, path: Path) -> SpelledLens:
+def _lens_in_json(text: str, path: Path) -> SpelledLens:
     try:
         entries: Any = json.loads(text)
         entries = entries.get("camera", entries)
         if isinstance(entries.get("lens"), str):
             return read_spelling(entries["lens"], option="its lens")
         if "K" not in entries:
-            return _of_entries(entries, printable(path))
-        return _of_K(camera_of(np.asarray(entries["K"], float), path).K)
+            return _lens_of_entries(entries, printable(path))
+        return _lens_of_K(camera_of(np.asarray(entries["K"], float), path).K)
     except (
         ValueError,
         LookupError,
@@ -386,7 +393,7 @@ def _of_json(text: str, path: Path) -> SpelledLens:
         ) from error
 
 
-def _no_lens(place: str) -> InputError:
+def _no_lens_error(place: str) -> InputError:
     return InputError(
         (
             "has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, "

@@ -128,10 +128,10 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
         raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
     for signature, read in _READERS.items():
         if content.startswith(signature):
-            return _checked(read(content, Path(path), name), shown)
+            return _check_type_and_shape(read(content, Path(path), name), shown)
     if content[:2] in (b"P5", b"P6", b"Pf", b"PF") and content[2:3].isspace():
         with one_line_errors(shown, "PGM or PFM file"):
-            return _checked(_parse_netpbm(content), shown)
+            return _check_type_and_shape(_netpbm_array(content), shown)
     raise InputError(f"its content is not an array of numbers; {_EXPECTED}", path=shown)
 
 
@@ -162,7 +162,8 @@ def one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
         ) from error
 
 
-def _checked(numbers: np.ndarray, shown: str) -> np.ndarray:
+def _check_type_and_shape(numbers: np.ndarray, shown: str) -> np.ndarray:
+    """Array of a map or channels, without other axes."""
     if numbers.dtype == bool:
         numbers = numbers.astype(np.uint8)
     if numbers.dtype.kind not in "uif":
@@ -179,32 +180,32 @@ def _checked(numbers: np.ndarray, shown: str) -> np.ndarray:
     return np.ascontiguousarray(numbers, dtype=numbers.dtype.newbyteorder("="))
 
 
-def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
+def _png_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     with one_line_errors(shown, "PNG file"), PngImageFile(BytesIO(content)) as image:
-        stored = _raw_mode(image)
+        stored = _stored_mode(image)
         if stored in ("RGB;16B", "RGBA;16B"):
-            return _deep_colour(content, image, stored)
-        _refuse_other_than_plain(image, stored, shown)
-        return _loaded(image)
+            return _colour_of_16_bits(content, image, stored)
+        _refuse_converted_pixels(image, stored, shown)
+        return _load_pixels(image)
 
 
-def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
+def _tiff_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown, file = printable(path), BytesIO(content)
     with one_line_errors(shown, "TIFF file"):
         check_directories(file, shown)
         file.seek(0)
     with one_line_errors(shown, "TIFF file"), TiffImageFile(file) as image:
-        _refuse_other_than_plain(image, _raw_mode(image), shown)
-        return _loaded(image)
+        _refuse_converted_pixels(image, _stored_mode(image), shown)
+        return _load_pixels(image)
 
 
-def _raw_mode(image: ImageFile) -> str:
+def _stored_mode(image: ImageFile) -> str:
     arguments = image.tile[0][3]
     return str(arguments if isinstance(arguments, str) or not arguments else arguments[0])
 
 
-def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
+def _refuse_converted_pixels(image: ImageFile, stored: str, shown: str) -> None:
     # Pillow would convert others.
     converted = stored in ("L;2", "L;4") or (image.mode.startswith(("RGB", "LA")) and ";" in stored)
     if image.mode not in _PLAIN_MODES or converted:
@@ -217,7 +218,7 @@ def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
         )
 
 
-def _loaded(image: ImageFile) -> np.ndarray:
+def _load_pixels(image: ImageFile) -> np.ndarray:
     width, height = image.size
     # Of four channels of 16 bits, or one of 32.
     check_unpacked("the image", height, width, 8, most_bytes=8 * MAX_PIXELS)
@@ -225,30 +226,30 @@ def _loaded(image: ImageFile) -> np.ndarray:
     return np.array(image)
 
 
-def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
+def _colour_of_16_bits(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
     # Pillow delivers the upper 8 bits; reversed byte order has the lower.
-    upper = _loaded(image).astype(np.uint16)
+    upper = _load_pixels(image).astype(np.uint16)
     with PngImageFile(BytesIO(content)) as again:
         other = stored.replace("16B", "16L")
         again.tile = [tile._replace(args=other) for tile in again.tile]
-        return (upper << 8) | _loaded(again)
+        return (upper << 8) | _load_pixels(again)
 
 
 @retry_miscounted
-def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
+def _npy_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     with one_line_errors(printable(path), "npy file"):
         check_npy(BytesIO(content), len(content))
         return np.load(BytesIO(content), allow_pickle=False)
 
 
 @retry_miscounted
-def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
+def _npz_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     with (
         one_line_errors(shown, "npz file"),
         np.load(BytesIO(content), allow_pickle=False) as archive,
     ):
-        chosen = _chosen(list(archive.files), name, "array", shown)
+        chosen = _select_name(list(archive.files), name, "array", shown)
         return array_of(archive, chosen)
 
 
@@ -275,7 +276,7 @@ def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
     return array
 
 
-def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
+def _exr_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     try:
         with one_line_errors(shown, "EXR file"):
@@ -285,10 +286,11 @@ def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     with one_line_errors(shown, "EXR file"):
         if name is None and channels.are_colours:
             return channels.colours()
-        return channels.read(_chosen(list(channels.names), name, "channel", shown))
+        return channels.read(_select_name(list(channels.names), name, "channel", shown))
 
 
-def _chosen(names: list[str], name: str | None, what: str, shown: str) -> str:
+def _select_name(names: list[str], name: str | None, what: str, shown: str) -> str:
+    """Name, or the only one; refuses a doubtful choice."""
     if name is None and len(names) == 1:
         return names[0]
     if name is None:
@@ -300,7 +302,7 @@ def _chosen(names: list[str], name: str | None, what: str, shown: str) -> str:
     return name
 
 
-def _parse_netpbm(
+def _netpbm_array(
     content: bytes,
 ) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
     header = _HEADER.match(content)
@@ -328,11 +330,11 @@ def _parse_netpbm(
 
 
 _READERS: Mapping[bytes, Callable[[bytes, Path, str | None], np.ndarray]] = {
-    b"\x89PNG\r\n\x1a\n": _from_png,
-    b"II*\0": _from_tiff,
-    b"MM\0*": _from_tiff,
-    b"\x93NUMPY": _from_npy,
-    b"PK\x03\x04": _from_npz,
-    b"PK\x05\x06": _from_npz,
-    b"\x76\x2f\x31\x01": _from_exr,
+    b"\x89PNG\r\n\x1a\n": _png_array,
+    b"II*\0": _tiff_array,
+    b"MM\0*": _tiff_array,
+    b"\x93NUMPY": _npy_array,
+    b"PK\x03\x04": _npz_array,
+    b"PK\x05\x06": _npz_array,
+    b"\x76\x2f\x31\x01": _exr_array,
 }

@@ -46,13 +46,13 @@ def write_png(
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
-        _chunk(file, b"IHDR", header)
+        _write_chunk(file, b"IHDR", header)
         for keyword, words in text.items():
-            _chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
+            _write_chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
         if palette is not None:
-            _chunk(file, b"PLTE", palette.tobytes())
+            _write_chunk(file, b"PLTE", palette.tobytes())
         _write_pixels(file, pixels)
-        _chunk(file, b"IEND", b"")
+        _write_chunk(file, b"IEND", b"")
 
 
 def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
@@ -81,11 +81,11 @@ def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
         above = band[-1]
         packed = deflate.compress(filtered.data)
         if packed:
-            _chunk(file, b"IDAT", packed)
-    _chunk(file, b"IDAT", deflate.flush())
+            _write_chunk(file, b"IDAT", packed)
+    _write_chunk(file, b"IDAT", deflate.flush())
 
 
-def _chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
     import zlib
 
     file.write(struct.pack(">I", len(content)) + kind)

@@ -108,88 +108,91 @@ class _Findings:
     faults: dict[Path, str] = field(default_factory=dict)
 
     def at(self, path: Path) -> None:
+        """Verify the file or folder at a path."""
         name = path.name
         if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
-            self._checksums(path)
+            self._verify_checksums(path)
         elif name in _RECORDS:
             if is_torn(path):
-                self._note(path, _RUN_AGAIN)
+                self._add_result(path, _RUN_AGAIN)
             elif not (path.parent / CHECKSUMS).exists():
-                self._note(path, f"has no {CHECKSUMS} beside it: nothing can be compared")
+                self._add_result(path, f"has no {CHECKSUMS} beside it: nothing can be compared")
         elif name.endswith(SUFFIX):
-            self._json(path)
+            self._verify_json(path)
         elif name.endswith(".json.pending"):
             record = path.with_name(name.removesuffix(".pending")[1:])
             if not record.exists():
-                self._note(record, Note(f"{MISSING}: its run did not end; go on with {{resume}}"))
+                self._add_result(
+                    record, Note(f"{MISSING}: its run did not end; go on with {{resume}}")
+                )
         elif path.suffix == ".onnx":
-            self._onnx(path)
+            self._verify_onnx(path)
         elif path.suffix == ".npz":
-            self._archive(path)
+            self._verify_archive(path)
         elif path.suffix == FEATURES:
-            self._note(path, features_fault(path))
+            self._add_result(path, features_fault(path))
         elif path.suffix == FRAMES:
-            self._frames(path)
+            self._verify_frames(path)
 
-    def _checksums(self, path: Path) -> None:
+    def _verify_checksums(self, path: Path) -> None:
         try:
             sums = read_sums(path)
         except InputError as error:
-            self._note(path, Note(error.worded(in_braces, "")))
+            self._add_result(path, Note(error.worded(in_braces, "")))
             return
         if sums is None:
-            self._note(path, _RUN_AGAIN)
+            self._add_result(path, _RUN_AGAIN)
         else:
-            self._compare(path.parent, sums)
+            self._verify_sums(path.parent, sums)
 
-    def _json(self, path: Path) -> None:
+    def _verify_json(self, path: Path) -> None:
         if is_torn(path):
             stem = path.name.removesuffix(SUFFIX)
             beside = set(path.parent.glob(f"{glob.escape(stem)}.*")) - {path}
             if any(is_marked(neighbour) for neighbour in beside):
-                self._note(path, _NO_CONTENT)
+                self._add_result(path, _NO_CONTENT)
             return
-        head = _head(path)
+        head = _read_head(path)
         if head is None or head.format != FORMAT:
             return
         try:
             sidecar = read_sidecar(path)
         except InputError as error:
-            self._note(path, Note(error.worded(in_braces, "")))
+            self._add_result(path, Note(error.worded(in_braces, "")))
             return
         for facts in sidecar.files:
             if facts.sums is None:
-                self._note(path.parent / facts.file, "has no size and sum: make it anew")
+                self._add_result(path.parent / facts.file, "has no size and sum: make it anew")
             else:
-                self._compare(path.parent, facts.sums)
+                self._verify_sums(path.parent, facts.sums)
 
-    def _compare(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
+    def _verify_sums(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
         for name, expected in sums.items():
-            self._note(folder / name, content_fault(folder / name, expected))
+            self._add_result(folder / name, content_fault(folder / name, expected))
 
-    def _onnx(self, path: Path) -> None:
+    def _verify_onnx(self, path: Path) -> None:
         match = _CONVERTED.fullmatch(path.name)
         if match is not None:
             # The file's name ends in its own checksum.
             is_same = sum_of(path).sha256.startswith(match[1])
-            self._note(path, None if is_same else CHANGED)
+            self._add_result(path, None if is_same else CHANGED)
         elif has_sum(path):
-            self._note(path, onnx_fault(path))
+            self._add_result(path, onnx_fault(path))
         elif is_blank(path):
-            self._note(path, "has no content")
+            self._add_result(path, "has no content")
 
-    def _archive(self, path: Path) -> None:
+    def _verify_archive(self, path: Path) -> None:
         is_shard = path.name.startswith("shard-")
         if is_shard or any((above / "fingerprint.json").exists() for above in path.parents):
-            self._note(path, _archive_fault(path))
+            self._add_result(path, _archive_fault(path))
 
-    def _frames(self, path: Path) -> None:
-        about = _head(about_path(path))
+    def _verify_frames(self, path: Path) -> None:
+        about = _read_head(about_path(path))
         if about is not None and about.format == FRAMES_FORMAT and len(about.size) == 2:
             height, width = about.size
-            self._note(path, frames_fault(path, about.count, height * width * 3))
+            self._add_result(path, frames_fault(path, about.count, height * width * 3))
 
-    def _note(self, path: Path, fault: str | None) -> None:
+    def _add_result(self, path: Path, fault: str | None) -> None:
         if fault is None:
             self.whole.add(path)
         else:
@@ -197,15 +200,15 @@ class _Findings:
 
 
 @frozen
-class _Head:
+class _JsonHead:
     format: str
     size: tuple[int, ...] = ()
     count: int = 0
 
 
-def _head(path: Path) -> _Head | None:
+def _read_head(path: Path) -> _JsonHead | None:
     try:
-        return from_json(_Head, read_text(path))
+        return from_json(_JsonHead, read_text(path))
     except (InputError, NotThisRecord):
         return None
 

@@ -12,10 +12,16 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.checks import CheckLevel, sum_of
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.commit import FileSet, filling, place_one
+from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
 from rilievo.io.outputs.formats.gltf import AXES, TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
-from rilievo.io.outputs.overwrite_policy import Claim, agreeing, check_claim, merged, state_of
+from rilievo.io.outputs.overwrite_policy import (
+    Claim,
+    check_claim,
+    earlier_sidecar,
+    merge_sidecars,
+    state_of,
+)
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
     OUR_AXES,
@@ -109,7 +115,7 @@ def write_parts(
     state = state_of(stem)
     overwrite = options.overwrite
     before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
-    with filling(claim.placement()) as placement:
+    with fill_or_discard(claim.placement()) as placement:
         json_part = placement.part(placement.record)
         facts, shared = [], dict[tuple[str, SaveOptions], Any]()
         settings = {name: own.get(name, options) for name in names}
@@ -137,13 +143,13 @@ def write_parts(
                 replace(described, options=look, bytes=file_sum.bytes, sha256=file_sum.sha256)
             )
         written = tuple(facts)
-        write_sidecar(json_part, merged(about, written, before, claim.earlier))
+        write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
 
     def renew() -> str | None:
         if state_of(stem) == state:
             return None
         before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
-        write_sidecar(json_part, merged(about, written, before, claim.earlier))
+        write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
         return claim.listed()
 
     placement.renew = renew
@@ -164,7 +170,7 @@ def _claimed(
     while True:
         state = state_of(stem)
         try:
-            before = None if overwrite else agreeing(stem, about, run, thoroughness)
+            before = None if overwrite else earlier_sidecar(stem, about, run, thoroughness)
             overwrite = overwrite or before is not None
             return before, check_claim(stem, files, overwrite=overwrite, others=others)
         except OutputError:

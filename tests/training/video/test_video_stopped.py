@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rilievo.errors import OutputError
-from rilievo.io.files.commit import held_alone, lock_path
+from rilievo.io.files.commit import hold_or_refuse, lock_path
 from rilievo.models import load_model
 from rilievo.training.engine import loop
 from rilievo.training.engine.run_folder import CHECKPOINT
@@ -211,7 +211,7 @@ def test_a_run_that_another_process_trains_is_refused_and_left_as_it_is(
     run = Path(shutil.copytree(begun, tmp_path / "run"))
     before = (run / CHECKPOINT).read_bytes()
     with (
-        held_alone(lock_path(run / CHECKPOINT), "busy"),
+        hold_or_refuse(lock_path(run / CHECKPOINT), "busy"),
         pytest.raises(OutputError, match="another process trains in this folder"),
     ):
         train_video(clip_config(walls), run, GO_ON)

@@ -131,7 +131,7 @@ class _Tag:
         return _SIZES.get(self.kind, 0) * self.count
 
 
-class _Directories:
+class _TiffDirectories:
     # Also MM and 43, as Pillow takes it.
 
     def __init__(self, file: IO[bytes], *, as_classic: bool = False) -> None:
@@ -144,27 +144,27 @@ class _Directories:
         self.is_big = b"+" in head[2:4] and not as_classic
         letter = "<" if self._order == "little" else ">"
         self._entry = struct.Struct(letter + ("HHQ8s" if self.is_big else "HHI4s"))
-        self.first = self._whole(head[8:16] if self.is_big else head[4:8])
+        self.first = self._unsigned(head[8:16] if self.is_big else head[4:8])
 
     def at(self, place: int, name: str) -> tuple[list[tuple[int, _Tag]], int]:
         """Tags of a directory, and the place of the next or 0."""
         if not 0 < place < self.size:
             return [], 0
         self._file.seek(place)
-        count = self._whole(self._file.read(8 if self.is_big else 2))
+        count = self._unsigned(self._file.read(8 if self.is_big else 2))
         if count > MOST_TAGS:
-            raise _refused(name, f"a directory of {count:,} tags", f"{MOST_TAGS:,}")
+            raise _tiff_error(name, f"a directory of {count:,} tags", f"{MOST_TAGS:,}")
         content = self._file.read(count * self._entry.size)
         whole = content[: len(content) // self._entry.size * self._entry.size]
         tags = [(tag, _Tag(*rest)) for tag, *rest in self._entry.iter_unpack(whole)]
-        return tags, self._whole(self._file.read(8 if self.is_big else 4))
+        return tags, self._unsigned(self._file.read(8 if self.is_big else 4))
 
     def number(self, tag: _Tag | None, usual: int) -> int:
         if tag is None or tag.count != 1 or tag.kind not in (3, 4, 13, 16):
             return usual
-        return self._whole(tag.stored[: _SIZES[tag.kind]])
+        return self._unsigned(tag.stored[: _SIZES[tag.kind]])
 
-    def _whole(self, stored: bytes) -> int:
+    def _unsigned(self, stored: bytes) -> int:
         return int.from_bytes(stored, self._order)
 
 
@@ -175,7 +175,7 @@ def check_directories(file: IO[bytes], name: str) -> None:
         InputError: If it is so.
     """
     for as_classic in (False, True):
-        directories = _Directories(file, as_classic=as_classic)
+        directories = _TiffDirectories(file, as_classic=as_classic)
         if as_classic and directories.head != b"MM\0+":
             return
         places, history = [directories.first], set[int]()
@@ -187,13 +187,13 @@ def check_directories(file: IO[bytes], name: str) -> None:
             tags, _ = directories.at(place, name)
             # Pillow passes over what cannot lie in the file.
             tags = [(key, tag) for key, tag in tags if tag.size <= directories.size]
-            _check(tags, directories, name)
+            _check_tags(tags, directories, name)
             places += [directories.number(tag, 0) for key, tag in tags if key in _DIRECTORIES]
 
 
 def has_pages(file: IO[bytes]) -> bool:
     """Whether a TIFF has pages besides previews and masks."""
-    directories = _Directories(file)
+    directories = _TiffDirectories(file)
     _, place = directories.at(directories.first, "")
     for _ in range(_MOST_PAGES):
         tags, after = directories.at(place, "")
@@ -205,7 +205,7 @@ def has_pages(file: IO[bytes]) -> bool:
     return False
 
 
-def _check(tags: list[tuple[int, _Tag]], directories: _Directories, name: str) -> None:
+def _check_tags(tags: list[tuple[int, _Tag]], directories: _TiffDirectories, name: str) -> None:
     first = dict(reversed(tags))
     rows, columns = (directories.number(first.get(key), MOST_TAGS) for key in (_HEIGHT, _WIDTH))
     tiles = -(-rows // _SMALLEST_TILE) * -(-columns // _SMALLEST_TILE)
@@ -218,7 +218,7 @@ def _check(tags: list[tuple[int, _Tag]], directories: _Directories, name: str) -
         if key in _STRIPS:
             if tag.count > strips:
                 what = f"{tag.count:,} entries in its tag {_STRIPS[key]}"
-                raise _refused(name, what, f"{strips:,} for a picture of its size")
+                raise _tiff_error(name, what, f"{strips:,} for a picture of its size")
         elif tag.kind in _BYTES:
             stored += tag.size
         else:
@@ -228,10 +228,10 @@ def _check(tags: list[tuple[int, _Tag]], directories: _Directories, name: str) -
         (stored, "bytes", MAX_BYTES),
     ):
         if count > most:
-            raise _refused(name, f"{count:,} {what} in the tags of a directory", f"{most:,}")
+            raise _tiff_error(name, f"{count:,} {what} in the tags of a directory", f"{most:,}")
 
 
-def _refused(name: str, what: str, expected: str) -> InputError:
+def _tiff_error(name: str, what: str, expected: str) -> InputError:
     return InputError(
         f"this TIFF file has {what}, expected at most {expected}; export it anew as JPEG or PNG",
         path=name,

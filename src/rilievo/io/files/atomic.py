@@ -142,7 +142,7 @@ def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Pat
 
     ``durable`` files survive a power cut.
     """
-    return _replacing(path, new_part, durable=durable)
+    return _yield_part(path, new_part, durable=durable)
 
 
 def replacing_folder(path: Path) -> AbstractContextManager[Path]:
@@ -150,11 +150,12 @@ def replacing_folder(path: Path) -> AbstractContextManager[Path]:
 
     An existing folder is removed: check ``ownership`` first.
     """
-    return _replacing(path, new_part_folder, durable=True)
+    return _yield_part(path, new_part_folder, durable=True)
 
 
 @contextmanager
-def _replacing(path: Path, make: Callable[[Path], Path], *, durable: bool) -> Iterator[Path]:
+def _yield_part(path: Path, make: Callable[[Path], Path], *, durable: bool) -> Iterator[Path]:
+    """Yield a new part; rename it, or remove after errors."""
     part = None
     try:
         part = make(path)
@@ -174,7 +175,7 @@ def _replacing(path: Path, make: Callable[[Path], Path], *, durable: bool) -> It
 
 def new_part(path: Path) -> Path:
     """Create an empty part file; links are never followed."""
-    _sweep_once(path.parent)
+    _sweep_parts_once(path.parent)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
     part = part_of(path)
@@ -184,7 +185,7 @@ def new_part(path: Path) -> Path:
 
 def new_part_folder(path: Path) -> Path:
     """Make an empty part folder."""
-    _sweep_once(path.parent)
+    _sweep_parts_once(path.parent)
     part = part_of(path)
     part.mkdir()
     return part
@@ -193,13 +194,13 @@ def new_part_folder(path: Path) -> Path:
 def rename(part: Path, path: Path) -> None:
     """Rename a part; a folder replaces another one."""
     if part.is_dir() and path.is_dir() and not path.is_symlink():
-        _remove_folder(path)
+        _remove_tree(path)
     os.replace(part, path)
 
 
 def part_of(path: Path) -> Path:
     """Unique name of a file's part, which nobody can guess."""
-    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
+    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_machine_name()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
         # ``path`` may have the longest name allowed, so the part needs a short one; the checksum
@@ -222,10 +223,10 @@ def sweep_parts(directory: Path) -> list[Path]:
     try:
         for entry in os.scandir(directory):
             match = _PART.fullmatch(entry.name)
-            if match is None or entry.is_symlink() or not _is_left(entry, match):
+            if match is None or entry.is_symlink() or not _is_abandoned_part(entry, match):
                 continue
             if entry.is_dir():
-                _remove_folder(entry.path)
+                _remove_tree(entry.path)
             else:
                 os.unlink(entry.path)
             swept.append(Path(entry.path))
@@ -246,7 +247,7 @@ def discard(part: Path) -> None:
     """Remove a part."""
     try:
         if part.is_dir() and not part.is_symlink():
-            _remove_folder(part, ignore_errors=True)
+            _remove_tree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
     except OSError:
@@ -281,10 +282,11 @@ def check_folder(directory: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Error for a refused write, with its remedy."""
-    return OutputError(f"{_reason(error)}", path=path)
+    return OutputError(f"{_write_error_words(error)}", path=path)
 
 
-def _reason(error: OSError) -> str:
+def _write_error_words(error: OSError) -> str:
+    """Remedy of a refused write."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
     words = printable(" ".join(str(error).split()))
@@ -294,7 +296,7 @@ def _reason(error: OSError) -> str:
     return f"cannot be written whole ({words})"
 
 
-def _sweep_once(folder: Path) -> None:
+def _sweep_parts_once(folder: Path) -> None:
     name = os.path.abspath(folder)
     if name in _swept:
         return
@@ -304,16 +306,16 @@ def _sweep_once(folder: Path) -> None:
         sweep_parts(folder)
 
 
-def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
+def _is_abandoned_part(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
     pid = int(part["pid"])
     # A container that starts again gives the number of its killed process to the next one: to us.
-    if part["place"] in (None, _place()) and pid != os.getpid():
-        return not _alive(pid)
+    if part["place"] in (None, _machine_name()) and pid != os.getpid():
+        return not _is_running(pid)
     return time.time() - entry.stat().st_mtime > _ABANDONED
 
 
 @cache
-def _place() -> str:
+def _machine_name() -> str:
     """Name of the machine or container."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
@@ -325,7 +327,7 @@ def _place() -> str:
     return f"{zlib.crc32(f'{machine}/{space}'.encode()):08x}"
 
 
-def _alive(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     if sys.platform == "win32":
         return True  # os.kill(pid, 0) would end the process there, so nothing is swept
     try:
@@ -349,7 +351,7 @@ def _is_zombie(pid: int) -> bool:
     return facts.rpartition(b")")[2].split()[:1] == [b"Z"]
 
 
-def _remove_folder(path: str | Path, *, ignore_errors: bool = False) -> None:
+def _remove_tree(path: str | Path, *, ignore_errors: bool = False) -> None:
     # Imported here: few runs remove folders, and it imports every kind of compression.
     import shutil
 

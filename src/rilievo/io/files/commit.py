@@ -45,12 +45,12 @@ def locked(paths: list[Path]) -> Iterator[None]:
     """
     with ExitStack() as held:
         for path in sorted(set(paths)):
-            held.enter_context(_locked(path))
+            held.enter_context(_hold_lock(path))
         yield
 
 
 @contextmanager
-def held_alone(path: Path, refusal: str) -> Iterator[None]:
+def hold_or_refuse(path: Path, refusal: str) -> Iterator[None]:
     """Hold a lock, or refuse instead of waiting; no lock where the file system has none.
 
     Raises:
@@ -59,7 +59,7 @@ def held_alone(path: Path, refusal: str) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            held.enter_context(_locked(path, waits=False))
+            held.enter_context(_hold_lock(path, waits=False))
         except OSError as error:
             if error.errno in _HELD:
                 raise OutputError(refusal) from error
@@ -71,14 +71,14 @@ def sweep_lock(path: Path) -> None:
     """Remove the lock file of a killed process."""
     if not os.path.lexists(path):
         return
-    with suppress(OSError), _locked(path, waits=False):
+    with suppress(OSError), _hold_lock(path, waits=False):
         pass  # it is removed on release
 
 
 @contextmanager
-def _locked(path: Path, *, waits: bool = True) -> Iterator[None]:
+def _hold_lock(path: Path, *, waits: bool = True) -> Iterator[None]:
     if sys.platform == "win32":
-        with _locked_on_windows(path, waits=waits):
+        with _hold_lock_on_windows(path, waits=waits):
             yield
         return
     import fcntl
@@ -108,7 +108,7 @@ def _locked(path: Path, *, waits: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _locked_on_windows(path: Path, *, waits: bool) -> Iterator[None]:
+def _hold_lock_on_windows(path: Path, *, waits: bool) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
@@ -156,13 +156,14 @@ class FileSet:
         for part in self._parts.values():
             discard(part)
 
-    def _announce(self) -> None:
+    def _write_notice(self) -> None:
         assert self.record in self._parts, "a set without a record is not placed"
         text = self.renew() or self.notice_text
         self._parts[self.notice] = new_part(self.notice)
         self._parts[self.notice].write_text(text, encoding="utf-8")
 
-    def _rename(self, step: int) -> None:
+    def _rename_step(self, step: int) -> None:
+        """Rename the notice (0), data (1) or record (2)."""
         data = [path for path in self._parts if path not in (self.notice, self.record)]
         if step == 1:
             remove(self.record)  # one of older files must not remain beside newer ones
@@ -170,10 +171,10 @@ class FileSet:
             rename(self._parts[path], path)
             del self._parts[path]
 
-    def _fail(self, path: Path, error: OSError | OutputError) -> None:
+    def _set_error(self, path: Path, error: OSError | OutputError) -> None:
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
-    def _end(self) -> None:
+    def _discard_rest(self) -> None:
         if self.error is None and not self._parts:
             # The notice is redundant beside a record, and the next run removes it.
             discard(self.notice)
@@ -182,7 +183,7 @@ class FileSet:
 
 
 @contextmanager
-def filling(placement: FileSet) -> Iterator[FileSet]:
+def fill_or_discard(placement: FileSet) -> Iterator[FileSet]:
     """Fill a set; discard it if the block raises."""
     try:
         yield placement
@@ -206,13 +207,13 @@ def place(placements: Sequence[FileSet], *, durable: bool = True) -> list[Output
     A set survives a power cut if ``durable``.
     """
     if not durable:
-        return _place(placements, durable=False)
+        return _place_in_steps(placements, durable=False)
     errors: list[OutputError | None] = []
     for first in range(0, len(placements), _AT_ONCE):
         some = placements[first : first + _AT_ONCE]
         try:
             with locked([lock_path(placement.record) for placement in some]):
-                errors += _place(some, durable=True)
+                errors += _place_in_steps(some, durable=True)
         except OSError as error:  # no lock can be made, so no file either
             for placement in some:
                 placement.discard()
@@ -220,9 +221,9 @@ def place(placements: Sequence[FileSet], *, durable: bool = True) -> list[Output
     return errors
 
 
-def _place(sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
+def _place_in_steps(sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
     try:
-        _in_step(sets, FileSet._announce)
+        _run_step(sets, FileSet._write_notice)
         if durable:
             parts = [
                 (placement, *item)
@@ -233,25 +234,26 @@ def _place(sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None
             errors = sync_files([part for _, _, part in parts])
             for (placement, path, _), error in zip(parts, errors, strict=True):
                 if error is not None:
-                    placement._fail(path, error)
+                    placement._set_error(path, error)
         # The result of each step is on the disk before the next begins.
         for step in range(3):
-            _in_step(sets, lambda file_set, step=step: file_set._rename(step))
+            _run_step(sets, lambda file_set, step=step: file_set._rename_step(step))
             if durable:
                 _sync_folders(sets)
     finally:
         for placement in sets:
-            placement._end()
+            placement._discard_rest()
     return [placement.error for placement in sets]
 
 
-def _in_step(sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
+def _run_step(sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
+    """Run a step on sets without error; keep its errors."""
     for placement in sets:
         if placement.error is None:
             try:
                 step(placement)
             except (OSError, OutputError) as error:
-                placement._fail(placement.record, error)
+                placement._set_error(placement.record, error)
 
 
 def _sync_folders(sets: Sequence[FileSet]) -> None:
@@ -262,4 +264,4 @@ def _sync_folders(sets: Sequence[FileSet]) -> None:
     for placement in sets:
         error = errors.get(placement.record.parent)
         if placement.error is None and error is not None:
-            placement._fail(placement.record.parent, error)
+            placement._set_error(placement.record.parent, error)

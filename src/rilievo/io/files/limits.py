@@ -72,7 +72,7 @@ def check_regular(path: Path | str) -> int:
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise MissingFileError(f"{_missing(path)}", path=path) from error
+        raise MissingFileError(f"{_missing_file_words(path)}", path=path) from error
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be reached ({reason(error)})", path=path) from error
     if not stat.S_ISREG(status.st_mode):
@@ -146,7 +146,7 @@ def unreadable(error: OSError, path: Path | str) -> InputError:
     return InputError(f"cannot be read ({reason(error)})", path=shown)
 
 
-def _missing(path: Path | str) -> str:
+def _missing_file_words(path: Path | str) -> str:
     if os.path.islink(path):
         return f"is a link to '{printable(os.readlink(path))}', which does not exist"
     if "://" in str(path) or ":/" in str(path)[2:8]:
@@ -194,7 +194,7 @@ def own_names(files: Sequence[str]) -> list[str]:
 
 def address_of(name: str | Path) -> str | None:
     """Address of a name; None for a path."""
-    match = _parts_of(name)
+    match = _address_match(name)
     if match is None or match["scheme"] == "file":
         return None
     return f"{match['scheme']}://{match['rest']}"
@@ -202,13 +202,13 @@ def address_of(name: str | Path) -> str | None:
 
 def local_path(name: str | Path) -> str:
     """Path of a ``file://`` address; other names unchanged."""
-    match = _parts_of(name)
+    match = _address_match(name)
     if match is None or match["scheme"] != "file":
         return str(name)
     return "/" + match["rest"].lstrip("/")
 
 
-def _parts_of(name: str | Path) -> re.Match[str] | None:
+def _address_match(name: str | Path) -> re.Match[str] | None:
     text = str(name)
     return re.fullmatch(_ADDRESS, text, re.DOTALL) if ":/" in text else None
 

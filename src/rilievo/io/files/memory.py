@@ -59,17 +59,17 @@ def free_memory(root: Path = Path("/")) -> int | None:
     """Bytes that this process may take, swap included, by machine, groups and address space."""
     if sys.platform != "linux":
         return None
-    facts = _sizes(root / "proc/meminfo")
+    facts = _meminfo_bytes(root / "proc/meminfo")
     swap = facts.get("SwapFree", 0)
     rooms = [facts["MemAvailable"] + swap] if "MemAvailable" in facts else []
-    rooms += _left_by_groups(root, swap)
-    limit = _address_space()
+    rooms += _bytes_left_in_groups(root, swap)
+    limit = _address_space_bytes()
     if limit is not None:
-        rooms.append(limit - _sizes(root / "proc/self/status").get("VmSize", 0))
+        rooms.append(limit - _meminfo_bytes(root / "proc/self/status").get("VmSize", 0))
     return max(0, min(rooms)) if rooms else None
 
 
-def _sizes(path: Path) -> dict[str, int]:
+def _meminfo_bytes(path: Path) -> dict[str, int]:
     facts: dict[str, int] = {}
     with suppress(OSError):
         for line in path.read_text("utf-8", "replace").splitlines():
@@ -79,7 +79,7 @@ def _sizes(path: Path) -> dict[str, int]:
     return facts
 
 
-def _left_by_groups(root: Path, swap: int) -> Iterator[int]:
+def _bytes_left_in_groups(root: Path, swap: int) -> Iterator[int]:
     # Idle file pages count as free: https://docs.kernel.org/admin-guide/cgroup-v2.html,
     # https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
     mount = root / "sys/fs/cgroup"
@@ -101,21 +101,25 @@ def _left_by_groups(root: Path, swap: int) -> Iterator[int]:
         group = top / place.strip("/")
         for folder in dict.fromkeys((group, *group.parents, top)):
             if folder.is_relative_to(top):
-                limit, used = (_number(folder / name) for name in names[:2])
+                limit, used = (_number_in_file(folder / name) for name in names[:2])
                 if limit is not None and used is not None and limit < _UNLIMITED:
                     yield (
-                        limit - used + _idle(folder / "memory.stat", names[2]) + _swap(folder, swap)
+                        limit
+                        - used
+                        + _memory_stat(folder / "memory.stat", names[2])
+                        + _group_swap_bytes_left(folder, swap)
                     )
 
 
-def _number(path: Path) -> int | None:
+def _number_in_file(path: Path) -> int | None:
     try:
         return int(path.read_text("ascii"))
     except (OSError, ValueError):
         return None
 
 
-def _idle(path: Path, name: str) -> int:
+def _memory_stat(path: Path, name: str) -> int:
+    """Number of a name; 0 if missing."""
     with suppress(OSError, ValueError):
         for line in path.read_text("ascii").splitlines():
             key, _, value = line.partition(" ")
@@ -124,15 +128,15 @@ def _idle(path: Path, name: str) -> int:
     return 0
 
 
-def _swap(folder: Path, free: int) -> int:
-    used = _number(folder / "memory.swap.current")
+def _group_swap_bytes_left(folder: Path, free: int) -> int:
+    used = _number_in_file(folder / "memory.swap.current")
     if used is None:
         return 0
-    limit = _number(folder / "memory.swap.max")
+    limit = _number_in_file(folder / "memory.swap.max")
     return free if limit is None else max(0, min(free, limit - used))
 
 
-def _address_space() -> int | None:
+def _address_space_bytes() -> int | None:
     if sys.platform != "linux":
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)

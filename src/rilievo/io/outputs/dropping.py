@@ -54,10 +54,10 @@ def surface_sky(prediction: PredictionRecord) -> Mask:
     """Mask of the network's sky, up to the edge that depth shows."""
     if prediction.sky is None:
         return distant_sky(prediction.depth)
-    return _up_to_edges(prediction.sky, prediction.depth)
+    return _sky_up_to_edges(prediction.sky, prediction.depth)
 
 
-def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
+def _sky_up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
     step = max(1, max(depth.shape) // _FINE)
     grid = np.s_[step // 2 :: step, step // 2 :: step]
     valid, some = depth.valid[grid], sky[grid]
@@ -67,20 +67,20 @@ def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = np.where(valid, 1 / depth.depth()[grid], np.float32(0))
     reach = max(1, round(_RIM * max(valid.shape)))
-    nearest = _largest_around(inverse, reach)
+    nearest = _square_maxima(inverse, reach)
     rim = (inverse * _BEFORE < nearest) & (inverse * _AS_FAR < np.median(inverse[there]))
-    steep = inverse * _STEEP < _largest_beside(inverse)
+    steep = inverse * _STEEP < _neighbour_maxima(inverse)
     grown = some
     for rounds, chosen in ((_WIDTHS * reach, rim), (_RAMP, steep)):
         for _ in range(rounds):
-            grown = grown | (_largest_beside(grown) & chosen & valid)
+            grown = grown | (_neighbour_maxima(grown) & chosen & valid)
     rows, columns = (np.arange(length) // step for length in sky.shape)
     added = grown & ~some
     rows, columns = rows.clip(max=len(added) - 1), columns.clip(max=added.shape[1] - 1)
     return sky | (added[rows[:, None], columns] & depth.valid)
 
 
-def _largest_around(field: Field, reach: int) -> Field:
+def _square_maxima(field: Field, reach: int) -> Field:
     largest = np.pad(field, reach)
     for axis in (0, 1):
         line, length = np.moveaxis(largest, axis, 0), 1
@@ -92,7 +92,7 @@ def _largest_around(field: Field, reach: int) -> Field:
     return largest
 
 
-def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
+def _neighbour_maxima(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
     largest = field.copy()
     for axis in (0, 1):
         source, line = np.moveaxis(field, axis, 0), np.moveaxis(largest, axis, 0)
@@ -101,7 +101,7 @@ def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w
     return largest
 
 
-def known_normals(prediction: PredictionRecord) -> Mask | None:
+def normals_mask(prediction: PredictionRecord) -> Mask | None:
     """Mask of pixels with normals; None where depth has no mask."""
     depth = prediction.depth_or_none
     return None if depth is None else depth.valid
@@ -187,11 +187,11 @@ def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
     grid = np.s_[step // 2 :: step, step // 2 :: step]
     ground = depth.valid[grid] & ~sky[grid]
     band = max(1, round(_BAND * math.hypot(*ground.shape)))
-    is_inside = ground & ~_widened(sky[grid], band)
+    is_inside = ground & ~_dilate(sky[grid], band)
     if not is_inside.any():
         return depth
     nearness = drawn(depth, Drawn.INVERSE_DEPTH)
-    inside = _continued(np.where(is_inside, nearness[grid], 0), is_inside, ground, band)
+    inside = _extend_into_band(np.where(is_inside, nearness[grid], 0), is_inside, ground, band)
     inside[is_inside] = np.nan
     rows, columns = (
         np.minimum(np.arange(length) // step, cells - 1)
@@ -210,7 +210,7 @@ def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
     return DepthMap(values=values, kind=depth.kind, valid=depth.valid)
 
 
-def _widened(mask: Mask, reach: int) -> Mask:
+def _dilate(mask: Mask, reach: int) -> Mask:
     wide = mask
     for axis in (0, 1):
         line = np.moveaxis(wide, axis, 0)
@@ -219,7 +219,7 @@ def _widened(mask: Mask, reach: int) -> Mask:
     return wide
 
 
-def _continued(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
+def _extend_into_band(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
     height, width = mask.shape
     places = [np.s_[row : row + height, column : column + width] for row, column in _AROUND]
     values, counts = np.pad(field, 1).astype(np.float32), np.pad(mask, 1).astype(np.float32)

@@ -31,7 +31,7 @@ WAS_MADE = "was made with"
 _ALIKE = 1e-3
 
 
-def agreeing(
+def earlier_sidecar(
     stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: CheckLevel
 ) -> Sidecar | None:
     """JSON of an earlier run to which this one may add, if any.
@@ -43,7 +43,7 @@ def agreeing(
     if before is None:
         return None
     words = first_difference(before, about.made_by, run) or (
-        _contents(before, about) if not run else ""
+        _photo_difference(before, about) if not run else ""
     )
     if words:
         raise OutputError(problem=f"{literal(path)} {WAS_MADE} {words}: {MEND}")
@@ -70,15 +70,16 @@ def first_difference(
             if name == "processing":
                 then = was.get(name, "not stated")
                 return f"another version of rilievo (processing was {then}, is {now.get(name)})"
-            return f"other options ({name} was {_said(was.get(name))}, is {_said(now.get(name))})"
+            return f"other options ({name} was {_words(was.get(name))}, is {_words(now.get(name))})"
     return None
 
 
-def _said(value: Setting) -> str:
+def _words(value: Setting) -> str:
+    """Setting as text; "not given" without one."""
     return "not given" if value is None or value == "" else str(value)
 
 
-def merged(
+def merge_sidecars(
     about: Sidecar, written: tuple[FileFacts, ...], before: Sidecar | None, earlier: tuple[str, ...]
 ) -> Sidecar:
     """Combine this run's JSON with that of an earlier run."""
@@ -105,7 +106,8 @@ def fault_of(folder: Path, facts: FileFacts, thoroughness: CheckLevel) -> str | 
     return first_fault(folder, facts.sums, thoroughness)
 
 
-def _contents(before: Sidecar, about: Sidecar) -> str | None:
+def _photo_difference(before: Sidecar, about: Sidecar) -> str | None:
+    """Differing photograph, metres or camera, in words; else None."""
     for name, what in (
         ("source", "another photograph"),
         ("calibration", "other metres"),
@@ -117,29 +119,29 @@ def _contents(before: Sidecar, about: Sidecar) -> str | None:
             continue
         if old is None or new is None:
             return f"{what} ({name})"
-        if words := _first(old, new):
+        if words := _first_leaf_difference(old, new):
             return f"{what} ({name}: {words})"
     return None
 
 
-def _first(before: object, now: object) -> str | None:
-    was, current = (dict(_leaves(json.loads(to_json(record)))) for record in (before, now))
+def _first_leaf_difference(before: object, now: object) -> str | None:
+    was, current = (dict(_json_leaves(json.loads(to_json(record)))) for record in (before, now))
     for name in was | current:
-        if not _is_alike(was.get(name), current.get(name)):
+        if not _is_close_or_equal(was.get(name), current.get(name)):
             return f"{name} was {was.get(name)}, is {current.get(name)}"
     return None
 
 
-def _is_alike(one: object, other: object) -> bool:
+def _is_close_or_equal(one: object, other: object) -> bool:
     if isinstance(one, float) and isinstance(other, float | int):
         return math.isclose(one, other, rel_tol=_ALIKE)
     return one == other
 
 
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+def _json_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         if isinstance(value, dict | list):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from _json_leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -233,7 +233,7 @@ class SaveOptions(Record):
     @cached_property
     def colour_limits(self) -> tuple[float, float] | None:
         """Depths of ``colour_range``."""
-        return None if self.colour_range is None else _limits(self.colour_range)
+        return None if self.colour_range is None else _parse_colour_range(self.colour_range)
 
     @cached_property
     def drops(self) -> tuple[str, ...]:
@@ -261,7 +261,8 @@ class SaveOptions(Record):
         return ",".join(self.drops) or None
 
 
-def _limits(text: str) -> tuple[float, float]:
+def _parse_colour_range(text: str) -> tuple[float, float]:
+    """Parse NEAR,FAR."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:

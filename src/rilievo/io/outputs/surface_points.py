@@ -26,7 +26,7 @@ def surface_points(
     options = job.options
     step = surface_step(depth.shape, options.surface_points)
     backing = rim if options.backing is None else options.backing
-    cloud = _front(job, depth, camera, step).with_backing(backing)
+    cloud = _front_points(job, depth, camera, step).with_backing(backing)
     if not len(cloud.points):
         raise InputError(f"no surface is left to write as {form}", path=job.about.source.file)
     surface = surface_facts(job, step=step, points=len(cloud.points))
@@ -39,7 +39,7 @@ def surface_points(
     return cloud, facts
 
 
-def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
+def _front_points(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
     options, photo = job.options, job.prediction.photo
     key = ("points", options)
     front = job.shared.pop(key, None)

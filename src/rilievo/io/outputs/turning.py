@@ -77,7 +77,7 @@ class Turn:
 
 
 @frozen
-class _Paint:
+class _ScaledPhoto:
     # A colour is one number; the last is ``GROUND``.
 
     colours: UInt[np.ndarray, "n"]
@@ -140,14 +140,14 @@ def scene_of(
     sky = surface_sky(prediction)
     if "sky" not in options.drops and sky.any():
         far = np.float32(_SKY * np.percentile(depths, 98))
-        surface = _before(surface, _backdrop(sky, far, camera, photo))
+        surface = _join_meshes(surface, _sky_sheet(sky, far, camera, photo))
     height, width = depth.shape
     middle = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
     pivot = middle * np.median(depths) if is_pinhole else np.zeros(3)
     return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
 
 
-def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
+def _sky_sheet(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
     step = math.ceil(max(sky.shape) / _SHEET)
     inside = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
     inside[np.flatnonzero(sky.any(axis=1))[-1] + round(_BELOW * len(sky)) :] = False
@@ -168,7 +168,7 @@ def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
     return replace(sheet, pixels=sheet.pixels[indices[away.argmin(axis=1)]])
 
 
-def _before(front: Mesh, sheet: Mesh) -> Mesh:
+def _join_meshes(front: Mesh, sheet: Mesh) -> Mesh:
 
     def both(name: str) -> np.ndarray:
         return np.concatenate([getattr(front, name), getattr(sheet, name)])
@@ -199,13 +199,13 @@ def turn(scene: Scene) -> Turn:
         K[:2, :2] *= _ZOOM
         K[:2, 2] += (_ZOOM - 1) * (K[:2, 2] - (np.array(first.size[::-1]) - 1) / 2)
     count = int(RATE * SECONDS)
-    paint = _paint(scene.photo, first.size)
+    paint = _scale_photo(scene.photo, first.size)
     drawn: dict[float, Pixels] = {}
     asides = [round(math.sin(2 * math.pi * number / count), 9) for number in range(count)]
     for aside in dict.fromkeys(asides):
         yaw, pitch = (_LOOK, 0.0) if scene.is_inside else _SWING
         view = replace(first, K=K, yaw=yaw * aside, pitch=pitch * aside**2)
-        drawn[aside] = _picture(scene, view, paint)
+        drawn[aside] = _picture_of_paint(scene, view, paint)
     return Turn(scene=scene, frames=tuple(drawn[aside] for aside in asides))
 
 
@@ -220,13 +220,13 @@ def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
 
 def picture(scene: Scene, view: View) -> Pixels:
     """Draw the surface in the photograph's colours."""
-    return _picture(scene, view, _paint(scene.photo, view.size))
+    return _picture_of_paint(scene, view, _scale_photo(scene.photo, view.size))
 
 
-def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
+def _picture_of_paint(scene: Scene, view: View, paint: _ScaledPhoto) -> Pixels:
     raster = seen(scene, view, _FINE)
     height, width = paint.size
-    u, v = (_nearest(*axis) for axis in zip(raster.pixels, paint.scale, strict=True))
+    u, v = (_nearest_pixels(*axis) for axis in zip(raster.pixels, paint.scale, strict=True))
     place = np.clip(v, 0, height - 1, out=v).astype(np.intp)
     place *= width
     if scene.is_inside:
@@ -234,10 +234,10 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
     else:
         place += np.clip(u, 0, width - 1, out=u).astype(np.intp)
     place[raster.inverse_depth == 0] = height * width
-    return _averaged(paint.colours.take(place))
+    return _sample_means(paint.colours.take(place))
 
 
-def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
+def _sample_means(samples: UInt[np.ndarray, "h w"]) -> Pixels:
     """Rounded means of samples; 32 bits hold the sums of two colours."""
     rows, columns = (length // _FINE for length in samples.shape)
     samples = samples.reshape(rows, _FINE, columns, _FINE)
@@ -255,14 +255,16 @@ def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
     return np.ascontiguousarray(outer.view(np.uint8).reshape(rows, columns, 4)[..., :3])
 
 
-def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Float32[np.ndarray, "h w"]:
+def _nearest_pixels(
+    places: Float32[np.ndarray, "h w"], scale: np.float32
+) -> Float32[np.ndarray, "h w"]:
     places = places + np.float32(0.5)
     places *= scale
     places -= np.float32(0.5)
     return np.rint(places, out=places)
 
 
-def _paint(photo: Pixels, size: tuple[int, int]) -> _Paint:
+def _scale_photo(photo: Pixels, size: tuple[int, int]) -> _ScaledPhoto:
     height, width = photo.shape[:2]
     share = min(1.0, _FINE * max(size) / max(height, width))
     small = photo
@@ -274,7 +276,7 @@ def _paint(photo: Pixels, size: tuple[int, int]) -> _Paint:
     colours = np.zeros((rows * columns + 1, 4), np.uint8)
     colours[:-1, :3] = small.reshape(-1, 3)
     colours[-1, :3] = GROUND
-    return _Paint(
+    return _ScaledPhoto(
         colours=colours.view(np.uint32)[:, 0],
         size=(rows, columns),
         scale=np.array([columns / width, rows / height], np.float32),

@@ -88,9 +88,9 @@ def decode(
         with one_line_errors(name):
             load(file)
         return file
-    kind = _kind_of(file, name, size_bytes)
+    kind = _photo_format(file, name, size_bytes)
     with one_line_errors(name, f"{kind.name} file"):
-        image = _opened(file, name, kind, max_pixels)
+        image = _open_image(file, name, kind, max_pixels)
         if kind is TIFF:
             _refuse_raw_preview(image, name)
         # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
@@ -108,7 +108,7 @@ def decode(
     if is_deep:
         low, high = _span_of_16_bits(image, is_upper_byte=True)
         if high - low < _LEAST:
-            raise _narrow(name, low, high, "scale it")
+            raise _narrow_span_error(name, low, high, "scale it")
     return image
 
 
@@ -118,13 +118,13 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
     Raises:
         InputError: If it is in no known format, too large, or broken.
     """
-    kind = _kind_of(file, name, 0)
+    kind = _photo_format(file, name, 0)
     with one_line_errors(name, f"{kind.name} file"):
-        width, height = _opened(file, name, kind, max_pixels).size
+        width, height = _open_image(file, name, kind, max_pixels).size
     return height, width
 
 
-def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
+def _photo_format(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
     kind = identify(file.read(HEAD_BYTES))
     if Path(name).suffix.lower() in RAW_SUFFIXES and (kind is TIFF or kind is None):
         kind = RAW
@@ -151,7 +151,7 @@ def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> Phot
     return kind
 
 
-def _opened(
+def _open_image(
     file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
 ) -> ImageFile:
     try:
@@ -166,7 +166,7 @@ def _opened(
         check_directories(file, name)
     file.seek(0)
     # Pillow refuses a header above twice its limit, not above the limit itself.
-    with _pillow_takes(max_pixels // 2):
+    with _raise_pillow_limit(max_pixels // 2):
         image = decoder(file)
     width, height = image.size
     check_size(name, (height, width), max_pixels=max_pixels)
@@ -179,7 +179,7 @@ def _opened(
 
 def load(image: Image.Image) -> None:
     """Decode an image's pixels after its size was checked."""
-    with _pillow_takes(image.width * image.height):
+    with _raise_pillow_limit(image.width * image.height):
         image.load()
 
 
@@ -207,7 +207,7 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
 
 
 @contextmanager
-def _pillow_takes(pixels: int) -> Generator[None, None, None]:
+def _raise_pillow_limit(pixels: int) -> Generator[None, None, None]:
     # Pillow's limit is process-wide, so one image at a time.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
@@ -257,11 +257,11 @@ def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[
             return 0, _FULL  # such values are refused where they are converted
     low, high = _span_of_16_bits(image, is_upper_byte=False)
     if high - low < _LEAST and not stretch:
-        raise _narrow(name, low, high, "read it with {stretch=True}, or scale it")
+        raise _narrow_span_error(name, low, high, "read it with {stretch=True}, or scale it")
     return low, high
 
 
-def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
+def _narrow_span_error(name: str, low: int, high: int, cure: str) -> InputError:
     return InputError(
         f"its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st to 99th "
         f"percentile), expected {_LEAST} or more",
@@ -285,7 +285,7 @@ def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
     if count <= MOST_SCANS:
         return
     file.seek(0)
-    count = _count(file.read())
+    count = _scan_count(file.read())
     if count > MOST_SCANS:
         raise InputError(
             (
@@ -296,7 +296,7 @@ def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
         )
 
 
-def _count(content: bytes) -> int:
+def _scan_count(content: bytes) -> int:
     """Number of scans of a JPEG's first picture."""
     count = at = 0
     for _ in range(_MOST_SEGMENTS):

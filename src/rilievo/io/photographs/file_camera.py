@@ -77,13 +77,13 @@ def exif_facts(image: Image.Image) -> ExifFacts:
     return ExifFacts(
         heif=heif,
         orientation=turned if isinstance(turned, int) and 1 <= turned <= 8 else 1,
-        focal_35mm=_positive(block.get(_FOCAL_LENGTH_35MM)),
-        focal=_positive(block.get(_FOCAL_LENGTH)),
-        plane_x=_positive(block.get(_PLANE_X)),
-        plane_y=_positive(block.get(_PLANE_Y)),
+        focal_35mm=_positive_or_none(block.get(_FOCAL_LENGTH_35MM)),
+        focal=_positive_or_none(block.get(_FOCAL_LENGTH)),
+        plane_x=_positive_or_none(block.get(_PLANE_X)),
+        plane_y=_positive_or_none(block.get(_PLANE_Y)),
         plane_unit=_MILLIMETRES.get(unit) if isinstance(unit, int) else None,
-        width=_positive(block.get(_PIXEL_WIDTH)),
-        height=_positive(block.get(_PIXEL_HEIGHT)),
+        width=_positive_or_none(block.get(_PIXEL_WIDTH)),
+        height=_positive_or_none(block.get(_PIXEL_HEIGHT)),
     )
 
 
@@ -102,9 +102,9 @@ def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
     diagonal = None if facts.focal_35mm is None else focal_from_film(facts.focal_35mm, size)
     for focal, source in (
         (diagonal, CameraSource.EXIF_35MM),
-        (_focal_by_sensor(facts, resized), CameraSource.EXIF_SENSOR),
+        (_focal_pixels_by_sensor(facts, resized), CameraSource.EXIF_SENSOR),
     ):
-        if focal is not None and _is_plausible(focal, size):
+        if focal is not None and _is_plausible_focal(focal, size):
             return Camera(K=K_from_focal(focal, focal, size), source=source)
     return None
 
@@ -120,7 +120,7 @@ def heif_K(image: Image.Image) -> Matrix | None:
     width, height = image.size
     off = math.dist(centre, ((width - 1) / 2, (height - 1) / 2))
     is_usual = min(fx, fy) > 0 and off <= _CENTRAL * max(width, height)
-    return pinhole_K(fx, fy, *centre) if is_usual and _is_plausible(fx, image.size) else None
+    return pinhole_K(fx, fy, *centre) if is_usual and _is_plausible_focal(fx, image.size) else None
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:
@@ -129,7 +129,7 @@ def assumed_camera(size: tuple[int, int]) -> Camera:
     return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)
 
 
-def _focal_by_sensor(facts: ExifFacts, resized: float) -> float | None:
+def _focal_pixels_by_sensor(facts: ExifFacts, resized: float) -> float | None:
     x, y = facts.plane_x, facts.plane_y
     if facts.focal is None or facts.plane_unit is None or x is None or y is None:
         return None
@@ -138,12 +138,12 @@ def _focal_by_sensor(facts: ExifFacts, resized: float) -> float | None:
     return facts.focal * (math.sqrt(x * y) / facts.plane_unit) * resized
 
 
-def _is_plausible(focal: float, size: tuple[int, int]) -> bool:
+def _is_plausible_focal(focal: float, size: tuple[int, int]) -> bool:
     fov = math.degrees(2 * math.atan2(max(size) / 2, focal))
     return _LEAST_FOV <= fov <= _GREATEST_FOV
 
 
-def _positive(value: object) -> float | None:
+def _positive_or_none(value: object) -> float | None:
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, ArithmeticError):

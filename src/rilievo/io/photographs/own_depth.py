@@ -56,15 +56,15 @@ def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
     if b"ster" not in content:
         return None
     try:
-        return _other_view(content + file.read())
+        return _other_view_in_boxes(content + file.read())
     except (struct.error, LookupError, StopIteration) as error:
         raise InputError("its boxes are cut short, or lack a part") from error
 
 
-def _other_view(content: bytes) -> tuple[BytesIO, float] | None:
-    meta, start = next(box for kind, box in _boxes(content) if kind == b"meta")
-    boxes = dict(_boxes(meta, 4))
-    groups = dict(_boxes(boxes.get(b"grpl", (b"", 0))[0]))
+def _other_view_in_boxes(content: bytes) -> tuple[BytesIO, float] | None:
+    meta, start = next(box for kind, box in _heif_boxes(content) if kind == b"meta")
+    boxes = dict(_heif_boxes(meta, 4))
+    groups = dict(_heif_boxes(boxes.get(b"grpl", (b"", 0))[0]))
     if b"ster" not in groups:
         return None
     first, place = boxes[b"pitm"]
@@ -74,7 +74,7 @@ def _other_view(content: bytes) -> tuple[BytesIO, float] | None:
     other = sum(views) - number
     if other == number or number not in views:
         raise InputError("its pair of views is not of this photograph")
-    positions = _positions(boxes[b"iprp"][0])
+    positions = _camera_positions(boxes[b"iprp"][0])
     baseline = math.dist(positions[number], positions[other])
     if not _LEAST_BASELINE <= baseline <= _MOST_BASELINE:
         raise InputError(f"its views stand {baseline:g} m apart")
@@ -83,7 +83,7 @@ def _other_view(content: bytes) -> tuple[BytesIO, float] | None:
     return BytesIO(copy), baseline if number == views[0] else -baseline
 
 
-def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, int]]]:
+def _heif_boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, int]]]:
     while at < len(content):
         size, kind = struct.unpack_from(">I4s", content, at)
         start, end = at + 8, at + size if size else len(content)
@@ -95,11 +95,11 @@ def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, in
         at = end
 
 
-def _positions(properties: bytes) -> Mapping[int, Sequence[float]]:
+def _camera_positions(properties: bytes) -> Mapping[int, Sequence[float]]:
     """Position of each camera [m]; else the origin."""
-    boxes = dict(_boxes(properties))
+    boxes = dict(_heif_boxes(properties))
     # Indices count from 1; 0 is none.
-    owned = [(b"", (b"", 0)), *_boxes(boxes[b"ipco"][0])]
+    owned = [(b"", (b"", 0)), *_heif_boxes(boxes[b"ipco"][0])]
     table, at = boxes[b"ipma"][0], 8
     positions: dict[int, Sequence[float]] = defaultdict(lambda: (0.0, 0.0, 0.0))
     head = struct.Struct(">IB" if table[0] else ">HB")
@@ -154,26 +154,28 @@ def own_depth_of(
 ) -> OwnDepth | None:
     """Read the depth of a loaded photograph, if any; a map in metres goes before two views."""
     if packets.mention(DEPTH_MAP):
-        return _read_as("Dynamic Depth", lambda: _dynamic(packets, file, orientation))
+        return _result_or_none(
+            "Dynamic Depth", lambda: _dynamic_depth_map(packets, file, orientation)
+        )
     if packets.mention(GDEPTH):
-        return _read_as("GDepth", lambda: _gdepth(packets, orientation))
+        return _result_or_none("GDepth", lambda: _gdepth_map(packets, orientation))
     device_map = None
     if image.info.get("depth_images"):
-        device_map = _read_as("HEIF", lambda: _heif(image, file))
+        device_map = _result_or_none("HEIF", lambda: _apple_depth_in_heif(image, file))
         if device_map is not None and device_map.metres is not None:
             return device_map
     if "heif" in image.info and file is not None:
-        pair = _read_as("two views", lambda: _two_views(image, file))
+        pair = _result_or_none("two views", lambda: _depth_of_two_views(image, file))
         if pair is not None and (pair.metres is not None or device_map is None):
             return pair
     if device_map is not None:
         return device_map
     if "mp" in image.info and file is not None:
-        return _read_as("Apple", lambda: _multi_picture(image, file, orientation))
+        return _result_or_none("Apple", lambda: _apple_depth_in_jpeg(image, file, orientation))
     return None
 
 
-def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
+def _result_or_none(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
     """Result of a reader, whose errors never fail the photograph."""
     try:
         return read()
@@ -181,17 +183,19 @@ def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | Non
         return OwnDepth(source=source, unused=reason(error), broken=True)
 
 
-def _gdepth(packets: XmpPackets, orientation: int) -> OwnDepth | None:
+def _gdepth_map(packets: XmpPackets, orientation: int) -> OwnDepth | None:
     entries = properties(packets.roots("GDepth"), GDEPTH)
     if "Data" not in entries:
         # Editors keep the range and drop the map.
         return None
-    codes = _codes(_from_base64(entries["Data"]))
-    sure = _codes(_from_base64(entries["Confidence"])) if entries.get("Confidence") else None
-    return _ranged("GDepth", entries, codes, sure, orientation)
+    codes = _grey_of_bytes(_from_base64(entries["Data"]))
+    sure = (
+        _grey_of_bytes(_from_base64(entries["Confidence"])) if entries.get("Confidence") else None
+    )
+    return _depth_of_codes("GDepth", entries, codes, sure, orientation)
 
 
-def _dynamic(
+def _dynamic_depth_map(
     packets: XmpPackets, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
     if file is None:
@@ -204,24 +208,24 @@ def _dynamic(
         (
             directory
             for directory in directories
-            if _named(directory, entries.get("DepthURI"), "Depth")
+            if _find_item(directory, entries.get("DepthURI"), "Depth")
         ),
         [],
     )
-    codes = _codes(_item(file, items, entries.get("DepthURI"), "Depth"))
+    codes = _grey_of_bytes(_item_bytes(file, items, entries.get("DepthURI"), "Depth"))
     sure = entries.get("ConfidenceURI")
-    confidence = _codes(_item(file, items, sure, "Confidence")) if sure else None
-    return _ranged("Dynamic Depth", entries, codes, confidence, orientation)
+    confidence = _grey_of_bytes(_item_bytes(file, items, sure, "Confidence")) if sure else None
+    return _depth_of_codes("Dynamic Depth", entries, codes, confidence, orientation)
 
 
-def _item(
+def _item_bytes(
     file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
 ) -> bytes:
     lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
     if any(length < 0 for length in lengths):
         raise InputError("an item of its container has a negative length")
     size = file.seek(0, 2)
-    item = _named(items, uri, semantic)
+    item = _find_item(items, uri, semantic)
     if item is None:
         raise InputError("its container lacks the item of the depth map")
     index = next(index for index, entry in enumerate(items) if entry is item)
@@ -232,7 +236,7 @@ def _item(
     return file.read(length)
 
 
-def _named(
+def _find_item(
     items: Sequence[Mapping[str, str]], uri: str | None, semantic: str
 ) -> Mapping[str, str] | None:
     for item in items:
@@ -243,7 +247,7 @@ def _named(
     return None
 
 
-def _ranged(
+def _depth_of_codes(
     source: str,
     entries: Mapping[str, str],
     codes: _Map,
@@ -256,7 +260,7 @@ def _ranged(
     if unit is None:
         unused = f"its unit is '{stated[:20]}', expected metres" if stated else _NO_UNIT
         return OwnDepth(source=source, unused=unused)
-    near, far = _number(entries, "Near"), _number(entries, "Far")
+    near, far = _finite_entry(entries, "Near"), _finite_entry(entries, "Far")
     shape = entries.get("Format", "RangeInverse")
     if shape not in ("RangeInverse", "RangeLinear"):
         raise InputError(f"its format is '{shape[:30]}', expected RangeInverse or RangeLinear")
@@ -269,18 +273,18 @@ def _ranged(
     if confidence is not None and confidence.shape == depth.shape:
         depth = np.where(confidence > 0, depth, 0)
     along_ray = entries.get("MeasureType", "OpticalAxis") == "OpticRay"
-    return _own(source, depth * unit, orientation, along_ray=along_ray)
+    return _upright_depth(source, depth * unit, orientation, along_ray=along_ray)
 
 
-def _multi_picture(
+def _apple_depth_in_jpeg(
     image: Image.Image, file: BufferedReader | BytesIO, orientation: int
 ) -> OwnDepth | None:
     for content in _other_pictures(image, file):
         if PIXEL_DATA.encode() not in content:
             continue
-        picture = _opened(content)
+        picture = _decode_map(content)
         root = parse(packets_of(picture).main, "Apple")
-        own_depth = _apple(picture, [root], orientation)
+        own_depth = _apple_depth(picture, [root], orientation)
         if own_depth is not None:
             return own_depth
     return None
@@ -290,7 +294,7 @@ def _other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Itera
     """Yield every picture but the first; none if the index is broken."""
     index, start = image.info["mp"], image.info["mpoffset"]
     try:
-        places = _places(index)
+        places = _picture_places(index)
     except struct.error:
         # Editors copy the index even when they drop the other pictures.
         return
@@ -302,7 +306,7 @@ def _other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Itera
         yield file.read(length)
 
 
-def _places(index: bytes) -> list[tuple[int, int]]:
+def _picture_places(index: bytes) -> list[tuple[int, int]]:
     order = ">" if index[:2] == b"MM" else "<"
     [directory] = struct.unpack_from(f"{order}L", index, 4)
     [count] = struct.unpack_from(f"{order}H", index, directory)
@@ -317,22 +321,24 @@ def _places(index: bytes) -> list[tuple[int, int]]:
     return []
 
 
-def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
+def _apple_depth_in_heif(
+    image: Image.Image, file: BufferedReader | BytesIO | None
+) -> OwnDepth | None:
     stored = image.info["depth_images"][0]
-    _check_pixels(*stored.size)
+    _check_map_size(*stored.size)
     picture = stored.to_pillow()
     if file is not None:
         file.seek(0)
         for packet in packets_in(file.read()):
             if PIXEL_DATA.encode() in packet:
                 # The decoder has rotated the map together with the photograph.
-                own_depth = _apple(picture, [parse(packet, "Apple")], 1)
+                own_depth = _apple_depth(picture, [parse(packet, "Apple")], 1)
                 if own_depth is not None:
                     return own_depth
     return OwnDepth(source="HEIF", unused=_NO_UNIT)
 
 
-def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
+def _depth_of_two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
     pair = other_view(file)
     if pair is None:
         return None
@@ -362,10 +368,10 @@ def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth |
         return OwnDepth(source=source, unused=unused)
     metres = np.zeros(grey.shape)
     metres[v.astype(int), u.astype(int)] = focal * apart / disparities
-    return _own(source, metres, 1)
+    return _upright_depth(source, metres, 1)
 
 
-def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
+def _apple_depth(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
     """Apple's depth, or disparity [1/m]; None for mattes."""
     entries = {**properties(roots, PIXEL_DATA), **properties(roots, DEPTH_DATA)}
     kind = entries.get("AuxiliaryImageType", "").lower()
@@ -377,18 +383,20 @@ def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | No
         return None
     if entries.get("Accuracy", "relative").lower() != "absolute":
         return OwnDepth(source="Apple", unused=_RELATIVE)
-    low, high = _number(entries, "FloatMinValue"), _number(entries, "FloatMaxValue")
+    low, high = _finite_entry(entries, "FloatMinValue"), _finite_entry(entries, "FloatMaxValue")
     first, last = (float(entries.get(key, there)) for key, there in _CODES)
     if not (first < last and low < high):
         raise InputError(f"its range goes from {low:g} to {high:g}")
-    codes = (255 * _grey(picture) - first) / (last - first)
+    codes = (255 * _grey_map(picture) - first) / (last - first)
     numbers = low + codes * (high - low)
     if kind == "disparity":
         numbers = np.where(numbers > 0, 1 / np.where(numbers > 0, numbers, 1), 0)
-    return _own("Apple", numbers, orientation)
+    return _upright_depth("Apple", numbers, orientation)
 
 
-def _own(source: str, metres: _Map, orientation: int, *, along_ray: bool = False) -> OwnDepth:
+def _upright_depth(
+    source: str, metres: _Map, orientation: int, *, along_ray: bool = False
+) -> OwnDepth:
     with np.errstate(over="ignore"):
         usable = metres.astype(np.float32)
     usable = np.where(np.isfinite(usable) & (usable > 0), usable, np.float32(0))
@@ -400,21 +408,21 @@ def _own(source: str, metres: _Map, orientation: int, *, along_ray: bool = False
     return OwnDepth(source=source, metres=upright, along_ray=along_ray)
 
 
-def _codes(content: bytes) -> _Map:
-    return _grey(_opened(content))
+def _grey_of_bytes(content: bytes) -> _Map:
+    return _grey_map(_decode_map(content))
 
 
-def _opened(content: bytes) -> Image.Image:
+def _decode_map(content: bytes) -> Image.Image:
     return decode(BytesIO(content), "its map", size_bytes=len(content), max_pixels=MOST_PIXELS)
 
 
-def _check_pixels(width: int, height: int) -> None:
+def _check_map_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
         raise InputError(f"its map has {width}x{height} pixels, which is too large to be read")
 
 
-def _grey(picture: Image.Image) -> _Map:
-    _check_pixels(*picture.size)
+def _grey_map(picture: Image.Image) -> _Map:
+    _check_map_size(*picture.size)
     # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
     # not averaged.
     thinner = max(1.0, math.sqrt(picture.width * picture.height / _KEPT_PIXELS))
@@ -435,7 +443,7 @@ def _from_base64(text: str) -> bytes:
         raise InputError("its map is not valid base64") from error
 
 
-def _number(entries: Mapping[str, str], key: str) -> float:
+def _finite_entry(entries: Mapping[str, str], key: str) -> float:
     try:
         number = float(entries[key])
     except (KeyError, ValueError):

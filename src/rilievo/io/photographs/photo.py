@@ -27,7 +27,7 @@ _LEAST_LEVELS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _ReadOptions:
     max_pixels: int
     own_depth: bool
     masks: bool
@@ -69,28 +69,28 @@ def read_photo(
     """
     if alpha not in ("mask", "keep"):
         raise OptionError(f"alpha is 'mask' or 'keep', got {alpha!r}")
-    how = _Reading(max_pixels, own_depth, alpha == "mask", stretch)
+    how = _ReadOptions(max_pixels, own_depth, alpha == "mask", stretch)
     if isinstance(source, np.ndarray):
-        return _from_array(source, how)
+        return _photo_from_array(source, how)
     if isinstance(source, Image.Image):
-        return _from_pillow(source, how)
+        return _photo_from_pillow(source, how)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), "bytes", how)
+        return _photo_from_bytes(bytes(source), "bytes", how)
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         from rilievo.io.files.web import fetch
 
-        return _from_bytes(fetch(source), printable(source), how)
+        return _photo_from_bytes(fetch(source), printable(source), how)
     if isinstance(source, Path | str):
         name, size_bytes = printable(source), check_regular(source)
         try:
             with open(source, "rb") as file:
-                return _from_file(file, name, size_bytes, how)
+                return _photo_from_file(file, name, size_bytes, how)
         except OSError as error:
             raise InputError(f"cannot be read ({reason(error)})", path=name) from error
     if isinstance(source, Tensor):
-        return _from_array(_array_of(source), how)
+        return _photo_from_array(_array_of_tensor(source), how)
     if isinstance(source, Readable):
-        return _from_open(source, how)
+        return _photo_from_open_file(source, how)
     raise InputTypeError(
         (
             "is not an image; expected a path, an address, bytes, an "
@@ -100,13 +100,13 @@ def read_photo(
     )
 
 
-def _from_bytes(content: bytes, name: str, how: _Reading) -> Photo:
+def _photo_from_bytes(content: bytes, name: str, how: _ReadOptions) -> Photo:
     if not content:
         raise InputError("is empty (0 bytes); a whole file is expected", path=name)
-    return _from_file(BytesIO(content), name, len(content), how)
+    return _photo_from_file(BytesIO(content), name, len(content), how)
 
 
-def _from_open(file: Readable, how: _Reading) -> Photo:
+def _photo_from_open_file(file: Readable, how: _ReadOptions) -> Photo:
     name = getattr(file, "name", None)
     name = printable(name) if isinstance(name, str) else "open file"
     try:
@@ -119,10 +119,10 @@ def _from_open(file: Readable, how: _Reading) -> Photo:
         raise InputTypeError(
             f"gives {type(content).__name__}; open it in binary mode, 'rb'", path=name
         )
-    return _from_bytes(content, name, how)
+    return _photo_from_bytes(content, name, how)
 
 
-def _array_of(tensor: Tensor) -> np.ndarray:
+def _array_of_tensor(tensor: Tensor) -> np.ndarray:
     # Channels come last.
     values = tensor.detach().cpu()
     if values.is_floating_point():
@@ -135,18 +135,20 @@ def _array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _from_file(file: BufferedReader | BytesIO, name: str, size_bytes: int, how: _Reading) -> Photo:
+def _photo_from_file(
+    file: BufferedReader | BytesIO, name: str, size_bytes: int, how: _ReadOptions
+) -> Photo:
     image = decode(file, name, size_bytes=size_bytes, max_pixels=how.max_pixels)
-    return _from_loaded(image, name, how, file)
+    return _photo_from_image(image, name, how, file)
 
 
-def _from_pillow(image: Image.Image, how: _Reading, name: str = "") -> Photo:
+def _photo_from_pillow(image: Image.Image, how: _ReadOptions, name: str = "") -> Photo:
     name = name or printable(str(getattr(image, "filename", "") or "image"))
-    return _from_loaded(decode(image, name, max_pixels=how.max_pixels), name, how)
+    return _photo_from_image(decode(image, name, max_pixels=how.max_pixels), name, how)
 
 
-def _from_loaded(
-    image: Image.Image, name: str, how: _Reading, file: BufferedReader | BytesIO | None = None
+def _photo_from_image(
+    image: Image.Image, name: str, how: _ReadOptions, file: BufferedReader | BytesIO | None = None
 ) -> Photo:
     facts, pages_note = exif_facts(image), _pages_note(image, file)
     picture = upright_picture(
@@ -168,7 +170,7 @@ def _from_loaded(
             from rilievo.io.photographs.own_depth import own_depth_of
 
             own_depth = own_depth_of(image, packets, file, facts.orientation)
-    return _with_notes(
+    return _add_pixel_notes(
         Photo(
             pixels=picture.pixels,
             camera=camera or facts.heif or camera_from_exif(facts, size),
@@ -180,7 +182,7 @@ def _from_loaded(
     )
 
 
-def _with_notes(photo: Photo) -> Photo:
+def _add_pixel_notes(photo: Photo) -> Photo:
     # Black changes depth least where pixels are transparent.
     notes, pixels, transparent = [*photo.notes], photo.pixels, photo.transparent
     step = max(1, math.isqrt(math.prod(photo.shape) // _LOOKED_AT))
@@ -221,14 +223,14 @@ def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> st
     return "is animated, and only its first picture was read: save it as a video for all"
 
 
-def _from_array(array: np.ndarray, how: _Reading) -> Photo:
+def _photo_from_array(array: np.ndarray, how: _ReadOptions) -> Photo:
     name = "array"
     if array.dtype.kind == "f":
-        array = _from_floats(array, name)
+        array = _uint8_from_floats(array, name)
     is_grey = array.ndim - (array.shape[2:] == (1,)) == 2
     if array.dtype != np.uint8 and not (array.dtype == np.uint16 and is_grey and array.size):
         raise InputError(
-            f"has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}",
+            f"has numbers of type {array.dtype}, expected uint8; {_uint8_remedy(array.dtype)}",
             path=name,
         )
     channels = array.shape[2] if array.ndim == 3 else 1
@@ -241,12 +243,12 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
     check_size(name, (array.shape[0], array.shape[1]), max_pixels=how.max_pixels)
     if channels != 3:
         plane = array.reshape(array.shape[:2]) if is_grey else array
-        return _from_pillow(Image.fromarray(plane), how, name)
+        return _photo_from_pillow(Image.fromarray(plane), how, name)
     notes = (NOT_STRETCHED,) if how.stretch else ()
-    return _with_notes(Photo(pixels=np.ascontiguousarray(array), notes=notes, name=name))
+    return _add_pixel_notes(Photo(pixels=np.ascontiguousarray(array), notes=notes, name=name))
 
 
-def _from_floats(array: np.ndarray, name: str) -> np.ndarray:
+def _uint8_from_floats(array: np.ndarray, name: str) -> np.ndarray:
     is_map = array.ndim - (array.shape[2:] == (1,)) == 2
     if not array.size or not (array.min() >= 0 and array.max() <= 1):  # NaN neither
         raise InputError(
@@ -257,7 +259,7 @@ def _from_floats(array: np.ndarray, name: str) -> np.ndarray:
     return np.round(array * 255).astype(np.uint8)
 
 
-def _to_uint8(dtype: np.dtype) -> str:
+def _uint8_remedy(dtype: np.dtype) -> str:
     if dtype == np.uint16:
         return "divide by 257 and convert to uint8"
     if dtype == np.bool_:
@@ -270,13 +272,13 @@ def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> byt
 
     ``subsampling`` 0 is 4:4:4, 2 is 4:2:0.
     """
-    plain = _written(image, quality, subsampling, own_tables=False)
+    plain = _encode_jpeg(image, quality, subsampling, own_tables=False)
     if len(plain) >= image.width * image.height:
         return plain
-    return _written(image, quality, subsampling, own_tables=True)
+    return _encode_jpeg(image, quality, subsampling, own_tables=True)
 
 
-def _written(image: Image.Image, quality: int, subsampling: int, *, own_tables: bool) -> bytes:
+def _encode_jpeg(image: Image.Image, quality: int, subsampling: int, *, own_tables: bool) -> bytes:
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=own_tables)
     return file.getvalue()

@@ -70,7 +70,7 @@ def upright_pixels(
     if span is None and _is_grey_16(image):
         grey_span(image, name)
     pixels = np.empty((*_upright_size(image, orientation), 3), np.uint8)
-    _convert(image, as_stored(pixels, orientation), _converter(image, name, span), name)
+    _convert_strips(image, as_stored(pixels, orientation), _srgb_converter(image, name, span), name)
     return pixels
 
 
@@ -85,7 +85,7 @@ def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask
     if alpha is None:
         return None
     mask = np.empty(_upright_size(image, orientation), bool)
-    _convert(image, as_stored(mask, orientation), lambda strip: alpha(strip) < _HALF, name)
+    _convert_strips(image, as_stored(mask, orientation), lambda strip: alpha(strip) < _HALF, name)
     if mask.all():
         raise InputError(
             "all of its pixels are transparent, so it shows nothing",
@@ -111,11 +111,12 @@ def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
 
 
 def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """Size (height, width) once upright."""
     width, height = image.size
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def _convert(
+def _convert_strips(
     image: Image.Image, into: np.ndarray, convert: Callable[[Image.Image], Any], name: str
 ) -> None:
     width, height = image.size
@@ -150,11 +151,13 @@ def as_stored(
     return upright
 
 
-def _converter(
+def _srgb_converter(
     image: Image.Image, name: str, span: tuple[int, int] | None
 ) -> Callable[[Image.Image], Image.Image]:
-    mode, to_base = _to_base(image, name) if span is None else ("L", _stretched(span, name))
-    in_srgb = _converter_to_srgb(mode, image.info.get("icc_profile"))
+    mode, to_base = (
+        _base_mode_converter(image, name) if span is None else ("L", _stretch_converter(span, name))
+    )
+    in_srgb = _profile_converter(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
         return lambda strip: in_srgb(to_base(strip))
     if mode == "LAB":
@@ -164,15 +167,17 @@ def _converter(
     return lambda strip: to_base(strip).convert("RGB")
 
 
-def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
+def _base_mode_converter(
+    image: Image.Image, name: str
+) -> tuple[str, Callable[[Image.Image], Image.Image]]:
     transparent = "transparency" in image.info
     match image.mode:
         case "RGBA" | "RGBa" | "PA":
-            return "RGB", _flat
+            return "RGB", _flatten_on_white
         case "LA" | "La":
-            return "L", lambda strip: _flat(strip).convert("L")
+            return "L", lambda strip: _flatten_on_white(strip).convert("L")
         case "P" | "RGB" | "L" | "1" if transparent:
-            return "RGB", _flat
+            return "RGB", _flatten_on_white
         case "RGB" | "L" | "CMYK" | "LAB":
             return image.mode, lambda strip: strip
         case "1":
@@ -180,16 +185,16 @@ def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image]
         case "P" | "RGBX" | "YCbCr" | "HSV":
             return "RGB", lambda strip: strip.convert("RGB")
         case "I" | "F":
-            return "L", lambda strip: _grey(strip, _FULL_16 if strip.mode == "I" else 1, name)
+            return "L", lambda strip: _scale_grey(strip, _FULL_16 if strip.mode == "I" else 1, name)
         case mode if mode in _GREY_16:
-            return "L", lambda strip: _grey(strip, _FULL_16, name)
+            return "L", lambda strip: _scale_grey(strip, _FULL_16, name)
     raise InputError(
         f"has pixels of kind '{image.mode}', which is not read; export it as RGB or grey",
         path=name,
     )
 
 
-def _flat(strip: Image.Image) -> Image.Image:
+def _flatten_on_white(strip: Image.Image) -> Image.Image:
     if strip.mode == "La":
         strip = strip.convert("LA")
     rgba = strip.convert("RGBA")
@@ -198,22 +203,22 @@ def _flat(strip: Image.Image) -> Image.Image:
     return flat
 
 
-def _stretched(span: tuple[int, int], name: str) -> Callable[[Image.Image], Image.Image]:
+def _stretch_converter(span: tuple[int, int], name: str) -> Callable[[Image.Image], Image.Image]:
     low, high = span
 
     def convert(strip: Image.Image) -> Image.Image:
-        share = (_checked(strip, _FULL_16, name) - low) / max(high - low, 1)
+        share = (_check_grey_values(strip, _FULL_16, name) - low) / max(high - low, 1)
         return Image.fromarray(np.rint(255 * share.clip(0, 1)).astype(np.uint8))
 
     return convert
 
 
-def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
-    values = _checked(strip, top, name)
+def _scale_grey(strip: Image.Image, top: int, name: str) -> Image.Image:
+    values = _check_grey_values(strip, top, name)
     return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
 
 
-def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
+def _check_grey_values(strip: Image.Image, top: int, name: str) -> np.ndarray:
     values = np.asarray(strip, np.float32)
     # NaN fails every comparison, so it is found as well.
     wrong = values[~((values >= 0) & (values <= top))]
@@ -229,12 +234,14 @@ def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
     return values
 
 
-def _converter_to_srgb(
+def _profile_converter(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
     # None for sRGB, and for a foreign or broken profile.
     if mode != "LAB" and (
-        not profile or profile[16:20] != _SPACES.get(mode) or _description(profile) in _SRGB_NAMES
+        not profile
+        or profile[16:20] != _SPACES.get(mode)
+        or _profile_description(profile) in _SRGB_NAMES
     ):
         return None
     from PIL import ImageCms
@@ -251,7 +258,7 @@ def _converter_to_srgb(
     return transform.point
 
 
-def _description(profile: bytes) -> str | None:
+def _profile_description(profile: bytes) -> str | None:
     # ICC.1:2022, 'desc', without loading lcms.
     try:
         (count,) = struct.unpack_from(">I", profile, _HEADER)

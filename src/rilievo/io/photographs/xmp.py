@@ -42,7 +42,7 @@ class XmpPackets:
         if guid is None:
             return [root]
         parts = [part for part in self.parts if part[:_GUID_BYTES] == guid.encode()]
-        return [root, parse(_joined(parts, name), name)]
+        return [root, parse(_join_extended_parts(parts, name), name)]
 
 
 def packets_of(image: Image.Image) -> XmpPackets:
@@ -114,7 +114,7 @@ def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, s
             yield child.tag.removeprefix(prefix), child.text.strip()
 
 
-def _joined(parts: Sequence[bytes], name: str) -> bytes:
+def _join_extended_parts(parts: Sequence[bytes], name: str) -> bytes:
     if not parts or any(len(part) < _HEADER_BYTES for part in parts):
         raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
@@ -143,12 +143,12 @@ def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
     if stated.get("ProjectionType", "equirectangular").lower() != "equirectangular":
         return None
     height, width = size
-    whole_width = _number(stated, "FullPanoWidthPixels", width)
-    whole_height = _number(stated, "FullPanoHeightPixels", whole_width / 2)
-    part_width = _number(stated, "CroppedAreaImageWidthPixels", whole_width)
-    part_height = _number(stated, "CroppedAreaImageHeightPixels", whole_height)
-    left = _number(stated, "CroppedAreaLeftPixels", (whole_width - part_width) / 2)
-    top = _number(stated, "CroppedAreaTopPixels", (whole_height - part_height) / 2)
+    whole_width = _number_or_nan(stated, "FullPanoWidthPixels", width)
+    whole_height = _number_or_nan(stated, "FullPanoHeightPixels", whole_width / 2)
+    part_width = _number_or_nan(stated, "CroppedAreaImageWidthPixels", whole_width)
+    part_height = _number_or_nan(stated, "CroppedAreaImageHeightPixels", whole_height)
+    left = _number_or_nan(stated, "CroppedAreaLeftPixels", (whole_width - part_width) / 2)
+    top = _number_or_nan(stated, "CroppedAreaTopPixels", (whole_height - part_height) / 2)
     sides = (whole_width, whole_height, part_width, part_height)
     if min(sides) < 1 or left < 0 or top < 0 or not all(map(math.isfinite, (*sides, left, top))):
         return None
@@ -166,7 +166,7 @@ def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
     return Camera(lens=lens, source=CameraSource.GPANO)
 
 
-def _number(stated: Mapping[str, str], name: str, otherwise: float) -> float:
+def _number_or_nan(stated: Mapping[str, str], name: str, otherwise: float) -> float:
     text = stated.get(name)
     try:
         return float(otherwise) if text is None else float(text)

@@ -46,7 +46,7 @@ class FrameFolder(FrameSource):
         self._read = partial(read_photo, alpha=alpha, stretch=stretch)
         self._files = _list_photos(path)
         self.frame_estimate = len(self._files)
-        first = self._first(own_depth=own_depth)
+        first = self._first_photo(own_depth=own_depth)
         self.size, self.own_depth, self.notes = first.shape, first.own_depth, first.notes
 
     def __iter__(self) -> Iterator[Frame]:
@@ -61,7 +61,9 @@ class FrameFolder(FrameSource):
                 passed.append(note_of(error))
                 continue
             if photo.shape != self.size:
-                passed.append(f"{printable(file)}: {_times(photo.shape)}, not {_times(self.size)}")
+                passed.append(
+                    f"{printable(file)}: {_size_words(photo.shape)}, not {_size_words(self.size)}"
+                )
                 continue
             yield Frame(photo=photo, index=index, ticks=ticks, file=file.name, stem=stem)
             index += 1
@@ -72,7 +74,7 @@ class FrameFolder(FrameSource):
                 path=printable(self.path),
             )
 
-    def _first(self, *, own_depth: bool) -> Photo:
+    def _first_photo(self, *, own_depth: bool) -> Photo:
         problem = "the folder has no photographs"
         for file in self._files:
             try:
@@ -101,6 +103,6 @@ def _list_photos(path: Path) -> list[Path]:
     return sorted(files, key=lambda file: natural_order(file.name))
 
 
-def _times(size: tuple[int, int]) -> str:
+def _size_words(size: tuple[int, int]) -> str:
     height, width = size
     return f"{width}x{height}"

@@ -133,7 +133,7 @@ def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
         stream.thread_type = "AUTO"
         try:
             for packet in container.demux(stream):
-                for picture in _strict(packet):
+                for picture in _decode_strictly(packet):
                     yield picture
                     shown += 1
             return
@@ -151,7 +151,7 @@ class _BrokenPacketError(Exception):
     """Packet that the container reports as damaged."""
 
 
-def _strict(packet: Packet) -> list[VideoFrame]:
+def _decode_strictly(packet: Packet) -> list[VideoFrame]:
     if packet.is_corrupt:
         raise _BrokenPacketError
     return packet.decode()
@@ -346,7 +346,7 @@ class VideoReader(FrameSource):
             pixels = self._turn.apply(rgb(picture, self._shape))
             photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
-        self.fault = self._describe(damage, count, end)
+        self.fault = self._damage_words(damage, count, end)
         notes: list[str] = []
         if self._fps is not None and index + 1 == count:
             fps, rate = float(self._fps), float(self._read_rate)
@@ -358,7 +358,7 @@ class VideoReader(FrameSource):
         if notes:
             self.notes = (*self._changes, *notes)
 
-    def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
+    def _damage_words(self, damage: Damage, frames: int, end: Fraction) -> str | None:
         faults: list[str] = []
         if damage.count:
             faults.append(
@@ -403,20 +403,20 @@ def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[P
     A source is a number (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp, srt), or a
     file. ``newest`` yields the latest frame, so that a slow consumer keeps up.
     """
-    frames = _each(source)
-    return _latest(frames) if newest else frames
+    frames = _frames_of_source(source)
+    return _newest_frames(frames) if newest else frames
 
 
-def _each(source: str | Path | int) -> Iterator[Pixels]:
+def _frames_of_source(source: str | Path | int) -> Iterator[Pixels]:
     if isinstance(source, int):
-        yield from _decoded(f"/dev/video{source}", f"camera {source}", form="v4l2")
+        yield from _decode_live(f"/dev/video{source}", f"camera {source}", form="v4l2")
     elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
-        yield from _decoded(source, printable(source), options=_STREAM_OPTIONS)
+        yield from _decode_live(source, printable(source), options=_STREAM_OPTIONS)
     else:
         yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
 
 
-def _decoded(
+def _decode_live(
     place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
 ) -> Iterator[Pixels]:
     count = 0
@@ -467,9 +467,9 @@ class _LatestFrame:
             return frame
 
 
-def _latest(frames: Iterator[Pixels]) -> Iterator[Pixels]:
+def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
     slot = _LatestFrame()
-    threading.Thread(target=_fill, args=(frames, slot), name="live", daemon=True).start()
+    threading.Thread(target=_put_frames, args=(frames, slot), name="live", daemon=True).start()
     try:
         while (frame := slot.take()) is not None:
             yield frame
@@ -477,7 +477,7 @@ def _latest(frames: Iterator[Pixels]) -> Iterator[Pixels]:
         slot.left = True
 
 
-def _fill(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
+def _put_frames(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
     try:
         for frame in frames:
             slot.put(frame)

@@ -39,7 +39,7 @@ _REPEATABLE = {"fflags": "+bitexact"}
 def sound_suffix(path: Path) -> str | None:
     """Suffix that can hold this video's sound: .mp4, .mkv or None."""
     with opened(path) as source:
-        name = _codec(source.streams.audio[0]) if source.streams.audio else None
+        name = _codec_name(source.streams.audio[0]) if source.streams.audio else None
     if name in _IN_MP4:
         return ".mp4"
     with av.open(io.BytesIO(), "w", format="matroska") as container:
@@ -53,12 +53,12 @@ class Sound:
         self.fault: str | None = None
         self._broken = f"{printable(path)}: its sound is broken and was copied up to there"
         self._target = target
-        self._packets = self._read(path, origin)
+        self._packets = self._sound_packets(path, origin)
         self._waiting = next(self._packets, None)
 
     def copy_until(self, time: Fraction | None) -> None:
         """Copy the sound before ``time`` [s], or all."""
-        while self._waiting is not None and (time is None or _time(self._waiting) < time):
+        while self._waiting is not None and (time is None or _packet_seconds(self._waiting) < time):
             try:
                 self._target.mux(self._waiting)
             except (av.error.ArgumentError, av.error.InvalidDataError):
@@ -66,7 +66,7 @@ class Sound:
                 return
             self._waiting = next(self._packets, None)
 
-    def _read(self, path: Path, origin: Fraction) -> Iterator[Packet]:
+    def _sound_packets(self, path: Path, origin: Fraction) -> Iterator[Packet]:
         with opened(path) as source:
             track = source.streams.audio[0]
             copy: Stream = self._target.add_stream_from_template(track)
@@ -86,11 +86,11 @@ class Sound:
                 self.fault = self._broken
 
 
-def _codec(track: Stream) -> str | None:
+def _codec_name(track: Stream) -> str | None:
     return None if track.codec_context is None else track.codec_context.codec.canonical_name
 
 
-def _time(packet: Packet) -> Fraction:
+def _packet_seconds(packet: Packet) -> Fraction:
     assert packet.dts is not None, "packets without are left out"
     assert packet.time_base is not None, "demuxers give every packet one"
     return packet.dts * packet.time_base
@@ -119,7 +119,7 @@ class VideoWriter:
     def write(self, pixels: Pixels | UInt16[np.ndarray, "h w"], ticks: int) -> None:
         """Add a frame at a time in ticks."""
         assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
-        frame = self._frame(pixels)
+        frame = self._video_frame(pixels)
         frame.pts, frame.time_base = ticks, self._like.time_base
         if self._sound is not None:
             self._sound.copy_until(ticks * self._like.time_base)
@@ -135,7 +135,7 @@ class VideoWriter:
         self._container.close()
         self._finished = True
 
-    def _frame(self, pixels: Pixels | UInt16[np.ndarray, "h w"]) -> VideoFrame:
+    def _video_frame(self, pixels: Pixels | UInt16[np.ndarray, "h w"]) -> VideoFrame:
         if self._like.coding is Coding.NUMBERS:
             return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
         (height, width), (coded_height, coded_width) = self._like.size, self._like.coded_size

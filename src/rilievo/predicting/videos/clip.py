@@ -22,10 +22,15 @@ from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.commit import FileSet, filling, place_one
+from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
 from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import check_memory
-from rilievo.io.outputs.overwrite_policy import agreeing, check_claim, merged, state_of
+from rilievo.io.outputs.overwrite_policy import (
+    check_claim,
+    earlier_sidecar,
+    merge_sidecars,
+    state_of,
+)
 from rilievo.io.outputs.sidecar import (
     MEANINGS,
     UNITS,
@@ -108,7 +113,7 @@ def predict_clip(
     with ExitStack() as outer:
         # After the parts, which give their space back, the answers may be kept.
         answers = outer.enter_context(answers_of(target, key, is_positive=is_positive))
-        placement = outer.enter_context(filling(claim.placement()))
+        placement = outer.enter_context(fill_or_discard(claim.placement()))
         parts = outer.enter_context(ExitStack())
         json_part = placement.part(placement.record)
         if answers.earlier is None:
@@ -136,9 +141,9 @@ def predict_clip(
         """Add another run's results, or refuse."""
         if state_of(target) == state:
             return None
-        before = agreeing(target, sidecar, options.run, CheckLevel.ENDS)
+        before = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
         claim = check_claim(target, names, overwrite=True)
-        write_sidecar(json_part, merged(sidecar, sidecar.files, before, claim.earlier))
+        write_sidecar(json_part, merge_sidecars(sidecar, sidecar.files, before, claim.earlier))
         return claim.listed()
 
     placement.renew = renew

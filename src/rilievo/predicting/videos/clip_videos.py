@@ -16,7 +16,7 @@ from rilievo.io.colour_pictures import (
     range_of,
 )
 from rilievo.io.files.commit import FileSet
-from rilievo.io.outputs.dropping import known_normals
+from rilievo.io.outputs.dropping import normals_mask
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import (
     stereo_picture,
@@ -83,7 +83,7 @@ class NormalsSink(VideoSink):
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
         [normals] = needed_parts(surface_for(prediction, "normals"), "normals")
-        return self._draw(normals, known_normals(prediction))
+        return self._draw(normals, normals_mask(prediction))
 
 
 @frozen

@@ -28,7 +28,7 @@ from rilievo.io.files.atomic import (
     sync_open_file,
     unwritable,
 )
-from rilievo.io.files.commit import held_alone, lock_path
+from rilievo.io.files.commit import hold_or_refuse, lock_path
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Pixels
@@ -109,7 +109,7 @@ class Journal:
 def hold_run_folder(run: Path) -> AbstractContextManager[None]:
     """Hold a run's folder; refuse while another process trains in it."""
     busy = f"{printable(run)}: another process trains in this folder: stop it, or wait for it"
-    return held_alone(lock_path(run / CHECKPOINT), busy)
+    return hold_or_refuse(lock_path(run / CHECKPOINT), busy)
 
 
 def rows_of(run: Path, name: str) -> list[dict[str, str]]:

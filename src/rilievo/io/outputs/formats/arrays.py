@@ -160,7 +160,7 @@ def embedded_tiff(path: Path) -> str:
 
 def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
-    channel = _channel_of(depth)
+    channel = _depth_channel_name(depth)
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
     header = {
@@ -168,17 +168,17 @@ def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
         "unit": job.depth_facts.unit,
         _CHECKSUM: f"{zlib.crc32(values.data):08x}",
     }
-    _write_channels(job, facts, header, {channel: values})
+    _write_exr_channels(job, facts, header, {channel: values})
     return facts
 
 
-def _channel_of(depth: DepthMap) -> str:
+def _depth_channel_name(depth: DepthMap) -> str:
     return "Z" if depth.is_depth else "Y"
 
 
 def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write Z (Y for affine kinds), N.X to N.Z, mask.A, sky.A and colours in linear light."""
-    prediction, channel = job.prediction, _channel_of(depth)
+    prediction, channel = job.prediction, _depth_channel_name(depth)
     layers = {
         channel: with_nan(depth.values, depth.valid),
         "mask.A": depth.valid.astype(np.float32),
@@ -204,14 +204,14 @@ def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
         header["K"] = " ".join(f"{value:.9g}" for value in camera.K.reshape(-1))
     elif camera is not None:
         header["lens"] = str(spelling_of(camera.lens))
-    _write_channels(job, facts, header, layers)
+    _write_exr_channels(job, facts, header, layers)
     return facts
 
 
-def _write_channels(
+def _write_exr_channels(
     job: WriteJob, facts: FileFacts, header: Mapping[str, str], channels: Mapping[str, np.ndarray]
 ) -> None:
-    OpenEXR = _openexr(job.output)  # it takes paths in Unicode, or bytes of any kind
+    OpenEXR = _import_openexr(job.output)  # it takes paths in Unicode, or bytes of any kind
     compression = OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
     whole = {
         "compression": compression,
@@ -245,11 +245,11 @@ def embedded_exr(path: Path) -> str:
 
 
 def _exr_channels(path: Path) -> ExrChannels:
-    _openexr()
+    _import_openexr()
     return ExrChannels(path)
 
 
-def _openexr(output: str = "exr") -> ModuleType:
+def _import_openexr(output: str = "exr") -> ModuleType:
     with needing(f"output '{output}'", "formats"):
         import OpenEXR
     return OpenEXR

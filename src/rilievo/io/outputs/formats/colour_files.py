@@ -132,7 +132,7 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     return Bar(
         facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
         colours=colours_of(options.colour_map),
-        ticks=_ticks(limits, options.draw, unit) if numbered else ends,
+        ticks=_tick_labels(limits, options.draw, unit) if numbered else ends,
         caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
         + ("" if is_known.all() else f"; {flat} where there is no depth"),
         sky=None if sky is None else css(sky_colour(options.colour_map)),
@@ -151,7 +151,7 @@ def css(colour: Sequence[int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
+def _tick_labels(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
     numbers = np.linspace(limits.low, limits.high, _TICKS)
     depths = 1 / numbers if what is Drawn.INVERSE_DEPTH else numbers
     return tuple(f"{depth:.3g}{unit}" for depth in depths)

@@ -23,12 +23,12 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     values, near = drawn(depth), depth.valid.copy()
     if job.prediction.sky is not None:
         near &= ~job.prediction.sky
-    near &= values >= _farthest(depth, values[near], job.options)
-    picture = np.concatenate([photo.pixels, _soft(near)[..., None]], axis=2)
+    near &= values >= _least_inverse_depth(depth, values[near], job.options)
+    picture = np.concatenate([photo.pixels, _soft_opacity(near)[..., None]], axis=2)
     return job.write_png(picture, job.facts("photograph, opaque where it is near"))
 
 
-def _soft(near: Mask) -> UInt8[np.ndarray, "h w"]:
+def _soft_opacity(near: Mask) -> UInt8[np.ndarray, "h w"]:
     """Opacity that falls inside the edge, where pixels are blended."""
     radius = max(near.shape) / _SOFTNESS
     mask = Image.fromarray(near.astype(np.uint8) * np.uint8(255))
@@ -36,7 +36,9 @@ def _soft(near: Mask) -> UInt8[np.ndarray, "h w"]:
     return np.where(near, np.clip(2 * blurred.astype(np.int16) - 255, 0, 255), 0).astype(np.uint8)
 
 
-def _farthest(depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions) -> float:
+def _least_inverse_depth(
+    depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions
+) -> float:
     if options.colour_limits is not None:
         return range_of(*options.colour_limits, depth.kind, Drawn.INVERSE_DEPTH).low
     return otsu(values) if values.size else np.inf

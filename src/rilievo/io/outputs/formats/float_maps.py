@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthMap
 from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.outputs.dropping import known_normals
+from rilievo.io.outputs.dropping import normals_mask
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.shapes import Float32, Vectors
@@ -27,7 +27,7 @@ def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
     height, width = depth.shape
     rows = with_nan(depth.values, depth.valid)[::-1]
     # A negative scale states that the least significant byte comes first.
-    _write(job.path, f"Pf\n{width} {height}\n-1.0\n", rows)
+    _write_float32(job.path, f"Pf\n{width} {height}\n-1.0\n", rows)
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
@@ -37,63 +37,63 @@ def read_pfm(path: Path, facts: FileFacts) -> Stored:
         kind, size, scale = (file.readline(_LONGEST_HEADER).strip() for _ in range(3))
         if kind != b"Pf" or scale != b"-1.0":
             raise ValueError("this is not a map of float values that rilievo wrote")
-        width, height = _size(size.split())
+        width, height = _parse_width_and_height(size.split())
         values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
     return from_nan(np.ascontiguousarray(values[::-1], np.float32))
 
 
 def write_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth, 0 where invalid."""
-    _write_planes(job.path, np.where(depth.valid, depth.values, np.float32(0))[None])
+    _write_colmap_planes(job.path, np.where(depth.valid, depth.values, np.float32(0))[None])
     return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
 
 
 def read_colmap(path: Path, facts: FileFacts) -> Stored:
     """Read depth."""
-    [values] = _read_planes(path, 1)
+    [values] = _read_colmap_planes(path, 1)
     return Stored(values=np.where(values > 0, values, np.float32(np.nan)), valid=values > 0)
 
 
 def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write normals, 0 where there is none."""
     mask = np.isfinite(normals).all(axis=0)
-    valid = known_normals(job.prediction)
+    valid = normals_mask(job.prediction)
     if valid is not None:
         mask &= valid
-    _write_planes(job.path, np.where(mask, normals, np.float32(0)))
+    _write_colmap_planes(job.path, np.where(mask, normals, np.float32(0)))
     return replace(job.facts("normals"), axes=OUR_AXES, invalid=0)
 
 
 def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
     """Read normals; pixels without one face the camera, as in memory."""
-    normals = _read_planes(path, 3)
+    normals = _read_colmap_planes(path, 3)
     normals[:, ~normals.any(axis=0)] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals)
 
 
-def _write_planes(path: Path, planes: Float32[np.ndarray, "c h w"]) -> None:
+def _write_colmap_planes(path: Path, planes: Float32[np.ndarray, "c h w"]) -> None:
     channels, height, width = planes.shape
-    _write(path, f"{width}&{height}&{channels}&", planes)
+    _write_float32(path, f"{width}&{height}&{channels}&", planes)
 
 
-def _write(path: Path, header: str, values: Float32[np.ndarray, "*shape"]) -> None:
+def _write_float32(path: Path, header: str, values: Float32[np.ndarray, "*shape"]) -> None:
     with path.open("wb") as file:
         file.write(header.encode())
         file.write(np.ascontiguousarray(values, "<f4").data)
 
 
-def _read_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w"]:
+def _read_colmap_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w"]:
     with path.open("rb") as file:
         header = _HEADER.match(file.read(_LONGEST_HEADER))
         if header is None or int(header[3]) != channels:
             raise ValueError(f"this is not a map of COLMAP with {channels} channels")
-        width, height = _size(header.group(1, 2))
+        width, height = _parse_width_and_height(header.group(1, 2))
         file.seek(header.end())
         values = np.frombuffer(file.read(4 * channels * width * height), "<f4")
     return values.reshape(channels, height, width).astype(np.float32)
 
 
-def _size(parts: Sequence[bytes]) -> tuple[int, int]:
+def _parse_width_and_height(parts: Sequence[bytes]) -> tuple[int, int]:
     width, height = (int(part) for part in parts)
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{width}x{height} pixels are no size that rilievo writes")

@@ -57,7 +57,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         name=Path(job.about.source.file).stem,
         about=json.loads(job.about.alone(textured.facts)),
         # glTF has cameras of pinholes alone; the surface of another lens needs none.
-        camera=_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
+        camera=_gltf_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
     )
     return textured.facts
 
@@ -71,13 +71,13 @@ def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMes
     key = ("mesh", job.options)
     textured: TexturedMesh | None = job.shared.pop(key, None)
     if textured is None:
-        textured = _textured_mesh(job, depth, camera)
+        textured = _make_textured_mesh(job, depth, camera)
     if not job.later.isdisjoint(_SHARED):
         job.shared[key] = textured
     return replace(textured, facts=replace(textured.facts, file=job.file, output=job.output))
 
 
-def _textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
+def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(
@@ -106,32 +106,33 @@ def _textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMe
     )
     texture = None
     if picture is not None:
-        texture = Texture(jpeg=_jpeg(picture), is_round=goes_round(camera, depth.shape[1]))
+        texture = Texture(jpeg=_jpeg_bytes(picture), is_round=goes_round(camera, depth.shape[1]))
     return TexturedMesh(
         mesh=TriangleMesh(
             points=surface.points * _TO_GLTF,
             normals=surface.normals * _TO_GLTF,
             triangles=surface.triangles,
-            places=_places(surface, depth.shape),
+            places=_texture_coordinates(surface, depth.shape),
             texture=texture,
         ),
         facts=facts,
     )
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def _jpeg_bytes(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
 
 
-def _places(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]:
+def _texture_coordinates(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]:
+    """Columns and rows, as shares of width and height."""
     # The (0, 0) of the texture is the outer corner of the top-left pixel; ours is its centre.
     height, width = shape
     return (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
 
 
-def _camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
+def _gltf_camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
     # glTF requires the centre as principal point.
     height, width = shape
     return {

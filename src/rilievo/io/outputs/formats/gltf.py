@@ -55,7 +55,7 @@ class TriangleMesh:
 
 
 @frozen
-class _Part:
+class _BufferPart:
     data: bytes
     target: int | None = None
     accessor: Mapping[str, Any] | None = None
@@ -71,29 +71,29 @@ def write_gltf(
 ) -> None:
     """Write a mesh in glTF's axes; ``about`` becomes ``asset.extras.rilievo``."""
     attributes = {
-        "POSITION": _vectors(mesh.points, is_bounded=True),
-        "NORMAL": _vectors(mesh.normals),
+        "POSITION": _vector_part(mesh.points, is_bounded=True),
+        "NORMAL": _vector_part(mesh.normals),
     }
     if mesh.places is not None:
-        attributes["TEXCOORD_0"] = _vectors(mesh.places)
+        attributes["TEXCOORD_0"] = _vector_part(mesh.places)
     if mesh.colours is not None:
-        attributes["COLOR_0"] = _vectors(_linear(mesh.colours))
-    parts = [*attributes.values(), _corners(mesh.triangles, len(mesh.points))]
+        attributes["COLOR_0"] = _vector_part(_linear_colours(mesh.colours))
+    parts = [*attributes.values(), _index_part(mesh.triangles, len(mesh.points))]
     if mesh.texture is not None:
-        parts.append(_Part(data=mesh.texture.jpeg))
+        parts.append(_BufferPart(data=mesh.texture.jpeg))
     document = {
-        **_scene(name, list(attributes), about, camera),
-        **_material(mesh.texture is not None),
-        **_layout(parts),
-        **_picture(mesh.texture, last=len(parts) - 1),
+        **_scene_json(name, list(attributes), about, camera),
+        **_material_json(mesh.texture is not None),
+        **_buffer_json(parts),
+        **_texture_json(mesh.texture, last=len(parts) - 1),
     }
-    _write(path, document, parts)
+    _write_glb(path, document, parts)
 
 
-def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
+def _index_part(triangles: Int32[np.ndarray, "m 3"], count: int) -> _BufferPart:
     """Part of vertex numbers; glTF keeps the largest free."""
     is_short = count <= 65535
-    return _Part(
+    return _BufferPart(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
         target=_ELEMENT_ARRAY_BUFFER,
         accessor={
@@ -104,9 +104,9 @@ def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
     )
 
 
-def _vectors(
+def _vector_part(
     rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
-) -> _Part:
+) -> _BufferPart:
     """Part of rows of numbers; glTF needs the bounds of positions."""
     is_float = rows.dtype == np.float32
     accessor: dict[str, Any] = {
@@ -119,17 +119,17 @@ def _vectors(
     if is_bounded:
         accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
     data = rows.astype("<f4" if is_float else "<u2").tobytes()
-    return _Part(data=data, target=_ARRAY_BUFFER, accessor=accessor)
+    return _BufferPart(data=data, target=_ARRAY_BUFFER, accessor=accessor)
 
 
-def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
+def _linear_colours(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
     """Linear colours with opacity."""
     linear = linear_light()[colours]
     opaque = np.ones((len(colours), 1), np.float32)
     return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
 
 
-def _scene(
+def _scene_json(
     name: str, attributes: Sequence[str], about: Any, camera: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     primitive = {
@@ -151,7 +151,7 @@ def _scene(
     }
 
 
-def _material(with_texture: bool) -> dict[str, Any]:
+def _material_json(with_texture: bool) -> dict[str, Any]:
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
     if with_texture:
         surface["baseColorTexture"] = {"index": 0}
@@ -160,7 +160,7 @@ def _material(with_texture: bool) -> dict[str, Any]:
     return {"materials": [material]}
 
 
-def _layout(parts: Sequence[_Part]) -> dict[str, Any]:
+def _buffer_json(parts: Sequence[_BufferPart]) -> dict[str, Any]:
     views: list[dict[str, Any]] = []
     offset = 0
     for part in parts:
@@ -176,7 +176,7 @@ def _layout(parts: Sequence[_Part]) -> dict[str, Any]:
     return {"accessors": accessors, "bufferViews": views, "buffers": buffers}
 
 
-def _picture(texture: Texture | None, *, last: int) -> dict[str, Any]:
+def _texture_json(texture: Texture | None, *, last: int) -> dict[str, Any]:
     if texture is None:
         return {}
     across = _REPEAT if texture.is_round else _CLAMP
@@ -188,7 +188,7 @@ def _picture(texture: Texture | None, *, last: int) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, document: Mapping[str, Any], parts: Sequence[_Part]) -> None:
+def _write_glb(path: Path, document: Mapping[str, Any], parts: Sequence[_BufferPart]) -> None:
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     length = document["buffers"][0]["byteLength"]

@@ -9,7 +9,7 @@ from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import grid_of, sample_range
 from rilievo.io.colour_pictures import normals_picture
-from rilievo.io.outputs.dropping import known_normals
+from rilievo.io.outputs.dropping import normals_mask
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
@@ -22,7 +22,7 @@ _NORMALS = "right red, up green, to the camera blue"
 
 
 @frozen
-class _Sizes:
+class _PanelSizes:
     font: int
     margin: int
 
@@ -50,9 +50,9 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = None) -> Image.Image:
     """Draw those of photograph, depth and normals that exist."""
     options = options or SaveOptions()
-    pictures = _pictures(prediction, options)
+    pictures = _pictures_by_title(prediction, options)
     width, height = next(iter(pictures.values())).size
-    sizes = _Sizes(font=max(11, round(width / 34)), margin=max(8, round(width / 30)))
+    sizes = _PanelSizes(font=max(11, round(width / 34)), margin=max(8, round(width / 30)))
     across = len(pictures) * (width + sizes.margin) + sizes.margin
     sheet = Image.new("RGB", (across, sizes.top + height + sizes.bottom), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -64,16 +64,18 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
         box = (left, sizes.top + height + sizes.margin // 2, width)
         if title == "Depth":
             bar = colour_bar(prediction.depth, options, shown_sky(prediction))
-            _legend(sheet, bar, box, sizes, font)
+            _draw_legend(sheet, bar, box, sizes, font)
         elif title == "Normals":
-            ball = _ball(2 * sizes.line)
+            ball = _normals_ball(2 * sizes.line)
             sheet.paste(ball, box[:2])
             words = (left + ball.width + sizes.margin // 2, box[1] + sizes.line // 2)
             draw.text(words, _NORMALS, _INK, font)
     return sheet
 
 
-def _pictures(prediction: PredictionRecord, options: SaveOptions) -> dict[str, Image.Image]:
+def _pictures_by_title(
+    prediction: PredictionRecord, options: SaveOptions
+) -> dict[str, Image.Image]:
     # Pixels are sampled, not averaged.
     step = -(-prediction.shape[1] // _WIDEST)
     rows, columns = grid_of(prediction.shape, step)
@@ -87,17 +89,17 @@ def _pictures(prediction: PredictionRecord, options: SaveOptions) -> dict[str, I
         pictures["Depth"] = Image.fromarray(depth_picture(prediction, options, rows, columns))
     if prediction.normals is not None:
         normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
-        mask = known_normals(prediction)
+        mask = normals_mask(prediction)
         some = None if mask is None else mask[rows, columns]
         pictures["Normals"] = Image.fromarray(normals_picture(normals, some))
     return pictures
 
 
-def _legend(
+def _draw_legend(
     sheet: Image.Image,
     bar: Bar,
     box: tuple[int, int, int],
-    sizes: _Sizes,
+    sizes: _PanelSizes,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
     left, top, width = box
@@ -122,7 +124,7 @@ def _legend(
     draw.text((left, top + height + sizes.line + sizes.line // 5), words, _INK, font)
 
 
-def _ball(side: int) -> Image.Image:
+def _normals_ball(side: int) -> Image.Image:
     radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
     v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
     inside = u * u + v * v < 1

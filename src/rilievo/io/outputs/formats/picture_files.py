@@ -21,7 +21,7 @@ from rilievo.io.colour_pictures import (
     normals_picture,
     range_of,
 )
-from rilievo.io.outputs.dropping import known_normals, sky_share
+from rilievo.io.outputs.dropping import normals_mask, sky_share
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
@@ -40,7 +40,7 @@ def stereo_picture(
     Invalid depth counts as farthest; ``limits`` are inverse depth, by default of the map.
     """
     parallax = _parallax(depth, options, limits or colour_range(depth))
-    left, right = (seen_by(pixels, parallax, side) for side in (0.5, -0.5))
+    left, right = (eye_view(pixels, parallax, side) for side in (0.5, -0.5))
     if options.layout == "anaglyph":
         return np.concatenate([left[..., :1], right[..., 1:]], axis=2)
     return np.concatenate([left, right], axis=1 if options.layout == "side-by-side" else 0)
@@ -67,7 +67,7 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
     return (nearness - np.float32(options.convergence)) * factor
 
 
-def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
+def eye_view(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     """Draw the view of one eye.
 
     Parallax is the left eye's column minus the right's [px]; ``side`` is 0.5 for the left.
@@ -76,13 +76,13 @@ def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
         return pixels
     picture = np.empty_like(pixels)
     for rows in bands(parallax.shape):  # each row by itself, so little is held at once
-        picture[rows] = _seen_band(pixels[rows], parallax[rows], side)
+        picture[rows] = _eye_view_band(pixels[rows], parallax[rows], side)
     return picture
 
 
-def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
+def _eye_view_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     width = parallax.shape[1]
-    moved, mask = _moved(parallax, np.float32(side))
+    moved, mask = _eye_parallax(parallax, np.float32(side))
     rows, columns = np.indices(moved.shape, sparse=True)
     source = np.clip(columns - moved * np.float32(side), 0, width - 1)
     first = np.minimum(source.astype(np.intp), width - 2)
@@ -91,10 +91,11 @@ def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
     part = np.where(torn, np.rint(part), part)[..., None]
     colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
-    return np.rint(colours).astype(np.uint8)[rows, _filling(moved, mask)]
+    return np.rint(colours).astype(np.uint8)[rows, _hole_sources(moved, mask)]
 
 
-def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
+def _eye_parallax(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
+    """Parallax [px] in an eye's picture; mask of pixels seen."""
     height, width = parallax.shape
     # Halves round up; rounding to even would leave out every second column.
     target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
@@ -112,7 +113,8 @@ def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
     return np.where(mask, moved, np.float32(0)), mask
 
 
-def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
+def _hole_sources(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
+    """Column whose colour each pixel takes, its own outside holes."""
     width = mask.shape[1]
     rows, columns = np.indices(mask.shape, sparse=True)
     left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)
@@ -130,7 +132,7 @@ def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write the picture of normals."""
     axes = job.options.normals_axes
     facts = replace(job.facts("picture of normals"), axes=NORMALS_AXES[axes][1])
-    known = known_normals(job.prediction)
+    known = normals_mask(job.prediction)
     return job.write_png(normals_picture(normals, known, axes=axes), facts)
 
 

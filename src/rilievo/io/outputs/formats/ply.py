@@ -63,10 +63,10 @@ def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
 
 def json_comments(text: str) -> list[str]:
     """Header lines that hold a JSON in pieces."""
-    return [f"rilievo: {piece}" for piece in _pieces(text)]
+    return [f"rilievo: {piece}" for piece in _json_pieces(text)]
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _json_pieces(text: str) -> Iterator[str]:
     """Pieces without outer spaces, which readers strip."""
     while len(text) > _LONGEST:
         ends = range(_LONGEST, 0, -1)

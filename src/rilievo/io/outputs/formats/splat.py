@@ -37,7 +37,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     with job.path.open("wb") as file:
         _write_header(file, len(cloud.points), comments_of(job, facts))
         for part in parts:
-            file.write(_rows(part, colours_of(cloud, part)).data)
+            file.write(_splat_rows(part, colours_of(cloud, part)).data)
     return facts
 
 
@@ -77,7 +77,7 @@ def colours_of(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
     return cloud.colours[part.rows]
 
 
-def _rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 17"]:
+def _splat_rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 17"]:
     rows = np.empty((len(colours), len(PROPERTIES)), "<f4")
     rows[:, :3] = part.centres
     rows[:, 3:6] = part.normals

@@ -34,13 +34,13 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     bits = _fraction_bits(cloud.points)
     positions, colours, scales, rotations = [], [], [], []
     for part in parts:
-        positions.append(_fixed_point(part.centres * _TO_SPZ, bits))
+        positions.append(_fixed_point_24_bits(part.centres * _TO_SPZ, bits))
         harmonics = (colours_of(cloud, part) / 255 - 0.5) / CONSTANT_HARMONIC
-        colours.append(_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
-        scales.append(_bytes((np.log(part.scales) + 10) * 16))
+        colours.append(_round_to_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
+        scales.append(_round_to_bytes((np.log(part.scales) + 10) * 16))
         # The fourth number of the quaternion follows from its length, and is not negative.
         axis = part.rotations[:, 1:] * np.where(part.rotations[:, :1] < 0, -1, 1) * _TO_SPZ
-        rotations.append(_bytes(axis * 127.5 + 127.5))
+        rotations.append(_round_to_bytes(axis * 127.5 + 127.5))
     count = sum(map(len, positions))
     opacities = np.full(count, round(OPACITY * 255), np.uint8)
     header = struct.pack("<IIIBBBB", _MAGIC, _VERSION, count, 0, bits, 0, 0)
@@ -61,11 +61,11 @@ def _fraction_bits(points: Float32[np.ndarray, "n 3"]) -> int:
     return max(0, min(_FRACTION_BITS, math.floor(math.log2(_INTEGER_RANGE / largest))))
 
 
-def _fixed_point(points: Float32[np.ndarray, "n 3"], bits: int) -> UInt8[np.ndarray, "n 9"]:
+def _fixed_point_24_bits(points: Float32[np.ndarray, "n 3"], bits: int) -> UInt8[np.ndarray, "n 9"]:
     whole = np.clip(np.rint(points * 2.0**bits), -_INTEGER_RANGE, _INTEGER_RANGE)
     parts = whole.astype("<i4").view(np.uint8).reshape(len(points), 3, 4)
     return np.ascontiguousarray(parts[:, :, :3]).reshape(len(points), 9)
 
 
-def _bytes(values: np.ndarray) -> UInt8[np.ndarray, "n k"]:
+def _round_to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "n k"]:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

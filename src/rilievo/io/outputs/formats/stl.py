@@ -33,8 +33,8 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     options, width = job.options, job.options.relief_width
     steps = max(level.shape) if width is None else level.shape[1]
     heights = options.relief_base + options.relief_height * level.astype(np.float32)
-    points = _points(heights, (width or _SIDE) / (steps - 1))
-    triangles = _triangles(values.shape)
+    points = _relief_points(heights, (width or _SIDE) / (steps - 1))
+    triangles = _relief_triangles(values.shape)
     rows = np.zeros(len(triangles), _TRIANGLE)
     rows["corners"] = points[triangles]
     a, b, c = np.moveaxis(rows["corners"], 1, 0)
@@ -48,27 +48,27 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return replace(job.facts(holds), unit="mm", axes="x right, y up, z towards the viewer")
 
 
-def _points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
+def _relief_points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
     height = len(heights)
     row, column = np.indices(heights.shape)
     top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
-    ground = top[_outline(heights.shape)] * [1, 1, 0]
+    ground = top[_outline_vertices(heights.shape)] * [1, 1, 0]
     return np.concatenate([top, ground, ground.mean(axis=0, keepdims=True)]).astype(np.float32)
 
 
-def _outline(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
+def _outline_vertices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     sides = (number[-1, :-1], number[:0:-1, -1], number[0, :0:-1], number[:-1, 0])
     return np.concatenate(sides)
 
 
-def _triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
+def _relief_triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     a, b, c, d = (
         part.reshape(-1)
         for part in (number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:])
     )
-    top = _outline(shape)
+    top = _outline_vertices(shape)
     ground = number.size + np.arange(len(top), dtype=np.int32)
     middle = np.full_like(top, number.size + len(top))
     then, below = np.roll(top, -1), np.roll(ground, -1)

@@ -21,7 +21,7 @@ _METHOD = 2
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write the turn as an endless WebP animation."""
-    made = _turn(job, depth, camera, photo)
+    made = _turn_of_job(job, depth, camera, photo)
     first, *rest = (Image.fromarray(frame) for frame in made.frames)
     with job.path.open("wb") as file:
         first.save(
@@ -35,7 +35,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
             quality=_QUALITY,
             method=_METHOD,
         )
-    return _facts_of(job, made.scene)
+    return _turn_facts(job, made.scene)
 
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
@@ -43,7 +43,7 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
     from rilievo.io.videos.frame_source import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
-    made = _turn(job, depth, camera, photo)
+    made = _turn_of_job(job, depth, camera, photo)
     height, width = made.frames[0].shape[:2]
     like = VideoFormat(
         size=(height, width), rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
@@ -51,10 +51,10 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
     with writing_part(job.path.with_name(job.file), job.path, like) as writer:
         for number, frame in enumerate(made.frames):
             writer.write(frame, number)
-    return _facts_of(job, made.scene)
+    return _turn_facts(job, made.scene)
 
 
-def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
+def _turn_of_job(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
     key = ("turn", job.options)
     made = job.shared.pop(key, None)
     if made is None:
@@ -64,6 +64,6 @@ def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
     return made
 
 
-def _facts_of(job: WriteJob, scene: Scene) -> FileFacts:
+def _turn_facts(job: WriteJob, scene: Scene) -> FileFacts:
     surface = mesh_facts(job, scene.mesh, step=scene.step)
     return replace(job.facts(f"the surface, turning for {SECONDS} seconds"), surface=surface)

@@ -100,18 +100,18 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     textured = textured_mesh(job, depth, camera)
     # A string of USD is one of JSON, but for escapes of characters outside ASCII.
     about = json.dumps(job.about.alone(textured.facts), ensure_ascii=False)
-    files = {"surface.usda": _layer(textured.mesh, about).encode()}
+    files = {"surface.usda": _usd_layer_text(textured.mesh, about).encode()}
     if textured.mesh.texture is not None:
         files[_TEXTURE] = textured.mesh.texture.jpeg
-    _package(job.path, files)
+    _write_usdz(job.path, files)
     return textured.facts
 
 
-def _layer(mesh: TriangleMesh, about: str) -> str:
+def _usd_layer_text(mesh: TriangleMesh, about: str) -> str:
     texture, places = mesh.texture, ""
     if mesh.places is not None:
         # The origin of texture coordinates is the lower left corner.
-        places = _PLACES.format(places=_rows(mesh.places * [1, -1] + [0, 1]))
+        places = _PLACES.format(places=_usd_tuples(mesh.places * [1, -1] + [0, 1]))
     emission, reader = " = (0.5, 0.5, 0.5)", ""
     if texture is not None:
         emission = ".connect = </Surface/Photograph/Texture.outputs:rgb>"
@@ -119,23 +119,23 @@ def _layer(mesh: TriangleMesh, about: str) -> str:
         reader = _TEXTURE_READER.format(file=_TEXTURE, across=across)
     return _LAYER.format(
         about=about,
-        extent=_rows(np.stack([mesh.points.min(axis=0), mesh.points.max(axis=0)])),
+        extent=_usd_tuples(np.stack([mesh.points.min(axis=0), mesh.points.max(axis=0)])),
         counts=", ".join(["3"] * len(mesh.triangles)),
         corners=", ".join(map(str, mesh.triangles.reshape(-1).tolist())),
-        normals=_rows(mesh.normals),
-        points=_rows(mesh.points),
+        normals=_usd_tuples(mesh.normals),
+        points=_usd_tuples(mesh.points),
         places=places,
         emission=emission,
         texture=reader,
     )
 
 
-def _rows(rows: np.ndarray) -> str:
+def _usd_tuples(rows: np.ndarray) -> str:
     template = f"({', '.join(['%.6g'] * rows.shape[1])})"
     return ", ".join(template % row for row in map(tuple, rows.tolist()))
 
 
-def _package(path: Path, files: Mapping[str, bytes]) -> None:
+def _write_usdz(path: Path, files: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name)
