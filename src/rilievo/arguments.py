@@ -34,7 +34,6 @@ def check_arguments(
 
 
 def _class_in_words(kind: type) -> str:
-    """Name of a class with its article."""
     name = kind.__name__
     return _WORDS.get(kind) or f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
 

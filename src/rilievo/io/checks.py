@@ -88,7 +88,6 @@ def first_fault(folder: Path, sums: Mapping[str, FileSum], thoroughness: CheckLe
 
 
 def _size_fault(path: Path, expected: FileSum) -> str | None:
-    """Fault by size in words; None if whole."""
     try:
         size = path.stat().st_size
     except OSError:

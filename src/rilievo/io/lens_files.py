@@ -190,7 +190,6 @@ def _make_lens(
 
 
 def _single_lens(lenses: list[SpelledLens], path: Path) -> SpelledLens:
-    """Lens of a file in which all are equal."""
     if not lenses or any(lens != lenses[0] for lens in lenses):
         raise InputError(
             f"holds {len(lenses)} cameras: keep the one of this photograph", path=printable(path)

@@ -163,7 +163,6 @@ def one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
 
 
 def _check_type_and_shape(numbers: np.ndarray, shown: str) -> np.ndarray:
-    """Array of a map or channels, without other axes."""
     if numbers.dtype == bool:
         numbers = numbers.astype(np.uint8)
     if numbers.dtype.kind not in "uif":

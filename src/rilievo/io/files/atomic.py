@@ -286,7 +286,6 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def _write_error_words(error: OSError) -> str:
-    """Remedy of a refused write."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
     words = printable(" ".join(str(error).split()))

@@ -119,7 +119,6 @@ def _number_in_file(path: Path) -> int | None:
 
 
 def _memory_stat(path: Path, name: str) -> int:
-    """Number of a name; 0 if missing."""
     with suppress(OSError, ValueError):
         for line in path.read_text("ascii").splitlines():
             key, _, value = line.partition(" ")

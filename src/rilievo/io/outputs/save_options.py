@@ -262,7 +262,6 @@ class SaveOptions(Record):
 
 
 def _parse_colour_range(text: str) -> tuple[float, float]:
-    """Parse NEAR,FAR."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -126,7 +126,6 @@ def _jpeg_bytes(image: Image.Image) -> bytes:
 
 
 def _texture_coordinates(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]:
-    """Columns and rows, as shares of width and height."""
     # The (0, 0) of the texture is the outer corner of the top-left pixel; ours is its centre.
     height, width = shape
     return (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
