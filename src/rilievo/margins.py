@@ -126,7 +126,6 @@ def _is_black_line(line: UInt8[np.ndarray, "m 3"]) -> bool:
 
 
 def _margins_unless_small(pixels: Pixels, margins: Margins) -> Margins:
-    """Margins; none where too little would be left."""
     rows, columns = margins.inside(pixels.shape[:2])
     is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
     return Margins() if is_small else margins

@@ -381,7 +381,6 @@ def _array_code(name: str, *, anything: bool) -> str:
 
 
 def _sole_name_with_word(name: str, own: Mapping[str, str]) -> str:
-    """Only name that shares a word, or ""."""
     words = {*_lower_words(name)}
     same = [one for one in own if words & {*_lower_words(one)}]
     return same[0] if len(same) == 1 else ""

@@ -107,7 +107,6 @@ def fault_of(folder: Path, facts: FileFacts, thoroughness: CheckLevel) -> str | 
 
 
 def _photo_difference(before: Sidecar, about: Sidecar) -> str | None:
-    """Differing photograph, metres or camera, in words; else None."""
     for name, what in (
         ("source", "another photograph"),
         ("calibration", "other metres"),
