@@ -195,7 +195,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         patches.setattr(finding, "MODEL_KINDS", {**acting, **finding.MODEL_KINDS})
         patches.setitem(model_options.QUALITIES, "fast", PLAIN)
         patches.setitem(model_options.QUALITIES, "good", "acting_model:other")
-        patches.setattr(fitting, "_network", lambda: models[PLAIN])
+        patches.setattr(fitting, "_default_model", lambda: models[PLAIN])
         patches.setenv(TRUST, "")
         yield Doors(app=app, folder=folder, patches=patches)
 

@@ -69,7 +69,7 @@ def test_photographs_of_which_none_fits_are_refused_before_any_work(
 def test_with_little_memory_fewer_photographs_are_done_at_once(
     share: float, tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photos, "_workers", lambda: 4)
+    monkeypatch.setattr(photos, "_thread_count", lambda: 4)
     under_way, most, lock = 0, 0, threading.Lock()
     write = Results.write
 
@@ -138,7 +138,7 @@ def test_a_photograph_takes_what_was_computed_and_at_most_twice(save: str, tmp_p
 
 
 def test_photographs_that_all_fit_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "_workers", lambda: 4)
+    monkeypatch.setattr(photos, "_thread_count", lambda: 4)
     sizes, needed = [(100, 100)] * 9 + [(100, 200)], 20_000
     for count, together in ((1, 1), (3, 3), (10, 4)):
         free(monkeypatch, together * needed)

@@ -13,7 +13,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
-from rilievo.predicting.videos.frame_answers import MOVING, ScaledFrame, steadied, still_frames
+from rilievo.predicting.videos.frame_answers import MOVING, ScaledFrame, steady_means, still_frames
 from rilievo.sample import Photo
 
 SHAPE = (48, 64)
@@ -48,7 +48,7 @@ def changing(frames: np.ndarray) -> float:
 
 def test_flicker_of_a_still_camera_goes() -> None:
     given = frames()
-    found = np.stack(list(steadied(given)))
+    found = np.stack(list(steady_means(given)))
     assert changing(np.stack([each.numbers for each in given])) > 0.3
     assert changing(found) < 0.01
     # In the middle, thirteen frames are averaged.
@@ -57,10 +57,10 @@ def test_flicker_of_a_still_camera_goes() -> None:
 
 def test_frames_of_a_moving_camera_stay_as_they_are() -> None:
     given = frames([MOVING] * 8 + [0] * 6 + [MOVING] * 6)
-    found = list(steadied(given))
+    found = list(steady_means(given))
     for k in (*range(8), *range(14, COUNT)):
         np.testing.assert_array_equal(found[k], given[k].numbers)
-    alone = list(steadied(given[8:14]))
+    alone = list(steady_means(given[8:14]))
     np.testing.assert_array_equal(found[10], alone[2])
 
 
@@ -70,7 +70,7 @@ def test_what_moves_has_the_depth_of_its_own_frame() -> None:
         left = 2 + 2 * k
         frame.grey[20:34, left : left + 12] = 255
         frame.numbers[20:34, left : left + 12] = 0.5
-    found = list(steadied(given))
+    found = list(steady_means(given))
     for k in (0, 7, 12, 19):
         left = 2 + 2 * k
         inside = found[k][20:34, left : left + 12]
@@ -85,7 +85,7 @@ def test_a_change_shows_in_its_first_frame() -> None:
     for k in range(10, COUNT):
         given[k].grey[10:30, 10:40] = 128
         given[k].numbers[10:30, 10:40] += 1
-    found = list(steadied(given))
+    found = list(steady_means(given))
     inner = np.s_[13:27, 13:37]
     assert abs(np.median(found[9][inner]) - 1) < 0.05
     assert abs(np.median(found[10][inner]) - 2) < 0.05
@@ -95,7 +95,7 @@ def test_invalid_pixels_are_not_averaged() -> None:
     given = frames()
     given[10].valid[:5] = False
     given[10].numbers[:5] = 99
-    found = list(steadied(given))
+    found = list(steady_means(given))
     assert (found[10][:5] == 99).all()
     assert found[9].max() < 1.2
 
@@ -105,7 +105,7 @@ def test_a_change_of_light_of_the_whole_frame_does_not_matter() -> None:
     for k in range(0, COUNT, 2):
         given[k].grey[:] = given[k].grey // 2 + 60
         given[k].grey[:] = (given[k].grey.astype(int) - 60) * 2 - 6 + 12 * (k % 4 // 2)
-    assert changing(np.stack(list(steadied(given)))) < 0.02
+    assert changing(np.stack(list(steady_means(given)))) < 0.02
 
 
 def test_few_frames_are_held() -> None:
@@ -117,7 +117,7 @@ def test_few_frames_are_held() -> None:
             taken += 1
             yield frame
 
-    for given, _ in enumerate(steadied(counted()), 1):
+    for given, _ in enumerate(steady_means(counted()), 1):
         assert taken - given <= 6
 
 

@@ -31,10 +31,10 @@ from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidec
 from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
 from rilievo.messages import Note, literal, template
 from rilievo.models.base import Inference, Model
-from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_known
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_photo_or_video
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.workers.predict_across import Places, TaskFiles
+from rilievo.predicting.workers.predict_across import Storage, TaskFiles
 from rilievo.prediction.output import OUTPUTS
 from rilievo.sample import Photo
 
@@ -301,13 +301,13 @@ def _matches_of_address(address: str) -> list[Remote]:
     place = remote(address)
     if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
         return place.matching()
-    if is_known(posixpath.basename(place.plain_path)) or place.exists():
+    if is_photo_or_video(posixpath.basename(place.plain_path)) or place.exists():
         return [place]
     return []
 
 
 def _is_file(place: Remote) -> bool:
-    if is_known(posixpath.basename(place.plain_path)):
+    if is_photo_or_video(posixpath.basename(place.plain_path)):
         return True  # saves a request for each file, and need not tell pages of links from files
     return not place.path.endswith("/") and not place.files.isdir(place.path)
 
@@ -533,7 +533,7 @@ def _remote_beside(target: Remote, path: Path) -> Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses(Places):
+class Addresses(Storage):
     """Inputs, results or both at addresses."""
 
     def check_output(self, output: Path) -> None:

@@ -72,7 +72,7 @@ class LeftOut:
                 continue
             if name in results:
                 self.results += 1
-            elif is_known(name):
+            elif is_photo_or_video(name):
                 inputs.append(name)
             else:
                 self.other_files += 1
@@ -110,11 +110,11 @@ def find_jobs(
     fail. Equal targets get their suffix, or a number between arguments.
     """
     left_out = LeftOut() if left_out is None else left_out
-    expansions = {name: _expand(name) for name in map(str, inputs)}
+    expansions = {name: _matches(name) for name in map(str, inputs)}
     if not any(expansions.values()):
-        raise InputError("; ".join(_missing(name) for name in expansions))
+        raise InputError("; ".join(_missing_input_words(name) for name in expansions))
     named = [path for name in expansions for path in expansions[name] or [Path(name)]]
-    paths = named if len(named) == 1 else _without_results(named, left_out)
+    paths = named if len(named) == 1 else _paths_without_results(named, left_out)
     targets = distinct(
         [path.resolve().name if path.is_dir() else path.stem or path.name for path in paths]
     )
@@ -127,28 +127,28 @@ def find_jobs(
             yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
         else:
             found_any = False
-            for job in _walk(path, output / target if several else output, output, left_out):
+            for job in _folder_jobs(path, output / target if several else output, output, left_out):
                 found_any = True
                 yield job
             if not found_any:
                 left_out.empty.append(printable(path))
 
 
-def _expand(name: str) -> list[Path]:
+def _matches(name: str) -> list[Path]:
     path = Path(name)
     if path.exists() or path.is_symlink():
         return [path]
     return sorted(Path(match) for match in glob.glob(name, recursive=True))
 
 
-def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
+def _paths_without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
     results: dict[Path, set[str]] = {}
     rest = []
     for path in paths:
         folder = path.parent
         if folder not in results:
             try:
-                results[folder] = _results(folder, os.listdir(folder), left_out)
+                results[folder] = _result_names(folder, os.listdir(folder), left_out)
             except OSError:
                 results[folder] = set()
         if path.name in results[folder]:
@@ -158,7 +158,7 @@ def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
     return rest
 
 
-def _missing(name: str) -> str:
+def _missing_input_words(name: str) -> str:
     if glob.has_magic(name):
         return f"{printable(name)}: no file matches this pattern"
     parts = [part for part in name.split(",") if part]
@@ -169,7 +169,7 @@ def _missing(name: str) -> str:
     return f"{printable(name)}: no such file or folder"
 
 
-def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
+def _folder_jobs(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
     ours = output.resolve()
 
     def unreadable(error: OSError) -> None:
@@ -177,7 +177,7 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
 
     for directory, subfolders, names in os.walk(folder, onerror=unreadable):
         here = Path(directory)
-        results = _results(here, names, left_out)
+        results = _result_names(here, names, left_out)
         left_out.linked_folders += sum((here / name).is_symlink() for name in subfolders)
         subfolders[:] = sorted(
             name
@@ -195,7 +195,7 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
             )
 
 
-def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
+def _result_names(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
     """Names of rilievo's JSONs and what they list; of a broken one, of outputs."""
     results: set[str] = set()
     for name in names:
@@ -203,7 +203,7 @@ def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
             stem = name.removesuffix(SUFFIX)
             beside = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
             try:
-                listed = _listed(folder / name, has_results=bool(beside))
+                listed = _names_in_json(folder / name, has_results=bool(beside))
             except InputError as error:
                 left_out.unreadable.append(note_of(error))
                 listed = beside
@@ -211,7 +211,7 @@ def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
     return results
 
 
-def _listed(path: Path, *, has_results: bool) -> set[str]:
+def _names_in_json(path: Path, *, has_results: bool) -> set[str]:
     try:
         if has_results:
             check_regular(path)
@@ -220,7 +220,7 @@ def _listed(path: Path, *, has_results: bool) -> set[str]:
         with path.open("rb") as file:
             # Folders exported from phones have a JSON beside every photograph.
             is_ours = FORMAT.encode() in file.read(64)
-        if not is_ours and not (has_results and _is_no_json(path)):
+        if not is_ours and not (has_results and _is_broken_json(path)):
             return set()
         sidecar = read_sidecar(path)
     except OSError:
@@ -228,7 +228,7 @@ def _listed(path: Path, *, has_results: bool) -> set[str]:
     return {*sidecar.names, *sidecar.earlier}
 
 
-def _is_no_json(path: Path) -> bool:
+def _is_broken_json(path: Path) -> bool:
     try:
         parse_json(read_text(path))
     except (InputError, NotThisRecord):
@@ -236,7 +236,7 @@ def _is_no_json(path: Path) -> bool:
     return False
 
 
-def is_known(name: str) -> bool:
+def is_photo_or_video(name: str) -> bool:
     """Whether a name is of a photograph or video."""
     return Path(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
 
@@ -253,7 +253,7 @@ class JobList:
             line = json.dumps([str(job.source), job.medium.value, str(job.target)])
             self._file.write(line.encode() + b"\n")
             if isinstance(self._file, io.BytesIO) and self._file.tell() > _IN_MEMORY:
-                self._file = _on_disk(self._file)
+                self._file = _copy_to_disk(self._file)
                 weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:
@@ -276,7 +276,7 @@ class JobList:
         return sorted({medium is not Medium.PHOTO for medium in self.counts})
 
 
-def _on_disk(memory: io.BytesIO) -> IO[bytes]:
+def _copy_to_disk(memory: io.BytesIO) -> IO[bytes]:
     from tempfile import TemporaryFile
 
     file = TemporaryFile()  # noqa: SIM115  (closed by whoever holds it)

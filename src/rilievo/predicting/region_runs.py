@@ -43,14 +43,14 @@ def measure_regions(
     files = [(Path(text), False) for text in boxes if os.path.exists(text)]
     files += [(path, True) for path in masks]
     tables = [read_detections(path, masks=is_mask) for path, is_mask in files]
-    usual = [_box(text) for text in boxes if not os.path.exists(text)]
+    usual = [_parse_region(text) for text in boxes if not os.path.exists(text)]
     for fault in (fault for table in tables for fault in table.faults):
         fail(fault)
     left_out, is_any, keys = LeftOut(), False, [set[Key | None]() for _ in tables]
     for job in find_jobs([source], Path(os.devnull), sequence=False, left_out=left_out):
         is_photo, shown = job.medium is Medium.PHOTO, printable(job.source)
         try:
-            for frame, photo in [(None, job.source)] if is_photo else _frames(job.source):
+            for frame, photo in [(None, job.source)] if is_photo else _numbered_photos(job.source):
                 for (path, _), table, used in zip(files, tables, keys, strict=True):
                     key = table.key_of(job.source, frame)
                     if key in used and key is not None and key[0]:
@@ -89,13 +89,13 @@ def measure_regions(
         raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
 
 
-def _box(text: str) -> Region:
+def _parse_region(text: str) -> Region:
     if Path(text).suffix.lower() in (".json", ".csv"):
         raise MissingFileError("no such file", path=printable(text))
     return region_of(text)
 
 
-def _frames(video: Path) -> Iterator[tuple[int, Photo]]:
+def _numbered_photos(video: Path) -> Iterator[tuple[int, Photo]]:
     from rilievo.io.videos.video import live_frames
 
     for number, pixels in enumerate(live_frames(video)):

@@ -40,7 +40,7 @@ from rilievo.predicting.summary import (
     LOAD,
     READ,
     RunSummary,
-    Spent,
+    RunTimes,
     Stages,
     Tally,
     fail,
@@ -164,13 +164,13 @@ def read_inputs(
         raise OptionError(problem=template(message))
     sizes = options.sizes
     if sizes.facts or sizes.known or sizes.sparse is not None:
-        _check_known(sizes, len(jobs))
+        _check_known_sizes(sizes, len(jobs))
     notes = [*left_out.notes(), *without_effect(options, jobs.counts)]
-    notes += _unused_facts(sizes, jobs, output)
+    notes += _unused_facts_notes(sizes, jobs, output)
     return RunInputs(jobs=jobs, failures=left_out.unreadable, notes=notes)
 
 
-def _check_known(sizes: KnownSizes, inputs: int) -> None:
+def _check_known_sizes(sizes: KnownSizes, inputs: int) -> None:
     if sizes.table is not None:
         (shared_known if sizes.same_camera else read_known_csv)(sizes.table)
     elif sizes.same_camera:
@@ -199,7 +199,7 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
         )
 
 
-def _unused_facts(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
+def _unused_facts_notes(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
     if sizes.same_camera:
         return []
     if sizes.table is not None:
@@ -289,7 +289,7 @@ def load_models(
     for model in loaded.values():
         settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
         name = model.card.name
-        stages.add(Spent(model=f"{name} ({settings})" if settings else name))
+        stages.add(RunTimes(model=f"{name} ({settings})" if settings else name))
     return {video: loaded[name] for video, name in names.items()}
 
 
@@ -327,7 +327,7 @@ def predict_jobs(
     timed, photos = tally.stages.timed, results.get(False)
     if photos is not None:
         predict_photos(
-            _unfinished(jobs, photos, tally, ready),
+            _unfinished_photos(jobs, photos, tally, ready),
             photos.model,
             tally,
             batch_size=photos.options.speed.batch_size,
@@ -349,7 +349,7 @@ def predict_jobs(
             fail(job, error, tally)
 
 
-def _unfinished(
+def _unfinished_photos(
     jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
 ) -> Iterator[Job]:
     folder: Path | None = None
@@ -402,11 +402,11 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
         return
     calls = photographs * (2 if flip else 1)
     if calls > 1 and not yes:
-        _ask(model, photographs, calls)
+        _ask_to_pay(model, photographs, calls)
     model.allow(calls)
 
 
-def _ask(model: PaidModel, photographs: int, calls: int) -> None:
+def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
     what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(path=what, problem="say {yes} to agree, as nobody can be asked here")

@@ -47,7 +47,7 @@ def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
             waiting.append(pool.submit(next, iterator, _END))
             yield item  # pyright: ignore[reportReturnType]
     finally:
-        _end(pool, waiting)
+        _shut_down(pool, waiting)
 
 
 def map_ahead(
@@ -64,10 +64,10 @@ def map_ahead(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        _end(pool, waiting)
+        _shut_down(pool, waiting)
 
 
-def _end(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
+def _shut_down(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
     """Cancel what waits; threads end by themselves.
 
     Joining one within the start of a thread never returns (Python 3.11).
@@ -79,8 +79,8 @@ def _end(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
 
 
 @frozen
-class Spent:
-    """Time of each stage.
+class RunTimes:
+    """Models, answers and seconds of a run.
 
     Attributes:
         model: Models and settings; empty if none ran.
@@ -116,14 +116,14 @@ class Stages:
         self._seconds: dict[str, float] = {}
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> RunTimes:
         """Times so far."""
         with self._lock:
-            return Spent(
+            return RunTimes(
                 model=self._model, answers=dict(self._answers), seconds=dict(self._seconds)
             )
 
-    def add(self, other: Spent) -> None:
+    def add(self, other: RunTimes) -> None:
         """Add times of another process."""
         with self._lock:
             if other.model and other.model not in self._model:
@@ -141,7 +141,7 @@ class Stages:
             try:
                 return function(*args, **kwargs)
             finally:
-                self.add(Spent(seconds={stage: time.perf_counter() - start}))
+                self.add(RunTimes(seconds={stage: time.perf_counter() - start}))
 
         return call
 
@@ -152,7 +152,7 @@ class Stages:
             parts = (answer.depth, answer.normals, answer.confidence)
             sizes = (np.shape(part)[-2:] for part in parts if part is not None)
             height, width = next(sizes, (0, 0))
-            self.add(Spent(answers={f"{width}x{height}": 1}))
+            self.add(RunTimes(answers={f"{width}x{height}": 1}))
         return answers
 
 
@@ -189,7 +189,7 @@ class RunSummary:
     begins_anew: Path | None = None
     frames: int = 0
     frame_seconds: float = 0.0
-    spent: Spent = field(default_factory=Spent)
+    spent: RunTimes = field(default_factory=RunTimes)
 
     @property
     def exit_code(self) -> int:
@@ -203,7 +203,7 @@ class RunSummary:
 
     def worded(self, spell: Spell) -> str:
         """Lines, with options as a door spells them."""
-        rates = [_rate(self.done, self.seconds)] if self.done > 1 else []
+        rates = [_speed_words(self.done, self.seconds)] if self.done > 1 else []
         if self.frames:
             rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
         rate = f" ({'; '.join(rates)})" if rates else ""
@@ -228,7 +228,7 @@ class RunSummary:
         return "\n".join(lines)
 
 
-def _rate(done: int, seconds: float) -> str:
+def _speed_words(done: int, seconds: float) -> str:
     if done * 2 < seconds:
         return f"{seconds / done:.1f} s each"
     return f"{done / seconds:.1f} a second"
@@ -257,11 +257,11 @@ class Tally:
     _start: float = field(default_factory=time.perf_counter)
     _first: float | None = None
     _last_line: float = field(default_factory=time.perf_counter)
-    _bar: Any = None
+    _progress_bar: Any = None
 
     def __enter__(self) -> "Tally":
         if self.show and self.total != 1 and sys.stderr is not None and sys.stderr.isatty():
-            self._bar = _bar(self.total)
+            self._progress_bar = _progress_bar(self.total)
         return self
 
     def __exit__(
@@ -270,8 +270,8 @@ class Tally:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._progress_bar is not None:
+            self._progress_bar.close()
 
     def done(self, target: Path | None = None, *, frames: int = 0, seconds: float = 0.0) -> None:
         """Count an input, with frames and wall time [s]."""
@@ -311,22 +311,22 @@ class Tally:
     def part(self, message: str) -> None:
         """Show progress of one long input."""
         now = time.perf_counter()
-        if self._bar is not None:
-            self._bar.set_description_str(message)
+        if self._progress_bar is not None:
+            self._progress_bar.set_description_str(message)
         elif self.show and now - self._last_line > 10:
             self._last_line = now
             self._write(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
         """Write a line above the bar."""
-        if self._bar is not None:
+        if self._progress_bar is not None:
             self._write(for_terminal(message))
         elif self.total != 1:
             self._write(f"rilievo: {for_terminal(message)}")
 
     def _write(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
+        if self._progress_bar is not None:
+            self._progress_bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif sys.stderr is not None:  # it is None if the user closed it
             # A closed pipe or a full disk of logs must not end the run.
             with suppress(OSError):
@@ -357,23 +357,25 @@ class Tally:
         if worked == 1 and self._first is None:
             # The first input also waits for the model, so it does not tell the others' speed.
             self._first = now
-            if self._bar is not None:
-                self._bar.reset()
-                self._bar.initial = self._bar.last_print_n = self._bar.n = count
-                self._bar.refresh()
-        elif self._bar is not None:
-            self._bar.update()
-        if self._bar is None and self.show and now - self._last_line > 30:
+            if self._progress_bar is not None:
+                self._progress_bar.reset()
+                self._progress_bar.initial = self._progress_bar.last_print_n = (
+                    self._progress_bar.n
+                ) = count
+                self._progress_bar.refresh()
+        elif self._progress_bar is not None:
+            self._progress_bar.update()
+        if self._progress_bar is None and self.show and now - self._last_line > 30:
             self._last_line, speed = now, ""
             if self._first is not None and worked > 1:
                 seconds = now - self._first
                 left = ((self.total or count) - count) * seconds / (worked - 1)
-                speed = f", {_rate(worked - 1, seconds)}"
+                speed = f", {_speed_words(worked - 1, seconds)}"
                 speed += f", {left:.0f} s left" if self.total else ""
             self.say(f"{count} of {self.total or '?'}{speed}")
 
 
-def _bar(total: int | None) -> Any:
+def _progress_bar(total: int | None) -> Any:
     from tqdm import tqdm
 
     # The thread of tqdm that redraws slow bars would outlive the run.

@@ -10,7 +10,13 @@ from killed_work import Deadly, Loading
 from rilievo import signals
 from rilievo.errors import RilievoError
 from rilievo.predicting.workers import spreading
-from rilievo.predicting.workers.spreading import Report, _Crew, joined, open_work, work_in_processes
+from rilievo.predicting.workers.spreading import (
+    Report,
+    _WorkerPool,
+    joined,
+    open_work,
+    work_in_processes,
+)
 from rilievo.version import VERSION
 
 
@@ -72,8 +78,8 @@ def test_a_process_that_is_ended_while_it_loads_prints_nothing(
     error: Exception | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Code makes another error of what ends it, or loses it, as onnxruntime's import does."""
-    crew = _Crew(Loading(folder=tmp_path, error=error), iter([("1",)]), 1)
-    crew._hand_out()
+    crew = _WorkerPool(Loading(folder=tmp_path, error=error), iter([("1",)]), 1)
+    crew._give_tasks()
     while not (tmp_path / "begun").exists():
         time.sleep(0.01)
     time.sleep(0.2)
@@ -95,5 +101,5 @@ def test_a_process_that_is_ended_as_it_begins_says_nothing(
     monkeypatch.setattr(spreading, "_end_with_parent", lambda: None)
     monkeypatch.setattr(spreading.signal, "signal", lambda *_: None)
     ours, theirs = multiprocessing.Pipe()
-    spreading._serve(theirs, Loading(folder=tmp_path), VERSION)
+    spreading._serve_tasks(theirs, Loading(folder=tmp_path), VERSION)
     assert not ours.poll()

@@ -107,7 +107,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if affine and prediction.has("anchoring"):
         return _with_metres_of_affine(prediction, metres)
     if metres.known or metres.sparse:
-        _check_no_sky(prediction, metres)
+        _refuse_points_in_sky(prediction, metres)
         references, remark = metres.known, None
         if metres.sparse:
             references, remark = plausible(prediction.depth, metres.sparse)
@@ -136,11 +136,13 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if metres.measured is not None and metres.smooth:
         filling = filled(fitted.depth, metres.measured)
         if filling is not None:
-            return _with_measured(metric, filling), replace(fitted, warning=_outliers_of(filling))
+            return _set_measured_calibration(metric, filling), replace(
+                fitted, warning=_outliers_note(filling)
+            )
     return with_expected_error(metric), fitted
 
 
-def _outliers_of(filling: Filled) -> str | None:
+def _outliers_note(filling: Filled) -> str | None:
     if filling.outliers <= _USUAL_OUTLIERS * filling.points:
         return None
     return (
@@ -149,7 +151,7 @@ def _outliers_of(filling: Filled) -> str | None:
     )
 
 
-def _with_measured(metric: Prediction, filling: Filled) -> Prediction:
+def _set_measured_calibration(metric: Prediction, filling: Filled) -> Prediction:
     calibration = metric.calibration
     assert calibration is not None, "it has just been calibrated"
     calibration = replace(
@@ -159,7 +161,7 @@ def _with_measured(metric: Prediction, filling: Filled) -> Prediction:
         expected_error=None if filling.error is None else round(filling.error, 4),
         measured_pixels=filling.points - filling.outliers,
         outliers=filling.outliers,
-        warning=_outliers_of(filling),
+        warning=_outliers_note(filling),
     )
     sky = metric.sky
     if sky is not None and (sky & filling.measured).any():
@@ -169,7 +171,7 @@ def _with_measured(metric: Prediction, filling: Filled) -> Prediction:
     )
 
 
-def _check_no_sky(prediction: Prediction, metres: Metres) -> None:
+def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:
     sky = prediction.sky if metres.known and metres.method is None else None
     if sky is None:
         return
@@ -251,7 +253,7 @@ def is_known(made_by: MadeBy | None) -> bool:
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     """Depth of the embedded model, with the same borders."""
-    network = refined(_network().depth_alone(), replace(UNREFINED, trim=refine.trim))
+    network = refined(_default_model().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _one_at_a_time:
         [inference] = network.infer([photo])
         prediction = network.finish(inference, photo)
@@ -304,5 +306,5 @@ def refused_anchoring(why: object) -> Anchoring:
 
 
 @lru_cache(maxsize=1)
-def _network() -> Model:
+def _default_model() -> Model:
     return load_model(DEFAULT_MODEL)

@@ -163,11 +163,11 @@ def predict(
         photo = with_camera(photo, named, fov)
         if sizes.sparse is not None:
             metres = read_sparse_depth(sizes, photo.shape)
-        with _ready(model, load_options) as loaded:
+        with _open_model(model, load_options) as loaded:
             network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
             [inference] = network.infer([photo])
         predictions.append(
-            finish(network, inference, photo, photo_options, metres=metres, tell=_warn)
+            finish(network, inference, photo, photo_options, metres=metres, tell=_warn_at_caller)
         )
     return predictions if several else predictions[0]
 
@@ -199,9 +199,9 @@ def _refuse_several(image: object) -> None:
         )
 
 
-def _warn(remark: str) -> None:
+def _warn_at_caller(remark: str) -> None:
     warnings.warn(remark, UserWarning, stacklevel=4)  # the line that calls predict
 
 
-def _ready(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:
+def _open_model(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:
     return nullcontext(model) if isinstance(model, Model) else last_model(model, options)

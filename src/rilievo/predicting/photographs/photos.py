@@ -51,17 +51,17 @@ Result = TypeVar("Result")
 
 
 @dataclass(slots=True, eq=False)
-class _Work(Generic[Item, Result]):
+class _PoolCall(Generic[Item, Result]):
     item: Item
     future: Future[Result]
     pixels: int
 
 
-class _Queue(Generic[Item, Result]):
+class _BoundedPool(Generic[Item, Result]):
     def __init__(self, workers: int, name: str, *, most: int, pixels: int) -> None:
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._most, self._pixels = most, pixels
-        self.waiting: deque[_Work[Item, Result]] = deque()
+        self.waiting: deque[_PoolCall[Item, Result]] = deque()
 
     @property
     def is_full(self) -> bool:
@@ -70,11 +70,11 @@ class _Queue(Generic[Item, Result]):
 
     def add(
         self, item: Item, pixels: int, function: Callable[..., Result], *arguments: object
-    ) -> _Work[Item, Result]:
-        work: _Work[Item, Result] = _Work(item, Future(), pixels)
+    ) -> _PoolCall[Item, Result]:
+        work: _PoolCall[Item, Result] = _PoolCall(item, Future(), pixels)
         with _cancel_if_interrupted(work.future):
             self.waiting.append(work)
-            self.pool.submit(_call, work.future, function, arguments)
+            self.pool.submit(_run_call, work.future, function, arguments)
         return work
 
     def cancel(self) -> None:
@@ -92,7 +92,7 @@ def _cancel_if_interrupted(future: Future[Result]) -> Iterator[None]:
         raise
 
 
-def _call(
+def _run_call(
     future: Future[Result], function: Callable[..., Result], arguments: Sequence[object]
 ) -> None:
     if future.set_running_or_notify_cancel():
@@ -106,18 +106,18 @@ class _Writers:
     """Answers finished in a pool, placed in groups with one sync."""
 
     def __init__(self, save: Save, tally: Tally, workers: int, pixels: int) -> None:
-        self.queue: _Queue[Job, FileSet | None] = _Queue(
+        self.queue: _BoundedPool[Job, FileSet | None] = _BoundedPool(
             workers, "write", most=2 * workers + 2, pixels=pixels
         )
         self._save, self._tally, self._place = save, tally, tally.stages.timed(PLACE, place)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
-        self._unplaced: list[_Work[Job, FileSet | None]] = []
-        self._under_way: list[_Work[Job, FileSet | None]] = []
+        self._unplaced: list[_PoolCall[Job, FileSet | None]] = []
+        self._under_way: list[_PoolCall[Job, FileSet | None]] = []
         self._future: Future[list[OutputError | None]] | None = None
         self.is_settled = False
 
-    def write(self, inferred: _Work[Batch, list[Inference]], model: Model) -> None:
-        for job, photo, inference in _answers(inferred, model, self._tally):
+    def write(self, inferred: _PoolCall[Batch, list[Inference]], model: Model) -> None:
+        for job, photo, inference in _batch_answers(inferred, model, self._tally):
             while self.queue.is_full:
                 self._settle_oldest()
             self.queue.add(job, math.prod(photo.shape), self._save, job, photo, inference)
@@ -172,15 +172,15 @@ class _Writers:
             future: Future[list[OutputError | None]] = Future()
             with _cancel_if_interrupted(future):
                 self._future = future
-                self._pool.submit(_call, future, self._place, (placements,))
+                self._pool.submit(_run_call, future, self._place, (placements,))
 
 
 def most_at_once(pixels: int) -> int:
     """Number of photographs of so many pixels finished at once."""
-    return min(_workers(), max(1, math.ceil(PIXELS_AHEAD / max(1, pixels))))
+    return min(_thread_count(), max(1, math.ceil(PIXELS_AHEAD / max(1, pixels))))
 
 
-def _workers() -> int:
+def _thread_count() -> int:
     return min(max(2, os.cpu_count() or 1), MOST_WORKERS)
 
 
@@ -197,13 +197,15 @@ def predict_photos(
     pixels_ahead: int | None = None,
 ) -> None:
     """Predict every job, write in order, count failures."""
-    workers = min(_workers(), at_once or MOST_WORKERS)
+    workers = min(_thread_count(), at_once or MOST_WORKERS)
     pixels_ahead = pixels_ahead or PIXELS_AHEAD
-    readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2, pixels=pixels_ahead)
+    readers: _BoundedPool[Job, Photo] = _BoundedPool(
+        workers, "read", most=2 * workers + 2, pixels=pixels_ahead
+    )
     # As many batches at a time as the model has callers: more take the cores from each other. One
     # more waits already, so that the network is never idle.
     callers = min(model.callers, at_once or MOST_WORKERS)
-    network: _Queue[Batch, list[Inference]] = _Queue(
+    network: _BoundedPool[Batch, list[Inference]] = _BoundedPool(
         callers, "infer", most=callers + 1, pixels=pixels_ahead
     )
     writers = _Writers(save, tally, workers, pixels_ahead)
@@ -217,7 +219,7 @@ def predict_photos(
 
     try:
         try:
-            for batch in _batches(jobs, read, readers, tally, batch_size, pixels_ahead):
+            for batch in _photo_batches(jobs, read, readers, tally, batch_size, pixels_ahead):
                 pixels = sum(math.prod(photo.shape) for _, photo in batch)
                 network.add(batch, pixels, answer, batch)
                 while network.is_full:
@@ -248,10 +250,10 @@ def predict_photos(
             raise stop
 
 
-def _batches(
+def _photo_batches(
     jobs: Iterable[Job],
     read: Read,
-    readers: _Queue[Job, Photo],
+    readers: _BoundedPool[Job, Photo],
     tally: Tally,
     most: int,
     pixels_ahead: int,
@@ -262,7 +264,7 @@ def _batches(
     while True:
         while not readers.is_full and (job := next(jobs, None)) is not None:
             work = readers.add(job, expected, read, job)
-            work.future.add_done_callback(partial(_measure, work))
+            work.future.add_done_callback(partial(_set_pixel_count, work))
         if not readers.waiting:
             break
         work = readers.waiting.popleft()
@@ -282,13 +284,13 @@ def _batches(
         yield batch
 
 
-def _measure(work: _Work[Job, Photo], future: Future[Photo]) -> None:
+def _set_pixel_count(work: _PoolCall[Job, Photo], future: Future[Photo]) -> None:
     is_read = not future.cancelled() and not future.exception()
     work.pixels = math.prod(future.result().shape) if is_read else 0
 
 
-def _answers(
-    inferred: _Work[Batch, list[Inference]], model: Model, tally: Tally
+def _batch_answers(
+    inferred: _PoolCall[Batch, list[Inference]], model: Model, tally: Tally
 ) -> Iterator[tuple[Job, Photo, Inference]]:
     """Outputs of a batch, or if it failed, one by one."""
     batch = inferred.item
@@ -339,7 +341,7 @@ class PhotoMemory:
             OptionError: If it takes more than was free.
         """
         if self.free is not None:
-            _check(size, memory_of, self.free)
+            _check_result_memory(size, memory_of, self.free)
 
 
 def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
@@ -355,7 +357,7 @@ def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> Pho
     usual = min(len(sizes), most_at_once(math.prod(sizes[-1])))
     if usual * memory_of(sizes[-1]) <= free:
         return PhotoMemory(free=free)
-    _check(sizes[0], memory_of, free)
+    _check_result_memory(sizes[0], memory_of, free)
     largest = max((size for size in sizes if memory_of(size) <= free), key=math.prod)
     pixels = math.prod(largest)
     at_once = min(most_at_once(pixels), free // memory_of(largest))
@@ -371,7 +373,7 @@ def size_of(source: Path) -> Size:
         return 0, 0
 
 
-def _check(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
+def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
     memory.check_memory(
         memory_of(size),
         f"the results of {size[1]}x{size[0]} pixels",

@@ -66,14 +66,14 @@ class Results:
         if not saving.asks_for_all:
             return saving.formats
         return tuple(
-            name for name in saving.formats if not self._missing(name) and is_installed(name)
+            name for name in saving.formats if not self._missing_parts(name) and is_installed(name)
         )
 
     def left_out_of_all(self) -> Iterator[str]:
         """Notes on outputs of ``all`` without a package."""
         for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
             extra = OUTPUTS[name].extra
-            if not self._missing(name) and not is_installed(name):
+            if not self._missing_parts(name) and not is_installed(name):
                 yield Note(f"{{save=all}} leaves out {literal(name)}, which needs rilievo[{extra}]")
 
     def check(self) -> None:
@@ -83,7 +83,7 @@ class Results:
             with needing("", "markers", option="markers"):
                 import cv2  # noqa: F401
         for name in self.formats:
-            missing = self._missing(name)
+            missing = self._missing_parts(name)
             if missing == [Need.CAMERA] and self.model.card.kind is not None:
                 raise OptionError(
                     option="save",
@@ -103,7 +103,7 @@ class Results:
                     ),
                 )
 
-    def _missing(self, name: str) -> list[Need]:
+    def _missing_parts(self, name: str) -> list[Need]:
         card = self.model.card
         has_depth, is_depth = card.kind is not None, card.kind is not None and card.kind.is_depth
         anchors = has_depth and not is_depth and self.options.surface.anchors
@@ -176,7 +176,7 @@ class Results:
     def metres(self, job: Job, shape: tuple[int, int]) -> Metres:
         """Known sizes of a photograph or first frame."""
         sizes = self.options.sizes
-        metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
+        metres = Metres(known=self._known_sizes(job), camera_height=sizes.camera_height)
         if sizes.sparse is None:
             return metres
         # Few runs read depth of another instrument, and its readers are many.
@@ -185,7 +185,7 @@ class Results:
         points = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
         return replace(metres, sparse=points.points, measured=points.measured)
 
-    def _known(self, job: Job) -> tuple[Known, ...]:
+    def _known_sizes(self, job: Job) -> tuple[Known, ...]:
         sizes = self.options.sizes
         if sizes.table is None:
             return sizes.facts
@@ -247,7 +247,7 @@ class Results:
     def to_write(self, job: Job) -> Mapping[str, SaveOptions]:
         """Outputs to write, damaged ones as before."""
         saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
-        for facts in self._there(job):
+        for facts in self._earlier_files(job):
             name = facts.output
             if name not in saving and fault_of(job.target.parent, facts, self.thoroughness):
                 saving[name] = self.options.saving
@@ -298,24 +298,24 @@ class Results:
         sweep_lock(lock_path(path))
         return True
 
-    def _there(self, job: Job) -> tuple[FileFacts, ...]:
+    def _earlier_files(self, job: Job) -> tuple[FileFacts, ...]:
         is_new = self.options.saving.overwrite
         before = None if is_new else find_sidecar(sidecar_path(job.target))
         return () if before is None else before.files
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
         """Outputs for a video and of an earlier run, if any."""
-        there = {facts.output for facts in self._there(job)}
+        there = {facts.output for facts in self._earlier_files(job)}
         return OUTPUTS.ordered(there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
         """Options and source that files depend on."""
         options, sizes, saving = self.options, self.options.sizes, self.options.saving
         try:
-            size, modified = _fingerprint(job)
+            size, modified = _bytes_and_time(job)
         except OSError as error:
             raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
-        facts = self._known(job)
+        facts = self._known_sizes(job)
         options_of_sizes = (*sizes.known, *sizes.known_length, *sizes.known_rectangle)
         written = facts if sizes.table is not None else options_of_sizes
         texts = (
@@ -346,7 +346,8 @@ class Results:
         return {**run, "source_bytes": size, "source_modified_ns": modified}
 
 
-def _fingerprint(job: Job) -> tuple[int, int]:
+def _bytes_and_time(job: Job) -> tuple[int, int]:
+    """Bytes and time [ns]; sum and latest of frames."""
     facts = job.source.stat()
     if job.medium is not Medium.SEQUENCE:
         return facts.st_size, facts.st_mtime_ns

@@ -122,7 +122,7 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
     """
     height, width = photo.shape
     if isinstance(lens, Distorted):
-        edge = np.hstack([_line(height, width, side) for side in range(4)])
+        edge = np.hstack([_side_pixels(height, width, side) for side in range(4)])
         if not np.isfinite(lens.rays(edge)).all():
             meant = scale_notes(Camera(lens=lens), photo.shape, ())
             cure = "calibrate with pictures that reach into the corners"
@@ -134,19 +134,20 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
                 path=photo.name,
             )
     if isinstance(lens, Fisheye):
-        return _checked_fisheye(photo, lens)
+        return _check_fisheye(photo, lens)
     if isinstance(lens, Equirectangular):
         _check_poles(photo, lens)
     return lens
 
 
-def _line(height: int, width: int, side: int) -> np.ndarray:
+def _side_pixels(height: int, width: int, side: int) -> np.ndarray:
+    """Columns and rows (2 x 65) along a side."""
     along = np.linspace(0, (width if side < 2 else height) - 1, 65)
     across = np.full_like(along, 0 if side % 2 == 0 else (height if side < 2 else width) - 1)
     return np.stack([along, across] if side < 2 else [across, along])
 
 
-def _checked_fisheye(photo: Photo, lens: Fisheye) -> Lens:
+def _check_fisheye(photo: Photo, lens: Fisheye) -> Lens:
     height, width = photo.shape
     nearest = min(
         (lens.cx + 0.5) / lens.fx,

@@ -100,7 +100,7 @@ def predict_clip(
     report: Report = lambda done, total: None,
 ) -> ClipSidecar:
     """Predict a video, write all or nothing, return the JSON."""
-    rows = _rows(source, target, options)
+    rows = _result_rows(source, target, options)
     names = [row.path.name for row in rows]
     if any(row.video for row in rows):
         pass
@@ -170,17 +170,17 @@ class _Clip:
     def write(
         self, rows: Sequence[SinkRow], placement: FileSet, parts: ExitStack, report: Report
     ) -> ClipSidecar:
-        extent = self._extent()
+        extent = self._depth_extent()
         form = ClipForm(
             size=self.source.size,
             rate=self.source.rate,
             time_base=self.source.time_base,
-            sound=self._sound(),
+            sound=self._sound_source(),
             extent=extent,
             options=self.options.save,
         )
-        sinks = [_opened(row, form, placement, parts) for row in rows]
-        valid_pixels = self._render(sinks, report)
+        sinks = [_open_sink(row, form, placement, parts) for row in rows]
+        valid_pixels = self._render_frames(sinks, report)
         facts = [fact for sink in sinks for fact in sink.finish()]
         faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
         outputs, (height, width) = self.options.outputs, self.source.size
@@ -203,18 +203,18 @@ class _Clip:
         )
 
     @property
-    def _origin(self) -> int:
+    def _first_tick(self) -> int:
         return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
 
-    def _sound(self) -> SoundSource | None:
+    def _sound_source(self) -> SoundSource | None:
         if not _has_pictures(self.options) or not self.source.has_audio:
             return None
         if _sound_suffix(self.source) is None:
             return None
-        origin = self._origin * self.source.time_base
+        origin = self._first_tick * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
 
-    def _answers(self) -> Iterator[Inference]:
+    def _steady_answers(self) -> Iterator[Inference]:
         kind = self.model.card.kind
         return steady_answers(
             self.stored,
@@ -223,7 +223,9 @@ class _Clip:
             is_positive=kind is not None and kind.is_depth,
         )
 
-    def _prediction(self, answer: Inference, photo: Photo, model: Model, index: int) -> Prediction:
+    def _frame_prediction(
+        self, answer: Inference, photo: Photo, model: Model, index: int
+    ) -> Prediction:
         first_pass = self.first_pass
         shot, metric = first_pass.shot_of(index), first_pass.metric
         # The JSON has one camera for a shot; a camera of the photo still takes precedence.
@@ -236,33 +238,35 @@ class _Clip:
 
         return self.options.finish(model, answer, photo, clip=with_clip_facts)
 
-    def _extent(self) -> Extent | None:
+    def _depth_extent(self) -> Extent | None:
         if self.first_pass.about.depth is None:
             return None
-        return measure(self._predictions(), count=self.stored.count, what=self.options.save.draw)
+        return measure(
+            self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
+        )
 
-    def _predictions(self) -> Iterator[Prediction]:
-        for index, answer in enumerate(self._answers()):
+    def _depth_predictions(self) -> Iterator[Prediction]:
+        for index, answer in enumerate(self._steady_answers()):
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
             alone = Inference(depth=answer.depth, valid=answer.valid, sky=answer.sky)
-            yield self._prediction(alone, blank, within(self.model), index)
+            yield self._frame_prediction(alone, blank, within(self.model), index)
 
-    def _work(self) -> Iterator[tuple[Frame, Inference]]:
+    def _frames_and_answers(self) -> Iterator[tuple[Frame, Inference]]:
         source = self.source
         changed = InputError(
             "the video changed while it was being read; try again", path=source.path
         )
-        answers = self._answers()
+        answers = self._steady_answers()
         for frame in frames_ahead(source) if self.reads_again else self._blank_frames():
             answer = next(answers, None)
             if answer is None or frame.ticks != self.first_pass.ticks[frame.index]:
                 raise changed
             yield frame, answer
-        if next(answers, None) is not None or not (self.reads_again or self._is_unchanged()):
+        if next(answers, None) is not None or not (self.reads_again or self._is_source_unchanged()):
             raise changed
 
-    def _is_unchanged(self) -> bool:
+    def _is_source_unchanged(self) -> bool:
         with suppress(OSError):
             return state_of_source(self.source.path) == self.source_state
         return False
@@ -273,13 +277,13 @@ class _Clip:
             photo = Photo(pixels=blank, name=f"{self.source.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
 
-    def _render(self, sinks: Sequence[Sink], report: Report) -> int:
+    def _render_frames(self, sinks: Sequence[Sink], report: Report) -> int:
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
             borders = self.first_pass.borders[self.first_pass.shot_of(frame.index)]
             model = with_margins(self.model, borders)
-            prediction = self._prediction(answer, photo, model, frame.index)
+            prediction = self._frame_prediction(answer, photo, model, frame.index)
             rendered = [sink.render(prediction, frame) for sink in sinks]
             depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
@@ -288,9 +292,11 @@ class _Clip:
         workers = max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // (height * width)))
         total, valid_pixels = self.stored.count, 0
         finish_timed = self.options.stages.timed(FINISH, finish)
-        for frame, rendered, valid in map_ahead(finish_timed, self._work(), workers=workers):
+        for frame, rendered, valid in map_ahead(
+            finish_timed, self._frames_and_answers(), workers=workers
+        ):
             for sink, picture in zip(sinks, rendered, strict=True):
-                sink.write(picture, frame.ticks - self._origin)
+                sink.write(picture, frame.ticks - self._first_tick)
             valid_pixels += valid
             report(total + frame.index + 1, 2 * total)
         return valid_pixels
@@ -302,8 +308,8 @@ class _Clip:
             frames=len(first_pass.ticks),
             rate=float(source.rate),
             time_base=str(source.time_base),
-            ticks=tuple(ticks - self._origin for ticks in first_pass.ticks),
-            origin=str(self._origin * source.time_base),
+            ticks=tuple(ticks - self._first_tick for ticks in first_pass.ticks),
+            origin=str(self._first_tick * source.time_base),
             shots=first_pass.shots,
             borders=first_pass.borders if any(first_pass.borders) else (),
             cameras=cameras if len(set(cameras)) > 1 else (),
@@ -312,12 +318,12 @@ class _Clip:
             shifts=tuple(adjustment.shift for adjustment in first_pass.corrections),
             still=still_frames(first_pass.stretches),
             names=first_pass.names,
-            sound=self._say_sound(form),
-            notes=(*source.notes, *self._notes(form)),
+            sound=self._sound_words(form),
+            notes=(*source.notes, *self._clip_notes(form)),
             faults=faults,
         )
 
-    def _say_sound(self, form: ClipForm) -> str:
+    def _sound_words(self, form: ClipForm) -> str:
         if form.sound is not None:
             return "copied into the pictures"
         if not self.source.has_audio:
@@ -344,7 +350,7 @@ class _Clip:
             f"depth ({'; '.join(named[:_NAMED])}{more}): {{trim=off}} keeps them"
         )
 
-    def _notes(self, form: ClipForm) -> list[str]:
+    def _clip_notes(self, form: ClipForm) -> list[str]:
         notes: list[str] = []
         border = self._border_note()
         if border is not None:
@@ -371,7 +377,7 @@ def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: Firs
     return is_shown or source.has_alpha or bool(first_pass.anchorings)
 
 
-def _opened(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
+def _open_sink(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
     if row.video is None:
         return FolderSink(placement.part_folder(row.path), row.path.name, row.outputs, form)
     # Imported on demand: it needs PyAV.
@@ -391,7 +397,7 @@ def _sound_suffix(source: FrameSource) -> str | None:
     return sound_suffix(source.path)
 
 
-def _rows(source: FrameSource, target: Path, options: ClipOptions) -> tuple[SinkRow, ...]:
+def _result_rows(source: FrameSource, target: Path, options: ClipOptions) -> tuple[SinkRow, ...]:
     has_sound = source.has_audio and _has_pictures(options)
     suffix = _sound_suffix(source) if has_sound else None
     return sink_rows(
@@ -425,14 +431,14 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     folder = job.target.parent
     make_folder(folder)
     sweep_parts(folder)
-    source = _open(job, results)
+    source = _open_source(job, results)
     own = source.own_depth if isinstance(source, FrameFolder) else None
     sidecar = predict_clip(
         source,
         results.model,
         job.target,
-        _options(job, results, own, tally.stages),
-        _Meter(job.source, tally),
+        _clip_options(job, results, own, tally.stages),
+        _ProgressMeter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
     common_notes = option_notes(results.options)  # of all inputs
@@ -446,7 +452,7 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
 
 
-def _open(job: Job, results: Results) -> FrameSource:
+def _open_source(job: Job, results: Results) -> FrameSource:
     fps = results.options.video.fps
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
     if job.medium is Medium.SEQUENCE:
@@ -472,7 +478,7 @@ def _refuse_photo_options(options: PredictOptions) -> None:
         )
 
 
-def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
+def _frame_preparation(results: Results) -> Callable[[Photo], Photo]:
     first = iter((True,))
 
     def prepare(frame: Photo) -> Photo:
@@ -488,7 +494,7 @@ def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
     return prepare
 
 
-def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -> ClipOptions:
+def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
         metres = results.metres(job, first.shape)
         for note in scale_notes(None, first.shape, metres.sparse or metres.known):
@@ -517,7 +523,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -
         save=replace(saving, overwrite=saving.overwrite or adds, resume=False),
         batch_size=results.options.speed.batch_size,
         temporal=not results.options.video.independent,
-        prepare=_prepared_by(results),
+        prepare=_frame_preparation(results),
         checks_pixels=results.options.view.named_camera is not None,
         calibrate=calibrate,
         finish=finish_by(results.options),
@@ -528,7 +534,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -
     )
 
 
-class _Meter:
+class _ProgressMeter:
     def __init__(self, source: Path, tally: Tally) -> None:
         self._name, self._tally = source.name, tally
         self._start = time.perf_counter()

@@ -34,31 +34,31 @@ Reference = Callable[[Photo], DepthMap]
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _FramePair:
     frame: int
     x: Float32[np.ndarray, "n"]
     reference: Float32[np.ndarray, "n"]
 
 
-def _pair(frame: int, depth: DepthMap, reference: DepthMap) -> _Pair:
+def _frame_pair(frame: int, depth: DepthMap, reference: DepthMap) -> _FramePair:
     x, z = paired(depth, reference)
     step = max(1, -(-x.size // _PLACES))
-    return _Pair(frame, x[::step].astype(np.float32), z[::step].astype(np.float32))
+    return _FramePair(frame, x[::step].astype(np.float32), z[::step].astype(np.float32))
 
 
-def _joined(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Values:
+def _concatenate_as_float64(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Values:
     return np.concatenate(arrays).astype(np.float64)
 
 
-class _Shot:
+class _ShotFrames:
     def __init__(self, first: int) -> None:
         self.first, self.stride = first, 1
-        self.pairs: list[_Pair] = []
+        self.pairs: list[_FramePair] = []
 
     def takes(self, frame: int) -> bool:
         return (frame - self.first) % self.stride == 0
 
-    def add(self, pair: _Pair) -> None:
+    def add(self, pair: _FramePair) -> None:
         """Add a frame; when full, keep every second."""
         self.pairs.append(pair)
         if len(self.pairs) > _FRAMES:
@@ -72,16 +72,16 @@ class AnchorTrack:
     def __init__(self, reference: Reference, kind: DepthKind, *, is_known: bool) -> None:
         self._reference, self._is_inverse = reference, kind is DepthKind.AFFINE_INVERSE
         self._is_known = is_known
-        self._shots: list[_Shot] = []
+        self._shots: list[_ShotFrames] = []
 
     def watch(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
         """Take the next frame of a shot."""
         if not self._shots or self._shots[-1].first != first:
-            self._shots.append(_Shot(first))
+            self._shots.append(_ShotFrames(first))
         shot = self._shots[-1]
         if not shot.takes(frame):
             return
-        shot.add(_pair(frame, depth, self._reference(photo)))
+        shot.add(_frame_pair(frame, depth, self._reference(photo)))
 
     def anchorings(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
         """Anchorings of shots.
@@ -98,7 +98,9 @@ class AnchorTrack:
             )
         )
 
-    def _anchoring(self, shot: _Shot, end: int, corrections: Sequence[Correction]) -> Anchoring:
+    def _anchoring(
+        self, shot: _ShotFrames, end: int, corrections: Sequence[Correction]
+    ) -> Anchoring:
         x = np.concatenate(
             [
                 corrections[pair.frame].scale * pair.x.astype(np.float64)
@@ -106,7 +108,7 @@ class AnchorTrack:
                 for pair in shot.pairs
             ]
         )
-        reference = _joined([pair.reference for pair in shot.pairs])
+        reference = _concatenate_as_float64([pair.reference for pair in shot.pairs])
         try:
             fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
             anchoring = stated_anchoring(fitted, is_known=self._is_known)
@@ -122,7 +124,7 @@ class AnchorTrack:
 @dataclass(slots=True)
 class _OpenShot:
     first: int
-    pairs: deque[_Pair] = field(default_factory=lambda: deque(maxlen=_FRAMES))
+    pairs: deque[_FramePair] = field(default_factory=lambda: deque(maxlen=_FRAMES))
     lock: Lock = field(default_factory=Lock)
 
     def takes(self, frame: int) -> bool:
@@ -138,9 +140,9 @@ class _OpenShot:
         with self.lock:
             try:
                 if self.takes(frame):
-                    self.pairs.append(_pair(frame, depth, reference(photo)))
-                x = _joined([pair.x for pair in self.pairs])
-                z = _joined([pair.reference for pair in self.pairs])
+                    self.pairs.append(_frame_pair(frame, depth, reference(photo)))
+                x = _concatenate_as_float64([pair.x for pair in self.pairs])
+                z = _concatenate_as_float64([pair.reference for pair in self.pairs])
                 is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
                 fitted = anchor_values(x, z, is_inverse=is_inverse)
                 return stated_anchoring(fitted, is_known=is_known)

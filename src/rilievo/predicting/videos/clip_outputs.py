@@ -166,9 +166,9 @@ class FolderSink(Sink):
 
     def finish(self) -> list[FileFacts]:
         """Facts of the first frame's files."""
-        return [self._total(written) for written in self._written.values() if written]
+        return [self._folder_facts(written) for written in self._written.values() if written]
 
-    def _total(self, written: Mapping[int, _FrameFile]) -> FileFacts:
+    def _folder_facts(self, written: Mapping[int, _FrameFile]) -> FileFacts:
         # Frames are drawn by several threads, so any may have come first.
         files = [written[index] for index in sorted(written)]
         facts = files[0].facts

@@ -112,7 +112,7 @@ def open_video(
 def colour(name: str, form: ClipForm) -> Drawing:
     """Depth in colours, in one range."""
     assert form.extent is not None, "outputs that need depth are refused before"
-    limits, options = _limits(form.extent, form.options), form.options
+    limits, options = _colour_limits(form.extent, form.options), form.options
     draw = partial(depth_picture, options=options, limits=limits)
     facts = FileFacts(
         file=name,
@@ -162,7 +162,7 @@ def numbers(name: str, form: ClipForm) -> Drawing:
     return Drawing(facts=facts, draw=partial(encode, coding=coding))
 
 
-def _limits(extent: Extent, options: SaveOptions) -> ColourRange:
+def _colour_limits(extent: Extent, options: SaveOptions) -> ColourRange:
     if options.colour_limits is None:
         return extent.colours
     near, far = options.colour_limits

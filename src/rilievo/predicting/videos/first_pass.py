@@ -62,23 +62,23 @@ class ShotBorders:
     def of_frame(self, index: int, photo: Photo) -> Margins:
         """Bars of the next frame."""
         if index == self._count:
-            self._watch(_pixels(photo))
+            self._add_pixels(_pixels_on_white(photo))
         while self._brightest is not None and self._first <= index:
-            pixels = self._next()
+            pixels = self._next_pixels()
             if pixels is None:
-                self._end()
+                self._end_shot()
             else:
-                self._watch(pixels)
+                self._add_pixels(pixels)
         while len(self._known) > 1 and self._known[1][0] <= index:
             del self._known[0]
         return self._known[0][1]
 
-    def _watch(self, pixels: Pixels) -> None:
+    def _add_pixels(self, pixels: Pixels) -> None:
         index, before, brightest = self._count, self._before, self._brightest
         self._count, self._before = index + 1, pixels
         may_matter = brightest is not None or may_have_bars(pixels)
         if before is None or (may_matter and _is_cut(before, pixels, brightest)):
-            self._end()
+            self._end_shot()
             self._first, brightest = index, pixels
         elif brightest is not None:
             brightest = np.maximum(brightest, pixels)
@@ -87,18 +87,18 @@ class ShotBorders:
             brightest = None
         self._brightest = brightest
 
-    def _end(self) -> None:
+    def _end_shot(self) -> None:
         if self._brightest is not None:
-            self._known.append((self._first, _bars(self._brightest)))
+            self._known.append((self._first, _bars_of_brightest(self._brightest)))
             self._brightest = None
 
-    def _next(self) -> Pixels | None:
+    def _next_pixels(self) -> Pixels | None:
         if self._ahead is None:
-            self._ahead = ((frame.index, _pixels(frame.photo)) for frame in self._source)
+            self._ahead = ((frame.index, _pixels_on_white(frame.photo)) for frame in self._source)
         return next((pixels for index, pixels in self._ahead if index == self._count), None)
 
 
-def _bars(brightest: Pixels | None) -> Margins:
+def _bars_of_brightest(brightest: Pixels | None) -> Margins:
     return Margins() if brightest is None else find_black_bars((brightest,))
 
 
@@ -109,12 +109,12 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
     before, after = before[thin], after[thin]
     if bars_jump(before, after):
         return True
-    bars = _bars(None if brightest is None else brightest[thin])
+    bars = _bars_of_brightest(None if brightest is None else brightest[thin])
     inside = bars.inside(after.shape[:2])
     return look_of(before[inside]).is_cut(look_of(after[inside]))
 
 
-def _pixels(photo: Photo) -> Pixels:
+def _pixels_on_white(photo: Photo) -> Pixels:
     if photo.transparent is None:
         return photo.pixels
     return np.where(photo.transparent[..., None], np.uint8(255), photo.pixels)
@@ -173,8 +173,8 @@ def run_first_pass(
     ticks: list[int] = []
     names: list[str] = []
     shots: list[_Shot] = []
-    frames = _with_borders(source, model)
-    for batch, margins in _batches(frames, options.batch_size):
+    frames = _frames_with_borders(source, model)
+    for batch, margins in _frame_batches(frames, options.batch_size):
         model = with_margins(model, margins)
         photos = [options.prepare(frame.photo) for frame in batch]
         alone = are_alone and not any(map(options.is_metric, photos))
@@ -187,10 +187,10 @@ def run_first_pass(
                     anchors = AnchorTrack(
                         options.reference, model.card.kind, is_known=is_known(model.made_by)
                     )
-            small = _small(seen_by(model, photo), answer)
-            checked = within(model).finish(_only(answer, parts), small)
+            small = _photo_of_answer_size(seen_by(model, photo), answer)
+            checked = within(model).finish(_answer_with_parts(answer, parts), small)
             reduced = _answer_of(checked)
-            stored.append(reduced, None if reduced.depth is None else _grey(small))
+            stored.append(reduced, None if reduced.depth is None else _grey_pixels(small))
             begins = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
                 begins = track.watch(sample_of(checked.depth, small), begins=begins)
@@ -211,7 +211,7 @@ def run_first_pass(
         corrections = track.corrections(float(source.rate))
         stretches = track.stretches(float(source.rate))
     if first.metric is not None:
-        corrections = _from_first(corrections)
+        corrections = _relative_to_first(corrections)
     anchorings = () if anchors is None else anchors.anchorings(corrections)
     if anchorings:
         first = begin(first.prediction.but(anchoring=anchorings[0]), options)
@@ -267,7 +267,7 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
     )
 
 
-def _from_first(corrections: list[Correction]) -> list[Correction]:
+def _relative_to_first(corrections: list[Correction]) -> list[Correction]:
     """Keep the first frame, where metres were found."""
     first = corrections[0]
     return [
@@ -286,13 +286,13 @@ class _Shot:
     camera: Camera
 
 
-def _with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Margins]]:
+def _frames_with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Margins]]:
     borders = ShotBorders(source) if isinstance(model, Trimmed) else None
     for frame in frames_ahead(source):
         yield frame, Margins() if borders is None else borders.of_frame(frame.index, frame.photo)
 
 
-def _batches(
+def _frame_batches(
     frames: Iterable[tuple[Frame, Margins]], size: int
 ) -> Iterator[tuple[list[Frame], Margins]]:
     for margins, alike in groupby(frames, key=itemgetter(1)):
@@ -300,8 +300,8 @@ def _batches(
             yield batch, margins
 
 
-def _small(photo: Photo, answer: Inference) -> Photo:
-    hidden, pixels, size = photo.transparent, answer.shown, _size_of(answer)
+def _photo_of_answer_size(photo: Photo, answer: Inference) -> Photo:
+    hidden, pixels, size = photo.transparent, answer.shown, _answer_size(answer)
     if pixels is None or pixels.shape[:2] != size:
         pixels = shrink(photo.pixels, size)
     if hidden is not None:
@@ -311,11 +311,11 @@ def _small(photo: Photo, answer: Inference) -> Photo:
     return Photo(pixels=pixels, transparent=hidden, name=photo.name)
 
 
-def _grey(photo: Photo) -> UInt8[np.ndarray, "h w"]:
+def _grey_pixels(photo: Photo) -> UInt8[np.ndarray, "h w"]:
     return np.asarray(Image.fromarray(photo.pixels).convert("L"))
 
 
-def _size_of(answer: Inference) -> tuple[int, int]:
+def _answer_size(answer: Inference) -> tuple[int, int]:
     for array in (answer.depth, answer.normals, answer.confidence, answer.sky):
         if array is not None:
             height, width = array.shape[-2:]
@@ -334,7 +334,7 @@ def _answer_of(prediction: Prediction) -> Inference:
     )
 
 
-def _only(answer: Inference, parts: set[Need]) -> Inference:
+def _answer_with_parts(answer: Inference, parts: set[Need]) -> Inference:
     return Inference(
         depth=answer.depth,
         valid=answer.valid,
@@ -357,14 +357,14 @@ def measure(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Ex
             continue
         low, high = min(low, float(inside.min())), max(high, float(inside.max()))
         if index % stride == 0:
-            samples.append(_sample(depth, what, sky))
+            samples.append(_drawn_sample(depth, what, sky))
     if not any(sample.values.size for sample in samples):
         return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
     colours = range_of_samples(samples, kind, what)
     return Extent(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
 
 
-def _sample(depth: DepthMap, what: Drawn, sky: Mask | None) -> DrawnSample:
+def _drawn_sample(depth: DepthMap, what: Drawn, sky: Mask | None) -> DrawnSample:
     stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     shown = up_to_sky(depth, sky)

@@ -79,7 +79,7 @@ class StoredAnswers:
 
     def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
         """Append the next frame."""
-        record = _record_of(answer, grey)
+        record = _row_dtype(answer, grey)
         if not self.count and self.expected:
             what, hint = (
                 f"the answers of {self.expected:,} frames",
@@ -91,7 +91,7 @@ class StoredAnswers:
         row = np.zeros((), record)
         if answer.depth is not None:
             valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
-            depth = _filled(answer.depth, valid)
+            depth = _fill_invalid(answer.depth, valid)
             numbers = np.log(depth) if self._is_positive else depth
             low, high = float(numbers.min()), float(numbers.max())
             step = (high - low) / _STEPS or 1.0
@@ -114,11 +114,11 @@ class StoredAnswers:
 
     def __iter__(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:
         return (
-            (self._answer(row), row["grey"] if "grey" in _names(row) else None)
-            for row in self._rows()
+            (self._answer_of_row(row), row["grey"] if "grey" in _column_names(row) else None)
+            for row in self._stored_rows()
         )
 
-    def _rows(self) -> Iterator[np.void]:
+    def _stored_rows(self) -> Iterator[np.void]:
         place = 0
         for layout in self.layouts:
             for _ in range(layout.count):
@@ -127,17 +127,19 @@ class StoredAnswers:
                 place += len(row)
                 yield np.frombuffer(row, layout.record)[0]
 
-    def _answer(self, row: np.void) -> Inference:
-        names = _names(row)
+    def _answer_of_row(self, row: np.void) -> Inference:
+        names = _column_names(row)
         return Inference(
-            depth=self._depth(row) if "depth" in names else None,
-            valid=_mask(row) if "depth" in names else None,
-            normals=_as_floats(row["normals"], _UNIT) if "normals" in names else None,
-            confidence=_as_floats(row["confidence"], _STEPS) if "confidence" in names else None,
-            sky=_as_floats(row["sky"], _FEW_STEPS) if "sky" in names else None,
+            depth=self._depth_of_row(row) if "depth" in names else None,
+            valid=_valid_mask(row) if "depth" in names else None,
+            normals=_shares_of_integers(row["normals"], _UNIT) if "normals" in names else None,
+            confidence=_shares_of_integers(row["confidence"], _STEPS)
+            if "confidence" in names
+            else None,
+            sky=_shares_of_integers(row["sky"], _FEW_STEPS) if "sky" in names else None,
         )
 
-    def _depth(self, row: np.void) -> Field:
+    def _depth_of_row(self, row: np.void) -> Field:
         numbers = row["depth"].astype(np.float32)
         numbers *= np.float32(row["step"])
         numbers += np.float32(row["low"])
@@ -166,7 +168,7 @@ def nameless_file(folder: Path) -> IO[bytes]:
         raise unwritable(folder, error) from error
 
 
-def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
+def _row_dtype(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     if answer.depth is not None:
         fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
@@ -183,22 +185,24 @@ def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.d
     return np.dtype(fields)
 
 
-def _names(row: np.void) -> tuple[str, ...]:
+def _column_names(row: np.void) -> tuple[str, ...]:
     return row.dtype.names or ()
 
 
-def _filled(depth: Field, valid: Mask) -> Field:
+def _fill_invalid(depth: Field, valid: Mask) -> Field:
+    """Depth with its least valid number where invalid."""
     if valid.all():
         return depth
     least = depth[valid].min() if valid.any() else np.float32(1)
     return np.where(valid, depth, least)
 
 
-def _mask(row: np.void) -> Mask | None:
+def _valid_mask(row: np.void) -> Mask | None:
+    """Mask of valid pixels; None where all are."""
     return None if row["valid"].all() else row["valid"]
 
 
-def _as_floats(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
+def _shares_of_integers(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
     return stored.astype(np.float32) * np.float32(1 / unit)
 
 
@@ -226,20 +230,20 @@ class ScaledFrame:
     stretch: int
 
 
-def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
+def steady_means(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
     """Yield each frame's numbers, averaged where nothing moves."""
     window: deque[ScaledFrame] = deque()
     at = 0
     for frame in frames:
         window.append(frame)
         if len(window) - at > _WINDOW:
-            yield _mean(window, at)
+            yield _steady_mean(window, at)
             at += 1
         if at > _WINDOW:
             window.popleft()
             at -= 1
     while at < len(window):
-        yield _mean(window, at)
+        yield _steady_mean(window, at)
         at += 1
 
 
@@ -264,7 +268,7 @@ def steady_answers(
 
     def frames() -> Iterator[ScaledFrame]:
         for (answer, grey), by, stretch in zip(stored, corrections, stretches, strict=True):
-            answer = _scaled(answer, by)
+            answer = _correct_answer(answer, by)
             waiting.append(answer)
             depth = answer.depth
             is_still = stretch != MOVING and depth is not None and grey is not None
@@ -280,7 +284,7 @@ def steady_answers(
                 stretch=stretch,
             )
 
-    for numbers in steadied(frames()):
+    for numbers in steady_means(frames()):
         answer = waiting.popleft()
         if numbers is _NOTHING:
             yield answer
@@ -288,7 +292,7 @@ def steady_answers(
             yield replace(answer, depth=np.exp(numbers) if is_positive else numbers)
 
 
-def _scaled(answer: Inference, by: Correction) -> Inference:
+def _correct_answer(answer: Inference, by: Correction) -> Inference:
     if answer.depth is None:
         return answer
     depth = answer.depth * np.float32(by.scale)
@@ -296,29 +300,29 @@ def _scaled(answer: Inference, by: Correction) -> Inference:
     return replace(answer, depth=depth)
 
 
-def _mean(window: deque[ScaledFrame], at: int) -> Field:
+def _steady_mean(window: deque[ScaledFrame], at: int) -> Field:
     now = window[at]
     if now.stretch == MOVING:
         return now.numbers
     total, count = now.numbers.copy(), np.ones(now.numbers.shape, np.float32)
     grey = now.grey.astype(np.float32)
-    slope = _slope(grey)
+    slope = _grey_slope(grey)
     for index in range(max(0, at - _WINDOW), min(len(window), at + _WINDOW + 1)):
         other = window[index]
         if index == at or other.stretch != now.stretch or other.grey.shape != now.grey.shape:
             continue
-        same = _same(grey, other.grey.astype(np.float32), slope) & other.valid & now.valid
+        same = _still_pixels(grey, other.grey.astype(np.float32), slope) & other.valid & now.valid
         total += np.where(same, other.numbers, np.float32(0))
         count += same
     return total / count
 
 
-def _slope(grey: Field) -> Field:
+def _grey_slope(grey: Field) -> Field:
     down, across = np.gradient(grey)
     return np.hypot(down, across)
 
 
-def _same(
+def _still_pixels(
     now: Field,
     other: Field,
     slope: Field,
@@ -329,10 +333,10 @@ def _same(
     np.abs(change, out=change)
     flat = slope[sample] <= np.quantile(slope[sample], 1 / 3)
     noise = min(3.0 * float(np.median(change[sample][flat])), _FAINT)
-    return _share_around(change <= _UNMOVED * slope + np.float32(max(noise, 1.0))) >= _SAME_SHARE
+    return _share_in_window(change <= _UNMOVED * slope + np.float32(max(noise, 1.0))) >= _SAME_SHARE
 
 
-def _share_around(mask: Mask) -> Field:
+def _share_in_window(mask: Mask) -> Field:
     side = 2 * _AROUND + 1
     padded = np.pad(mask, _AROUND, mode="edge").astype(np.float32)
     sums = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))

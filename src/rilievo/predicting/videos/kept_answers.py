@@ -45,7 +45,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @frozen
-class KeptPass:
+class FirstPassRecord:
     """First pass, but for its first frame.
 
     Attributes:
@@ -78,14 +78,14 @@ class ClipAnswers:
 
     stored: StoredAnswers
     file: IO[bytes]
-    earlier: KeptPass | None = None
+    earlier: FirstPassRecord | None = None
     is_complete: bool = False
 
     def keep(self, key: str, first_pass: FirstPass) -> None:
         """Write the first pass, if complete."""
         if not first_pass.anchorings:
             layouts = self.stored.layouts
-            record = KeptPass(
+            record = FirstPassRecord(
                 format=FORMAT,
                 key=key,
                 records=tuple(
@@ -138,7 +138,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
         OutputError: If the disk is full, with what is kept.
     """
     path = target.with_name(f".{target.name}.rilievo-answers")
-    earlier = _earlier(path, key)
+    earlier = _read_record(path, key)
     if earlier is None:
         discard(path)
     with path.open("rb") if earlier else nameless_file(target.parent) as file:
@@ -149,7 +149,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
         try:
             yield answers
         except Exception as error:
-            if not is_disk_full(error) or not (earlier or _is_named(answers, path)):
+            if not is_disk_full(error) or not (earlier or _link_answers(answers, path)):
                 raise
             raise OutputError(
                 problem=template(error),
@@ -160,7 +160,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
 
 
 def repeat_first_pass(
-    source: FrameSource, model: Model, record: KeptPass, options: ClipOptions
+    source: FrameSource, model: Model, record: FirstPassRecord, options: ClipOptions
 ) -> FirstPass:
     """Take an earlier first pass."""
     model = with_margins(model, record.borders[0])
@@ -193,7 +193,8 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def _earlier(path: Path, key: str) -> KeptPass | None:
+def _read_record(path: Path, key: str) -> FirstPassRecord | None:
+    """First pass of a file with this key, if whole."""
     try:
         check_regular(path)
         with path.open("rb") as file:
@@ -203,7 +204,7 @@ def _earlier(path: Path, key: str) -> KeptPass | None:
             if end != _END or not 0 <= place <= file.tell() or length > MAX_TEXT_BYTES:
                 return None
             file.seek(place)
-            record = from_json(KeptPass, file.read(length).decode())
+            record = from_json(FirstPassRecord, file.read(length).decode())
         is_whole = sum(layout.bytes for layout in _layouts(record)) == place
         lengths = {
             len(record.ticks),
@@ -219,17 +220,18 @@ def _earlier(path: Path, key: str) -> KeptPass | None:
     return record if is_same and is_whole and len(lengths) == len(of_shots) == 1 else None
 
 
-def _layouts(stored: KeptPass) -> list[AnswerLayout]:
+def _layouts(stored: FirstPassRecord) -> list[AnswerLayout]:
     pairs = zip(stored.records, stored.counts, strict=True)
-    return [AnswerLayout(_dtype(record), count) for record, count in pairs]
+    return [AnswerLayout(_parse_dtype(record), count) for record, count in pairs]
 
 
-def _dtype(record: str) -> np.dtype:
+def _parse_dtype(record: str) -> np.dtype:
     rows = ((name, kind, rest) for name, kind, *rest in json.loads(record))
     return np.dtype([(name, kind, *(tuple(shape) for shape in rest)) for name, kind, rest in rows])
 
 
-def _is_named(answers: ClipAnswers, path: Path) -> bool:
+def _link_answers(answers: ClipAnswers, path: Path) -> bool:
+    """Give answers a path; return whether that worked."""
     if not answers.is_complete:
         return False
     try:

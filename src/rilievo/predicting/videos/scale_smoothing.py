@@ -107,7 +107,7 @@ def sample_of(depth: DepthMap, photo: Photo) -> FrameSample:
         valid=valid,
         is_logarithm=depth.is_depth,
         grey=np.asarray(small.convert("L"), np.float32),
-        look=_look(small),
+        look=_look_of_image(small),
     )
 
 
@@ -115,14 +115,16 @@ def look_of(pixels: Pixels) -> Look:
     """Look of a picture of any size."""
     height, width = pixels.shape[:2]
     share = min(1.0, (_SAMPLES / (height * width)) ** 0.5)
-    return _look(_shrink(pixels, (max(1, round(share * height)), max(1, round(share * width)))))
+    return _look_of_image(
+        _shrink(pixels, (max(1, round(share * height)), max(1, round(share * width))))
+    )
 
 
 def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
     """Compare a frame with an earlier one."""
     if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
         return FrameComparison(is_cut=True)
-    unmoved, is_still = _unmoved(reference.grey, sample.grey)
+    unmoved, is_still = _still_pixels(reference.grey, sample.grey)
     both = reference.valid & sample.valid
     # If the camera moves, unmoved pixels are mostly flat ones, a worse sample than all pixels.
     chosen = both & unmoved if is_still else both
@@ -132,11 +134,13 @@ def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
         return FrameComparison(is_cut=False, is_still=is_still)
     before = reference.numbers[chosen].astype(np.float64)
     after = sample.numbers[chosen].astype(np.float64)
-    level, reference_level = _centre(after), _centre(before)
+    level, reference_level = _trimmed_mean(after), _trimmed_mean(before)
     if sample.is_logarithm:
-        growth = _centre(after - before)
+        growth = _trimmed_mean(after - before)
     else:
-        growth = _log_ratio(np.abs(after - level).mean(), np.abs(before - reference_level).mean())
+        growth = _log_ratio_or_0(
+            np.abs(after - level).mean(), np.abs(before - reference_level).mean()
+        )
     return FrameComparison(
         is_cut=False,
         is_still=is_still,
@@ -146,13 +150,13 @@ def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
     )
 
 
-def _centre(numbers: Values) -> float:
+def _trimmed_mean(numbers: Values) -> float:
     """Mean without the outer tenths, which flickers less than the median."""
     low, high = np.quantile(numbers, (_TRIMMED, 1 - _TRIMMED))
     return float(numbers[(numbers >= low) & (numbers <= high)].mean())
 
 
-def _unmoved(before: Field, after: Field) -> tuple[Mask, bool]:
+def _still_pixels(before: Field, after: Field) -> tuple[Mask, bool]:
     """Unmoved pixels and camera, by the normal flow of Horn and Schunck (1981)."""
     change = after - before
     change = np.abs(change - np.median(change))
@@ -172,24 +176,24 @@ def _shrink(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
 
 
-def _look(image: Image.Image) -> Look:
-    return Look(layout=_layout(image), colours=_colours(np.asarray(image)))
+def _look_of_image(image: Image.Image) -> Look:
+    return Look(layout=_grey_layout(image), colours=_colour_histogram(np.asarray(image)))
 
 
-def _layout(image: Image.Image) -> Float64[np.ndarray, "768"]:
+def _grey_layout(image: Image.Image) -> Float64[np.ndarray, "768"]:
     tiny = image.convert("L").resize((32, 24), Image.Resampling.BOX)
     grey = np.asarray(tiny, np.float64).ravel()
     grey -= grey.mean()
     return grey / max(float(np.linalg.norm(grey)), 1e-9)
 
 
-def _colours(pixels: Pixels) -> Float64[np.ndarray, "512"]:
+def _colour_histogram(pixels: Pixels) -> Float64[np.ndarray, "512"]:
     coarse = (pixels >> 5).astype(np.intp)
     index = coarse[..., 0] * 64 + coarse[..., 1] * 8 + coarse[..., 2]
     return np.bincount(index.ravel(), minlength=512) / index.size
 
 
-def _log_ratio(one: float, other: float) -> float:
+def _log_ratio_or_0(one: float, other: float) -> float:
     return float(np.log(one / other)) if one > 0 and other > 0 else 0.0
 
 
@@ -206,7 +210,7 @@ _FEWEST_FRAMES = 8
 
 
 @frozen
-class _Step:
+class _FrameStep:
     reference: int
     is_still: bool = False
     growth: float = 0.0
@@ -219,7 +223,7 @@ class ScaleTrack:
 
     def __init__(self, kind: DepthKind) -> None:
         self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
-        self._steps: list[_Step] = []
+        self._steps: list[_FrameStep] = []
         self._reference: FrameSample | None = None
         self._reference_index = 0
 
@@ -229,10 +233,10 @@ class ScaleTrack:
         reference = None if begins else self._reference
         comparison = None if reference is None else compare(reference, sample)
         if comparison is None or comparison.is_cut:
-            self._steps.append(_Step(reference=index))
+            self._steps.append(_FrameStep(reference=index))
         else:
             self._steps.append(
-                _Step(
+                _FrameStep(
                     reference=self._reference_index,
                     is_still=comparison.is_still,
                     growth=comparison.growth,
@@ -252,7 +256,7 @@ class ScaleTrack:
     def stretches(self, rate: float) -> list[int]:
         """Still stretch of each frame, or ``MOVING``."""
         numbers = [MOVING] * len(self._steps)
-        held = _held(self._steps, max(2, round(STILL * rate)))
+        held = _long_still_frames(self._steps, max(2, round(STILL * rate)))
         for index in np.flatnonzero(held).tolist():
             reference = self._steps[index].reference
             numbers[index] = reference
@@ -272,8 +276,8 @@ class ScaleTrack:
     def _correct_shot(self, first: int, end: int, rate: float) -> list[Correction]:
         steps = self._steps[first:end]
         references = [step.reference - first for step in steps]
-        held = _held(steps, max(2, round(STILL * rate)))
-        growth = _chain([step.growth for step in steps], references)
+        held = _long_still_frames(steps, max(2, round(STILL * rate)))
+        growth = _sum_steps([step.growth for step in steps], references)
         scales = np.exp(smooth_path(growth, held, rate=rate) - growth)
         if not self._affine:
             return [Correction(scale=float(scale)) for scale in scales]
@@ -281,7 +285,7 @@ class ScaleTrack:
             scales[index] * step.level - scales[reference] * step.reference_level
             for index, (step, reference) in enumerate(zip(steps, references, strict=True))
         ]
-        level = _chain(rises, references)
+        level = _sum_steps(rises, references)
         shifts = smooth_path(level, held, rate=rate) - level
         return [
             Correction(scale=float(scale), shift=float(shift))
@@ -290,7 +294,7 @@ class ScaleTrack:
 
 
 def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
-    """Path P, exact and in linear time."""
+    """Smooth logarithmic scales; constant where ``held``."""
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
     bending = np.full(max(len(apparent) - 2, 0), (2 * math.sin(math.pi / period)) ** -4)
@@ -298,10 +302,10 @@ def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -
     creeping = ~held[2:-1] & held[1:-2] & held[3:]
     holding[1:-1][creeping] = _CREEPING
     bending[:-1][creeping] = bending[1:][creeping] = 0.0
-    return _minimise(apparent, bending, holding)
+    return _solve_path(apparent, bending, holding)
 
 
-def _minimise(
+def _solve_path(
     apparent: Values,
     bending: Float64[np.ndarray, "m"],
     holding: Float64[np.ndarray, "n-1"],
@@ -343,14 +347,14 @@ def _solve_five_diagonals(
     return np.array(x[2 : count + 2])
 
 
-def _chain(rises: Sequence[float], references: Sequence[int]) -> Values:
+def _sum_steps(rises: Sequence[float], references: Sequence[int]) -> Values:
     path = np.zeros(len(rises))
     for index in range(1, len(rises)):
         path[index] = path[references[index]] + rises[index]
     return path
 
 
-def _held(steps: Sequence[_Step], fewest: int) -> Bool[np.ndarray, "n"]:
+def _long_still_frames(steps: Sequence[_FrameStep], fewest: int) -> Bool[np.ndarray, "n"]:
     held = np.zeros(len(steps), bool)
     first = 0
     for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):

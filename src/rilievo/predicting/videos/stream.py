@@ -74,10 +74,10 @@ def predicted_frames(
     from rilievo.io.videos.video import live_frames
 
     frames = live_frames(source, newest=newest)
-    return _predicted(frames, str(source), refined(model, options.refine), options)
+    return _predict_frames(frames, str(source), refined(model, options.refine), options)
 
 
-def _predicted(
+def _predict_frames(
     frames: Iterator[Pixels],
     name: str,
     model: Model,
@@ -88,13 +88,13 @@ def _predicted(
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view.named_camera, view.fov)
         [answer] = model.infer([photo])
-        tell = _silent if number else _warn
+        tell = _ignore_note if number else _warn_at_caller
         yield finish(model, answer, photo, options, clip=anchor.watch, tell=tell)
 
 
-def _warn(note: str) -> None:
+def _warn_at_caller(note: str) -> None:
     warnings.warn(note, UserWarning, stacklevel=2)
 
 
-def _silent(note: str) -> None:
+def _ignore_note(note: str) -> None:
     pass

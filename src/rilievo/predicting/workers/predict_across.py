@@ -46,8 +46,8 @@ class TaskFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Picklable places of a run."""
+class Storage:
+    """Picklable access to a run's files."""
 
     def check_output(self, output: Path) -> None:
         """Refuse an output that cannot be written to."""
@@ -64,10 +64,10 @@ class Places:
         return TaskFiles()
 
 
-def places_of(inputs: Iterable[str | Path], output: Path) -> Places:
-    """Places of inputs and output."""
+def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
+    """Access to files on disk, or at addresses."""
     if all(address_of(name) is None for name in (*inputs, output)):
-        return Places()
+        return Storage()
     return load_service("addresses")()
 
 
@@ -77,7 +77,7 @@ class PredictWork:
 
     options: PredictOptions
     video: tuple[bool, ...] = (False,)
-    places: Places = field(default_factory=Places)
+    places: Storage = field(default_factory=Storage)
 
     def open(self) -> Do:
         """Load models, and refuse outputs."""
@@ -193,11 +193,13 @@ def predict_across(
         )
     output = Path(local_path(options.saving.output))
     options = replace(options, saving=replace(options.saving, output=output))
-    places = places_of(inputs, output)
+    places = storage_of(inputs, output)
     places.check_output(output)
     threads = threads_each(batch, options.speed.threads)
     run = read_inputs(inputs, options, places.list_jobs)
-    media = Counter(job.medium is not Medium.PHOTO for job in _share(run.jobs, output, batch))
+    media = Counter(
+        job.medium is not Medium.PHOTO for job in _jobs_of_share(run.jobs, output, batch)
+    )
     count, video = media.total(), tuple(sorted(media)) or (False,)
     in_each = replace(options, speed=replace(options.speed, threads=threads))
     work = PredictWork(options=in_each, video=video, places=places)
@@ -208,7 +210,7 @@ def predict_across(
         run.tell(tally)
         reports = spread_out(
             work,
-            _share(run.jobs, output, batch),
+            _jobs_of_share(run.jobs, output, batch),
             count=count,
             batch=batch,
             threads=threads,
@@ -216,7 +218,7 @@ def predict_across(
         )
         try:
             for report in reports:
-                _tell(tally, report)
+                _add_to_tally(tally, report)
         except KeyboardInterrupt as stop:
             tally.interrupted = take(stop)
             tally.note(
@@ -226,12 +228,12 @@ def predict_across(
     return tally.summary()
 
 
-def _share(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
+def _jobs_of_share(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
     share = batch.share
     return (job for job in jobs if share.takes(job.target.relative_to(output).as_posix()))
 
 
-def _tell(tally: Tally, report: Report) -> None:
+def _add_to_tally(tally: Tally, report: Report) -> None:
     tally.stages.add(report.spent)
     for _ in range(report.done):
         tally.done()

@@ -25,7 +25,7 @@ from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
 from rilievo.messages import Note, template
 from rilievo.predicting.options import LOCAL, BatchOptions
-from rilievo.predicting.summary import Spent, Stages
+from rilievo.predicting.summary import RunTimes, Stages
 from rilievo.registry import load_service
 from rilievo.version import VERSION
 
@@ -67,7 +67,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     refusal: str = ""
-    spent: Spent = field(default_factory=Spent)
+    spent: RunTimes = field(default_factory=RunTimes)
 
 
 @runtime_checkable
@@ -180,14 +180,14 @@ def work_in_processes(
     Raises:
         RilievoError: If the work cannot run at all.
     """
-    crew = _Crew(work, in_tasks(items, size), workers)
+    crew = _WorkerPool(work, in_tasks(items, size), workers)
     try:
         yield from crew.reports()
     finally:
         crew.close()
 
 
-class _Crew(Generic[Item]):
+class _WorkerPool(Generic[Item]):
     def __init__(self, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int) -> None:
         self._work, self._tasks, self._most = work, tasks, workers
         self._again: deque[_Task[Item]] = deque()
@@ -196,13 +196,13 @@ class _Crew(Generic[Item]):
 
     def reports(self) -> Iterator[Report]:
         while True:
-            self._hand_out()
+            self._give_tasks()
             lines = {worker.line: worker for worker in self._workers if worker.task is not None}
             if not lines:
                 return
             for line in wait(list(lines)):
                 assert isinstance(line, Connection), "nothing else is waited for"
-                yield from self._heard(lines[line])
+                yield from self._receive_report(lines[line])
 
     def close(self) -> None:
         for worker in self._workers:
@@ -220,31 +220,31 @@ class _Crew(Generic[Item]):
             worker.process.close()
         self._workers.clear()
 
-    def _hand_out(self) -> None:
+    def _give_tasks(self) -> None:
         for worker in self._workers:
-            if worker.task is None and (task := self._next()) is not None:
-                self._give(worker, task)
-        while len(self._workers) < self._most and (task := self._next()) is not None:
-            self._workers.append(_started(self._work))
-            self._give(self._workers[-1], task)
+            if worker.task is None and (task := self._next_task()) is not None:
+                self._send_task(worker, task)
+        while len(self._workers) < self._most and (task := self._next_task()) is not None:
+            self._workers.append(_start_worker(self._work))
+            self._send_task(self._workers[-1], task)
 
-    def _next(self) -> _Task[Item] | None:
+    def _next_task(self) -> _Task[Item] | None:
         if self._again:
             return self._again.popleft()
         items = next(self._tasks, None)
         return None if items is None else _Task(items=items)
 
-    def _give(self, worker: _Worker[Item], task: _Task[Item]) -> None:
+    def _send_task(self, worker: _Worker[Item], task: _Task[Item]) -> None:
         worker.task = task
         # A process that has died meanwhile is noticed when its answer is read.
         with suppress(OSError):
             worker.line.send((task.items, task.deaths > 0))
 
-    def _heard(self, worker: _Worker[Item]) -> Iterator[Report]:
+    def _receive_report(self, worker: _Worker[Item]) -> Iterator[Report]:
         try:
             answer = worker.line.recv()
         except (EOFError, OSError):
-            yield from self._died(worker)
+            yield from self._end_dead_worker(worker)
             return
         if answer is None:
             worker.ready, self._deaths_at_start = True, 0
@@ -255,7 +255,8 @@ class _Crew(Generic[Item]):
         worker.task = None
         yield answer
 
-    def _died(self, worker: _Worker[Item]) -> Iterator[Report]:
+    def _end_dead_worker(self, worker: _Worker[Item]) -> Iterator[Report]:
+        """Remove a dead process; its task is tried once more."""
         task = worker.task
         assert task is not None, "only processes at work are listened to"
         self._workers.remove(worker)
@@ -281,11 +282,11 @@ class _Crew(Generic[Item]):
             self._again += [_Task(items=(item,), deaths=task.deaths + 1) for item in task.items]
 
 
-def _started(work: Work[Any]) -> _Worker[Any]:
+def _start_worker(work: Work[Any]) -> _Worker[Any]:
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work, VERSION), daemon=True)
+    process = context.Process(target=_serve_tasks, args=(theirs, work, VERSION), daemon=True)
     with signals.kept_from_children():
         process.start()
     # Closed here, so that the end of the process is read as end of file.
@@ -293,7 +294,7 @@ def _started(work: Work[Any]) -> _Worker[Any]:
     return _Worker(process=process, line=ours)
 
 
-def _serve(line: Connection, work: Work[Any], version: str) -> None:
+def _serve_tasks(line: Connection, work: Work[Any], version: str) -> None:
     signals.ignore()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -337,7 +338,7 @@ def spread_out(
         return iter(())
     if batch.ray is None:
         if count == 1 and batch.workers is None:
-            return _here(work, items)
+            return _work_here(work, items)
         workers = min(batch.workers or 1, count)
         size = task_size(count, workers)
         return work_in_processes(work, items, workers=workers, size=size)
@@ -348,7 +349,7 @@ def spread_out(
     return work_on_ray(work, items, count=count, pool=pool)
 
 
-def _here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
+def _work_here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
     """Process the only input here; a process takes a second."""
     do = open_work(work, VERSION)
     for item in items:
