@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def _methods() -> ModuleType:
+def _import_methods() -> ModuleType:
     from rilievo.prediction import methods
 
     return methods
 
 
-class _PointsOf(partial[Any]):
+class _PointsCall(partial[Any]):
     """``prediction.points``, called here, an array elsewhere."""
 
     def __getattr__(self, name: str) -> Any:
@@ -46,17 +46,17 @@ class _PointsMethod:
     def __get__(self, prediction: object, kind: type) -> Callable[..., Any]:
         if prediction is None:
             return self._function
-        bound = update_wrapper(_PointsOf(self._function, prediction), self._function)
+        bound = update_wrapper(_PointsCall(self._function, prediction), self._function)
         del bound.__wrapped__  # its signature has the prediction as an argument
         return bound
 
 
 if TYPE_CHECKING:
 
-    def _taken_for_array(function: _Method) -> _Method: ...
+    def _answer_as_array(function: _Method) -> _Method: ...
 
 else:
-    _taken_for_array = _PointsMethod
+    _answer_as_array = _PointsMethod
 
 
 class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
@@ -111,7 +111,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             NoDepthError: If there is no depth.
             InputError: If it cannot be anchored.
         """
-        return _methods().anchored(self)
+        return _import_methods().anchored(self)
 
     def measure(self, *points: tuple[float, float], in_plane: bool = False) -> "Measurement":
         """Measure a length or an area.
@@ -124,7 +124,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             OptionError: If points are too few, or no rectangle is known.
             CalibrationError: If depth is not in metres, or nothing can be measured.
         """
-        return _methods().measure(self, points, in_plane=in_plane)
+        return _import_methods().measure(self, points, in_plane=in_plane)
 
     def distance(self, u: float, v: float, *, in_plane: bool = False) -> "Measurement":
         """Measure the distance from the camera to a pixel (column, row).
@@ -135,7 +135,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             InputError: If the depth has an unknown shift.
             CalibrationError: If the point has no depth.
         """
-        return _methods().distance(self, (u, v), in_plane=in_plane)
+        return _import_methods().distance(self, (u, v), in_plane=in_plane)
 
     @overload
     def measure_box(self, region: "RegionLike", name: str = "") -> "RegionMeasurement": ...
@@ -153,7 +153,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             OptionError: If it is no box, or lies outside.
             CalibrationError: If there is too little depth.
         """
-        return _methods().measure_box(self, region, name)
+        return _import_methods().measure_box(self, region, name)
 
     @answered
     def save(
@@ -163,11 +163,11 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         options: "SaveOptions | None" = None,
     ) -> list[Path]:
         """Write files, as ``rilievo.save`` does: ``"out/cat.glb"``, ``"out/cat", "png16,glb"``."""
-        return _methods().save(self, stem, names, options)
+        return _import_methods().save(self, stem, names, options)
 
     def show(self) -> None:
         """Show photograph, depth and normals, in a notebook or viewer."""
-        _methods().show(self)
+        _import_methods().show(self)
 
     @answered
     def colour(self, colour_map: str | None = None) -> "Image":
@@ -177,13 +177,13 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             NoDepthError: If there is no depth.
             OptionError: If there is no such colour map.
         """
-        return _methods().colour(self, colour_map)
+        return _import_methods().colour(self, colour_map)
 
     def color(self, color_map: str | None = None) -> "Image":
         """American spelling of ``colour``."""
         return self.colour(color_map)
 
-    @_taken_for_array
+    @_answer_as_array
     @answered
     def points(self, *, step: int | None = None) -> "PointCloud":
         """Points of the surface in the camera frame, at most a million by default.
@@ -192,7 +192,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             NoDepthError: If there is no depth.
             InputError: If it cannot be anchored.
         """
-        return _methods().points(self, step)
+        return _import_methods().points(self, step)
 
     @answered
     def mesh(self, *, step: int | None = None) -> "Mesh":
@@ -202,7 +202,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             NoDepthError: If there is no depth.
             InputError: If it cannot be anchored.
         """
-        return _methods().mesh(self, step)
+        return _import_methods().mesh(self, step)
 
     def to_trimesh(self, *, step: int | None = None) -> Any:
         """Convert to a textured ``trimesh.Trimesh``, in the camera frame.
@@ -211,7 +211,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             MissingPackageError: If trimesh is not installed.
             InputError: As for ``mesh``.
         """
-        return _methods().to_trimesh(self, step)
+        return _import_methods().to_trimesh(self, step)
 
     def to_open3d(self, *, step: int | None = None) -> Any:
         """Convert to an ``open3d.geometry.PointCloud``, in the camera frame.
@@ -220,7 +220,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             MissingPackageError: If Open3D is not installed.
             InputError: As for ``points``.
         """
-        return _methods().to_open3d(self, step)
+        return _import_methods().to_open3d(self, step)
 
     def __getitem__(self, key: object) -> Any:
         if not isinstance(key, str):
@@ -235,7 +235,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         )
 
     def _repr_png_(self) -> bytes:
-        return _methods().panel_png(self)
+        return _import_methods().panel_png(self)
 
     def _repr_html_(self) -> str:
-        return _methods().framed_page(self)
+        return _import_methods().framed_page(self)

@@ -30,7 +30,7 @@ def with_normals(prediction: AnyPrediction) -> AnyPrediction:
     if prediction.has("normals") or prediction.camera is None:
         return prediction
     made = prediction.but()
-    made.defer("normals", lambda: _normals(prediction))
+    made.defer("normals", lambda: _surface_normals(prediction))
     return made
 
 
@@ -72,7 +72,8 @@ def can_be_anchored(prediction: PredictionRecord) -> bool:
     return anchoring is not None and anchoring.refused is None
 
 
-def _normals(prediction: PredictionRecord) -> Vectors:
+def _surface_normals(prediction: PredictionRecord) -> Vectors:
+    """Normals of depth; NaN where there is none."""
     depth = prediction.depth
     normals, mask = normals_from_depth(
         depth.depth(), prediction.known_camera, depth.valid, window=_WINDOW

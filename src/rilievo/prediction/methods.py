@@ -139,7 +139,7 @@ def points(prediction: PredictionRecord, step: int | None = None) -> PointCloud:
         surface_pixels(prediction, options.drops),
         colours=None if photo is None else photo.pixels,
         normals=prediction.normals,
-        step=_step(prediction, options, step),
+        step=_step_or_usual(prediction, options, step),
         cut=options.cut,
     )
 
@@ -154,7 +154,7 @@ def mesh(prediction: PredictionRecord, step: int | None = None) -> Mesh:
         surface_pixels(prediction, options.drops),
         hollow=None if photo is None else photo.transparent,
         normals=prediction.normals,
-        step=_step(prediction, options, step),
+        step=_step_or_usual(prediction, options, step),
         cut=options.cut,
         smooth=True,
     )
@@ -167,7 +167,7 @@ def mesh(prediction: PredictionRecord, step: int | None = None) -> Mesh:
 
 def to_trimesh(prediction: PredictionRecord, step: int | None = None) -> Any:
     """Mesh of trimesh with the photograph as texture."""
-    trimesh = _package("trimesh", "to_trimesh")
+    trimesh = _import_package("trimesh", "to_trimesh")
     surface, photo = mesh(prediction, step), prediction.photo
     visual = None
     if photo is not None:
@@ -187,7 +187,7 @@ def to_trimesh(prediction: PredictionRecord, step: int | None = None) -> Any:
 
 def to_open3d(prediction: PredictionRecord, step: int | None = None) -> Any:
     """Points of Open3D with normals and colours."""
-    open3d = _package("open3d", "to_open3d")
+    open3d = _import_package("open3d", "to_open3d")
     cloud = points(prediction, step)
     made, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector
     made.points, made.normals = rows(cloud.points), rows(cloud.normals)
@@ -196,7 +196,7 @@ def to_open3d(prediction: PredictionRecord, step: int | None = None) -> Any:
     return made
 
 
-def _package(name: str, method: str) -> Any:
+def _import_package(name: str, method: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -205,7 +205,7 @@ def _package(name: str, method: str) -> Any:
         raise MissingPackageError(f"{method}()", name) from error
 
 
-def _step(prediction: PredictionRecord, options: SaveOptions, step: int | None) -> int:
+def _step_or_usual(prediction: PredictionRecord, options: SaveOptions, step: int | None) -> int:
     if step is None:
         return surface_step(prediction.shape, options.surface_points)
     if step < 1:
@@ -235,15 +235,18 @@ def prediction_of_depth(
     if isinstance(depth, str | Path):
         numbers, place = read_depth_numbers(Path(depth).expanduser()), printable(Path(depth))
     else:
-        numbers, place = DepthNumbers(stored=_array(depth), statement=DepthStatement()), "depth"
-    values, fact = _values(numbers, unit, place)
-    named = _kind(numbers.statement, kind, place)
+        numbers, place = (
+            DepthNumbers(stored=_depth_array(depth), statement=DepthStatement()),
+            "depth",
+        )
+    values, fact = _values_and_unit(numbers, unit, place)
+    named = _depth_kind(numbers.statement, kind, place)
     mask = np.isfinite(values)
     mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
     if not mask.any():
         raise InputError("has no pixel with depth", path=place)
-    lens = _camera(read, camera, fov, numbers.statement, values.shape)
-    values, mask = _fitted(values, mask, read.shape, crop, place)
+    lens = _choose_camera(read, camera, fov, numbers.statement, values.shape)
+    values, mask = _fit_to_photo(values, mask, read.shape, crop, place)
     if named == DISTANCE and not lens.lens.has_unit_rays:
         length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
         values = values / length
@@ -254,7 +257,7 @@ def prediction_of_depth(
         valid=mask,
         is_distance=lens.lens.has_unit_rays,
     )
-    reading = _reading(numbers, fact, depth_map)
+    reading = _number_reading(numbers, fact, depth_map)
     is_named = camera is not None or fov is not None
     unused = ("the camera that it states is not used: another one is named",)
     unused = unused if is_named and numbers.statement.camera is not None else ()
@@ -264,10 +267,10 @@ def prediction_of_depth(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
-        notes=(*read.notes, *_notes(reading, lens), *unused),
+        notes=(*read.notes, *_depth_notes(reading, lens), *unused),
         made_by=MadeBy(
             model=f"depth of {name}",
-            weights_sha256=_sum(depth),
+            weights_sha256=_sha256_of_depth(depth),
             licence="not stated",
             settings=settings,
             version=VERSION,
@@ -276,7 +279,7 @@ def prediction_of_depth(
     return with_normals(prediction) if depth_map.is_depth else prediction
 
 
-def _array(depth: object) -> Shaped[np.ndarray, "h w"]:
+def _depth_array(depth: object) -> Shaped[np.ndarray, "h w"]:
     array = np.asarray(depth)
     if array.ndim > 2:
         array = array.squeeze()
@@ -287,7 +290,9 @@ def _array(depth: object) -> Shaped[np.ndarray, "h w"]:
     return array
 
 
-def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plane, NumberFact]:
+def _values_and_unit(
+    numbers: DepthNumbers, unit: float | None, place: str
+) -> tuple[Plane, NumberFact]:
     stored, statement = numbers.stored, numbers.statement
     whole = stored.dtype.kind in "ui"
     if unit is not None and statement.is_coded:
@@ -311,7 +316,7 @@ def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plan
     return np.where(stored == 0, np.nan, values) if whole else values, fact
 
 
-def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
+def _depth_kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     kinds = (*DepthKind, DISTANCE)
     if kind is not None and kind not in kinds:
         raise OptionError(
@@ -337,7 +342,7 @@ def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     return str(named)
 
 
-def _camera(
+def _choose_camera(
     photo: Photo,
     camera: object,
     fov: float | None,
@@ -347,7 +352,7 @@ def _camera(
     if camera is not None and fov is not None:
         raise OptionError(option="camera", problem="and {fov} say the same; give one of them")
     if camera is not None:
-        return _named(camera, photo.shape)
+        return _camera_of_spelling(camera, photo.shape)
     if fov is not None:
         return Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
     if statement.camera is not None:
@@ -356,7 +361,7 @@ def _camera(
     return assumed_camera(photo.shape) if photo.camera is None else photo.camera
 
 
-def _named(camera: object, shape: Size) -> Camera:
+def _camera_of_spelling(camera: object, shape: Size) -> Camera:
     if isinstance(camera, Camera):
         return camera
     if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
@@ -378,9 +383,10 @@ def _named(camera: object, shape: Size) -> Camera:
     raise OptionError(option="camera", expected=_CAMERAS, value=camera)
 
 
-def _fitted(
+def _fit_to_photo(
     values: Plane, mask: Mask, shape: Size, crop: str | None, place: str
 ) -> tuple[Plane, Mask]:
+    """Values and mask in the photograph's size."""
     size = (values.shape[0], values.shape[1])
     if crop is not None:
         where = DepthCrop.read(crop)
@@ -404,7 +410,7 @@ def _fitted(
     return resized.values + least - 1, resized.known
 
 
-def _reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> NumberReading:
+def _number_reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> NumberReading:
     metres = depth.values[depth.valid].astype(np.float64)
     statement = numbers.statement
     invalid = statement.invalid if statement.is_coded else (0.0,)
@@ -414,7 +420,7 @@ def _reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> Number
     )
 
 
-def _notes(reading: NumberReading, camera: Camera) -> list[str]:
+def _depth_notes(reading: NumberReading, camera: Camera) -> list[str]:
     notes: list[str] = [Note(f"depth is {reading.line}"), *reading.doubts]
     if camera.source is CameraSource.ASSUMED:
         notes.append(
@@ -426,7 +432,7 @@ def _notes(reading: NumberReading, camera: Camera) -> list[str]:
     return notes
 
 
-def _sum(depth: str | Path | Shaped[np.ndarray, "h w"]) -> str:
+def _sha256_of_depth(depth: str | Path | Shaped[np.ndarray, "h w"]) -> str:
     if isinstance(depth, str | Path):
         return sum_of(Path(depth).expanduser()).sha256
     return sha256(np.ascontiguousarray(depth).tobytes()).hexdigest()

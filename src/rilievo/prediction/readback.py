@@ -85,21 +85,21 @@ def read_prediction(path: str | Path) -> Prediction:
         MissingExtraError: If a package is not installed.
     """
     path = Path(path)
-    files = _find(path)
+    files = _find_files(path)
     sidecar, stored = files.sidecar, _read_files(files)
     if stored.values is None and stored.normals is None:
         raise NoArraysError(path, files.folder, sidecar)
     try:
         return Prediction(
-            depth_or_none=_depth(stored, sidecar),
-            network_depth=_network_depth(stored),
+            depth_or_none=_stored_depth(stored, sidecar),
+            network_depth=_stored_network_depth(stored),
             normals=stored.normals,
             confidence=stored.confidence,
             sky=stored.sky,
             camera=None if sidecar.camera is None else camera_of(sidecar.camera),
             calibration=sidecar.calibration,
             anchoring=sidecar.anchoring,
-            photo=_photo(stored, sidecar),
+            photo=_stored_photo(stored, sidecar),
             notes=sidecar.notes or (),
             made_by=sidecar.made_by,
         )
@@ -109,7 +109,7 @@ def read_prediction(path: str | Path) -> Prediction:
 
 def written_pictures(path: Path) -> dict[Path, FileFacts]:
     """Facts about the pictures that are there, by path."""
-    files = _find(path)
+    files = _find_files(path)
     paths = {files.folder / facts.file: facts for facts in files.sidecar.files}
     return {
         path: facts
@@ -118,14 +118,14 @@ def written_pictures(path: Path) -> dict[Path, FileFacts]:
     }
 
 
-def _find(path: Path) -> _StoredFiles:
+def _find_files(path: Path) -> _StoredFiles:
     if path.name.endswith(SUFFIX):
-        return _StoredFiles(folder=path.parent, sidecar=_of_photo(path, path))
+        return _StoredFiles(folder=path.parent, sidecar=_photo_sidecar(path, path))
     if not path.is_file():
         beside = sidecar_path(path)
         if not beside.is_file():
             raise MissingFileError("there is no such file, and no JSON beside it", path=path)
-        return _StoredFiles(folder=path.parent, sidecar=_of_photo(beside, path))
+        return _StoredFiles(folder=path.parent, sidecar=_photo_sidecar(beside, path))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
             beside = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
@@ -134,13 +134,13 @@ def _find(path: Path) -> _StoredFiles:
                 if any(facts.file == path.name for facts in sidecar.files):
                     return _StoredFiles(folder=path.parent, sidecar=sidecar, named=path.name)
             if output.embedded:
-                return _find_alone(path, output.embedded)
+                return _find_embedded(path, output.embedded)
     raise InputError("no JSON file of rilievo lists it", path=path)
 
 
-def _of_photo(json: Path, named: Path) -> Sidecar:
+def _photo_sidecar(json: Path, named: Path) -> Sidecar:
     sidecar = read_sidecar(json)
-    if _is_of_video(json):
+    if _is_video_sidecar(json):
         raise InputError(
             (
                 "belongs to the results of a video, which are not a "
@@ -152,7 +152,7 @@ def _of_photo(json: Path, named: Path) -> Sidecar:
     return sidecar
 
 
-def _is_of_video(json: Path) -> bool:
+def _is_video_sidecar(json: Path) -> bool:
     try:
         from_json(_VideoHead, read_text(json))
     except (InputError, NotThisRecord):
@@ -160,13 +160,15 @@ def _is_of_video(json: Path) -> bool:
     return True
 
 
-def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
+def _find_embedded(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
     try:
         text = load(embedded)(path)
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(f"not a file of rilievo, or broken ({_line(error)})", path=path) from error
+        raise InputError(
+            f"not a file of rilievo, or broken ({_error_line(error)})", path=path
+        ) from error
     sidecar = parse_sidecar(text, printable(path))
     # The file may have been renamed.
     files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
@@ -195,7 +197,7 @@ def _read_files(files: _StoredFiles) -> Stored:
         # missing.
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
-            _check(path, stored, files.sidecar.source)
+            _check_arrays(path, stored, files.sidecar.source)
             if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
                 stored = replace(stored, is_anchored=True)
             have = have.completed_by(stored)
@@ -211,10 +213,10 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(f"broken ({_line(error)}): make it anew", path=path) from error
+        raise InputError(f"broken ({_error_line(error)}): make it anew", path=path) from error
 
 
-def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
+def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
     size = (source.height, source.width)
     for name, array, shape, kind in (
         ("depth", stored.values, size, np.float32),
@@ -236,7 +238,7 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
             )
 
 
-def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
+def _stored_depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
     if stored.values is None or stored.valid is None:
         return None
     facts = (sidecar.anchored if stored.is_anchored else None) or sidecar.depth
@@ -245,19 +247,19 @@ def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
     return DepthMap(values=stored.values, kind=facts.kind, valid=stored.valid)
 
 
-def _network_depth(stored: Stored) -> DepthMap | None:
+def _stored_network_depth(stored: Stored) -> DepthMap | None:
     if stored.network_depth is None:
         return None
     values = stored.network_depth
     return DepthMap(values=values, kind=DepthKind.METRIC, valid=~np.isnan(values))
 
 
-def _photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
+def _stored_photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
     if stored.photo is None:
         return None
     return Photo(pixels=stored.photo, transparent=stored.transparent, name=sidecar.source.file)
 
 
-def _line(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 200 else f"{words[:200]}..."

@@ -84,7 +84,7 @@ def save(
     if named is not None and named.output in names:
         stem = named.stem
     place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
-    return [*_paths(stem, names), sidecar_path(stem)]
+    return [*_output_paths(stem, names), sidecar_path(stem)]
 
 
 def write_parts(
@@ -105,16 +105,16 @@ def write_parts(
     check_outputs(names)
     check_parts(prediction, names)
     make_folder(stem.parent)
-    paths = _paths(stem, names)
+    paths = _output_paths(stem, names)
     if any(OUTPUTS[name].whole for name in names):
         can_be_anchored(prediction)  # Its anchoring is found and stored.
-    of_surface = {name for name in names if _is_of_surface(prediction, name)}
+    of_surface = {name for name in names if _needs_surface_depth(prediction, name)}
     surface = anchored(prediction) if of_surface else prediction
     about = describe(prediction, run=run, anchored=surface if of_surface else None)
     files = [path.name for path in paths]
     state = state_of(stem)
     overwrite = options.overwrite
-    before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
+    before, claim = _claim_files(stem, files, about, run, thoroughness, overwrite=overwrite)
     with fill_or_discard(claim.placement()) as placement:
         json_part = placement.part(placement.record)
         facts, shared = [], dict[tuple[str, SaveOptions], Any]()
@@ -148,7 +148,7 @@ def write_parts(
     def renew() -> str | None:
         if state_of(stem) == state:
             return None
-        before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
+        before, claim = _claim_files(stem, files, about, run, thoroughness, overwrite=overwrite)
         write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
         return claim.listed()
 
@@ -156,7 +156,7 @@ def write_parts(
     return placement
 
 
-def _claimed(
+def _claim_files(
     stem: Path,
     files: Sequence[str],
     about: Sidecar,
@@ -166,7 +166,7 @@ def _claimed(
     overwrite: bool,
 ) -> tuple[Sidecar | None, Claim]:
     """JSON of an earlier run, and permission; read twice, in case another run wrote meanwhile."""
-    others = [path.name for path in _paths(stem, OUTPUTS.own)]
+    others = [path.name for path in _output_paths(stem, OUTPUTS.own)]
     while True:
         state = state_of(stem)
         try:
@@ -178,7 +178,7 @@ def _claimed(
                 raise
 
 
-def _paths(stem: Path, names: Iterable[str]) -> list[Path]:
+def _output_paths(stem: Path, names: Iterable[str]) -> list[Path]:
     return [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
 
 
@@ -200,10 +200,11 @@ def is_installed(name: str) -> bool:
 
 def surface_for(prediction: PredictionRecord, name: str) -> PredictionRecord:
     """Prediction for an output, anchored where it is of a surface."""
-    return anchored(prediction) if _is_of_surface(prediction, name) else prediction
+    return anchored(prediction) if _needs_surface_depth(prediction, name) else prediction
 
 
-def _is_of_surface(prediction: PredictionRecord, name: str) -> bool:
+def _needs_surface_depth(prediction: PredictionRecord, name: str) -> bool:
+    """Whether affine depth must be anchored for an output."""
     depth, surface = prediction.depth_or_none, OUTPUTS[name].surface
     if depth is None or depth.is_depth or surface is Surface.NO:
         return False
@@ -215,7 +216,7 @@ def _is_of_surface(prediction: PredictionRecord, name: str) -> bool:
 def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
     """Refuse outputs that need missing parts."""
     for name in names:
-        is_surface = _is_of_surface(prediction, name)
+        is_surface = _needs_surface_depth(prediction, name)
         if is_surface:
             checked_anchoring(prediction)
         for need in OUTPUTS[name].needs:
