@@ -10,7 +10,7 @@ from PIL import Image
 from rilievo.io.colour_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.turning import Scene, first_view, picture, scene_of
+from rilievo.io.outputs.turning import Scene, first_view, scene_of, view_picture
 from rilievo.prediction import Prediction
 
 GAP = 4
@@ -62,4 +62,4 @@ def surface(prediction: Prediction) -> Scene:
 def turned(prediction: Prediction, yaw: float, pitch: float) -> Image.Image:
     """The surface from the side, turned by so many degrees around it and down."""
     scene = surface(prediction)
-    return Image.fromarray(picture(scene, replace(first_view(scene), yaw=yaw, pitch=pitch)))
+    return Image.fromarray(view_picture(scene, replace(first_view(scene), yaw=yaw, pitch=pitch)))

@@ -14,7 +14,7 @@ from rilievo.io.colour_pictures import (
     Drawn,
     colour_range,
     colourise,
-    drawn,
+    drawn_values,
     invalid_colour,
     normals_picture,
     range_of,
@@ -88,7 +88,9 @@ def test_near_is_bright_or_far_is_whatever_the_kind(kind: DepthKind, what: Drawn
 
 
 def test_depth_is_drawn_by_its_inverse() -> None:
-    np.testing.assert_allclose(drawn(depth_map(DepthKind.METRIC)), 1 / NEAR_TO_FAR, rtol=1e-6)
+    np.testing.assert_allclose(
+        drawn_values(depth_map(DepthKind.METRIC)), 1 / NEAR_TO_FAR, rtol=1e-6
+    )
     picture = colourise(
         DepthMap(values=np.array([[1, 2, 4]], np.float32), kind=DepthKind.METRIC),
         colour_map="grey",

@@ -12,7 +12,7 @@ from photographs_with_depth import gdepth
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
 from rilievo.io.photographs.own_depth import own_depth_of
-from rilievo.io.videos.frame_folder import FrameFolder, natural_order
+from rilievo.io.videos.frame_folder import FrameFolder, natural_sort_key
 
 
 def fill(folder: Path, names: list[str], size: tuple[int, int] = (64, 48)) -> Path:
@@ -37,7 +37,7 @@ def test_numbers_in_names_count_as_numbers(tmp_path: Path) -> None:
 
 def test_natural_order_worked_out_by_hand() -> None:
     names = ["b1", "a10b2", "a2", "a10b10", "10", "9", "a"]
-    assert sorted(names, key=natural_order) == ["9", "10", "a", "a2", "a10b2", "a10b10", "b1"]
+    assert sorted(names, key=natural_sort_key) == ["9", "10", "a", "a2", "a10b2", "a10b10", "b1"]
 
 
 def test_broken_and_odd_frames_are_passed_over_and_named(tmp_path: Path) -> None:

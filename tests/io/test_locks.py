@@ -16,7 +16,14 @@ from predictions import prediction
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OutputError
 from rilievo.io.files import commit
-from rilievo.io.files.commit import hold_or_refuse, lock_path, locked, place, place_one, sweep_lock
+from rilievo.io.files.commit import (
+    hold_locks,
+    hold_or_refuse,
+    lock_path,
+    place,
+    place_one,
+    sweep_lock,
+)
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving
@@ -96,8 +103,8 @@ def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.Mon
 
 _HOLDER = """
 import sys, pathlib
-from rilievo.io.files.commit import locked
-with locked([pathlib.Path(sys.argv[1])]):
+from rilievo.io.files.commit import hold_locks
+with hold_locks([pathlib.Path(sys.argv[1])]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -115,7 +122,7 @@ def test_a_killed_process_leaves_a_file_and_no_lock(tmp_path: Path) -> None:
         holder.kill()
         holder.wait(PATIENCE)
     assert path.exists()
-    with locked([path, path]):
+    with hold_locks([path, path]):
         assert path.exists()
     assert not path.exists()
     path.touch()

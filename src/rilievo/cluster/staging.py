@@ -24,7 +24,14 @@ from rilievo.frozen import frozen
 from rilievo.io.checks import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
-from rilievo.io.files.limits import address_of, distinct, local_path, own_names, printable, reason
+from rilievo.io.files.limits import (
+    address_of,
+    local_path,
+    number_duplicates,
+    printable,
+    reason,
+    unique_names,
+)
 from rilievo.io.files.web import TIMEOUT, request_of
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
@@ -288,7 +295,7 @@ def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Itera
     places = [place for address in addresses for place in _matches_of_address(address)]
     if not places:
         raise InputError("; ".join(f"{source}: no such file or folder" for source in addresses))
-    targets = distinct(_target_name(place) for place in places)
+    targets = number_duplicates(_target_name(place) for place in places)
     several = len(places) > 1
     for place, target in zip(places, targets, strict=True):
         if _is_file(place):
@@ -331,7 +338,7 @@ def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -
         )
         files = left_out.inputs_among(names, results)
         relative = here[len(root) :].lstrip("/")
-        for name, stem in zip(files, own_names(files), strict=True):
+        for name, stem in zip(files, unique_names(files), strict=True):
             yield _job_of_file(folder.at(f"{here}/{name}"), target / relative / stem)
 
 

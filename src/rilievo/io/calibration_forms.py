@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
-from rilievo.io.numbers import array_of, one_line_errors, open_npz
+from rilievo.io.numbers import npz_member, one_line_errors, open_npz
 
 READ = (
     "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "
@@ -201,7 +201,7 @@ def npz_entries(path: Path) -> Mapping[str, Any]:
             name = next((name for name in names if name in archive.files), None)
             if name is None:
                 continue
-            array = array_of(archive, name)
+            array = npz_member(archive, name)
             if array.dtype.kind not in "uif" or array.size > 14:
                 raise InputError(
                     (
@@ -212,8 +212,8 @@ def npz_entries(path: Path) -> Mapping[str, Any]:
                 )
             entries[ours] = np.asarray(array, np.float64).reshape(-1).tolist()
         for name in ("distortion_model", "camera_model", "model"):
-            if name in archive.files and array_of(archive, name).size == 1:
-                entries["distortion_model"] = str(array_of(archive, name).item())
+            if name in archive.files and npz_member(archive, name).size == 1:
+                entries["distortion_model"] = str(npz_member(archive, name).item())
     if "camera_matrix" not in entries:
         raise InputError(
             f"has no intrinsics; expected an array {', '.join(_NPZ_MATRIX[:4])}",

@@ -153,7 +153,7 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.{CHECKSUMS}")
 
 
-def write_beside(path: Path) -> None:
+def write_checksum(path: Path) -> None:
     """Write size and SHA-256 beside a single file."""
     write_checksums(beside(path), (path.name,))
 

@@ -110,7 +110,7 @@ class ColourRange:
             )
 
 
-def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
+def drawn_values(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
     """Values of a picture, defined where ``depth.valid``.
 
     Affine kinds cannot be inverted: they are drawn as they are, or negated.
@@ -163,7 +163,7 @@ class DrawnSample:
     @classmethod
     def of(cls, depth: DepthMap, what: Drawn, sky: Mask | None = None) -> "DrawnSample":
         """Take the values of a map without its sky."""
-        values, rows = drawn(depth, what), math.ceil(0.9 * depth.shape[0])
+        values, rows = drawn_values(depth, what), math.ceil(0.9 * depth.shape[0])
         shown = depth.valid if sky is None else depth.valid & ~sky
         return cls(values[shown], values[:rows][shown[:rows]])
 

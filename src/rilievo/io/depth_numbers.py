@@ -18,7 +18,7 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, printable, read_text
-from rilievo.io.numbers import array_of, one_line_errors, open_npz, read_map
+from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_map
 from rilievo.io.outputs.sidecar import Sidecar, camera_of, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.shapes import AnyPlane, Shaped, Size, Values
@@ -152,7 +152,7 @@ class DepthNumbers:
     @property
     def values(self) -> AnyPlane:
         """Numbers as the file means them, NaN where invalid."""
-        return decoded(self.stored, self.statement)
+        return decode_numbers(self.stored, self.statement)
 
 
 def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
@@ -166,7 +166,7 @@ def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
     return DepthNumbers(stored=read_map(path, name=name), statement=statement)
 
 
-def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
+def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
     """Convert stored numbers to the values that a file states."""
     if not statement.is_coded:
         return stored
@@ -235,18 +235,18 @@ def _statement_in_npz(path: Path) -> DepthStatement:
         array = next((name for name in _MAIN if name in names), None) if len(names) > 1 else None
         if "about" in names and array is not None:
             ours = _statement_in_json_text(
-                str(array_of(archive, "about").item()), path, "its description"
+                str(npz_member(archive, "about").item()), path, "its description"
             )
             return replace(ours, array=array)
         small: dict[str, Any] = {}
         for name in _KNOWN_NAMES & {*names}:
-            value = array_of(archive, name)
+            value = npz_member(archive, name)
             if value.size == 1:
                 small[name] = value.item()
         camera = None
         for name in ("K", "intrinsics", "camera_matrix"):
-            if name in names and array_of(archive, name).shape == (3, 3):
-                camera = Camera(K=array_of(archive, name).astype(np.float64))
+            if name in names and npz_member(archive, name).shape == (3, 3):
+                camera = Camera(K=npz_member(archive, name).astype(np.float64))
                 break
     return replace(_statement_of_texts(small, "its arrays", path), array=array, camera=camera)
 

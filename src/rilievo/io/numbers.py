@@ -249,12 +249,12 @@ def _npz_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
         np.load(BytesIO(content), allow_pickle=False) as archive,
     ):
         chosen = _select_name(list(archive.files), name, "array", shown)
-        return array_of(archive, chosen)
+        return npz_member(archive, chosen)
 
 
 @retry_miscounted
 def open_npz(path: Path) -> NpzFile:
-    """Open an npz file for ``array_of``; the caller closes it."""
+    """Open an npz file for ``npz_member``; the caller closes it."""
     check_regular(path)
     with one_line_errors(printable(path), "npz file"):
         archive = np.load(path, allow_pickle=False)
@@ -263,7 +263,7 @@ def open_npz(path: Path) -> NpzFile:
         return archive
 
 
-def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
+def npz_member(archive: Mapping[str, Any], name: str) -> np.ndarray:
     """Array of an npz file, whose other members numpy returns as bytes."""
     if isinstance(archive, NpzFile) and archive.zip is not None:
         for member in archive.zip.infolist():

@@ -16,11 +16,11 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import (
     check_regular,
-    distinct,
-    own_names,
+    number_duplicates,
     printable,
     read_text,
     reason,
+    unique_names,
 )
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
@@ -115,7 +115,7 @@ def find_jobs(
         raise InputError("; ".join(_missing_input_words(name) for name in expansions))
     named = [path for name in expansions for path in expansions[name] or [Path(name)]]
     paths = named if len(named) == 1 else _paths_without_results(named, left_out)
-    targets = distinct(
+    targets = number_duplicates(
         [path.resolve().name if path.is_dir() else path.stem or path.name for path in paths]
     )
     several = len(named) > 1
@@ -186,7 +186,7 @@ def _folder_jobs(folder: Path, target: Path, output: Path, left_out: LeftOut) ->
         )
         files = left_out.inputs_among(names, results)
         relative = here.relative_to(folder)
-        for name, own in zip(files, own_names(files), strict=True):
+        for name, own in zip(files, unique_names(files), strict=True):
             is_clip = Path(name).suffix.lower() in VIDEO_SUFFIXES
             yield Job(
                 source=here / name,

@@ -20,7 +20,7 @@ from rilievo.io.outputs.overwrite_policy import (
     check_claim,
     earlier_sidecar,
     merge_sidecars,
-    state_of,
+    record_state,
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
@@ -112,7 +112,7 @@ def write_parts(
     surface = anchored(prediction) if of_surface else prediction
     about = describe(prediction, run=run, anchored=surface if of_surface else None)
     files = [path.name for path in paths]
-    state = state_of(stem)
+    state = record_state(stem)
     overwrite = options.overwrite
     before, claim = _claim_files(stem, files, about, run, thoroughness, overwrite=overwrite)
     with fill_or_discard(claim.placement()) as placement:
@@ -146,7 +146,7 @@ def write_parts(
         write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
 
     def renew() -> str | None:
-        if state_of(stem) == state:
+        if record_state(stem) == state:
             return None
         before, claim = _claim_files(stem, files, about, run, thoroughness, overwrite=overwrite)
         write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
@@ -168,13 +168,13 @@ def _claim_files(
     """JSON of an earlier run, and permission; read twice, in case another run wrote meanwhile."""
     others = [path.name for path in _output_paths(stem, OUTPUTS.own)]
     while True:
-        state = state_of(stem)
+        state = record_state(stem)
         try:
             before = None if overwrite else earlier_sidecar(stem, about, run, thoroughness)
             overwrite = overwrite or before is not None
             return before, check_claim(stem, files, overwrite=overwrite, others=others)
         except OutputError:
-            if state_of(stem) == state:
+            if record_state(stem) == state:
                 raise
 
 

@@ -20,10 +20,10 @@ from rilievo.io.outputs.turning import (
     Turn,
     View,
     first_view,
-    picture,
+    raster_of_view,
     scene_of,
-    seen,
     turn,
+    view_picture,
 )
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
@@ -58,7 +58,7 @@ def drawn(given: Prediction, yaw: float, options: SaveOptions | None = None) -> 
     assert given.photo is not None
     scene = scene_of(given, given.depth, given.camera, given.photo, options or SaveOptions())
     first = first_view(scene)
-    return picture(scene, View(size=first.size, K=first.K, yaw=yaw))
+    return view_picture(scene, View(size=first.size, K=first.K, yaw=yaw))
 
 
 def share(frame: np.ndarray, colour: tuple[int, int, int]) -> float:
@@ -193,7 +193,7 @@ def test_in_a_panorama_one_stands_and_looks_around() -> None:
     scene = scene_of(given, given.depth, given.camera, given.photo, SaveOptions())
     first = first_view(scene)
     for yaw in (0, 25, -25):
-        found = seen(scene, replace(first, yaw=yaw))
+        found = raster_of_view(scene, replace(first, yaw=yaw))
         assert (found.inverse_depth > 0).all()
         # The middle of the window sees the ray that it is turned to.
         row, column = (side // 2 for side in first.size)

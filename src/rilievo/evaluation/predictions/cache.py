@@ -23,7 +23,7 @@ from rilievo.io.files.archives import BROKEN_FILE, check_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason, retry_miscounted
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.numbers import array_of
+from rilievo.io.numbers import npz_member
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import MadeBy, Setting
 from rilievo.shapes import Pixels
@@ -118,7 +118,7 @@ class Cache:
         mark, depth = self.fingerprint, None
         with self._arrays(id) as file:
             values = None if mark.kind is None else _floats(file, "depth", 2)
-            valid = array_of(file, "valid") if "valid" in file else None
+            valid = npz_member(file, "valid") if "valid" in file else None
             normals = _floats(file, "normals", 3) if mark.normals else None
             judged = mark.confidence and "confidence" in file
             confidence = _floats(file, "confidence", 2) if judged else None
@@ -243,14 +243,14 @@ def _refuse_mixture(there: Fingerprint, fingerprint: Fingerprint, folder: Path) 
 
 
 def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
-    array = array_of(file, name)
+    array = npz_member(file, name)
     if array.dtype != np.float32 or array.ndim != axes or not array.size:
         raise ValueError(f"its {name} is {array.shape} {array.dtype}")
     return array
 
 
 def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
-    K, size = array_of(file, "K"), array_of(file, "size")
+    K, size = npz_member(file, "K"), npz_member(file, "size")
     if K.dtype != np.float64 or K.shape != (3, 3) or size.shape != (2,):
         raise ValueError(f"its K is {K.shape} {K.dtype}")
     try:

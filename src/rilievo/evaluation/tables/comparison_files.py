@@ -18,7 +18,7 @@ from rilievo.evaluation.tables.standings_tables import (
     wide_table,
     write_leaderboard,
 )
-from rilievo.io.checks import beside, write_beside
+from rilievo.io.checks import beside, write_checksum
 from rilievo.io.files.atomic import remove
 from rilievo.pages.document import write_text
 from rilievo.pages.tables import Table, comma_separated, latex, markdown
@@ -46,7 +46,7 @@ def write_comparison(
         write_leaderboard(comparison, path)
     else:
         write_comparison_page(comparison, path, pictures)
-    write_beside(path)
+    write_checksum(path)
 
 
 def tables_of(comparison: Comparison) -> tuple[Table, ...]:

@@ -19,7 +19,7 @@ from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.frozen import frozen
-from rilievo.io.checks import CHECKSUMS, write_beside, write_checksums
+from rilievo.io.checks import CHECKSUMS, write_checksum, write_checksums
 from rilievo.io.checks import beside as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
@@ -86,7 +86,7 @@ def write_gallery(
         file.writelines(_page_pieces(items, cards, failed))
         items.check_shown(failed)
     if beside is None:
-        write_beside(path)
+        write_checksum(path)
     else:
         write_checksums(beside / CHECKSUMS, (path.name, *written))
     return Reported(

@@ -37,7 +37,7 @@ def lock_path(record: Path) -> Path:
 
 
 @contextmanager
-def locked(paths: list[Path]) -> Iterator[None]:
+def hold_locks(paths: list[Path]) -> Iterator[None]:
     """Hold several locks, in one order.
 
     Raises:
@@ -212,7 +212,7 @@ def place(placements: Sequence[FileSet], *, durable: bool = True) -> list[Output
     for first in range(0, len(placements), _AT_ONCE):
         some = placements[first : first + _AT_ONCE]
         try:
-            with locked([lock_path(placement.record) for placement in some]):
+            with hold_locks([lock_path(placement.record) for placement in some]):
                 errors += _place_in_steps(some, durable=True)
         except OSError as error:  # no lock can be made, so no file either
             for placement in some:

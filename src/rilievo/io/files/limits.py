@@ -170,7 +170,7 @@ def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
     return patient
 
 
-def distinct(names: Iterable[str]) -> list[str]:
+def number_duplicates(names: Iterable[str]) -> list[str]:
     """Names, numbered where they occur twice; case is ignored."""
     taken: set[str] = set()
     result = []
@@ -184,10 +184,10 @@ def distinct(names: Iterable[str]) -> list[str]:
     return result
 
 
-def own_names(files: Sequence[str]) -> list[str]:
+def unique_names(files: Sequence[str]) -> list[str]:
     """Stems of files, or names where stems are equal."""
     stems = Counter(Path(name).stem.lower() for name in files)
-    return distinct(
+    return number_duplicates(
         Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
     )
 

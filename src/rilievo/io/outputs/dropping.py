@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.surfaces.patches import patches
-from rilievo.io.colour_pictures import Drawn, drawn
+from rilievo.io.colour_pictures import Drawn, drawn_values
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, Shaped
@@ -190,7 +190,7 @@ def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
     is_inside = ground & ~_dilate(sky[grid], band)
     if not is_inside.any():
         return depth
-    nearness = drawn(depth, Drawn.INVERSE_DEPTH)
+    nearness = drawn_values(depth, Drawn.INVERSE_DEPTH)
     inside = _extend_into_band(np.where(is_inside, nearness[grid], 0), is_inside, ground, band)
     inside[is_inside] = np.nan
     rows, columns = (

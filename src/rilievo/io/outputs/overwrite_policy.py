@@ -221,7 +221,7 @@ def check_claim(
     return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
 
 
-def state_of(stem: Path) -> tuple[object, ...]:
+def record_state(stem: Path) -> tuple[object, ...]:
     """Values that change with the JSON or the pending list."""
     states: list[object] = []
     for path in (sidecar_path(stem), pending_path(stem)):

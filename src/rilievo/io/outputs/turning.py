@@ -209,7 +209,7 @@ def turn(scene: Scene) -> Turn:
     return Turn(scene=scene, frames=tuple(drawn[aside] for aside in asides))
 
 
-def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
+def raster_of_view(scene: Scene, view: View, fine: int = 1) -> Raster:
     """Draw the surface with ``fine`` samples a pixel along each side."""
     height, width = view.size
     points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
@@ -218,13 +218,13 @@ def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
     return rasterise(scene.mesh, points.astype(np.float32), K, size)
 
 
-def picture(scene: Scene, view: View) -> Pixels:
+def view_picture(scene: Scene, view: View) -> Pixels:
     """Draw the surface in the photograph's colours."""
     return _picture_of_paint(scene, view, _scale_photo(scene.photo, view.size))
 
 
 def _picture_of_paint(scene: Scene, view: View, paint: _ScaledPhoto) -> Pixels:
-    raster = seen(scene, view, _FINE)
+    raster = raster_of_view(scene, view, _FINE)
     height, width = paint.size
     u, v = (_nearest_pixels(*axis) for axis in zip(raster.pixels, paint.scale, strict=True))
     place = np.clip(v, 0, height - 1, out=v).astype(np.intp)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.limits import own_names, printable, reason
+from rilievo.io.files.limits import printable, reason, unique_names
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
@@ -53,7 +53,7 @@ class FrameFolder(FrameSource):
         self.fault = None
         passed: list[str] = []
         index = 0
-        stems = own_names([file.name for file in self._files])
+        stems = unique_names([file.name for file in self._files])
         for ticks, (file, stem) in enumerate(zip(self._files, stems, strict=True)):
             try:
                 photo = self._read(file, own_depth=False)
@@ -84,7 +84,7 @@ class FrameFolder(FrameSource):
         raise InputError(problem=problem, path=self.path)
 
 
-def natural_order(name: str) -> tuple[tuple[int, str], ...]:
+def natural_sort_key(name: str) -> tuple[tuple[int, str], ...]:
     """Sort key with numbers by value."""
     return tuple(
         (int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
@@ -100,7 +100,7 @@ def _list_photos(path: Path) -> list[Path]:
         ]
     except OSError as error:
         raise InputError(f"the folder cannot be listed: {reason(error)}", path=path) from error
-    return sorted(files, key=lambda file: natural_order(file.name))
+    return sorted(files, key=lambda file: natural_sort_key(file.name))
 
 
 def _size_words(size: tuple[int, int]) -> str:

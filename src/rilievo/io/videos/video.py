@@ -125,7 +125,7 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
     return None
 
 
-def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
+def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
     """Decode every possible frame, in order of presentation."""
     shown = 0
     with opened(path) as container:
@@ -219,7 +219,7 @@ def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
     )
 
 
-def turn_of(picture: VideoFrame) -> Orientation:
+def orientation_of(picture: VideoFrame) -> Orientation:
     """Rotation of a frame by its display matrix (a b u; c d v; x y w), in 16.16 fixed point.
 
     A stored pixel (p, q) is shown at (a p + c q, b p + d q).
@@ -311,10 +311,10 @@ class VideoReader(FrameSource):
                 if self.frame_estimate:
                     self.frame_estimate = math.ceil(self.frame_estimate * fps / self.rate)
                 self.rate = fps
-        first = next(pictures(path, Damage()), None)
+        first = next(decode_frames(path, Damage()), None)
         if first is None:
             raise InputError("no frame of this video can be decoded; is it whole?", path=path)
-        self._turn, self._changes = turn_of(first), self.notes
+        self._turn, self._changes = orientation_of(first), self.notes
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)
 
@@ -328,7 +328,7 @@ class VideoReader(FrameSource):
             nonlocal count, end
             ticks: int | None = None
             closed = 0
-            for picture in pictures(self._file, damage):
+            for picture in decode_frames(self._file, damage):
                 before, ticks = ticks, _next_ticks(picture, ticks, step)
                 if before is not None and (ticks - before) * self.time_base > _LONGEST_GAP:
                     closed += ticks - before - step
@@ -429,7 +429,7 @@ def _decode_live(
             for frame in container.decode(video=0):
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)
-                yield turn_of(frame).apply(rgb(frame, shape))
+                yield orientation_of(frame).apply(rgb(frame, shape))
                 count += 1
     except (FFmpegError, OSError, ValueError) as error:
         if isinstance(error, InputError):

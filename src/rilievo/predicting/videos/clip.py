@@ -29,7 +29,7 @@ from rilievo.io.outputs.overwrite_policy import (
     check_claim,
     earlier_sidecar,
     merge_sidecars,
-    state_of,
+    record_state,
 )
 from rilievo.io.outputs.sidecar import (
     MEANINGS,
@@ -105,7 +105,7 @@ def predict_clip(
     if any(row.video for row in rows):
         pass
     make_folder(target.parent)
-    state = state_of(target)
+    state = record_state(target)
     claim = check_claim(target, names, overwrite=options.save.overwrite)
     is_positive = model.card.kind is not None and model.card.kind.is_depth
     source_state = state_of_source(source.path)
@@ -139,7 +139,7 @@ def predict_clip(
 
     def renew() -> str | None:
         """Add another run's results, or refuse."""
-        if state_of(target) == state:
+        if record_state(target) == state:
             return None
         before = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
         claim = check_claim(target, names, overwrite=True)

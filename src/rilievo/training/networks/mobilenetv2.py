@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
-from rilievo.io.numbers import array_of
+from rilievo.io.numbers import npz_member
 from rilievo.training.networks.frozen_norms import convolve_and_norm
 from rilievo.training.tensors import Channels, FeatureMaps, Images, Resized, Strided
 
@@ -122,7 +122,7 @@ def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
                 raise ValueError("no .npz archive")
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 for name in archive.files:
-                    arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = array_of(archive, name)
+                    arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = npz_member(archive, name)
     except (*BROKEN_FILE, InputError) as error:
         raise ModelError(f"{printable(where)}: cannot read weights: {reason(error)}") from error
     return arrays

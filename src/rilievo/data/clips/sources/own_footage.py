@@ -22,7 +22,7 @@ from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import as_typed, printable
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
-from rilievo.io.videos.frame_folder import natural_order
+from rilievo.io.videos.frame_folder import natural_sort_key
 
 _COLOUR_FOLDERS = ("rgb", "images", "image", "color", "colour", "frames", "image_02", "image_2")
 _OTHER = re.compile(
@@ -77,7 +77,7 @@ def _find_footage(path: Path, id: str, depth: int) -> Iterator[_FootagePlace]:
             raise InputError(f"{printable(path)}: is no video; a video or a folder is expected")
         yield _FootagePlace(id=id, home=path.parent, video=path)
         return
-    names = sorted(_visible_names(path), key=natural_order)
+    names = sorted(_visible_names(path), key=natural_sort_key)
     colour = next(
         (folder for folder in _COLOUR_FOLDERS if _colour_photographs(path / folder)), None
     )
@@ -108,7 +108,7 @@ def _colour_photographs(folder: Path) -> tuple[Path, ...]:
     names = [name for name in _visible_names(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
     colours = [name for name in names if ".color." in name.lower()]
     frames = colours or [name for name in names if not _OTHER.search(Path(name).stem.lower())]
-    return tuple(folder / name for name in sorted(frames or names, key=natural_order))
+    return tuple(folder / name for name in sorted(frames or names, key=natural_sort_key))
 
 
 def _clip_of_place(place: _FootagePlace, data: VideoData, mark: str) -> Clip:

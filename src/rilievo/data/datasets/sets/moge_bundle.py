@@ -17,7 +17,7 @@ from rilievo.data.datasets.photo_files import FileList, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_numbers import decoded, statement_of
+from rilievo.io.depth_numbers import decode_numbers, statement_of
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
@@ -311,7 +311,7 @@ def read_log_depth(path: Path) -> Field:
             f"{path}: has no number 'near' in its text, or no 'far', by which MoGe's bundle codes "
             "depth"
         )
-    return decoded(stored, statement).astype(np.float32)
+    return decode_numbers(stored, statement).astype(np.float32)
 
 
 def read_segmentation(path: Path) -> Segmentation:

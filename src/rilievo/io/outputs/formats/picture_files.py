@@ -17,7 +17,7 @@ from rilievo.io.colour_pictures import (
     ColourRange,
     Drawn,
     colour_range,
-    drawn,
+    drawn_values,
     normals_picture,
     range_of,
 )
@@ -61,7 +61,7 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
     span = limits.high - limits.low
     if span <= 0:
         return np.zeros(depth.shape, np.float32)
-    numbers = np.where(depth.valid, drawn(depth), np.float32(limits.low))
+    numbers = np.where(depth.valid, drawn_values(depth), np.float32(limits.low))
     nearness = np.clip((numbers - np.float32(limits.low)) / np.float32(span), 0, 1)
     factor = np.float32(options.strength * depth.shape[1])
     return (nearness - np.float32(options.convergence)) * factor

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import drawn
+from rilievo.io.colour_pictures import drawn_values
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
 from rilievo.io.png import bands, write_png
@@ -62,7 +62,7 @@ def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
 
 def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write inverse depth: the nearest is white; black is invalid."""
-    inverse = replace(depth, values=drawn(depth))
+    inverse = replace(depth, values=drawn_values(depth))
     values = inverse.values[inverse.valid]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     coding = coding_of(DepthKind.AFFINE_INVERSE, low, high)

@@ -8,7 +8,7 @@ from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
-from rilievo.io.colour_pictures import drawn
+from rilievo.io.colour_pictures import drawn_values
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
@@ -24,7 +24,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the relief."""
     step = surface_step(depth.shape, min(job.options.surface_points, _MOST_POINTS))
     grid = grid_of(depth.shape, step)
-    values, valid = drawn(depth)[grid], depth.valid[grid]
+    values, valid = drawn_values(depth)[grid], depth.valid[grid]
     if min(values.shape) < 2:
         raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
     limits = picture_range(depth, job.options)

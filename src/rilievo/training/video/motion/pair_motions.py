@@ -36,7 +36,7 @@ from rilievo.geometry.transforms import invert
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, printable, reason
-from rilievo.io.numbers import array_of
+from rilievo.io.numbers import npz_member
 from rilievo.shapes import AnyPlane, Float64, Matrix, Points, Positions, Transform, Values
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
@@ -505,9 +505,9 @@ def read_estimate(path: Path) -> Estimate:
     check_regular(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            places, matrices = array_of(stored, "places"), array_of(stored, "source_T_target")
-            counts, corners = array_of(stored, "corner_counts"), array_of(stored, "corners")
-            trust, corners = float(array_of(stored, "trust")), corners.astype(np.float64)
+            places, matrices = npz_member(stored, "places"), npz_member(stored, "source_T_target")
+            counts, corners = npz_member(stored, "corner_counts"), npz_member(stored, "corners")
+            trust, corners = float(npz_member(stored, "trust")), corners.astype(np.float64)
         shapes = [array.shape[1:] for array in (places, matrices, counts, corners)]
         if shapes != [(4,), (4, 4), (3,), (3,)] or len(places) != len(matrices):
             raise ValueError(f"shapes {shapes}")
