@@ -44,7 +44,7 @@ _THROUGH_LIBRARIES = frozenset(
         ),
         *(
             "rilievo.cluster.ray_tasks._refuse_silent_address",
-            "rilievo.evaluation.views.fiftyone.browse.connected",
+            "rilievo.evaluation.views.fiftyone.connected",
         ),
         *(
             f"rilievo.serving.server.temporary_folders.{e}"

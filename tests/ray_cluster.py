@@ -19,8 +19,8 @@ from killed_predictions import KilledPredictWork
 from killed_work import Deadly
 from rilievo.cluster.ray_tasks import Pool, work_on_ray
 from rilievo.errors import RilievoError
-from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.workers.predict_across import predict_across
 from rilievo.predicting.workers.spreading import joined

@@ -23,13 +23,11 @@ from rilievo.data.datasets.photo_files import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence
-from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.scoring.pool import ScoreJob
+from rilievo.evaluation.scoring.pool import ScoreJob, needs_scenes, with_scenes
 from rilievo.evaluation.scoring.regions import shown_window
-from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import Meaning, NumberKind, PeerConfidence, ValueEncoding
 
 BOOK = Path(__file__).with_suffix(".json")
 REAL = {

@@ -17,7 +17,7 @@ from evaluations import evaluation, random_errors, run_of
 from odd_pictures import PHOTOGRAPHS
 from pictured_rooms import Rooms
 from predictions import prediction
-from rilievo.evaluation.reports.evaluation_report import write_report
+from rilievo.evaluation.evaluation_report import write_report
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.prediction.saving import save

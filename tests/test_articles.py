@@ -42,7 +42,7 @@ from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import value
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
-from rilievo.evaluation.views.fiftyone.brain import tiny_image
+from rilievo.evaluation.views.fiftyone import tiny_image
 from rilievo.evaluation.views.rows import write_row
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
@@ -459,7 +459,7 @@ def test_the_mean_of_a_runs_metric_is_asked_as_in_the_tutorial(tmp_path: Path) -
     pytest.importorskip("fiftyone", reason="FiftyOne is not installed: make test-view")
     import fiftyone
 
-    from rilievo.evaluation.views.fiftyone.browse import fill_view
+    from rilievo.evaluation.views.fiftyone import fill_view
 
     run = write_run(tmp_path, "some/model").rename(tmp_path / "dpt")
     name = f"articles {tmp_path.name}"

@@ -17,7 +17,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import known_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
-from rilievo.evaluation.views.evaluated_runs import open_run
+from rilievo.evaluation.views.targets import open_run
 from rilievo.io.json_record import to_json
 from rilievo.registry import TRUST, check_trusted, load_outside, trust, trusted
 from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunFacts

@@ -94,9 +94,7 @@ def test_sparse_depth_of_other_photographs_is_told(
 def test_options_of_models_beside_predictions_are_told(
     options: dict[str, Any], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "rilievo.evaluation.reports.evaluation_report.write_report", lambda *_: None
-    )
+    monkeypatch.setattr("rilievo.evaluation.evaluation_report.write_report", lambda *_: None)
     root = tmp_path / "data"
     write_tiny(root)
     write_predictions(root, tmp_path / "theirs")

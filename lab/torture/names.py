@@ -134,9 +134,9 @@ def _write_shown(folder: Path) -> None:
 
 def _read_shown(folder: Path) -> object:
     from rilievo.errors import RilievoError
-    from rilievo.evaluation.reports.evaluation_report import write_report
-    from rilievo.evaluation.results.per_image_table import read_evaluation
-    from rilievo.evaluation.views.evaluated_runs import open_run
+    from rilievo.evaluation.evaluation_report import write_report
+    from rilievo.evaluation.results.evaluation_folder import read_evaluation
+    from rilievo.evaluation.views.targets import open_run
 
     for path in sorted(folder.glob("*/evaluation.json")):
         try:

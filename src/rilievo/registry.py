@@ -76,7 +76,7 @@ SERVICES: Mapping[str, str] = {
     "load-motion": "rilievo.training.adapters.network_motion:load_motion",
     "live-page": "rilievo.serving.live_page:LivePage",
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
-    "probe-comparison": "rilievo.evaluation.probe_comparison:compare_probes",
+    "probe-comparison": "rilievo.evaluation.probe_scores:compare_probes",
 }
 
 

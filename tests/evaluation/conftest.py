@@ -15,9 +15,7 @@ def with_report() -> None:
 @pytest.fixture
 def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations draw no charts, which takes seconds."""
-    monkeypatch.setattr(
-        "rilievo.evaluation.reports.evaluation_report.write_report", lambda *_: None
-    )
+    monkeypatch.setattr("rilievo.evaluation.evaluation_report.write_report", lambda *_: None)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.predictions.cache import read_cache
-from rilievo.evaluation.results.per_image_table import read_evaluation
+from rilievo.evaluation.results.evaluation_folder import read_evaluation
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
 from scenes_to_score import depth_of, guess, scene

@@ -15,8 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256, settings_o
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_files import tables_of
-from rilievo.evaluation.tables.long_table import long_table
+from rilievo.evaluation.tables.comparison_files import long_table, tables_of
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]

@@ -13,13 +13,12 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Cell
-from rilievo.evaluation.tables.comparison_files import tables_of, write_comparison
+from rilievo.evaluation.tables.comparison_files import long_table, tables_of, write_comparison
 from rilievo.evaluation.tables.comparison_tables import (
     alignments,
     disagreements,
     entry_of,
 )
-from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.verification import verify
 from rilievo.pages.tables import Table, comma_separated, heads, latex, markdown
 

@@ -16,7 +16,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.io.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
 from rilievo.prediction_record import MadeBy
 

@@ -13,9 +13,9 @@ from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.predictions.cache import Cache
-from rilievo.evaluation.predictions.given import find_predictions
+from rilievo.evaluation.predictions.sources import find_predictions
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.per_image_table import read_evaluation
+from rilievo.evaluation.results.evaluation_folder import read_evaluation
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import select_images

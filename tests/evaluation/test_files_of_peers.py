@@ -16,7 +16,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_stack
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from tiny_evaluation import TINY, run_tiny
 
 DISPARITY = ValueEncoding(number_kind=NumberKind.DISPARITY)

@@ -12,7 +12,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import Foreign, open_foreign
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 
 IDS = ("kitchen/0001", "kitchen/0002", "hall/0003")

@@ -16,7 +16,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols
-from rilievo.evaluation.views.evaluated_runs import open_run
+from rilievo.evaluation.views.targets import open_run
 from rilievo.models.base import Model
 from tiny_dataset import Tiny
 from tiny_evaluation import TINY, write_predictions

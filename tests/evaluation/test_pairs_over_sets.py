@@ -8,16 +8,16 @@ import pytest
 
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.comparing import Run
 from rilievo.evaluation.tables.comparison import Comparison, PairOverSets
 from rilievo.evaluation.tables.comparison_files import write_comparison
-from rilievo.evaluation.tables.run_groups import Run
+from rilievo.evaluation.tables.comparison_tables import pairs_table
 from rilievo.evaluation.tables.standings import (
     Errors,
     errors_by_scene,
     pairs_over_sets,
     standings,
 )
-from rilievo.evaluation.tables.standings_tables import pairs_table
 
 ABS_REL, _, DELTA1 = METRICS
 MODELS = ("a", "b", "c", "d", "e")

@@ -10,9 +10,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.peer_confidences import PEERS, Meaning
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import PEERS, Meaning, NumberKind, ValueEncoding
 from tiny_evaluation import run_tiny
 
 METRIC = ValueEncoding(number_kind=NumberKind.METRIC)

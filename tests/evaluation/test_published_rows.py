@@ -17,8 +17,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, settings_of
 from rilievo.evaluation.commands.benchmarks import main
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_files import tables_of
-from rilievo.evaluation.tables.long_table import long_table
+from rilievo.evaluation.tables.comparison_files import long_table, tables_of
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")

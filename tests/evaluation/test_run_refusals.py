@@ -9,7 +9,7 @@ import pytest
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.per_image_table import read_evaluation
+from rilievo.evaluation.results.evaluation_folder import read_evaluation
 from rilievo.io.verification import verify
 from rilievo.models import load_model
 from rilievo.version import PROCESSING
@@ -227,7 +227,7 @@ def test_a_run_that_was_stopped_at_its_report_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rilievo.evaluation.reports.evaluation_report.write_report", stopped)
+        patch.setattr("rilievo.evaluation.evaluation_report.write_report", stopped)
         with pytest.raises(KeyboardInterrupt):
             run_tiny("rilievo/small", root, output=tmp_path / "out")
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
@@ -257,7 +257,7 @@ def test_a_report_that_cannot_be_written_leaves_no_older_one(
 
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     (tmp_path / "out" / "report.html").write_text("of other numbers")
-    monkeypatch.setattr("rilievo.evaluation.reports.evaluation_report.write_report", missing)
+    monkeypatch.setattr("rilievo.evaluation.evaluation_report.write_report", missing)
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert any(line.startswith("a report needs the extra") for line in found.warnings)
     assert read_evaluation(tmp_path / "out") == found

@@ -245,9 +245,7 @@ class Seeing(Model):
 def bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     own = BundleSet(shape=(30, 40), has_objects=True)
     monkeypatch.setattr(moge_bundle, "SETS", {**SETS, "ETH3D": own})
-    monkeypatch.setattr(
-        "rilievo.evaluation.reports.evaluation_report.write_report", lambda *_: None
-    )
+    monkeypatch.setattr("rilievo.evaluation.evaluation_report.write_report", lambda *_: None)
     write_bundle(tmp_path / "data", "ETH3D")
     return tmp_path / "data"
 

@@ -22,9 +22,7 @@ FRAMES = {"street": 4, "yard": 3}
 
 @pytest.fixture
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(
-        "rilievo.evaluation.reports.evaluation_report.write_report", lambda *_: None
-    )
+    monkeypatch.setattr("rilievo.evaluation.evaluation_report.write_report", lambda *_: None)
     write_clips(tmp_path / "clips", FRAMES)
     for number, path in enumerate(sorted((tmp_path / "clips").rglob("*.npy"))):
         depth = np.load(path)

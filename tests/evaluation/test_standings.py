@@ -18,15 +18,13 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparing import Run, compare, find_runs, is_several
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_files import write_comparison
-from rilievo.evaluation.tables.long_table import long_table
-from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
-from rilievo.evaluation.tables.standings import mean_ranks, standings
-from rilievo.evaluation.tables.standings_tables import (
+from rilievo.evaluation.tables.comparison_files import long_table, write_comparison
+from rilievo.evaluation.tables.comparison_tables import (
     wide_table,
 )
+from rilievo.evaluation.tables.standings import mean_ranks, standings
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify
 from rilievo.pages.tables import comma_separated, latex, markdown

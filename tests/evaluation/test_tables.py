@@ -11,7 +11,7 @@ import pytest
 from evaluations import evaluation
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.per_image_table import read_evaluation, write_csv
+from rilievo.evaluation.results.evaluation_folder import read_evaluation, write_csv
 from rilievo.io.json_record import to_json
 
 BAD = Unscored(id="room/bad", reason="no valid pixel")

@@ -10,7 +10,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.overwrite_policy import check_claim

@@ -13,7 +13,7 @@ from rilievo.data.fuse.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.models.catalogue.download import known_file, record_of, token
 from rilievo.serving.server.server_options import ServeOptions
 

@@ -12,8 +12,7 @@ from rilievo.alignment import AlignMethod
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.peer_confidences import PEERS, PeerConfidence
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import PEERS, NumberKind, PeerConfidence, ValueEncoding
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.models.model_options import ModelOptions

@@ -14,9 +14,10 @@ from rilievo.evaluation.benchmarks.benchmark import (
     settings_of,
 )
 from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluation_report import write_results
 from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.cache import Cache
-from rilievo.evaluation.predictions.predicting import (
+from rilievo.evaluation.predictions.sources import (
     AnyModel,
     Fill,
     fill,
@@ -24,12 +25,10 @@ from rilievo.evaluation.predictions.predicting import (
     missing,
 )
 from rilievo.evaluation.records import Evaluation, Unscored
-from rilievo.evaluation.reports.evaluation_report import write_results
 from rilievo.evaluation.results.evaluation_folder import replacing_results
 from rilievo.evaluation.results.summaries import Tallied, exact_values, remarks
-from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.pool import ScoreJob, needs_scenes, score_all, with_scenes
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading

@@ -17,16 +17,15 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.predictions.cache import PREDICTIONS
-from rilievo.evaluation.predictions.given import find_predictions
-from rilievo.evaluation.predictions.predicting import (
+from rilievo.evaluation.predictions.sources import (
     AnyModel,
     find_cache,
+    find_predictions,
     model_name,
 )
 from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import FITTED, method_for
-from rilievo.evaluation.scoring.pool import check_memory_of_scores
-from rilievo.evaluation.scoring.scenes import needs_scenes, scene_of
+from rilievo.evaluation.scoring.pool import check_memory_of_scores, needs_scenes, scene_of
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen

@@ -9,8 +9,7 @@ from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.photo_files import Absent, Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, metrics_of
-from rilievo.evaluation.benchmarks.rules import find_rule
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, find_rule, metrics_of
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen

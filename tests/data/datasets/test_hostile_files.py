@@ -17,7 +17,7 @@ from rilievo.data.datasets.sets.kitti_frames import read_camera
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import NumberKind, ValueEncoding
+from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.training.sweep.sweep_config import read_sweep
 
 HUGE = "9" * 30

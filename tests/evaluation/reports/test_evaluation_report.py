@@ -15,11 +15,11 @@ from evaluations import METRICS, evaluation
 from pictured_rooms import Rooms
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError
+from rilievo.evaluation import evaluation_report as report
+from rilievo.evaluation.evaluation_report import ranked, shown_images, write_report
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
-from rilievo.evaluation.reports import evaluation_report as report
-from rilievo.evaluation.reports.evaluation_report import ranked, shown_images, write_report
 from rilievo.io.colour_pictures import sky_colour
 from rilievo.pages.pictures import Answer, compared_panels, error_end
 

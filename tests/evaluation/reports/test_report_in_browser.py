@@ -8,7 +8,7 @@ import pytest
 from browser import Opened
 from evaluations import evaluation
 from pictured_rooms import Rooms
-from rilievo.evaluation.reports.evaluation_report import write_report
+from rilievo.evaluation.evaluation_report import write_report
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,7 @@ from PIL import Image
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
-from rilievo.evaluation.views.fiftyone.browse import connected, fill_view
-from rilievo.evaluation.views.fiftyone.fields import colour_scale
+from rilievo.evaluation.views.fiftyone import colour_scale, connected, fill_view
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from toy_dataset import write_toy
 
@@ -274,7 +273,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(
 def test_without_fiftyone_the_extra_is_named(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.evaluation.views.fiftyone.browse.find_spec", lambda name: None)
+    monkeypatch.setattr("rilievo.evaluation.views.fiftyone.find_spec", lambda name: None)
 
     with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[view\]'"):
         filled(runs, "never made", tmp_path / "media")

@@ -12,7 +12,7 @@ from PIL import Image
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.stored import ValueEncoding
+from rilievo.evaluation.stored_predictions import ValueEncoding
 from rilievo.evaluation.views.rows import Limits, heat_maps, limits_of, write_heat_map
 
 

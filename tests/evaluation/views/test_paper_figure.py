@@ -9,7 +9,7 @@ from PIL import Image
 from looked_at import NAMES
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.evaluation.views.report_cards import write_paper_figure
+from rilievo.evaluation.views.views_report import write_paper_figure
 
 TITLES = ["Photograph", "True depth", "far", "near", "far, error", "near, error"]
 

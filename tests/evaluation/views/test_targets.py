@@ -13,8 +13,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
-from rilievo.evaluation.views.evaluated_runs import open_run
-from rilievo.evaluation.views.targets import open_targets
+from rilievo.evaluation.views.targets import open_run, open_targets
 from rilievo.evaluation.views.view_options import SourceOptions
 from toy_dataset import write_toy
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.evaluation.probe_comparison import ComparedProbes, compare_probes
+from rilievo.evaluation.probe_scores import ComparedProbes, compare_probes
 from rilievo.pages.tables import markdown
 from rilievo.training.sweep.sweep_results import CellMetric, Measured, SweepCell
 

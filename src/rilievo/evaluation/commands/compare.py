@@ -7,20 +7,27 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, complain, printing, say, table
 from rilievo.errors import OptionError, RilievoError
-from rilievo.evaluation.results.per_image_table import metric_names
+from rilievo.evaluation.results.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.tables.comparing import compare, named_runs, shared_metrics
+from rilievo.evaluation.tables.comparing import (
+    Run,
+    compare,
+    find_runs,
+    is_several,
+    named_runs,
+    shared_metrics,
+)
 from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_files import check_ending, write_comparison
-from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
-from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
-from rilievo.evaluation.tables.standings import leading_two, standings
-from rilievo.evaluation.tables.standings_tables import (
+from rilievo.evaluation.tables.comparison_tables import (
     changes_table,
+    differences_table,
     means_table,
     pairs_table,
     ranks_table,
+    values_table,
 )
+from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
@@ -143,7 +150,7 @@ def _compare_benchmarks(options: _Arguments, runs: Sequence[Run]) -> Comparison:
 
 def _pictures_by_run(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPictures]:
     """No pictures, and a note, where one run fails."""
-    from rilievo.evaluation.views.evaluated_runs import open_run
+    from rilievo.evaluation.views.targets import open_run
 
     try:
         opened = [open_run(path, root) for path in paths]

@@ -7,13 +7,18 @@ from typing import Annotated, ClassVar
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import OptionError
-from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
 from rilievo.evaluation.evaluating import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
-from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_table, run_suite
+from rilievo.evaluation.suite_run import (
+    SuiteResult,
+    evaluate_across,
+    evaluate_protocols,
+    rows_table,
+    run_suite,
+)
 from rilievo.evaluation.tables.wording import aligned, head, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable

@@ -13,21 +13,19 @@ import numpy as np
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.peer_confidences import (
+from rilievo.evaluation.stored_predictions import (
     DEPTH_ARRAY,
-    PeerConfidence,
-    confidence_of,
-)
-from rilievo.evaluation.stored import (
     WHICH_INVERSE,
+    PeerConfidence,
+    StoredPrediction,
     ValueEncoding,
+    confidence_of,
     depth_of,
     normals_of,
     points_of,
     stated,
     stranger,
 )
-from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, statement_of
 from rilievo.io.files.archives import BROKEN_FILE

@@ -10,8 +10,7 @@ from rilievo.alignment.fit import Fit, FitSpace, PointFit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.arrays import Indices, RangeSums
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
-from rilievo.evaluation.benchmarks.rules import fitted
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, fitted
 from rilievo.evaluation.records import RangeError
 from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at

@@ -1,28 +1,43 @@
-"""Scoring of many images side by side, in bounded memory."""
+"""Scoring of many images side by side, in order, in bounded memory, and of whole scenes.
+
+Scoring of many images side by side, in bounded memory.
+
+Scoring of many images side by side, in bounded memory.
+
+Scores of whole scenes: one fit for all images, or neighbouring frames.
+"""
 
 import ctypes
 import multiprocessing
 import os
 import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import field, replace
+
+import numpy as np
 
 from rilievo import signals
-from rilievo.alignment.fit import Fit
+from rilievo.alignment import AlignMethod
+from rilievo.alignment.fit import Fit, FitSpace, abscissa
 from rilievo.data.datasets.photo_files import Dataset
-from rilievo.errors import RilievoError
+from rilievo.depth_map import DepthKind
+from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored
+from rilievo.evaluation.scoring.metres import method_for, resized_for
+from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
+from rilievo.evaluation.scoring.resizing import placed
 from rilievo.evaluation.scoring.score import Scored, angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
 from rilievo.io.files.memory import check_memory
-from rilievo.shapes import Size, Values
+from rilievo.sample import Truth
+from rilievo.shapes import Float64, Size, Values
 
 CHUNK = 8
 
@@ -141,3 +156,102 @@ def _keep_freed_memory() -> None:
 
 def _score_chunk(ids: Sequence[str]) -> list[Scored | Unscored]:
     return [_JOBS[0].score(id) for id in ids]
+
+
+_SPACES = {
+    AlignMethod.SCALE_SHIFT: FitSpace.DEPTH,
+    AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
+}
+
+
+def needs_scenes(benchmark: Benchmark) -> bool:
+    """Whether an image's score takes other images of its scene."""
+    return benchmark.fit_scene or benchmark.task is Task.STABILITY
+
+
+def scene_of(truth: Truth, benchmark: Benchmark) -> str:
+    """Scene of an image."""
+    if truth.scene is None:
+        raise InputError(
+            f"the dataset names no scene or sequence for '{truth.id}', and the benchmark "
+            f"'{benchmark.name}' fits one scale and shift to each"
+        )
+    return truth.scene
+
+
+def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
+    """Work of scoring with fits or neighbours of scenes, and the images to score."""
+    benchmark, scenes = job.benchmark, _scene_by_id(job, ids)
+    following: dict[str, str] = {}
+    if benchmark.task is Task.STABILITY:
+        last: dict[str, str] = {}
+        for id in scenes:
+            if scenes[id] in last:
+                following[last[scenes[id]]] = id
+            last[scenes[id]] = id
+        if not following:
+            raise InputError("no scene has two frames, so none can be compared with the next one")
+    fits = _fit_by_scene(job, scenes) if benchmark.fit_scene else {}
+    whole = replace(job, fits=fits, scenes=scenes, following=following)
+    return whole, [id for id in ids if benchmark.task is not Task.STABILITY or id in following]
+
+
+def _scene_by_id(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
+    scenes = {}
+    for id in ids:
+        try:
+            truth = job.dataset.truth(id)
+        except (RilievoError, OSError):
+            continue  # told when its turn to be scored comes
+        scenes[id] = scene_of(truth, job.benchmark)
+    return scenes
+
+
+def _fit_by_scene(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
+    moments: defaultdict[str, Float64[np.ndarray, 5]] = defaultdict(lambda: np.zeros(5))
+    space = FitSpace.DEPTH
+    for id, scene in scenes.items():
+        try:
+            frame_moments = _fit_moments(job, id)
+        except (RilievoError, OSError):
+            continue
+        space, sums = frame_moments
+        moments[scene] += sums
+    return {scene: _fit_of_moments(scene, space, sums) for scene, sums in moments.items()}
+
+
+def _fit_moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
+    """Sums 1, x, y, x², xy over an image's pixels."""
+    benchmark = job.benchmark
+    whole = job.dataset.truth(id)
+    prediction = placed(benchmark, job.predictions.read(id), whole).prediction
+    truth = truth_for(benchmark, whole)
+    if prediction.depth_or_none is None or truth.depth is None:
+        raise InputError("no depth")
+    method = method_for(benchmark, prediction.depth.kind)
+    if method not in _SPACES:
+        raise InputError(f"the fit '{method}' is none of whole scenes")
+    space = _SPACES[AlignMethod(method)]
+    mask = depth_mask(benchmark, truth)
+    resized = resized_for(benchmark, prediction.depth, size_of(truth))
+    both = mask & resized.valid
+    x = abscissa(resized.values[both].astype(np.float64), resized.kind, space)
+    y = abscissa(truth.depth[both].astype(np.float64), DepthKind.METRIC, space)
+    return space, np.array([x.size, x.sum(), y.sum(), x @ x, x @ y])
+
+
+def _fit_of_moments(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
+    count, x, y, xx, xy = moments
+    if not count:
+        raise CalibrationError(f"no frame of the scene '{scene}' has pixels to fit to")
+    spread = xx - x * x / count
+    # A constant prediction is put at the mean of the truth, as ``constant_fit`` does.
+    is_constant = not spread > 1e-12 * xx
+    scale = 0.0 if is_constant else (xy - x * y / count) / spread
+    if not (is_constant or scale > 0):
+        raise CalibrationError(
+            f"the best scale over the scene '{scene}' is {scale:.4g}, not positive: the "
+            "prediction takes near for far; is its kind the right one?"
+        )
+    shift = (y - scale * x) / count
+    return Fit(space=space, scale=float(scale), shift=float(shift), residual=0.0, pixels=int(count))

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
-from rilievo.evaluation.benchmarks.rules import cropped, masked
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, cropped, masked
 from rilievo.frozen import frozen
 from rilievo.registry import is_import_path
 from rilievo.sample import Truth

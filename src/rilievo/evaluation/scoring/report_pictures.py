@@ -10,7 +10,6 @@ from rilievo.data.datasets.photo_files import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
-from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.regions import (
     depth_mask,
     normals_mask,
@@ -18,7 +17,7 @@ from rilievo.evaluation.scoring.regions import (
     size_of,
     truth_for,
 )
-from rilievo.evaluation.scoring.resizing import normals_at
+from rilievo.evaluation.scoring.resizing import normals_at, placed
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.prediction_record import MadeBy, PredictionRecord

@@ -28,9 +28,14 @@ from rilievo.evaluation.scoring.metres import (
     notes_on_pixels,
     range_sums,
 )
-from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, size_of, truth_for
-from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
+from rilievo.evaluation.scoring.resizing import (
+    confidence_at,
+    depth_at,
+    directed,
+    normals_at,
+    placed,
+)
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource

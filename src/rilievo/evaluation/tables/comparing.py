@@ -1,17 +1,27 @@
-"""Models side by side on one benchmark."""
+"""Models side by side on one benchmark: runs on disk, and what sets them apart.
 
+Models side by side on one benchmark.
+
+Results on disk: found below folders, and grouped by benchmark.
+
+Models side by side on one benchmark.
+"""
+
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, settings_of
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
+from rilievo.evaluation.results.evaluation_folder import FILE_NAME, metric_names, read_evaluation
 from rilievo.evaluation.results.intervals import (
     FEWEST,
     LEVEL,
@@ -20,7 +30,6 @@ from rilievo.evaluation.results.intervals import (
     scene_means,
     wilcoxon_p,
 )
-from rilievo.evaluation.results.per_image_table import metric_names, read_evaluation
 from rilievo.evaluation.results.summaries import reach_of
 from rilievo.evaluation.tables.comparison import (
     Cell,
@@ -31,11 +40,155 @@ from rilievo.evaluation.tables.comparison import (
     Images,
     Row,
 )
-from rilievo.evaluation.tables.run_groups import check_benchmark, shared_images
-from rilievo.evaluation.tables.wording import setting_value
+from rilievo.evaluation.tables.wording import PROSE, setting_value
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.registry import check_trusted
 from rilievo.shapes import Values
+
+
+class _GroupKey(NamedTuple):
+    benchmark_sha256: str
+    dataset: str
+    split: str
+    variant: str
+
+
+@frozen
+class Run:
+    """Results on disk."""
+
+    folder: Path
+    evaluation: Evaluation
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
+    """Results in folders, or below those that have none themselves."""
+    runs = []
+    for path in paths:
+        places = [path] if not os.path.isdir(path) else list(_places(path))
+        if not places:
+            raise InputError(
+                f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
+                "evaluate' writes"
+            )
+        for place in places:
+            folder = place if os.path.isdir(place) else place.parent
+            runs.append(Run(folder=folder, evaluation=read_evaluation(place)))
+    return tuple(runs)
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder):
+        if FILE_NAME in files:
+            folders.clear()
+            yield Path(here)
+        folders[:] = sorted(name for name in folders if name != "predictions")
+
+
+def is_several(runs: Sequence[Run]) -> bool:
+    """Whether runs are of several benchmarks and any two of them compare."""
+    groups = grouped_runs(runs)
+    models = {run.evaluation.made_by.model for run in runs}
+    return len(groups) > 1 and (
+        len(models) == 1 or any(len(members) > 1 for members in groups.values())
+    )
+
+
+def _key(run: Run) -> _GroupKey:
+    data = run.evaluation.data
+    return _GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
+
+
+def grouped_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
+    """Runs by benchmark and data, in the order of the first of each."""
+    groups: dict[_GroupKey, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_key(run), []).append(run)
+    return groups
+
+
+def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
+    """Refuse one benchmark with two settings."""
+    first_runs: dict[tuple[str, ...], Run] = {}
+    for (_, *data), (run, *_others) in groups.items():
+        before = first_runs.setdefault((run.evaluation.benchmark, *data), run)
+        if before is not run:
+            check_benchmark(
+                {printable(member.folder): member.evaluation for member in (before, run)}
+            )
+
+
+def labels_of(
+    groups: Mapping[_GroupKey, Sequence[Run]],
+) -> dict[_GroupKey, str]:
+    """Names of benchmarks, with as much of their data as sets them apart."""
+    names = {key: group[0].evaluation.benchmark for key, group in groups.items()}
+    labels = dict(names)
+    for parts in (1, 2, 3):
+        counted = list(labels.values())
+        for key, label in labels.items():
+            if counted.count(label) > 1:
+                labels[key] = f"{names[key]} on {', '.join(key[1 : parts + 1])}"
+    return labels
+
+
+def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
+    """Refuse runs of different benchmarks or data."""
+    (first, one), *others = runs.items()
+    for name, other in others:
+        if one.benchmark_sha256 != other.benchmark_sha256:
+            raise InputError(
+                f"{_pair(first, name)} are runs of different benchmarks, whose numbers do not "
+                f"compare: {_settings(one, other)}"
+            )
+        for what in ("dataset", "split", "variant"):
+            here, there = getattr(one.data, what), getattr(other.data, what)
+            if here != there:
+                raise InputError(
+                    f"{_pair(first, name)} were scored on different data: the {what} is '{here}' "
+                    f"and '{there}'"
+                )
+
+
+def _settings(one: Evaluation, other: Evaluation) -> str:
+    names = [name for name in {**one.settings, **other.settings} if name not in PROSE]
+    differing = [
+        f"{name.replace('_', ' ')} is {setting_value(one.settings.get(name))} "
+        f"and {setting_value(other.settings.get(name))}"
+        for name in names
+        if one.settings.get(name) != other.settings.get(name)
+    ]
+    if one.benchmark != other.benchmark:
+        differing.insert(0, f"'{one.benchmark}' and '{other.benchmark}'")
+    if not differing:
+        return "their settings read alike, so evaluate both with one version of rilievo"
+    return printable("; ".join(differing))
+
+
+def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str, ...]:
+    """Ids of all runs; others are refused unless ``common``."""
+    ids = {name: {score.id for score in run.scores} for name, run in runs.items()}
+    first = next(iter(runs))
+    shared = set.intersection(*ids.values())
+    if not shared:
+        raise InputError("no image is scored in every run, so there is nothing to compare")
+    for name in runs:
+        if ids[name] != ids[first] and not common:
+            odd = printable(min(ids[name] ^ ids[first]))
+            raise InputError(
+                (
+                    f"{_pair(first, name)} were scored on different images, "
+                    f"{len(ids[first]):,} and {len(ids[name]):,} ('{odd}' is in one "
+                    "alone)"
+                ),
+                hint=f"with {{common}} only the {len(shared):,} that all runs have are compared",
+            )
+    return tuple(score.id for score in runs[first].scores if score.id in shared)
+
+
+def _pair(one: str, other: str) -> str:
+    return printable(f"'{one}' and '{other}'")
 
 
 def _notes(

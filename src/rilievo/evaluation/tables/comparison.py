@@ -1,8 +1,18 @@
-"""Records of models side by side, on one benchmark or several."""
+"""Records of models side by side, on one benchmark or several, and means over sets.
 
-from collections.abc import Iterator, Mapping
+Records of models side by side, on one benchmark or several.
+
+Records of models side by side, on one benchmark or several.
+
+Means over sets, each counting the same.
+
+Sets are of one benchmark (MoGe's ten), or of one program's benchmarks (Marigold's five).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -246,3 +256,46 @@ class Comparison:
     def has_ranks(self) -> bool:
         """Whether there are mean ranks to show."""
         return len(self.models) > 1 and bool(self.shared)
+
+
+# Beginnings of names of benchmarks of one program, each for one set.
+FAMILIES = ("marigold",)
+
+
+@frozen
+class OnSet:
+    """Number of each model in one metric on one set."""
+
+    label: str
+    benchmark: str
+    metric: Column | Summary
+    values: Mapping[str, float]
+
+
+def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
+    """Means of each metric over the sets of a family that has several."""
+    groups: dict[tuple[str, str], list[OnSet]] = {}
+    for entry in numbers:
+        groups.setdefault((_family(entry.benchmark), entry.metric.metric), []).append(entry)
+    return tuple(
+        SetMean(
+            family=family,
+            metric=sets[0].metric,
+            sets=tuple(entry.label for entry in sets),
+            values={name: fmean(entry.values[name] for entry in sets) for name in models},
+        )
+        for (family, _), sets in groups.items()
+        if len(sets) > 1
+        and (models := [name for name in sets[0].values if all(name in e.values for e in sets)])
+    )
+
+
+def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
+    """Sets that each mean is over, each family once."""
+    return tuple(dict.fromkeys(mean.note for mean in means))
+
+
+def _family(benchmark: str) -> str:
+    name, plus, changes = benchmark.partition("+")
+    program = name.partition("-")[0]
+    return (program if program in FAMILIES else name) + plus + changes

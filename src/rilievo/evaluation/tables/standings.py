@@ -21,16 +21,24 @@ from rilievo.evaluation.arrays import Scenes
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
 from rilievo.evaluation.results.summaries import reach_of
-from rilievo.evaluation.tables.comparing import compare, shared_metrics
+from rilievo.evaluation.tables.comparing import (
+    Run,
+    compare,
+    grouped_runs,
+    labels_of,
+    refuse_other_settings,
+    shared_metrics,
+)
 from rilievo.evaluation.tables.comparison import (
     Column,
     ColumnGroup,
     Comparison,
+    OnSet,
     PairOverSets,
     Standing,
+    notes_on_means,
+    set_means,
 )
-from rilievo.evaluation.tables.run_groups import Run, grouped_runs, labels_of, refuse_other_settings
-from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.shapes import Float64, Values
 
 # The least p-value of a pair is one in as many.

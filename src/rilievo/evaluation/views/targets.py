@@ -1,25 +1,173 @@
-"""Targets of the user."""
+"""Targets of views: evaluations, folders of predictions, or a dataset.
 
-from collections.abc import Mapping, Sequence
+Targets of the user.
+
+Open evaluations again: dataset, benchmark and predictions.
+
+Targets of the user.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
+from rilievo.cli.parsing import read_words
 from rilievo.data.datasets import DATASETS, open_dataset
-from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.cache import FINGERPRINT
+from rilievo.depth_map import DepthKind
+from rilievo.errors import InputError, OptionError, UntrustedCodeError
+from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, read_cache
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.results.per_image_table import FILE_NAME
-from rilievo.evaluation.views.evaluated_runs import EvaluatedRun, open_run
-from rilievo.evaluation.views.readers import (
+from rilievo.evaluation.predictions.sources import find_predictions
+from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.results.evaluation_folder import FILE_NAME, read_evaluation
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.selection import Selection, select_images
+from rilievo.evaluation.stored_predictions import Predictions
+from rilievo.evaluation.tables.wording import aligned
+from rilievo.evaluation.views.view_items import (
     DatasetImages,
     FolderImages,
+    ModelColumn,
+    ViewItems,
     ids_of,
+    named,
     photos_of,
 )
-from rilievo.evaluation.views.view_items import ModelColumn, ViewItems, named
 from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.registry import trust
+from rilievo.messages import template
+from rilievo.registry import check_trusted, trust
+from rilievo.schema import build, option, options_of
+
+
+@frozen(slots=False)
+class _Command:
+    """Recorded command line of ``rilievo evaluate``."""
+
+    benchmark: str
+    root: str | None = None
+    model: str | None = None
+    options: Annotated[EvaluateOptions, option(name="")]
+
+
+@frozen
+class EvaluatedRun:
+    """One evaluation, with all that it was made from."""
+
+    folder: Path
+    evaluation: Evaluation
+    selection: Selection
+    column: ModelColumn
+    shown: ReportPictures
+
+
+def open_run(path: Path, root: Path | None) -> EvaluatedRun:
+    """Open an evaluation; ``root`` is the present folder of its dataset."""
+    evaluation = read_evaluation(path)
+    folder = path if path.is_dir() else path.parent
+    command = _parse_command(evaluation, path)
+    options = command.options
+    try:
+        benchmark = find_benchmark(command.benchmark)
+    except OptionError as error:
+        raise InputError(
+            path=path,
+            problem=template(error),
+            hint="name one of your own as package.module:NAME when you evaluate, and view the "
+            "folder of predictions with the dataset's name",
+        ) from error
+    try:
+        selection = select_images(benchmark, root or command.root, options)
+    except InputError as error:
+        raise InputError(
+            path=folder,
+            problem=f"its dataset cannot be read ({template(error)})",
+            hint="if it was moved, say where with {root}",
+        ) from error
+    if benchmark_sha256(selection.benchmark) != evaluation.benchmark_sha256:
+        raise InputError(
+            f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
+            "than when it was evaluated; evaluate again"
+        )
+    shown = ReportPictures(
+        benchmark=selection.benchmark,
+        dataset=selection.dataset,
+        predictions=_open_predictions(folder, evaluation, selection, options),
+    )
+    task = selection.benchmark.task
+    kind = None if task is Task.NORMALS else shown.kind
+    # Alignment does not change the kind of the model's own depth.
+    facts = (evaluation.kind or "normals", aligned(evaluation.alignment))
+    column = ModelColumn(
+        label=printable(evaluation.made_by.model),
+        field="",
+        made_by=evaluation.made_by,
+        kind=DepthKind.METRIC if task is Task.DEPTH else kind,
+        shows=", ".join(filter(None, facts)),
+        normals=task is Task.NORMALS,
+        predictions=shown,
+        ids=frozenset(selection.ids),
+        summaries=evaluation.summaries,
+        scores={score.id: score for score in evaluation.scores},
+        unscored={image.id: image.reason for image in evaluation.unscored},
+    )
+    return EvaluatedRun(
+        folder=folder, evaluation=evaluation, selection=selection, column=column, shown=shown
+    )
+
+
+def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
+    try:
+        # A benchmark, a dataset and a fit may be code.
+        for word in _option_words(evaluation):
+            check_trusted(word.partition("=")[2] or word, "options", printable(path))
+        if not evaluation.asked:
+            words = shlex.split(evaluation.command)[2:]
+            return build(_Command, read_words(_Command, words, "rilievo evaluate"))
+        return build(_Command, dict(_option_values(evaluation.asked)))
+    except UntrustedCodeError:
+        raise
+    except (ValueError, OptionError) as error:
+        raise InputError(
+            f"{path}: its options are not those of this version ({error}; "
+            f"{evaluation.command}); evaluate again"
+        ) from error
+
+
+def _option_words(evaluation: Evaluation) -> list[str]:
+    """Words of an evaluation's options."""
+    words_of_options = [word for words in evaluation.asked.values() for word in words]
+    return words_of_options or shlex.split(evaluation.command)[2:]
+
+
+def _option_values(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+    """Path and value of each option."""
+    options = {one.name: one for one in options_of(_Command)}
+    for name, words in names.items():
+        if name not in options or not words:
+            raise ValueError(f"no option '{name}'")
+        one = options[name]
+        values = tuple(map(one.read, words))
+        yield one.path, values if one.takes_many else values[0]
+
+
+def _open_predictions(
+    folder: Path, evaluation: Evaluation, selection: Selection, options: EvaluateOptions
+) -> Predictions:
+    if options.predictions is not None:
+        return find_predictions(evaluation.made_by.model, selection, options).predictions
+    subfolder = folder / PREDICTIONS
+    if not (subfolder / FINGERPRINT).is_file():
+        raise InputError(
+            f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to see; "
+            f"make them again: {evaluation.command}"
+        )
+    return read_cache(subfolder)
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:

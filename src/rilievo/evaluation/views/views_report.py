@@ -1,31 +1,236 @@
-"""``report``: write a page that opens from disk."""
+"""Page of images, ground truth and predictions.
+
+``report``: write a page that opens from disk.
+
+Cards of images on a report.
+
+``report``: write a page that opens from disk.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rilievo.errors import OptionError, OutputError, RilievoError
+import numpy as np
+
+from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.views.report_cards import (
-    PICTURES,
-    Card,
-    Sortable,
-    card_of,
-    models_table,
-    sortables,
-)
+from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
 from rilievo.evaluation.views.targets import open_targets
-from rilievo.evaluation.views.view_items import ViewItems
+from rilievo.evaluation.views.view_items import (
+    ModelColumn,
+    ViewItem,
+    ViewItems,
+    WrittenPicture,
+    notes_of,
+)
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.frozen import frozen
 from rilievo.io.checks import CHECKSUMS, write_checksum, write_checksums
 from rilievo.io.checks import beside as checksum_of
+from rilievo.io.colour_pictures import DEPTH_COLOURS
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.messages import at
 from rilievo.pages.document import asset, pieces
+from rilievo.pages.pictures import (
+    Answer,
+    Legend,
+    Panel,
+    check_figure,
+    compared_panels,
+    error_end,
+    photo_panel,
+    uri,
+    write_figure,
+)
+from rilievo.pages.tables import Table, heads
 from rilievo.predicting.summary import Tally
+
+PICTURES = "pictures"
+CAPTIONED = 3
+ROWS = 4
+
+
+@frozen
+class Sortable:
+    """Quantity by which images are sorted and filtered."""
+
+    key: str
+    label: str
+    better: Better
+    column: ModelColumn | None = None
+    metric: str | None = None
+
+
+@frozen
+class Figure:
+    """Picture on a card."""
+
+    panel: Panel
+    address: str
+    numbers: tuple[tuple[str, str], ...]
+
+
+@frozen
+class Card:
+    """One image on the page."""
+
+    item: ViewItem
+    order: int
+    figures: tuple[Figure, ...]
+    values: Mapping[str, float]
+    notes: tuple[str, ...]
+
+
+def sortables(items: ViewItems) -> list[Sortable]:
+    """Metrics of every model, and the disagreement of models."""
+    pairs = [(column, summary) for column in items.columns for summary in column.summaries]
+    sort_keys = [
+        Sortable(
+            key=f"m{count}",
+            label=f"{head(summary)} of {column.label}",
+            better=summary.better,
+            column=column,
+            metric=summary.metric,
+        )
+        for count, (column, summary) in enumerate(pairs)
+    ]
+    if sum(column.kind is not None for column in items.columns) > 1:
+        sort_keys.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
+    return sort_keys
+
+
+def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
+    """Pictures of one image: photograph, truth, each model and its error."""
+    summaries = [entry for column in items.columns for entry in column.summaries]
+    end = error_end([entry.median for entry in summaries if entry.metric == "abs_rel"])
+    yield photo_panel(item.photo)
+    columns = items.columns
+    depth = not columns or any(column.kind is not None for column in columns)
+    normals = not columns or any(column.normals for column in columns)
+    answers = {
+        entry.column.label: Answer(
+            depth=entry.seen.depth_or_none, normals=entry.seen.normals, sky=entry.seen.sky
+        )
+        for entry in item.shown
+        if entry.seen is not None
+    }
+    yield from compared_panels(item.truth, answers, end, depth=depth, normals=normals)
+    for entry in item.shown:
+        for picture in entry.pictures:
+            yield _written_panel(entry.column.label, picture)
+
+
+def _written_panel(model: str, picture: WrittenPicture) -> Panel:
+    facts = picture.facts
+    title = model if facts.output == "colour" else f"{model}, {facts.output}"
+    panel = photo_panel(picture.pixels, title)
+    usual = facts.colour is not None and facts.colour.map == DEPTH_COLOURS
+    legend = Legend(ramp="depth", marks=("far", "near")) if usual else None
+    return replace(panel, words=f"{title}: {facts.holds}", legend=legend, model=model)
+
+
+def card_of(
+    items: ViewItems, sortable: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
+) -> Card:
+    """Card of one image; ``beside`` is a folder for pictures."""
+    columns = {column.label: column for column in items.columns}
+    figures = [
+        Figure(
+            panel=panel,
+            address=_picture_address(panel, f"{order:06}-{place}", beside),
+            # Under the picture of what the model gave, and not under that of its error too.
+            numbers=_metric_texts(item, columns.get(panel.title.removesuffix(", normals"))),
+        )
+        for place, panel in enumerate(_panels_of(items, item))
+    ]
+    return Card(
+        item=item,
+        order=order,
+        figures=tuple(figures),
+        values=dict(_sort_values(sortable, item)),
+        notes=tuple(notes_of(item)),
+    )
+
+
+def models_table(items: ViewItems) -> Table:
+    """Table of models: what each shows, licence and metrics."""
+    summaries = {
+        summary.metric: summary for column in items.columns for summary in column.summaries
+    }
+    chosen = [summaries[name] for name in shortlist([*summaries])]
+    numbers = [column_head(summary) for summary in chosen]
+    rows: list[tuple[str, ...]] = []
+    for column in items.columns:
+        own = {summary.metric: summary.value for summary in column.summaries}
+        values = [number(own.get(summary.metric)) for summary in chosen]
+        rows.append((column.label, column.shows, column.made_by.licence, *values))
+    words = ["shows", "licence"]
+    return Table(heads=heads("model", *words, *numbers, words=words), rows=tuple(rows))
+
+
+def _picture_address(panel: Panel, name: str, beside: Path | None) -> str:
+    """Address of a picture: its data, or a relative path."""
+    if beside is None:
+        return uri(panel.jpeg())
+    path = beside / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_bytes(panel.jpeg())
+    return f"{PICTURES}/{name}.jpg"
+
+
+def _sort_values(columns: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
+    """Key and number of each quantity."""
+    for sortable in columns:
+        if sortable.column is not None and sortable.metric is not None:
+            score = sortable.column.scores.get(item.id)
+            if score is not None and sortable.metric in score.values:
+                yield sortable.key, float(score.values[sortable.metric])
+        elif (differing := item.disagreement) is not None:
+            yield sortable.key, differing
+
+
+def _metric_texts(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
+    score = None if column is None else column.scores.get(item.id)
+    if column is None or score is None:
+        return ()
+    having = [summary for summary in column.summaries if summary.metric in score.values][:CAPTIONED]
+    return tuple(
+        (summary.label, quantity(score.values[summary.metric], summary.unit)) for summary in having
+    )
+
+
+def write_paper_figure(
+    targets: Sequence[str | Path],
+    path: str | Path,
+    source: SourceOptions | None = None,
+    *,
+    images: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Draw photographs, truth, predictions and errors as PDF, SVG or PNG, a row an image.
+
+    By default ``images`` are some, evenly spaced; their names are returned.
+    """
+    check_figure(Path(path))
+    items = open_targets(targets, source or SourceOptions())
+    for name in images:
+        if name not in items.ids:
+            raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
+    places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
+    chosen = tuple(images) or tuple(items.ids[place] for place in places)
+    rows = [sorted(_panels_of(items, items.read(id)), key=_panel_order) for id in chosen]
+    write_figure(rows, Path(path))
+    return chosen
+
+
+def _panel_order(panel: Panel) -> int:
+    """Order in a row: photograph and truth, predictions, errors."""
+    return 0 if panel.model is None else 2 if panel.title.startswith(f"{panel.model}, error") else 1
+
 
 MOST_IN_PAGE = 60  # some 20 MB, which browsers handle well
 

@@ -10,9 +10,8 @@ from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import known_metrics
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
-from rilievo.evaluation.results.evaluation_folder import ResultFiles
+from rilievo.evaluation.results.evaluation_folder import ResultFiles, metric_names, write_csv
 from rilievo.evaluation.results.intervals import FEWEST, scene_count
-from rilievo.evaluation.results.per_image_table import metric_names, write_csv
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison_tables import panels_of

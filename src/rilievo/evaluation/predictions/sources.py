@@ -1,26 +1,45 @@
-"""Predictions of a model for a dataset's photographs, which a cache keeps."""
+"""Sources of predictions: a model, an earlier evaluation, another program.
+
+Predictions of a model for a dataset's photographs, which a cache keeps.
+
+Predictions of an earlier evaluation or another program.
+"""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.datasets.photo_files import Dataset, spread
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    InputCrop,
+    Task,
+    judges_confidence,
+    metrics_of,
+)
+from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.predictions.cache import (
+    FINGERPRINT,
+    PREDICTIONS,
     Cache,
     Fingerprint,
     check_cache,
     open_cache,
+    read_cache,
 )
+from rilievo.evaluation.predictions.foreign import Foreign, open_foreign, open_stack
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.selection import Selection
+from rilievo.evaluation.stored_predictions import Meaning, PeerConfidence, Source
 from rilievo.io.files.limits import printable, retry_miscounted
-from rilievo.messages import at
+from rilievo.messages import at, literal
 from rilievo.models.base import Model
 from rilievo.models.given_functions import DepthFunction, name_of
+from rilievo.options.effects import notes_on_unused
 from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.sample import Photo
 
@@ -182,3 +201,114 @@ def refuse_other_photographs(cache: Cache, selection: Selection) -> None:
                 f"{dataset.request.root} ('{id}' is another picture there); choose another output "
                 "folder"
             )
+
+
+_OF_MODELS = ("flip", "confidence", "device", "engine", "precision")
+
+
+def find_predictions(
+    label: str | None,
+    selection: Selection,
+    options: EvaluateOptions,
+    *,
+    words: Collection[str] = (),
+) -> Source:
+    """The predictions of the options; ``words`` of models have no effect, which is a warning."""
+    path, benchmark = options.predictions, selection.benchmark
+    assert path is not None, "asked for only where they are given"
+    unused = [name for name in _OF_MODELS if name in words]
+    warnings = notes_on_unused(unused, "a model, and {predictions} are there already")
+    for mark in (path / FINGERPRINT, path / PREDICTIONS / FINGERPRINT):
+        if os.path.isfile(mark):
+            predictions = read_cache(mark.parent)
+            _refuse_misfit(predictions, benchmark, options)
+            refuse_other_photographs(predictions, selection)
+            break
+    else:
+        predictions = _foreign(path, selection, options)
+        if label is not None and not predictions.ours:
+            predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
+        extra = predictions.extra
+        missing = sum(id not in predictions.files for id in selection.ids)
+        warnings += [extra] if extra else []
+        warnings += (
+            [f"{missing} of {len(selection.ids)} images have no prediction"] if missing else []
+        )
+    return Source(predictions=predictions, warnings=tuple(warnings))
+
+
+def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Foreign:
+    task, sure = selection.benchmark.task, _sure(selection, options)
+    if not os.path.isfile(path):
+        return open_foreign(
+            path,
+            selection.ids,
+            stored=options.stored,
+            task=task,
+            pattern=options.pattern,
+            sure=sure,
+            crop=options.place,
+        )
+    for name in ("pattern", "sure"):
+        if getattr(options, name) is not None:
+            raise OptionError(
+                option=name, problem="is for a folder of {predictions}", hint="this is one file"
+            )
+    return open_stack(
+        path, selection.dataset.listed, stored=options.stored, task=task, crop=options.place
+    )
+
+
+def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | None:
+    sure = options.peer_confidence
+    if sure is None:
+        return None
+    benchmark = selection.benchmark
+    if not judges_confidence(benchmark):
+        raise OptionError(
+            problem=(
+                f"the benchmark '{literal(benchmark.name)}' judges no confidence: leave "
+                "{sure} out, or take certainty or certainty-order"
+            )
+        )
+    names = [name for name, metric in metrics_of(benchmark).items() if metric.needs_probability]
+    if names and sure.meaning is not Meaning.PROBABILITY:
+        raise OptionError(
+            f"'{options.sure}' is an order of the pixels and no probability, which "
+            f"{', '.join(names)} of the benchmark '{benchmark.name}' ask for: take certainty-order"
+        )
+    return sure
+
+
+def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions) -> None:
+    mark, task = cache.fingerprint, benchmark.task
+    name = f"the benchmark '{benchmark.name}'"
+    normals = task is Task.NORMALS
+    has_part = mark.normals if normals else mark.kind is not None or task is Task.CAMERA
+    needs_camera = task in (Task.POINTS, Task.CAMERA)
+    is_told = any((options.scale, options.crop, options.pattern, options.sure))
+    for is_wrong, problem in (
+        (
+            is_told or options.kind not in (None, mark.kind),
+            "says itself what it holds; leave {kind}, {scale}, {crop}, {pattern} and {sure} out",
+        ),
+        *(
+            (held != wanted, f"holds predictions for {fact} '{held}', but {name} has '{wanted}'")
+            for fact, held, wanted in (
+                ("dataset", mark.dataset, benchmark.dataset),
+                ("input_crop", mark.input_crop, str(benchmark.input_crop)),
+            )
+        ),
+        (needs_camera and not mark.camera, f"holds no cameras, which {name} judges"),
+        (
+            not has_part,
+            f"holds {'depth' if normals else 'normals'} alone, but {name} scores {task}",
+        ),
+        (
+            judges_confidence(benchmark) and not mark.confidence,
+            f"holds no confidence, which {name} judges",
+        ),
+    ):
+        if is_wrong:
+            hint = "" if "leave" in problem else "predict anew"
+            raise OptionError(path=printable(cache.folder), problem=problem, hint=hint)
