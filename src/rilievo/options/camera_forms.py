@@ -215,9 +215,8 @@ class CameraOptions(Record):
     opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default a panorama if the file says so (GPano), else pinhole.
     """
     vanishing_points: bool = False
-    """Estimate an unknown focal length from straight edges at right angles (rooms, houses), if they
-    are
-    clear. Photographs only.
+    """Estimate an unknown focal length from straight edges at right angles (rooms, buildings), if
+    they are clear. Photographs only.
     """
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""DPT-like probes: Probe3D's (El Banani et al., CVPR 2024), or a light one."""
+"""Dense DPT probes: Probe3D's (El Banani et al., CVPR 2024), or a light one."""
 
 from abc import abstractmethod
 
