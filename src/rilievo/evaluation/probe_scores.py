@@ -1,11 +1,4 @@
-"""Scores of probes, and the comparison of a sweep's.
-
-Scores of trained probes on several benchmarks.
-
-Scores of trained probes on several benchmarks.
-
-Probes of a sweep side by side.
-"""
+"""Scores of probes, and the comparison of a sweep's."""
 
 import statistics
 import time

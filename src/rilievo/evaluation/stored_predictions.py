@@ -1,13 +1,4 @@
-"""Predictions by id, and the numbers and confidences in files of other programs.
-
-Predictions by id, from a cache, results of rilievo, or files of others.
-
-Predictions by id, from a cache, results of rilievo, or files of others.
-
-Numbers in files of other programs, made into depth, normals or points.
-
-Confidences of other programs, in files beside their depth.
-"""
+"""Predictions by id, and the numbers and confidences in files of other programs."""
 
 from collections.abc import Mapping
 from enum import StrEnum

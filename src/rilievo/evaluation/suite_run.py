@@ -1,11 +1,4 @@
-"""Evaluations of many benchmarks, or of one in several processes.
-
-Several benchmarks scored in turn, with a model that is loaded once.
-
-Several benchmarks scored in turn, with a model that is loaded once.
-
-``rilievo evaluate`` in several processes.
-"""
+"""Evaluations of many benchmarks, or of one in several processes."""
 
 import os
 from collections.abc import Callable, Sequence

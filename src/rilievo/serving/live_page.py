@@ -1,7 +1,4 @@
-"""Live depth as motion JPEG, on a page below a secret path.
-
-Live depth as motion JPEG, on a page below a secret path.
-"""
+"""Live depth as motion JPEG, on a page below a secret path."""
 
 import asyncio
 import secrets

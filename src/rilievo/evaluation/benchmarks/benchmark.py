@@ -1,7 +1,5 @@
 """A benchmark: everything that a score depends on besides the prediction, frozen under a name.
 
-A benchmark: everything that a score depends on besides the prediction, frozen under a name.
-
 Rules of a benchmark that are somebody's own functions, named as ``package.module:name``.
 
 A crop takes (height, width) and returns (top, bottom, left, right), ends exclusive. A mask takes

@@ -3,8 +3,6 @@
 Folder of an evaluation.
 
 Table of an evaluation's images as CSV, and ``evaluation.json`` read back.
-
-Folder of an evaluation.
 """
 
 import math

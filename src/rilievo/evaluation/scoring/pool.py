@@ -1,11 +1,4 @@
-"""Scoring of many images side by side, in order, in bounded memory, and of whole scenes.
-
-Scoring of many images side by side, in bounded memory.
-
-Scoring of many images side by side, in bounded memory.
-
-Scores of whole scenes: one fit for all images, or neighbouring frames.
-"""
+"""Scoring of many images side by side, in order, in bounded memory, and of whole scenes."""
 
 import ctypes
 import multiprocessing

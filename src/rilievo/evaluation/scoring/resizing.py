@@ -1,11 +1,4 @@
-"""Predictions of another size or of a part, brought to the truth, which itself is never resized.
-
-Predictions brought to the truth's size; the truth itself is never resized.
-
-Predictions brought to the truth's size; the truth itself is never resized.
-
-Predictions of a part of a picture, put where they belong in it.
-"""
+"""Predictions of another size or of a part, brought to the truth, which itself is never resized."""
 
 import math
 from collections.abc import Callable, Iterator

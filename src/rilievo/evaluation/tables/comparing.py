@@ -3,8 +3,6 @@
 Models side by side on one benchmark.
 
 Results on disk: found below folders, and grouped by benchmark.
-
-Models side by side on one benchmark.
 """
 
 import os

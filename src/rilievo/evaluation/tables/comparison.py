@@ -1,11 +1,5 @@
 """Records of models side by side, on one benchmark or several, and means over sets.
 
-Records of models side by side, on one benchmark or several.
-
-Records of models side by side, on one benchmark or several.
-
-Means over sets, each counting the same.
-
 Sets are of one benchmark (MoGe's ten), or of one program's benchmarks (Marigold's five).
 """
 

@@ -1,10 +1,6 @@
 """Files of a comparison: Markdown, CSV, LaTeX and a page.
 
-Files of a comparison: Markdown, CSV, LaTeX and a page.
-
 Comparisons as one long table, numbers in full.
-
-Files of a comparison: Markdown, CSV, LaTeX and a page.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,11 +1,4 @@
-"""Tables and pages of a comparison, on one benchmark or several.
-
-Tables and the page of a comparison on one benchmark.
-
-Tables and the page of a comparison on one benchmark.
-
-Tables and the leaderboard of a comparison on several benchmarks.
-"""
+"""Tables and pages of a comparison, on one benchmark or several."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

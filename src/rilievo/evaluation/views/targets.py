@@ -1,11 +1,4 @@
-"""Targets of views: evaluations, folders of predictions, or a dataset.
-
-Targets of the user.
-
-Open evaluations again: dataset, benchmark and predictions.
-
-Targets of the user.
-"""
+"""Targets of views: evaluations, folders of predictions, or a dataset."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,11 +1,4 @@
-"""Data for views: images, ground truth, and the predictions of each model.
-
-Data for views: images, truth and predictions.
-
-Readers of photographs and truth, from a dataset or a folder.
-
-Data for views: images, truth and predictions.
-"""
+"""Data for views: images, ground truth, and the predictions of each model."""
 
 import itertools
 import os

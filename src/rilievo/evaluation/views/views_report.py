@@ -1,11 +1,4 @@
-"""Page of images, ground truth and predictions.
-
-``report``: write a page that opens from disk.
-
-Cards of images on a report.
-
-``report``: write a page that opens from disk.
-"""
+"""Page of images, ground truth and predictions, which opens from disk."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

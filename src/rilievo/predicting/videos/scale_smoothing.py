@@ -12,8 +12,6 @@ of a still camera, is its growth. Chained logarithms are the apparent path A.
 The first sum prevents drift; the second removes fast changes (``SMOOTHED``), not between still
 stretches; the third holds the scale of a still camera (``STILL``, ``HELD``). It is the smoother of
 Whittaker (1923), and of Hodrick and Prescott (1997).
-
-Coarse samples of frames, compared for cuts and stillness.
 """
 
 import math

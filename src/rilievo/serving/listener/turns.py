@@ -1,7 +1,4 @@
-"""Places at work, and jobs that are given up when nobody waits.
-
-Places at work, and jobs that are given up when nobody waits.
-"""
+"""Places at work, and jobs that are given up when nobody waits."""
 
 import asyncio
 import math

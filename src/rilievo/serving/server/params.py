@@ -1,9 +1,4 @@
-"""Parameters of requests: options of ``rilievo predict``, none of which names a file.
-
-Parameters of requests from the records of options.
-
-Parameters of requests: options of ``rilievo predict``, none of which names a file.
-"""
+"""Parameters of requests: options of ``rilievo predict``, none of which names a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace

@@ -1,8 +1,6 @@
 """Work of the server: decoding, network and writing, in turn.
 
 Predictions of requests, in metres where a size is known.
-
-Work of the server: decoding, network and writing, in turn.
 """
 
 import asyncio

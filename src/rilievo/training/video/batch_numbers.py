@@ -1,11 +1,4 @@
-"""Numbers of a batch: for the log, and by true depth or motion where it is known.
-
-Numbers of a batch for the log.
-
-Numbers of a batch for the log.
-
-Scores by true depth, or by true motion.
-"""
+"""Numbers of a batch: for the log, and by true depth or motion where it is known."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,4 @@
-"""Configuration of a training run on video.
-
-Configuration of a training run on video.
-"""
+"""Configuration of a training run on video."""
 
 from dataclasses import field
 from typing import Annotated, ClassVar

@@ -1,13 +1,9 @@
 """Presets of training on video, and fields that were not given.
 
-Presets of training on video.
-
 ``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did, but for three details
 that change no mean: noise of the auto-mask is drawn once per step, changed colours are rounded
 once, and a rotation of zero has its true gradient. ``default`` corrects what is wrong with it.
 ``clip`` refines an embedded model in minutes, with motion by geometry.
-
-Fields of a run that were not given.
 """
 
 from collections.abc import Collection, Mapping

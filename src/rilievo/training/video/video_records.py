@@ -1,13 +1,7 @@
 """Record of a finished run on video, with its gain over the start.
 
-Record of a finished run on video.
-
-Gain of a run over its start on held-out frames, with an interval.
-
 Neighbouring frames err alike, so that blocks are drawn (bootstrap); as blocks are few, the interval
 is Student's.
-
-Record of a finished run on video.
 """
 
 import math

@@ -1,14 +1,5 @@
 """Store of decoded frames: its files, and a file of bytes for each sequence.
 
-Store of decoded frames: a file for each sequence, which is mapped into memory.
-
-The key in its name is a hash of names, sizes and times of files and of their processing. Records
-(``.sums``) are written after frames are synced, so that a run resumes near where it was killed.
-
-Files of a store of frames.
-
-Store of decoded frames: a file for each sequence, which is mapped into memory.
-
 The key in its name is a hash of names, sizes and times of files and of their processing. Records
 (``.sums``) are written after frames are synced, so that a run resumes near where it was killed.
 """

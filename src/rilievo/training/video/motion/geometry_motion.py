@@ -1,18 +1,10 @@
 """Motion by geometry in place of a pose network: its first depth, its corners, its estimates.
 
-Motion by geometry in place of a pose network, for the whole of a run.
-
 The estimate is stored in the run's folder, so that a resumed run goes on with the same.
-
-Depth of the targets by the network that a run starts from, or by a stronger model.
 
 Depth of corners of the held-out targets, which judges a run.
 
 It is found once, with the depth of the start, so that all weights are compared with the same.
-
-Motion by geometry in place of a pose network, for the whole of a run.
-
-The estimate is stored in the run's folder, so that a resumed run goes on with the same.
 """
 
 import math

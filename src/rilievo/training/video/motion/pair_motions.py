@@ -1,13 +1,9 @@
 """Motion between targets and their sources by geometry, over windows and by pairs.
 
-Motion between targets and their sources by geometry.
-
 Motion of targets, with depth of their corners, over windows of frames.
 
 Sources lie a stride away, so that a clip falls apart into chains. Frames beside each other, of
 different chains, tell by how much depth errs.
-
-Motion between targets and their sources by geometry.
 """
 
 import itertools
