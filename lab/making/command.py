@@ -13,6 +13,8 @@ from rilievo.cli import STOPPED
 from rilievo.cli.parsing import in_flags, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
+from rilievo.messages import for_terminal
+from rilievo.signals import words_of
 from rilievo.training.engine.progress import is_first_process
 
 COMMANDS = {
@@ -37,8 +39,8 @@ def run() -> int:
     except RilievoError as error:
         complain(f"making: {in_flags(error)}")
         return 2
-    except KeyboardInterrupt:
-        complain("making: stopped")
+    except KeyboardInterrupt as error:
+        complain(f"making: {for_terminal(words_of(error))}")
         return STOPPED
 
 

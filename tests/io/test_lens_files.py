@@ -266,4 +266,4 @@ def test_a_lens_of_angles_in_a_file_is_that_of_the_picture(tmp_path, text):
     named = read_camera(written(tmp_path, "lens.json", json.dumps({"lens": text})))
     assert named is not None
     assert text_of(named) == text
-    assert matrix_of(named, (100, 200)).lens == spelled(text).lens((100, 200))
+    assert matrix_of(named, (100, 200)).lens == read_spelling(text).lens((100, 200))
