@@ -153,12 +153,12 @@ def _full_folders(modules: Mapping[str, Module]) -> Finding:
 
 
 def _same_names(modules: Mapping[str, Module]) -> Finding:
-    found: dict[tuple[str, str], list[Module]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Module]] = defaultdict(list)
     for module in modules.values():
         if module.path.name != "__init__.py":
-            found[area(module.name), module.path.name].append(module)
-    twice = {key: each for key, each in sorted(found.items()) if len(each) > 1}
-    lines = [f"{subpackage}: {' '.join(_paths(each))}" for (subpackage, _), each in twice.items()]
+            groups[area(module.name), module.path.name].append(module)
+    twice = {key: paths for key, paths in sorted(groups.items()) if len(paths) > 1}
+    lines = [f"{subpackage}: {' '.join(_paths(paths))}" for (subpackage, _), paths in twice.items()]
     return Finding("files of one name in one subpackage", len(twice), lines)
 
 

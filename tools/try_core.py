@@ -61,8 +61,8 @@ def copy_tracked(to: Path, *, subpackages: bool = True) -> None:
 
 def is_of_a_subpackage(name: str) -> bool:
     """Whether a file of the repository is part of a subpackage, or of its tests."""
-    found = re.match(r"(?:src/rilievo|tests)/(\w+)/", name)
-    return found is not None and found[1] in SUBPACKAGES
+    match = re.match(r"(?:src/rilievo|tests)/(\w+)/", name)
+    return match is not None and match[1] in SUBPACKAGES
 
 
 def folders_of_tests(copy: Path) -> Iterator[str]:
@@ -93,8 +93,8 @@ def main() -> int:
         copy, core, testing, folder = (
             Path(temporary, name) for name in ("copy", "core", "testing", "folder")
         )
-        for each in (copy, core, testing, folder):
-            each.mkdir()
+        for path in (copy, core, testing, folder):
+            path.mkdir()
         copy_tracked(copy, subpackages=False)
         with (copy / "src" / "rilievo" / "registry.py").open("a", encoding="utf-8") as table:
             table.write("\nFINDERS = {}\n")  # they are asked for every name that is not listed

@@ -82,8 +82,8 @@ def run(extra: str, *, wheel: Path, python: str, folder: Path, oldest: bool) -> 
         quietly(python, "-m", "venv", "--without-pip", home)
         package = wheel if extra == CORE else f"{wheel}[{extra}]"
         versions = install(home / "bin" / "python", package, oldest=oldest)
-        size = sum(each.lstat().st_size for each in home.rglob("*") if each.is_file()) / 1e6
-        subpackages = [f"tests/{each}" for each in SUBPACKAGES_OF.get(extra, ())]
+        size = sum(name.lstat().st_size for name in home.rglob("*") if name.is_file()) / 1e6
+        subpackages = [f"tests/{name}" for name in SUBPACKAGES_OF.get(extra, ())]
         passed, printed = run_tests(home, folder / "checkout", versions, *subpackages)
     except subprocess.CalledProcessError as error:
         print(f"{extra}: {(error.stderr or error.stdout).strip()}", flush=True)

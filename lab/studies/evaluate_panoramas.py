@@ -117,12 +117,12 @@ def affine_scores(model: Model, sample: Sample, seed: int) -> list[float]:
         affine.append(replace(answer, depth=values.astype(np.float32)))
     true, valid = truth_of(sample, ROWS)
     area = (np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS)))[valid]
-    inverse, found = np.exp(-true[valid]), []
-    for given, kind in ((answers, DepthKind.UP_TO_SCALE), (affine, DepthKind.AFFINE_INVERSE)):
-        whole = np.exp(-merge_layers(layers_of(agreeing(given, views, kind), views, ROWS))[valid])
+    inverse, errors = np.exp(-true[valid]), []
+    for layers, kind in ((answers, DepthKind.UP_TO_SCALE), (affine, DepthKind.AFFINE_INVERSE)):
+        whole = np.exp(-merge_layers(layers_of(agreeing(layers, views, kind), views, ROWS))[valid])
         scale, shift = least_absolute_line(whole.astype(np.float64), inverse, area / inverse)
-        found.append(float((area * np.abs(scale * whole + shift - inverse) / inverse).sum()))
-    return [each / float(area.sum()) for each in found]
+        errors.append(float((area * np.abs(scale * whole + shift - inverse) / inverse).sum()))
+    return [error / float(area.sum()) for error in errors]
 
 
 def answers_to(model: Model, sample: Sample, views: Sequence[SphereView]) -> list[Inference]:

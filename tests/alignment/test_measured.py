@@ -115,7 +115,7 @@ def test_a_narrow_picture_says_the_error_of_its_filled_pixels() -> None:
     true = (2 + v / 100).astype(np.float32)
     band = (v >= 90) & (v < 110)
     network = DepthMap(values=true * np.float32(1.2), kind=DepthKind.METRIC)
-    found = filled(network, np.where(band, 0, true))
-    assert found is not None
-    assert found.error is not None
-    assert np.mean(np.abs(found.depth.values / true - 1)[band] < found.error) > 0.8
+    filling = filled(network, np.where(band, 0, true))
+    assert filling is not None
+    assert filling.error is not None
+    assert np.mean(np.abs(filling.depth.values / true - 1)[band] < filling.error) > 0.8

@@ -309,11 +309,11 @@ def test_streets_of_real_scans_are_within_fifteen_percent_or_refused(data_folder
 
 def test_the_residual_is_in_metres_whatever_the_unit_of_depth() -> None:
     view = room(15, 5)
-    found = [
+    calibrations = [
         calibrate_height(up_to_scale(view, noise=0.03, unit=unit), CAMERA, HEIGHT)
         for unit in (1.0, 4.0)
     ]
     floor = (view.part == 0) & view.seen
-    true = np.sqrt(np.mean((found[1].depth.values - view.depth)[floor] ** 2))
-    assert found[1].fit.residual == pytest.approx(found[0].fit.residual, rel=1e-4)
-    assert found[1].fit.residual == pytest.approx(true, rel=0.3)
+    true = np.sqrt(np.mean((calibrations[1].depth.values - view.depth)[floor] ** 2))
+    assert calibrations[1].fit.residual == pytest.approx(calibrations[0].fit.residual, rel=1e-4)
+    assert calibrations[1].fit.residual == pytest.approx(true, rel=0.3)

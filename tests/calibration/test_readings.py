@@ -34,4 +34,6 @@ def test_ends_beside_a_sloping_sheet_have_its_values_there(kind: DepthKind) -> N
     first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
     ends = values_at_ends(map_of(depth, kind), first, second, CAMERA)
     on_sheet = [np.full(SIZE, place_on(u, 60)[2]) for u in (48, 111)]
-    assert ends == pytest.approx([map_of(each, kind).values[0, 0] for each in on_sheet], rel=1e-3)
+    assert ends == pytest.approx(
+        [map_of(camera, kind).values[0, 0] for camera in on_sheet], rel=1e-3
+    )

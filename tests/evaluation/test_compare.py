@@ -146,12 +146,15 @@ def test_p_values_carry_holms_correction_for_the_runs_of_a_metric() -> None:
     rng = np.random.default_rng(5)
     values = random_errors()
     others = [values + rng.normal(0.004, 0.01, values.size) for _ in range(2)]
-    alone = [compare([run_of("a", values), run_of("x", each)], baseline="a") for each in others]
+    alone = [
+        compare([run_of("a", values), run_of("x", difference)], baseline="a")
+        for difference in others
+    ]
     single = sorted(next(one.groups[0].differences())[2].p for one in alone)
     both = compare(
         [run_of("a", values), *(run_of(f"x{i}", o) for i, o in enumerate(others))], baseline="a"
     )
-    together = sorted(each.p for _, _, each in both.groups[0].differences())
+    together = sorted(difference.p for _, _, difference in both.groups[0].differences())
     assert together[0] == pytest.approx(2 * single[0])
     assert together[1] == pytest.approx(max(2 * single[0], single[1]))
 
@@ -262,9 +265,9 @@ def test_published_rows_stand_below_with_their_sources() -> None:
     run = run_of("a", random_errors(), benchmark="nyuv2-eigen", **known)
     compared = compare([run])
     published = [row for row in compared.groups[0].rows if row.is_published]
-    with_metric = [each for each in card.published if "abs_rel" in each.values]
-    best_first = sorted(with_metric, key=lambda each: each.values["abs_rel"])
-    assert [row.name for row in published] == [each.model for each in best_first]
+    with_metric = [model for model in card.published if "abs_rel" in model.values]
+    best_first = sorted(with_metric, key=lambda model: model.values["abs_rel"])
+    assert [row.name for row in published] == [model.model for model in best_first]
     assert with_metric
     assert compared.groups[0].title == card.title
     for text in (
@@ -274,7 +277,7 @@ def test_published_rows_stand_below_with_their_sources() -> None:
     ):
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
-    assert all(each.source[:12] in markdown(*tables_of(compared)) for each in with_metric)
+    assert all(model.source[:12] in markdown(*tables_of(compared)) for model in with_metric)
     other = {**known["settings"], "max_depth": 80.0}
     for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):
         changed = run_of("a", random_errors(), benchmark=name, settings=settings)

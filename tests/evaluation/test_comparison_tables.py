@@ -72,9 +72,9 @@ def test_the_page_has_every_number_and_the_images_on_which_runs_disagree(tmp_pat
     other[7] += 0.5
     other[9] -= 0.01
     compared = compare([run_of("a", values), run_of("b", other)])
-    found = disagreements(compared.groups[0], compared.groups[0].columns[0])
-    assert [each.id for each in found[:2]] == ["room/0007", "room/0009"]
-    assert found[0].spread == pytest.approx(0.5)
+    pairs = disagreements(compared.groups[0], compared.groups[0].columns[0])
+    assert [pair.id for pair in pairs[:2]] == ["room/0007", "room/0009"]
+    assert pairs[0].spread == pytest.approx(0.5)
     write_comparison(compared, tmp_path / "c.html")
     page = (tmp_path / "c.html").read_text()
     assert f"{values.mean():.4f}" in page
@@ -125,8 +125,8 @@ def test_the_command_prints_tables_or_writes_a_file(
     assert "| " not in printed
     assert "\\" not in printed
     compared = compare([Path(run) for run in runs], baseline="b")
-    for _, _, each in compared.groups[0].differences():
-        assert f"{each.mean:.4f}" in printed
+    for _, _, difference in compared.groups[0].differences():
+        assert f"{difference.mean:.4f}" in printed
     assert "a − b" in printed
     assert "after one factor an image" in printed
     assert main(["compare", *runs, "-o", str(tmp_path / "c.tex"), "--metrics", "abs_rel"]) == 0
@@ -169,9 +169,9 @@ def test_a_table_without_rows_keeps_its_header() -> None:
 
 def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
     compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
-    [said] = alignments(compared.groups[0])
+    [note] = alignments(compared.groups[0])
     text = latex(tables_of(compared)[0])
-    assert f"Predictions of every run: {said}." in text
+    assert f"Predictions of every run: {note}." in text
     assert (
         compared.groups[0].dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]
     )

@@ -79,8 +79,8 @@ def test_a_line_of_a_sequence_reaches_as_far_as_the_benchmark_allows() -> None:
     line = np.array([-1.0, 0.0005, 0.0008, 0.5, 1.0])
     predicted = DepthMap(values=(line + 2).astype(np.float32)[None], kind=DepthKind.AFFINE_INVERSE)
     fit = Fit(space=FitSpace.INVERSE, scale=1.0, shift=-2.0, residual=0.0, pixels=5)
-    found = fitted_to_scene(benchmark, predicted, (1, 5), fit)
-    np.testing.assert_allclose(found.values[0], 1 / np.maximum(line, 1e-3), rtol=1e-3)
+    depth = fitted_to_scene(benchmark, predicted, (1, 5), fit)
+    np.testing.assert_allclose(depth.values[0], 1 / np.maximum(line, 1e-3), rtol=1e-3)
 
 
 def one_way(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> float:

@@ -123,17 +123,17 @@ def test_an_error_of_zero_keeps_the_interval_above_zero() -> None:
         truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
         depth = DepthMap(values=predicted if number else true, kind=DepthKind.METRIC)
         tallied.add(score(PLAIN, stored(depth=depth), truth))
-    found = {each.metric: each for each in tallied.summaries({})}["abs_rel"]
-    assert min(each.values["abs_rel"] for each in tallied.scores) == 0
-    assert found.low is not None
-    assert 0 < found.low < found.value
+    summary = {item.metric: item for item in tallied.summaries({})}["abs_rel"]
+    assert min(item.values["abs_rel"] for item in tallied.scores) == 0
+    assert summary.low is not None
+    assert 0 < summary.low < summary.value
 
 
 def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) -> None:
     write_tiny(tmp_path, 4)
     (tmp_path / "depth" / "room0" / "002.npy").unlink()
     tallied = Tallied(benchmark=PLAIN)
-    said = {
+    texts = {
         limit: " ".join(
             map(
                 str,
@@ -146,8 +146,8 @@ def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) ->
         )
         for limit in (None, 2)
     }
-    assert "1 images of the split have no files" in said[2]
-    assert "have no files" not in said[None]
+    assert "1 images of the split have no files" in texts[2]
+    assert "have no files" not in texts[None]
 
 
 def test_what_is_known_exactly_replaces_what_sums_tell() -> None:

@@ -157,7 +157,8 @@ def test_ragged_things_and_pixels_without_depth_leave_no_hole_between() -> None:
     for offset in (0.1, 0.35, 0.6, 0.85):
         between = K + np.array([[0, 0, offset], [0, 0, offset], [0, 0, 0]])
         expected, drawn = (
-            rasterise(each, each.points, between, SIZE).inverse_depth > 0 for each in (uncut, whole)
+            rasterise(triangles, triangles.points, between, SIZE).inverse_depth > 0
+            for triangles in (uncut, whole)
         )
         assert not (expected & ~drawn)[2:-2, 2:-2].any()
 

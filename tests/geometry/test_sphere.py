@@ -208,8 +208,8 @@ def test_shifts_stay_where_views_share_nothing():
 
 def test_views_that_agree_merge_into_what_they_see_at_seams_and_poles_too():
     views = icosahedron(upright=True)
-    found = merge_layers(layers_of(views, np.zeros(len(views))))
-    np.testing.assert_allclose(found, TRUE, atol=1e-5)
+    layer = merge_layers(layers_of(views, np.zeros(len(views))))
+    np.testing.assert_allclose(layer, TRUE, atol=1e-5)
 
 
 def test_a_merged_map_turns_with_its_views():
@@ -238,10 +238,10 @@ def test_merging_hides_the_steps_between_views():
 def test_unseen_places_continue_what_is_around_them():
     views = icosahedron(upright=True)[1:]
     layers = layers_of(views, np.zeros(len(views)))
-    found = merge_layers(layers)
-    np.testing.assert_allclose(found[layers.known], TRUE[layers.known], atol=0.02)
-    assert np.isfinite(found).all()
-    below = found[~layers.known]
+    layer = merge_layers(layers)
+    np.testing.assert_allclose(layer[layers.known], TRUE[layers.known], atol=0.02)
+    assert np.isfinite(layer).all()
+    below = layer[~layers.known]
     assert below.size > 0
     assert np.abs(below - TRUE[layers.known][-400:].mean()).max() < 0.5
 
@@ -250,11 +250,11 @@ def test_filling_keeps_what_is_known_and_is_smooth_elsewhere():
     known = np.zeros((40, 50), bool)
     known[10:30, 5:20] = True
     ramp = np.broadcast_to(np.arange(50.0)[None, :, None], (40, 50, 1)).astype(np.float32)
-    found = fill_unknown(ramp, known)
-    np.testing.assert_array_equal(found[known], ramp[known])
-    assert found.min() >= 5
-    assert found.max() <= 19.001
-    assert found[20, 45, 0] > found[20, 0, 0]
+    filling = fill_unknown(ramp, known)
+    np.testing.assert_array_equal(filling[known], ramp[known])
+    assert filling.min() >= 5
+    assert filling.max() <= 19.001
+    assert filling[20, 45, 0] > filling[20, 0, 0]
     np.testing.assert_array_equal(fill_unknown(ramp, ~known & False), 0)
 
 

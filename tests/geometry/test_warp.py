@@ -32,35 +32,35 @@ def test_homogeneous_matrices_say_the_same(seed: int) -> None:
     depth = np.random.default_rng(seed).uniform(1, 8, (7, 9))
     T = motion(seed)
     for epsilon in (0.0, 1e-7):
-        found = project_to_source(depth, K, T, epsilon=epsilon or None)
-        np.testing.assert_allclose(found[:2], places_of(depth, K, T, epsilon), atol=1e-9)
+        pixels = project_to_source(depth, K, T, epsilon=epsilon or None)
+        np.testing.assert_allclose(pixels[:2], places_of(depth, K, T, epsilon), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_a_camera_that_did_not_move_sees_the_very_same_pixels(kind: type) -> None:
     depth = np.random.default_rng(0).uniform(0.1, 100, (60, 80)).astype(kind)
-    seen = project_to_source(depth, K.astype(kind), np.eye(4, dtype=kind))
+    pixels = project_to_source(depth, K.astype(kind), np.eye(4, dtype=kind))
     u, v = np.meshgrid(np.arange(80), np.arange(60))
-    assert (seen == np.stack([u, v, depth])).all()
+    assert (pixels == np.stack([u, v, depth])).all()
 
 
 def test_torch_says_what_numpy_says_and_batches_at_once() -> None:
     dice = np.random.default_rng(1)
     depth, T = dice.uniform(1, 5, (3, 6, 8)), np.stack([motion(k) for k in range(3)])
-    found = project_to_source(torch.tensor(depth), torch.tensor(K), torch.tensor(T))
+    pixels = project_to_source(torch.tensor(depth), torch.tensor(K), torch.tensor(T))
     for k in range(3):
         np.testing.assert_allclose(
-            found[k].numpy(), project_to_source(depth[k], K, T[k]), atol=1e-12
+            pixels[k].numpy(), project_to_source(depth[k], K, T[k]), atol=1e-12
         )
 
 
 def test_points_behind_the_camera_are_told_by_their_depth_and_stay_finite() -> None:
     T = torch.tensor(rigid(np.eye(3), np.array([0.0, 0.0, -2.0])))
     depth = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    seen = project_to_source(depth, torch.tensor(K), T)
-    assert (seen[2] > LEAST_DEPTH).tolist() == [[False, False, True]]
-    assert seen.isfinite().all()
-    seen.sum().backward()
+    pixels = project_to_source(depth, torch.tensor(K), T)
+    assert (pixels[2] > LEAST_DEPTH).tolist() == [[False, False, True]]
+    assert pixels.isfinite().all()
+    pixels.sum().backward()
     assert depth.grad is not None
     assert depth.grad.isfinite().all()
 

@@ -143,10 +143,10 @@ RELATIVE = "0.349153 0.436593 0.493140 0.499021 0.933271\n1280 1024\ncrop\n640 4
     ],
 )  # fmt: skip
 def test_calibrations_of_tums_monocular_videos_are_read(tmp_path, text, expected):
-    found = read_lens(written(tmp_path, "camera.txt", text))
-    given = read_spelling(expected)
-    assert (found.name, found.size) == (given.name, given.size)
-    assert found.numbers == pytest.approx(given.numbers)
+    camera = read_lens(written(tmp_path, "camera.txt", text))
+    spelling = read_spelling(expected)
+    assert (camera.name, camera.size) == (spelling.name, spelling.size)
+    assert camera.numbers == pytest.approx(spelling.numbers)
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,10 @@ def test_files_that_are_placed_while_the_record_is_read_refuse_nothing(
     earlier_sidecar = saving.earlier_sidecar
 
     def slow(*arguments: Any) -> Sidecar | None:
-        found = earlier_sidecar(*arguments)
+        sidecar = earlier_sidecar(*arguments)
         monkeypatch.setattr(saving, "earlier_sidecar", earlier_sidecar)
         place_one(other)
-        return found
+        return sidecar
 
     monkeypatch.setattr(saving, "earlier_sidecar", slow)
     save(prediction(), stem, ["npz"])

@@ -265,10 +265,10 @@ def test_a_row_of_a_table_has_the_same_columns_without_a_floor(
 ) -> None:
     region = prediction.measure_box(BOX)
     with_floor, without = (
-        region_cells(each, str) for each in (region, replace(region, upright=None))
+        region_cells(thing, str) for thing in (region, replace(region, upright=None))
     )
     assert [*without] == [*with_floor]
     of_floor = {name for name in with_floor if name.startswith("box_")}
     assert {name for name, cell in without.items() if cell is None} == of_floor
-    kept = {name: cell for name, cell in with_floor.items() if name not in of_floor}
-    assert {name: without[name] for name in kept} == kept
+    others = {name: cell for name, cell in with_floor.items() if name not in of_floor}
+    assert {name: without[name] for name in others} == others

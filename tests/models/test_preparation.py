@@ -157,5 +157,5 @@ def test_depth_that_is_linear_in_its_space_stays_so_at_another_size(space: Space
     steps = [(np.arange(count) + 0.5) / count for count in (12, 48)]
     small, large = (leave(0.2 + 0.5 * step).astype(np.float32)[None, :] for step in steps)
     rule = Resizing(space=space, filter=Filter.LINEAR)
-    found = depth_resized(np.repeat(small, 9, axis=0), (18, 48), rule, positive=True)
-    np.testing.assert_allclose(found[:, 2:-2], np.repeat(large, 18, axis=0)[:, 2:-2], rtol=1e-5)
+    result = depth_resized(np.repeat(small, 9, axis=0), (18, 48), rule, positive=True)
+    np.testing.assert_allclose(result[:, 2:-2], np.repeat(large, 18, axis=0)[:, 2:-2], rtol=1e-5)

@@ -210,7 +210,9 @@ class Wavy(Brightness):
 def test_tiles_of_a_turned_photograph_are_joined_as_those_of_the_photograph(axis: int) -> None:
     photo = picture(240, 240)
     turned = Photo(pixels=np.flip(photo.pixels, axis).copy())
-    found, other = (Tiled(Wavy(), 120).infer([each])[0].depth for each in (photo, turned))
-    assert found is not None
+    depth, other = (
+        Tiled(Wavy(), 120).infer([photograph])[0].depth for photograph in (photo, turned)
+    )
+    assert depth is not None
     assert other is not None
-    np.testing.assert_allclose(np.flip(other, axis), found, rtol=1e-4)
+    np.testing.assert_allclose(np.flip(other, axis), depth, rtol=1e-4)

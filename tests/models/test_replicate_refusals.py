@@ -233,8 +233,8 @@ def test_a_coloured_picture_with_a_grey_frame_is_no_depth() -> None:
     with pytest.raises(ModelError, match="0 of 1 pictures in the result are grey"):
         grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
     pixels[..., 0] = 90
-    found = grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
-    np.testing.assert_allclose(found, 90 / 255, rtol=1e-6)
+    grey = grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
+    np.testing.assert_allclose(grey, 90 / 255, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "fits"), [((30, 40), True), ((31, 40), True), ((32, 40), False)])

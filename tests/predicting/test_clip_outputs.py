@@ -38,6 +38,6 @@ def test_files_of_affine_depth_say_of_which_depth_each_is_made(tmp_path: Path) -
     sink.render(affine, Frame(photo=photo, index=0, ticks=0))
     assert read_prediction(tmp_path / "000000.npz").depth.kind is DepthKind.AFFINE_INVERSE
     header = (tmp_path / "000000.ply").read_bytes().partition(b"end_header")[0].decode()
-    said = json.loads("".join(re.findall(r"comment rilievo: (.*)", header)))
-    assert said["depth"]["kind"] == DepthKind.UP_TO_SCALE
-    assert said["anchoring"]["model"] == "rilievo/base"
+    facts = json.loads("".join(re.findall(r"comment rilievo: (.*)", header)))
+    assert facts["depth"]["kind"] == DepthKind.UP_TO_SCALE
+    assert facts["anchoring"]["model"] == "rilievo/base"

@@ -72,7 +72,7 @@ def test_long_videos_are_sampled_evenly() -> None:
 @pytest.mark.parametrize("frame", [None, 0, 2])
 def test_a_video_has_sky_if_a_frame_has(frame: int | None) -> None:
     frames = maps(DepthKind.METRIC, *np.full((3, 4, 4), 2.0))
-    for index, each in enumerate(frames):
-        frames[index] = each.but(sky=np.full((4, 4), index == frame))
+    for index, prediction in enumerate(frames):
+        frames[index] = prediction.but(sky=np.full((4, 4), index == frame))
     extent = measure(iter(frames), count=3, what=Drawn.DEPTH)
     assert extent.has_sky is (frame is not None)

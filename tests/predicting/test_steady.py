@@ -47,65 +47,65 @@ def changing(frames: np.ndarray) -> float:
 
 
 def test_flicker_of_a_still_camera_goes() -> None:
-    given = frames()
-    found = np.stack(list(steady_means(given)))
-    assert changing(np.stack([each.numbers for each in given])) > 0.3
-    assert changing(found) < 0.01
+    pictures = frames()
+    means = np.stack(list(steady_means(pictures)))
+    assert changing(np.stack([picture.numbers for picture in pictures])) > 0.3
+    assert changing(means) < 0.01
     # In the middle, thirteen frames are averaged.
-    assert 0.04 / 13**0.5 * 0.8 < (found[10] - 1).std() < 0.04 / 13**0.5 * 1.4
+    assert 0.04 / 13**0.5 * 0.8 < (means[10] - 1).std() < 0.04 / 13**0.5 * 1.4
 
 
 def test_frames_of_a_moving_camera_stay_as_they_are() -> None:
-    given = frames([MOVING] * 8 + [0] * 6 + [MOVING] * 6)
-    found = list(steady_means(given))
+    pictures = frames([MOVING] * 8 + [0] * 6 + [MOVING] * 6)
+    means = list(steady_means(pictures))
     for k in (*range(8), *range(14, COUNT)):
-        np.testing.assert_array_equal(found[k], given[k].numbers)
-    alone = list(steady_means(given[8:14]))
-    np.testing.assert_array_equal(found[10], alone[2])
+        np.testing.assert_array_equal(means[k], pictures[k].numbers)
+    alone = list(steady_means(pictures[8:14]))
+    np.testing.assert_array_equal(means[10], alone[2])
 
 
 def test_what_moves_has_the_depth_of_its_own_frame() -> None:
-    given = frames()
-    for k, frame in enumerate(given):
+    pictures = frames()
+    for k, frame in enumerate(pictures):
         left = 2 + 2 * k
         frame.grey[20:34, left : left + 12] = 255
         frame.numbers[20:34, left : left + 12] = 0.5
-    found = list(steady_means(given))
+    means = list(steady_means(pictures))
     for k in (0, 7, 12, 19):
         left = 2 + 2 * k
-        inside = found[k][20:34, left : left + 12]
+        inside = means[k][20:34, left : left + 12]
         assert np.median(inside) == 0.5
         # Nothing of it lags behind, or runs ahead, on the wall.
-        outside = found[k][20:34, [*range(left - 2), *range(left + 14, 64)]]
+        outside = means[k][20:34, [*range(left - 2), *range(left + 14, 64)]]
         assert outside.size == 0 or abs(outside - 1).max() < 0.2
 
 
 def test_a_change_shows_in_its_first_frame() -> None:
-    given = frames()
+    pictures = frames()
     for k in range(10, COUNT):
-        given[k].grey[10:30, 10:40] = 128
-        given[k].numbers[10:30, 10:40] += 1
-    found = list(steady_means(given))
+        pictures[k].grey[10:30, 10:40] = 128
+        pictures[k].numbers[10:30, 10:40] += 1
+    means = list(steady_means(pictures))
     inner = np.s_[13:27, 13:37]
-    assert abs(np.median(found[9][inner]) - 1) < 0.05
-    assert abs(np.median(found[10][inner]) - 2) < 0.05
+    assert abs(np.median(means[9][inner]) - 1) < 0.05
+    assert abs(np.median(means[10][inner]) - 2) < 0.05
 
 
 def test_invalid_pixels_are_not_averaged() -> None:
-    given = frames()
-    given[10].valid[:5] = False
-    given[10].numbers[:5] = 99
-    found = list(steady_means(given))
-    assert (found[10][:5] == 99).all()
-    assert found[9].max() < 1.2
+    pictures = frames()
+    pictures[10].valid[:5] = False
+    pictures[10].numbers[:5] = 99
+    means = list(steady_means(pictures))
+    assert (means[10][:5] == 99).all()
+    assert means[9].max() < 1.2
 
 
 def test_a_change_of_light_of_the_whole_frame_does_not_matter() -> None:
-    given = frames()
+    pictures = frames()
     for k in range(0, COUNT, 2):
-        given[k].grey[:] = given[k].grey // 2 + 60
-        given[k].grey[:] = (given[k].grey.astype(int) - 60) * 2 - 6 + 12 * (k % 4 // 2)
-    assert changing(np.stack(list(steady_means(given)))) < 0.02
+        pictures[k].grey[:] = pictures[k].grey // 2 + 60
+        pictures[k].grey[:] = (pictures[k].grey.astype(int) - 60) * 2 - 6 + 12 * (k % 4 // 2)
+    assert changing(np.stack(list(steady_means(pictures)))) < 0.02
 
 
 def test_few_frames_are_held() -> None:
@@ -117,8 +117,8 @@ def test_few_frames_are_held() -> None:
             taken += 1
             yield frame
 
-    for given, _ in enumerate(steady_means(counted()), 1):
-        assert taken - given <= 6
+    for count, _ in enumerate(steady_means(counted()), 1):
+        assert taken - count <= 6
 
 
 def test_stretches_are_first_and_last_frames() -> None:

@@ -105,7 +105,7 @@ def counted(folder: Path) -> dict[str, int]:
 
 def test_each_wall_is_judged(tmp_path: Path) -> None:
     findings = {
-        each.name: each for each in judge(read_modules(write(tmp_path / "rilievo", PACKAGE)))
+        item.name: item for item in judge(read_modules(write(tmp_path / "rilievo", PACKAGE)))
     }
     assert {name: finding.count for name, finding in findings.items()} == {
         "circles of modules": 1,

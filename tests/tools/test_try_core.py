@@ -9,7 +9,7 @@ from try_core import folders_of_tests, is_of_a_subpackage
 
 
 def test_files_of_subpackages_and_of_their_tests_stay_behind() -> None:
-    kept = [
+    others = [
         "src/rilievo/io/data/table.json",
         "src/rilievo/data_of_pages.py",
         "tests/io/test_data.py",
@@ -18,7 +18,7 @@ def test_files_of_subpackages_and_of_their_tests_stay_behind() -> None:
         "pyproject.toml",
     ]
     left = ["src/rilievo/data/__init__.py", "tests/training/io/test_x.py"]
-    assert [name for name in (*kept, *left) if is_of_a_subpackage(name)] == left
+    assert [name for name in (*others, *left) if is_of_a_subpackage(name)] == left
 
 
 def test_folders_of_tests_stand_in_folders_of_its_names(tmp_path: Path) -> None:

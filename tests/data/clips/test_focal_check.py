@@ -10,15 +10,15 @@ from rilievo.data.clips.motion.tracks import Tracks
 
 def pairs(turn: float, *, corners: int = 200) -> list[CornerPair]:
     """Pairs of a camera that turns and travels, with depth that is wrong by a fifth."""
-    found = []
+    motions = []
     for k in range(14):
         T = motion((0.3 * turn, turn, 0.1 * turn), (0.2, 0.02 * k, 0.1))
         rng = np.random.default_rng(k)
         wrong = np.kron(np.exp(0.2 * rng.normal(size=(12, 16))), np.ones((8, 8)))
-        found.append(
+        motions.append(
             CornerPair(tracks_of(relief(k), T, count=corners, noise=0.05), relief(k) * wrong)
         )
-    return found
+    return motions
 
 
 @pytest.mark.slow

@@ -142,8 +142,8 @@ def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:
     views = [wrong(view, factor, 0.0) for view, factor in zip(true, factors, strict=True)]
     around = [neighbours_of(views, index) for index in range(len(views))]
     blank = [np.zeros(SIZE, np.float32) for _ in views]
-    found = level_views(views, blank, around)
-    scales = [np.median(each.depth / view.depth) for each, view in zip(found, true, strict=True)]
+    levels = level_views(views, blank, around)
+    scales = [np.median(level.depth / view.depth) for level, view in zip(levels, true, strict=True)]
     assert np.std(np.log(scales)) < np.std(np.log(factors)) / 3
     assert np.log(scales).mean() == pytest.approx(np.log(factors).mean(), abs=0.015)
 
@@ -151,15 +151,15 @@ def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:
 def test_clear_depth_pulls_unclear_depth_to_itself(true: list[ClipView]) -> None:
     views = [wrong(true[3], 1.06, 0.0), *true[4:6]]
     clear = [np.full(SIZE, value, np.float32) for value in (0.0, 0.8, 0.8)]
-    found = level_views(views, clear, [[1, 2], [0, 2], [0, 1]])
+    levels = level_views(views, clear, [[1, 2], [0, 2], [0, 1]])
     middle = np.s_[15:-15, 20:-20]
-    assert np.median(found[0].depth[middle] / true[3].depth[middle]) == pytest.approx(1, abs=0.01)
-    for each, view in zip(found[1:], true[4:6], strict=True):
-        assert np.median(each.depth[middle] / view.depth[middle]) == pytest.approx(1, abs=0.01)
+    assert np.median(levels[0].depth[middle] / true[3].depth[middle]) == pytest.approx(1, abs=0.01)
+    for level, view in zip(levels[1:], true[4:6], strict=True):
+        assert np.median(level.depth[middle] / view.depth[middle]) == pytest.approx(1, abs=0.01)
 
 
 def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[ClipView]) -> None:
     nearer = replace(true[3], depth=true[3].depth * np.float32(0.4))
     clear = [np.zeros(SIZE, np.float32)] * 3
-    found = level_views([nearer, *true[4:6]], clear, [[1, 2], [], []])
-    np.testing.assert_allclose(found[0].depth, nearer.depth, rtol=0.02)
+    levels = level_views([nearer, *true[4:6]], clear, [[1, 2], [], []])
+    np.testing.assert_allclose(levels[0].depth, nearer.depth, rtol=0.02)

@@ -61,26 +61,26 @@ def test_a_slanted_plane_is_seen_at_its_exact_depth_from_anywhere() -> None:
     directions = np.einsum("ij,jhw->ihw", world_T_cam[:3, :3], rays(K, *SIZE))
     along = np.einsum("i,ihw->hw", normal, directions)
     expected = (offset - normal @ world_T_cam[:3, 3]) / along
-    found = surface_depth(sheet(corners), K, world_T_cam, SIZE)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    depth = surface_depth(sheet(corners), K, world_T_cam, SIZE)
+    np.testing.assert_allclose(depth, expected, rtol=1e-5)
 
 
 def test_the_nearest_of_two_walls_is_seen_and_nothing_behind_the_camera() -> None:
     near, far = wall(2.0, side=0.5), wall(4.0)
-    found = surface_depth(both(far, near), K, np.eye(4), SIZE)
+    depth = surface_depth(both(far, near), K, np.eye(4), SIZE)
     row, column = round(K[1, 2]), round(K[0, 2])
-    assert found[row, column] == pytest.approx(2)
-    assert found[0, 0] == pytest.approx(4)
+    assert depth[row, column] == pytest.approx(2)
+    assert depth[0, 0] == pytest.approx(4)
     half = 0.5 * K[0, 0] / 2
-    assert np.count_nonzero(np.isclose(found, 2)) == pytest.approx((2 * half) ** 2, rel=0.1)
+    assert np.count_nonzero(np.isclose(depth, 2)) == pytest.approx((2 * half) ** 2, rel=0.1)
     assert not surface_depth(wall(-2.0), K, np.eye(4), SIZE).any()
 
 
 def test_many_small_triangles_leave_no_gap() -> None:
     mesh = fuse_views(walk(7), voxel=0.05).mesh
     view = walk(7)[3]
-    found = surface_depth(mesh, view.K, view.world_T_cam, SIZE)
-    inner = found[6:-6, 6:-6]
+    depth = surface_depth(mesh, view.K, view.world_T_cam, SIZE)
+    inner = depth[6:-6, 6:-6]
     assert (inner > 0).mean() > 0.995
 
 

@@ -115,9 +115,9 @@ def test_a_folder_of_heat_maps_is_a_folder_of_predictions(kind: DepthKind, tmp_p
     [stored] = heat_maps([shown])
     write_heat_map(tmp_path / "a.png", stored)
     unstated = ValueEncoding(number_kind=None)
-    found = open_foreign(tmp_path, ["a"], stored=unstated, task=Task.DEPTH)
-    depth = found.read("a").depth
+    predictions = open_foreign(tmp_path, ["a"], stored=unstated, task=Task.DEPTH)
+    depth = predictions.read("a").depth
 
-    assert found.kind is depth.kind is kind
+    assert predictions.kind is depth.kind is kind
     assert depth.valid.tolist() == shown.valid.tolist()
     np.testing.assert_allclose(depth.values[depth.valid], shown.values[shown.valid], atol=6e-4)

@@ -193,13 +193,13 @@ def test_in_a_panorama_one_stands_and_looks_around() -> None:
     scene = scene_of(given, given.depth, given.camera, given.photo, SaveOptions())
     first = first_view(scene)
     for yaw in (0, 25, -25):
-        found = raster_of_view(scene, replace(first, yaw=yaw))
-        assert (found.inverse_depth > 0).all()
+        raster = raster_of_view(scene, replace(first, yaw=yaw))
+        assert (raster.inverse_depth > 0).all()
         # The middle of the window sees the ray that it is turned to.
         row, column = (side // 2 for side in first.size)
         expected = (width - 1) / 2 - yaw / 360 * width
-        assert found.pixels[0, row, column] == pytest.approx(expected, abs=0.5)
-        assert found.pixels[1, row, column] == pytest.approx((height - 1) / 2, abs=0.5)
+        assert raster.pixels[0, row, column] == pytest.approx(expected, abs=0.5)
+        assert raster.pixels[1, row, column] == pytest.approx((height - 1) / 2, abs=0.5)
 
 
 def test_the_video_has_the_same_frames(tmp_path: Path) -> None:

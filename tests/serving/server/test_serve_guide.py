@@ -37,9 +37,9 @@ ANSWERED = 30_000
 
 
 def test_the_page_explains_every_status() -> None:
-    told = re.findall(r"^\| (\d{3}) \| [^|]+ \|$", GUIDE, re.MULTILINE)
+    statuses = re.findall(r"^\| (\d{3}) \| [^|]+ \|$", GUIDE, re.MULTILINE)
     # 405 is of the address, not of what was asked.
-    assert told == sorted({*REFUSALS, "405"})
+    assert statuses == sorted({*REFUSALS, "405"})
 
 
 @pytest.fixture(scope="module")

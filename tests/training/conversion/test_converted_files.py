@@ -238,9 +238,9 @@ def test_the_usual_engine_follows_from_device_and_precision(
         pytest.skip("the extra 'fast' is not installed")
     monkeypatch.setattr(engine_choice, "may_have_cuda", lambda: cuda)
     options = LoadOptions(device=device, precision=precision)
-    found = engine_choice.choose_engine(options, "model 'x'")
-    assert found.options.engine == engine
-    assert found.usual
+    choice = engine_choice.choose_engine(options, "model 'x'")
+    assert choice.options.engine == engine
+    assert choice.usual
 
 
 @pytest.mark.slow

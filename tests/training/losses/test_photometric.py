@@ -36,10 +36,10 @@ def in_colour(image: Tensor) -> np.ndarray:
 @example(seed=0, height=4, width=5, ssim=1.0)
 def test_scipy_computes_the_same_error(seed: int, height: int, width: int, ssim: float) -> None:
     x, y = images(seed, 2, 3, height, width), images(seed + 1000, 2, 3, height, width)
-    found = photometric_error(x, prepare_target(y), ssim=ssim)
+    error = photometric_error(x, prepare_target(y), ssim=ssim)
     for k in range(2):
         expected = error_between(in_colour(x[k]), in_colour(y[k]), ssim)
-        np.testing.assert_allclose(found[k].numpy(), expected, atol=1e-10)
+        np.testing.assert_allclose(error[k].numpy(), expected, atol=1e-10)
 
 
 def test_two_flat_images_worked_out_by_hand() -> None:
@@ -47,8 +47,8 @@ def test_two_flat_images_worked_out_by_hand() -> None:
     x, y = torch.full((1, 3, 4, 5), 0.2), torch.full((1, 3, 4, 5), 0.6)
     ssim = (0.24 + 1e-4) / (0.4 + 1e-4)
     expected = 0.85 * (1 - ssim) / 2 + 0.15 * 0.4
-    found = photometric_error(x, prepare_target(y))
-    torch.testing.assert_close(found, torch.full((1, 4, 5), expected), atol=1e-4, rtol=0)
+    error = photometric_error(x, prepare_target(y))
+    torch.testing.assert_close(error, torch.full((1, 4, 5), expected), atol=1e-4, rtol=0)
 
 
 def test_an_image_is_like_itself_and_the_error_is_the_same_either_way() -> None:
@@ -109,8 +109,8 @@ def test_floats_of_32_bits_are_near_those_of_64() -> None:
 def test_colours_are_sampled_as_scipy_does_between_pixels_and_beyond_the_border() -> None:
     image = images(0, 2, 3, 5, 9)
     pixels = images(1, 2, 2, 4, 6) * torch.tensor([12.0, 8.0])[:, None, None] - 2
-    found = sample_image(image, pixels)
-    for colours, places, sampled in zip(image, pixels, found, strict=True):
+    samples = sample_image(image, pixels)
+    for colours, places, sampled in zip(image, pixels, samples, strict=True):
         for channel, mine in zip(colours, sampled, strict=True):
             expected = map_coordinates(
                 channel.numpy(), places.flip(0).numpy(), order=1, mode="nearest"

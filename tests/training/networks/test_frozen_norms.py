@@ -42,8 +42,8 @@ def test_values_and_gradients_are_those_of_the_layers(
     of = (x, conv.weight, norm.weight, norm.bias)
     apart = norm(conv(x))
     expected = gradients(torch.relu(apart) if relu else apart, *of)
-    found = gradients(convolve_and_norm(conv, norm, x, relu=relu), *of)
-    for one, other in zip(found, expected, strict=True):
+    slopes = gradients(convolve_and_norm(conv, norm, x, relu=relu), *of)
+    for one, other in zip(slopes, expected, strict=True):
         torch.testing.assert_close(one, other)
 
 

@@ -19,10 +19,10 @@ def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> No
     """The published program with a newer torch trains fourteen and six."""
     course = Course.of(CONFIG, 39810, processes=1)
     assert course.steps == 20 * 3317
-    found = [course.rate(step) for step in range(course.steps)]
-    assert found.count(1.0) == 15 * 3317
-    assert sum(rate == pytest.approx(0.1) for rate in found) == 5 * 3317
-    assert found == sorted(found, reverse=True)
+    rates = [course.rate(step) for step in range(course.steps)]
+    assert rates.count(1.0) == 15 * 3317
+    assert sum(rate == pytest.approx(0.1) for rate in rates) == 5 * 3317
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_the_rate_climbs_to_its_peak_and_never_starts_at_nothing() -> None:
@@ -83,8 +83,8 @@ def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], word
 
 def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
     course = Course.of(replace(CONFIG, milestones=(), warm_up=2), 1000, processes=1)
-    found = [course.rate(9, share) for share in (0, 0.5, 1)]
-    assert found == pytest.approx([1, 0.5, 0])
+    rates = [course.rate(9, share) for share in (0, 0.5, 1)]
+    assert rates == pytest.approx([1, 0.5, 0])
     assert course.rate(0) == pytest.approx(0.5)
 
 

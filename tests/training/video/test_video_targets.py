@@ -22,8 +22,8 @@ def found_in(
     return Neighbours([sequence(list(range(count)))], {0: runs}).find(0, offsets, stride)
 
 
-def frames_of(found: TargetSearch) -> list[list[int]]:
-    return [[place.frame for place in target.places] for target in found.targets]
+def frames_of(search: TargetSearch) -> list[list[int]]:
+    return [[place.frame for place in target.places] for target in search.targets]
 
 
 def test_neighbours_are_those_of_the_run_and_none_reach_over_a_cut() -> None:

@@ -78,7 +78,7 @@ class Backing:
         width = self.grown.shape[1]
         is_grown = self.grown.reshape(-1)[points]
         start = np.where(is_grown, self.begin.reshape(-1)[points], points)
-        places, begin = (np.stack(np.divmod(each, width)) for each in (points, start))
+        places, begin = (np.stack(np.divmod(indices, width)) for indices in (points, start))
         away = begin - places
         straight = np.rint(away * (_CLEAR / np.maximum(abs(away).max(axis=0), 1))).astype(int)
         closest = np.stack(np.divmod(self.closest.reshape(-1)[start], width)) - begin

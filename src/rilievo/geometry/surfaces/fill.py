@@ -103,7 +103,7 @@ def _collapse_seams(
     Between places of the far surface lies what stands before it.
     """
     spread = [
-        np.ptp(each[triangles], axis=1) for each in np.divmod(sources, lattice.valid.shape[1])
+        np.ptp(axis[triangles], axis=1) for axis in np.divmod(sources, lattice.valid.shape[1])
     ]
     seams = (np.maximum(*spread) > _SEAM) & grown[triangles].all(axis=1)
     three = sources[triangles]

@@ -36,23 +36,23 @@ function behindEdges(lattice, edge, reach, beyond = 0) {
   // Steps from the closest of some points, and its number.
   const from = (points) => {
     const origin = Int32Array.from(points.keys());
-    return [lowered(Float32Array.from(points, (each) => (each ? 0 : Infinity)), origin, [1, 1], lattice), origin];
+    return [lowered(Float32Array.from(points, (flag) => (flag ? 0 : Infinity)), origin, [1, 1], lattice), origin];
   };
   const [away] = from(far), [apart] = from(near), isFar = (at) => valid[at] && apart[at] > CLEAR;
   const grown = valid.map((each, at) => (each && -layer[at] > levels[at] + SAME ? 1 : 0));
   const depth = z.map((each, at) => (grown[at] ? bend * (layer[at] < 0 ? Math.exp(-layer[at]) : 1 / (1 + layer[at])) : each)), pull = (camera.fx / step) * FARTHEST * pivot;
   const moved = depth.map((each, at) => pull * (1 / z[at] - 1 / each)), isBorder = (at) => at < columns || at >= (rows - 1) * columns || (at + 1) % columns < 2;
   const margin = Math.min(reach, moved.reduce((most, each, at) => (isBorder(at) ? Math.max(most, each) : most), 0));
-  const reached = valid.map((each, at) => (each && away[at] <= Math.min(Math.SQRT2 * moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
+  const reached = valid.map((flag, at) => (flag && away[at] <= Math.min(Math.SQRT2 * moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
   const split = (at) => [Math.floor(at / columns), at % columns], inner = ([row, column], rim) => Math.min(row, column, rows - 1 - row, columns - 1 - column) >= rim;
   const clear = valid.map((_, at) => (isFar(at) && inner(split(at), beyond + CLEAR) ? 1 : 0)), [, closest] = from(clear);
   return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, surface: z, source(at) {
     if (isFar(at) && !grown[at]) return at;
-    const first = grown[at] ? begin[at] : at, start = split(first), across = split(at).map((each, axis) => start[axis] - each), length = Math.max(1, ...across.map(Math.abs));
-    const straight = across.map((each) => Math.round((each * CLEAR) / length)), near = split(closest[first]).map((each, axis) => each - start[axis]);
+    const first = grown[at] ? begin[at] : at, start = split(first), across = split(at).map((to, axis) => start[axis] - to), length = Math.max(1, ...across.map(Math.abs));
+    const straight = across.map((step) => Math.round((step * CLEAR) / length)), near = split(closest[first]).map((to, axis) => to - start[axis]);
     // Not what is nearer, nor what is another thing behind.
-    for (const away of [near.map((each, axis) => each + Math.round(DEEP * across[axis])), near, straight]) {
-      const place = start.map((each, axis) => each + away[axis]), to = place[0] * columns + place[1];
+    for (const away of [near.map((step, axis) => step + Math.round(DEEP * across[axis])), near, straight]) {
+      const place = start.map((from, axis) => from + away[axis]), to = place[0] * columns + place[1];
       const steep = 2 * Math.max(...slopes) * (Math.abs(away[0]) + Math.abs(away[1]) + RIM);
       if (inner(place, 0) && valid[to] && (clear[to] || away === straight) && Math.abs(Math.log(z[to] / z[first])) < Math.min(steep, ALIKE)) return to;
     }

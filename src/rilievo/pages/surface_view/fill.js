@@ -67,7 +67,7 @@ function fillOf(lattice, faces, edge, most, beyond = BEYOND) {
   const copies = [], split = (at) => [Math.floor(at / columns), at % columns];
   for (let first = 0; first < index.length; first += 3) {
     const three = index.slice(first, first + 3), places = three.map((at) => split(source[at]));
-    if (!three.every((at) => grown[at]) || ![0, 1].some((axis) => Math.max(...places.map((each) => each[axis])) - Math.min(...places.map((each) => each[axis])) > SEAM)) continue;
+    if (!three.every((at) => grown[at]) || ![0, 1].some((axis) => Math.max(...places.map((place) => place[axis])) - Math.min(...places.map((place) => place[axis])) > SEAM)) continue;
     three.forEach((at, corner) => { index[first + corner] = z.length + copies.push([at, source[three[0]]]) - 1; });
   }
   return { lattice: points, grown, source, index, wide, copies };

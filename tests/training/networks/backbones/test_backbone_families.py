@@ -68,7 +68,9 @@ def test_strides_of_transformers_pyramids_are_those_of_their_maps(tmp_path: Path
         states = body(image, output_hidden_states=True).hidden_states[1:]
     assert backbone.strides == tuple(64 // state.shape[2] for state in states)
     assert backbone.strides == (4, 8, 16, 32)
-    assert [each.shape for each in seen(backbone, image).maps] == [each.shape for each in states]
+    assert [layer.shape for layer in seen(backbone, image).maps] == [
+        layer.shape for layer in states
+    ]
 
 
 @pytest.mark.slow
