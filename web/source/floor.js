@@ -4,8 +4,8 @@ import { clamp, cross, dot, facesOf, leastSquares, listOf, pointOf, quantile, tr
 import { CUT, vertexNormals } from "./surface.js";
 
 const GRID_PIXELS = 40_000, TOLERANCE = 0.05, LEAST_TOLERANCE = 1e-5, LEAST_AREA = 0.03, MOST_BELOW = 0.05, BELOW = 1.15;
-const MOST_ROUGHNESS = 10, NEAREST = 0.4, MOST_UNEVEN = 0.25, FAR_BELOW = 1.5, TRIALS = 500, TILT = 35; // degrees
-const UP = Math.cos((TILT * Math.PI) / 180), WORD = (1n << 64n) - 1n, LONG = (1n << 128n) - 1n;
+const MOST_ROUGHNESS = 10, NEAREST = 1 / 3, MOST_UNEVEN = 0.1, FAR_BELOW = 1.5, DEEP = 0.15, FARTHEST = 0.9, TRIALS = 500;
+const cosine = (degrees) => Math.cos((degrees * Math.PI) / 180), UP = cosine(35), LEVEL = cosine(10), UNBENT = cosine(1), WORD = (1n << 64n) - 1n, LONG = (1n << 128n) - 1n;
 
 // Whole numbers below a limit, as numpy.random.default_rng(0).integers gives them (PCG64).
 function generator() {
@@ -61,12 +61,14 @@ function share(points, m, least) {
   return (3 * count) / points.length;
 }
 
+const planeOf = (points) => leastSquares(points, new Float64Array(points.length / 3).fill(1));
+
 // The plane m·p = 1 by least squares over the points on it, within three deviations of its own.
 function refined(start, points) {
   let m = start, tolerance = TOLERANCE;
   for (let round = 0; round < 10; round++) {
     const chosen = points.filter((_, at) => Math.abs(along(points, m, at - (at % 3)) - 1) < tolerance);
-    m = leastSquares(chosen, new Float64Array(chosen.length / 3).fill(1));
+    m = planeOf(chosen);
     const misses = listOf(chosen.length / 3, (at) => Math.abs(along(chosen, m, 3 * at) - 1));
     tolerance = Math.min(TOLERANCE, Math.max(3 * 1.4826 * quantile(misses, 0.5), LEAST_TOLERANCE));
   }
@@ -93,13 +95,25 @@ function largestPlane(points, drawn) {
   return isUp(m) ? m : null;
 }
 
-// The floor of a level camera through the nearest points; null where their heights differ.
-function levelPlane({ points, scene }) {
-  const depths = points.filter((_, at) => at % 3 === 2), limit = quantile(depths, NEAREST);
+const depths = (points) => points.filter((_, at) => at % 3 === 2);
+
+// The floor of a level camera through the nearest points; null where the plane is pitched or their heights differ.
+function levelPlane({ points, scene }, m) {
+  if (m[1] < LEVEL * Math.hypot(...m)) return null;
+  const limit = quantile(depths(points), NEAREST);
   const heights = points.filter((_, at) => at % 3 === 1 && points[at + 1] <= limit), height = quantile(heights, 0.5);
   const isUneven = () => quantile(heights.map((each) => Math.abs(each / height - 1)), 0.5) > MOST_UNEVEN;
   if (!(height > 0) || isUneven() || share(scene, [0, 1 / height, 0], FAR_BELOW) > MOST_BELOW) return null;
   return [0, 1 / height, 0];
+}
+
+// The plane, or the floor of a level camera where a deep place bends its floor; null where that is none.
+function unbent(facing, m, floor) {
+  if (1 / Math.hypot(...m) > DEEP * quantile(depths(facing.scene), FARTHEST)) return m;
+  const limit = quantile(depths(floor), NEAREST);
+  const nearest = planeOf(floor.filter((_, at) => floor[at - (at % 3) + 2] <= limit));
+  const isStraight = dot(m, nearest) > UNBENT * Math.hypot(...m) * Math.hypot(...nearest);
+  return isStraight ? m : levelPlane(facing, m);
 }
 
 function roughness(normals) {
@@ -119,7 +133,9 @@ export function floorOf(prediction) {
     const miss = normals.map((_, at) => Math.abs(along(points, m, 3 * at) - 1)), on = normals.filter((_, at) => miss[at] < TOLERANCE);
     if (on.length < least) return null;
     if (roughness(on) <= MOST_ROUGHNESS) {
-      const found = share(scene, m, BELOW) > MOST_BELOW ? levelPlane(facing) : m;
+      const isFloor = share(scene, m, BELOW) <= MOST_BELOW;
+      const found = isFloor ? unbent(facing, m, points.filter((_, at) => miss[Math.floor(at / 3)] < TOLERANCE)) : levelPlane(facing, m);
+      if (isFloor && !found) return null;
       if (found) return { normal: found.map((each) => -each / Math.hypot(...found)), height: 1 / Math.hypot(...found) };
     }
     const stays = miss.map((each) => each > 2 * TOLERANCE);
