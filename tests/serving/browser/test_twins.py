@@ -1,0 +1,390 @@
+"""Functions of the page's scripts against those of Python that they repeat, on the same numbers."""
+
+import io
+import json
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from browser import chromium
+from rilievo.alignment.anchor import anchor
+from rilievo.calibration.floor import find_floor
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.geometry.surfaces.meshes import mesh, point_cloud
+from rilievo.io.outputs.formats.picture_files import stereo_picture
+from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
+from rilievo.margins import find_margins
+from rilievo.models.resampling.inference import Filter
+from rilievo.models.resampling.preparation import (
+    Grid,
+    bilinear_points,
+    filtered,
+    resize,
+    shrink,
+)
+from static_host import hosted
+
+WEB = Path(__file__).parents[3] / "web"
+PAGE = """<!doctype html><meta charset="utf-8"><title>Twins</title>
+<script type="importmap">{"imports": {"relief": "./relief.js"}}</script>
+<script type="module">
+globalThis.modules = {};
+for (const name of ["anchor", "floor", "glb", "margins", "resample", "stereo", "surface"]) {
+  modules[name] = await import(`./${name}.js`);
+}
+globalThis.pictureOf = (field) => ({ ...field, values: Uint8ClampedArray.from(field.values) });
+globalThis.fieldOf = (field) => ({ ...field, values: Float32Array.from(field.values) });
+globalThis.mapOf = (map) => ({ ...map, name: "photo.png", madeBy: {}, notes: [],
+  depth: Float32Array.from(map.depth), valid: map.valid && Uint8Array.from(map.valid),
+  photo: map.photo && pictureOf(map.photo) });
+globalThis.base64Of = async (blob) => {
+  const address = await new Promise((done) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.readAsDataURL(blob);
+  });
+  return address.split(",")[1];
+};
+document.documentElement.dataset.ready = "";
+</script>
+"""
+HEIGHT, WIDTH = 90, 120
+K = np.array([[110.0, 0.0, 59.5], [0.0, 110.0, 44.5], [0.0, 0.0, 1.0]])
+CAMERA = Camera(K=K, source=CameraSource.GIVEN)
+CUT = SaveOptions().cut
+
+Call = Callable[[str, Mapping[str, Any]], Any]
+"""Value of an expression of JavaScript, in which the facts are `facts`."""
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call]:
+    folder = tmp_path_factory.mktemp("twins")
+    for path in (WEB / "source").glob("*.js"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "relief.js").write_text(relief_module())
+    (folder / "index.html").write_text(PAGE)
+    with chromium() as browser, hosted(folder) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.locator("html[data-ready]").wait_for(state="attached")
+
+        def value(expression: str, facts: Mapping[str, Any]) -> Any:
+            # As texts, since arrays of numbers cost a browser's protocol a hundred times as much.
+            script = f"""async (text) => {{
+              const value = async (facts) => {expression};
+              return JSON.stringify(await value(JSON.parse(text)));
+            }}"""
+            return json.loads(page.evaluate(script, json.dumps(facts)))
+
+        yield value
+
+
+def relief_module() -> str:
+    """The scripts of saved pages as one module, as web/build.js makes it."""
+    build = (WEB / "build.js").read_text()
+    names = re.search(r"SHAPES = view\((.*?)\)", build)
+    exports = re.search(r'exports: "(export \{.*?)"\s*\+ "(.*?)"', build, re.DOTALL)
+    assert names is not None
+    assert exports is not None
+    folder = WEB.parent / "src/rilievo/pages/surface_view"
+    texts = [(folder / f"{name}.js").read_text() for name in re.findall(r"\w+", names[1])]
+    return "\n".join([*texts, exports[1] + exports[2]])
+
+
+def plain_picture(pixels: np.ndarray) -> dict[str, Any]:
+    opaque = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    return {"height": len(pixels), "width": pixels.shape[1], "values": opaque.ravel().tolist()}
+
+
+def plain_field(field: np.ndarray) -> dict[str, Any]:
+    return {"height": len(field), "width": field.shape[1], "values": field.ravel().tolist()}
+
+
+def plain_map(depth: DepthMap, photo: np.ndarray | None = None) -> dict[str, Any]:
+    height, width = depth.shape
+    return {
+        "height": height,
+        "width": width,
+        "kind": depth.kind.value,
+        "depth": np.nan_to_num(depth.values).ravel().tolist(),
+        "valid": None if depth.valid.all() else depth.valid.ravel().astype(int).tolist(),
+        "camera": {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]},
+        "photo": None if photo is None else plain_picture(photo),
+    }
+
+
+def room(*, holes: bool = True) -> DepthMap:
+    """A floor 1.5 below the camera, a wall 5 away, a box before them and, if asked for, holes."""
+    rng = np.random.default_rng(3)
+    v = np.arange(HEIGHT)[:, None]
+    down = (v - K[1, 2]) / K[1, 1]
+    depth = np.tile(np.minimum(5, 1.5 / np.maximum(down, 1e-6)), WIDTH)
+    depth[30:70, 40:75] = 2.0
+    depth *= 1 + 0.002 * rng.standard_normal(depth.shape)
+    valid = rng.random(depth.shape) > 0.01 if holes else np.ones(depth.shape, bool)
+    values = np.where(valid, depth, 0).astype(np.float32)
+    return DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=valid)
+
+
+def photograph(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    return np.asarray(Image.fromarray(data.coffee()).resize((width, height)))
+
+
+BARS = {
+    "none": (0, 0, 0, 0),
+    "above and below": (12, 0, 14, 0),
+    "beside": (0, 20, 0, 18),
+    "all round": (10, 12, 10, 12),
+}
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("sides", BARS.values(), ids=BARS)
+def test_borders_are_those_of_python(
+    call: Call, sides: tuple[int, int, int, int], level: int
+) -> None:
+    top, right, bottom, left = sides
+    pixels = np.full((HEIGHT + top + bottom, WIDTH + left + right, 3), level, np.uint8)
+    pixels[top : top + HEIGHT, left : left + WIDTH] = photograph()
+    expected = find_margins(pixels)
+    assert bool(expected) == any(sides)
+    borders = call("modules.margins.marginsOf(pictureOf(facts))", plain_picture(pixels))
+    names = ("top", "right", "bottom", "left")
+    zero = dict.fromkeys(names, 0)
+    assert (borders or zero) == {name: getattr(expected, name) for name in names}
+
+
+@pytest.mark.parametrize("size", [(30, 40), (45, 31), (13, 120), (90, 17)])
+def test_shrunk_pictures_have_the_bytes_of_python(call: Call, size: tuple[int, int]) -> None:
+    pixels = photograph()
+    facts = {"picture": plain_picture(pixels), "size": size}
+    small = call("[...modules.resample.shrunk(pictureOf(facts.picture), facts.size).values]", facts)
+    np.testing.assert_array_equal(np.reshape(small, (*size, 4))[..., :3], shrink(pixels, size))
+
+
+@pytest.mark.parametrize("name", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(30, 40), (130, 150), (60, 200)])
+def test_resized_pictures_have_the_bytes_of_pillow(
+    call: Call, size: tuple[int, int], name: str
+) -> None:
+    pixels = photograph()
+    facts = {"picture": plain_picture(pixels), "size": size, "name": name}
+    result = call(
+        "[...modules.resample.resizedPicture(pictureOf(facts.picture), facts.size, "
+        "modules.resample.FILTERS[facts.name]).values]",
+        facts,
+    )
+    expected = Image.fromarray(pixels).resize(size[::-1], Image.Resampling[name.upper()])
+    np.testing.assert_array_equal(np.reshape(result, (*size, 4))[..., :3], np.asarray(expected))
+
+
+@pytest.mark.parametrize("filter", list(Filter))
+@pytest.mark.parametrize("size", [(45, 60), (181, 203)])
+def test_resized_fields_are_those_of_python(
+    call: Call, size: tuple[int, int], filter: Filter
+) -> None:
+    field = np.random.default_rng(0).uniform(1, 9, (HEIGHT, WIDTH)).astype(np.float32)
+    facts = {"field": plain_field(field), "size": size, "filter": filter.value}
+    result = call(
+        "[...modules.resample.resizedField(fieldOf(facts.field), facts.size, null, "
+        "modules.resample.ANSWER_FILTERS[facts.filter]).values]",
+        facts,
+    )
+    expected = filtered(field, size, filter)
+    np.testing.assert_allclose(np.reshape(result, size), expected, atol=3e-5)
+    if filter is Filter.ANTIALIASED:
+        np.testing.assert_allclose(np.reshape(result, size), resize(field, size), atol=3e-5)
+
+
+@pytest.mark.parametrize("grid", list(Grid))
+def test_points_between_pixels_are_those_of_python(call: Call, grid: Grid) -> None:
+    pixels, size, border = photograph(), (77, 150), (3, 5)
+    facts = {
+        "picture": plain_picture(pixels),
+        "size": size,
+        "corners": grid is Grid.CORNERS,
+        "border": border,
+    }
+    result = call(
+        "[...modules.resample.points(pictureOf(facts.picture), facts.size, facts.corners, "
+        "facts.border)]",
+        facts,
+    )
+    expected = bilinear_points(pixels, size, grid=grid, border=border)
+    np.testing.assert_allclose(np.reshape(result, expected.shape), expected, atol=3e-3)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_surfaces_have_the_triangles_of_python(call: Call, step: int) -> None:
+    depth = room()
+    facts = {"map": plain_map(depth), "step": step}
+    surface = call(
+        """{
+        const { lattice, faces } = modules.surface.meshOf(mapOf(facts.map), facts.step, false);
+        const { triangles, pixelOf } = await import("./relief.js");
+        return { normals: [...modules.surface.normalsOn(lattice, faces)],
+          corners: [...triangles(faces, lattice)],
+          pixels: [...lattice.z.keys()].map((at) => pixelOf(lattice, at)) };
+        }""",
+        facts,
+    )
+    expected = mesh(depth.values, CAMERA, depth.valid, step=step, cut=CUT)
+    pixels, corners = np.array(surface["pixels"]), np.reshape(surface["corners"], (-1, 3))
+    assert pixel_triangles(pixels, corners) == pixel_triangles(expected.pixels, expected.triangles)
+    normals = dict(
+        zip(map(tuple, pixels.tolist()), np.reshape(surface["normals"], (-1, 3)), strict=True)
+    )
+    own = np.array([normals[tuple(pixel)] for pixel in expected.pixels.tolist()])
+    np.testing.assert_allclose(own, expected.normals, atol=1e-4)
+
+
+def pixel_triangles(pixels: np.ndarray, triangles: np.ndarray) -> set[frozenset[Any]]:
+    return {frozenset(map(tuple, pixels[triangle].tolist())) for triangle in triangles}
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_clouds_have_the_points_of_python(call: Call, step: int) -> None:
+    depth = room()
+    facts = {"map": plain_map(depth), "step": step}
+    mask = call("[...modules.surface.cloudOf(mapOf(facts.map), facts.step).valid]", facts)
+    expected = point_cloud(depth.values, CAMERA, depth.valid, step=step, cut=CUT)
+    assert sum(mask) == len(expected.points)
+
+
+def street() -> DepthMap:
+    """A floor that deep places bend: depth to the power 0.6 beyond 3, 100 away at most."""
+    down = np.tile(((np.arange(HEIGHT) - K[1, 2]) / K[1, 1])[:, None], WIDTH)
+    depth = np.minimum(100, 1.5 / np.maximum(down, 1e-6))
+    depth = np.where(depth > 3, 3 * (depth / 3) ** 0.6, depth)
+    return DepthMap(
+        values=depth.astype(np.float32),
+        kind=DepthKind.UP_TO_SCALE,
+        valid=np.ones(depth.shape, bool),
+    )
+
+
+FLOOR = """{
+  const map = mapOf(facts.map), normals = facts.normals;
+  const normalsAt = (rows, columns) => Float32Array.from(rows.flatMap((row) =>
+    columns.flatMap((column) => normals.map((axis) => axis[row * map.width + column]))));
+  return modules.floor.floorOf({ ...map, normalsAt });
+}"""
+
+
+@pytest.mark.parametrize("scene", [room, street])
+def test_the_floor_is_that_of_python(call: Call, scene: Callable[[], DepthMap]) -> None:
+    depth = scene()
+    normals, _ = normals_from_depth(depth.values.astype(np.float64), CAMERA, depth.valid)
+    expected = find_floor(depth, CAMERA, normals=normals)
+    floor = call(
+        FLOOR, {"map": plain_map(depth), "normals": np.nan_to_num(normals).reshape(3, -1).tolist()}
+    )
+    assert floor["height"] == pytest.approx(expected.height, rel=1e-5)
+    np.testing.assert_allclose(floor["normal"], expected.normal, atol=1e-5)
+
+
+def test_where_python_finds_no_floor_the_page_finds_none(call: Call) -> None:
+    wall = DepthMap(
+        values=np.full((HEIGHT, WIDTH), 3, np.float32),
+        kind=DepthKind.UP_TO_SCALE,
+        valid=np.ones((HEIGHT, WIDTH), bool),
+    )
+    with pytest.raises(Exception, match="floor"):
+        find_floor(wall, CAMERA)
+    assert call("modules.floor.floorOf(mapOf(facts))", plain_map(wall)) is None
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+def test_anchors_are_those_of_python(call: Call, kind: DepthKind) -> None:
+    reference = room()
+    rng = np.random.default_rng(5)
+    true = np.where(reference.valid, reference.values, 1).astype(np.float64)
+    values = 1 / true if kind is DepthKind.AFFINE_INVERSE else true
+    values = (0.3 * values + 0.7) * (1 + 0.01 * rng.standard_normal(true.shape))
+    own = DepthMap(values=values.astype(np.float32), kind=kind, valid=reference.valid)
+    facts = {"own": plain_map(own), "reference": plain_map(reference)}
+    fit = call(
+        """{
+        const [own, reference] = [facts.own, facts.reference].map(mapOf);
+        const { onGrid, anchorValues } = modules.anchor;
+        return anchorValues(onGrid(own), onGrid(reference), own.kind === "affine_inverse");
+        }""",
+        facts,
+    )
+    expected = anchor(own, reference)
+    assert fit["space"] == expected.fit.space.value
+    for name in ("scale", "shift", "residual"):
+        assert fit[name] == pytest.approx(getattr(expected.fit, name), rel=1e-6), name
+    assert fit["rank_correlation"] == pytest.approx(expected.rank_correlation, rel=1e-9)
+
+
+@pytest.mark.parametrize(("layout", "name"), [("side-by-side", "side"), ("anaglyph", "anaglyph")])
+def test_stereo_pictures_have_the_pixels_of_python(call: Call, layout: str, name: str) -> None:
+    depth, pixels = room(), photograph()
+    facts = {"map": plain_map(depth, pixels), "layout": name}
+    encoded = call(
+        "base64Of((await modules.stereo.stereo(mapOf(facts.map), facts.layout)).blob)", facts
+    )
+    expected = stereo_picture(pixels, depth, StereoOptions(layout=layout))
+    with Image.open(io.BytesIO(b64decode(encoded))) as image:
+        picture = np.asarray(image.convert("RGB"))
+    assert picture.shape == expected.shape
+    assert np.mean(picture != expected) < 1e-3
+
+
+@pytest.mark.parametrize("backing", [0.0, 0.3])
+def test_glb_files_have_the_points_and_triangles_of_python(call: Call, backing: float) -> None:
+    depth = room()
+    facts = {"map": plain_map(depth, photograph()), "backing": backing}
+    encoded = call(
+        "base64Of(modules.glb.glb(mapOf(facts.map), { bytes: new Uint8Array(4), width: 120 }, "
+        "facts.backing).blob)",
+        facts,
+    )
+    document, points, triangles = read_glb(b64decode(encoded))
+    expected = mesh(
+        depth.values,
+        CAMERA,
+        depth.valid,
+        cut=CUT,
+        flatness=0.004,
+        most=26_000,
+        smooth=True,
+        backing=backing,
+    )
+    assert document["asset"]["version"] == "2.0"
+    assert len(triangles) == len(expected.triangles)
+    turned = points * np.array([1, -1, -1])
+    corners, own = (
+        {frozenset(map(tuple, triangle)) for triangle in np.rint(1000 * of[faces]).tolist()}
+        for of, faces in ((expected.points, expected.triangles), (turned, triangles))
+    )
+    assert len(corners ^ own) < 0.01 * len(triangles)
+
+
+def read_glb(content: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Document, points and triangles, read by the layout of the standard alone."""
+    length = int.from_bytes(content[12:16], "little")
+    document = json.loads(content[20 : 20 + length])
+    binary = content[20 + length + 8 :]
+    primitive = document["meshes"][0]["primitives"][0]
+
+    def numbers(index: int) -> np.ndarray:
+        accessor = document["accessors"][index]
+        view = document["bufferViews"][accessor["bufferView"]]
+        kind = {5123: np.uint16, 5125: np.uint32, 5126: np.float32}[accessor["componentType"]]
+        width = {"SCALAR": 1, "VEC3": 3}[accessor["type"]]
+        flat = np.frombuffer(binary, kind, accessor["count"] * width, view["byteOffset"])
+        return flat.reshape(-1, 3)
+
+    return document, numbers(primitive["attributes"]["POSITION"]), numbers(primitive["indices"])
