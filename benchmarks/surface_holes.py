@@ -30,9 +30,8 @@ import skimage
 
 import rilievo
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
+from rilievo.geometry.surfaces.lattice import Cut, sample_lattice, sharpen_edges
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
-from rilievo.geometry.surfaces.ramps import sharpen_edges
 from rilievo.geometry.surfaces.raster import rasterise
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.turning import View

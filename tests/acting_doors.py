@@ -25,7 +25,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.videos import video
-from rilievo.measure.measured_record import measure_points
+from rilievo.measure.measurement_records import measure_points
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
 from rilievo.schema import Door, names_of, options_of

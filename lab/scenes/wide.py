@@ -33,8 +33,8 @@ from lab.scenes.venue import Kind
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.views import SphereView as Face
-from rilievo.geometry.sphere.views import cube, sample_bilinear
+from rilievo.geometry.sphere_views import SphereView as Face
+from rilievo.geometry.sphere_views import cube, sample_bilinear
 from rilievo.geometry.transforms import rigid
 from rilievo.sample import Sample
 

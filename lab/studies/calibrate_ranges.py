@@ -27,9 +27,9 @@ from range_frames import judging_photographs, learning_photographs
 
 import rilievo
 from rilievo.calibration.floor import find_floor
+from rilievo.calibration.points import facts as facts_of
 from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_spread
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
-from rilievo.calibration.record import facts as facts_of
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera

@@ -28,8 +28,8 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.geometry.sphere.scales import Layers, merge_layers, rows_of
-from rilievo.geometry.sphere.views import SpherePicture, SphereView, icosahedron
+from rilievo.geometry.sphere_scales import Layers, merge_layers, rows_of
+from rilievo.geometry.sphere_views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.wide_views import agreeing, layers_of, map_of

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.alignment.aligned import align
+from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets import open_dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.colour_pictures import colour_range, colourise

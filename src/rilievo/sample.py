@@ -13,9 +13,9 @@ import numpy as np
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.margins import Margins, find_margins
 from rilievo.other_libraries import HintedAttributes
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Field, Int64, Mask, Pixels, Transform, Vectors

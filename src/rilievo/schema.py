@@ -28,9 +28,8 @@ from typing import (
 )
 
 from rilievo.errors import OptionError
-from rilievo.geometry.units import UNITS, metres_of
 from rilievo.other_libraries import instead
-from rilievo.typed_values import typed
+from rilievo.typed_values import UNITS, metres_of, typed
 
 Made = TypeVar("Made")
 Call = TypeVar("Call", bound=Callable[..., Any])

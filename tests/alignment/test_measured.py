@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.alignment.measured import LEAST_SHARE, filled, membrane, nearest_known
+from rilievo.alignment.sensor_depth import LEAST_SHARE, filled, membrane, nearest_known
 from rilievo.calibration.sparse import of_array
 from rilievo.depth_map import DepthKind, DepthMap
 

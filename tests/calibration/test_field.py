@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration import record
-from rilievo.calibration.points import calibrate
-from rilievo.calibration.record import MOST_PLACES, Field, find_field
+from rilievo.calibration import points
+from rilievo.calibration.points import MOST_PLACES, Field, calibrate, find_field
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.depth_map import DepthKind, DepthMap
 
@@ -18,7 +17,7 @@ def tilted() -> np.ndarray:
     return 3.0 * np.exp(0.7 * (u - 0.5) - 0.2 * v)
 
 
-def points(true: np.ndarray, count: int, seed: int = 0) -> list[KnownPoint]:
+def facts(true: np.ndarray, count: int, seed: int = 0) -> list[KnownPoint]:
     chance = np.random.default_rng(seed)
     chosen = chance.choice(true.size, count, replace=False)
     return [
@@ -33,7 +32,7 @@ def flat() -> DepthMap:
 
 def test_a_lean_is_mended_by_points_that_agree_on_it() -> None:
     true = tilted()
-    bent, plain = (calibrate(flat(), points(true, 16), smooth=smooth) for smooth in (True, False))
+    bent, plain = (calibrate(flat(), facts(true, 16), smooth=smooth) for smooth in (True, False))
     assert bent.field is not None
     assert plain.field is None
     misses = [np.abs(each.depth.values / true - 1) for each in (bent, plain)]
@@ -44,7 +43,7 @@ def test_a_lean_is_mended_by_points_that_agree_on_it() -> None:
 
 
 def test_residuals_are_of_the_bent_depth() -> None:
-    found = calibrate(flat(), points(tilted(), 12))
+    found = calibrate(flat(), facts(tilted(), 12))
     for each in found.residuals:
         assert isinstance(each.known, KnownPoint)
         there = found.depth.values[int(each.known.v), int(each.known.u)]
@@ -53,7 +52,7 @@ def test_residuals_are_of_the_bent_depth() -> None:
 
 
 def test_points_of_one_factor_bend_nothing() -> None:
-    found = calibrate(flat(), points(np.full(SIZE, 5.0), 12))
+    found = calibrate(flat(), facts(np.full(SIZE, 5.0), 12))
     assert found.field is None
     np.testing.assert_allclose(found.depth.values, 5.0, rtol=1e-6)
 
@@ -70,7 +69,7 @@ def test_noise_bends_nothing_nearly_always() -> None:
 
 def test_one_slip_among_many_points_bends_little() -> None:
     true = tilted()
-    known = points(true, 16)
+    known = facts(true, 16)
     slip = KnownPoint(u=known[0].u, v=known[0].v, metres=known[0].metres * 2.8)
     found = calibrate(flat(), [slip, *known[1:]])
     assert np.median(np.abs(found.depth.values / true - 1)) < 0.05
@@ -83,23 +82,23 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     misses = []
     for out in range(9):
         rest = np.arange(9) != out
-        inverse, offset = record._solved(at[rest], y[rest], 2.0, 0.4)
-        kernel = 2.0 * record._kernel(at[out : out + 1], at[rest], 0.4)
+        inverse, offset = points._solved(at[rest], y[rest], 2.0, 0.4)
+        kernel = 2.0 * points._kernel(at[out : out + 1], at[rest], 0.4)
         misses.append(abs(y[out] - offset - float((kernel @ inverse @ (y[rest] - offset))[0])))
-    assert record._miss(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
+    assert points._miss(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
 
 
 @pytest.mark.slow
 def test_thousands_of_points_are_brought_together() -> None:
     true = tilted()
-    found = calibrate(flat(), points(true, 3000))
+    found = calibrate(flat(), facts(true, 3000))
     assert found.field is not None
     assert len(found.field.places) <= MOST_PLACES
     assert np.median(np.abs(found.depth.values / true - 1)) < 0.01
 
 
 def test_the_factor_is_the_same_on_the_grid_and_at_the_places() -> None:
-    found = calibrate(flat(), points(tilted(), 16)).field
+    found = calibrate(flat(), facts(tilted(), 16)).field
     assert found is not None
     factors = found.factors(SIZE)
     at = np.array([[10, 10], [60, 45], [110, 80]])

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.calibration.size_files import read_known_csv
-from rilievo.calibration.sizes import KnownLength, KnownPoint
+from rilievo.calibration.sizes import KnownLength, KnownPoint, read_known_csv
 from rilievo.errors import InputError
 
 

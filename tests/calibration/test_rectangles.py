@@ -30,11 +30,11 @@ from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.geometry.units import metres_of
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.extents import Extents
 from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
+from rilievo.typed_values import metres_of
 
 COUNT = 150
 R, MIDDLE, FOCAL = turned(40, 25, 5), np.array([0.05, -0.02, 1.0]), 900.0

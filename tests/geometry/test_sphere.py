@@ -11,7 +11,7 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.scales import (
+from rilievo.geometry.sphere_scales import (
     Corrections,
     Layers,
     ScalePlaces,
@@ -22,7 +22,7 @@ from rilievo.geometry.sphere.scales import (
     shifts_of,
     span_values,
 )
-from rilievo.geometry.sphere.views import (
+from rilievo.geometry.sphere_views import (
     SpherePicture,
     SphereView,
     cube,

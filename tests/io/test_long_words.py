@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from rilievo.calibration.points import calibrate
-from rilievo.calibration.size_files import read_known_csv
-from rilievo.calibration.sizes import KnownLength, KnownPoint
+from rilievo.calibration.sizes import KnownLength, KnownPoint, read_known_csv
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 

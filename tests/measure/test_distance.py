@@ -11,8 +11,7 @@ import skimage
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.points import calibrate
-from rilievo.calibration.record import facts
+from rilievo.calibration.points import calibrate, facts
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap

@@ -5,21 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from rilievo.calibration.points import calibrate
+from rilievo.calibration.points import calibrate, facts
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
     MOST_DOUBT,
     base_of,
     log_spread,
 )
-from rilievo.calibration.record import facts
 from rilievo.calibration.sizes import KnownLength
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
-from rilievo.measure.terms import terms_of
+from rilievo.measure.measurement_records import terms_of
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import Anchoring, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth

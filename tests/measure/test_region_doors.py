@@ -14,7 +14,7 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
-from rilievo.measure.measured_record import region_cells
+from rilievo.measure.measurement_records import region_cells
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.sample import Photo
 

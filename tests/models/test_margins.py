@@ -8,7 +8,7 @@ import skimage.data
 from jaxtyping import UInt8
 from PIL import Image
 
-from rilievo.margins import Margins, find_black_bars, find_margins
+from rilievo.geometry.borders import Margins, find_black_bars, find_margins
 
 ROWS, COLUMNS = np.mgrid[:480, :640]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import mesh
-from rilievo.pages.surface_view.relief import Relief, pack_relief
+from rilievo.pages.relief import Relief, pack_relief
 
 K = np.array([[60.0, 0.0, 20.5], [0.0, 55.0, 14.0], [0.0, 0.0, 1.0]])
 

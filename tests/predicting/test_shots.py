@@ -13,13 +13,13 @@ from PIL import Image
 from clips import Clip, write_clip
 from relief import Relief
 from rilievo.depth_map import DepthKind
+from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.json_record import from_json
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.io.videos.video import VideoReader
-from rilievo.margins import Margins
 from rilievo.models.base import Inference
 from rilievo.models.wrappers import Trimmed
 from rilievo.predicting.options import PredictOptions

@@ -10,7 +10,7 @@ import pytest
 
 import rilievo
 from rilievo.errors import MissingPackageError
-from rilievo.margins import Margins
+from rilievo.geometry.borders import Margins
 from rilievo.models.wrappers import Trimmed
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import PredictionRecord

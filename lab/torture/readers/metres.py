@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.torture.reader import Reader, row, sample_file, write_text
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, counts, metres, save
-from rilievo.calibration.size_files import shared_known
+from rilievo.calibration.sizes import shared_known
 from rilievo.calibration.sparse import read_sparse
 from rilievo.measure.regions import read_detections
 

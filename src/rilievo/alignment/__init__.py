@@ -2,8 +2,8 @@
 
 from typing import NoReturn
 
-from rilievo.alignment.aligned import METHODS, Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
+from rilievo.alignment.ground_truth import METHODS, Aligned, AlignMethod, align
 from rilievo.other_libraries import refuse_of_module
 
 __all__ = [

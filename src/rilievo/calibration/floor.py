@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.calibration.record import Calibrated, Floor, calibrated
+from rilievo.calibration.points import Calibrated, Floor, calibrated
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen

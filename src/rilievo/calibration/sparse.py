@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.alignment import FitSpace
-from rilievo.alignment.measured import is_dense
+from rilievo.alignment.sensor_depth import is_dense
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
-from rilievo.calibration.size_files import LISTS
-from rilievo.calibration.sizes import KnownPoint
+from rilievo.calibration.sizes import LISTS, KnownPoint
 from rilievo.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen

@@ -16,7 +16,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.photographs.signatures import is_video
-from rilievo.measure.measured_record import (
+from rilievo.measure.measurement_records import (
     COVERAGE,
     asked_quantity,
     measure_points,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
-from rilievo.cores import cores
 from rilievo.data.datasets.photo_files import spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
@@ -30,6 +29,7 @@ from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import check_folder
+from rilievo.io.files.memory import cores
 from rilievo.models.base import Model
 from rilievo.models.given_functions import name_of
 from rilievo.models.wrappers import mirrored

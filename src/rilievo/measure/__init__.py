@@ -3,13 +3,13 @@
 from typing import NoReturn
 
 from rilievo.measure.extents import RegionMeasurement as RegionMeasurement
+from rilievo.measure.quantities import Measurement as Measurement
 from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
 from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
 from rilievo.measure.quantities import length as length
 from rilievo.measure.regions import Region as Region
-from rilievo.measured_quantity import Measurement as Measurement
 from rilievo.other_libraries import refuse_of_module
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rilievo.alignment.measured import MEASURED
+from rilievo.alignment.sensor_depth import MEASURED
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,

@@ -7,13 +7,12 @@ from itertools import product
 import numpy as np
 
 from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
-from rilievo.calibration.record import Floor
+from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.measure.expectation import expected_of_distance, grounds_of, is_assumed
-from rilievo.measure.quantities import doubts, metric_camera, ranged
+from rilievo.measure.quantities import Measurement, doubts, metric_camera, ranged
 from rilievo.measure.regions import Region, RegionLike, region_of
-from rilievo.measured_quantity import Measurement
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import UnknownCameraError
+from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.margins import Margins
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.options.photo_options import Mirroring, Refine

@@ -1,17 +1,22 @@
-"""Options of a run: its engine, its files, its videos."""
+"""Options of a run: its engine, its files, its videos.
 
+Inputs without effect: refused before any work, or noted.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
+from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
-from rilievo.messages import literal
+from rilievo.messages import Note, literal
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output
 from rilievo.registry import is_import_path
-from rilievo.schema import Door, Groups, Record, option
+from rilievo.schema import Door, Groups, Record, option, options_of
 
 
 @frozen(slots=False)
@@ -157,3 +162,36 @@ class VideoOptions(Record):
     """
     independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
+
+
+_LISTED = 3
+
+
+def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
+    """Options among ``names`` that differ from their defaults."""
+    for one in options_of(type(options)):
+        if one.name in names and getattr(options, one.name) != one.default:
+            yield one.name
+
+
+def unused_options(options: object, names: Collection[str], about: str) -> list[str]:
+    """Notes on changed options among ``names``, with their subject and why there is none."""
+    return notes_on_unused(changed_options(options, names), about)
+
+
+def notes_on_unused(names: Iterable[str], about: str) -> list[str]:
+    """Notes on named options about something that is not here."""
+    return [Note(f"is about {about}", option=name) for name in names]
+
+
+def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:
+    """Note on unused parts of a file; ``what`` is such as "files are of no photograph"."""
+    if not parts:
+        return []
+    names = ", ".join(map(printable, parts[:_LISTED]))
+    more = f" and {len(parts) - _LISTED:,} more" if len(parts) > _LISTED else ""
+    count = "" if len(parts) == total else f" of {total:,}"
+    return [
+        f"{printable(place)}: {len(parts):,}{count} {what} of this run, and are not used: "
+        f"{names}{more}"
+    ]

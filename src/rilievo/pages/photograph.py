@@ -34,10 +34,10 @@ from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import jpeg_bytes, reduced
-from rilievo.measure.terms import terms_of
+from rilievo.measure.measurement_records import terms_of
 from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri
-from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
+from rilievo.pages.relief import SURFACE_SCRIPTS, Relief, pack_relief
 from rilievo.prediction_record import PredictionRecord
 from rilievo.sample import Photo
 from rilievo.shapes import UInt8

@@ -9,7 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, shortened
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure.extents import Extents, RegionMeasurement
-from rilievo.measure.measured_record import origin_record
+from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.regions import Key, Region, read_detections, region_of
 from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs

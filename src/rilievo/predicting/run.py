@@ -11,12 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.calibration.size_files import read_known_csv, shared_known, sparse_files
-from rilievo.cores import cores
+from rilievo.calibration.sizes import read_known_csv, shared_known, sparse_files
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.memory import check_room
+from rilievo.io.files.memory import check_room, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.messages import Note, literal, template
@@ -25,9 +24,8 @@ from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
 from rilievo.models.wrappers import refined
-from rilievo.options.effects import unused_parts
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.run_options import Saving
+from rilievo.options.run_options import Saving, unused_parts
 from rilievo.other_libraries import answered
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.measure.extents import RegionMeasurement
+    from rilievo.measure.quantities import Measurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
-    from rilievo.measured_quantity import Measurement
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.alignment.measured import at_size
+from rilievo.alignment.sensor_depth import at_size
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -48,8 +48,8 @@ from rilievo.io.photographs.sources import PhotoSource
 from rilievo.measure import area, length
 from rilievo.measure import distance as distance
 from rilievo.measure.extents import Extents, RegionMeasurement
+from rilievo.measure.quantities import Measurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
-from rilievo.measured_quantity import Measurement
 from rilievo.messages import Note, literal
 from rilievo.prediction.anchored import AnyPrediction, anchored, with_normals
 from rilievo.prediction.saving import save

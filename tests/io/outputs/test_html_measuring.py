@@ -14,8 +14,8 @@ from predictions import prediction
 from rilievo.calibration.sizes import KnownLength, KnownRectangle
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.measure.measured_record import measure_points
-from rilievo.measured_quantity import Measurement
+from rilievo.measure.measurement_records import measure_points
+from rilievo.measure.quantities import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction

@@ -17,7 +17,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure.measured_record import measure_points
+from rilievo.measure.measurement_records import measure_points
 from rilievo.pages.photograph import pictures_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save

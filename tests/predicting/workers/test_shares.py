@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.cores import cores
 from rilievo.errors import OptionError
+from rilievo.io.files.memory import cores
 from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
 from rilievo.predicting.workers.spreading import in_tasks, task_size, threads_each
 

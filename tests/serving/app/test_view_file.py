@@ -10,11 +10,11 @@ from PIL import Image
 
 import rilievo
 from open_field import open_field
+from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.json_record import to_json
-from rilievo.margins import Margins
-from rilievo.measure.terms import terms_of
+from rilievo.measure.measurement_records import terms_of
 from rilievo.models.wrappers import Trimmed, border_note
 from rilievo.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes

@@ -14,7 +14,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.depth_map import DepthKind
-from rilievo.measure.measured_record import measure_points
+from rilievo.measure.measurement_records import measure_points
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.outside import OutsideModel

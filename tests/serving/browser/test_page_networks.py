@@ -21,7 +21,7 @@ from published_graphs import write_depth_pro
 from rilievo.depth_map import DepthKind
 from rilievo.geometry.surfaces.meshes import point_cloud
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure.measured_record import measure_points
+from rilievo.measure.measurement_records import measure_points
 from rilievo.models import MODELS
 from rilievo.models.base import Model
 from rilievo.models.catalogue.published_graph import open_graph

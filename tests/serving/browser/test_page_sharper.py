@@ -21,7 +21,7 @@ from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.terms import terms_of
+from rilievo.measure.measurement_records import terms_of
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry

@@ -17,12 +17,12 @@ from browser import chromium
 from rilievo.alignment.anchor import anchor
 from rilievo.calibration.floor import find_floor
 from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.geometry.borders import find_margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.formats.picture_files import stereo_picture
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
-from rilievo.margins import find_margins
 from rilievo.models.resampling.inference import Filter
 from rilievo.models.resampling.preparation import (
     Grid,

@@ -39,7 +39,7 @@ from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.messages import at, literal
 from rilievo.models.base import Model
 from rilievo.models.given_functions import DepthFunction, name_of
-from rilievo.options.effects import notes_on_unused
+from rilievo.options.run_options import notes_on_unused
 from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.sample import Photo
 

@@ -5,8 +5,8 @@ from dataclasses import field, replace
 import numpy as np
 
 from rilievo.alignment import Aligned, AlignMethod, align
-from rilievo.alignment.aligned import apply_fit, constant_fit
 from rilievo.alignment.fit import Fit, FitSpace, PointFit
+from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.arrays import Indices, RangeSums

@@ -15,8 +15,7 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
-from rilievo.geometry.surfaces.fill import Fill, fill_of, smooth_contours
-from rilievo.geometry.surfaces.flat import merge_flat
+from rilievo.geometry.surfaces.fill import Fill, fill_of, merge_flat, smooth_contours
 from rilievo.geometry.surfaces.lattice import (
     Cap,
     Cut,
@@ -31,6 +30,7 @@ from rilievo.geometry.surfaces.lattice import (
     largest_jump,
     sample_lattice,
     sample_range,
+    sharpen_edges,
     triangles_of,
     vertex_normals,
 )
@@ -40,7 +40,6 @@ from rilievo.geometry.surfaces.patches import (
     without_pieces,
     without_specks,
 )
-from rilievo.geometry.surfaces.ramps import sharpen_edges
 from rilievo.other_libraries import HintedAttributes
 from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 

@@ -1,5 +1,11 @@
-"""Free memory and disk space, checked before long work."""
+"""Memory and cores of this machine.
 
+Free memory and disk space, checked before long work.
+
+Cores of this machine.
+"""
+
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -140,3 +146,8 @@ def _address_space_bytes() -> int | None:
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if limit == resource.RLIM_INFINITY else limit
+
+
+def cores() -> int:
+    """Cores that the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

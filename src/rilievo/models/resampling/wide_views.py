@@ -1,6 +1,6 @@
 """Answers to wide photographs, from pinhole views, which models know.
 
-One factor a view makes them agree, then they are averaged (``geometry.sphere``).
+One factor a view makes them agree, then they are averaged (``geometry.sphere_scales``).
 """
 
 import math
@@ -15,7 +15,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.scales import (
+from rilievo.geometry.sphere_scales import (
     Layers,
     ScalePlaces,
     corrections,
@@ -25,7 +25,7 @@ from rilievo.geometry.sphere.scales import (
     shifts_of,
     span_values,
 )
-from rilievo.geometry.sphere.views import (
+from rilievo.geometry.sphere_views import (
     SpherePicture,
     SphereView,
     fill_unknown,

@@ -9,11 +9,10 @@ from functools import cache, lru_cache
 from threading import Lock
 
 from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_OF_KNOWN, Anchor, anchor
-from rilievo.alignment.measured import MEASURED, Filled, filled
+from rilievo.alignment.sensor_depth import MEASURED, Filled, filled
 from rilievo.calibration.floor import calibrate_height
-from rilievo.calibration.points import calibrate
+from rilievo.calibration.points import Calibrated, calibrate, facts
 from rilievo.calibration.readings import pixel_of, place
-from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.rectangle_fit import FREE, MOST_DOUBT, fit_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.calibration.sparse import of_own_depth, plausible, where_valid

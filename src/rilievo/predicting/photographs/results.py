@@ -7,8 +7,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.size_files import find_sparse
-from rilievo.calibration.sizes import Known
+from rilievo.calibration.sizes import Known, find_sparse
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import CheckLevel, is_torn
@@ -189,7 +188,7 @@ class Results:
         sizes = self.options.sizes
         if sizes.table is None:
             return sizes.facts
-        from rilievo.calibration.size_files import read_known_csv, shared_known
+        from rilievo.calibration.sizes import read_known_csv, shared_known
 
         if sizes.same_camera:
             return shared_known(sizes.table)

@@ -10,13 +10,13 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
+from rilievo.geometry.borders import Margins
 from rilievo.io.checks import FileSum, sum_of
 from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import CameraFacts, FileFacts, Sidecar, describe
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
-from rilievo.margins import Margins
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need, VideoForm

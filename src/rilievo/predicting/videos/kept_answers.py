@@ -17,12 +17,12 @@ import numpy as np
 
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
+from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_of
 from rilievo.io.videos.frame_source import FrameSource
-from rilievo.margins import Margins
 from rilievo.messages import literal, template
 from rilievo.models.base import Model
 from rilievo.models.wrappers import with_margins

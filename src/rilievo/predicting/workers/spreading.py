@@ -20,9 +20,9 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo import signals
-from rilievo.cores import cores
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
+from rilievo.io.files.memory import cores
 from rilievo.messages import Note, template
 from rilievo.predicting.options import LOCAL, BatchOptions
 from rilievo.predicting.summary import RunTimes, Stages

@@ -35,11 +35,11 @@ from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
-from rilievo.measure.terms import terms_of
+from rilievo.measure.measurement_records import terms_of
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed
 from rilievo.options.camera_forms import CameraOptions
-from rilievo.pages.surface_view.relief import lens_of
+from rilievo.pages.relief import lens_of
 from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored

@@ -11,7 +11,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
-from rilievo.measure.terms import Terms
+from rilievo.measure.measurement_records import Terms
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.feeding import Feeding, GraphFacts, graph_facts

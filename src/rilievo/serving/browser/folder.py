@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
-from rilievo.measure.terms import Terms, terms_of
+from rilievo.measure.measurement_records import Terms, terms_of
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table

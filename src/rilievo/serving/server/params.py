@@ -11,7 +11,7 @@ from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure.measured_record import asked_quantity, read_points
+from rilievo.measure.measurement_records import asked_quantity, read_points
 from rilievo.measure.regions import Region, region_of
 from rilievo.messages import literal
 from rilievo.models.base import Model

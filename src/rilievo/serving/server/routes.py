@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from rilievo.measure.extents import Extents
-from rilievo.measure.measured_record import (
+from rilievo.measure.measurement_records import (
     measure_points,
     measured_record,
     origin_record,

@@ -5,10 +5,10 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.memory import cores
 from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions

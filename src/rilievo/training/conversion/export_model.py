@@ -19,7 +19,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_kernels
 from rilievo.models.onnx_files.foreign import doubt, ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
-from rilievo.options.effects import changed_options
+from rilievo.options.run_options import changed_options
 from rilievo.other_libraries import answered
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rilievo.alignment.aligned import align
+from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets.photo_files import Dataset, spread
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, NoGroundTruthError, OptionError

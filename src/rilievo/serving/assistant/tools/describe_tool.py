@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rilievo.calibration.floor import find_floor
-from rilievo.calibration.record import Floor
+from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (

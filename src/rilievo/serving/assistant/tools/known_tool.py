@@ -19,7 +19,6 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.spelling import LENSES
-from rilievo.geometry.units import metres_of
 from rilievo.messages import worded
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
@@ -43,6 +42,7 @@ from rilievo.serving.assistant.tools.tool import (
     paragraph,
     source_of_sizes,
 )
+from rilievo.typed_values import metres_of
 
 _MOST = 64
 

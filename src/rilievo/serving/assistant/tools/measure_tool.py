@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.measure.measured_record import COVERAGE, measure_points
+from rilievo.measure.measurement_records import COVERAGE, measure_points
 from rilievo.messages import worded
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rilievo.measure.extents import Extents
-from rilievo.measure.measured_record import COVERAGE, region_record
+from rilievo.measure.measurement_records import COVERAGE, region_record
 from rilievo.measure.regions import region_of
 from rilievo.messages import at, worded
 from rilievo.serving.assistant.photographs import (

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.frozen import frozen
-from rilievo.measured_quantity import Measurement
+from rilievo.measure.quantities import Measurement
 from rilievo.messages import worded
 from rilievo.predicting.photographs.user_facts import trust
 from rilievo.prediction import Prediction

@@ -17,7 +17,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.geometry.sphere.views import fill_unknown
+from rilievo.geometry.sphere_views import fill_unknown
 from rilievo.shapes import Field, Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]

@@ -11,9 +11,15 @@ import numpy as np
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, closed_lattice, faces_of, triangles_of
+from rilievo.geometry.surfaces.lattice import (
+    Cut,
+    Lattice,
+    closed_lattice,
+    faces_of,
+    sharpen_edges,
+    triangles_of,
+)
 from rilievo.geometry.surfaces.patches import mend_lattice, without_pieces
-from rilievo.geometry.surfaces.ramps import sharpen_edges
 from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 
 SURFACE_SCRIPTS = (

@@ -1,1 +1,0 @@
-"""Depth all round: views of a sphere, their scales and merging."""

@@ -1,1 +1,0 @@
-"""Prediction as an HTML page."""
