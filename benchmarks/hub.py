@@ -174,8 +174,7 @@ def _theirs(model: str, folder: str, output: str) -> float:
 
 
 def _export(model: str, folder: str, file: str) -> str:
-    from rilievo.training.conversion.export_model import export_model
-    from rilievo.training.conversion.export_options import ExportOptions
+    from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 
     options = ExportOptions(kind=KIND, precision="int8", calibration=Path(folder))
     return str(export_model(model, file, options).agreement)

@@ -14,8 +14,7 @@ from rilievo.io.files.limits import printable
 from rilievo.options.run_options import unused_parts
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import read_inputs
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from tiny_dataset import write_tiny
 from tiny_evaluation import run_tiny, write_predictions
 

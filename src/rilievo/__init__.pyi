@@ -40,8 +40,8 @@ from rilievo.prediction.readback import read_prediction as read_prediction
 from rilievo.prediction.saving import save as save
 from rilievo.sample import Photo as Photo
 from rilievo.sample import Sample as Sample
-from rilievo.training.conversion.export_model import export_model as export_model
-from rilievo.training.conversion.export_options import ExportOptions as ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions as ExportOptions
+from rilievo.training.conversion.onnx_export import export_model as export_model
 from rilievo.training.probe.probe_run import train_probe as train_probe
 from rilievo.training.sweep.sweep_config import SweepOptions as SweepOptions
 from rilievo.training.sweep.sweep_run import sweep_probes as sweep_probes

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from rilievo.data.clips.footage import VideoData
-    from rilievo.training.engine.checkpoint import Stateful
+    from rilievo.training.engine.task import Stateful
     from rilievo.training.networks.video.video_networks import VideoNetworks
     from rilievo.training.video.video_config import VideoConfig
 
@@ -68,7 +68,7 @@ def _read_run(folder: Path) -> object:
 
 
 def _read_motion(folder: Path) -> object:
-    from rilievo.training.adapters.network_motion import load_motion
+    from rilievo.training.adapters.trained import load_motion
 
     return load_motion(folder, device="cpu").later_T_earlier(colours(0, _SIZE), colours(1, _SIZE))
 
@@ -92,7 +92,7 @@ def _parts() -> dict[str, "Stateful"]:
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.training.engine.checkpoint import save_checkpoint
+    from rilievo.training.engine.task import save_checkpoint
     from rilievo.training.video.schedule import VideoState
 
     state = VideoState(step=3, start_errors=(0.5,))
@@ -102,7 +102,7 @@ def _checkpoint(folder: Path) -> None:
 def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
-    from rilievo.training.engine.checkpoint import load_checkpoint
+    from rilievo.training.engine.task import load_checkpoint
     from rilievo.training.video.schedule import VideoState
 
     parts = _parts()

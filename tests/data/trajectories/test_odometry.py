@@ -34,8 +34,8 @@ from rilievo.data.trajectories.trajectory_run import (
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json
-from rilievo.training.adapters.network_motion import load_motion
 from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
+from rilievo.training.adapters.trained import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 

@@ -14,8 +14,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
 from rilievo.sample import Photo
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget, Readout
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions

@@ -21,8 +21,7 @@ from rilievo.models import load_model
 from rilievo.sample import Photo
 from rilievo.training.adapters.run_models import AS_INVERSE, VIDEO_FORMAT, VideoRunFacts
 from rilievo.training.adapters.trained import without_borders
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import make_networks
 

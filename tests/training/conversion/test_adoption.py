@@ -16,9 +16,8 @@ from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.onnx_files.foreign import ForeignModel
 from rilievo.models.resampling.preparation import Resampling
-from rilievo.training.conversion import adoption
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion import onnx_export
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAID: dict[str, Any] = {
@@ -191,7 +190,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = adoption._nodes_before_network
+    right = onnx_export._nodes_before_network
 
     def wrong(foreign: ForeignModel, theirs: str) -> Any:
         nodes, constants = right(foreign, theirs)
@@ -201,7 +200,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
         ]
         return nodes, doubled
 
-    monkeypatch.setattr(adoption, "_nodes_before_network", wrong)
+    monkeypatch.setattr(onnx_export, "_nodes_before_network", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

@@ -7,8 +7,7 @@ import pytest
 from published_graphs import write_inverse_depth
 from rilievo.cli import main
 from rilievo.models import load_model
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 
 
 def adopted(folder: Path, kind: str) -> Path:

@@ -18,8 +18,7 @@ from rilievo.models.base import PreparedModel
 from rilievo.models.conversion.agreement import Agreement, check_limits, picture
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion import onnx_file
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.small import SmallNet
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
 

@@ -22,9 +22,9 @@ from rilievo.training.probe.probe_config import (
     Losses,
     ProbeConfig,
     RunOptions,
+    TrainingRecord,
     preset_config,
 )
-from rilievo.training.probe.probe_record import TrainingRecord
 from rilievo.training.probe.probe_run import probe_folder, train_probe
 
 CPU = RunOptions(device="cpu")

@@ -8,8 +8,7 @@ import pytest
 from probed_scenes import scenes
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
-from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
-from rilievo.training.sweep.sweep_results import read_cell
+from rilievo.training.sweep.sweep_config import SweepOptions, read_cell, read_sweep
 from rilievo.training.sweep.sweep_run import sweep_probes
 
 FILE = """

@@ -6,7 +6,7 @@ import pytest
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.errors import OptionError
-from rilievo.training.engine.differences import changed
+from rilievo.training.engine.config_fields import changed
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig

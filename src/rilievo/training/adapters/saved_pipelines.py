@@ -23,7 +23,7 @@ from rilievo.models.hub.diffusion_cards import (
 )
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions, checked, read_settings
-from rilievo.training.adapters.checkpoint_config import check_config, check_size, read_config
+from rilievo.training.adapters.transformers_models import check_config, check_size, read_config
 
 if TYPE_CHECKING:
     import torch

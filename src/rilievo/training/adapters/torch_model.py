@@ -16,7 +16,7 @@ from rilievo.models.resampling.preparation import BEYOND, Preparation
 from rilievo.prediction_record import Setting
 from rilievo.shapes import Float, Shaped
 from rilievo.training.arrays import Photographs
-from rilievo.training.conversion.traced_model import TracedModel
+from rilievo.training.conversion.onnx_file import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
 from rilievo.training.tensors import Images, Tensors
 

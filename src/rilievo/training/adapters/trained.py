@@ -1,4 +1,7 @@
-"""Trained networks as models in torch."""
+"""Trained networks as models in torch.
+
+Camera motion from trained networks.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,19 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
-from rilievo.io.files.limits import reason
+from rilievo.io.files.limits import printable, reason
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.registry import check_trusted
-from rilievo.shapes import Float, Shaped
+from rilievo.shapes import Float, Pixels, Shaped, Transform
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     CONFIG,
@@ -27,12 +32,13 @@ from rilievo.training.adapters.run_models import (
     WEIGHTS,
     RunFacts,
     VideoSettings,
+    is_video_run,
     preparation_of,
     read_run,
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
+from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork, find_device
 from rilievo.training.adapters.transformers_models import empty_network
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import fitting, read_state
@@ -40,8 +46,10 @@ from rilievo.training.networks.blueprint import (
     DEPTH,
     EMBEDDED,
     ENCODER,
+    POSE,
     RANDOM,
     Family,
+    PoseKind,
     TunedBlueprint,
     VideoBlueprint,
     is_official,
@@ -51,6 +59,7 @@ from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_
 from rilievo.training.networks.small import MULTIPLE, SmallNet, double
 from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
 from rilievo.training.networks.video.official import read_official
+from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.tensors import Images, Maps, Tensors
 
 HEADED = "transformers"
@@ -310,3 +319,69 @@ def fill_from_file(network: Tuned, path: Path) -> Tuned:
 
 def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class MotionModel:
+    """Network of the motion between two frames of a ``size`` [px]; ``metric`` is metres."""
+
+    def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
+        self._networks, self._device = networks.to(device).eval(), device
+        self._unit = networks.blueprint.unit
+        self.size = networks.blueprint.size
+        self.metric = networks.blueprint.kind is DepthKind.METRIC
+
+    @torch.inference_mode()
+    def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
+        """Transform from the earlier camera's frame to the later camera's.
+
+        The earlier depth gives the size of ``cnn`` translations.
+        """
+        frames = [self._frame_tensor(frame) for frame in (earlier, later)]
+        [motion] = self._networks(frames[0], (frames[1],)).source_T_target
+        assert motion is not None, "the pose network says it"
+        matrix = motion[0].double().cpu().numpy()
+        if not np.isfinite(matrix).all():
+            raise ModelError("the networks' motion is not finite: their weights are broken")
+        matrix[:3, 3] *= self._unit
+        return matrix
+
+    def _frame_tensor(self, frame: Pixels) -> torch.Tensor:
+        pixels = torch.from_numpy(frame.copy()).to(self._device)
+        return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
+    """Load a run of ``rilievo train video``, or a folder with pose files."""
+    blueprint = _blueprint_with_pose(folder)
+    networks = make_networks(
+        # Masks have one channel per training source, and play no part in motion.
+        replace(blueprint, mask=False),
+        offsets=(1,),
+        seed=0,
+        start=str(folder),
+    )
+    if networks.notes:
+        raise ModelError(networks.notes[0])
+    return MotionModel(networks, find_device(device))
+
+
+def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
+    if is_video_run(folder):
+        blueprint = read_video_run(folder).blueprint
+        if not (folder / WEIGHTS).is_file():
+            raise ModelError(
+                path=printable(folder),
+                problem=f"has no {WEIGHTS} yet: let its training come to an end ({{resume}})",
+            )
+        missing = "its motion was known in training, so it has no pose network"
+    elif is_official(folder):
+        blueprint = read_official(folder).blueprint
+        missing = f"has no {POSE}: it learned from stereo pairs, and says no motion"
+    else:
+        raise ModelError(
+            f"{printable(folder)}: expected the folder of a run of 'rilievo train video', or one "
+            "of an official checkpoint with its pose files"
+        )
+    if blueprint.pose is PoseKind.NONE:
+        raise ModelError(f"{printable(folder)}: {missing}")
+    return blueprint

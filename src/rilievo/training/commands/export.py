@@ -9,8 +9,7 @@ from rilievo.cli.streams import complain, printing
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
 from rilievo.schema import option
-from rilievo.training.conversion.export_model import export_model
-from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 
 
 @frozen(slots=False)

@@ -20,8 +20,7 @@ from rilievo.models.conversion.converted_files import (
 )
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, checked
 from rilievo.terminal import fitted
-from rilievo.training.conversion.onnx_file import write_onnx
-from rilievo.training.conversion.traced_model import TracedModel
+from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 TORCH = "torch"
 MADE_BY = ("torch", "transformers")

@@ -1,4 +1,7 @@
-"""Export of a model in torch to an ONNX file, by the tracing exporter, whose files run faster."""
+"""Export of a model in torch to an ONNX file, by the tracing exporter, whose files run faster.
+
+Interface of exported models; without torch.
+"""
 
 import sys
 import warnings
@@ -22,11 +25,18 @@ from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
 from rilievo.shapes import Size
-from rilievo.training.conversion.traced_model import TracedModel
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
     from torch import Tensor, nn
+
+
+class TracedModel(PreparedModel):
+    """Model in torch that can be exported."""
+
+    network: Any
+    device: Any
+
 
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 FILE_PRECISIONS = (FP32, FP16, INT8)

@@ -21,7 +21,6 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.signals import follows, raise_once
 from rilievo.training.adapters.torch_model import find_device
-from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import (
     CHECKPOINT,
@@ -31,7 +30,14 @@ from rilievo.training.engine.run_folder import (
     RunFolder,
     hold_run_folder,
 )
-from rilievo.training.engine.task import TrainingTask, check_finite
+from rilievo.training.engine.task import (
+    State,
+    Stateful,
+    TrainingTask,
+    check_finite,
+    load_checkpoint,
+    save_checkpoint,
+)
 from rilievo.training.networks.features import is_out_of_memory
 
 

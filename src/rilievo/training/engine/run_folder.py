@@ -33,7 +33,7 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
-from rilievo.training.engine.differences import differing_options, with_whole_paths
+from rilievo.training.engine.config_fields import differing_options, with_whole_paths
 
 LOGS = STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
 _PLACES = ("step", "epoch")

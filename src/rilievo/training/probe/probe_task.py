@@ -17,10 +17,16 @@ from rilievo.registry import is_import_path
 from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
-from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
-from rilievo.training.engine.task import TrainingTask, is_fused, parameter_groups
+from rilievo.training.engine.task import (
+    RunState,
+    Stateful,
+    TrainingTask,
+    is_fused,
+    parameter_groups,
+    save_weights,
+)
 from rilievo.training.losses.supervised import (
     angular_loss,
     angular_von_mises_fisher_loss,
@@ -45,13 +51,14 @@ from rilievo.training.probe.probe_batches import (
 )
 from rilievo.training.probe.probe_config import (
     UNCERTAIN,
+    ConstantCheck,
     Losses,
     ProbeConfig,
     Schedule,
+    TrainingRecord,
     differences,
 )
 from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
-from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
 from rilievo.version import VERSION
 

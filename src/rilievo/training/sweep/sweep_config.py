@@ -1,4 +1,7 @@
-"""Configuration of a sweep, in TOML."""
+"""Configuration of a sweep, in TOML.
+
+Record of a cell.
+"""
 
 import json
 import tomllib
@@ -9,8 +12,10 @@ from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.io.checks import is_torn
+from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.io.json_record import NotThisRecord, check_names, from_json, to_json
 from rilievo.messages import template
 from rilievo.models.load_options import TrustOptions
 from rilievo.registry import check_trusted
@@ -233,3 +238,82 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+FORMAT = "rilievo-sweep-cell/1"
+CELLS, CELL = "cells", "cell.json"
+
+
+@frozen
+class CellMetric:
+    """One metric of a cell under one benchmark.
+
+    Attributes:
+        unit: Unit of the value; "" for a share.
+        better: Direction in which it improves: lower, higher or zero.
+    """
+
+    label: str
+    unit: str
+    better: str
+    value: float
+    by_image: tuple[float, ...] = ()
+
+
+@frozen
+class Measured:
+    """Scores of a cell under one benchmark; older cells have no ``scenes``."""
+
+    benchmark: str
+    unscored: int
+    reason: str | None = None
+    metrics: tuple[CellMetric, ...]
+    ids: tuple[str, ...] = ()
+    scenes: tuple[str | None, ...] = ()
+
+
+@frozen
+class SweepCell:
+    """One trained probe and its scores.
+
+    Attributes:
+        run: Folder of the run, relative to the sweep's.
+        training_cpu_seconds: CPU time of training, with features not cached yet.
+        predicting_cpu_seconds: CPU time of one photograph.
+    """
+
+    format: str = FORMAT
+    title: str
+    layers: tuple[int, ...]
+    probe: str
+    task: str
+    seed: int
+    run: str
+    backbone_parameters: int
+    probe_parameters: int
+    training_cpu_seconds: float
+    predicting_cpu_seconds: float
+    measured: tuple[Measured, ...]
+    doubts: tuple[str, ...] = ()
+
+
+def read_cell(folder: Path) -> SweepCell | None:
+    """Read a finished cell's record; None where it is absent or torn."""
+    path = folder / CELL
+    if not path.exists() or is_torn(path):
+        return None
+    try:
+        cell = from_json(SweepCell, read_text(path))
+    except NotThisRecord as error:
+        raise InputError(
+            f"{path}: is no record of a cell ({error}): take it away to score it anew"
+        ) from error
+    if cell.format != FORMAT:
+        raise InputError(f"{path}: is of format '{cell.format}', expected '{FORMAT}'")
+    return cell
+
+
+def write_cell(cell: SweepCell, folder: Path) -> None:
+    """Write a cell's record."""
+    with replacing(folder / CELL) as part:
+        part.write_text(to_json(cell, indent=2), encoding="utf-8")

@@ -9,8 +9,7 @@ from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
 from rilievo.predicting.workers.spreading import Failure
 from rilievo.registry import load_service, trust
-from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
-from rilievo.training.sweep.sweep_results import CELLS, SweepCell
+from rilievo.training.sweep.sweep_config import CELLS, SweepCell, SweepOptions, read_sweep
 
 FILES = ("table.md", "table.csv", "table.tex", "page.html")
 

@@ -23,7 +23,6 @@ from rilievo.models.default.embedded_cards import BASE, SMALL
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule
-from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     PIPELINE,
@@ -51,7 +50,8 @@ from rilievo.training.adapters.trained import (
     read_probed,
 )
 from rilievo.training.adapters.trained_cards import run_card, tuned_run_card
-from rilievo.training.engine.checkpoint import save_weights
+from rilievo.training.adapters.transformers_models import PROCESSOR_FILE
+from rilievo.training.engine.task import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.latent_network import LatentNetwork

@@ -7,12 +7,11 @@ from pathlib import Path
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import OptionError, needing
 from rilievo.training.adapters.run_models import PIPELINE, is_tuned_run
-from rilievo.training.engine.differences import with_whole_paths
+from rilievo.training.engine.config_fields import with_whole_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import open_training_set
-from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig
-from rilievo.training.tuning.tuning_record import TuningRecord
+from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningRecord
 
 
 def tuned_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:

@@ -21,11 +21,10 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
-from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
 from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
-from rilievo.training.engine.task import TrainingTask, is_fused
+from rilievo.training.engine.task import RunState, Stateful, TrainingTask, is_fused, save_weights
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.probe.probe_batches import collate, read_and_augment, sources_of
@@ -49,7 +48,13 @@ from rilievo.training.tuning.starts import (
     write_headed_config,
     write_headed_weights,
 )
-from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningConfig
+from rilievo.training.tuning.tuning_config import (
+    BACKBONE,
+    NONE,
+    SetErrors,
+    TuningConfig,
+    TuningRecord,
+)
 from rilievo.training.tuning.tuning_learner import (
     StartAnswers,
     TuningBatch,
@@ -57,7 +62,6 @@ from rilievo.training.tuning.tuning_learner import (
     add_adapters,
     merge_adapters,
 )
-from rilievo.training.tuning.tuning_record import SetErrors, TuningRecord
 from rilievo.training.video.video_records import gain_of
 from rilievo.version import VERSION
 

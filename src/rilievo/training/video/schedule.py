@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import FileSum
-from rilievo.training.engine.checkpoint import RunState
+from rilievo.training.engine.task import RunState
 from rilievo.training.video.video_config import VideoConfig
 
 _SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")

@@ -9,7 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
-from rilievo.training.engine.differences import Rules, check_ranges, check_rules
+from rilievo.training.engine.config_fields import Rules, check_ranges, check_rules
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import (
     FIRST,

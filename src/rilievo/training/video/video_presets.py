@@ -18,7 +18,7 @@ from rilievo.frozen import frozen
 from rilievo.models.default.embedded_cards import SMALL
 from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
-from rilievo.training.engine.differences import FieldDifference, find_differences, with_fields_of
+from rilievo.training.engine.config_fields import FieldDifference, find_differences, with_fields_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import EMBEDDED, POSE_NETWORKS, PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig

@@ -14,7 +14,7 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Float64
 from rilievo.training.adapters.run_models import is_video_run
 from rilievo.training.arrays import Indices
-from rilievo.training.engine.differences import FieldDifference
+from rilievo.training.engine.config_fields import FieldDifference
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.video_config import VideoConfig

@@ -12,7 +12,7 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.registry import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
-from rilievo.training.engine.differences import with_whole_paths
+from rilievo.training.engine.config_fields import with_whole_paths
 from rilievo.training.engine.loop import TrainingLoop, make_fabric
 from rilievo.training.video.frames.video_frames import VideoFrames
 from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS

@@ -13,10 +13,9 @@ from rilievo.io.checks import sum_of
 from rilievo.io.files.atomic import replacing
 from rilievo.messages import for_terminal
 from rilievo.training.adapters.run_models import WEIGHTS
-from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.progress import Progress, listed
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
-from rilievo.training.engine.task import TrainingTask
+from rilievo.training.engine.task import TrainingTask, save_weights
 from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.frames.video_batches import Batch
 from rilievo.training.video.schedule import Minutes, VideoState

@@ -1,0 +1,443 @@
+"""Export of a model to a self-contained ONNX file.
+
+Options of ``rilievo export``.
+
+ONNX files of other programs, wrapped into our format.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from rilievo.errors import ModelError, OptionError, first_line, needing
+from rilievo.frozen import frozen
+from rilievo.io.checks import ONNX_KEY, append_sum
+from rilievo.io.files.atomic import part_of, replacing
+from rilievo.io.files.limits import printable
+from rilievo.messages import literal
+from rilievo.models import MODELS, load_model, read_kind, replicate_cards
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.table import ENTRIES
+from rilievo.models.conversion.agreement import Agreement
+from rilievo.models.hub import diffusion_cards
+from rilievo.models.load_options import LoadOptions, TrustOptions
+from rilievo.models.onnx_files.engines import INPUT, INT8_WEIGHTS, open_session, plain_kernels
+from rilievo.models.onnx_files.foreign import ForeignModel, Statement, doubt, ultralytics_statement
+from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
+from rilievo.models.resampling.preparation import Resampling, Rule
+from rilievo.options.run_options import changed_options
+from rilievo.other_libraries import answered
+from rilievo.predicting.inputs import Medium, find_jobs
+from rilievo.schema import option
+from rilievo.training.conversion.onnx_file import (
+    FP32,
+    INT8,
+    TracedModel,
+    check_precision,
+    compare,
+    compress,
+    describe,
+    fix_size,
+    is_dequantised,
+    multiply_weights,
+    set_metadata,
+    with_fixed_size,
+    write_onnx,
+)
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+
+@frozen(slots=False)
+class ExportOptions(TrustOptions):
+    """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
+
+    >>> rilievo.ExportOptions(precision="fp32").overwrite
+    False
+
+    Raises:
+        OptionError: If an option is out of range, or two options conflict.
+    """
+
+    kind: Annotated[str | None, option(metavar="KIND")] = None
+    """Kind of depth of an unknown checkpoint or file: metric, up_to_scale, affine or
+    affine_inverse.
+    """
+    precision: str = FP32
+    """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
+    quarter. An ONNX file of rilievo keeps its own by default.
+    """
+    calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
+    """Sample photographs for int8 activations, which OpenVINO runs fastest; else only matrix
+    products
+    are int8.
+    """
+    size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
+    """Size of every photograph at the network's input; by default the model's rule, dynamic if
+    possible.
+    """
+    overwrite: bool = False
+    """Replace an existing file."""
+    mean: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
+    """Third-party files: value subtracted from each channel, after the scale."""
+    std: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
+    """Third-party files: divisor of each channel after that."""
+    scale: float = 255.0
+    """Third-party files: divisor of pixel values, 0 to 255."""
+    multiple: int | None = None
+    """Third-party files: keep the aspect ratio, with sides near --size and multiples of this."""
+    resampling: Resampling = Resampling.BILINEAR
+    """Third-party files: resampling of photographs, antialiased."""
+    licence: str = "not stated"
+    """Third-party files: licence of the weights."""
+    name: Annotated[str | None, option(hidden=True)] = None
+    """Third-party files: name of the model in results."""
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+        if self.calibration is not None and self.precision != INT8:
+            raise OptionError(
+                option="calibration", problem=f"is for int8, not for {self.precision}"
+            )
+        if not 0 < self.scale < float("inf"):
+            raise OptionError(option="scale", expected="a positive number", value=self.scale)
+        if self.size is not None and min(self.size) < 1:
+            raise OptionError(option="size", expected="two positive numbers", value=self.size)
+        if self.std is not None and min(self.std) <= 0:
+            raise OptionError(option="std", expected="three positive numbers", value=self.std)
+
+    def statement(self, path: Path) -> Statement:
+        """Description of a third-party file.
+
+        Raises:
+            OptionError: If ``kind``, ``mean`` or ``std`` is missing.
+        """
+        if self.kind is None or self.mean is None or self.std is None:
+            raise OptionError(
+                "the file has no metadata of rilievo",
+                path=path,
+                hint=(
+                    "give the kind of its depth with {kind} and the "
+                    "normalisation of its pixels with {mean=R,G,B} and "
+                    "{std=R,G,B} (0,0,0 and 1,1,1 for pixels of 0 to 1)"
+                ),
+            )
+        return Statement(
+            kind=read_kind(self.kind),
+            mean=self.mean,
+            std=self.std,
+            scale=self.scale,
+            size=self.size,
+            multiple=self.multiple,
+            resampling=self.resampling,
+            licence=self.licence,
+            name=self.name,
+        )
+
+
+_PREFIX = "network/"  # avoids clashes between the network's names and ours
+
+
+def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
+    """Write a copy that takes photographs; ``part`` is valid only after that."""
+    with needing("wrapping an ONNX file", "export"):
+        import onnx
+    foreign = ForeignModel(source, statement)
+    axis = _axis_of_one_channel(source, foreign)
+    network = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)
+    _wrap_graph_in_place(network, foreign, axis)
+    try:
+        part.write_bytes(network.SerializeToString())
+    # Messages above 2 GB are refused with an unspecific ValueError.
+    except ValueError as error:
+        raise ModelError(f"{source}: {first_line(error)}") from error
+    assert foreign.card.kind is not None, "its user says it"
+    facts = OnnxFacts(
+        name=foreign.card.name,
+        kind=foreign.card.kind,
+        licence=foreign.card.licence,
+        preparation=foreign.preparation,
+        needs_focal=False,
+        adopted=True,
+    )
+    describe(part, foreign, facts)
+    return compare(foreign, part, "fp32")
+
+
+def _wrap_graph_in_place(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
+    from onnx import TensorProto, helper
+
+    graph = network.graph
+    theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
+    nodes, constants = _nodes_before_network(foreign, theirs)
+    behind, more = _nodes_after_network(answer, axis)
+    inner = [*nodes, *graph.node, *behind]
+    del graph.node[:]
+    graph.node.extend(inner)
+    graph.initializer.extend([*constants, *more])
+    # Old files list their weights among the inputs.
+    rest = [entry for entry in graph.input if entry.name != theirs]
+    height, width = foreign.preparation.sizing.height, foreign.preparation.sizing.width
+    fixed = foreign.preparation.sizing.rule is Rule.FIXED
+    batch = 1 if foreign.dims[0] == 1 else "batch"
+    shape = [batch, height, width, 3] if fixed else [batch, "height", "width", 3]
+    del graph.input[:]
+    graph.input.extend([helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape), *rest])
+    del graph.output[:]
+    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, [batch, None, None])
+    graph.output.append(depth)
+    del network.metadata_props[:]
+
+
+def _nodes_before_network(
+    foreign: ForeignModel, theirs: str
+) -> tuple[list["NodeProto"], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    statement = foreign.statement
+    constants = [
+        numpy_helper.from_array(np.asarray(values, np.float32), name)
+        for name, values in (
+            ("scale", statement.scale),
+            ("mean", statement.mean),
+            ("std", statement.std),
+        )
+    ]
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["pixels", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["normalised"]),
+    ]
+    order = [0, 3, 1, 2] if foreign.layout == "nchw" else [0, 1, 2, 3]
+    nodes.append(helper.make_node("Transpose", ["normalised"], ["ordered"], perm=order))
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.type))
+    nodes.append(helper.make_node("Cast", ["ordered"], [theirs], to=to))
+    return nodes, constants
+
+
+def _nodes_after_network(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if axis is None:
+        return [helper.make_node("Cast", [answer], ["depth"], to=TensorProto.FLOAT)], []
+    cast = helper.make_node("Cast", [answer], ["answer"], to=TensorProto.FLOAT)
+    # The same in all sets of operators, unlike Squeeze.
+    first = numpy_helper.from_array(np.array(0, np.int64), "channel")
+    return [cast, helper.make_node("Gather", ["answer", "channel"], ["depth"], axis=axis)], [first]
+
+
+def _axis_of_one_channel(path: Path, foreign: ForeignModel) -> int | None:
+    shape = foreign.answer_shape()
+    if len(shape) == 3 and shape[0] == 1:
+        return None
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):
+        return 1 if shape[1] == 1 else 3
+    raise ModelError(
+        f"{path}: depth is (batch, height, width), with one channel or none; output "
+        f"'{foreign.output}' is {shape}"
+    )
+
+
+_NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
+
+_OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
+
+# More change int8 almost nothing.
+MOST_PHOTOS = 64
+
+
+@frozen
+class Exported:
+    """ONNX file that was written.
+
+    Attributes:
+        sizing: Rule for the input size, in words.
+        agreement: Difference from the source model.
+        calibrated_on: Number of photographs for int8.
+        doubt: Warning that the stated kind of depth looks wrong.
+    """
+
+    path: Path
+    model: str
+    precision: str
+    sizing: str
+    one_by_one: bool
+    agreement: Agreement
+    calibrated_on: int
+    doubt: str | None = None
+
+    def __str__(self) -> str:
+        one_by_one = ", one photograph at a time" if self.one_by_one else ""
+        photos = f", calibrated on {self.calibrated_on} photographs" if self.calibrated_on else ""
+        return (
+            f"{printable(self.path)}: {self.model}, {self.precision}{photos}, "
+            f"{self.path.stat().st_size / 1e6:.1f} MB; sees photographs at {self.sizing}"
+            f"{one_by_one}; differs from what it was made of by {self.agreement}"
+        )
+
+
+@answered
+def export_model(
+    name: str | Path, output: Path | str, options: ExportOptions | None = None
+) -> Exported:
+    """Write a model as an ONNX file for ``load_model``, after a comparison with its source.
+
+    >>> rilievo.export_model("rilievo/small", "small.onnx").agreement.most
+    0.0
+
+    A third-party ONNX file as ``name`` is wrapped.
+
+    Raises:
+        ModelError: If there is no such model, it cannot be exported, or predictions differ.
+        OptionError: If an option does not suit the model, or the file exists without ``overwrite``.
+        MissingExtraError: If a required package is not installed.
+        OutputError: If the file cannot be written.
+    """
+    options, path = options or ExportOptions(), Path(output)
+    if path.suffix != ".onnx":
+        raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
+    if path.exists() and not options.overwrite:
+        raise OptionError(
+            problem=f"{literal(path)} is there already: give another name or {{overwrite}}"
+        )
+    photos = [] if options.calibration is None else _calibration_photos(options.calibration)
+    with replacing(path) as part:
+        source = Path(name)
+        if source.suffix == ".onnx" and source.exists() and not says_what_it_is(source):
+            agreement = _wrap_third_party(source, part, options)
+        else:
+            agreement = _export_model(name, part, options, photos)
+        append_sum(part)
+        written = OnnxModel(part, LoadOptions(device="cpu"))
+        doubted = doubt(written) if written.facts.adopted else None
+    return Exported(
+        path=path,
+        model=written.card.name,
+        precision=written.facts.precision,
+        sizing=str(written.preparation.sizing),
+        one_by_one=written.one_by_one,
+        agreement=agreement,
+        calibrated_on=len(photos),
+        doubt=doubted,
+    )
+
+
+def _wrap_third_party(source: Path, part: Path, options: ExportOptions) -> Agreement:
+    if options.precision != "fp32":
+        raise OptionError(
+            f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
+        )
+    statement = None
+    if options.kind is None and options.mean is None:
+        metadata = open_session(source, LoadOptions(device="cpu")).metadata
+        statement = ultralytics_statement(source, metadata)
+    return adopt(source, part, statement or options.statement(source))
+
+
+def _export_model(
+    name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
+) -> Agreement:
+    if foreign := [f"{{{one}}}" for one in changed_options(options, _OF_FOREIGN)]:
+        raise OptionError(
+            f"model '{name}' says itself how pixels are normalised and sized:",
+            problem=f"leave {' and '.join(foreign)} out, which describe files of other programs",
+        )
+    model_entry = MODELS.get(str(name))
+    _check_single_graph(str(name), model_entry)
+    entry = ENTRIES.get(str(name))
+    if entry is not None and entry.twin is None:
+        raise ModelError(
+            f"model '{entry.name}' is published as ONNX: 'rilievo models path {entry.name}' says "
+            "where its file lies"
+        )
+    is_core = model_entry is not None and model_entry.extra is None and entry is None
+    is_onnx = Path(name).suffix == ".onnx" or is_core
+    model = load_model(
+        name,
+        kind=options.kind,
+        device="cpu",
+        engine="onnxruntime" if is_onnx else "torch",
+        trust_code=options.trust_code,
+    )
+    if isinstance(model, OnnxModel):
+        return _convert_precision_or_size(model, part, options, photos)
+    if not isinstance(model, TracedModel):
+        source = model.card.source
+        hint = f"diffusers loads {literal(source)}" if source and Path(source).is_dir() else ""
+        raise ModelError(f"model '{model.card.name}' {_NOT_ONE}", hint=hint)
+    return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
+
+
+def _check_single_graph(name: str, card: ModelCard | None) -> None:
+    others = (diffusion_cards.LOADER, replicate_cards.LOADER)
+    listed = card is not None and card.loader in others
+    if (
+        listed
+        or diffusion_cards.find_pipeline(name, None)
+        or name.startswith(replicate_cards.PREFIX)
+    ):
+        raise ModelError(f"model '{name}' {_NOT_ONE}")
+
+
+def _convert_precision_or_size(
+    model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
+) -> Agreement:
+    size, precision = options.size, options.precision
+    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
+    if precision != FP32 and model.facts.precision != FP32:
+        raise OptionError(
+            f"its weights are {model.facts.precision} already",
+            path=model.card.name,
+            hint=(
+                f"without {{precision}} it is copied as it is, and {precision} "
+                "needs the model that it was made of"
+            ),
+        )
+    if precision == FP32 and size is None:
+        _copy_onnx(model, part)
+        return compare(model, part, precision, photos)
+    sized = part if precision == FP32 else part_of(part)
+    facts = replace(model.facts, preparation=preparation)
+    try:
+        if size is None:
+            sized.write_bytes(model.path.read_bytes())
+        else:
+            _copy_onnx(model, sized)
+            fix_size(sized, size, model.path.name)
+        if precision != FP32:
+            facts = replace(facts, precision=precision)
+            compress(sized, part, precision, preparation, photos)
+    finally:
+        if sized != part:
+            sized.unlink(missing_ok=True)
+    origin = {"rilievo.weights_sha256": model.weights_sha256}
+    entries = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
+    set_metadata(part, {**entries, **facts.metadata(), **origin})
+    if precision != FP32:
+        return compare(model, part, precision, photos)
+    # Threads add up in an order that depends on load, and a rounded pick then falls elsewhere.
+    load = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
+    with plain_kernels():
+        return compare(OnnxModel(model.path, load), part, precision, photos, threads=1)
+
+
+def _copy_onnx(model: OnnxModel, part: Path) -> None:
+    """Copy a file, with 8-bit weights multiplied out."""
+    if model.facts.precision == INT8_WEIGHTS and is_dequantised(model.path):
+        multiply_weights(model.path, part)
+    else:
+        part.write_bytes(model.path.read_bytes())
+
+
+def _calibration_photos(folder: Path) -> Sequence[Path]:
+    jobs = find_jobs([folder], folder, sequence=False)
+    paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
+    if not paths:
+        raise OptionError(option="calibration", problem=f"{literal(folder)}: no photograph in it")
+    step = max(1, len(paths) / MOST_PHOTOS)
+    return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]
