@@ -33,8 +33,8 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.surfaces.lattice import Cut, sample_lattice, sharpen_edges
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.geometry.surfaces.raster import rasterise
-from rilievo.io.outputs.dropping import surface_pixels
-from rilievo.io.outputs.turning import View
+from rilievo.io.outputs.formats.turn import View
+from rilievo.io.outputs.skyline import surface_pixels
 from rilievo.prediction import Prediction
 
 OWN = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")

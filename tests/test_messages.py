@@ -15,7 +15,7 @@ from rilievo.cli import main
 from rilievo.cli.parsing import in_flags, parse
 from rilievo.errors import MissingExtraError, OptionError, RilievoError
 from rilievo.geometry.borders import Margins
-from rilievo.io.files.memory import check_memory, check_room
+from rilievo.io.files.limits import check_memory, check_room
 from rilievo.messages import (
     Note,
     at,

@@ -64,7 +64,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/kept_answers.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "cores.py": {"os.sched_getaffinity": _PRESENT},
-    "io/files/memory.py": {"resource": _LINUX},
+    "io/files/limits.py": {"resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/commit.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
     "io/videos/frame_source.py": {"os.pread": _FORKS},

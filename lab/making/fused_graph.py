@@ -32,7 +32,7 @@ from lab.making.graph_writer import GraphWriter
 from lab.making.outline_graph import PICK, Field, Weights, pick_layout, sharpen, taken
 from lab.making.outlined_graph import Features, features_of
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.io.checks import append_sum
+from rilievo.io.checksums import append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 

@@ -36,10 +36,10 @@ from lab.making.nyu_frames import held_out_frames
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
 from rilievo.errors import InputError, OptionError
-from rilievo.io.checks import ONNX_KEY, append_sum
+from rilievo.io.checksums import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
-from rilievo.io.photographs.file_camera import ASSUMED_FOV
+from rilievo.io.photographs.metadata import ASSUMED_FOV
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema import option

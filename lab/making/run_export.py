@@ -15,7 +15,7 @@ from lab.making.padding import fold_paddings
 from lab.making.provenances import provenance_of
 from lab.making.recipe_options import DETAIL, LAYOUT
 from rilievo.errors import InputError
-from rilievo.io.checks import append_sum
+from rilievo.io.checksums import append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced

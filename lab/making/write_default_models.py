@@ -58,7 +58,7 @@ from lab.making.run_export import export_layout, export_run
 from lab.making.stored_weights import dequantise
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.checks import ONNX_KEY
+from rilievo.io.checksums import ONNX_KEY
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.models.default.embedded_cards import BASE

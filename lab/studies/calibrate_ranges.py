@@ -33,7 +33,7 @@ from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction

@@ -33,7 +33,7 @@ from PIL import Image, ImageDraw
 
 import rilievo
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.io.colour_pictures import colourise
+from rilievo.io.map_pictures import colourise
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model
 from rilievo.models.base import Model

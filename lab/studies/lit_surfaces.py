@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.io.outputs.turning import Scene, View, raster_of_view
+from rilievo.io.outputs.formats.turn import Scene, View, raster_of_view
 from rilievo.shapes import Matrix
 
 LIGHT = np.array([-0.55, -0.65, -0.5]) / np.linalg.norm([0.55, 0.65, 0.5])

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rilievo.io.colour_pictures import normals_picture
+from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import depth_picture
+from rilievo.io.outputs.formats.turn import Scene, first_view, scene_of, view_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.turning import Scene, first_view, scene_of, view_picture
 from rilievo.prediction import Prediction
 
 GAP = 4

@@ -17,7 +17,7 @@ from try_anchoring import affine, inverse_of, seen_by_a_strong_model
 import rilievo
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.io.colour_pictures import colourise
+from rilievo.io.map_pictures import colourise
 from rilievo.predicting.photographs.fitting import anchoring_of
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/anchoring.jpg"

@@ -19,7 +19,7 @@ from picture_grid import grid, in_colour
 from PIL import Image, ImageDraw
 
 from rilievo.errors import RilievoError
-from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.map_pictures import colourise, normals_picture
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.default.embedded_cards import embedded_cards

@@ -21,8 +21,8 @@ from picture_grid import answers, grid, of_height, surface
 from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
-from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
-from rilievo.io.outputs.turning import Scene, View, first_view, raster_of_view
+from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
+from rilievo.io.outputs.formats.turn import Scene, View, first_view, raster_of_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.predicting.photographs.fitting import with_markers
 from rilievo.sample import Photo
 

@@ -30,7 +30,7 @@ from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.extents import Extents
 from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
-from rilievo.io.colour_pictures import (
+from rilievo.io.map_pictures import (
     COLOUR_MAPS,
     ColourRange,
     Drawn,

@@ -13,14 +13,14 @@ from predictions import prediction
 from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
-from rilievo.io.outputs.dropping import (
+from rilievo.io.outputs.save_options import parse_drop
+from rilievo.io.outputs.skyline import (
     background,
     distant_sky,
     likely_sky,
     surface_pixels,
     surface_sky,
 )
-from rilievo.io.outputs.save_options import parse_drop
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.sample import Photo
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour_pictures import COLOUR_MAPS, colour_table, invalid_colour, sky_colour
-from rilievo.io.outputs.dropping import up_to_sky
+from rilievo.io.map_pictures import COLOUR_MAPS, colour_table, invalid_colour, sky_colour
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import PredictionRecord
 

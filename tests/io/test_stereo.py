@@ -14,7 +14,7 @@ from predictions import prediction
 from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
-from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.map_pictures import ColourRange
 from rilievo.io.outputs.formats.picture_files import eye_view, stereo_picture
 from rilievo.io.outputs.save_options import StereoOptions, parse_stereo
 from rilievo.models import FAST_MODEL

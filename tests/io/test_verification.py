@@ -11,7 +11,7 @@ import pytest
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checks import (
+from rilievo.io.checksums import (
     CHECKSUMS,
     FEATURES,
     CheckLevel,

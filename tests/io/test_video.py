@@ -11,7 +11,7 @@ import pytest
 
 from clips import SIZE, Clip, number_of, numbered, write_clip
 from rilievo.errors import InputError
-from rilievo.io.photographs.signatures import is_video
+from rilievo.io.photographs.decode import is_video
 from rilievo.io.videos.video import VideoReader
 
 

@@ -25,8 +25,8 @@ from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError
-from rilievo.io.colour_pictures import sky_colour
 from rilievo.io.json_record import from_json
+from rilievo.io.map_pictures import sky_colour
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.videos.frame_folder import FrameFolder

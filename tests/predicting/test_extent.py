@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour_pictures import Drawn
+from rilievo.io.map_pictures import Drawn
 from rilievo.predicting.videos.first_pass import measure
 from rilievo.prediction_record import MadeBy, PredictionRecord
 

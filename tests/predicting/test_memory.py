@@ -15,7 +15,7 @@ from PIL import Image
 from file_runs import run, run_on_nine_frames
 from peak_memory import peak_memory
 from rilievo.errors import OptionError
-from rilievo.io.files import memory
+from rilievo.io.files import limits
 from rilievo.predicting import run as run_module
 from rilievo.predicting.photographs import photos
 from rilievo.predicting.photographs.results import Results
@@ -25,7 +25,7 @@ MakeNetwork = Callable[..., Path]
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
-    monkeypatch.setattr(memory, "free_memory", lambda: count)
+    monkeypatch.setattr(limits, "free_memory", lambda: count)
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int] = (200, 100)) -> list[Path]:

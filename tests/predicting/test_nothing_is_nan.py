@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.io.colour_pictures import NO_NORMAL
+from rilievo.io.map_pictures import NO_NORMAL
 
 SIZE = (48, 64)
 HIDDEN = np.ones(SIZE, bool)

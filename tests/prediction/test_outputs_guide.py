@@ -13,7 +13,7 @@ import trimesh
 from PIL import Image
 
 from predictions import prediction
-from rilievo.io.colour_pictures import COLOUR_MAPS
+from rilievo.io.map_pictures import COLOUR_MAPS
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import OUTPUTS, save

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from rilievo.errors import InputError, OutputError
-from rilievo.io.checks import FileSum
+from rilievo.io.checksums import FileSum
 from rilievo.training.engine.task import Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.probe.probe_task import ProbeState
 from rilievo.training.video.video_task import VideoState

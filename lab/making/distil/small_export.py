@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.making.distil.depth_losses import confidence_of
-from rilievo.io.checks import append_sum
+from rilievo.io.checksums import append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.models.onnx_files.onnx_model import FIRST_FORMAT
 from rilievo.shapes import Float32, UInt8

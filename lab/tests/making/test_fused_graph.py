@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from lab.making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, detail_of, fuse, main
 from rilievo.errors import InputError
-from rilievo.io.checks import has_sum
+from rilievo.io.checksums import has_sum
 
 HEIGHT, WIDTH = 128, 192
 

@@ -20,7 +20,7 @@ from lab.making.provenances import PROVENANCES
 from lab.making.write_default_models import PACKAGE, read_outlines, rewrite_small
 from rilievo import load_model, predict
 from rilievo.errors import InputError
-from rilievo.io.checks import has_sum
+from rilievo.io.checksums import has_sum
 from rilievo.training.conversion.onnx_file import multiply_out
 from rilievo.training.networks.small import SmallNet
 

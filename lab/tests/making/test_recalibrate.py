@@ -29,8 +29,8 @@ from lab.making.recalibrate import (
 from light_networks import LIGHT
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.checks import onnx_fault
-from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.io.checksums import onnx_fault
+from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.training.networks.small import SmallNet
 
 

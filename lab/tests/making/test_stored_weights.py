@@ -8,7 +8,7 @@ import pytest
 
 from lab.making.stored_weights import dequantise
 from lab.making.write_default_models import PACKAGE, rewrite_base, rewrite_small
-from rilievo.io.checks import has_sum
+from rilievo.io.checksums import has_sum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.training.conversion.onnx_file import graphs_of, multiply_out

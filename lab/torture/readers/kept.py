@@ -12,7 +12,7 @@ from lab.torture.readers.pictures import colours
 from lab.torture.readers.pictures import save as save_picture
 from lab.torture.readers.runs import write_features
 from lab.torture.readers.videos import write_video
-from rilievo.io.checks import CHECKSUMS, append_sum, write_checksums
+from rilievo.io.checksums import CHECKSUMS, append_sum, write_checksums
 from rilievo.io.verification import verify
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import PredictOptions

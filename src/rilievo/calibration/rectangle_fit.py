@@ -17,7 +17,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float64, Matrix, Points, Values, Vector
 

@@ -15,7 +15,7 @@ from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.io.photographs.signatures import is_video
+from rilievo.io.photographs.decode import is_video
 from rilievo.measure.measurement_records import (
     COVERAGE,
     asked_quantity,

@@ -21,7 +21,7 @@ from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import CheckLevel, is_torn
+from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
 from rilievo.io.files.limits import (
@@ -35,7 +35,7 @@ from rilievo.io.files.limits import (
 from rilievo.io.files.web import TIMEOUT, request_of
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
-from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
+from rilievo.io.photographs.decode import VIDEO_SUFFIXES
 from rilievo.messages import Note, literal, template
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_photo_or_video

@@ -29,7 +29,7 @@ from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import check_folder
-from rilievo.io.files.memory import cores
+from rilievo.io.files.limits import cores
 from rilievo.models.base import Model
 from rilievo.models.given_functions import name_of
 from rilievo.models.wrappers import mirrored

@@ -18,8 +18,14 @@ from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.calibration_forms import READ, npz_entries, plain_entries, xml_entries
-from rilievo.io.colmap_files import MODELS, binary_cameras
+from rilievo.io.camera_models import (
+    MODELS,
+    READ,
+    binary_cameras,
+    npz_entries,
+    plain_entries,
+    xml_entries,
+)
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers

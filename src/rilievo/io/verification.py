@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
 from rilievo.frozen import frozen
-from rilievo.io.checks import (
+from rilievo.io.checksums import (
     CHANGED,
     CHECKSUMS,
     FEATURES,

@@ -16,7 +16,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.io.photographs.sources import PhotoSource
+from rilievo.io.photographs.photo import PhotoSource
 from rilievo.messages import literal
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import PLAIN, Arrays, Filter, Inference, Resizing
@@ -165,7 +165,7 @@ class Model(HintedAttributes, ABC):
             depth = DepthMap(values=values, kind=depth.kind, valid=depth.valid & ~hidden)
         camera = photo.camera or inference.camera
         if camera is None:
-            from rilievo.io.photographs.file_camera import assumed_camera
+            from rilievo.io.photographs.metadata import assumed_camera
 
             camera = assumed_camera(photo.shape)
         prediction = Prediction(

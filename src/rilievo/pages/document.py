@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.io.colour_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
+from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.outputs.formats.colour_files import colours_of
 from rilievo.version import VERSION
 

@@ -20,9 +20,8 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.geometry.surfaces.patches import MOST
-from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.dropping import sky_share, surface_pixels
+from rilievo.io.map_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.outputs.formats.colour_files import (
     colour_bar,
     colours_of,
@@ -32,6 +31,7 @@ from rilievo.io.outputs.formats.colour_files import (
 )
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
+from rilievo.io.outputs.skyline import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import jpeg_bytes, reduced
 from rilievo.measure.measurement_records import terms_of

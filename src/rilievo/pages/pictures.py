@@ -12,7 +12,9 @@ from PIL import Image
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import (
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.map_pictures import (
     ANGLE_COLOURS,
     DEPTH_COLOURS,
     SIGNED_COLOURS,
@@ -23,10 +25,8 @@ from rilievo.io.colour_pictures import (
     invalid_colour,
     normals_picture,
 )
-from rilievo.io.files.atomic import replacing
-from rilievo.io.files.limits import printable
-from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.formats.colour_files import colours_of
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.photographs.photo import jpeg_bytes
 from rilievo.pages.charts import short
 from rilievo.sample import Truth

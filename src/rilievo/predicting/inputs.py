@@ -24,7 +24,7 @@ from rilievo.io.files.limits import (
 )
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
-from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.messages import note_of
 from rilievo.prediction.output import OUTPUTS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, shortened
-from rilievo.io.photographs.signatures import is_video
+from rilievo.io.photographs.decode import is_video
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.regions import Key, Region, read_detections, region_of

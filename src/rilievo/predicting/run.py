@@ -15,7 +15,7 @@ from rilievo.calibration.sizes import read_known_csv, shared_known, sparse_files
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.memory import check_room, cores
+from rilievo.io.files.limits import check_room, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.messages import Note, literal, template

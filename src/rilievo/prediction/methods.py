@@ -38,21 +38,19 @@ from rilievo.io.depth_numbers import (
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import read_lens
-from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.photographs.file_camera import assumed_camera
-from rilievo.io.photographs.photo import read_photo
-from rilievo.io.photographs.sources import PhotoSource
+from rilievo.io.outputs.skyline import surface_pixels
+from rilievo.io.photographs.metadata import assumed_camera
+from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.measure import area, length
 from rilievo.measure import distance as distance
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.quantities import Measurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
 from rilievo.messages import Note, literal
-from rilievo.prediction.anchored import AnyPrediction, anchored, with_normals
-from rilievo.prediction.saving import save
+from rilievo.prediction.saving import AnyPrediction, anchored, save, with_normals
 from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.sample import Photo
 from rilievo.shapes import Float64, Mask, Shaped, Size

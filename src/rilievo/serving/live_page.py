@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.map_pictures import ColourRange
 from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction

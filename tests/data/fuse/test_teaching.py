@@ -24,7 +24,7 @@ from rilievo.data.fuse.fuse_clip import fuse_clip
 from rilievo.data.fuse.volume import fuse_views
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import rays
-from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.formats.glb import TriangleMesh
 
 
 def sheet(corners: np.ndarray) -> TriangleMesh:

@@ -20,7 +20,7 @@ from rilievo.evaluation.evaluation_report import ranked, shown_images, write_rep
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
-from rilievo.io.colour_pictures import sky_colour
+from rilievo.io.map_pictures import sky_colour
 from rilievo.pages.pictures import Answer, compared_panels, error_end
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -14,7 +14,7 @@ from PIL import Image
 
 from predictions import K, prediction, said_beside, values_of
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour_pictures import NO_NORMAL
+from rilievo.io.map_pictures import NO_NORMAL
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.readback import read_prediction

@@ -9,7 +9,7 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour_pictures import colour_range, colourise, normals_picture
+from rilievo.io.map_pictures import colour_range, colourise, normals_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save

@@ -13,8 +13,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.io.outputs.turning import (
+from rilievo.io.outputs.formats.turn import (
     GROUND,
     Scene,
     Turn,
@@ -25,6 +24,7 @@ from rilievo.io.outputs.turning import (
     turn,
     view_picture,
 )
+from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.sample import Photo

@@ -10,7 +10,7 @@ import pytest
 
 from predictions import prediction
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.outputs.dropping import surface_sky
+from rilievo.io.outputs.skyline import surface_sky
 
 SOURCE = Path(__file__).parents[3] / "web" / "source" / "sky.js"
 SCRIPT = """

@@ -18,7 +18,7 @@ from PIL import Image
 
 import rilievo
 from clips import Clip, numbered, write_clip
-from rilievo.io.colour_pictures import colourise
+from rilievo.io.map_pictures import colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.serving.live_page import LivePage

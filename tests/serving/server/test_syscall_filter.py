@@ -11,8 +11,8 @@ import pytest
 
 from photographs_with_depth import apple_heic, apple_jpeg, gdepth
 from rilievo.errors import InputError
+from rilievo.io.photographs.decode import PHOTO_FORMATS
 from rilievo.io.photographs.photo import read_photo
-from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding import decoder_pool, syscall_filter
 from rilievo.serving.server.decoding.decoder_pool import Decoders

@@ -18,7 +18,7 @@ from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, is_whole, printable, reason
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.photographs.decode import decode
-from rilievo.io.photographs.file_camera import assumed_camera, exif_facts
+from rilievo.io.photographs.metadata import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.messages import Note, joined, note_of, template

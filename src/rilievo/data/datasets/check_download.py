@@ -14,7 +14,6 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.depth_numbers import (
     TOO_FAR,
     TOO_NEAR,
@@ -24,6 +23,7 @@ from rilievo.io.depth_numbers import (
 )
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
+from rilievo.io.map_pictures import colourise, normals_picture
 from rilievo.messages import note_of
 from rilievo.sample import Sample
 from rilievo.shapes import Pixels

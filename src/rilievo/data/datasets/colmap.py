@@ -11,7 +11,7 @@ from rilievo.errors import InputError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.transforms import invert, rigid, rotation_of
-from rilievo.io.colmap_files import (
+from rilievo.io.camera_models import (
     MODELS,
     CameraRow,
     ImageRow,

@@ -30,7 +30,7 @@ from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
-from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.formats.glb import TriangleMesh
 from rilievo.shapes import Field, Float64, Int64, Matrix, Transform
 
 _AT_ONCE = 1 << 20

@@ -23,12 +23,12 @@ from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
-from rilievo.io.checks import is_marked
+from rilievo.io.checksums import is_marked
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.numbers import read_numbers
-from rilievo.io.outputs.formats.gltf import AXES, write_gltf
+from rilievo.io.outputs.formats.glb import AXES, write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.messages import Note, template
 from rilievo.models import FAST_MODEL, load_model

@@ -16,7 +16,7 @@ from rilievo.errors import InputError, needing
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform, transform_points
-from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.formats.glb import TriangleMesh
 from rilievo.messages import Note
 from rilievo.shapes import Bool, Field, Float32, Int32, Int64, Matrix, Transform
 

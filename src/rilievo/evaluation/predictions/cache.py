@@ -18,7 +18,7 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.io.checks import is_blank
+from rilievo.io.checksums import is_blank
 from rilievo.io.files.archives import BROKEN_FILE, check_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason, retry_miscounted

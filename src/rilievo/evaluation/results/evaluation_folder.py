@@ -18,7 +18,7 @@ from rilievo.evaluation.predictions.cache import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
 from rilievo.frozen import frozen
-from rilievo.io.checks import CHECKSUMS, is_torn, write_checksums
+from rilievo.io.checksums import CHECKSUMS, is_torn, write_checksums
 from rilievo.io.files.atomic import (
     make_folder,
     remove,

@@ -28,7 +28,7 @@ from rilievo.evaluation.scoring.resizing import placed
 from rilievo.evaluation.scoring.score import Scored, angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
-from rilievo.io.files.memory import check_memory
+from rilievo.io.files.limits import check_memory
 from rilievo.sample import Truth
 from rilievo.shapes import Float64, Size, Values
 

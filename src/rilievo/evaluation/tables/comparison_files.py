@@ -20,7 +20,7 @@ from rilievo.evaluation.tables.comparison_tables import (
     write_leaderboard,
 )
 from rilievo.frozen import frozen
-from rilievo.io.checks import beside, write_checksum
+from rilievo.io.checksums import beside, write_checksum
 from rilievo.io.files.atomic import remove
 from rilievo.pages.document import write_text
 from rilievo.pages.tables import Table, comma_separated, heads, latex, markdown

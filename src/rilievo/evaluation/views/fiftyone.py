@@ -39,9 +39,9 @@ from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import ColourRange, Drawn, colourise
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason
+from rilievo.io.map_pictures import ColourRange, Drawn, colourise
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import at
 from rilievo.predicting.summary import Tally

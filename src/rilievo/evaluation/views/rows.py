@@ -14,11 +14,10 @@ import numpy as np
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, notes_of
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture, write_png
 from rilievo.io.outputs.formats.png16 import Quantisation, coding_of, encode
 from rilievo.io.outputs.sidecar import UNITS
-from rilievo.io.png import write_png
 from rilievo.messages import at
 from rilievo.shapes import Mask, Pixels, UInt16
 

@@ -21,11 +21,11 @@ from rilievo.evaluation.views.view_items import (
 )
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.frozen import frozen
-from rilievo.io.checks import CHECKSUMS, write_checksum, write_checksums
-from rilievo.io.checks import beside as checksum_of
-from rilievo.io.colour_pictures import DEPTH_COLOURS
+from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
+from rilievo.io.checksums import beside as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
+from rilievo.io.map_pictures import DEPTH_COLOURS
 from rilievo.messages import at
 from rilievo.pages.document import asset, pieces
 from rilievo.pages.pictures import (

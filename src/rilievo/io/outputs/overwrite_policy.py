@@ -15,7 +15,7 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import CheckLevel, first_fault, is_marked, is_torn
+from rilievo.io.checksums import CheckLevel, first_fault, is_marked, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text

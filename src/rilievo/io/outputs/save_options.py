@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut
-from rilievo.io.colour_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
+from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
 from rilievo.messages import literal
 from rilievo.schema import Door, Record, option, options_of
 

@@ -22,16 +22,16 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.limits import reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.file_camera import heif_K
-from rilievo.io.photographs.pixels import as_stored
-from rilievo.io.photographs.xmp import (
+from rilievo.io.photographs.metadata import (
     XmpPackets,
+    heif_K,
     packets_in,
     packets_of,
     parse,
     properties,
     structures,
 )
+from rilievo.io.photographs.pixels import as_stored
 from rilievo.shapes import Float64
 
 # Plausible baselines [m].

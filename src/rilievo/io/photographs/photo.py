@@ -1,11 +1,14 @@
-"""Read photographs from paths, URLs, bytes, arrays and Pillow images."""
+"""Read photographs from paths, URLs, bytes, arrays and Pillow images.
+
+Types of photographs' sources, without their readers.
+"""
 
 import io
 import math
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -14,12 +17,36 @@ from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.io.files.archives import has_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts
+from rilievo.io.photographs.metadata import camera_from_exif, exif_facts
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
-from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
 from rilievo.other_libraries import answered
 from rilievo.sample import Photo
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Object that returns bytes when read."""
+
+    def read(self) -> Any:
+        """Read the rest."""
+
+
+@runtime_checkable
+class Tensor(Protocol):
+    """Tensor of torch."""
+
+    def detach(self) -> Any:
+        """Tensor without gradient."""
+
+    def cpu(self) -> Any:
+        """Tensor in main memory."""
+
+
+PhotoSource = (
+    Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor
+)
+
 
 _LOOKED_AT = 2**13
 # A smaller span of 256 has a note.
@@ -162,7 +189,7 @@ def _photo_from_image(
     # Most photographs have none of these, so that no module is imported for them.
     of_depth = {"depth_images", "mp", "heif"} if how.own_depth else set()
     if {"xmp", *of_depth} & image.info.keys():
-        from rilievo.io.photographs.xmp import camera_from_gpano, packets_of
+        from rilievo.io.photographs.metadata import camera_from_gpano, packets_of
 
         packets = packets_of(image)
         camera = camera_from_gpano(packets.main, size)

@@ -10,7 +10,7 @@ from PIL import Image
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
-from rilievo.io.png import bands
+from rilievo.io.map_pictures import bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.shapes import Bool, Field, Float32, Int, Pixels, UInt8, Vectors
 

@@ -28,7 +28,7 @@ from rilievo.models.wrappers import refined
 from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
-from rilievo.prediction.anchored import with_normals
+from rilievo.prediction.saving import with_normals
 from rilievo.prediction_record import Anchoring, MadeBy
 from rilievo.sample import Photo
 

@@ -11,7 +11,7 @@ from typing import Any, Unpack, cast, overload
 import numpy as np
 
 from rilievo.errors import InputTypeError, OptionError
-from rilievo.io.photographs.sources import Readable, Tensor
+from rilievo.io.photographs.photo import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.given_functions import DepthFunction

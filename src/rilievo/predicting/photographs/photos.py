@@ -16,10 +16,9 @@ from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.files import memory
+from rilievo.io.files import limits
 from rilievo.io.files.commit import FileSet, place
-from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.files.memory import in_bytes
+from rilievo.io.files.limits import MAX_PIXELS, in_bytes
 from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
@@ -350,7 +349,7 @@ def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> Pho
     Raises:
         OptionError: If none fits alone.
     """
-    free = memory.free_memory()
+    free = limits.free_memory()
     sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
     if free is None or not sizes:
         return PhotoMemory(free=free)
@@ -374,7 +373,7 @@ def size_of(source: Path) -> Size:
 
 
 def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
-    memory.check_memory(
+    limits.check_memory(
         memory_of(size),
         f"the results of {size[1]}x{size[0]} pixels",
         "choose fewer outputs with {save}, or make the photograph smaller",

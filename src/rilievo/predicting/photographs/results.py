@@ -10,11 +10,10 @@ from typing import Any
 from rilievo.calibration.sizes import Known, find_sparse
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
-from rilievo.io.checks import CheckLevel, is_torn
+from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
-from rilievo.io.files.limits import check_regular, printable, reason
-from rilievo.io.files.memory import check_room
+from rilievo.io.files.limits import check_regular, check_room, printable, reason
 from rilievo.io.outputs.overwrite_policy import (
     MEND,
     WAS_MADE,
@@ -33,10 +32,15 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
 from rilievo.predicting.photographs.photos import PhotoMemory, size_of
 from rilievo.predicting.photographs.user_facts import Metres, with_camera
-from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, memory_of, options_of
 from rilievo.prediction.output_record import Need, Surface
-from rilievo.prediction.saving import check_outputs, is_installed, parts_of, write_parts
+from rilievo.prediction.saving import (
+    can_be_anchored,
+    check_outputs,
+    is_installed,
+    parts_of,
+    write_parts,
+)
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.schema import recorded

@@ -20,11 +20,10 @@ import numpy as np
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import CheckLevel
+from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.commit import FileSet, fill_or_discard, place_one
-from rilievo.io.files.limits import printable
-from rilievo.io.files.memory import check_memory
+from rilievo.io.files.limits import check_memory, printable
 from rilievo.io.outputs.overwrite_policy import (
     check_claim,
     earlier_sidecar,

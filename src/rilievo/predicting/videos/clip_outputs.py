@@ -11,8 +11,8 @@ import numpy as np
 from rilievo.depth_map import DepthKind
 from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
-from rilievo.io.checks import FileSum, sum_of
-from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.checksums import FileSum, sum_of
+from rilievo.io.map_pictures import ColourRange
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import CameraFacts, FileFacts, Sidecar, describe
 from rilievo.io.outputs.writing import WriteJob

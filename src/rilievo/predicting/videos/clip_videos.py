@@ -7,16 +7,15 @@ from functools import partial
 
 from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
-from rilievo.io.checks import sum_of
-from rilievo.io.colour_pictures import (
+from rilievo.io.checksums import sum_of
+from rilievo.io.files.commit import FileSet
+from rilievo.io.map_pictures import (
     NORMALS_AXES,
     ColourRange,
     Drawn,
     normals_picture,
     range_of,
 )
-from rilievo.io.files.commit import FileSet
-from rilievo.io.outputs.dropping import normals_mask
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import (
     stereo_picture,
@@ -27,6 +26,7 @@ from rilievo.io.outputs.formats.picture_files import (
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import MEANINGS, UNITS, FileFacts
+from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.videos.frame_source import Coding, Frame
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import ClipForm, Extent, Rendered, Sink, SinkRow

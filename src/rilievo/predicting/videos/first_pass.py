@@ -19,10 +19,10 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins, bars_jump, find_black_bars, may_have_bars
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.colour_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
-from rilievo.io.outputs.dropping import up_to_sky
+from rilievo.io.map_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
 from rilievo.io.outputs.formats.colour_files import shown_sky
 from rilievo.io.outputs.sidecar import Sidecar, describe
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink

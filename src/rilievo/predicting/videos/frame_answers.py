@@ -16,7 +16,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import unwritable
-from rilievo.io.files.memory import check_room
+from rilievo.io.files.limits import check_room
 from rilievo.models.base import Inference
 from rilievo.shapes import Field, Float32, Mask, UInt8
 

@@ -22,7 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from rilievo import signals
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.files.memory import cores
+from rilievo.io.files.limits import cores
 from rilievo.messages import Note, template
 from rilievo.predicting.options import LOCAL, BatchOptions
 from rilievo.predicting.summary import RunTimes, Stages

@@ -42,8 +42,8 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.pages.relief import lens_of
 from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
-from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS
+from rilievo.prediction.saving import can_be_anchored
 from rilievo.sample import Photo
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal

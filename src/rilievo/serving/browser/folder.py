@@ -15,9 +15,9 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
+from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
 from rilievo.measure.measurement_records import Terms, terms_of
 from rilievo.models import load_model
 from rilievo.models.base import Model

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import printable, read_text
-from rilievo.io.files.memory import cores
+from rilievo.io.files.limits import cores, printable, read_text
 from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions

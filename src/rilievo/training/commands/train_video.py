@@ -11,8 +11,7 @@ from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import printable
-from rilievo.io.files.memory import free_memory, in_bytes
+from rilievo.io.files.limits import free_memory, in_bytes, printable
 from rilievo.io.json_record import to_json
 from rilievo.messages import for_terminal
 from rilievo.schema import option

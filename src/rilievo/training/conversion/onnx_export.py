@@ -14,7 +14,7 @@ import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing
 from rilievo.frozen import frozen
-from rilievo.io.checks import ONNX_KEY, append_sum
+from rilievo.io.checksums import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import part_of, replacing
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from rilievo.errors import InputError, OutputError, needing
 from rilievo.frozen import frozen
-from rilievo.io.checks import (
+from rilievo.io.checksums import (
     CHECKSUMS,
     FileSum,
     content_fault,

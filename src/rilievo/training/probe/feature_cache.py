@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import FEATURES, HEADER, HEADER_BYTES, MAGIC, is_blank, with_checksum
+from rilievo.io.checksums import FEATURES, HEADER, HEADER_BYTES, MAGIC, is_blank, with_checksum
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json, to_json

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
-from rilievo.io.checks import is_torn
+from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json, to_json

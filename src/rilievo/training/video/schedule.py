@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.io.checks import FileSum
+from rilievo.io.checksums import FileSum
 from rilievo.training.engine.task import RunState
 from rilievo.training.video.video_config import VideoConfig
 

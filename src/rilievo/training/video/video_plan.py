@@ -14,8 +14,7 @@ from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import printable
-from rilievo.io.files.memory import check_memory
+from rilievo.io.files.limits import check_memory, printable
 from rilievo.messages import Note
 from rilievo.models.finding import load_by_name
 from rilievo.models.load_options import LoadOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rilievo.io.checks import sum_of
+from rilievo.io.checksums import sum_of
 from rilievo.io.files.atomic import replacing
 from rilievo.messages import for_terminal
 from rilievo.training.adapters.run_models import WEIGHTS

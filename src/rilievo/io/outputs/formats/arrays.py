@@ -16,9 +16,9 @@ from rilievo.depth_map import DepthMap
 from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
-from rilievo.io.colour_pictures import linear_light
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
+from rilievo.io.map_pictures import linear_light
 from rilievo.io.numbers import ExrChannels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, opened, with_nan

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import (
+from rilievo.io.map_pictures import (
     ColourRange,
     Drawn,
     colour_levels,
@@ -19,9 +19,9 @@ from rilievo.io.colour_pictures import (
     sky_colour,
     sky_table,
 )
-from rilievo.io.outputs.dropping import up_to_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Mask, Pixels

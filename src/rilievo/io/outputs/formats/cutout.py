@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthMap
-from rilievo.io.colour_pictures import Drawn, drawn_values, range_of
+from rilievo.io.map_pictures import Drawn, drawn_values, range_of
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob

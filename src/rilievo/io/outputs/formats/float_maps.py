@@ -13,8 +13,8 @@ import numpy as np
 
 from rilievo.depth_map import DepthMap
 from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.outputs.dropping import normals_mask
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
+from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.shapes import Float32, Vectors
 

@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import grid_of, sample_range
-from rilievo.io.colour_pictures import normals_picture
-from rilievo.io.outputs.dropping import normals_mask
+from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction_record import PredictionRecord
 

@@ -10,22 +10,22 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour_pictures import (
+from rilievo.io.map_pictures import (
     NO_NORMAL,
     NORMALS_AXES,
     PICTURE_AXES,
     ColourRange,
     Drawn,
+    bands,
     colour_range,
     drawn_values,
     normals_picture,
     range_of,
 )
-from rilievo.io.outputs.dropping import normals_mask, sky_share
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.skyline import normals_mask, sky_share
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
-from rilievo.io.png import bands
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
 

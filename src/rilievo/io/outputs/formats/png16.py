@@ -11,10 +11,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import drawn_values
+from rilievo.io.map_pictures import bands, drawn_values, write_png
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
-from rilievo.io.png import bands, write_png
 from rilievo.shapes import UInt16
 
 KEY = "rilievo"

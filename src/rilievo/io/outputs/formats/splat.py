@@ -14,8 +14,7 @@ from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
 from rilievo.io.outputs.formats.ply import comments_of
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.surface_points import surface_points
-from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.outputs.writing import WriteJob, surface_points
 from rilievo.shapes import Float32, UInt8
 
 PROPERTIES = (

@@ -13,7 +13,7 @@ from isal import igzip
 
 from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.outputs.formats.gltf import AXES
+from rilievo.io.outputs.formats.glb import AXES
 from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, colours_of, splats_of
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob

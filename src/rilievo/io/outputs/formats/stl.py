@@ -8,7 +8,7 @@ from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
-from rilievo.io.colour_pictures import drawn_values
+from rilievo.io.map_pictures import drawn_values
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob

@@ -14,8 +14,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.outputs.formats.glb import textured_mesh
-from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.formats.glb import TriangleMesh, textured_mesh
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 

@@ -19,7 +19,7 @@ import numpy as np
 from rilievo.data.clips.sequences import Clip, at_size, frame_or_reason, how_straight
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.checks import (
+from rilievo.io.checksums import (
     BROKEN,
     FRAMES,
     FRAMES_FORMAT,
@@ -32,8 +32,7 @@ from rilievo.io.checks import (
     sums_path,
 )
 from rilievo.io.files.atomic import make_folder, replacing, sync_open_file, unwritable
-from rilievo.io.files.limits import is_whole, printable, read_text, unreadable
-from rilievo.io.files.memory import check_room
+from rilievo.io.files.limits import check_room, is_whole, printable, read_text, unreadable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.videos import open_video
 from rilievo.predicting.summary import map_ahead

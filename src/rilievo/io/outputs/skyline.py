@@ -1,5 +1,7 @@
 """Sky and background: what surfaces leave out, and how pictures draw the skyline.
 
+Sky and background: what surfaces leave out, and how pictures draw the skyline.
+
 Networks blend ground and sky over about 1.5 % of the diagonal; pictures continue the ground.
 """
 
@@ -10,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.surfaces.patches import patches
-from rilievo.io.colour_pictures import Drawn, drawn_values
+from rilievo.io.map_pictures import Drawn, drawn_values
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, Shaped

@@ -1,17 +1,184 @@
-"""Calibrations of other programs, with the names of Kalibr, ROS and OpenCV."""
+"""Camera models in files of other programs: COLMAP, Kalibr, ROS, OpenCV.
+
+COLMAP's camera models and binary files (COLMAP documentation, "Output Format").
+
+Calibrations of other programs, with the names of Kalibr, ROS and OpenCV.
+"""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.limits import check_regular, printable, unreadable
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz
+
+
+class _CameraModel(NamedTuple):
+    """Camera model; an empty ``lens`` has no name of ours."""
+
+    lens: str
+    focals: int
+    coefficients: int
+
+    @property
+    def parameters(self) -> int:
+        return self.focals + 2 + self.coefficients
+
+
+# Models in the order of their numbers.
+MODELS: Mapping[str, _CameraModel] = {
+    "SIMPLE_PINHOLE": _CameraModel("pinhole", 1, 0),
+    "PINHOLE": _CameraModel("pinhole", 2, 0),
+    "SIMPLE_RADIAL": _CameraModel("opencv", 1, 1),
+    "RADIAL": _CameraModel("opencv", 1, 2),
+    "OPENCV": _CameraModel("opencv", 2, 4),
+    "OPENCV_FISHEYE": _CameraModel("fisheye", 2, 4),
+    "FULL_OPENCV": _CameraModel("opencv", 2, 8),
+    "FOV": _CameraModel("fov", 2, 1),
+    "SIMPLE_RADIAL_FISHEYE": _CameraModel("fisheye", 1, 1),
+    "RADIAL_FISHEYE": _CameraModel("fisheye", 1, 2),
+    "THIN_PRISM_FISHEYE": _CameraModel("", 2, 8),
+}
+
+_LONGEST_NAME = 4096
+_POINT = 24
+
+
+class CameraRow(NamedTuple):
+    """Camera whose principal point counts from the first pixel's corner."""
+
+    id: int
+    model: str
+    width: int
+    height: int
+    numbers: tuple[float, ...]
+    place: str
+
+
+class ImageRow(NamedTuple):
+    """Image with ``cam_T_world``: quaternion w x y z, then translation."""
+
+    pose: tuple[float, ...]
+    camera_id: int
+    name: str
+    place: str
+
+
+def binary_cameras(path: Path) -> Iterator[CameraRow]:
+    """Read ``cameras.bin``."""
+    names = [*MODELS]
+    with _open_reader(path) as content:
+        for _ in range(content.count("cameras", _struct_bytes("IiQQ3d"))):
+            id, number, width, height = content.take("IiQQ", "a camera")
+            place = f"{content.name}, camera {id}"
+            if not 0 <= number < len(names):
+                raise InputError(
+                    (
+                        f"has the camera model number {number}; read are 0 "
+                        f"({names[0]}) to {len(names) - 1} ({names[-1]}): run 'colmap "
+                        "image_undistorter'"
+                    ),
+                    path=place,
+                )
+            model = names[number]
+            numbers = content.take(f"{MODELS[model].parameters}d", "parameters")
+            yield CameraRow(id, model, width, height, numbers, place)
+        content.check_end()
+
+
+def binary_images(path: Path) -> Iterator[ImageRow]:
+    """Read ``images.bin`` without points."""
+    with _open_reader(path) as content:
+        for _ in range(content.count("images", _struct_bytes("I7dIcQ"))):
+            id, *pose, camera_id = content.take("I7dI", "an image")
+            place = f"{content.name}, image {id}"
+            name = content.text(place)
+            content.skip(_POINT * content.count("points", _POINT))
+            yield ImageRow(tuple(pose), camera_id, name, place)
+        content.check_end()
+
+
+class _ByteReader:
+    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+        self._file, self.name, self._size = file, name, size
+
+    def take(self, form: str, what: str) -> tuple[Any, ...]:
+        at, size = self._file.tell(), _struct_bytes(form)
+        content = self._file.read(size)
+        if len(content) < size:
+            raise InputError(
+                (
+                    f"ends at byte {at + len(content)}, inside {what}: it is "
+                    "cut off or no file of COLMAP; copy it again"
+                ),
+                path=self.name,
+            )
+        return struct.unpack(f"<{form}", content)
+
+    def count(self, what: str, least: int) -> int:
+        [count] = self.take("Q", f"the number of {what}")
+        left = self._size - self._file.tell()
+        if count * least > left:
+            raise InputError(
+                (
+                    f"states {count} {what} at byte {self._size - left - 8}, and "
+                    f"{left} bytes follow, but each takes {least} or more: it "
+                    "is cut off or no file of COLMAP; copy it again"
+                ),
+                path=self.name,
+            )
+        return count
+
+    def text(self, place: str) -> str:
+        at = self._file.tell()
+        name, zero, _ = self._file.read(_LONGEST_NAME + 1).partition(b"\0")
+        if not zero and len(name) > _LONGEST_NAME:
+            raise InputError(f"has a name of over {_LONGEST_NAME} bytes; copy it again", path=place)
+        self._file.seek(at + len(name))
+        self.take("c", "a name")
+        try:
+            return name.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                (f"has a name that is no text in UTF-8 (byte {error.start})"), path=place
+            ) from error
+
+    def skip(self, count: int) -> None:
+        self._file.seek(count, 1)
+
+    def check_end(self) -> None:
+        at = self._file.tell()
+        if at < self._size:
+            raise InputError(
+                (
+                    f"has {self._size - at} bytes after the last entry that it "
+                    "states; export it again"
+                ),
+                path=self.name,
+            )
+
+
+@contextmanager
+def _open_reader(path: Path) -> Iterator[_ByteReader]:
+    size = check_regular(path)
+    try:
+        with path.open("rb") as file:
+            yield _ByteReader(file, printable(path), size)
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
+def _struct_bytes(form: str) -> int:
+    return struct.calcsize(f"<{form}")
+
 
 READ = (
     "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "
