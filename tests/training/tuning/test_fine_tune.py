@@ -32,10 +32,10 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning import tuning_learner
-from rilievo.training.tuning.judging import divide_images
 from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
+from rilievo.training.tuning.tuning_task import divide_images
 from rilievo.training.video.elsewhere.replay import read_places
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
