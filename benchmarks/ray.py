@@ -26,8 +26,8 @@ from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from rilievo.cluster.staging import list_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
-from rilievo.predicting.workers.predict_across import PredictWork
-from rilievo.predicting.workers.spreading import spread_out
+from rilievo.predicting.predict_across import PredictWork
+from rilievo.predicting.work_processes import spread_out
 
 LEAST_SHARE = 0.85
 MOST_GROWTH = 1.1

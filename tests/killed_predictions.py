@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from killed_work import end_process
 from rilievo.predicting.inputs import Job
-from rilievo.predicting.workers.predict_across import PredictWork
-from rilievo.predicting.workers.spreading import Do, Report
+from rilievo.predicting.predict_across import PredictWork
+from rilievo.predicting.work_processes import Do, Report
 
 
 class KilledPredictWork(PredictWork):

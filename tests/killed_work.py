@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError
-from rilievo.predicting.workers.spreading import Do, Report
+from rilievo.predicting.work_processes import Do, Report
 
 
 def end_process() -> None:

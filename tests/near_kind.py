@@ -7,8 +7,8 @@ import numpy as np
 from rilievo.depth_map import DepthKind
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.sample import Photo
 
 

@@ -51,7 +51,7 @@ _THROUGH_LIBRARIES = frozenset(
             for e in ("_belongs_to_dead_server", "own_folder", "sweep")
         ),
         *(
-            f"rilievo.models.conversion.quantisation.{each}"
+            f"rilievo.models.onnx_files.conversion.{each}"
             for each in ("_check_quantised", "quantise", "quantise_static")
         ),
     }

@@ -14,7 +14,7 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
 from ray.cluster_utils import Cluster
 
-import rilievo.predicting.workers.predict_across
+import rilievo.predicting.predict_across
 from killed_predictions import KilledPredictWork
 from killed_work import Deadly
 from rilievo.cluster.ray_tasks import Pool, work_on_ray
@@ -22,8 +22,8 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions, PredictOptions
-from rilievo.predicting.workers.predict_across import predict_across
-from rilievo.predicting.workers.spreading import joined
+from rilievo.predicting.predict_across import predict_across
+from rilievo.predicting.work_processes import joined
 
 
 def main(network: str, photos: str, toy: str, folder: Path) -> None:
@@ -42,7 +42,7 @@ def main(network: str, photos: str, toy: str, folder: Path) -> None:
 def answers(address: str, network: str, photos: str, toy: str, folder: Path) -> dict[str, object]:
     batch = BatchOptions(ray=address)
     options = PredictOptions(model=network, output=folder / "spread", save="colour,npz,normals")
-    rilievo.predicting.workers.predict_across.PredictWork = KilledPredictWork
+    rilievo.predicting.predict_across.PredictWork = KilledPredictWork
     first = predict_across([photos], options, batch, show=False)
     deadly = Deadly(folder=folder, always=("1",), once=("5",))
     items = [f"{number}" for number in range(9)]

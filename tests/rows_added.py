@@ -90,7 +90,7 @@ def output(folder: Path) -> Mapping[str, Any]:
         return job.write_png(drawn(depth), job.facts("edges"))
 
     def of_video(name: str, form: Any) -> Any:
-        from rilievo.predicting.videos.clip_videos import Drawing
+        from rilievo.predicting.videos.clip_outputs import Drawing
 
         return Drawing(facts=FileFacts(file=name, output="edges", holds="edges"), draw=drawn)
 

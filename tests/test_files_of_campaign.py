@@ -18,7 +18,7 @@ from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import known_file, record_of, token
-from rilievo.models.conversion.agreement import _difference
+from rilievo.models.onnx_files.conversion import _difference
 
 
 def test_a_member_of_an_unknown_compression_is_a_fault(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
     "signals.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
-    "predicting/videos/kept_answers.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
+    "predicting/videos/clip_resumption.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "cores.py": {"os.sched_getaffinity": _PRESENT},
     "io/files/limits.py": {"resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},

@@ -24,9 +24,8 @@ from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
-from rilievo.models.conversion.agreement import Agreement, check_agreement
-from rilievo.models.conversion.quantisation import quantise_static
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.conversion import Agreement, check_agreement, quantise_static
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema import option
 from rilievo.training.conversion.onnx_file import FP32, INT8, set_metadata

@@ -61,7 +61,7 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.io.checksums import ONNX_KEY
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
-from rilievo.models.default.embedded_cards import BASE
+from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS
 from rilievo.models.onnx_files.onnx_model import OnnxModel

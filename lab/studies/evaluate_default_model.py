@@ -26,7 +26,7 @@ from sureness import Calibration, FrameSureness, calibration
 from rilievo.errors import OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.default.embedded_cards import embedded_cards
+from rilievo.models.default.embedded import embedded_cards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 from rilievo.models.card import ModelCard
-from rilievo.models.default.embedded_cards import embedded_cards, read_details
+from rilievo.models.default.embedded import embedded_cards, read_details
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "docs" / "pictures" / "accuracy.svg"

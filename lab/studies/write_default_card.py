@@ -22,7 +22,7 @@ from file_facts import FileFacts, read_facts
 from rilievo.errors import InputError, RilievoError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.card import ModelCard
-from rilievo.models.default.embedded_cards import embedded_cards
+from rilievo.models.default.embedded import embedded_cards
 
 _ROOT = Path(__file__).parents[2]
 _FOLDER = _ROOT / "src" / "rilievo" / "models" / "default"

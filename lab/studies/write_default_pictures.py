@@ -22,7 +22,7 @@ from rilievo.errors import RilievoError
 from rilievo.io.map_pictures import colourise, normals_picture
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.default.embedded_cards import embedded_cards
+from rilievo.models.default.embedded import embedded_cards
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 _WIDTH, _HEIGHT, _GAP, _TITLE = 150, 112, 6, 20

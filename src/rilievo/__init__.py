@@ -52,7 +52,7 @@ _HOMES = {
     "calibrate_height": "calibration.floor",
     "load_model": "models",
     "model": "models.outside",
-    "pipeline": "predicting.pipeline",
+    "pipeline": "predicting.photographs.images",
     "predict": "predicting.photographs.images",
     "predict_files": "predicting.run",
     "read_photo": "io.photographs.photo",

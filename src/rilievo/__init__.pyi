@@ -31,8 +31,8 @@ from rilievo.models import load_model as load_model
 from rilievo.models import unload_model as unload_model
 from rilievo.models.outside import model as model
 from rilievo.predicting.options import PredictOptions as PredictOptions
+from rilievo.predicting.photographs.images import pipeline as pipeline
 from rilievo.predicting.photographs.images import predict as predict
-from rilievo.predicting.pipeline import pipeline as pipeline
 from rilievo.predicting.run import predict_files as predict_files
 from rilievo.predicting.videos.stream import stream as stream
 from rilievo.prediction import Prediction as Prediction

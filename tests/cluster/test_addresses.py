@@ -18,9 +18,9 @@ from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import address_of, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
+from rilievo.predicting.predict_across import PredictWork, predict_across
 from rilievo.predicting.run import predict_files
-from rilievo.predicting.workers.predict_across import PredictWork, predict_across
-from rilievo.predicting.workers.spreading import Report
+from rilievo.predicting.work_processes import Report
 from static_host import Quiet, hosted
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")

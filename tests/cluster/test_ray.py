@@ -16,8 +16,8 @@ from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
 from rilievo.predicting.options import BatchOptions, PredictOptions
+from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files
-from rilievo.predicting.workers.predict_across import predict_across
 
 MakeNetwork = Callable[..., Path]
 TESTS = Path(__file__).parent.parent

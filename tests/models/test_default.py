@@ -17,12 +17,12 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
-from rilievo.models.default.embedded import shared_cores
-from rilievo.models.default.embedded_cards import (
+from rilievo.models.default.embedded import (
     BASE,
     SMALL,
     embedded_cards,
     read_details,
+    shared_cores,
 )
 from rilievo.models.finding import find_loader
 from rilievo.models.onnx_files.onnx_model import OnnxModel

@@ -14,8 +14,8 @@ import pytest
 import rilievo
 from rilievo.models import finding
 from rilievo.models.base import Model
-from rilievo.models.given_functions import DepthFunction
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.requests import DepthFunction
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
 

@@ -11,7 +11,7 @@ import rilievo
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.tiling import (
+from rilievo.models.wrappers import (
     MirrorConfidence,
     confidence_of,
     mirror_difference,

@@ -9,7 +9,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
-from rilievo.models.onnx_files.foreign import SCENES, doubt, turned_round
+from rilievo.models.onnx_files.onnx_model import SCENES, doubt, turned_round
 from rilievo.models.outside import OutsideModel
 from rilievo.sample import Photo
 

@@ -33,11 +33,11 @@ from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
 from rilievo.models.catalogue.feeding import Feeding, graph_facts, letterbox
 from rilievo.models.catalogue.published_graph import POST_FUNCTIONS
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.contracts import ModelRequest
 from rilievo.models.finding import find
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.requests import ModelRequest
 from rilievo.sample import Photo
 
 __all__ = ["catalogue"]

@@ -12,7 +12,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.preparation import shrink
-from rilievo.models.tiling import FlipAveraged, Tiled
+from rilievo.models.wrappers import FlipAveraged, Tiled
 from rilievo.sample import Photo
 
 

@@ -22,7 +22,7 @@ from rilievo.geometry.cameras.lens import Lens
 from rilievo.measure import length
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
-from rilievo.models.tiling import FlipAveraged, Tiled
+from rilievo.models.wrappers import FlipAveraged, Tiled
 from rilievo.sample import Photo
 
 ROOM = np.array([2.0, 1.3, 3.0])

@@ -21,9 +21,9 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs import fitting
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
 from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
 from rilievo.predicting.videos.frame_answers import Correction
+from rilievo.predicting.videos.frame_scales import AnchorTrack, RunningAnchor
 from rilievo.sample import Photo
 
 SIZE = (96, 128)

@@ -10,7 +10,7 @@ from PIL import Image
 import rilievo
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.predicting.options import BatchOptions, PredictOptions
-from rilievo.predicting.workers.predict_across import predict_across
+from rilievo.predicting.predict_across import predict_across
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from skimage import data
 
 import rilievo
 from rilievo.cli import main
-from rilievo.models.default.embedded_cards import EMBEDDED
+from rilievo.models.default.embedded import EMBEDDED
 
 NAMES = [name for name, card in EMBEDDED.items() if card.loader == "embedded"]
 CAMERAS: list[dict[str, Any]] = [{"fov": 40}, {"fov": 60}, {"fov": 90}]

@@ -16,7 +16,7 @@ from PIL import Image
 from clips import Clip, numbered, write_clip
 from file_runs import run, run_on_nine_frames
 from rilievo.errors import OutputError
-from rilievo.predicting.videos import clip_outputs, clip_videos
+from rilievo.predicting.videos import clip_outputs
 
 MakeNetwork = Callable[..., Path]
 
@@ -137,7 +137,7 @@ def test_a_full_disk_keeps_a_videos_answers_and_the_next_run_goes_on(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        for sink in (clip_outputs.FolderSink, clip_videos.VideoSink):
+        for sink in (clip_outputs.FolderSink, clip_outputs.VideoSink):
             patch.setattr(sink, "finish", full)
         [failure] = run(network, out, clip, save=save).failures
     assert "the disk is full" in failure

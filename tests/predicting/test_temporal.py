@@ -11,7 +11,7 @@ from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
-from rilievo.predicting.videos.scale_smoothing import (
+from rilievo.predicting.videos.frame_scales import (
     HELD,
     SMOOTHED,
     ScaleTrack,

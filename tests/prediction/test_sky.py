@@ -18,8 +18,7 @@ from rilievo.cli import main
 from rilievo.errors import CalibrationError, ModelError
 from rilievo.measure import angle, area, height, length
 from rilievo.models.base import Inference, WrappedModel
-from rilievo.models.tiling import FlipAveraged, Tiled, mirror, mirror_back
-from rilievo.models.wrappers import Trimmed
+from rilievo.models.wrappers import FlipAveraged, Tiled, Trimmed, mirror, mirror_back
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.sample import Photo

@@ -24,7 +24,7 @@ from rilievo.io.photographs.decode import PHOTO_SUFFIXES
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.models.tiling import FlipAveraged
+from rilievo.models.wrappers import FlipAveraged
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
 from rilievo.shapes import Bool, Float16, Float64, Int8, UInt8

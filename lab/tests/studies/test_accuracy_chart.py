@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 from write_accuracy_chart import BENCHMARK, PUBLISHED, dots, renewed
 
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.default.embedded_cards import read_details
+from rilievo.models.default.embedded import read_details
 
 ROOT = Path(__file__).parents[3]
 HINT = "run lab/studies/write_accuracy_chart.py"

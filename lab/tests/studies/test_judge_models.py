@@ -14,7 +14,7 @@ from panel import DECIDING, FrameScores, registered
 from panel_rule import BLOCK, DRAWS, Change, changes, compare, decide
 
 from rilievo.models import MODELS, load_model
-from rilievo.models.default.embedded_cards import read_details
+from rilievo.models.default.embedded import read_details
 
 
 def errors(seed: int, count: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from write_default_card import overview, renewed
 from lab.making.write_default_models import store_in_half, write_model
 from rilievo.errors import InputError
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.default.embedded_cards import embedded_cards, read_details
+from rilievo.models.default.embedded import embedded_cards, read_details
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.networks.small import SmallNet

@@ -20,7 +20,7 @@ from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue import table as catalogue
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.catalogue.table import CatalogueEntry, find_entry
-from rilievo.models.default.embedded_cards import BASE, SMALL, read_details
+from rilievo.models.default.embedded import BASE, SMALL, read_details
 from rilievo.models.load_options import SettingFacts, describe_settings
 from rilievo.models.model_options import QUALITIES
 from rilievo.schema import option

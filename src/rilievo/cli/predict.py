@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         if request.batch == BatchOptions() and not is_elsewhere:
             summary = predict_files(inputs, request.options, show=not request.quiet)
         else:
-            from rilievo.predicting.workers.predict_across import predict_across
+            from rilievo.predicting.predict_across import predict_across
 
             summary = predict_across(inputs, request.options, request.batch, show=not request.quiet)
     if summary.exit_code or not request.quiet:

@@ -20,7 +20,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.messages import literal, template
 from rilievo.predicting.options import LOCAL
-from rilievo.predicting.workers.spreading import (
+from rilievo.predicting.work_processes import (
     Failure,
     Item,
     Report,

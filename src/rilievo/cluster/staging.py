@@ -41,7 +41,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_photo_or_video
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.workers.predict_across import Storage, TaskFiles
+from rilievo.predicting.predict_across import Storage, TaskFiles
 from rilievo.prediction.output import OUTPUTS
 from rilievo.sample import Photo
 

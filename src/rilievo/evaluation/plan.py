@@ -31,7 +31,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.limits import cores
 from rilievo.models.base import Model
-from rilievo.models.given_functions import name_of
+from rilievo.models.requests import name_of
 from rilievo.models.wrappers import mirrored
 from rilievo.predicting.run import agree_to_calls
 from rilievo.sample import Truth

@@ -35,9 +35,9 @@ from rilievo.models.base import Model
 from rilievo.models.wrappers import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.predicting.options import BatchOptions
+from rilievo.predicting.predict_across import refuse_paid
 from rilievo.predicting.summary import Tally
-from rilievo.predicting.workers.predict_across import refuse_paid
-from rilievo.predicting.workers.spreading import Do, Failure, Report, spread_out, threads_each
+from rilievo.predicting.work_processes import Do, Failure, Report, spread_out, threads_each
 from rilievo.registry import trust
 
 ALL = "all"

@@ -17,10 +17,9 @@ from rilievo import registry
 from rilievo.errors import ModelError, OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
-from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL, find_short
-from rilievo.models.given_functions import DepthFunction, name_of
+from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, name_of
 from rilievo.options.keywords import LoadKeywords
 from rilievo.other_libraries import answered
 from rilievo.registry import (
@@ -59,7 +58,7 @@ class ModelKind:
 MODEL_KINDS: Mapping[str, ModelKind] = {
     "embedded": ModelKind(
         words="`rilievo/base` or `rilievo/small`, the models that come with rilievo",
-        find="rilievo.models.default.embedded_cards:find_embedded",
+        find="rilievo.models.default.embedded:find_embedded",
         loader="rilievo.models.default.embedded:load",
     ),
     "given-function": ModelKind(
@@ -72,7 +71,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "onnx-file": ModelKind(
         words="the path of another ONNX file",
-        find="rilievo.models.onnx_files.foreign:find",
+        find="rilievo.models.onnx_files.onnx_model:find",
     ),
     "catalogue": ModelKind(
         words="a name that `rilievo models --all` lists",
@@ -101,7 +100,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "onnx-folder": ModelKind(
         words="a folder with one ONNX file",
-        find="rilievo.models.onnx_files.foreign:find_in_folder",
+        find="rilievo.models.onnx_files.onnx_model:find_in_folder",
     ),
     "checkpoint-folder": ModelKind(
         words="a folder that transformers saved, with `--kind`",
@@ -128,7 +127,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "short-name": ModelKind(
         words="`base` or `small`",
-        find="rilievo.models.default.embedded_cards:find_short",
+        find="rilievo.models.default.embedded:find_short",
     ),
 }
 """Kinds in the order of search; keys are also loaders in cards."""

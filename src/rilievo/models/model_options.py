@@ -13,9 +13,9 @@ from rilievo.io.files.atomic import make_folder
 from rilievo.messages import Note
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
-from rilievo.models.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.network_files import cache_directory
+from rilievo.models.requests import DepthFunction, name_of
 from rilievo.options.photo_options import Mirroring
 from rilievo.options.run_options import Engine
 from rilievo.schema import Door, Groups, option

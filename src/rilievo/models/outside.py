@@ -15,10 +15,15 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError, RilievoError, first_line, suggest
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import NOT_STATED, ModelCard
-from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.models.given_functions import DepthFunction, given_function, is_module_level
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
+from rilievo.models.requests import (
+    DepthFunction,
+    FoundModel,
+    ModelRequest,
+    given_function,
+    is_module_level,
+)
 from rilievo.prediction_record import Setting
 from rilievo.registry import is_import_path, load_offered, load_outside, own_fault
 from rilievo.sample import Photo

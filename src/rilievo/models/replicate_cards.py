@@ -9,7 +9,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.card import ModelCard, known_models
-from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.requests import FoundModel, ModelRequest
 
 PREFIX = "replicate:"
 LOADER = "replicate"

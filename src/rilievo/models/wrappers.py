@@ -1,9 +1,17 @@
-"""Models with refinements around them; trimming and cameras.
+"""Models with refinements around them: trimming, cameras, mirror images, tiles.
+
+Models with refinements around them; trimming and cameras.
 
 Borders mislead networks, so they are hidden and have no depth.
+
+Better predictions for more time: by the mirror image, and by tiles.
+
+Confidence is disagreement with the mirror image, "Post" of M. Poggi et al., "On the uncertainty of
+self-supervised monocular depth estimation", CVPR 2020.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,16 +19,20 @@ import numpy as np
 from PIL import Image
 
 from rilievo.depth_map import DepthMap
-from rilievo.errors import UnknownCameraError
+from rilievo.errors import OptionError, UnknownCameraError
+from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
+from rilievo.models.card import ModelCard
+from rilievo.models.resampling.preparation import limited, resize
+from rilievo.models.resampling.wide_views import through_views
 from rilievo.options.photo_options import Mirroring, Refine
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
-from rilievo.shapes import Float64, Pixels
+from rilievo.shapes import Field, Float32, Float64, Mask, Pixels
 
 _WORTH_A_WORD = 0.97
 SIDE = 512
@@ -29,8 +41,6 @@ SIDE = 512
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
     """Refine a model by tiles, mirror image, camera and borders."""
     if refine.tile is not None:
-        from rilievo.models.tiling import Tiled
-
         model = Tiled(model, refine.tile)
     if refine.flip or refine.mirrors:
         model = mirrored(model, refine)
@@ -42,8 +52,6 @@ def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> 
 
 def mirrored(model: Model, mirroring: Mirroring) -> Model:
     """Refine a model by the mirror image alone, if asked."""
-    from rilievo.models.tiling import FlipAveraged, MirrorConfidence
-
     model = FlipAveraged(model) if mirroring.flip else model
     return MirrorConfidence(model) if mirroring.mirrors else model
 
@@ -222,3 +230,345 @@ class VanishingCamera(WrappedModel):
                 ) from error
         [answer] = self.model.infer([replace(photo, camera=camera)])
         return replace(answer, camera=camera)
+
+
+# Width of the window, as a share of the image's.
+WIDTH = 1 / 24
+
+# Logit of the chance that depth is right within a factor of 1.25 at a difference of e^-3, and its
+# change with the logarithm of the difference; fitted on rendered mirrors.
+LEVEL, SLOPE = 1.16, -0.42
+
+MIDDLE = -3.0
+
+# Least difference of log depth.
+LEAST = 1e-3
+
+
+class _Mirrored(WrappedModel):
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        straight = self.model.infer(photos)
+        mirrored = self.model.infer([mirror(photo) for photo in photos])
+        return [
+            self._merged(one, mirror_back(other))
+            for one, other in zip(straight, mirrored, strict=True)
+        ]
+
+    @abstractmethod
+    def _merged(self, one: Inference, other: Inference) -> Inference:
+        """Combine a photograph's answer with its mirror image's, mirrored back."""
+
+
+class FlipAveraged(_Mirrored):
+    """Average with the mirror image's prediction."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model, {"flip": True})
+
+    def _merged(self, one: Inference, other: Inference) -> Inference:
+        depth, valid = None, _both(one.valid, other.valid)
+        if one.depth is not None and other.depth is not None:
+            space = _space(self.card)
+            ours, theirs = _entered(one, space), _entered(other, space)
+            inside = np.ones(ours.shape, bool) if valid is None else valid
+            # Two predictions of one network may differ in scale (and shift); only shape is
+            # averaged.
+            depth = space.leave((ours + space.match(theirs, ours, inside)) / 2)
+        return Inference(
+            depth=depth,
+            valid=valid,
+            normals=_mean(one.normals, other.normals),
+            confidence=_mean(one.confidence, other.confidence),
+            sky=_mean(one.sky, other.sky),
+            camera=one.camera,
+        )
+
+
+class Tiled(WrappedModel):
+    """Detail from tiles on the coarse shape of the whole, since a tile has no reliable distance."""
+
+    def __init__(self, model: Model, side: int) -> None:
+        if side < 64:
+            raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
+        super().__init__(model, {"tile": side})
+        self._side = side
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Predict photographs as batches of tiles."""
+
+        def narrow(photos: Sequence[Photo]) -> list[Inference]:
+            return [self._infer_one(photo) for photo in photos]
+
+        return through_views(photos, self.card.kind, narrow, self.card.resizing, detailed=True)
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        [whole] = self.model.infer([photo])
+        if max(photo.shape) <= self._side:
+            return whole
+        boxes = list(_boxes(photo.shape, self._side))
+        canvas: _Canvas | None = None
+        for box in boxes:
+            [tile] = self.model.infer([_crop(photo, box)])
+            if canvas is None:
+                canvas = _Canvas(photo.shape, box, tile, _space(self.card), whole)
+            canvas.add(box, tile)
+        assert canvas is not None
+        return replace(canvas.result(), camera=whole.camera)
+
+
+@frozen
+class _Box:
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@frozen
+class _Space:
+    enter: Callable[[Field], Field]
+    leave: Callable[[Field], Field]
+    match: Callable[[Field, Field, Mask], Field]
+
+
+class _Canvas:
+    def __init__(
+        self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
+    ) -> None:
+        rows, columns = _size(tile)
+        # Small tiles may be enlarged for the network; the canvas is never larger than the
+        # photograph.
+        self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
+        self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
+        self._space = space
+        self._whole, self._inside = _stack(whole, space, self._shape)
+        self._sum = np.zeros_like(self._whole)
+        self._weight = np.zeros(self._shape, np.float32)
+        self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
+        self._chances = _chances(whole)
+
+    def add(self, box: _Box, tile: Inference) -> None:
+        top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
+        bottom = min(self._shape[0], top + round(box.height * self._scale[0]))
+        right = min(self._shape[1], left + round(box.width * self._scale[1]))
+        inside = (slice(top, bottom), slice(left, right))
+        reference = self._whole[:, *inside]
+        fields, mask = _stack(tile, self._space, reference.shape[1:])
+        mask &= self._inside[inside]
+        if self._has_depth:
+            fields[0] = self._space.match(fields[0], reference[0], mask)
+        mended = fields + _coarse(reference - fields, mask)
+        mended[0] = np.where(mask, mended[0], reference[0])  # unseen pixels: the whole
+        weight = _fade(reference.shape[1:])
+        self._sum[:, *inside] += weight * mended
+        self._weight[inside] += weight
+
+    def result(self) -> Inference:
+        mean = self._sum / self._weight
+        first = int(self._has_depth)
+        # Detail on the coarse shape of the whole may overshoot.
+        rest = mean[first + 3 * self._has_normals :].clip(0, 1)
+        chances = dict(zip(self._chances, rest, strict=True))
+        return Inference(
+            depth=self._space.leave(mean[0]) if self._has_depth else None,
+            valid=None if self._inside.all() else self._inside,
+            normals=mean[first : first + 3] if self._has_normals else None,
+            confidence=chances.get("confidence"),
+            sky=chances.get("sky"),
+        )
+
+
+def _space(card: ModelCard) -> _Space:
+    if card.kind is not None and card.kind.is_depth:
+        return _Space(
+            enter=lambda depth: np.log(limited(depth, card.resizing)),
+            leave=np.exp,
+            match=_shift_to,
+        )
+    return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
+
+
+def _shift_to(values: Field, reference: Field, inside: Mask) -> Field:
+    return values + np.median((reference - values)[inside]) if inside.any() else values
+
+
+def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
+    if not inside.any():
+        return values
+    middle, level = values[inside].mean(), reference[inside].mean()
+    centred, target = values[inside] - middle, reference[inside] - level
+    power = float((centred * centred).sum())
+    scale = float((centred * target).sum()) / power if power > 0 else 1.0
+    return (values - middle) * (scale if scale > 0 else 1) + level
+
+
+def _entered(inference: Inference, space: _Space) -> Field:
+    depth, valid = inference.depth, inference.valid
+    assert depth is not None, "asked for depth alone"
+    if valid is None or valid.all():
+        return space.enter(depth)
+    least = depth[valid].min() if valid.any() else np.float32(1)
+    return space.enter(np.where(valid, depth, least))
+
+
+def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
+    size = (shape[0], shape[1])
+    fields = [] if answer.depth is None else [_entered(answer, space)]
+    fields += [] if answer.normals is None else list(answer.normals)
+    fields += _chances(answer).values()
+    stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
+    if answer.depth is None or valid is None:
+        return stack, np.ones(size, bool)
+    # As in ``Model.finish``: invalid pixels are not blended into valid ones.
+    weight = resize(valid.astype(np.float32), size)
+    depth_sum = resize(np.where(valid, fields[0], np.float32(0)), size)
+    np.divide(depth_sum, weight, out=stack[0], where=weight > 0.5)
+    return stack, weight > 0.5
+
+
+def _chances(answer: Inference) -> Mapping[str, Field]:
+    named = {"confidence": answer.confidence, "sky": answer.sky}
+    return {name: field for name, field in named.items() if field is not None}
+
+
+def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
+    """Coarse part, which the whole also resolves."""
+    size = (fields.shape[2], fields.shape[1])
+    grids = [_boxed(field) for field in fields]
+    if not inside.all():
+        grids[0] = _boxed_inside(fields[0], inside)
+    smooth = [Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC) for grid in grids]
+    return np.stack([np.asarray(field) for field in smooth])
+
+
+def _boxed(field: Field) -> Float32[np.ndarray, "4 4"]:
+    return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
+
+
+def _boxed_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
+    weight = _boxed(inside.astype(np.float32))
+    total = _boxed(np.where(inside, field, np.float32(0)))
+    mean = total.sum() / max(float(weight.sum()), 1e-6)
+    return (total + np.float32(0.01 * mean)) / (weight + np.float32(0.01))
+
+
+def _fade(shape: tuple[int, ...]) -> np.ndarray:
+    ramps = [np.sin(np.pi * (np.arange(n, dtype=np.float32) + 0.5) / n) ** 2 for n in shape]
+    return ramps[0][:, None] * ramps[1][None, :] + np.float32(1e-4)
+
+
+def _boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
+    height, width = (min(side, length) for length in shape)
+    for top in _starts(shape[0], height):
+        for left in _starts(shape[1], width):
+            yield _Box(top=top, left=left, height=height, width=width)
+
+
+def _starts(length: int, side: int) -> list[int]:
+    steps = -(-2 * (length - side) // side)
+    return [round(index * (length - side) / max(steps, 1)) for index in range(steps + 1)]
+
+
+def _crop(photo: Photo, box: _Box) -> Photo:
+    rows = slice(box.top, box.top + box.height)
+    columns = slice(box.left, box.left + box.width)
+    camera = photo.camera
+    if camera is not None:
+        camera = camera.cropped(top=box.top, left=box.left)
+    return Photo(pixels=photo.pixels[rows, columns], camera=camera, name=photo.name)
+
+
+def _size(inference: Inference) -> tuple[int, int]:
+    field = inference.normals if inference.depth is None else inference.depth
+    assert field is not None, "a model gives depth or normals"
+    height, width = field.shape[-2:]
+    return height, width
+
+
+def mirror(photo: Photo) -> Photo:
+    """Mirror a photograph and its camera."""
+    camera = photo.camera
+    if camera is not None:
+        camera = camera.mirrored(width=photo.shape[1])
+    pixels = np.ascontiguousarray(photo.pixels[:, ::-1])
+    return Photo(pixels=pixels, camera=camera, name=photo.name)
+
+
+def mirror_back(inference: Inference) -> Inference:
+    """Mirror an answer back."""
+    normals = _turned(inference.normals)
+    if normals is not None:
+        normals = normals * np.array([-1, 1, 1], np.float32)[:, None, None]
+    return Inference(
+        depth=_turned(inference.depth),
+        valid=_turned(inference.valid),
+        normals=normals,
+        confidence=_turned(inference.confidence),
+        sky=_turned(inference.sky),
+    )
+
+
+def _turned(field: np.ndarray | None) -> np.ndarray | None:
+    return None if field is None else field[..., ::-1]
+
+
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+    return other if one is None else one if other is None else one & other
+
+
+def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    return None if one is None or other is None else (one + other) / 2
+
+
+class MirrorConfidence(_Mirrored):
+    """Model whose confidence is agreement with the mirror image."""
+
+    def __init__(self, model: Model) -> None:
+        kind = model.card.kind
+        if kind is None or not kind.is_depth:
+            what = "no depth" if kind is None else f"depth of kind '{kind}'"
+            raise OptionError(
+                f"confidence 'mirror' compares logarithms of depth, and model '{model.card.name}' "
+                f"gives {what}: take a model of kind 'metric' or 'up_to_scale'"
+            )
+        super().__init__(model, {"confidence": "mirror"})
+        self.card = replace(model.card, confidence=True)
+
+    def _merged(self, one: Inference, other: Inference) -> Inference:
+        assert one.depth is not None, "checked when the model was wrapped"
+        assert other.depth is not None, "checked when the model was wrapped"
+        valid = _both(one.valid, other.valid)
+        inside = np.ones(one.depth.shape, bool) if valid is None else valid
+        difference = mirror_difference(one.depth, other.depth, inside)
+        return replace(one, confidence=confidence_of(difference))
+
+
+def mirror_difference(
+    depth: Field,
+    mirrored: Field,
+    inside: Mask,
+) -> Field:
+    """Average the absolute difference of two log depths, less its median."""
+    if not inside.any():
+        return np.full(depth.shape, np.inf, np.float32)
+    ratio = np.zeros(depth.shape)
+    ratio[inside] = np.log(depth[inside] / mirrored[inside])
+    ratio[inside] = np.abs(ratio[inside] - np.median(ratio[inside]))
+    ratio[~inside] = ratio.max()
+    reach = max(1, round(WIDTH * depth.shape[1] / 2))
+    return _averaged(_averaged(ratio, reach, 0), reach, 1).astype(np.float32)
+
+
+def confidence_of(difference: Field) -> Field:
+    """Chance of depth within a factor of 1.25."""
+    logit = LEVEL + SLOPE * (np.log(np.maximum(difference, LEAST)) - MIDDLE)
+    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+def _averaged(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
+    length = values.shape[axis]
+    sums = np.insert(np.cumsum(values, axis=axis), 0, 0, axis=axis)
+    first = np.maximum(np.arange(length) - reach, 0)
+    last = np.minimum(np.arange(length) + reach + 1, length)
+    count = (last - first).reshape((-1, 1) if axis == 0 else (1, -1))
+    return (sums.take(last, axis=axis) - sums.take(first, axis=axis)) / count

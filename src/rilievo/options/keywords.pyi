@@ -4,8 +4,8 @@ from typing import Literal, TypedDict
 
 import numpy as np
 
-from rilievo.models.given_functions import DepthFunction
 from rilievo.models.model_options import Network
+from rilievo.models.requests import DepthFunction
 from rilievo.options.camera_forms import CameraLike, CameraOptions
 from rilievo.options.known_sizes import KnownLike, KnownSizes
 from rilievo.options.photo_options import Alpha, Anchor, AnchorOptions, Refine

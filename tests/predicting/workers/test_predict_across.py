@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import rilievo.predicting.workers.predict_across
+import rilievo.predicting.predict_across
 from killed_predictions import KilledPredictWork
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.files.atomic import part_of, sweep_parts
 from rilievo.predicting.options import BatchOptions, PredictOptions
+from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
-from rilievo.predicting.workers.predict_across import predict_across
-from rilievo.predicting.workers.spreading import Report
+from rilievo.predicting.work_processes import Report
 
 MakeNetwork = Callable[..., Path]
 NAMES = ("a.png", "a.jpg", "deep/b.png", "deep/c.png", "deep/er/b.png", "z.png")
@@ -89,7 +89,7 @@ def test_a_process_killed_on_the_way_changes_nothing(
 ) -> None:
     network = make_network()
     predict_files([photos], options(network, tmp_path / "plain"), show=False)
-    monkeypatch.setattr(rilievo.predicting.workers.predict_across, "PredictWork", KilledPredictWork)
+    monkeypatch.setattr(rilievo.predicting.predict_across, "PredictWork", KilledPredictWork)
     spread = across(photos, options(network, tmp_path / "spread"), workers=1)
     assert (tmp_path / "killed").exists(), "a process was killed"
     assert (spread.done, spread.finished_before, spread.failed) == (6, 0, 1)
@@ -103,7 +103,7 @@ def test_a_run_that_is_stopped_says_that_tasks_under_way_are_not_counted(
         yield Report(done=2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rilievo.predicting.workers.predict_across, "spread_out", stopped)
+    monkeypatch.setattr(rilievo.predicting.predict_across, "spread_out", stopped)
     spread = across(photos, options(make_network(), tmp_path / "out"), workers=2)
     assert (spread.done, spread.exit_code) == (2, 130)
     assert any("under way are not counted" in note for note in spread.notes)

@@ -9,8 +9,8 @@ import pytest
 from killed_work import Deadly, Loading
 from rilievo import signals
 from rilievo.errors import RilievoError
-from rilievo.predicting.workers import spreading
-from rilievo.predicting.workers.spreading import (
+from rilievo.predicting import work_processes
+from rilievo.predicting.work_processes import (
     Report,
     _WorkerPool,
     joined,
@@ -98,8 +98,8 @@ def test_a_process_that_is_ended_as_it_begins_says_nothing(
 
     monkeypatch.setattr(signals, "begin", begin)
     monkeypatch.setattr(signals, "ignore", lambda: None)
-    monkeypatch.setattr(spreading, "_end_with_parent", lambda: None)
-    monkeypatch.setattr(spreading.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(work_processes, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(work_processes.signal, "signal", lambda *_: None)
     ours, theirs = multiprocessing.Pipe()
-    spreading._serve_tasks(theirs, Loading(folder=tmp_path), VERSION)
+    work_processes._serve_tasks(theirs, Loading(folder=tmp_path), VERSION)
     assert not ours.poll()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import cores
 from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
-from rilievo.predicting.workers.spreading import in_tasks, task_size, threads_each
+from rilievo.predicting.work_processes import in_tasks, task_size, threads_each
 
 
 @given(name=st.text(), count=st.integers(1, 50))

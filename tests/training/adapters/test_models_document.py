@@ -13,7 +13,7 @@ from official_checkpoints import write_checkpoint
 from replicate_server import TOKEN, replicate_server
 from rilievo.cli import main
 from rilievo.models import MODELS, find_card
-from rilievo.models.conversion.agreement import picture
+from rilievo.models.onnx_files.conversion import picture
 from tiny_checkpoints import Checkpoints, checkpoint
 from tiny_pipelines import save_pipeline
 

@@ -17,7 +17,7 @@ from probed_scenes import scenes, small_config
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
-from rilievo.models.conversion.agreement import picture
+from rilievo.models.onnx_files.conversion import picture
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters import run_loaders
 from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts

@@ -14,7 +14,7 @@ from published_graphs import check_metres_of_ultralytics, write_ultralytics
 from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
-from rilievo.models.onnx_files.foreign import ForeignModel
+from rilievo.models.onnx_files.onnx_model import ForeignModel
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.training.conversion import onnx_export
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model

@@ -17,9 +17,9 @@ from PIL import Image
 
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.models import load_model
-from rilievo.models.conversion import converted_files
-from rilievo.models.conversion.agreement import picture
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files import conversion
+from rilievo.models.onnx_files.conversion import picture
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.conversion import engine_choice
@@ -117,11 +117,11 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
     shutil.copytree(checkpoint("depth_anything"), folder)
     keys: list[str] = []
 
-    def convert(origin: converted_files.Origin, precision: str, key: str) -> Path:
+    def convert(origin: conversion.Origin, precision: str, key: str) -> Path:
         keys.append(key)
         raise ModelError("not converted")
 
-    monkeypatch.setattr(converted_files, "_convert", convert)
+    monkeypatch.setattr(conversion, "_convert", convert)
     for turn in range(2):
         with pytest.raises(ModelError, match="not converted"):
             load_model(folder, kind="affine")
@@ -132,7 +132,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
             path = folder / "config.json"
             path.write_text(path.read_text().replace('"patch_size": 14', '"patch_size":  14'))
         elif turn == 0:
-            monkeypatch.setattr(converted_files, "package_version", lambda package: "0.0")
+            monkeypatch.setattr(conversion, "package_version", lambda package: "0.0")
     first, second = keys
     assert first != second
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
     folder = checkpoint("zoedepth_experts")
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
     assert "affect each other in its network: torch runs it" in capsys.readouterr().err
-    monkeypatch.setattr(converted_files, "_convert", None)
+    monkeypatch.setattr(conversion, "_convert", None)
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
     assert capsys.readouterr().err == ""
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.cli import main
-from rilievo.models.conversion.agreement import LIMITS, picture
+from rilievo.models.onnx_files.conversion import LIMITS, picture
 from tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]

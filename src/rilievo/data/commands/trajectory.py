@@ -14,7 +14,7 @@ from rilievo.data.trajectories.trajectory_records import (
 )
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
-from rilievo.models.default.embedded_cards import SMALL
+from rilievo.models.default.embedded import SMALL
 from rilievo.schema import option
 
 

@@ -38,7 +38,7 @@ from rilievo.evaluation.stored_predictions import Meaning, PeerConfidence, Sourc
 from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.messages import at, literal
 from rilievo.models.base import Model
-from rilievo.models.given_functions import DepthFunction, name_of
+from rilievo.models.requests import DepthFunction, name_of
 from rilievo.options.run_options import notes_on_unused
 from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.sample import Photo

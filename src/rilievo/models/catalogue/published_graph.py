@@ -23,13 +23,20 @@ from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import check, fetch_files
 from rilievo.models.catalogue.feeding import FEEDERS, PICTURE, Fed, GraphFacts, graph_facts
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile, find_entry
-from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
-from rilievo.models.conversion.converted_files import FP32, INT8, Origin, open_converted
-from rilievo.models.conversion.quantisation import quantise
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions
 from rilievo.models.network_files import combined, sha256
+from rilievo.models.onnx_files.conversion import (
+    FP32,
+    INT8,
+    Origin,
+    check_limits,
+    compare_answers,
+    example_photo,
+    open_converted,
+    quantise,
+)
 from rilievo.models.onnx_files.engines import Session, open_session
+from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND
 from rilievo.sample import Photo

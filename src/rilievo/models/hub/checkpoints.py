@@ -9,7 +9,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import as_typed
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
-from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 
 _CUBIC = Resizing(filter=Filter.CUBIC)

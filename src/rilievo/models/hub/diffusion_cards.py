@@ -12,7 +12,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
-from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing
 from rilievo.prediction_record import Setting
 

@@ -19,9 +19,9 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.messages import literal, template
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import without_password
-from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.hub.checkpoints import unlisted_card
 from rilievo.models.network_files import cache_directory, sha256
+from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.terminal import fitted
 
 MAIN = "main"

@@ -64,6 +64,12 @@ from rilievo.predicting.videos.clip_outputs import (
     VideoFacts,
     sink_rows,
 )
+from rilievo.predicting.videos.clip_resumption import (
+    answers_of,
+    key_of,
+    repeat_first_pass,
+    state_of_source,
+)
 from rilievo.predicting.videos.first_pass import (
     FirstPass,
     Report,
@@ -72,12 +78,6 @@ from rilievo.predicting.videos.first_pass import (
     run_first_pass,
 )
 from rilievo.predicting.videos.frame_answers import StoredAnswers, steady_answers, still_frames
-from rilievo.predicting.videos.kept_answers import (
-    answers_of,
-    key_of,
-    repeat_first_pass,
-    state_of_source,
-)
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
@@ -380,7 +380,7 @@ def _open_sink(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStac
     if row.video is None:
         return FolderSink(placement.part_folder(row.path), row.path.name, row.outputs, form)
     # Imported on demand: it needs PyAV.
-    from rilievo.predicting.videos.clip_videos import open_video
+    from rilievo.predicting.videos.clip_outputs import open_video
 
     return open_video(row, row.video, form, placement, parts)
 

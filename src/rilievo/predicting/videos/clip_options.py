@@ -16,7 +16,7 @@ from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.predicting.summary import Stages
-from rilievo.predicting.videos.clip_anchor import Reference
+from rilievo.predicting.videos.frame_scales import Reference
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
 from rilievo.prediction_record import Calibration, Setting

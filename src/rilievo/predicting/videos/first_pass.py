@@ -29,11 +29,10 @@ from rilievo.models.resampling.preparation import shrink
 from rilievo.models.wrappers import Trimmed, seen_by, with_margins, within
 from rilievo.predicting.photographs.fitting import is_known
 from rilievo.predicting.summary import read_ahead
-from rilievo.predicting.videos.clip_anchor import AnchorTrack
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
-from rilievo.predicting.videos.scale_smoothing import ScaleTrack, look_of, sample_of
+from rilievo.predicting.videos.frame_scales import AnchorTrack, ScaleTrack, look_of, sample_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, parts_of

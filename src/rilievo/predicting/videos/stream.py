@@ -8,8 +8,8 @@ from pathlib import Path
 from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
-from rilievo.models.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
+from rilievo.models.requests import DepthFunction
 from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
@@ -17,7 +17,7 @@ from rilievo.other_libraries import answered
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
-from rilievo.predicting.videos.clip_anchor import RunningAnchor
+from rilievo.predicting.videos.frame_scales import RunningAnchor
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
 from rilievo.shapes import Pixels

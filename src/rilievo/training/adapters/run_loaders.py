@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rilievo.errors import needing
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.conversion.converted_files import Origin
 from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
+from rilievo.models.onnx_files.conversion import Origin
 from rilievo.prediction_record import Setting
 from rilievo.registry import check_trusted
 from rilievo.training.adapters.run_models import (

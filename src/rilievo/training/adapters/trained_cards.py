@@ -7,9 +7,9 @@ from typing import Any
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import find_card
 from rilievo.models.card import ModelCard
-from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.hub.checkpoints import resizing_of
+from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import PLAIN, Resizing
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (

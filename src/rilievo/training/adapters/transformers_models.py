@@ -19,10 +19,10 @@ from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.conversion.converted_files import Origin
 from rilievo.models.hub.checkpoints import resizing_of
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.conversion import Origin
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.prediction_record import Setting
 from rilievo.shapes import Size

@@ -10,7 +10,8 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.models.base import Model
-from rilievo.models.conversion.converted_files import (
+from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, checked
+from rilievo.models.onnx_files.conversion import (
     INT8,
     Convert,
     NotConvertedError,
@@ -18,7 +19,6 @@ from rilievo.models.conversion.converted_files import (
     open_converted,
     refusal_file,
 )
-from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, checked
 from rilievo.terminal import fitted
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 

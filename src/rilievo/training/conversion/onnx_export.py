@@ -21,12 +21,19 @@ from rilievo.messages import literal
 from rilievo.models import MODELS, load_model, read_kind, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions, TrustOptions
+from rilievo.models.onnx_files.conversion import Agreement
 from rilievo.models.onnx_files.engines import INPUT, INT8_WEIGHTS, open_session, plain_kernels
-from rilievo.models.onnx_files.foreign import ForeignModel, Statement, doubt, ultralytics_statement
-from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
+from rilievo.models.onnx_files.onnx_model import (
+    ForeignModel,
+    OnnxFacts,
+    OnnxModel,
+    Statement,
+    doubt,
+    says_what_it_is,
+    ultralytics_statement,
+)
 from rilievo.models.resampling.preparation import Resampling, Rule
 from rilievo.options.run_options import changed_options
 from rilievo.other_libraries import answered

@@ -18,9 +18,14 @@ from rilievo.io.files.atomic import part_of
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import in_braces
 from rilievo.models.base import PreparedModel
-from rilievo.models.conversion.agreement import SHAPES, Agreement, check_agreement
-from rilievo.models.conversion.quantisation import import_onnx, quantise
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.conversion import (
+    SHAPES,
+    Agreement,
+    check_agreement,
+    import_onnx,
+    quantise,
+)
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing

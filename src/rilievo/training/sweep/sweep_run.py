@@ -7,7 +7,7 @@ from rilievo.errors import InputError, needing
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
 from rilievo.pages.tables import Table
-from rilievo.predicting.workers.spreading import Failure
+from rilievo.predicting.work_processes import Failure
 from rilievo.registry import load_service, trust
 from rilievo.training.sweep.sweep_config import CELLS, SweepCell, SweepOptions, read_sweep
 

@@ -13,7 +13,7 @@ from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
 from rilievo.messages import Note, for_terminal, template
 from rilievo.models import load_model
-from rilievo.predicting.workers.spreading import Failure
+from rilievo.predicting.work_processes import Failure
 from rilievo.registry import load_service
 from rilievo.training.adapters.run_models import is_run
 from rilievo.training.adapters.torch_model import find_device

@@ -18,8 +18,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.messages import literal
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
-from rilievo.models.default.embedded import embedded_file
-from rilievo.models.default.embedded_cards import BASE, SMALL
+from rilievo.models.default.embedded import BASE, SMALL, embedded_file
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError, OptionError, needing
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
-from rilievo.models.default.embedded import embedded_file
-from rilievo.models.default.embedded_cards import SMALL
+from rilievo.models.default.embedded import SMALL, embedded_file
 from rilievo.training.networks.backbones.weights import fitting, read_state, seeded
 from rilievo.training.networks.blueprint import EMBEDDED, PoseKind, VideoBlueprint, is_official
 from rilievo.training.networks.exported_weights import read_exported

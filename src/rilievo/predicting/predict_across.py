@@ -19,7 +19,7 @@ from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
 from rilievo.predicting.summary import RunSummary, Stages, Tally
-from rilievo.predicting.workers.spreading import Do, Failure, Report, spread_out, threads_each
+from rilievo.predicting.work_processes import Do, Failure, Report, spread_out, threads_each
 from rilievo.registry import load_service
 from rilievo.signals import take
 

@@ -1,1 +1,0 @@
-"""Conversion of networks without torch: 8 bits, and a cache."""

@@ -1,0 +1,458 @@
+"""Conversion of networks to ONNX files: cache, agreement, 8 bits.
+
+Cache of converted networks, ``KEY-HASH.onnx`` in ``converted/``.
+
+The key covers checkpoint, kind, precision and versions of packages, without importing them.
+
+Comparison of a converted network with the original.
+
+Quantisation of ONNX files to 8 bits, by package ``onnx``.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import MissingExtraError, ModelError, OutputError, RilievoError, first_line
+from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.io.files.atomic import (
+    make_folder,
+    part_of,
+    remove,
+    sweep_parts,
+    sync_file,
+    sync_folder,
+    unwritable,
+)
+from rilievo.io.files.limits import printable
+from rilievo.io.photographs.photo import read_photo
+from rilievo.messages import template
+from rilievo.models.base import Inference, Model, PreparedModel
+from rilievo.models.card import ModelCard
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.network_files import cache_directory, sha256
+from rilievo.models.onnx_files.engines import INPUT
+from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
+from rilievo.models.resampling.inference import Arrays
+from rilievo.models.resampling.preparation import Preparation, limited
+from rilievo.prediction_record import Setting
+from rilievo.sample import Photo
+from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
+from rilievo.telemetry import import_onnxruntime
+from rilievo.terminal import fitted
+from rilievo.version import VERSION
+
+INT8 = "int8"
+
+
+FOLDER = "converted"
+FP32 = "fp32"
+_HASH = 24  # hexadecimal digits of each of a name's two parts
+_REVISION = 2  # of what is traced; another number makes every file anew
+
+
+Convert = Callable[[Path, str], object]
+
+
+class NotConvertedError(ModelError):
+    """Model that loads, but cannot be converted."""
+
+
+@frozen
+class Origin:
+    """Model that is converted once.
+
+    Attributes:
+        files: SHA-256 of its files by name.
+        name: Name in the key; by default the card's.
+        converter: Loads it; returns a function that writes a precision.
+        made_by: Packages whose versions count.
+    """
+
+    card: ModelCard
+    files: Mapping[str, str]
+    name: str = ""
+    weights_sha256: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    converter: Callable[[], Convert]
+    made_by: tuple[str, ...] = ()
+    open: Callable[[Path, LoadOptions], Model] | None = None
+
+
+def open_converted(origin: Origin, options: LoadOptions) -> Model:
+    """Open the converted file, made first where needed."""
+    precision = _file_precision(options)
+    key = _key(origin, precision)
+    for path in sorted(folder().glob(f"{key}-*.onnx")):
+        model = _open_whole(path, origin, options)
+        if model is not None:
+            return model
+        _say(f"{printable(path)} is damaged; it is made again")
+        remove(path)
+    return _open(_convert(origin, precision, key), origin, options)
+
+
+def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
+    with ThreadPoolExecutor(1) as aside:
+        # Hashing takes as long as opening and both are independent, so they run in parallel.
+        digest = aside.submit(sha256, path)
+        try:
+            model = _open(path, origin, options)
+        except ModelError:
+            if _is_whole(path, digest.result()):
+                raise
+            return None
+    return model if _is_whole(path, digest.result()) else None
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return path.stem.partition("-")[2] == digest[:_HASH]
+
+
+def _open(path: Path, origin: Origin, options: LoadOptions) -> Model:
+    settings = {"precision": options.precision, **origin.settings}
+    if _file_precision(options) == INT8:
+        options = replace(options, precision=FP32)
+    if origin.open is not None:
+        model = origin.open(path, options)
+        model.settings = {**model.settings, **settings}
+        return model
+    sha256 = origin.weights_sha256
+    return OnnxModel(path, options, origin.card, weights_sha256=sha256, settings=settings)
+
+
+def _file_precision(options: LoadOptions) -> str:
+    return INT8 if options.precision == INT8 else FP32
+
+
+def folder() -> Path:
+    """Folder of the converted files."""
+    return cache_directory() / FOLDER
+
+
+def _key(origin: Origin, precision: str) -> str:
+    facts = {
+        "files": dict(origin.files),
+        "kind": origin.card.kind,
+        "name": origin.name or origin.card.name,
+        "licence": origin.card.licence,
+        "precision": precision,
+        "rilievo": [VERSION, FORMAT, _REVISION],
+        "made by": {name: package_version(name) for name in origin.made_by},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
+
+
+def _convert(origin: Origin, precision: str, key: str) -> Path:
+    where = folder()
+    make_folder(where)
+    if not os.access(where, os.W_OK):
+        raise OutputError("cannot be written to: set RILIEVO_CACHE to another folder", path=where)
+    sweep_parts(where)
+    convert = origin.converter()
+    _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
+    part = part_of(where / f"{key}.onnx")
+    try:
+        convert(part, precision)
+        path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"
+        sync_file(part)
+        os.replace(part, path)
+        sync_folder(where)
+    except ModelError as error:
+        raise NotConvertedError(problem=template(error)) from error
+    except OutputError:
+        raise
+    except OSError as error:
+        raise unwritable(where, error) from error
+    finally:
+        remove(part)
+    return path
+
+
+def refusal_file(origin: Origin, options: LoadOptions) -> Path:
+    """Path of the record of a failed conversion."""
+    return folder() / f"{_key(origin, _file_precision(options))}.txt"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
+
+
+def package_version(package: str) -> str | None:
+    """Version of an installed package."""
+    from importlib import metadata  # slow to import
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "fp32": (1e-4, 1e-4),
+    "fp16": (5e-1, 1e-2),
+    "int8": (1.0, 5e-2),
+}
+
+SHAPES = ((480, 640), (400, 300))
+
+_FOV = 55.0  # degrees
+
+
+@frozen
+class Agreement:
+    """Largest and median difference, as shares of the range."""
+
+    most: float
+    median: float
+
+    def __str__(self) -> str:
+        return f"at most {self.most:.1e} of the range, {self.median:.1e} in the median"
+
+
+def check_agreement(
+    reference: PreparedModel,
+    converted: PreparedModel,
+    precision: str,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
+) -> Agreement:
+    """Compare two models' outputs for several sizes, alone and as a batch."""
+    batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
+    rule = reference.card.resizing
+
+    def run(model: PreparedModel, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        answer = model.run(batch)
+        return {**answer, "depth": limited(answer["depth"], rule)} if "depth" in answer else answer
+
+    apart = [_apart(run(reference, batch), run(converted, batch)) for batch in batches]
+    return check_limits(_worst(apart), precision)
+
+
+def compare_answers(reference: Inference, other: Inference) -> Agreement:
+    """Compare two inferences; ``most`` is at least the share of pixels that one alone has."""
+    shared, lone = None, 0.0
+    if reference.valid is not None and other.valid is not None:
+        shared = reference.valid & other.valid
+        lone = float(np.mean(reference.valid != other.valid))
+    agreement = _apart(_fields(reference, shared), _fields(other, shared))
+    return Agreement(most=float(np.maximum(agreement.most, lone)), median=agreement.median)
+
+
+def check_limits(agreement: Agreement, precision: str) -> Agreement:
+    """Return ``agreement`` if ``LIMITS`` allow it."""
+    most, median = LIMITS[precision]
+    if not np.isfinite(agreement.median):
+        raise ModelError(f"in {precision} its numbers overflow: what it answers is not finite")
+    if not (agreement.most <= most and agreement.median <= median):
+        raise ModelError(
+            f"as ONNX in {precision} its output differs ({agreement}; allowed are {most:.0e} and "
+            f"{median:.0e})"
+        )
+    return agreement
+
+
+def example_photo() -> Photo:
+    """Make a drawn photograph with a camera."""
+    shape = SHAPES[0]
+    return Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
+
+
+def picture(shape: tuple[int, int]) -> Pixels:
+    """Draw sky, floor, boxes and grain, always alike."""
+    height, width = shape
+    rng = np.random.default_rng(height * 10007 + width)
+    rows = np.linspace(0, 1, height)[:, None, None]
+    pixels = np.where(rows < 0.4, [120.0, 160.0, 220.0], [90.0, 80.0, 60.0]) * (0.6 + 0.5 * rows)
+    pixels = np.broadcast_to(pixels, (height, width, 3)).copy()
+    for _ in range(12):
+        top, left = rng.integers(0, (height - 8, width - 8))
+        down, across = rng.integers(8, (height // 2, width // 2))
+        pixels[top : top + down, left : left + across] = rng.uniform(20, 235, 3)
+    return (pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _batches(
+    model: PreparedModel, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+) -> Iterator[Shaped[np.ndarray, "b h w 3"]]:
+    for index, photo in enumerate(photos):
+        pixels = model.preparation.pixels(photo)
+        last = index == len(photos) - 1
+        yield np.stack([pixels, pixels[:, ::-1]] if last else [pixels])
+
+
+def _apart(reference: Arrays, converted: Arrays) -> Agreement:
+    if set(reference) != set(converted):
+        raise ModelError(
+            f"the converted network has the outputs {', '.join(converted)} in place of "
+            f"{', '.join(reference)}"
+        )
+    return _worst([_difference(reference[name], converted[name]) for name in reference])
+
+
+def _worst(agreements: Sequence[Agreement]) -> Agreement:
+    # Unlike ``max``, numpy's keeps NaN.
+    return Agreement(
+        most=float(np.max([agreement.most for agreement in agreements])),
+        median=float(np.max([agreement.median for agreement in agreements])),
+    )
+
+
+def _fields(answer: Inference, valid: Mask | None) -> Arrays:
+    depth = answer.depth if valid is None or answer.depth is None else answer.depth[valid]
+    fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
+    # A batch of one photograph each; without a valid pixel there is no depth to compare.
+    return {name: field[None] for name, field in fields.items() if field is not None and field.size}
+
+
+def _difference(
+    reference: Float[np.ndarray, "b *rest"], converted: Float[np.ndarray, "..."]
+) -> Agreement:
+    if reference.shape != converted.shape:
+        raise ModelError(
+            f"the converted network's output is {converted.shape}, not {reference.shape}"
+        )
+    # An output with one number a photograph has no range, and a flat output almost none.
+    with np.errstate(invalid="ignore"):  # of what is not finite
+        field = reference.ndim > 1 and np.ptp(reference) > 0
+        scale = np.ptp(reference) if field else np.abs(reference).max()
+        apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
+    medians = np.median(apart.reshape(len(apart), -1), axis=1)
+    return Agreement(most=float(apart.max()), median=float(medians.max()))
+
+
+def import_onnx() -> Any:
+    """Import ``onnx``.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("writing ONNX files", "export") from error
+    return onnx
+
+
+def quantise(
+    source: Path,
+    target: Path,
+    preparation: Preparation | None = None,
+    photos: Sequence[Path] = (),
+) -> None:
+    """Quantise a file to 8 bits: matrix products, with photographs also convolutions.
+
+    Ranges are dynamic, or measured on the photographs.
+    """
+    if preparation is None or not photos:
+        with _quantising(source) as quantization:
+            quantization.quantize_dynamic(
+                source,
+                target,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+                extra_options={"MatMulConstBOnly": True},
+            )
+    else:
+        pictures = (read_photo(photo, own_depth=False).pixels for photo in photos)
+        batches = (preparation.pixels(picture)[None] for picture in pictures)
+        options = {
+            # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges, and 590 ms
+            # without; and it computes in int8 only if the bias is left unquantised.
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "MatMulConstBOnly": True,
+            "QuantizeBias": False,
+        }
+        quantise_static(source, target, batches, ("MatMul", "Gemm", "Conv"), options=options)
+    _check_quantised(source, target)
+
+
+def quantise_static(
+    source: Path,
+    target: Path,
+    batches: Iterable[Shaped[np.ndarray, "1 h w 3"]],
+    operators: Sequence[str],
+    *,
+    signed: bool = True,
+    float_nodes: Sequence[str] = (),
+    options: Mapping[str, bool] | None = None,
+) -> None:
+    """Quantise weights and activations to 8 bits, by calibration inputs ``batches``.
+
+    Nodes whose names contain one of ``float_nodes`` stay in fp32.
+    """
+    nodes = [node.name for node in import_onnx().load(str(source)).graph.node]
+    # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
+    reader: Any = _Reader(batches)
+    with _quantising(source) as quantization:
+        kinds = quantization.QuantType
+        quantization.quantize_static(
+            source,
+            target,
+            reader,
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(operators),
+            nodes_to_exclude=[name for name in nodes if any(part in name for part in float_nodes)],
+            per_channel=True,
+            activation_type=kinds.QInt8 if signed else kinds.QUInt8,
+            weight_type=kinds.QInt8,
+            # Weights of 7 bits: processors without VNNI add products in 16 bits, which overflow.
+            reduce_range=True,
+            extra_options=dict(options or {}),
+        )
+
+
+def _check_quantised(source: Path, target: Path) -> None:
+    operators = {node.op_type for node in import_onnx().load(str(target)).graph.node}
+    if not operators & {"DynamicQuantizeLinear", "QuantizeLinear"}:
+        raise ModelError(
+            "it has no matrix products, and without photographs int8 quantises nothing else",
+            path=source,
+            hint="give photographs with {calibration}",
+        )
+
+
+@contextmanager
+def _quantising(source: Path) -> Iterator[Any]:
+    import_onnx()
+    import_onnxruntime()
+    from onnxruntime import quantization
+
+    handler, root = logging.NullHandler(), logging.getLogger()
+    root.addHandler(handler)
+    level = root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield quantization
+    except RilievoError:
+        raise
+    # The quantiser raises general exceptions: ValueError, RuntimeError, AssertionError.
+    except Exception as error:
+        raise ModelError(f"cannot be quantised: {first_line(error)}", path=source) from error
+    finally:
+        logging.disable(level)
+        root.removeHandler(handler)
+
+
+class _Reader:
+    def __init__(self, batches: Iterable[Shaped[np.ndarray, "1 h w 3"]]) -> None:
+        self._batches = iter(batches)
+
+    def get_next(self) -> dict[str, Shaped[np.ndarray, "1 h w 3"]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
