@@ -30,9 +30,9 @@ from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
 from rilievo.schema import Door, names_of, options_of
 from rilievo.serving import live_page
+from rilievo.serving.assistant.known_tool import KNOWN, KnownParams
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
-from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownParams
 from rilievo.serving.server.params import MeasureParams, PredictParams, StreamAsked
 from served_app import App
 

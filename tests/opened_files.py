@@ -47,7 +47,7 @@ _THROUGH_LIBRARIES = frozenset(
             "rilievo.evaluation.views.fiftyone.connected",
         ),
         *(
-            f"rilievo.serving.server.temporary_folders.{e}"
+            f"rilievo.serving.server.request_files.{e}"
             for e in ("_belongs_to_dead_server", "own_folder", "sweep")
         ),
         *(

@@ -119,9 +119,9 @@ def output(folder: Path) -> Mapping[str, Any]:
     from predictions import prediction
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.serving.app.app_videos import written_bytes
-    from rilievo.serving.assistant.tools.surface_tool import SURFACE
-    from rilievo.serving.server.answer_files import are_heavy, estimated_bytes
+    from rilievo.serving.assistant.surface_tool import SURFACE
     from rilievo.serving.server.params import VideoAsked, output_names
+    from rilievo.serving.server.request_files import are_heavy, estimated_bytes
 
     made = prediction()
     rilievo.save(made, folder / "python.edges.png")
@@ -244,9 +244,8 @@ def loading(folder: Path) -> Mapping[str, Any]:
     import rilievo
     from acting_model import LOADED
     from rilievo.evaluation.evaluate_options import EvaluateOptions
-    from rilievo.serving.app.app_options import AppOptions
-    from rilievo.serving.assistant.assistant_options import AssistantOptions
-    from rilievo.serving.server.server_options import ServeOptions
+    from rilievo.serving.assistant.named_folders import AssistantOptions
+    from rilievo.serving.server.server_options import AppOptions, ServeOptions
 
     photo, place, chosen = photograph(folder), "acting_model:plain", {"caching": "all"}
     more: Any = chosen
@@ -356,7 +355,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
     from write_guide_tables import TABLES
 
     import rilievo
-    from rilievo.serving.assistant.tools.known_tool import KNOWN
+    from rilievo.serving.assistant.known_tool import KNOWN
     from rilievo.serving.server.params import PredictParams, read_params
 
     photo, text = photograph(folder), "stereographic:200"

@@ -16,12 +16,11 @@ from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.sample import Photo
-from rilievo.serving.server.prometheus import Metrics
+from rilievo.serving.server.request_files import Disk, Folders
 from rilievo.serving.server.routes import Extension, application
 from rilievo.serving.server.server_models import OfferedModels
 from rilievo.serving.server.server_options import ServeOptions, ServerLimits
-from rilievo.serving.server.service import Service
-from rilievo.serving.server.temporary_folders import Disk, Folders
+from rilievo.serving.server.service import Metrics, Service
 
 PATIENCE = 60.0
 FAULTY = 255

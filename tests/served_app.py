@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.app_routes import Site
-from rilievo.serving.app.app_server import site_of
+from rilievo.serving.commands.app import site_of
+from rilievo.serving.server.server_options import AppOptions
 from served import Served, picture, served
 
 

@@ -29,9 +29,8 @@ from rilievo.models.model_options import EngineOptions
 from rilievo.predicting.photographs import fitting
 from rilievo.registry import TRUST
 from rilievo.schema import OptionField, names_of
-from rilievo.serving.app.app_options import AppOptions
-from rilievo.serving.assistant.assistant_options import AssistantOptions
-from rilievo.serving.server.server_options import ServeOptions
+from rilievo.serving.assistant.named_folders import AssistantOptions
+from rilievo.serving.server.server_options import AppOptions, ServeOptions
 from served_app import served_app
 
 SIZE = 96, 128

@@ -21,7 +21,7 @@ from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema import Door, names_of
-from rilievo.serving.assistant.tools.known_tool import KnownParams
+from rilievo.serving.assistant.known_tool import KnownParams
 from rilievo.serving.server.params import PredictParams
 from served_app import App, served_app
 from views import read_view

@@ -33,7 +33,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes, tile_note
 from rilievo.predicting.run import without_output
 from rilievo.sample import Photo
-from rilievo.serving.assistant.tools.tool import argument
+from rilievo.serving.assistant.tool import argument
 from rilievo.serving.listener.request_refusals import refusal_of
 
 FLAG = re.compile(r"(?<![\w-])--[a-z]")

@@ -72,16 +72,17 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
         "symlink_to": "an OSError moves the file instead",
         "hardlink_to": "an OSError moves the file instead",
     },
-    "serving/server/decoding/photograph_files.py": {"os.O_CLOEXEC": _FORKS},
-    "serving/server/temporary_folders.py": {"os.geteuid": _PRESENT},
-    "serving/server/memory_files.py": {
+    "serving/assistant/photographs.py": {"os.O_CLOEXEC": _FORKS},
+    "serving/server/request_files.py": {"os.geteuid": _PRESENT},
+    "serving/server/decoding/messages.py": {
         "os.memfd_create": _LINUX,
         "os.MFD_CLOEXEC": _LINUX,
         "os.MFD_ALLOW_SEALING": _LINUX,
         "fcntl": _LINUX,
         "os.pread": _FORKS,
+        "socket.send_fds": _FORKS,
+        "socket.recv_fds": _FORKS,
     },
-    "serving/server/decoding/messages.py": {"socket.send_fds": _FORKS, "socket.recv_fds": _FORKS},
     "serving/server/decoding/decoder_pool.py": {
         "signal.SIGXCPU": _POSIX,
         "pass_fds": _FORKS,

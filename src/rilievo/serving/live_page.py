@@ -32,8 +32,8 @@ from rilievo.serving.listener.http_server import (
     http_server,
 )
 from rilievo.serving.listener.listening import AddressOptions, address_of, listening
+from rilievo.serving.listener.process import ended_in_time
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
-from rilievo.serving.listener.stopping import ended_in_time
 from rilievo.shapes import Pixels
 from rilievo.signals import take
 

@@ -7,8 +7,8 @@ import pytest
 
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.models import MODELS
-from rilievo.serving.app.app_options import AppOptions
-from rilievo.serving.app.app_server import serve_app
+from rilievo.serving.commands.app import serve_app
+from rilievo.serving.server.server_options import AppOptions
 
 
 def test_only_a_page_that_others_cannot_see_offers_everything() -> None:

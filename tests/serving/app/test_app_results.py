@@ -22,7 +22,7 @@ from rilievo.serving.app import app_photographs as photographs
 from rilievo.serving.app.app_photographs import example_names
 from rilievo.serving.app.result_store import StoredResult
 from rilievo.serving.browser.document import EXAMPLES, FILES
-from rilievo.serving.server import answer_files as files
+from rilievo.serving.server import request_files as files
 from round_pictures import round_picture
 from served import PATIENCE, Brightness, check_refused, picture
 from served_app import App, served_app

@@ -21,9 +21,9 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.sample import Photo
-from rilievo.serving.server import answer_files as files
+from rilievo.serving.server import request_files as files
 from rilievo.serving.server import service
-from rilievo.serving.server.answer_files import estimated_bytes
+from rilievo.serving.server.request_files import estimated_bytes
 from served import Served, picture, served
 
 

@@ -26,8 +26,7 @@ from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import decoder_pool
 from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_of
 from rilievo.serving.server.decoding.decoder_process import facts_of
-from rilievo.serving.server.decoding.messages import NamedImage, can_pass
-from rilievo.serving.server.memory_files import arrays_of, close, file_of
+from rilievo.serving.server.decoding.messages import NamedImage, arrays_of, can_pass, close, file_of
 from rilievo.serving.server.uploads import Upload
 from scan_bombs import scan_bomb
 from served import picture, served

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.temporary_folders import PREFIX, Disk, Folders, own_folder, sweep
+from rilievo.serving.server.request_files import PREFIX, Disk, Folders, own_folder, sweep
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import pytest
 from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.server.answer_files import write
-from rilievo.serving.server.file_responses import file_answer
-from rilievo.serving.server.temporary_folders import Disk, Folders, RequestFolder
+from rilievo.serving.server.answers import file_answer
+from rilievo.serving.server.request_files import Disk, Folders, RequestFolder, write
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

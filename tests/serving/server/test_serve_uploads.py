@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.server.temporary_folders import Disk
+from rilievo.serving.server.request_files import Disk
 from rilievo.serving.server.uploads import Upload, Uploads, safe_stem
 from served import Served, picture, served
 

@@ -47,9 +47,9 @@ from rilievo.prediction.saving import can_be_anchored
 from rilievo.sample import Photo
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.answer_files import Pipe, Written, can_give, zipped
-from rilievo.serving.server.file_responses import TimedResponse
+from rilievo.serving.server.answers import TimedResponse
 from rilievo.serving.server.params import PredictParams, Variant
+from rilievo.serving.server.request_files import Pipe, Written, can_give, zipped
 from rilievo.serving.server.service import ImageJob, Service, record
 from rilievo.serving.server.uploads import Upload
 from rilievo.shapes import Mask, Shaped

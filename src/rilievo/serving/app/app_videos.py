@@ -14,11 +14,11 @@ from rilievo.models.base import Model
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction.output import OUTPUTS
-from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.listener.turns import Turns
 from rilievo.serving.server.params import Variant
+from rilievo.serving.server.server_options import AppOptions
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload
 

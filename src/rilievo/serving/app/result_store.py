@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.temporary_folders import Disk
+from rilievo.serving.server.request_files import Disk
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 _MARKS = re.compile(r"[a-z0-9=&;~,.-]{0,4000}")

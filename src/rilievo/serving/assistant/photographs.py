@@ -1,34 +1,176 @@
 """Photographs that an assistant asks about, with facts about them.
 
 Facts about a photograph, and points as assistants name them.
+
+Photographs of this machine, decoded in other processes.
+
+Cache of answers, bounded in bytes.
 """
 
 import hashlib
 import math
+import os
+import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind
-from rilievo.errors import CalibrationError, OptionError, RilievoError
+from rilievo.errors import CalibrationError, InputError, OptionError, RilievoError
 from rilievo.frozen import frozen
+from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
 from rilievo.serving.assistant.named_folders import NamedFolders, calling
-from rilievo.serving.listener.answer_cache import AnswerCache
-from rilievo.serving.server.decoding.photograph_files import read_pasted, read_photo
+from rilievo.serving.listener.request_refusals import Refusal
+from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile
+from rilievo.serving.server.decoding.messages import file_of
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import decoded_image
+
+_CPU_SECONDS = 60
+_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class _DiskFile:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return printable(self.path)
+
+    def read(self) -> bytes:
+        return self.path.read_bytes()
+
+    def open_descriptor(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise unreadable(error, self.path) from error
+
+
+@dataclass(frozen=True)
+class _PastedFile:
+    name: str
+    content: bytes
+
+    def read(self) -> bytes:
+        return self.content
+
+    def open_descriptor(self) -> int:
+        return file_of(self.content)
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a photograph in a restricted process."""
+    check_regular(path)
+    return _decode_in_process(_DiskFile(path), MAX_PIXELS)
+
+
+def read_pasted(name: str, content: bytes) -> Photo:
+    """Read a photograph of a message."""
+    return _decode_in_process(_PastedFile(name, content), ServerOptions().max_pixels)
+
+
+def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
+    try:
+        return _shared_decoders(max_pixels).photo(
+            file,
+            own_depth=True,
+            reading=Refine().reading,
+            cpu_seconds=_CPU_SECONDS,
+            until=time.monotonic() + _SECONDS,
+        )
+    except Refusal as error:
+        raise InputError(
+            f"was not decoded in {_SECONDS:g} s; make it smaller first", path=file.name
+        ) from error
+
+
+@cache
+def _shared_decoders(max_pixels: int) -> Decoders:
+    return Decoders(max_pixels=max_pixels, idle=1)
+
+
+Key = TypeVar("Key")
+SomeAnswer = TypeVar("SomeAnswer")
+
+
+@dataclass(slots=True)
+class _Entry(Generic[SomeAnswer]):
+    answer: SomeAnswer
+    fresh: SomeAnswer
+    """Copy without its late parts."""
+
+
+class AnswerCache(Generic[Key, SomeAnswer]):
+    """Answers by questions; the least recently used leave first."""
+
+    def __init__(self, most_bytes: int, copied: Callable[[SomeAnswer], SomeAnswer]) -> None:
+        """Begin empty; ``copied`` copies an answer without computing its late parts."""
+        self._most_bytes, self._copied = most_bytes, copied
+        self._entries: OrderedDict[Key, _Entry[SomeAnswer]] = OrderedDict()
+
+    def get(self, key: Key) -> SomeAnswer | None:
+        """Answer to a question."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry.answer
+
+    def put(self, key: Key, answer: SomeAnswer) -> None:
+        """Keep an answer without its late parts."""
+        self._entries[key] = _Entry(answer, self._copied(answer))
+        self._entries.move_to_end(key)
+
+    def trim(self) -> None:
+        """Drop the oldest, also after late parts were computed."""
+        while len(self._entries) > 1 and self.bytes > self._most_bytes:
+            self._entries.popitem(last=False)
+        if self.bytes > self._most_bytes:
+            for entry in self._entries.values():
+                entry.answer = self._copied(entry.fresh)
+        if self.bytes > self._most_bytes:
+            self._entries.clear()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all arrays, shared ones once."""
+        arrays = _base_arrays_in([*self._entries.values()])
+        sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
+        return sum(sizes.values())
+
+
+def _base_arrays_in(record: object) -> Iterator[np.ndarray]:
+    if isinstance(record, np.ndarray):
+        while isinstance(record.base, np.ndarray):
+            record = record.base
+        yield record
+    elif isinstance(record, list | tuple):
+        for part in record:
+            yield from _base_arrays_in(part)
+    elif is_dataclass(record) and not isinstance(record, type):
+        held = getattr(record, "__dict__", None)
+        names = [field.name for field in fields(record)]
+        for part in held.values() if held else (getattr(record, name) for name in names):
+            yield from _base_arrays_in(part)
+
 
 _SAME = 1.0  # pixels between facts about one place
 _FLAGS: Mapping[type[Known], str] = {

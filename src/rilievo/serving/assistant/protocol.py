@@ -28,19 +28,17 @@ from pydantic import ValidationError
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.messages import one_line
-from rilievo.serving.assistant.assistant_options import AssistantOptions
-from rilievo.serving.assistant.named_folders import NamedFolders
+from rilievo.serving.assistant.depth_tool import DEPTH
+from rilievo.serving.assistant.describe_tool import DESCRIBE
+from rilievo.serving.assistant.known_tool import KNOWN
+from rilievo.serving.assistant.measure_tool import MEASURE
+from rilievo.serving.assistant.named_folders import AssistantOptions, NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
-from rilievo.serving.assistant.tools.depth_tool import DEPTH
-from rilievo.serving.assistant.tools.describe_tool import DESCRIBE
-from rilievo.serving.assistant.tools.known_tool import KNOWN
-from rilievo.serving.assistant.tools.measure_tool import MEASURE
-from rilievo.serving.assistant.tools.regions_tool import REGIONS
-from rilievo.serving.assistant.tools.surface_tool import SURFACE
-from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments, argument, paragraph
-from rilievo.serving.listener.malloc import give_back, share_arenas
+from rilievo.serving.assistant.regions_tool import REGIONS
+from rilievo.serving.assistant.surface_tool import SURFACE
+from rilievo.serving.assistant.tool import AnyTool, ToolArguments, argument, paragraph
+from rilievo.serving.listener.process import end_at_once, ended_at_once, give_back, share_arenas
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.stopping import end_at_once, ended_at_once
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.decoding.decoder_pool import start
 from rilievo.serving.server.decoding.messages import bounds

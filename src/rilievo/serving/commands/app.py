@@ -1,13 +1,60 @@
-"""``rilievo app``."""
+"""``rilievo app``.
+
+Server of ``rilievo app``.
+"""
 
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
-from rilievo.serving.app.app_options import AppOptions
-from rilievo.serving.app.app_server import serve_app
+from rilievo.serving.browser.document import AppSettings
+from rilievo.serving.browser.folder import write_page
 from rilievo.serving.server.decoding.messages import bounds
+from rilievo.serving.server.server import serve
+from rilievo.serving.server.server_options import AppOptions
+
+if TYPE_CHECKING:
+    from rilievo.serving.app.app_routes import Site
+    from rilievo.serving.server.service import Service
+
+
+def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
+    """Serve the page until stopped."""
+
+    def make_site(service: "Service", folder: Path) -> "Site":
+        settings = AppSettings(
+            base=f"{options.root_path}/",
+            models=service.offered.facts(),
+            keep_minutes=options.keep_minutes,
+            max_bytes=options.max_bytes,
+            embeds=bool(options.embedding),
+        )
+        page = write_page(folder / "page", app=settings).folder
+        return site_of(service, folder / "results", page, options)
+
+    serve(options, ready, make_site)
+
+
+def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
+    """State for the routes of the page."""
+    from rilievo.serving.app.app_photographs import PhotoResults
+    from rilievo.serving.app.app_routes import Site
+    from rilievo.serving.app.app_videos import Videos
+    from rilievo.serving.app.result_store import ResultStore
+
+    most = int(options.limits.result_megabytes * 1e6)
+    store = ResultStore(folder, most_bytes=most, minutes=options.keep_minutes)
+    return Site(
+        page=page,
+        service=service,
+        store=store,
+        photographs=PhotoResults(service, store),
+        videos=Videos(service, store, options),
+        embed_origins=options.embedding,
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,8 +25,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rilievo.serving.listener.listening import AddressOptions
+from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS
 from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy, problem_of
-from rilievo.serving.listener.stopping import EXIT_CODES, LAST_SECONDS
 from rilievo.signals import follows
 
 _AGAIN_SECONDS = 10

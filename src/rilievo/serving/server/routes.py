@@ -40,8 +40,7 @@ from rilievo.serving.listener.request_refusals import (
     RefusalResponse,
     stopping,
 )
-from rilievo.serving.server.answer_files import JSON, media_types
-from rilievo.serving.server.file_responses import file_answer
+from rilievo.serving.server.answers import file_answer, stream
 from rilievo.serving.server.params import (
     MeasureParams,
     PredictParams,
@@ -49,8 +48,8 @@ from rilievo.serving.server.params import (
     output_names,
     read_params,
 )
+from rilievo.serving.server.request_files import JSON, media_types
 from rilievo.serving.server.service import Service, notes_of, record
-from rilievo.serving.server.streaming import stream
 from rilievo.serving.server.uploads import Upload
 from rilievo.version import VERSION
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
 from rilievo.serving.listener.listening import address_of, listening
-from rilievo.serving.listener.stopping import ended_by_sigterm
+from rilievo.serving.listener.process import ended_by_sigterm
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def _serve_until_stopped(
         import websockets  # noqa: F401
 
         from rilievo.serving.listener.http_server import http_server
-        from rilievo.serving.listener.malloc import share_arenas
+        from rilievo.serving.listener.process import share_arenas
         from rilievo.serving.server.decoding.decoder_pool import Decoders
-        from rilievo.serving.server.temporary_folders import own_folder
+        from rilievo.serving.server.request_files import own_folder
 
     share_arenas()
     _silence_logs_and_warnings()
@@ -74,11 +74,10 @@ def _load_application(
     tokens: tuple[str, ...],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> Any:
-    from rilievo.serving.server.prometheus import Metrics
+    from rilievo.serving.server.request_files import Disk, Folders
     from rilievo.serving.server.routes import application
     from rilievo.serving.server.server_models import offered_models
-    from rilievo.serving.server.service import Service
-    from rilievo.serving.server.temporary_folders import Disk, Folders
+    from rilievo.serving.server.service import Metrics, Service
 
     disk = Disk(int(options.limits.disk_megabytes * 1e6))
     service = Service(options, offered_models(options), Folders(folder, disk), Metrics())

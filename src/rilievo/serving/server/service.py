@@ -1,6 +1,8 @@
 """Work of the server: decoding, network and writing, in turn.
 
 Predictions of requests, in metres where a size is known.
+
+Counts and times for Prometheus.
 """
 
 import asyncio
@@ -10,6 +12,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from rilievo.calibration.readings import Pixel, share_note, value_at
 from rilievo.errors import CalibrationError, OptionError, needing
@@ -28,17 +33,78 @@ from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import parts_of
 from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import OpenStreams
-from rilievo.serving.listener.malloc import give_back
+from rilievo.serving.listener.process import give_back
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
-from rilievo.serving.server.answer_files import Written, are_heavy, at_most, estimated_bytes, write
 from rilievo.serving.server.decoding.decoder_pool import Decoders
 from rilievo.serving.server.params import Point, PredictParams, RequestParams
-from rilievo.serving.server.prometheus import Metrics
+from rilievo.serving.server.request_files import (
+    Folders,
+    Written,
+    are_heavy,
+    at_most,
+    estimated_bytes,
+    write,
+)
 from rilievo.serving.server.server_models import Networks, OfferedModels
 from rilievo.serving.server.server_options import ServerOptions
-from rilievo.serving.server.temporary_folders import Folders
 from rilievo.serving.server.uploads import Upload, Uploads
+
+_SECOND_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_COUNT_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counters of one server; docs/serve.md lists them."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "rilievo_requests",
+            "Requests by route and status.",
+            ("route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "rilievo_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("route",),
+            buckets=_SECOND_BUCKETS,
+            registry=registry,
+        )
+        self._batches = Histogram(
+            "rilievo_batch_photographs",
+            "Photographs of one run of a network.",
+            buckets=_COUNT_BUCKETS,
+            registry=registry,
+        )
+        self._frames = Counter(
+            "rilievo_stream_frames", "Frames of streams.", ("outcome",), registry=registry
+        )
+
+    def request(self, route: str, status: int, seconds: float | int) -> None:
+        """Count an answered request."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def batch(self, count: int) -> None:
+        """Count a run of a network."""
+        self._batches.observe(count)
+
+    def frame(self, outcome: str) -> None:
+        """Count a frame: answered, passed_over or refused."""
+        self._frames.labels(outcome).inc()
+
+    def watch(self, name: str, words: str, value: Callable[[], float]) -> None:
+        """Show a number at every scrape."""
+        Gauge(f"rilievo_{name}", words, registry=self._registry).set_function(value)
+
+    def text(self) -> bytes:
+        """Metrics in Prometheus's text format."""
+        return generate_latest(self._registry)
 
 
 def check_image(upload: Upload, request: RequestParams) -> None:

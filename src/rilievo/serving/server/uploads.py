@@ -20,8 +20,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from rilievo.errors import OptionError
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy
-from rilievo.serving.server.memory_files import file_of
-from rilievo.serving.server.temporary_folders import Disk
+from rilievo.serving.server.decoding.messages import file_of
+from rilievo.serving.server.request_files import Disk
 
 _MOST_VALUES = 1000
 _LONGEST_VALUE = 2000

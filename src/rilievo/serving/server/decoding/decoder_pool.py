@@ -34,8 +34,15 @@ from rilievo.messages import Note
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
-from rilievo.serving.server.memory_files import arrays_of, close
+from rilievo.serving.server.decoding.messages import (
+    Message,
+    NamedImage,
+    arrays_of,
+    can_pass,
+    close,
+    receive,
+    send,
+)
 
 _BYTES_PER_PIXEL = 48
 """Memory for a pixel: 16 bits, four channels, coefficients, copies."""

@@ -35,8 +35,15 @@ from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.messages import in_braces, template
 from rilievo.sample import Photo
 from rilievo.serving.server.decoding import syscall_filter
-from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
-from rilievo.serving.server.memory_files import close, content_of, file_of
+from rilievo.serving.server.decoding.messages import (
+    Message,
+    NamedImage,
+    close,
+    content_of,
+    file_of,
+    receive,
+    send,
+)
 
 _MOST_OPEN = 64
 _IDLE_SECONDS = 10.0

@@ -19,7 +19,7 @@ from rilievo.serving.assistant.photographs import (
     as_fractions,
     in_a_unit,
 )
-from rilievo.serving.assistant.tools.tool import (
+from rilievo.serving.assistant.tool import (
     SHARE,
     AssistantTool,
     ToolAnswer,

@@ -14,7 +14,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import save
 from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
-from rilievo.serving.assistant.tools.tool import (
+from rilievo.serving.assistant.tool import (
     AssistantTool,
     ToolAnswer,
     ToolArguments,

@@ -16,7 +16,7 @@ from rilievo.serving.assistant.photographs import (
     pixels_of,
     refuse_unknown_unit,
 )
-from rilievo.serving.assistant.tools.tool import (
+from rilievo.serving.assistant.tool import (
     AssistantTool,
     ListOrText,
     Point,

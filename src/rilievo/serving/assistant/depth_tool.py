@@ -17,7 +17,7 @@ from rilievo.serving.assistant.photographs import (
     in_a_unit,
     pixels_of,
 )
-from rilievo.serving.assistant.tools.tool import (
+from rilievo.serving.assistant.tool import (
     SHARE,
     AssistantTool,
     ListOrText,

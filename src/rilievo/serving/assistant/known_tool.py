@@ -29,7 +29,7 @@ from rilievo.serving.assistant.photographs import (
     StatedFacts,
     pixels_of,
 )
-from rilievo.serving.assistant.tools.tool import (
+from rilievo.serving.assistant.tool import (
     AssistantTool,
     ListOrText,
     Point,

@@ -1,1 +1,0 @@
-"""Tools of assistants, one file each."""
