@@ -15,8 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import rilievo
-from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
-from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
+from rilievo.data.datasets.sets.kitti_raw import (
+    image_from_laser,
+    project_nearest,
+    read_camera,
+    read_velodyne,
+)
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.photo import read_photo

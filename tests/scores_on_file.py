@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence

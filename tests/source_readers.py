@@ -24,7 +24,7 @@ HELPERS = frozenset(
         "rilievo.io.numbers.ExrChannels",
         "rilievo.io.files.archives.check_archive",
         "rilievo.io.files.archives.read_arrays",
-        "rilievo.data.datasets.files.text_lines",
+        "rilievo.data.datasets.loaders.text_lines",
         "rilievo.io.outputs.writing.opened",
     }
 )

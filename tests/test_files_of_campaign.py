@@ -11,7 +11,7 @@ import pytest
 from lab.torture.readers import all_readers
 from rilievo.calibration.sizes import read_known_csv
 from rilievo.calibration.sparse import _metres
-from rilievo.data.datasets.files import text_lines
+from rilievo.data.datasets.loaders import text_lines
 from rilievo.data.datasets.sets.vda_videos import _files_of_frame
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite

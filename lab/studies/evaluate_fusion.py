@@ -20,11 +20,11 @@ from PIL import Image
 
 from lab.scenes.clip import render_clip
 from lab.scenes.venue import Kind
-from rilievo.data.clips.motion.clip_motion import ClipTracker
+from rilievo.data.clips.clip_motion import ClipTracker
 from rilievo.data.fuse.clip_views import ClipView, agreed, clip_scale
 from rilievo.data.fuse.fuse_clip import small_size
 from rilievo.data.fuse.volume import fuse_views
-from rilievo.data.trajectories.trajectory_errors import Freedom, Similarity, fit_similarity
+from rilievo.data.trajectories import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.geometry.transforms import transform

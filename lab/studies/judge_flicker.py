@@ -13,7 +13,7 @@ from judge_rows import Rows
 from panel import registered
 
 import rilievo
-from rilievo.data.datasets.files import read_counts
+from rilievo.data.datasets.loaders import read_counts
 from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error, warping_error
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo

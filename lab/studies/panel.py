@@ -16,7 +16,7 @@ from real_sets import REAL_SETS
 
 import rilievo
 from rilievo.calibration.ranges import Circumstances, expected_error
-from rilievo.data.datasets.files import read_counts
+from rilievo.data.datasets.loaders import read_counts
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
 from rilievo.evaluation.scoring.resizing import confidence_at

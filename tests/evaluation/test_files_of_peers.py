@@ -10,7 +10,7 @@ from PIL import Image
 
 from kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.photo_files import Absent
+from rilievo.data.datasets.loaders import Absent
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS

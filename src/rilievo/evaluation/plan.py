@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
-from rilievo.data.datasets.photo_files import spread
+from rilievo.data.datasets.loaders import spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task

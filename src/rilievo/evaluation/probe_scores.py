@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.loaders import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rilievo.alignment import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
-from rilievo.data.datasets.photo_files import Absent, Dataset
+from rilievo.data.datasets.loaders import Absent, Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, find_rule, metrics_of

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.data.datasets import find_dataset
-from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.loaders import Dataset
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop

@@ -3,7 +3,7 @@
 import numpy as np
 
 from footage import FOCAL, SHAPE, view
-from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
 
 K = np.array([[FOCAL, 0, 47.5], [0, FOCAL, 31.5], [0, 0, 1]])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_pair_motion import K, motion, relief, tracks_of
 
-from rilievo.data.clips.motion.pair_motion import CornerPair, better_focal_factor
-from rilievo.data.clips.motion.tracks import Tracks
+from rilievo.data.clips.pair_motion import CornerPair, better_focal_factor
+from rilievo.data.clips.tracks import Tracks
 
 
 def pairs(turn: float, *, corners: int = 200) -> list[CornerPair]:

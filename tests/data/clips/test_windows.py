@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from footage import SHAPE, view
-from rilievo.data.clips.motion import adjust_clip
-from rilievo.data.clips.motion.adjust_clip import (
+from rilievo.data.clips import bundle_adjustment
+from rilievo.data.clips.bundle_adjustment import (
     Adjusted,
     PointViews,
     State,
@@ -18,7 +18,7 @@ from rilievo.data.clips.motion.adjust_clip import (
     residuals,
     views_of,
 )
-from rilievo.data.clips.motion.tracks import MOST_FRAMES, PointTracker, Sightings, grey
+from rilievo.data.clips.tracks import MOST_FRAMES, PointTracker, Sightings, grey
 from rilievo.geometry.transforms import invert
 
 K = np.array([[110.0, 0, 63.5], [0, 105.0, 47.5], [0, 0, 1]])
@@ -148,7 +148,7 @@ def test_points_that_move_by_themselves_are_told_apart() -> None:
 
 def test_doubt_is_the_scatter_of_depth() -> None:
     """Standard errors of depth, when sightings scatter as the equations take them to."""
-    solution = solved(sightings(poses(), noise=adjust_clip._PIXEL))
+    solution = solved(sightings(poses(), noise=bundle_adjustment._PIXEL))
     off = solution.state.log_depths - np.log(points()[:, 2])
     off -= np.median(off)
     assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(solution.doubt)) < 2
@@ -160,8 +160,8 @@ def test_overlapping_windows_give_the_path_of_one(monkeypatch: pytest.MonkeyPatc
     guess = T.copy()
     guess[1:, :3, 3] *= np.linspace(1, 1.3, 29)[:, None]
     whole = adjust_part(tracker, 0, guess, np.zeros(30), K)
-    monkeypatch.setattr(adjust_clip, "WINDOW", 12)
-    monkeypatch.setattr(adjust_clip, "STEP", 6)
+    monkeypatch.setattr(bundle_adjustment, "WINDOW", 12)
+    monkeypatch.setattr(bundle_adjustment, "STEP", 6)
     windows = adjust_part(tracker, 0, guess, np.zeros(30), K)
     for found, allowed in ((whole, 0.01), (windows, 0.03)):
         ways = invert(found.cam_T_world)[:, :3, 3]
@@ -176,8 +176,8 @@ def test_windows_are_joined_in_one_unit_though_depth_drifts(
     monkeypatch: pytest.MonkeyPatch, drift: float
 ) -> None:
     """Three windows of exact depth times a factor that grows, or falls, from frame to frame."""
-    monkeypatch.setattr(adjust_clip, "WINDOW", 12)
-    monkeypatch.setattr(adjust_clip, "STEP", 6)
+    monkeypatch.setattr(bundle_adjustment, "WINDOW", 12)
+    monkeypatch.setattr(bundle_adjustment, "STEP", 6)
     count = 24
     T, factors = poses(count), drift * np.arange(count)
     seen = sightings(T)

@@ -13,7 +13,7 @@ from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_images
 from rilievo.data.datasets.mat_file import MatSlices, read_gzip_pickle, read_mat
-from rilievo.data.datasets.sets.kitti_frames import read_camera
+from rilievo.data.datasets.sets.kitti_raw import read_camera
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign

@@ -9,8 +9,8 @@ from PIL import Image
 
 import nyu_lookalikes as nyu
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.files import scene_of
-from rilievo.data.datasets.sets.kitti_frames import DRIVE_NAME
+from rilievo.data.datasets.loaders import scene_of
+from rilievo.data.datasets.sets.kitti_raw import DRIVE_NAME
 from rilievo.data.datasets.sets.nyuv2.layout import recorded_scene
 from rilievo.data.datasets.sets.sunrgbd import scene_in
 from rilievo.errors import InputError

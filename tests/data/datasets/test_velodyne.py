@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_raw import (
     PROJECTIONS,
+    image_from_laser,
     project_monodepth2,
     project_nearest,
+    read_camera,
     read_velodyne,
 )
 from rilievo.errors import InputError

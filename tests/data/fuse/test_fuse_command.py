@@ -13,13 +13,13 @@ from plyfile import PlyData
 from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
-from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
+from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse import fuse_clip as fuse_run
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.fuse_clip import depth_of_options, fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.data.trajectories.trajectory_records import write_kitti
+from rilievo.data.trajectories import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera
 

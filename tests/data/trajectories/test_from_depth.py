@@ -10,11 +10,10 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from footage import texture, view, write_frames
 from rilievo.cli import main
-from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.footage import ClipCamera
-from rilievo.data.trajectories.trajectory_errors import direction_errors
-from rilievo.data.trajectories.trajectory_records import TrajectoryOptions
-from rilievo.data.trajectories.trajectory_run import (
+from rilievo.data.clips.sources import ClipReader
+from rilievo.data.trajectories import TrajectoryOptions, direction_errors
+from rilievo.data.trajectory_run import (
     Walk,
     estimate_trajectory,
     walk_by_depth,

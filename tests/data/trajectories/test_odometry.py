@@ -18,14 +18,14 @@ from footage import kitti_pose_lines, view, write_frames
 from official_checkpoints import write_checkpoint
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import poses_in
-from rilievo.data.trajectories.trajectory_records import (
+from rilievo.data.trajectories import (
     Trajectory,
     TrajectoryOptions,
     TrajectoryRecord,
     write_kitti,
     write_tum,
 )
-from rilievo.data.trajectories.trajectory_run import (
+from rilievo.data.trajectory_run import (
     Chain,
     estimate_trajectory,
     part_of_motion,

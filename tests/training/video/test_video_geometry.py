@@ -15,7 +15,7 @@ from PIL import Image
 from footage import write_frames
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.motion.pair_motion import UNKNOWN, PairMotion, Triangulated
+from rilievo.data.clips.pair_motion import UNKNOWN, PairMotion, Triangulated
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footage import FOCAL, SHAPE, texture, view
-from rilievo.data.clips.motion.tracks import Tracks
+from rilievo.data.clips.tracks import Tracks
 from rilievo.training.video.frames.image_motion import (
     LARGEST_STRIDE,
     Motion,

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.data.clips.sequences import ClipFrame, FrameCalibration
 from rilievo.data.datasets.colmap import read_cameras, read_images
-from rilievo.data.datasets.files import numbers_of, text_lines
+from rilievo.data.datasets.loaders import numbers_of, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
 from rilievo.frozen import frozen

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.datasets.files import found_in, names_in, text_lines
+from rilievo.data.datasets.loaders import found_in, names_in, text_lines
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource

@@ -18,7 +18,7 @@ from rilievo.data.datasets.check_download import (
     check_dataset,
     write_contact_sheet,
 )
-from rilievo.data.datasets.photo_files import Absent, spread
+from rilievo.data.datasets.loaders import Absent, spread
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading

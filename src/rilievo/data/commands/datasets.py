@@ -6,7 +6,7 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import DATASETS, find_dataset
-from rilievo.data.datasets.photo_files import DatasetCard
+from rilievo.data.datasets.loaders import DatasetCard
 from rilievo.frozen import frozen
 from rilievo.schema import option
 

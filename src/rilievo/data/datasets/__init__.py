@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, Request
+from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import unreadable
 from rilievo.other_libraries import answered

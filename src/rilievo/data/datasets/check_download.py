@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from rilievo.data.datasets.photo_files import Absent, Dataset, DatasetCard, spread
+from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, spread
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import Line, numbers_of, text_lines
+from rilievo.data.datasets.loaders import Line, numbers_of, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import MOST_SIDE

@@ -6,13 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import (
-    expected_path,
-    files_by_id,
-    found_in,
-    normals_of_stored,
-    text_lines,
-)
 from rilievo.data.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -22,9 +15,20 @@ from rilievo.data.datasets.folder_layout import (
     NormalsLayout,
     StoredKind,
     described_folder,
+    expected_path,
+    files_by_id,
     read_layout,
 )
-from rilievo.data.datasets.photo_files import Absent, PhotoFiles, Request, checked_ids, own_card
+from rilievo.data.datasets.loaders import (
+    Absent,
+    PhotoFiles,
+    Request,
+    checked_ids,
+    found_in,
+    normals_of_stored,
+    own_card,
+    text_lines,
+)
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen

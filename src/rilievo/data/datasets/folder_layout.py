@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rilievo.data.datasets.files import NormalAxes
+from rilievo.data.datasets.loaders import NormalAxes, walk
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import read_spelling
@@ -206,3 +206,57 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
         raise InputError(f"{shown}: depth of kind '{depth.kind}' needs a camera")
     if depth.kind is StoredKind.DISPARITY and depth.baseline is None:
         raise InputError(f"{shown}: depth of kind 'disparity' needs the baseline [m]")
+
+
+def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
+    """Find files of a pattern, by sorted id; links are followed, hidden files not.
+
+    ``{id}`` is any text, ``*`` any without "/".
+    """
+    fits = _regex_of_pattern(pattern)
+    head = pattern.split("{id}")[0].split("*")[0]
+    start = folder / head[: head.rfind("/") + 1]
+    files: dict[str, Path] = {}
+    for place, folders, names in walk(start, links=True):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not _leads_back(place, name)
+        ]
+        for name in names:
+            path = Path(place, name)
+            match = fits.fullmatch(path.relative_to(folder).as_posix())
+            if match is None or name.startswith("."):
+                continue
+            if match["id"] in files:
+                raise InputError(
+                    f"{path} and {files[match['id']].name} both fit '{pattern}' with the id "
+                    f"'{match['id']}': say more in the pattern"
+                )
+            files[match["id"]] = path
+    return dict(sorted(files.items()))
+
+
+def _leads_back(place: str, name: str) -> bool:
+    """Whether a link leads to an ancestor."""
+    path = os.path.join(place, name)
+    if not os.path.islink(path):
+        return False
+    target, here = os.path.realpath(path), os.path.realpath(place)
+    return os.path.commonpath([target, here]) == target
+
+
+def expected_path(folder: Path, pattern: str, id: str) -> Path:
+    """Path of the file of an id."""
+    return folder / PurePosixPath(pattern.replace("{id}", id))
+
+
+def _regex_of_pattern(pattern: str) -> re.Pattern[str]:
+    pieces = []
+    named = False
+    for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
+        if piece == "{id}":
+            pieces.append("(?P=id)" if named else "(?P<id>.+)")
+            named = True
+        else:
+            pieces.append("[^/]*" if piece == "*" else re.escape(piece))
+    # Names may contain line breaks.
+    return re.compile("".join(pieces), re.DOTALL)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.clip_reader import ClipReader
-from rilievo.data.clips.motion.clip_motion import ClipTracker
+from rilievo.data.clips.clip_motion import ClipTracker
 from rilievo.data.clips.pose_files import AUTO, PoseFile, read_poses, stem_of
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.clips.sources import ClipReader
+from rilievo.data.datasets.loaders import found_in, names_in
 from rilievo.data.fuse.clip_views import AgreedViews, ClipView, agreed, clip_scale, opencv
 from rilievo.data.fuse.frame_labels import FrameLabel, check_labels_folder, labels_of, write_labels
 from rilievo.data.fuse.fuse_options import FuseOptions

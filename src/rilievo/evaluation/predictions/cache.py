@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import names_in
+from rilievo.data.datasets.loaders import names_in
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.stored_predictions import StoredPrediction

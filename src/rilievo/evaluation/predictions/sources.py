@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rilievo.data.datasets.photo_files import Dataset, spread
+from rilievo.data.datasets.loaders import Dataset, spread
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,

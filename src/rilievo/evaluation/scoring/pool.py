@@ -17,7 +17,7 @@ import numpy as np
 from rilievo import signals
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit, FitSpace, abscissa
-from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.loaders import Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.alignment.fit import Fit
-from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.loaders import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.photo_files import Dataset
+from rilievo.data.datasets.loaders import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.arrays import AnyValues

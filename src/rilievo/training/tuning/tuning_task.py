@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets import Dataset
-from rilievo.data.datasets.photo_files import spread
+from rilievo.data.datasets.loaders import spread
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.frozen import frozen

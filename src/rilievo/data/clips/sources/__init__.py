@@ -1,12 +1,33 @@
-"""Sources of sequences, one module per layout."""
+"""Sources of sequences, one module per layout.
 
-from collections.abc import Callable, Mapping
+Frames of one clip, without lens distortion.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
-from rilievo.data.clips.footage import SourceKind, VideoData
-from rilievo.data.clips.sequences import Clip
-from rilievo.errors import OptionError
+import numpy as np
+
+from rilievo.data.clips.footage import ClipCamera, SourceKind, VideoData
+from rilievo.data.clips.pose_files import poses_in
+from rilievo.data.clips.sequences import (
+    Clip,
+    ClipFrame,
+    FrameCalibration,
+    at_size,
+    choose_camera,
+    frame_or_reason,
+    how_straight,
+)
+from rilievo.data.datasets.loaders import numbers_of
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.io.files.limits import printable
+from rilievo.io.videos import open_video
 from rilievo.messages import literal
+from rilievo.shapes import Transforms
 
 # A new layout is one file with ``sequences(data)`` and one line here.
 _SOURCES: Mapping[SourceKind, str] = {
@@ -52,3 +73,96 @@ def _check_options(data: VideoData) -> None:
         raise OptionError(f"limit is at least 1, got {data.limit}")
     if data.baseline is not None and not 0 < data.baseline < float("inf"):
         raise OptionError(f"baseline is a positive length, got {data.baseline:g}")
+
+
+class ClipReader:
+    """Lazy reader of a video, a folder of frames, or KITTI odometry.
+
+    A video's count is an estimate until ``walk`` has finished.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        poses: Path | None = None,
+        camera: ClipCamera | None = None,
+        *,
+        beside: FrameCalibration | None = None,
+    ) -> None:
+        data = _video_data(place, poses, camera or ClipCamera())
+        clips = list_sequences(data)
+        if len(clips) > 1:
+            raise InputError(
+                f"{printable(place)}: holds {len(clips)} clips, such as {printable(clips[0].id)} "
+                f"and {printable(clips[1].id)}; name one of them"
+            )
+        [self.clip] = clips
+        if beside is not None and self.clip.camera.camera.source is CameraSource.ASSUMED:
+            chosen = choose_camera(data, self.clip.shape, self.clip.id, beside=beside)
+            self.clip = replace(self.clip, camera=chosen)
+        files, video = self.clip.files, self.clip.video
+        self.count = len(files) if video is None else open_video(video).frame_estimate or 0
+        self.fault: str | None = None
+
+    def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        """Yield every ``stride``-th frame, without lens distortion."""
+        if self.clip.video is not None:
+            yield from self._walk_video(self.clip.video, size, stride)
+            return
+        how = how_straight(self.clip)
+        for index in range(0, len(self.clip.files), stride):
+            file = self.clip.files[index]
+            outcome = frame_or_reason(self.clip, index, size, how)
+            broken = isinstance(outcome, str)
+            yield ClipFrame(
+                index=index,
+                name=file.name,
+                seconds=_seconds_of(file, self.clip.numbers[index]),
+                pixels=None if broken else outcome,
+                problem=outcome if broken else None,
+            )
+
+    def true_poses(self) -> Transforms | None:
+        """``world_T_cam`` of all frames, NaN where unknown; for a video after ``walk``."""
+        if self.clip.poses_file is None:
+            return self.clip.poses
+        names = tuple(Path(f"{index:06d}") for index in range(self.count))
+        return poses_in(self.clip.poses_file, names)
+
+    def _walk_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        reader, how = open_video(video), how_straight(self.clip)
+        count = 0
+        for frame in reader:
+            count = frame.index + 1
+            if frame.index % stride:
+                continue
+            yield ClipFrame(
+                index=frame.index,
+                name=f"{frame.index:06d}",
+                seconds=float(frame.ticks * reader.time_base),
+                pixels=at_size(frame.photo.pixels, size, how),
+            )
+        self.count, self.fault = count, reader.fault
+
+
+def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
+    kitti = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
+    place = clip.resolve()
+    is_odometry = kitti and place.parent.name == "sequences"
+    return VideoData(
+        kind=SourceKind.KITTI_ODOMETRY if is_odometry else SourceKind.FRAMES,
+        roots=(str(place.parent.parent if is_odometry else clip),),
+        split=place.name if is_odometry else None,
+        poses=None if poses is None else str(poses),
+        camera=camera.camera,
+        camera_file=None if camera.camera_file is None else str(camera.camera_file),
+        fov=camera.fov,
+    )
+
+
+def _seconds_of(file: Path, number: int) -> float:
+    """Time in a name, as in TUM, or else the number."""
+    numbers = numbers_of(file.stem) if "." in file.stem else None
+    return (
+        numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)
+    )

@@ -18,7 +18,7 @@ from rilievo.data.clips.sequences import (
     choose_camera,
     first_photo,
 )
-from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.loaders import found_in, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text, reason

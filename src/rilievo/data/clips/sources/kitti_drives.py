@@ -16,8 +16,8 @@ from rilievo.data.clips.sequences import (
     listed_sequences,
     numbered_files,
 )
-from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.sets.kitti_frames import (
+from rilievo.data.datasets.loaders import found_in, names_in
+from rilievo.data.datasets.sets.kitti_raw import (
     CAMERA_FILE,
     CAMERAS,
     DRIVE_NAME,

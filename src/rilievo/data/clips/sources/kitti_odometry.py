@@ -18,7 +18,7 @@ from rilievo.data.clips.sequences import (
     listed_sequences,
     numbered_files,
 )
-from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
+from rilievo.data.datasets.loaders import found_in, names_in, numbers_of, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole, printable, shortened

@@ -14,7 +14,7 @@ from rilievo.data.clips.sequences import (
     first_photo,
     read_calibration,
 )
-from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.loaders import found_in, names_in
 from rilievo.data.datasets.sets.tum import camera_of
 from rilievo.errors import InputError, MissingFileError
 from rilievo.frozen import frozen

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.data.datasets.files import found_in
-from rilievo.data.datasets.photo_files import PhotoFiles, Request, own_card
+from rilievo.data.datasets.loaders import PhotoFiles, Request, found_in, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, read_text

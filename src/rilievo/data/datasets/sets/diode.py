@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import NormalAxes, found_in, normals_of_stored, walk
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     DepthPatterns,
     DepthSet,
     MaskedValues,
+    NormalAxes,
     Request,
+    found_in,
+    normals_of_stored,
     of_metres,
     own_card,
+    walk,
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera

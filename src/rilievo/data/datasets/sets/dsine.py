@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import found_in, walk
+from rilievo.data.datasets.loaders import PhotoFiles, Request, found_in, own_card, walk
 from rilievo.data.datasets.mat_file import read_pickle
-from rilievo.data.datasets.photo_files import PhotoFiles, Request, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera

@@ -6,8 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.datasets.colmap import ColmapImage, read_cameras, read_images
-from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, Request, own_card
+from rilievo.data.datasets.loaders import (
+    DepthFiles,
+    DepthSet,
+    MaskedValues,
+    Request,
+    found_in,
+    names_in,
+    own_card,
+)
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-from rilievo.data.datasets.files import found_in, names_in, text_lines
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     DepthPatterns,
     DepthSet,
     MaskedValues,
     Request,
     checked_ids,
+    found_in,
+    names_in,
     of_metres,
     own_card,
+    text_lines,
 )
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable

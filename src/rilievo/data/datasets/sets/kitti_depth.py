@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     DepthFiles,
     DepthSet,
     Request,
     checked_ids,
+    found_in,
+    names_in,
     own_card,
     read_steps,
 )
-from rilievo.data.datasets.sets.kitti_frames import (
+from rilievo.data.datasets.sets.kitti_raw import (
     CAMERA_FILE,
     CAMERAS,
     DRIVE_NAME,

@@ -3,8 +3,15 @@
 from functools import partial
 from pathlib import Path
 
-from rilievo.data.datasets.files import found_in, text_lines
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, Request, own_card, read_steps
+from rilievo.data.datasets.loaders import (
+    DepthFiles,
+    DepthSet,
+    Request,
+    found_in,
+    own_card,
+    read_steps,
+    text_lines,
+)
 from rilievo.errors import InputError
 from rilievo.messages import literal
 

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import found_in, text_lines, walk
-from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, Request, own_card
+from rilievo.data.datasets.loaders import (
+    DepthFiles,
+    DepthSet,
+    MaskedValues,
+    Request,
+    found_in,
+    own_card,
+    text_lines,
+    walk,
+)
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera

@@ -12,8 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.alignment.fit import nearest_places
-from rilievo.data.datasets.files import found_in, text_lines
-from rilievo.data.datasets.photo_files import FileList, Request, own_card
+from rilievo.data.datasets.loaders import FileList, Request, found_in, own_card, text_lines
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import Absent, FileList, Request, own_card
+from rilievo.data.datasets.loaders import Absent, FileList, Request, found_in, names_in, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera

@@ -7,22 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import (
-    found_in,
-    names_in,
-    numbers_of,
-    read_counts,
-    scene_of,
-    text_lines,
-)
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
     DepthSet,
     MaskedValues,
     Request,
     checked_ids,
+    found_in,
+    names_in,
+    numbers_of,
     own_card,
+    read_counts,
+    scene_of,
+    text_lines,
     where_present,
 )
 from rilievo.errors import InputError

@@ -7,14 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import (
-    found_in,
-    names_in,
-    read_counts,
-    text_lines,
-)
-from rilievo.data.datasets.mat_file import read_mat
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
     DepthSet,
@@ -22,10 +15,15 @@ from rilievo.data.datasets.photo_files import (
     Request,
     checked_ids,
     file_camera,
+    found_in,
+    names_in,
     own_card,
+    read_counts,
     spread,
+    text_lines,
     where_present,
 )
+from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable

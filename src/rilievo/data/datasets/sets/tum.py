@@ -7,22 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import (
-    Line,
-    found_in,
-    names_in,
-    numbers_of,
-    scene_of,
-    text_lines,
-)
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
     DepthSet,
+    Line,
     Request,
     checked_ids,
+    found_in,
+    names_in,
+    numbers_of,
     own_card,
     read_steps,
+    scene_of,
+    text_lines,
 )
 from rilievo.errors import InputError
 from rilievo.frozen import frozen

@@ -13,20 +13,23 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     Absent,
     DepthFiles,
     DepthSet,
     MaskedValues,
     Request,
+    found_in,
+    names_in,
+    numbers_of,
     of_metres,
     own_card,
     read_steps,
+    text_lines,
     where_present,
 )
 from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_day, raw_folder
-from rilievo.data.datasets.sets.kitti_frames import CAMERAS, KittiFrame, picture_of
+from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_of
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen

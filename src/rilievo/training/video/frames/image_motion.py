@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
+from rilievo.data.clips.tracks import Tracks, grey, track_corners, track_matched
 from rilievo.frozen import frozen
 from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 

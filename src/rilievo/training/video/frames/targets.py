@@ -9,11 +9,14 @@ import numpy as np
 
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.files import read_counts
 from rilievo.data.datasets.folder_layout import FILE_NAME
-from rilievo.data.datasets.photo_files import Dataset
-from rilievo.data.datasets.sets.kitti_frames import image_from_laser, read_camera
-from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
+from rilievo.data.datasets.loaders import Dataset, read_counts
+from rilievo.data.datasets.sets.kitti_raw import (
+    image_from_laser,
+    project_nearest,
+    read_camera,
+    read_velodyne,
+)
 from rilievo.data.datasets.sets.seven_scenes import register
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen

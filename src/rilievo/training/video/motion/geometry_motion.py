@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rilievo.data.clips.motion.pair_motion import TRACKING, CornerPair, better_focal_factor
-from rilievo.data.clips.motion.tracks import depth_at, grey, track_corners
+from rilievo.data.clips.pair_motion import TRACKING, CornerPair, better_focal_factor
+from rilievo.data.clips.tracks import depth_at, grey, track_corners
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import horizontal_fov

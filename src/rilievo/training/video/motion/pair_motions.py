@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.data.clips.motion.adjust_clip import PointDepths, chained_log_scales
-from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
-from rilievo.data.clips.motion.pair_motion import (
+from rilievo.data.clips.bundle_adjustment import PointDepths, chained_log_scales
+from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.clips.pair_motion import (
     TRACKING,
     PairMotion,
     Triangulated,
     depth_errors,
     motion_of_tracks,
 )
-from rilievo.data.clips.motion.tracks import Tracking, follow, grey, rays_at, track_corners
+from rilievo.data.clips.tracks import Tracking, follow, grey, rays_at, track_corners
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert

@@ -6,18 +6,20 @@ from typing import TypeVar
 
 import numpy as np
 
-from rilievo.data.datasets.files import found_in, read_counts, text_lines
-from rilievo.data.datasets.mat_file import MatSlices
-from rilievo.data.datasets.photo_files import (
+from rilievo.data.datasets.loaders import (
     Absent,
     Dataset,
     MaskedValues,
     Request,
     checked_ids,
+    found_in,
     of_metres,
     own_card,
+    read_counts,
     read_steps,
+    text_lines,
 )
+from rilievo.data.datasets.mat_file import MatSlices
 from rilievo.data.datasets.sets.nyuv2.layout import (
     LABELLED,
     PHOTO_SUFFIXES,

@@ -14,9 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.data.datasets.files import find_entry, names_in, text_lines
+from rilievo.data.datasets.loaders import (
+    Absent,
+    MaskedValues,
+    find_entry,
+    names_in,
+    of_metres,
+    text_lines,
+)
 from rilievo.data.datasets.mat_file import MatSlices, read_gzip_pickle, read_mat
-from rilievo.data.datasets.photo_files import Absent, MaskedValues, of_metres
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import rays

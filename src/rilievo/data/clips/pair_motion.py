@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.data.clips.motion.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
+from rilievo.data.clips.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, rotation_from_axis_angle

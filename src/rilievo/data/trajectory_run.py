@@ -7,13 +7,18 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rilievo.data.clips.clip_reader import ClipReader
-from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.trajectories.trajectory_errors import (
+from rilievo.data.clips.sources import ClipReader
+from rilievo.data.trajectories import (
     Freedom,
     LengthErrors,
     MotionErrors,
+    Trajectory,
+    TrajectoryFile,
+    TrajectoryOptions,
+    TrajectoryRecord,
+    TrajectoryScores,
     direction_errors,
     fit_similarity,
     known_poses,
@@ -23,13 +28,6 @@ from rilievo.data.trajectories.trajectory_errors import (
     path_length,
     position_rmse,
     snippet_errors,
-)
-from rilievo.data.trajectories.trajectory_records import (
-    Trajectory,
-    TrajectoryFile,
-    TrajectoryOptions,
-    TrajectoryRecord,
-    TrajectoryScores,
     write_kitti,
     write_tum,
 )

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.data.clips.motion.adjust_clip import PointDepths, adjust_part, chained_log_scales
-from rilievo.data.clips.motion.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
-from rilievo.data.clips.motion.tracks import (
+from rilievo.data.clips.bundle_adjustment import PointDepths, adjust_part, chained_log_scales
+from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
+from rilievo.data.clips.tracks import (
     FOLLOWING,
     FrameDepth,
     GreyFrame,

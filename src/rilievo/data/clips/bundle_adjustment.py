@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.data.clips.motion.tracks import PointTracker, Sightings, rays_at
+from rilievo.data.clips.tracks import PointTracker, Sightings, rays_at
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import cross_matrix, invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Bool, Float64, Int64, Matrix, Positions, Transforms, Values

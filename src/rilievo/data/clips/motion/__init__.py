@@ -1,1 +1,0 @@
-"""Camera motion by geometry alone."""

@@ -1,1 +1,0 @@
-"""Camera trajectories: estimated, written and scored."""
