@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save

@@ -19,7 +19,7 @@ from killed_predictions import KilledPredictWork
 from killed_work import Deadly
 from rilievo.cluster.ray_tasks import Pool, work_on_ray
 from rilievo.errors import RilievoError
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across

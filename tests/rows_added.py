@@ -243,7 +243,7 @@ def loading(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from acting_model import LOADED
-    from rilievo.evaluation.evaluate_options import EvaluateOptions
+    from rilievo.evaluation.options import EvaluateOptions
     from rilievo.serving.assistant.named_folders import AssistantOptions
     from rilievo.serving.server.server_options import AppOptions, ServeOptions
 

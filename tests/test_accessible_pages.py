@@ -18,8 +18,8 @@ from odd_pictures import PHOTOGRAPHS
 from pictured_rooms import Rooms
 from predictions import prediction
 from rilievo.evaluation.evaluation_report import write_report
-from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_files import write_comparison
+from rilievo.evaluation.tables.comparison_report import write_comparison
+from rilievo.evaluation.tables.runs import compare
 from rilievo.prediction.saving import save
 from rilievo.serving.browser.folder import write_page
 from round_pictures import round_picture

@@ -39,13 +39,12 @@ from replicate_server import Service
 from rilievo.data.datasets import open_dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
-from rilievo.evaluation.metrics.metric import value
+from rilievo.evaluation.metrics.metric import DepthPair, NormalsPair, value
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
-from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
+from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.views.fiftyone import tiny_image
 from rilievo.evaluation.views.rows import write_row
 from rilievo.evaluation.views.targets import open_targets
-from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
 from rilievo.sample import Truth

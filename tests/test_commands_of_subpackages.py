@@ -8,7 +8,7 @@ import pytest
 
 from command_lines import check_examples, check_flags, check_groups, check_help, check_refusal
 from rilievo.cli import COMMANDS, CORE_COMMANDS, main
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.training.commands.train_probe import ProbeArguments
 from rilievo.training.commands.train_video import Arguments as VideoArguments
 from shell_scripts import commands_in, completed, flags_of, script

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.models.base import Model
 

@@ -29,7 +29,7 @@ from value_flow import Flow, Function
 
 ROOT = Path(__file__).resolve().parents[1]
 WALKS = {
-    "evaluate's options": ("rilievo.evaluation.evaluating:evaluate", "options"),
+    "evaluate's options": ("rilievo.evaluation.evaluation_run:evaluate", "options"),
     "train video's config": ("rilievo.training.video.video_run:train_video", "config"),
     "a clip's options": ("rilievo.predicting.videos.clip:predict_clip", "options"),
     "predict's options": ("rilievo.predicting.photographs.images:predict", "options"),

@@ -12,7 +12,7 @@ from examination import Column, Judged, Part
 from sureness import Calibration, CameraCalibration, Interval
 
 from rilievo.errors import InputError
-from rilievo.evaluation.results.summaries import Tallied
+from rilievo.evaluation.summaries import Tallied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from rilievo.data.datasets.loaders import Request
 from rilievo.errors import CalibrationError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.evaluation.selection import Selection, select_images

@@ -134,8 +134,8 @@ def _write_shown(folder: Path) -> None:
 
 def _read_shown(folder: Path) -> object:
     from rilievo.errors import RilievoError
+    from rilievo.evaluation.evaluation_folder import read_evaluation
     from rilievo.evaluation.evaluation_report import write_report
-    from rilievo.evaluation.results.evaluation_folder import read_evaluation
     from rilievo.evaluation.views.targets import open_run
 
     for path in sorted(folder.glob("*/evaluation.json")):

@@ -21,8 +21,8 @@ from rilievo.errors import OptionError as OptionError
 from rilievo.errors import OutputError as OutputError
 from rilievo.errors import RilievoError as RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS as BENCHMARKS
-from rilievo.evaluation.evaluate_options import EvaluateOptions as EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate as evaluate
+from rilievo.evaluation.evaluation_run import evaluate as evaluate
+from rilievo.evaluation.options import EvaluateOptions as EvaluateOptions
 from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.io.photographs.photo import read_photo as read_photo
 from rilievo.io.verification import verify as verify

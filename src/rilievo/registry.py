@@ -55,11 +55,11 @@ LOADERS: Mapping[str, str] = {
 FUNCTIONS: Mapping[str, str] = {
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
     "DATASETS": "rilievo.data.datasets:DATASETS",
-    "EvaluateOptions": "rilievo.evaluation.evaluate_options:EvaluateOptions",
+    "EvaluateOptions": "rilievo.evaluation.options:EvaluateOptions",
     "ExportOptions": "rilievo.training.conversion.onnx_export:ExportOptions",
     "FuseOptions": "rilievo.data.fuse.fuse_options:FuseOptions",
     "SweepOptions": "rilievo.training.sweep.sweep_config:SweepOptions",
-    "evaluate": "rilievo.evaluation.evaluating:evaluate",
+    "evaluate": "rilievo.evaluation.evaluation_run:evaluate",
     "export_model": "rilievo.training.conversion.onnx_export:export_model",
     "fine_tune": "rilievo.training.tuning.tuning_run:fine_tune",
     "fuse_clip": "rilievo.data.fuse.fuse_clip:fuse_clip",

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files

@@ -9,7 +9,7 @@ import pytest
 from predictions import MADE_BY, prediction
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.predictions.cache import FINGERPRINT, Fingerprint, open_cache, read_cache
+from rilievo.evaluation.predictions.sources import FINGERPRINT, Fingerprint, open_cache, read_cache
 from rilievo.prediction import Prediction
 
 MARK = Fingerprint(

@@ -11,8 +11,8 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.predictions.cache import read_cache
-from rilievo.evaluation.results.evaluation_folder import read_evaluation
+from rilievo.evaluation.evaluation_folder import read_evaluation
+from rilievo.evaluation.predictions.sources import read_cache
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.score import score
 from scenes_to_score import depth_of, guess, scene

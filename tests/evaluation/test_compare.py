@@ -14,8 +14,8 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256, settings_of
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_files import long_table, tables_of
+from rilievo.evaluation.tables.comparison_report import long_table, tables_of
+from rilievo.evaluation.tables.runs import compare
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]

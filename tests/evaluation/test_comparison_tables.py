@@ -11,14 +11,16 @@ from evaluations import evaluation, in_folder, random_errors, run_of
 from rilievo.cli import main
 from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Cell
-from rilievo.evaluation.tables.comparison_files import long_table, tables_of, write_comparison
-from rilievo.evaluation.tables.comparison_tables import (
+from rilievo.evaluation.tables.comparison_report import (
     alignments,
     disagreements,
     entry_of,
+    long_table,
+    tables_of,
+    write_comparison,
 )
+from rilievo.evaluation.tables.runs import compare
 from rilievo.io.verification import verify
 from rilievo.pages.tables import Table, comma_separated, heads, latex, markdown
 

@@ -7,9 +7,8 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.scoring.regions import counted_window, cut_truth, shown_window
-from rilievo.evaluation.scoring.resizing import is_rounded
+from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.scoring.regions import counted_window, cut_truth, is_rounded, shown_window
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.sample import Truth

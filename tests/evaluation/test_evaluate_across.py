@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import PredictedPart, evaluate
+from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions

@@ -16,8 +16,7 @@ from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.metrics import depth as depth_metrics
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums
-from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
 from rilievo.models import DEFAULT_MODEL
 from tiny_dataset import write_tiny
 from tiny_evaluation import TINY, run_tiny, write_predictions

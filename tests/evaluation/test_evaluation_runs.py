@@ -10,12 +10,11 @@ import rilievo
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
-from rilievo.evaluation.predictions.cache import Cache
-from rilievo.evaluation.predictions.sources import find_predictions
+from rilievo.evaluation.evaluation_folder import read_evaluation
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.predictions.sources import Cache, find_predictions
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.evaluation_folder import read_evaluation
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import select_images
@@ -210,6 +209,6 @@ def test_kept_predictions_are_on_the_disk_before_the_evaluation_says_they_were_s
         kept = len(list(folder.rglob("*.npz")))
         seen.append((kept, (folder.parent / "evaluation.json").exists()))
 
-    monkeypatch.setattr("rilievo.evaluation.results.evaluation_folder.sync_tree", synced)
+    monkeypatch.setattr("rilievo.evaluation.evaluation_folder.sync_tree", synced)
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert seen == [(6, False)]

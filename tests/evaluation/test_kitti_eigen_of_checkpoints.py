@@ -17,8 +17,8 @@ from PIL import Image
 
 from kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, write_calibration, write_scan
 from official_checkpoints import exact_state, plain_disparities, write_checkpoint
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.training.networks.video.depth_network import DepthNet
 
 SIZE = (64, 96)

@@ -12,8 +12,8 @@ import pytest
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols
 from rilievo.evaluation.views.targets import open_run

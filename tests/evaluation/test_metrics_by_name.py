@@ -10,8 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256, find_metric, metrics_of
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums
-from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
 

@@ -11,7 +11,7 @@ import pytest
 from replicate_server import TOKEN, Service, replicate_server
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.evaluation.results.evaluation_folder import read_evaluation
+from rilievo.evaluation.evaluation_folder import read_evaluation
 from tiny_evaluation import TINY, run_tiny
 
 MODEL = "replicate:who/depth"

@@ -8,10 +8,9 @@ import pytest
 
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.tables.comparing import Run
 from rilievo.evaluation.tables.comparison import Comparison, PairOverSets
-from rilievo.evaluation.tables.comparison_files import write_comparison
-from rilievo.evaluation.tables.comparison_tables import pairs_table
+from rilievo.evaluation.tables.comparison_report import pairs_table, write_comparison
+from rilievo.evaluation.tables.runs import Run
 from rilievo.evaluation.tables.standings import (
     Errors,
     errors_by_scene,

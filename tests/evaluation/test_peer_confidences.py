@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_predictions import PEERS, Meaning, NumberKind, ValueEncoding
 from tiny_evaluation import run_tiny

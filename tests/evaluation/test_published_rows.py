@@ -16,8 +16,8 @@ from rilievo.evaluation import benchmarks
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, settings_of
 from rilievo.evaluation.commands.benchmarks import main
-from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_files import long_table, tables_of
+from rilievo.evaluation.tables.comparison_report import long_table, tables_of
+from rilievo.evaluation.tables.runs import compare
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -141,7 +141,7 @@ PUBLISHED = (
 def card(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
     """A benchmark with published rows, one of them without words and better than all."""
     made = replace(BENCHMARKS["depth"], published=PUBLISHED)
-    monkeypatch.setattr("rilievo.evaluation.tables.comparing.find_benchmark", lambda _: made)
+    monkeypatch.setattr("rilievo.evaluation.tables.runs.find_benchmark", lambda _: made)
     monkeypatch.setattr("rilievo.evaluation.commands.benchmarks.find_benchmark", lambda _: made)
     return made
 

@@ -8,7 +8,7 @@ import torch
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
-from rilievo.evaluation.scoring.resizing import depth_at, directed, normals_at
+from rilievo.evaluation.scoring.regions import depth_at, directed, normals_at
 
 SIZES = [((12, 16), (48, 64)), ((48, 64), (12, 16)), ((7, 23), (30, 97)), ((30, 97), (31, 99))]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluation_folder import read_evaluation
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.evaluation_folder import read_evaluation
 from rilievo.io.verification import verify
 from rilievo.models import load_model
 from rilievo.version import PROCESSING

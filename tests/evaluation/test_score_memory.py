@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.plan import processes
+from rilievo.evaluation.evaluation_run import processes
 from rilievo.io.files import limits
 from tiny_dataset import write_tiny
 from tiny_evaluation import run_tiny, write_predictions

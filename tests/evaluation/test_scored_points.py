@@ -13,10 +13,10 @@ from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.metrics.point_maps import PointsPair
-from rilievo.evaluation.predictions.cache import read_cache
+from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.predictions.sources import read_cache
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource

@@ -11,9 +11,9 @@ from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.scoring.metres import CONSTANT, fitted_to_scene
 

@@ -8,10 +8,9 @@ import pytest
 from evaluations import METRICS, evaluation, random_errors
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteRow, rows_table
-from rilievo.evaluation.tables.comparing import Run
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_files import long_table, write_comparison
-from rilievo.evaluation.tables.comparison_tables import wide_table
+from rilievo.evaluation.tables.comparison_report import long_table, wide_table, write_comparison
+from rilievo.evaluation.tables.runs import Run
 from rilievo.evaluation.tables.standings import standings
 from rilievo.pages.tables import comma_separated, latex, markdown
 

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.evaluation.results.intervals import Reach, holm, mean_interval, scene_means, wilcoxon_p
+from rilievo.evaluation.summaries import Reach, holm, mean_interval, scene_means, wilcoxon_p
 
 
 def test_holm_worked_out_by_hand() -> None:

@@ -18,12 +18,13 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.tables.comparing import Run, compare, find_runs, is_several
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_files import long_table, write_comparison
-from rilievo.evaluation.tables.comparison_tables import (
+from rilievo.evaluation.tables.comparison_report import (
+    long_table,
     wide_table,
+    write_comparison,
 )
+from rilievo.evaluation.tables.runs import Run, compare, find_runs, is_several
 from rilievo.evaluation.tables.standings import mean_ranks, standings
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify

@@ -12,8 +12,8 @@ from rilievo.data.datasets.sets.moge_bundle import SETS
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.suite import SuiteRun, find_suite, suite_names, suites
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.results.evaluation_folder import read_evaluation
+from rilievo.evaluation.evaluation_folder import read_evaluation
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import SuiteResult, run_suite
 from rilievo.models import model_options
 from rilievo.models.load_options import LoadOptions

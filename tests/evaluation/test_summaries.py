@@ -10,11 +10,11 @@ import scipy.stats
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.results.summaries import Tallied, on_scenes, remarks
 from rilievo.evaluation.scoring.score import Scored, score
 from rilievo.evaluation.selection import select_images
+from rilievo.evaluation.summaries import Tallied, on_scenes, remarks
 from rilievo.sample import Truth
 from stored_answers import stored
 from tiny_dataset import write_tiny

@@ -10,8 +10,8 @@ import pytest
 
 from evaluations import evaluation
 from rilievo.errors import InputError, OutputError
+from rilievo.evaluation.evaluation_folder import read_evaluation, write_csv
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.evaluation_folder import read_evaluation, write_csv
 from rilievo.io.json_record import to_json
 
 BAD = Unscored(id="room/bad", reason="no valid pixel")

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import evaluate_protocols
 from video_downloads import Written, write_bonn, write_kitti, write_scannet, write_sintel

@@ -12,8 +12,8 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.sets.vda_videos import SETS
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
 
 SIZE = (40, 60)

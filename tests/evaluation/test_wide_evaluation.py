@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from fixed_depth import FixedDepth
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.models.base import Inference
 from rilievo.sample import Photo
 

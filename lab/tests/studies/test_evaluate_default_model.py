@@ -21,7 +21,7 @@ from sureness import EDGES, FrameSureness, calibration
 import rilievo
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import OptionError
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
 from rilievo.prediction_record import Setting

@@ -8,13 +8,13 @@ import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import known_metrics
+from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_csv
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
-from rilievo.evaluation.results.evaluation_folder import ResultFiles, metric_names, write_csv
-from rilievo.evaluation.results.intervals import FEWEST, scene_count
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.summaries import FEWEST, scene_count
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison_tables import panels_of
+from rilievo.evaluation.tables.comparison_report import panels_of
 from rilievo.evaluation.tables.report_charts import (
     error_against_depth,
     histogram,

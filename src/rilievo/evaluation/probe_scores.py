@@ -25,14 +25,13 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.metrics.metric import AnyMetric
 from rilievo.evaluation.records import DataFacts, Evaluation, Score, Summary, Unscored
-from rilievo.evaluation.results.intervals import mean_interval, scene_means
-from rilievo.evaluation.results.summaries import Tallied, reach_of
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.evaluation.tables.comparing import Run, compare
+from rilievo.evaluation.summaries import Tallied, mean_interval, reach_of, scene_means
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_files import tables_of, write_comparison
+from rilievo.evaluation.tables.comparison_report import tables_of, write_comparison
+from rilievo.evaluation.tables.runs import Run, compare
 from rilievo.evaluation.tables.standings import standings
 from rilievo.evaluation.tables.wording import quantity
 from rilievo.frozen import frozen

@@ -10,7 +10,7 @@ from rilievo.data.datasets.loaders import Absent, Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, find_rule, metrics_of
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
 from rilievo.messages import literal

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.arrays import Numbers
+from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.records import Unscored
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DISTANCE, DepthCrop, DepthStatement

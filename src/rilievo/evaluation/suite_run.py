@@ -12,19 +12,29 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
-from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
-from rilievo.evaluation.evaluating import PredictedPart, evaluate, predict_part, score_plan
-from rilievo.evaluation.plan import Plan, load_model_of, plan_scores
-from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, read_cache
+from rilievo.evaluation.evaluation_folder import finished_results, run_folder
+from rilievo.evaluation.evaluation_run import (
+    Plan,
+    PredictedPart,
+    evaluate,
+    load_model_of,
+    plan_scores,
+    predict_part,
+    score_plan,
+)
+from rilievo.evaluation.options import EvaluateOptions, ignore_odd_pictures
 from rilievo.evaluation.predictions.sources import (
+    PREDICTIONS,
     AnyModel,
+    Cache,
     Fill,
+    Fingerprint,
     fill,
     model_name,
+    read_cache,
     refuse_other_photographs,
 )
 from rilievo.evaluation.records import Evaluation, Unscored
-from rilievo.evaluation.results.evaluation_folder import finished_results, run_folder
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.tables.comparison import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number

@@ -12,8 +12,8 @@ from rilievo.data.datasets import open_dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import evaluate
+from rilievo.evaluation.evaluation_run import evaluate
+from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.scoring.score import score
 from stored_answers import stored
 

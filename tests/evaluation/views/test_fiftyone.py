@@ -18,8 +18,8 @@ from PIL import Image
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
+from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.views.fiftyone import colour_scale, connected, fill_view
-from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from toy_dataset import write_toy
 
 # FiftyOne and what it imports warn of many things that are not ours.

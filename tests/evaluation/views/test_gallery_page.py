@@ -16,7 +16,7 @@ from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.evaluation.options import SourceOptions
 from rilievo.evaluation.views.views_report import write_gallery
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import save

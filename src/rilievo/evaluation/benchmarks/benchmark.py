@@ -22,13 +22,15 @@ from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError, suggest
-from rilievo.evaluation.arrays import Plane
-from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
-from rilievo.evaluation.metrics.depth import DEPTH_METRICS, ORDER_METRICS
-from rilievo.evaluation.metrics.metric import AnyMetric, Metric
+from rilievo.evaluation.metrics.depth import (
+    DEPTH_METRICS,
+    ORDER_METRICS,
+    PICTURE_METRICS,
+    WINDOW_METRICS,
+)
+from rilievo.evaluation.metrics.metric import AnyMetric, Metric, Plane
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
-from rilievo.evaluation.metrics.picture import PICTURE_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.frozen import frozen

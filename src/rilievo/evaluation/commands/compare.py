@@ -7,25 +7,26 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, complain, printing, say, table
 from rilievo.errors import OptionError, RilievoError
-from rilievo.evaluation.results.evaluation_folder import metric_names
+from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.tables.comparing import (
+from rilievo.evaluation.tables.comparison import Comparison
+from rilievo.evaluation.tables.comparison_report import (
+    changes_table,
+    check_ending,
+    differences_table,
+    means_table,
+    pairs_table,
+    ranks_table,
+    values_table,
+    write_comparison,
+)
+from rilievo.evaluation.tables.runs import (
     Run,
     compare,
     find_runs,
     is_several,
     named_runs,
     shared_metrics,
-)
-from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_files import check_ending, write_comparison
-from rilievo.evaluation.tables.comparison_tables import (
-    changes_table,
-    differences_table,
-    means_table,
-    pairs_table,
-    ranks_table,
-    values_table,
 )
 from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import aligned, shortlist

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import OptionError
-from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
-from rilievo.evaluation.evaluating import PredictedPart, evaluate
+from rilievo.evaluation.evaluation_folder import REPORT, run_folder
+from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.options import EvaluateOptions, ignore_odd_pictures
 from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.suite_run import (
     SuiteResult,
     evaluate_across,

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing, say
-from rilievo.evaluation.evaluate_options import ignore_odd_pictures
-from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.evaluation.options import SourceOptions, ignore_odd_pictures
 from rilievo.evaluation.views.views_report import Reported, write_gallery, write_paper_figure
 from rilievo.frozen import frozen
 from rilievo.schema import option

@@ -5,9 +5,8 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing, say
-from rilievo.evaluation.evaluate_options import ignore_odd_pictures
+from rilievo.evaluation.options import SourceOptions, ViewOptions, ignore_odd_pictures
 from rilievo.evaluation.views.fiftyone import Viewed, fill_view, open_app
-from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.frozen import frozen
 from rilievo.schema import option
 

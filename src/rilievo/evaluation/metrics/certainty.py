@@ -10,9 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.evaluation.arrays import Curves
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
-from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
+from rilievo.evaluation.metrics.metric import (
+    Better,
+    Curves,
+    DepthPair,
+    Metric,
+    NormalsPair,
+    Sums,
+    table_of,
+    whole,
+)
 from rilievo.frozen import frozen
 
 NEAR = 1.25

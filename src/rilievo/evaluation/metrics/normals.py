@@ -6,9 +6,16 @@ import numpy as np
 
 from rilievo.alignment.fit import dot
 from rilievo.errors import NoGroundTruthError
-from rilievo.evaluation.arrays import AnyValues, Indices
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
-from rilievo.evaluation.metrics.pairs import NormalsPair
+from rilievo.evaluation.metrics.metric import (
+    AnyValues,
+    Better,
+    Indices,
+    Metric,
+    NormalsPair,
+    Sums,
+    root_mean,
+    table_of,
+)
 from rilievo.shapes import Shaped
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.

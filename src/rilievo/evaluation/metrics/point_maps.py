@@ -9,17 +9,18 @@ import numpy as np
 
 from rilievo.alignment.fit import PointFit, fit_points, nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.evaluation.arrays import PointColumns, PointPlane
 from rilievo.evaluation.metrics.metric import (
     Better,
+    DepthPair,
     Metric,
+    PointColumns,
+    PointPlane,
     Sums,
     check_maps,
     lengths,
     table_of,
     whole,
 )
-from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.frozen import frozen
 from rilievo.shapes import Int64, Mask, Values
 

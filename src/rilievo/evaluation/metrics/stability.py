@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.errors import NoGroundTruthError
-from rilievo.evaluation.arrays import Plane
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
+from rilievo.evaluation.metrics.metric import Better, Metric, Plane, Sums, table_of, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Transform, Values

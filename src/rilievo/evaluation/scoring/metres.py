@@ -9,11 +9,10 @@ from rilievo.alignment.fit import Fit, FitSpace, PointFit
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.arrays import Indices, RangeSums
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, fitted
+from rilievo.evaluation.metrics.metric import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
-from rilievo.evaluation.scoring.regions import depth_mask, size_of
-from rilievo.evaluation.scoring.resizing import depth_at
+from rilievo.evaluation.scoring.regions import depth_at, depth_mask, size_of
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
 from rilievo.registry import is_import_path

@@ -23,8 +23,7 @@ from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.metres import method_for, resized_for
-from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
-from rilievo.evaluation.scoring.resizing import placed
+from rilievo.evaluation.scoring.regions import depth_mask, placed, size_of, truth_for
 from rilievo.evaluation.scoring.score import Scored, angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen

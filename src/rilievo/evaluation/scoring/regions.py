@@ -1,15 +1,49 @@
-"""Parts of an image: what the model sees, and what is scored."""
+"""Regions that are scored, and predictions brought to their size.
 
+Parts of an image: what the model sees, and what is scored.
+
+Predictions of another size or of a part, brought to the truth, which itself is never resized.
+"""
+
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, cropped, masked
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Crop,
+    InputCrop,
+    Interpolation,
+    cropped,
+    interpolated,
+    masked,
+)
+from rilievo.evaluation.metrics.metric import Indices
+from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import DepthCrop
+from rilievo.messages import literal
+from rilievo.prediction_record import PredictionRecord
 from rilievo.registry import is_import_path
 from rilievo.sample import Truth
-from rilievo.shapes import Mask, Pixels, Size, UInt8
+from rilievo.shapes import (
+    AnyPlane,
+    Field,
+    Float,
+    Float32,
+    Float64,
+    Mask,
+    Pixels,
+    Size,
+    UInt8,
+    Values,
+    Vectors,
+)
 
 NYU_SIZE = (480, 640)
 KITTI_BENCHMARK_SIZE = (352, 1216)
@@ -153,3 +187,302 @@ def _refuse_size(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bo
             f"the crop '{crop}' is made for images of {size[0]} x {size[1]} pixels (height x "
             f"width){least}, but this one has {shape[0]} x {shape[1]}"
         )
+
+
+# Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
+# KITTI's benchmark size is off by 4.3 %, and is another picture.
+ASPECT_TOLERANCE = 0.04
+_LARGEST_STEP = 64
+# As in PyTorch and OpenCV; nothing is filtered before it shrinks, as in all programs compared.
+_CUBIC = -0.75
+
+
+@frozen
+class _Taps:
+    # (1 - weight) * [low] + weight * [high], along one axis
+    low: Indices
+    high: Indices
+    weight: Values
+
+
+def depth_at(predicted: DepthMap, shape: Size, interpolation: Interpolation | str) -> DepthMap:
+    """A depth map at the truth's size, valid where all its sources are."""
+    if predicted.shape == shape:
+        return predicted
+    _check_proportions(predicted.shape, shape)
+    values, kind = predicted.values, predicted.kind
+    inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
+    if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
+        raise InputError(
+            "depth of kind 'affine' cannot be interpolated as inverse depth: its zero is not "
+            f"known; give predictions of the truth's size, {shape[0]} x {shape[1]}"
+        )
+    invalid = ~predicted.valid
+    if invalid.any():
+        # Any finite number does: what it touches is not valid.
+        values = np.where(invalid, np.float32(1), values)
+    if inverted:
+        resized = 1 / _resize_map(1 / values.astype(np.float64), shape, interpolation)
+    else:
+        resized = _resize_map(values, shape, interpolation)
+    valid = np.ones(shape, bool)
+    if invalid.any():
+        valid = _resize_map(invalid.astype(np.float32), shape, interpolation) == 0
+    return DepthMap(values=resized.astype(np.float32), kind=kind, valid=valid)
+
+
+def normals_at(
+    predicted: Float32[np.ndarray, "3 a b"],
+    shape: Size,
+    interpolation: Interpolation | str,
+) -> Vectors:
+    """Normals at the truth's size, of unit length only if not resized."""
+    size = (predicted.shape[1], predicted.shape[2])
+    if size == shape:
+        return predicted
+    _check_proportions(size, shape)
+    valid = directed(predicted)
+    if not valid.all():
+        predicted = np.where(valid, predicted, np.float32(0))
+    channels = [_resize_map(channel, shape, interpolation) for channel in predicted]
+    resized = np.stack(channels).astype(np.float32)
+    if not valid.all():
+        resized[:, _resize_map((~valid).astype(np.float32), shape, interpolation) != 0] = np.nan
+    return resized
+
+
+def confidence_at(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Field:
+    """Confidence at the truth's size, always bilinear."""
+    size = (confidence.shape[0], confidence.shape[1])
+    if size == shape:
+        return confidence
+    _check_proportions(size, shape)
+    return _resize_map(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
+
+
+def directed(normals: Vectors) -> Mask:
+    """Mask of vectors that are finite and longer than zero."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
+    return np.isfinite(squares) & (squares > 0)
+
+
+def is_rounded(size: Size, shape: Size) -> bool:
+    """Whether a network may round a picture's sides to this size."""
+    step = min(math.gcd(*size), _LARGEST_STEP)
+    least = max((side - step) / whole for side, whole in zip(size, shape, strict=True))
+    most = min((side + step) / whole for side, whole in zip(size, shape, strict=True))
+    ratio = (size[1] / size[0]) / (shape[1] / shape[0])
+    return abs(ratio - 1) <= ASPECT_TOLERANCE and least < most
+
+
+def size_words(size: Size) -> str:
+    """A size in words."""
+    return f"{size[0]} x {size[1]}"
+
+
+def _check_proportions(size: Size, shape: Size) -> None:
+    if not is_rounded(size, shape):
+        raise InputError(
+            (
+                f"the prediction is {size_words(size)} (height x width), the "
+                f"truth {size_words(shape)}: other proportions than a network "
+                "rounds to, so another part of the scene"
+            ),
+            hint=(
+                "predict the whole picture that the benchmark shows, or say "
+                "which part it is: {crop=TOP,LEFT,HEIGHT,WIDTH}"
+            ),
+        )
+
+
+def _resize_map(
+    values: Float[np.ndarray, "a b"], shape: Size, interpolation: Interpolation | str
+) -> AnyPlane:
+    if is_import_path(interpolation):
+        return interpolated(interpolation, values, shape)
+    interpolation = Interpolation(interpolation)
+    if interpolation is Interpolation.BICUBIC_CORNERS:
+        tall = _resize_rows_cubic(values.shape[0], shape[0], values.astype(np.float64))
+        return _resize_rows_cubic(values.shape[1], shape[1], tall.T).T
+    rows = _linear_taps(values.shape[0], shape[0], interpolation)
+    columns = _linear_taps(values.shape[1], shape[1], interpolation)
+    if interpolation is Interpolation.NEAREST:
+        return values[rows.low[:, None], columns.low]
+    tall = _blend_rows(values.astype(np.float64), rows)
+    return _blend_rows(tall.T, columns).T
+
+
+def _blend_rows(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
+    low, high = values[taps.low], values[taps.high]
+    high -= low
+    high *= taps.weight[:, None]
+    return np.add(low, high, out=low)
+
+
+# Keys 1981, corners on corners, ends repeated.
+def _resize_rows_cubic(
+    old: int, new: int, values: Float64[np.ndarray, "n m"]
+) -> Float64[np.ndarray, "k m"]:
+    place = _corner_positions(old, new)
+    below = np.floor(place).astype(np.int64)
+    resized = np.zeros((new, values.shape[1]))
+    for step in (-1, 0, 1, 2):
+        distance = np.abs(place - below - step)
+        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
+        far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+        weight = np.where(distance <= 1, near, far)
+        resized += weight[:, None] * values[np.clip(below + step, 0, old - 1)]
+    return resized
+
+
+def _corner_positions(old: int, new: int) -> Float64[np.ndarray, "k"]:
+    return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+
+
+def _linear_taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
+    """Two old pixels of each new one, and their weight."""
+    index = np.arange(new)
+    if interpolation is Interpolation.NEAREST:
+        nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)
+        return _Taps(low=nearest, high=nearest, weight=np.zeros(new))
+    if interpolation is Interpolation.BILINEAR_CORNERS:
+        place = _corner_positions(old, new)
+    else:
+        place = (index + 0.5) * old / new - 0.5
+    place = np.clip(place, 0, old - 1)
+    low = np.minimum(place.astype(np.int64), max(old - 2, 0))
+    return _Taps(low=low, high=np.minimum(low + 1, old - 1), weight=place - low)
+
+
+@frozen
+class Placed:
+    """A prediction of what the benchmark shows, and notes on its place."""
+
+    prediction: PredictionRecord
+    notes: tuple[str, ...] = ()
+
+
+def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Placed:
+    """Put a prediction of a known crop where it belongs in what the benchmark shows."""
+    if truth.depth is None and truth.normals is None:
+        return Placed(prediction=prediction)
+    crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
+    size = _prediction_size(prediction)
+    whole = size_of(truth)
+    if size is None or (crop is None and size == whole and benchmark.input_crop == "none"):
+        return Placed(prediction=prediction)
+    shown = size_of(truth_for(benchmark, truth))
+    if crop is not None:
+        crop.check_inside(shown)
+        rule = benchmark.interpolation
+        return Placed(
+            prediction=_map_parts(
+                prediction,
+                lambda part: _paste_part(_resize_part(part, crop.shape, rule), crop, shown),
+            )
+        )
+    if size == shown:
+        return Placed(prediction=prediction)
+    counted = counted_window(benchmark.crop, shown)
+    if counted.shape == size:
+        place = _depth_crop(counted)
+        note = (
+            f"the prediction is of the crop '{benchmark.crop}' alone ({size_words(size)}), and was "
+            f"put there: {place} (top, left, height, width)"
+        )
+        return Placed(
+            prediction=_map_parts(prediction, lambda part: _paste_part(part, place, shown)),
+            notes=(note,),
+        )
+    if size == whole:
+        window = shown_window(benchmark.input_crop, whole)
+        note = (
+            f"the prediction is of the whole photograph ({size_words(size)}), and was cut to the "
+            f"{size_words(shown)} that the benchmark shows"
+        )
+        return Placed(
+            prediction=_map_parts(prediction, lambda part: _crop_part(part, window)), notes=(note,)
+        )
+    for name, place in _known_crops(shown):
+        if place.shape == size and not is_rounded(size, shown):
+            raise InputError(
+                problem=(
+                    f"the prediction is {size_words(size)}, which is the crop "
+                    f"'{literal(name)}' of the truth's {size_words(shown)}, and the "
+                    f"benchmark '{literal(benchmark.name)}' does not know it: say where "
+                    f"it lies, {{crop={place}}}"
+                )
+            )
+    return Placed(prediction=prediction)
+
+
+def _known_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
+    # A size that is exactly one of a benchmark's crops is one.
+    for crop in Crop:
+        if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
+            yield crop.value, _depth_crop(counted_window(crop, shape))
+    for crop in InputCrop:
+        try:
+            yield crop.value, _depth_crop(shown_window(crop, shape))
+        except InputError:
+            continue
+
+
+def _depth_crop(window: PixelWindow) -> DepthCrop:
+    height, width = window.shape
+    return DepthCrop(top=window.top, left=window.left, height=height, width=width)
+
+
+def _prediction_size(prediction: PredictionRecord) -> Size | None:
+    """(height, width) of depth, points or normals; None without."""
+    points = prediction.points if isinstance(prediction, StoredPrediction) else None
+    for part in (prediction.depth_or_none, points):
+        if part is not None:
+            height, width = part.valid.shape
+            return height, width
+    if prediction.normals is None:
+        return None
+    height, width = prediction.normals.shape[-2:]
+    return height, width
+
+
+def _map_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
+    """Prediction of changed parts, without its camera."""
+    names = ("depth_or_none", "normals", "confidence", "points")
+    parts = {
+        name: change(part)
+        for name in names
+        if (part := getattr(prediction, name, None)) is not None
+    }
+    # The camera is of the old size.
+    return replace(prediction, camera=None, **parts)
+
+
+def _paste_part(part: Any, place: DepthCrop, shape: Size) -> Any:
+    if isinstance(part, DepthMap | PointMap):
+        values = place.placed(part.values, shape, np.nan)
+        return replace(part, values=values, valid=place.placed(part.valid, shape, False))
+    return place.placed(part, shape, np.nan if part.ndim == 3 else 0)
+
+
+def _crop_part(part: Any, window: PixelWindow) -> Any:
+    if isinstance(part, DepthMap | PointMap):
+        values = part.values[(..., *window.slices)]
+        return replace(part, values=values, valid=part.valid[window.slices])
+    return part[(..., *window.slices)]
+
+
+def _resize_part(part: Any, shape: Size, rule: Interpolation | str) -> Any:
+    if isinstance(part, PointMap):
+        if part.valid.shape != shape:
+            raise InputError(
+                f"the predicted points are {size_words((part.valid.shape[0], part.valid.shape[1]))}"
+                f", the crop {size_words(shape)}: points are not resized"
+            )
+        return part
+    if isinstance(part, DepthMap):
+        return depth_at(part, shape, rule)
+    if part.ndim == 3:
+        return normals_at(part, shape, rule)
+    return confidence_at(part, shape)

@@ -12,12 +12,13 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import (
     depth_mask,
+    normals_at,
     normals_mask,
+    placed,
     shown_to_model,
     size_of,
     truth_for,
 )
-from rilievo.evaluation.scoring.resizing import normals_at, placed
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.prediction_record import MadeBy, PredictionRecord

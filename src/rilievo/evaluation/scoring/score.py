@@ -10,12 +10,20 @@ import numpy as np
 from rilievo.alignment.fit import Fit, PointFit, fit_points, nearest_valid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.arrays import Curves, Levels, Plane, PointPlane, RangeSums
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, metrics_of
 from rilievo.evaluation.metrics.certainty import curves_of, reliability_sums
 from rilievo.evaluation.metrics.depth import OrderPair
-from rilievo.evaluation.metrics.metric import Sums
-from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
+from rilievo.evaluation.metrics.metric import (
+    Curves,
+    DepthPair,
+    Levels,
+    NormalsPair,
+    PicturePair,
+    Plane,
+    PointPlane,
+    RangeSums,
+    Sums,
+)
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
 from rilievo.evaluation.metrics.stability import StabilityPair
 from rilievo.evaluation.records import Score
@@ -28,13 +36,16 @@ from rilievo.evaluation.scoring.metres import (
     notes_on_pixels,
     range_sums,
 )
-from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, size_of, truth_for
-from rilievo.evaluation.scoring.resizing import (
+from rilievo.evaluation.scoring.regions import (
     confidence_at,
     depth_at,
+    depth_mask,
     directed,
     normals_at,
+    normals_mask,
     placed,
+    size_of,
+    truth_for,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen

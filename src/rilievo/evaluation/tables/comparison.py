@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.results.intervals import LEVEL, Reach, mean_interval, scene_means
+from rilievo.evaluation.summaries import LEVEL, Reach, mean_interval, scene_means
 from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 

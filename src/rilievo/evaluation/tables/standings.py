@@ -17,18 +17,8 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.arrays import Scenes
-from rilievo.evaluation.metrics.metric import Better, badness
-from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
-from rilievo.evaluation.results.summaries import reach_of
-from rilievo.evaluation.tables.comparing import (
-    Run,
-    compare,
-    grouped_runs,
-    labels_of,
-    refuse_other_settings,
-    shared_metrics,
-)
+from rilievo.evaluation.metrics.metric import Better, Scenes, badness
+from rilievo.evaluation.summaries import FEWEST, LEVEL, Reach, grouped, reach_of
 from rilievo.evaluation.tables.comparison import (
     Column,
     ColumnGroup,
@@ -38,6 +28,14 @@ from rilievo.evaluation.tables.comparison import (
     Standing,
     notes_on_means,
     set_means,
+)
+from rilievo.evaluation.tables.runs import (
+    Run,
+    compare,
+    grouped_runs,
+    labels_of,
+    refuse_other_settings,
+    shared_metrics,
 )
 from rilievo.shapes import Float64, Values
 

@@ -24,6 +24,7 @@ from PIL import Image
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.options import SourceOptions, ViewOptions
 from rilievo.evaluation.tables.wording import head
 from rilievo.evaluation.views.rows import (
     DISAGREEMENT,
@@ -37,7 +38,6 @@ from rilievo.evaluation.views.rows import (
 )
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
-from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason

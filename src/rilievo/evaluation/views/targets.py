@@ -11,12 +11,16 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
-from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, read_cache
+from rilievo.evaluation.evaluation_folder import FILE_NAME, read_evaluation
+from rilievo.evaluation.options import EvaluateOptions, SourceOptions
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.predictions.sources import find_predictions
+from rilievo.evaluation.predictions.sources import (
+    FINGERPRINT,
+    PREDICTIONS,
+    find_predictions,
+    read_cache,
+)
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.results.evaluation_folder import FILE_NAME, read_evaluation
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Predictions
@@ -30,7 +34,6 @@ from rilievo.evaluation.views.view_items import (
     named,
     photos_of,
 )
-from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import template

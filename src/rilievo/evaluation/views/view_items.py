@@ -13,8 +13,8 @@ import numpy as np
 from rilievo.data.datasets.loaders import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
-from rilievo.evaluation.arrays import AnyValues
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
+from rilievo.evaluation.metrics.metric import AnyValues
 from rilievo.evaluation.predictions.foreign import Foreign
 from rilievo.evaluation.records import Score, Summary
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model

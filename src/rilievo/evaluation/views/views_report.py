@@ -9,6 +9,7 @@ import numpy as np
 
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.options import SourceOptions
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
 from rilievo.evaluation.views.targets import open_targets
@@ -19,7 +20,6 @@ from rilievo.evaluation.views.view_items import (
     WrittenPicture,
     notes_of,
 )
-from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.frozen import frozen
 from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
 from rilievo.io.checksums import beside as checksum_of

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
-from rilievo.evaluation.predictions.cache import PREDICTIONS
+from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
 from rilievo.frozen import frozen

@@ -17,18 +17,18 @@ import numpy as np
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, settings_of
+from rilievo.evaluation.evaluation_folder import FILE_NAME, metric_names, read_evaluation
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.results.evaluation_folder import FILE_NAME, metric_names, read_evaluation
-from rilievo.evaluation.results.intervals import (
+from rilievo.evaluation.summaries import (
     FEWEST,
     LEVEL,
     holm,
+    reach_of,
     scene_count,
     scene_means,
     wilcoxon_p,
 )
-from rilievo.evaluation.results.summaries import reach_of
 from rilievo.evaluation.tables.comparison import (
     Cell,
     Column,
