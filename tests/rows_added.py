@@ -402,7 +402,7 @@ def probe(folder: Path) -> Mapping[str, Any]:
     rows["gated"] = "gated_probe:Gated"
     put("gated_probe", "rilievo.training.networks.probes")
     from rilievo.training.networks.backbones import make_backbone
-    from rilievo.training.networks.probed import make_chosen_probe
+    from rilievo.training.networks.probe_network import make_chosen_probe
     from rilievo.training.sweep.sweep_config import read_sweep
 
     (folder / "sweep.toml").write_text(
@@ -431,7 +431,7 @@ def encoder(folder: Path) -> Mapping[str, Any]:
     import torch
 
     from footage import write_frames
-    from rilievo.training.networks.video.depth_network import DepthNet
+    from rilievo.training.networks.video.video_networks import DepthNet
 
     network = DepthNet(table.VideoBlueprint(encoder="strided", size=(64, 96)))
     frames = folder / "frames"

@@ -55,13 +55,12 @@ from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.blueprint import DepthChoice, Readout, VideoBlueprint
 from rilievo.training.networks.features import Box, Features
-from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.probe_network import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.networks.probes import DepthHead, Logits, load_original, make_probe
 from rilievo.training.networks.video import video_networks
-from rilievo.training.networks.video.depth_network import depth_of
 from rilievo.training.networks.video.encoders import ResNetEncoder
-from rilievo.training.networks.video.official import read_official
-from rilievo.training.networks.video.video_networks import make_networks
+from rilievo.training.networks.video.monodepth2_weights import read_official
+from rilievo.training.networks.video.video_networks import depth_of, make_networks
 from rilievo.training.probe.probe_config import Losses, RunOptions, with_overrides
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor

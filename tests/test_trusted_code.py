@@ -31,7 +31,7 @@ from rilievo.training.networks.blueprint import (
     ProbeChoice,
     TunedBlueprint,
 )
-from rilievo.training.networks.probed import make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.probe_network import make_chosen_backbone, make_chosen_probe
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.sweep.sweep_config import read_sweep
 from rilievo.training.tuning.starts import open_start

@@ -9,7 +9,7 @@ import transformers
 from torch import Tensor, nn
 
 from rilievo.training.networks.backbones import Layer, OwnBackbone
-from rilievo.training.networks.backbones.facts import NONE
+from rilievo.training.networks.backbones.backbone import NONE
 
 _BLOCKS = {
     "hidden_size": 16,

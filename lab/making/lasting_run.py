@@ -25,8 +25,7 @@ from rilievo.errors import OptionError
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.networks.exported_weights import read_exported
-from rilievo.training.networks.small import SMALL, SmallNet
+from rilievo.training.networks.small import SMALL, SmallNet, read_exported
 
 _PHOTOGRAPH_SIZES = {LAYOUT: (213, 280), DETAIL: (426, 560)}
 """Size at which measured photographs are kept [px]; they have 426×560 within their border."""

@@ -23,8 +23,7 @@ from lab.making.program import run_program
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
-from rilievo.training.networks.exported_weights import hooked
-from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet
+from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet, hooked
 
 BASE_NETWORK, SMALL_NETWORK = NETWORKS = "base", "small"
 """Embedded models that can have an outline head."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from lab.scenes import Kind, render
 from rilievo.io.files.atomic import replacing
-from rilievo.training.video.elsewhere.replay import ARCHIVE
+from rilievo.training.video.other_places import ARCHIVE
 
 _COMMON, _WIDE = (224, 288), (128, 448)
 _SEED = 2**62

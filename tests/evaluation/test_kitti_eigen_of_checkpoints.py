@@ -19,7 +19,7 @@ from kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, write_calibration, write_s
 from official_checkpoints import exact_state, plain_disparities, write_checkpoint
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.training.networks.video.depth_network import DepthNet
+from rilievo.training.networks.video.video_networks import DepthNet
 
 SIZE = (64, 96)
 """Input size of the network; the pictures are larger, as KITTI's are."""

@@ -12,7 +12,7 @@ from rilievo.errors import InputError
 from rilievo.pages.training import write_training_page
 from rilievo.training.engine.run_folder import rows_of
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.motion.pair_motions import Estimate, read_estimate, write_estimate
+from rilievo.training.video.pair_motions import Estimate, read_estimate, write_estimate
 
 GOOD = Estimate(
     motions={(FramePlace(0, 1), FramePlace(0, 2)): np.eye(4)},

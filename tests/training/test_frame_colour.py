@@ -14,7 +14,7 @@ from rilievo.training.engine.frame_colour import (
     _order_and_factors,
     changed,
 )
-from rilievo.training.video.frames.video_batches import draw_change
+from rilievo.training.video.frames.target_frames import draw_change
 from rilievo.training.video.video_config import VideoAugmentation
 
 RNG = np.random.default_rng(4)

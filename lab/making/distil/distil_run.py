@@ -23,9 +23,8 @@ from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.progress import is_first_process, say
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, rows_of
 from rilievo.training.losses.supervised import own_loss
-from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.mobilenetv2 import ResNet50V2, load_published, load_published_resnet
-from rilievo.training.networks.small import SMALL, SmallNet, Widths
+from rilievo.training.networks.small import SMALL, SmallNet, Widths, read_exported
 
 NAME = "distilled"
 """Name of the network, unless another is given to the one who loads it."""

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.networks.exported_weights import hooked
-from rilievo.training.networks.small import SmallNet
+from rilievo.training.networks.small import SmallNet, hooked
 from rilievo.training.tensors import Pictures
 
 

@@ -14,8 +14,7 @@ from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
 from rilievo.telemetry import import_onnxruntime
 from rilievo.training.conversion.onnx_file import halve
-from rilievo.training.networks.exported_weights import read_exported
-from rilievo.training.networks.small import BASE, SMALL, SmallNet, Widths, double
+from rilievo.training.networks.small import BASE, SMALL, SmallNet, Widths, double, read_exported
 
 WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
 

@@ -14,7 +14,7 @@ from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
 from rilievo.io.lens_files import read_lens
 from rilievo.io.numbers import read_numbers
-from rilievo.training.video.motion.pair_motions import read_estimate
+from rilievo.training.video.pair_motions import read_estimate
 
 FOUND = source_readers.all_readers()
 
@@ -152,7 +152,7 @@ def _refused(folder: Path) -> None:
         (_lens, "rilievo.io.lens_files.read_lens"),
         (_numbers, "rilievo.io.numbers.read_numbers"),
         (_points, "rilievo.calibration.sparse.read_sparse"),
-        (_refused, "rilievo.training.video.motion.pair_motions.read_estimate"),
+        (_refused, "rilievo.training.video.pair_motions.read_estimate"),
     ],
 )
 def test_an_opening_without_a_row_is_seen_while_the_tests_run(

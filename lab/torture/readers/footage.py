@@ -93,7 +93,7 @@ def _parts() -> dict[str, "Stateful"]:
 
 def _checkpoint(folder: Path) -> None:
     from rilievo.training.engine.task import save_checkpoint
-    from rilievo.training.video.schedule import VideoState
+    from rilievo.training.video.video_plan import VideoState
 
     state = VideoState(step=3, start_errors=(0.5,))
     save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
@@ -103,7 +103,7 @@ def _read_checkpoint(folder: Path) -> object:
     from torch.optim import Optimizer
 
     from rilievo.training.engine.task import load_checkpoint
-    from rilievo.training.video.schedule import VideoState
+    from rilievo.training.video.video_plan import VideoState
 
     parts = _parts()
     state = load_checkpoint(folder / "checkpoint.pt", VideoState, parts, fingerprint=_PRINT)
@@ -141,7 +141,7 @@ def _flat(network: "torch.nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
 
 
 def _read_official(folder: Path) -> object:
-    from rilievo.training.networks.video.official import read_official
+    from rilievo.training.networks.video.monodepth2_weights import read_official
 
     return read_official(folder).blueprint
 

@@ -63,7 +63,7 @@ def _read_teacher(folder: Path) -> object:
 
 def _write_motions(folder: Path) -> None:
     from rilievo.training.video.frames.targets import FramePlace
-    from rilievo.training.video.motion.pair_motions import Estimate, write_estimate
+    from rilievo.training.video.pair_motions import Estimate, write_estimate
 
     pair = (FramePlace(0, 1), FramePlace(0, 2))
     corners = {FramePlace(0, 1): np.array([[3.0, 4, 1.5], [9, 4, 2.5]])}
@@ -71,7 +71,7 @@ def _write_motions(folder: Path) -> None:
 
 
 def _read_motions(folder: Path) -> object:
-    from rilievo.training.video.motion.pair_motions import read_estimate
+    from rilievo.training.video.pair_motions import read_estimate
 
     return read_estimate(folder / "x.npz")
 

@@ -20,7 +20,7 @@ _SIZE = (64, 64)
 
 @lru_cache(1)
 def _backbone() -> "Backbone":
-    from rilievo.training.networks.probed import make_chosen_backbone
+    from rilievo.training.networks.probe_network import make_chosen_backbone
 
     return make_chosen_backbone(_config().blueprint)
 
@@ -55,7 +55,7 @@ def _run(folder: Path) -> None:
     from rilievo.training.adapters.trained import BACKBONE
     from rilievo.training.engine.task import save_weights
     from rilievo.training.networks.backbones import weights_sha256
-    from rilievo.training.networks.probed import make_chosen_probe
+    from rilievo.training.networks.probe_network import make_chosen_probe
 
     backbone = _backbone()
     probe = make_chosen_probe(_config().blueprint, backbone, seed=0)
@@ -95,7 +95,7 @@ def _tuned(folder: Path) -> None:
 def _parts() -> dict[str, "Stateful"]:
     import torch
 
-    from rilievo.training.networks.probed import make_chosen_probe
+    from rilievo.training.networks.probe_network import make_chosen_probe
 
     learned = make_chosen_probe(_config().blueprint, _backbone(), seed=0)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)

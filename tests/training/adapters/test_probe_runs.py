@@ -16,7 +16,7 @@ from rilievo.models import load_model
 from rilievo.sample import Photo
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget, Readout
-from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.probe_network import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 

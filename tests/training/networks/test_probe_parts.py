@@ -21,6 +21,7 @@ from rilievo.training.networks.probes import (
     load_original,
     make_probe,
 )
+from rilievo.training.networks.probes.dense_probes import TokenConv
 from rilievo.training.networks.probes.heads import Reading, expected_depth
 from rilievo.training.networks.probes.lift import (
     Enlargement,
@@ -29,7 +30,6 @@ from rilievo.training.networks.probes.lift import (
     lift_relu_conv,
     wide_conv,
 )
-from rilievo.training.networks.probes.probe_base import TokenConv
 
 ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")
 WHOLE = Box(top=0, left=0, height=42, width=56)

@@ -14,7 +14,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
 from rilievo.training.engine.run_folder import hold_run_folder
 from rilievo.training.networks.blueprint import ProbeChoice, ProbeTarget
-from rilievo.training.networks.probed import make_chosen_backbone
+from rilievo.training.networks.probe_network import make_chosen_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import (
     DEPTH_LOSSES,

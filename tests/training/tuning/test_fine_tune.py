@@ -36,7 +36,7 @@ from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 from rilievo.training.tuning.tuning_task import divide_images
-from rilievo.training.video.elsewhere.replay import read_places
+from rilievo.training.video.other_places import read_places
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
 CPU = RunOptions(device="cpu", shown=False)

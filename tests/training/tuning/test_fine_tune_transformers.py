@@ -21,7 +21,7 @@ from rilievo.training.tuning import tuning_learner
 from rilievo.training.tuning.starts import checkpoint_activations, layers_of, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
-from rilievo.training.video.elsewhere.replay import read_places
+from rilievo.training.video.other_places import read_places
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 from tiny_checkpoints import Checkpoints, checkpoint, copied
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.training.video.frames.video_batches import OneViews, augmented, collate, mirrored
+from rilievo.training.video.frames.target_frames import OneViews, augmented, collate, mirrored
 from rilievo.training.video.video_config import VideoAugmentation
 
 RNG = np.random.default_rng

@@ -14,15 +14,14 @@ from rilievo.models.resampling.preparation import network_size
 from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, rows_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.depth_network import depth_of
 from rilievo.training.networks.video.video_networks import (
     VideoNetworks,
+    depth_of,
     make_networks,
     start_from_embedded,
 )
-from rilievo.training.video import video_task
-from rilievo.training.video.elsewhere import replay
-from rilievo.training.video.elsewhere.replay import ARCHIVE, OtherPlaces, read_places
+from rilievo.training.video import other_places, video_run
+from rilievo.training.video.other_places import ARCHIVE, OtherPlaces, read_places
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_records import video_folder
@@ -36,7 +35,9 @@ BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, s
 @pytest.fixture
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six pictures that judge, and six that are learned."""
-    monkeypatch.setattr(replay, "read_places", lambda *, judges: read_places(judges=judges)[:6])
+    monkeypatch.setattr(
+        other_places, "read_places", lambda *, judges: read_places(judges=judges)[:6]
+    )
 
 
 def embedded() -> VideoNetworks:
@@ -80,7 +81,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
 
     def depths() -> list[np.ndarray]:
         found = []
-        for picture in replay.read_places(judges=True):
+        for picture in other_places.read_places(judges=True):
             rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
             seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -141,7 +142,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     assert free is not None
     assert free.elsewhere is not None
     bound = free.elsewhere / 2
-    monkeypatch.setattr(video_task, "LARGEST_CHANGE", bound)
+    monkeypatch.setattr(video_run, "LARGEST_CHANGE", bound)
     run = tmp_path / "run"
     record = train_video(
         clip_config(walls, keep_best=False, steps=2, validations=1, milestones=(15,)), run, CPU
@@ -171,7 +172,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
 def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_task, "LARGEST_CHANGE", 1e-4)
+    monkeypatch.setattr(video_run, "LARGEST_CHANGE", 1e-4)
     config = clip_config(walls, keep_best=False)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train_video(config, whole, CPU)
@@ -186,7 +187,7 @@ def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
 def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_task, "LARGEST_CHANGE", 1e-9)
+    monkeypatch.setattr(video_run, "LARGEST_CHANGE", 1e-9)
     record = train_video(clip_config(walls), tmp_path / "run", CPU)
     assert record is not None
     assert record.kept_start

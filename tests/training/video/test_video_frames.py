@@ -8,8 +8,7 @@ from clips import Clip, write_clip
 from footage import FOCAL, kitti_pose_lines, texture, view, write_frames
 from kitti_lookalike import BASELINE, DATE, DRIVE, write_calibration, write_picture
 from rilievo.data.clips.footage import SourceKind, VideoData
-from rilievo.training.video.frames.target_frames import CornerMaps
-from rilievo.training.video.frames.video_batches import augmented, collate
+from rilievo.training.video.frames.target_frames import CornerMaps, augmented, collate
 from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
 from rilievo.training.video.video_config import VideoAugmentation
 

@@ -24,12 +24,16 @@ from rilievo.training.commands.train_video import read
 from rilievo.training.engine.run_folder import STEPS, rows_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.depth_network import DepthNet, depth_of
-from rilievo.training.networks.video.video_networks import make_networks, start_from_embedded
+from rilievo.training.networks.video.video_networks import (
+    DepthNet,
+    depth_of,
+    make_networks,
+    start_from_embedded,
+)
 from rilievo.training.video import video_presets
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
-from rilievo.training.video.motion.pair_motions import (
+from rilievo.training.video.pair_motions import (
     Estimate,
     corner_trust,
     in_one_scale,

@@ -14,9 +14,8 @@ from rilievo.data.fuse.frame_labels import FrameLabel, write_labels
 from rilievo.errors import InputError
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import anchor_loss
-from rilievo.training.video.frames.video_batches import collate, mirrored
-from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
-from rilievo.training.video.fused_labels import with_labels
+from rilievo.training.video.frames.target_frames import collate, mirrored
+from rilievo.training.video.frames.video_frames import VideoFrames, open_frames, with_labels
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_records import video_folder
 from rilievo.training.video.video_run import train_video

@@ -7,9 +7,7 @@ import torch
 from footage import write_frames
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError
-from rilievo.training.video.frames.loader import AHEAD, batches
-from rilievo.training.video.frames.target_frames import VideoTargetFrames
-from rilievo.training.video.frames.video_batches import Batch
+from rilievo.training.video.frames.target_frames import AHEAD, Batch, VideoTargetFrames, batches
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_config import VideoAugmentation
 

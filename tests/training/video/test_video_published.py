@@ -11,7 +11,7 @@ from torch import Tensor
 from rilievo.geometry.transforms import rigid
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.video.video_networks import make_networks
-from rilievo.training.video.frames.video_batches import collate
+from rilievo.training.video.frames.target_frames import collate
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rilievo.io.json_record import to_json
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.motion.pair_motions import Estimate, write_estimate
+from rilievo.training.video.pair_motions import Estimate, write_estimate
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_summary import positions, write_video_run_page
 

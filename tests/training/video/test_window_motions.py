@@ -12,7 +12,7 @@ from rilievo.data.clips.pair_motion import UNKNOWN
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
-from rilievo.training.video.motion.pair_motions import (
+from rilievo.training.video.pair_motions import (
     EstimatedMotion,
     WindowTracker,
     corner_trust,

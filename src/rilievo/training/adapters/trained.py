@@ -55,11 +55,15 @@ from rilievo.training.networks.blueprint import (
     is_official,
 )
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.probe_network import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.networks.small import MULTIPLE, SmallNet, double
-from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
-from rilievo.training.networks.video.official import read_official
-from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
+from rilievo.training.networks.video.monodepth2_weights import read_official
+from rilievo.training.networks.video.video_networks import (
+    DepthNet,
+    VideoNetworks,
+    make_networks,
+    scaled_disparity,
+)
 from rilievo.training.tensors import Images, Maps, Tensors
 
 HEADED = "transformers"

@@ -180,7 +180,7 @@ def _plan_lines(config: ProbeConfig) -> tuple[str, ...]:
 
     frames, blueprint = open_frames(config), config.blueprint
     with needing("training", "train"):
-        from rilievo.training.networks.probed import make_chosen_backbone
+        from rilievo.training.networks.probe_network import make_chosen_backbone
     # No weights are fetched for a plan.
     make_chosen_backbone(replace(blueprint, backbone=replace(blueprint.backbone, weights=RANDOM)))
     steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)

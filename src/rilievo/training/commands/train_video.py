@@ -104,8 +104,7 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
         room = in_bytes(frames * height * width * 3)
         lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")
     try:
-        from rilievo.training.video.step_memory import LESS
-        from rilievo.training.video.video_plan import memory_of_step
+        from rilievo.training.video.video_plan import LESS, memory_of_step
     except ModuleNotFoundError:
         lines.append("memory: is computed where the extra 'train' is installed")
     else:

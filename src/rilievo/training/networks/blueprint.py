@@ -18,11 +18,11 @@ FIRST = option(first=True)
 # A new kind of probe is one class and one row.
 # ``module:Class`` of ``probes``.
 PROBES: Mapping[str, str] = {
-    "linear": "original:LinearProbe",
-    "multiscale": "original:MultiscaleProbe",
-    "dpt": "dpt:DptProbe",
-    "bnhead": "original:BatchNormProbe",
-    "light": "dpt:LightProbe",
+    "linear": "dense_probes:LinearProbe",
+    "multiscale": "dense_probes:MultiscaleProbe",
+    "dpt": "dense_probes:DptProbe",
+    "bnhead": "dense_probes:BatchNormProbe",
+    "light": "dense_probes:LightProbe",
 }
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -37,7 +37,7 @@ TIMM = "timm/"
 # A new encoder is one class and one row.
 # ``module:Class`` of ``video``.
 ENCODERS: Mapping[str, str] = {
-    EMBEDDED: "depth_network:SmallEncoder",
+    EMBEDDED: "video_networks:SmallEncoder",
     "resnet18": "encoders:ResNetEncoder",
     "resnet34": "encoders:ResNetEncoder",
     "resnet50": "encoders:ResNetEncoder",

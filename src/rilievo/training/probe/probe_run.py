@@ -68,7 +68,7 @@ def train_probe(
     with needing("training", "train"):
         from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
         from rilievo.training.networks.backbones import weights_sha256
-        from rilievo.training.networks.probed import make_chosen_backbone
+        from rilievo.training.networks.probe_network import make_chosen_backbone
         from rilievo.training.probe.probe_task import ProbeTask
     backbone = backbone or make_chosen_backbone(config.blueprint)
     sha256 = weights_sha256(backbone)

@@ -41,7 +41,7 @@ from rilievo.training.losses.supervised import (
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.features import Features
-from rilievo.training.networks.probed import Probed, make_chosen_probe
+from rilievo.training.networks.probe_network import Probed, make_chosen_probe
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import (
     collate,

@@ -19,7 +19,7 @@ from rilievo.training.adapters.run_models import is_run
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.progress import say
 from rilievo.training.networks.blueprint import BackboneChoice
-from rilievo.training.networks.probed import make_chosen_backbone
+from rilievo.training.networks.probe_network import make_chosen_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames

@@ -52,8 +52,8 @@ from rilievo.training.adapters.trained_cards import run_card, tuned_run_card
 from rilievo.training.adapters.transformers_models import PROCESSOR_FILE
 from rilievo.training.engine.task import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
-from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.latent_network import LatentNetwork
+from rilievo.training.networks.small import read_exported
 
 _STARTS = (
     f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "

@@ -22,7 +22,7 @@ from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.starts import Layer, NetworkLayers, TunedNetwork
 from rilievo.training.tuning.tuning_config import TuningConfig
-from rilievo.training.video.elsewhere.replay import read_places
+from rilievo.training.video.other_places import read_places
 
 _IMAGES = 4
 _STREAM = 7

@@ -1,24 +1,38 @@
-"""One step of the networks, in training or in validation."""
+"""One step of the networks, in training or in validation.
 
+First steps of a pose network, on motions by geometry, with depth frozen.
+
+A pose network from random weights ruins good depth before it tells turns from translations.
+"""
+
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.engine.task import check_finite
+from rilievo.training.engine.loop import random_of
+from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.task import check_finite, is_fused
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import terms_of, video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.tensors import Intrinsics, Transforms
-from rilievo.training.video.batch_numbers import BatchResult, depth_scores, measure, motion_scores
-from rilievo.training.video.elsewhere.replay import OtherPlaces
-from rilievo.training.video.frames.target_frames import VideoTargetFrames
-from rilievo.training.video.frames.video_batches import Batch, collate
+from rilievo.training.tensors import Intrinsics, Scalar, Transforms
+from rilievo.training.video.batch_numbers import (
+    BatchResult,
+    angle_of,
+    depth_scores,
+    measure,
+    motion_scores,
+)
+from rilievo.training.video.frames.target_frames import Batch, VideoTargetFrames, collate
+from rilievo.training.video.other_places import OtherPlaces
 
 
 class LearnedCamera(nn.Module):
@@ -189,3 +203,45 @@ def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> V
     sums, counts = both.cpu().numpy()
     with np.errstate(invalid="ignore"):
         return VideoScores(*map(float, sums / counts))
+
+
+_RATE = 1e-3
+
+
+def warm_up_pose(
+    learner: VideoLearner, batches: Iterator[Batch], *, steps: int, seed: int, fabric: Any
+) -> None:
+    """Fit the pose network to the known motions of ``steps`` batches."""
+    device, networks = fabric.device, learner.networks.to(fabric.device)
+    assert networks.pose is not None, "the motion of the run is not known"
+    networks.eval()
+    networks.pose.train()
+    # The shared encoder belongs to depth, which stays as it is.
+    learned = [parameter for parameter in networks.depth.parameters() if parameter.requires_grad]
+    networks.depth.requires_grad_(False)
+    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=is_fused(device))
+    progress = Decoding(shown=fabric.is_global_zero)
+    for step, batch in enumerate(islice(batches, steps)):
+        optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
+        with random_of(seed, batch.step, device):
+            _motion_difference(learner, batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        size = len(batch.ids)
+        progress("warm-up of the pose network", (step + 1) * size, steps * size)
+    for parameter in learned:
+        parameter.requires_grad_(True)
+
+
+def _motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
+    views = batch.views
+    motions = learner.networks(views.target_seen, views.sources_seen).source_T_target
+    middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)
+    errors = []
+    for reference, motion in zip(views.source_T_target, motions, strict=True):
+        if reference is None or motion is None:
+            continue
+        turn = angle_of(motion[:, :3, :3] @ reference[:, :3, :3].mT)
+        apart = (motion[:, :3, 3] - reference[:, :3, 3]).norm(dim=1)
+        errors.append(turn + apart / middle)
+    return torch.stack(errors).mean()

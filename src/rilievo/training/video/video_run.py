@@ -1,25 +1,287 @@
-"""Training on video, into a run folder that is a model."""
+"""Training on video, into a run folder that is a model.
+
+Training on video, as a task of the engine.
+"""
 
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from rilievo.errors import RilievoError
-from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.checksums import sum_of
+from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
+from rilievo.messages import for_terminal
 from rilievo.registry import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.config_fields import with_whole_paths
 from rilievo.training.engine.loop import TrainingLoop, make_fabric
+from rilievo.training.engine.progress import Progress, listed
+from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
+from rilievo.training.engine.task import TrainingTask, save_weights
+from rilievo.training.video.frames.target_frames import Batch
 from rilievo.training.video.frames.video_frames import VideoFrames
-from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
+from rilievo.training.video.other_places import LARGEST_CHANGE, OtherPlaces
+from rilievo.training.video.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.video_plan import BEST, CACHE, devices_of, make_plan
-from rilievo.training.video.video_records import VideoRecord, video_folder
-from rilievo.training.video.video_task import VideoTask
+from rilievo.training.video.video_learner import VideoLearner, averaged, go_towards, validate
+from rilievo.training.video.video_plan import (
+    BEST,
+    CACHE,
+    Minutes,
+    VideoPlan,
+    VideoState,
+    devices_of,
+    make_plan,
+)
+from rilievo.training.video.video_records import Gain, VideoRecord, gain_of, video_folder
+from rilievo.training.video.video_summary import save_pictures, summarise
+
+_CLEARLY = 0.02
+"""Share by which a run has to err less than its start."""
+_HALVINGS = 5
+_GENTLER = 0.5
+
+
+class VideoTask(TrainingTask[VideoState, VideoLearner]):
+    """Training of depth and motion on video."""
+
+    def __init__(self, plan: VideoPlan, run: Path, *, fabric: Any, began: float) -> None:
+        """Prepare a run that began at ``began`` (``time.monotonic``)."""
+        self._plan, self._run, self._fabric, self._began = plan, run, fabric, began
+        self._frames, self._geometry, self._course = plan.frames, plan.geometry, plan.course
+        self._looked, self._validation = began, 0.0
+        self._copied: int | None = None
+        self.learner, self.optimizer, self.state = plan.learner, plan.optimizer, VideoState()
+        self.images = plan.course.images
+        self.steps = None if plan.course.minutes else plan.course.steps
+        self.seed, self.accumulate, self.clip_norm = plan.seed, plan.accumulate, plan.clip_norm
+        self.checkpoint_steps, self.less_memory = plan.checkpoint_steps, plan.less_memory
+        self.advice = (
+            "lower the learning rate, choose fp32, or look at the intrinsics; "
+            "{resume} begins at the last checkpoint"
+        )
+
+    @property
+    def share(self) -> float:
+        """Share of the run that is done."""
+        minutes = self.state.minutes
+        if self._course.minutes is None:
+            return self.state.step / self._course.steps
+        return 0.0 if minutes is None else minutes.share
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or the error is stale."""
+        patience, state = self._course.patience, self.state
+        is_stale = patience is not None and state.stale >= patience
+        # A run of minutes takes one step however late it is.
+        return is_stale or (self.share >= 1 and state.step > 0)
+
+    def begin(self, log: Journal, progress: Progress) -> bool:
+        """Score the start of a new run."""
+        state, is_new = self.state, not self.state.step
+        for note in listed((*self._frames.notes, *self.learner.networks.notes)):
+            progress.say(f"note: {for_terminal(note)}")
+        scores_start = self._plan.keep_best and is_new and state.best_error is None
+        if scores_start:
+            progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")
+            self.validate(log, progress)
+        if self._course.minutes is not None and state.minutes is None:
+            self._begin_minutes(self._course.minutes, progress)
+        self._looked = time.monotonic()
+        return scores_start
+
+    def _begin_minutes(self, minutes: float, progress: Progress) -> None:
+        spent = time.monotonic() - self._began
+        own = Minutes.left(
+            minutes,
+            spent=spent,
+            validations=self._course.validations,
+            validation=self._validation,
+        )
+        self.state.minutes = left = self._fabric.broadcast(own)
+        if left.given > 60 * minutes - spent:
+            progress.say(
+                f"note: preparation took {spent / 60:.1f} of {minutes:g} minutes; training takes "
+                f"{left.given / 60:.1f} more"
+            )
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """Batches of this process."""
+        step = self.state.step * self._course.batches
+        return self._plan.batches(start_step=step + self._fabric.global_rank)
+
+    def rate(self) -> float:
+        """Learning rate of the current step, as a share of its peak."""
+        return self.state.gentler * self._course.rate(self.state.step, self.share)
+
+    def place(self) -> dict[str, float]:
+        """Passes through the targets."""
+        return {"epoch": self._course.epoch(self.state.step)}
+
+    def after_step(self, loss: Tensor | None) -> None:
+        """Count the minutes."""
+        self._count_minutes()
+
+    def _count_minutes(self) -> None:
+        minutes = self.state.minutes
+        if minutes is None:
+            return
+        now = time.monotonic()
+        minutes.share = self._fabric.broadcast(minutes.count(now - self._looked))
+        self._looked = now
+
+    def is_validated(self) -> bool:
+        """Whether a validation is due."""
+        minutes, step = self.state.minutes, self.state.step
+        if minutes is None:
+            return self._course.is_validated(step)
+        if minutes.validations is None:
+            return minutes.share >= 1 or self._course.ends_epoch(step)
+        return minutes.is_validated()
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Draw a picture, score the held-out targets and keep the best weights."""
+        began = time.monotonic()
+        change = self._limit_change(log, progress)
+        with self._with_start_share():
+            self._score_held_out(log, progress, change)
+        self._validation = self._fabric.broadcast(time.monotonic() - began)
+        minutes = self.state.minutes
+        if minutes is not None:
+            minutes.validation = self._validation
+            self._count_minutes()
+            minutes.validated = minutes.share
+
+    def _with_start_share(self) -> AbstractContextManager[None]:
+        return averaged(self.learner.networks, self._plan.start, self._plan.start_share)
+
+    def _score_held_out(self, log: Journal, progress: Progress, change: float | None) -> None:
+        state, judged = self.state, None
+        if self._geometry is not None and len(self._frames.held_out):
+            judged = self._geometry.on_held_out(self._frames)
+            self._frames = judged.frames
+        picture = save_pictures(
+            self.learner, self._frames, self._run, log, self._fabric, state.step
+        )
+        if picture is not None:
+            self._note_sum(picture)
+        held_out = self._frames.held_out
+        if not len(held_out):
+            return
+        scores = validate(self.learner, held_out, self._fabric)
+        error = scores.warp_error if judged is None else judged.error
+        row = {"step": state.step, **self.place(), **scores._asdict()}
+        if judged is not None:
+            row["corner_error"] = judged.error
+            self._remember_errors(judged.errors)
+        if change is not None:
+            row["elsewhere"] = change
+        log.add(VALIDATIONS, row)
+        if self._plan.keep_best:
+            change_text = (
+                "" if change is None else f"; depth of other places has changed by {change:.1%}"
+            )
+            gain = self._gain_over_start(() if judged is None else judged.errors)
+            gain_text = "" if gain is None or not state.step else f", {gain.words}"
+            progress.say(
+                f"held out: error {error:.4f} at step {state.step}{gain_text}{change_text}"
+            )
+        state.stale += 1
+        if self._is_better(error):
+            state.best_error, state.best_step, state.stale = error, state.step, 0
+            if self._fabric.is_global_zero:
+                save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
+                self._note_sum(self._run / BEST / WEIGHTS)
+
+    def _remember_errors(self, errors: tuple[float, ...]) -> None:
+        state = self.state
+        if not state.step:
+            state.start_errors = errors
+        elif not state.learned_errors or sum(errors) < sum(state.learned_errors):
+            state.learned_errors = errors
+
+    def _gain_over_start(self, errors: tuple[float, ...]) -> Gain | None:
+        start = self.state.start_errors
+        if self._geometry is None or not start or not errors:
+            return None
+        return gain_of(self._geometry.judging(self._frames), start, errors)
+
+    def _limit_change(self, log: Journal, progress: Progress) -> float | None:
+        """Change of other places, after a return below the limit."""
+        elsewhere, state = self.learner.elsewhere, self.state
+        if elsewhere is None:
+            return None
+        with self._with_start_share():
+            change = self._fabric.broadcast(elsewhere.change(self.learner.networks.depth))
+        if change <= LARGEST_CHANGE:
+            return change
+        share, within = self._fabric.broadcast(self._find_way_back(elsewhere))
+        go_towards(self.learner.networks, self._plan.start, share)
+        state.gentler *= _GENTLER
+        text = (
+            f"depth of other places has changed by {change:.1%} since the start, more than "
+            f"{LARGEST_CHANGE:.0%}: the run goes back to {within:.1%}, and on with a learning "
+            f"rate of {state.gentler:g} of what it would be"
+        )
+        log.add(WARNINGS, {"step": state.step, "kind": "strayed", "text": text})
+        progress.say(f"note: step {state.step}: {text}")
+        return within
+
+    def _find_way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
+        """Least share of the start, and its change."""
+        learned, start_share = self.learner.networks, self._plan.start_share
+        (less, more), within = (0.0, 1.0), 0.0
+        for _ in range(_HALVINGS):
+            share = (less + more) / 2
+            with averaged(learned, self._plan.start, start_share + (1 - start_share) * share):
+                change = elsewhere.change(learned.depth)
+            if change <= LARGEST_CHANGE:
+                more, within = share, change
+            else:
+                less = share
+        return more, within
+
+    def _note_sum(self, path: Path) -> None:
+        name = path.relative_to(self._run).as_posix()
+        self.state.sums = {**self.state.sums, name: sum_of(path)}
+
+    def _is_better(self, error: float) -> bool:
+        state = self.state
+        is_start = self._plan.keep_best and state.step > 0 and state.best_step == 0
+        least = float("inf") if state.best_error is None else state.best_error
+        return error < least * (1 - _CLEARLY if is_start else 1)
+
+    def after_checkpoint(self) -> None:
+        """Write the weights that the run would end with."""
+        best = self._run / BEST / WEIGHTS
+        if not self._plan.keep_best or not best.exists():
+            with self._with_start_share():
+                save_weights(self.learner.networks, self._run / WEIGHTS)
+        elif self._copied != self.state.best_step:
+            with replacing(self._run / WEIGHTS) as part:
+                shutil.copyfile(best, part)
+            self._copied = self.state.best_step
+
+    def record(self) -> VideoRecord:
+        """Record of the run."""
+        return summarise(
+            self._run,
+            learner=self.learner,
+            state=self.state,
+            course=self._course,
+            frames=self._frames,
+            gain=self._gain_over_start(self.state.learned_errors),
+            device=self._fabric.device,
+            processes=self._fabric.world_size,
+        )
 
 
 def train_video(

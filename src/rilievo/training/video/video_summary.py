@@ -18,11 +18,10 @@ from rilievo.shapes import Float32, Pixels, Points
 from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, rows_of
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
-from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames
-from rilievo.training.video.frames.video_batches import collate
-from rilievo.training.video.motion.pair_motions import Motions, latest_motions
-from rilievo.training.video.schedule import Course, VideoState
+from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
+from rilievo.training.video.pair_motions import Motions, latest_motions
 from rilievo.training.video.video_learner import VideoLearner
+from rilievo.training.video.video_plan import Course, VideoState
 from rilievo.training.video.video_presets import differences
 from rilievo.training.video.video_records import Gain, SequenceFacts, VideoRecord, video_folder
 from rilievo.version import VERSION

@@ -11,7 +11,7 @@ from torch import Tensor
 import tiny_backbones
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, make_backbone
-from rilievo.training.networks.backbones.facts import IMAGENET, NONE
+from rilievo.training.networks.backbones.backbone import IMAGENET, NONE
 from rilievo.training.networks.backbones.timm_backbones import compute_positions, sine_positions
 from rilievo.training.networks.features import Features, Padding
 from tiny_backbones import CONFIGS, TIMM, save_config

@@ -15,7 +15,7 @@ import tiny_diffusion
 import tiny_pipelines
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, make_backbone, weights_sha256
-from rilievo.training.networks.backbones.facts import spread_layers
+from rilievo.training.networks.backbones.backbone import spread_layers
 from rilievo.training.networks.features import Padding, padded_size, place
 from tiny_backbones import Means, save_model
 

@@ -18,7 +18,7 @@ from official_checkpoints import (
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
 from rilievo.training.networks.blueprint import PoseKind
-from rilievo.training.networks.video.official import read_official
+from rilievo.training.networks.video.monodepth2_weights import read_official
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 
 SIZE = (64, 96)

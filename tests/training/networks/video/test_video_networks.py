@@ -18,9 +18,13 @@ from rilievo.training.networks.video.decoder import (
     make_pose_net,
     source_T_target,
 )
-from rilievo.training.networks.video.depth_network import DepthNet, depth_of, scaled_disparity
 from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
-from rilievo.training.networks.video.video_networks import make_networks
+from rilievo.training.networks.video.video_networks import (
+    DepthNet,
+    depth_of,
+    make_networks,
+    scaled_disparity,
+)
 
 SIZE = (64, 96)
 SMALL = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)

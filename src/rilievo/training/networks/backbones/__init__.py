@@ -9,19 +9,17 @@ from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.registry import is_import_path, load_outside
 from rilievo.training.networks.backbones.backbone import (
+    IMAGENET,
     Backbone,
     BackboneRequest,
-    LayerOutputs,
-    facts_of,
-)
-from rilievo.training.networks.backbones.facts import (
-    IMAGENET,
     Facts,
     Layer,
+    LayerOutputs,
+    facts_of,
     from_text,
     no_tokens,
 )
-from rilievo.training.networks.backbones.facts import Normalisation as Normalisation
+from rilievo.training.networks.backbones.backbone import Normalisation as Normalisation
 from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN, OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256

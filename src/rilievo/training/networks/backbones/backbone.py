@@ -1,24 +1,24 @@
-"""Backbones: images in, maps of features out."""
+"""Backbones: images in, maps of features out.
 
+Properties of a backbone, its layers and their maps.
+"""
+
+import logging
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import InputError, ModelError, RilievoError
+from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Float, Size
-from rilievo.training.networks.backbones.facts import (
-    Facts,
-    Layer,
-    Normalisation,
-    Preset,
-    choose_layers,
-)
 from rilievo.training.networks.features import (
     Features,
     Padding,
@@ -28,6 +28,216 @@ from rilievo.training.networks.features import (
     place,
 )
 from rilievo.training.tensors import Channels, Images, Resized
+
+Colour = tuple[float, float, float]
+Run = Callable[[Tensor], object]
+
+
+class Preset(StrEnum):
+    """Treatment of images and maps.
+
+    ``PROBE3D`` normalises as ImageNet, pads one patch too many or refuses, takes MAE's layers one
+    block early, and resizes pyramids to a sixteenth.
+    """
+
+    DEFAULT = "default"
+    PROBE3D = "probe3d"
+
+
+@frozen
+class Normalisation:
+    """Mean and deviation of RGB in 0..1."""
+
+    mean: Colour
+    std: Colour
+
+    def __post_init__(self) -> None:
+        if min(self.std) <= 0:
+            raise OptionError(f"a normalisation's deviations must be above 0, found {self.std}")
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+HALF = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+CLIP = Normalisation(
+    mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
+)
+NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+@frozen
+class Layer:
+    """Channels of a map, and side of a cell [px]."""
+
+    channels: int
+    stride: int
+
+
+@frozen
+class Facts:
+    """Properties of one backbone, and the layers taken from it.
+
+    Attributes:
+        patch: Divisor of both sides of its input [px].
+        fixed: The only size [px], if any.
+        resized: Stride [px] of Probe3D's resized pyramids.
+        details: Settings that features also depend on.
+    """
+
+    name: str
+    patch: int
+    depth: int
+    layers: tuple[int, ...]
+    taken: tuple[Layer, ...]
+    tokens: bool = False
+    normalisation: Normalisation
+    positions: str
+    fixed: Size | None = None
+    padding: Padding = Padding.MINIMAL
+    resized: int | None = None
+    details: str = ""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each map."""
+        return tuple(layer.channels for layer in self.taken)
+
+
+def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+    """Choose the ends of the four quarters (2, 5, 8 and 11 of twelve), or a pyramid's last four."""
+    count = len(strides)
+    if not count:
+        raise OptionError(f"backbone '{name}' has no layer with features at places of the image")
+    if count <= 4 or len(set(strides)) > 1:
+        return tuple(range(max(0, count - 4), count))
+    return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
+
+
+def choose_layers(
+    name: str, strides: Sequence[int], layers: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Choose layers, by default spread ones."""
+    spread = spread_layers(name, strides)
+    return spread if layers is None else check_layers(name, layers, len(strides))
+
+
+def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Count ascending layers from 0; -1 is the last."""
+    counted = tuple(layer + depth if layer < 0 else layer for layer in layers)
+    wrong = [layer for layer, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
+    if wrong or not counted:
+        missing = f"layer {', '.join(map(str, wrong))}" if wrong else "features of no layers"
+        raise OptionError(
+            f"backbone '{name}' has no {missing}; its {depth} layers are "
+            f"{', '.join(map(str, range(depth)))}"
+        )
+    if list(counted) != sorted(set(counted)):
+        raise OptionError(
+            f"layers {', '.join(map(str, layers))} of backbone '{name}' do not ascend: "
+            "name each once, the shallowest first"
+        )
+    return counted
+
+
+def no_tokens(name: str) -> OptionError:
+    """Error for missing class tokens."""
+    return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
+
+
+def from_text(preset: str) -> Preset:
+    """Find a preset by name."""
+    try:
+        return Preset(preset)
+    except ValueError as error:
+        raise OptionError(f"no preset '{preset}'; known: {', '.join(Preset)}") from error
+
+
+class Taps:
+    """Hooks that keep the outputs of layers."""
+
+    def __init__(self, layers: Mapping[int, nn.Module]) -> None:
+        self._kept: dict[int, Tensor] = {}
+        self._hooks = [
+            layer.register_forward_hook(self._make_hook(index)) for index, layer in layers.items()
+        ]
+
+    def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
+        """Run a network, and return each layer's output."""
+        self._kept.clear()
+        run(pixels)
+        outputs = dict(self._kept)
+        self._kept.clear()
+        return outputs
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _make_hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
+        def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+            while not isinstance(output, Tensor):
+                output = output[0]
+            self._kept[index] = output
+
+        return keep
+
+
+def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -> Any:
+    """Find the shapes of outputs without computing numbers."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    try:
+        with _silence_fake_tensors(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            outputs = run(torch.zeros(1, 3, *size))
+            return {index: tuple(output.shape) for index, output in outputs.items()}
+    # A network that needs more than images may raise anything.
+    except Exception as error:
+        raise ModelError(
+            f"backbone '{name}': its layers give no features of an image alone: {reason(error)}"
+        ) from error
+
+
+@contextmanager
+def _silence_fake_tensors() -> Iterator[None]:
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def layer_of(
+    name: str,
+    shape: tuple[int, ...],
+    size: Size,
+    *,
+    patch: int | None,
+) -> Layer:
+    """Derive a layer from its output's shape; ``ModelError`` if that is not spatial."""
+    height, width = size
+    if len(shape) == 4:
+        is_last = patch is not None and shape[1:3] == (height // patch, width // patch)
+        rows, channels = (shape[1], shape[3]) if is_last else (shape[2], shape[1])
+        return Layer(channels=channels, stride=height // rows)
+    if len(shape) == 3:
+        if patch is not None and shape[1] >= (height // patch) * (width // patch):
+            return Layer(channels=shape[2], stride=patch)
+        stride = math.isqrt(height * width // shape[1])
+        if (height // stride) * (width // stride) == shape[1]:
+            return Layer(channels=shape[2], stride=stride)
+    raise ModelError(
+        f"backbone '{name}' has no spatial features: a layer gives {shape} for an image of {size}"
+    )
+
+
+def as_map(output: Tensor, layer: Layer, size: Size) -> Tensor:
+    """Put an output's channels first; patches come last among tokens."""
+    if output.ndim == 4:
+        return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
+    rows, columns = size[0] // layer.stride, size[1] // layer.stride
+    patches = output[:, -rows * columns :]
+    return patches.transpose(1, 2).unflatten(2, (rows, columns))
 
 
 @frozen

@@ -12,18 +12,16 @@ from torch import Tensor
 from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import (
-    Backbone,
-    BackboneRequest,
-    LayerOutputs,
-    facts_of,
-)
-from rilievo.training.networks.backbones.facts import (
     HALF,
     IMAGENET,
+    Backbone,
+    BackboneRequest,
     Facts,
     Layer,
+    LayerOutputs,
     Preset,
     Taps,
+    facts_of,
     no_tokens,
 )
 from rilievo.training.networks.backbones.weights import check_whole, download_error, seeded

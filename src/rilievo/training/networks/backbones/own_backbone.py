@@ -27,11 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.backbones.backbone import Backbone, LayerOutputs
-from rilievo.training.networks.backbones.facts import (
+from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
+    Backbone,
     Facts,
     Layer,
+    LayerOutputs,
     Normalisation,
     check_layers,
     no_tokens,

@@ -13,17 +13,15 @@ from torch import Tensor
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.backbones.backbone import (
+    IMAGENET,
     Backbone,
     BackboneRequest,
-    LayerOutputs,
-    facts_of,
-)
-from rilievo.training.networks.backbones.facts import (
-    IMAGENET,
     Facts,
     Layer,
+    LayerOutputs,
     Normalisation,
     Preset,
+    facts_of,
     no_tokens,
 )
 from rilievo.training.networks.backbones.weights import download_error, load_weights, seeded

@@ -16,21 +16,19 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.shapes import Size
 from rilievo.training.networks.backbones.backbone import (
-    Backbone,
-    BackboneRequest,
-    LayerOutputs,
-    facts_of,
-)
-from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     NONE,
+    Backbone,
+    BackboneRequest,
     Facts,
     Layer,
+    LayerOutputs,
     Normalisation,
     Preset,
     Taps,
     as_map,
     dry_run,
+    facts_of,
     layer_of,
     no_tokens,
 )

@@ -7,12 +7,12 @@ from rilievo.errors import ModelError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import reason
 from rilievo.registry import is_import_path, load_outside
 from rilievo.training.networks.blueprint import PROBES
+from rilievo.training.networks.probes.dense_probes import Logits as Logits
+from rilievo.training.networks.probes.dense_probes import Probe
+from rilievo.training.networks.probes.dense_probes import load_original as load_original
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.training.networks.probes.lift import Enlargement
-from rilievo.training.networks.probes.original import load_original as load_original
-from rilievo.training.networks.probes.probe_base import Logits as Logits
-from rilievo.training.networks.probes.probe_base import Probe
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
 

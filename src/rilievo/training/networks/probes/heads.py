@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
+from rilievo.training.networks.probes.dense_probes import Logits, enlarged, placed
 from rilievo.training.networks.probes.lift import (
     Band,
     Enlargement,
@@ -19,7 +20,6 @@ from rilievo.training.networks.probes.lift import (
     is_traced,
     resize,
 )
-from rilievo.training.networks.probes.probe_base import Logits, enlarged, placed
 from rilievo.training.tensors import Maps, Normals, Numbers, Stack, exact
 
 _LEAST_KAPPA = 0.01

@@ -1,22 +1,214 @@
-"""Targets of a run with their sources."""
+"""Targets of a run with their sources.
+
+Targets as arrays, random changes of them, and batches as tensors.
+
+Batches of a run, each of which depends on the seed and its own number alone.
+"""
 
 import copy
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from rilievo.data.clips.sequences import Clip, pyramid_of
+from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.intrinsics import flip_K
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform
-from rilievo.training.arrays import Motion
+from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform, UInt8
+from rilievo.training.arrays import FrameStack, Indices, Motion
+from rilievo.training.engine.frame_colour import ColourChange, changed
+from rilievo.training.losses.warped_frames import Views
+from rilievo.training.tensors import Masks
 from rilievo.training.video.batch_numbers import VideoTruth
 from rilievo.training.video.frames.frame_store import FrameStore
 from rilievo.training.video.frames.targets import FramePlace, Target, depth_beside
-from rilievo.training.video.frames.video_batches import OneViews
+from rilievo.training.video.video_config import VideoAugmentation
+
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
+
+
+@frozen
+class OneViews:
+    """One target frame and its sources, at the training size, as bytes.
+
+    Attributes:
+        seen: Frames whose colours are changed for the networks.
+        pyramid: Target, and sources where they are compared, at scales 1 to 3.
+        source_T_target: Known motion of each source; None where it is to be learned.
+        true_motion: Motion of each source by poses or the baseline.
+    """
+
+    id: str
+    frames: FrameStack
+    seen: FrameStack | None
+    pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
+    K: Float32[np.ndarray, "3 3"]
+    source_T_target: tuple[Motion | None, ...]
+    true_motion: tuple[Motion | None, ...] = ()
+    valid: Mask | None = None
+    maps: Mapping[str, Field] = field(default_factory=dict)
+
+
+@frozen
+class Batch:
+    """Batch of a run."""
+
+    step: int
+    epoch: int
+    views: Views
+    ids: tuple[str, ...]
+
+
+def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
+    """Stack targets; colours become floats on the device."""
+    first = views[0]
+    assert all(view.maps.keys() == first.maps.keys() for view in views), "of one set of frames"
+    frames = _float_frames([view.frames for view in views], device)
+    pictures = frames
+    if any(view.seen is not None for view in views):
+        changed = [view.frames if view.seen is None else view.seen for view in views]
+        pictures = _float_frames(changed, device)
+    levels = [
+        _float_frames([view.pyramid[scale] for view in views], device)
+        for scale in range(len(first.pyramid))
+    ]
+    pyramids = tuple(zip(frames, *levels, strict=False))
+    return Views(
+        target=frames[0],
+        sources=frames[1:],
+        target_seen=pictures[0],
+        sources_seen=pictures[1:],
+        pyramid=pyramids[0],
+        source_pyramids=pyramids[1:] or None,
+        K=_to_device(np.stack([view.K for view in views]), device),
+        source_T_target=tuple(
+            _stack_motion_if_any([view.source_T_target[place] for view in views], device)
+            for place in range(len(first.source_T_target))
+        ),
+        true_motion=tuple(
+            _stack_motion_or_nan([view.true_motion[place] for view in views], device)
+            for place in range(len(first.true_motion))
+        ),
+        valid=_stack_valid(views, device),
+        maps={
+            name: _to_device(np.stack([view.maps[name] for view in views]), device)
+            for name in first.maps
+        },
+    )
+
+
+def _float_frames(
+    frames: list[FrameStack], device: torch.device | str
+) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
+    stacked = _to_device(np.stack(frames, axis=1), device)
+    return tuple(
+        frame_stack.permute(0, 3, 1, 2)
+        .to(torch.float32, memory_format=torch.contiguous_format)
+        .div_(255)
+        for frame_stack in stacked
+    )
+
+
+def _stack_motion_if_any(
+    motions: list[Motion | None], device: torch.device | str
+) -> Float32[Tensor, "b 4 4"] | None:
+    matrices = [motion for motion in motions if motion is not None]
+    if not matrices:
+        return None
+    assert len(matrices) == len(motions), "motion is known of all targets or of none"
+    return _to_device(np.stack(matrices), device)
+
+
+def _stack_motion_or_nan(
+    motions: list[Motion | None], device: torch.device | str
+) -> Float32[Tensor, "b 4 4"] | None:
+    if all(motion is None for motion in motions):
+        return None
+    unknown = np.full((4, 4), np.nan, np.float32)
+    return _to_device(
+        np.stack([unknown if motion is None else motion for motion in motions]), device
+    )
+
+
+def _stack_valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
+    if all(view.valid is None for view in views):
+        return None
+    everywhere = np.ones(views[0].frames.shape[1:3], bool)
+    masks = [everywhere if view.valid is None else view.valid for view in views]
+    return _to_device(np.stack(masks), device)
+
+
+def _to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def augmented(
+    views: OneViews, augmentation: VideoAugmentation, rng: np.random.Generator
+) -> OneViews:
+    """Augment a sample; the same state of ``rng`` gives the same result."""
+    flip, jitter = rng.random(2)
+    change = draw_change(augmentation, rng)
+    if flip < augmentation.flip:
+        views = mirrored(views, move_centre=augmentation.move_centre)
+    if jitter < augmentation.jitter:
+        pictures = np.stack([changed(frame, change) for frame in views.frames])
+        views = replace(views, seen=pictures)
+    return views
+
+
+def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
+    """Draw a change of colours."""
+    spreads = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
+    brightness, contrast, saturation = (
+        float(rng.uniform(max(0.0, 1 - spread), 1 + spread)) for spread in spreads
+    )
+    return ColourChange(
+        hue=float(rng.uniform(-augmentation.hue, augmentation.hue)),
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        order=tuple(map(int, rng.permutation(4))),
+    )
+
+
+def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
+    """Mirror a sample: x becomes -x, and motion M becomes S M S with S = diag(-1, 1, 1, 1)."""
+    width = views.frames.shape[2]
+    K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K
+    return replace(
+        views,
+        frames=_flip(views.frames, 2),
+        seen=None if views.seen is None else _flip(views.seen, 2),
+        pyramid=tuple(_flip(plane, 2) for plane in views.pyramid),
+        K=K,
+        source_T_target=_mirrored_motion(views.source_T_target),
+        true_motion=_mirrored_motion(views.true_motion),
+        valid=None if views.valid is None else _flip(views.valid, 1),
+        maps={name: _flip(plane, 1) for name, plane in views.maps.items()},
+    )
+
+
+def _mirrored_motion(motions: tuple[Motion | None, ...]) -> tuple[Motion | None, ...]:
+    return tuple(None if motion is None else _MIRROR @ motion @ _MIRROR for motion in motions)
+
+
+def _flip(array: np.ndarray, axis: int) -> np.ndarray:
+    return np.ascontiguousarray(np.flip(array, axis))
 
 
 @frozen
@@ -278,3 +470,70 @@ class VideoFrames:
     sequences: tuple[OpenClip, ...]
     notes: tuple[str, ...] = ()
     left_out: str = ""
+
+
+AHEAD = 2
+"""Number of prefetched batches."""
+
+
+def batches(
+    frames: VideoTargetFrames,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int = 0,
+    stride: int = 1,
+    workers: int = 0,
+    augmentation: VideoAugmentation | None = None,
+    device: torch.device | str = "cpu",
+) -> Generator[Batch, None, None]:
+    """Yield batches without end, numbered from ``start_step`` through all epochs.
+
+    ``stride`` is the number of processes, each of which starts at its rank; ``workers`` are
+    threads.
+    """
+    if len(frames) < batch_size:
+        raise InputError(
+            f"{len(frames)} targets are fewer than a batch of {batch_size}: take a smaller batch, "
+            "or more footage"
+        )
+    epoch_batches = len(frames) // batch_size
+
+    def draw(step: int, slot: int) -> OneViews:
+        epoch, place = divmod(step, epoch_batches)
+        index = int(_epoch_order(len(frames), seed, epoch)[place * batch_size + slot])
+        views, rng = frames.views_of(index), np.random.default_rng([seed, step, slot])
+        return views if augmentation is None else augmented(views, augmentation, rng)
+
+    with closing(_draw_in_order(draw, batch_size, start_step, stride, workers)) as drawn:
+        for step, views in drawn:
+            yield Batch(
+                step=step,
+                epoch=step // epoch_batches,
+                views=collate(views, device),
+                ids=tuple(view.id for view in views),
+            )
+
+
+def _draw_in_order(
+    draw: Callable[[int, int], OneViews], size: int, start: int, stride: int, workers: int
+) -> Generator[tuple[int, list[OneViews]], None, None]:
+    """Yield steps with their samples, drawn ahead by workers."""
+    if not workers:
+        for step in itertools.count(start, stride):
+            yield step, [draw(step, slot) for slot in range(size)]
+    with ThreadPoolExecutor(workers, "frames") as pool:
+        waiting: deque[list[Future[OneViews]]] = deque()
+        try:
+            for step in itertools.count(start, stride):
+                while len(waiting) <= AHEAD:
+                    ahead = step + stride * len(waiting)
+                    waiting.append([pool.submit(draw, ahead, slot) for slot in range(size)])
+                yield step, [future.result() for future in waiting.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@lru_cache(maxsize=4)
+def _epoch_order(count: int, seed: int, epoch: int) -> Indices:
+    return np.random.default_rng([seed, epoch]).permutation(count)

@@ -1,4 +1,7 @@
-"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out."""
+"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out.
+
+Labels of the targets, from a folder of ``rilievo fuse --teach``.
+"""
 
 import itertools
 import math
@@ -9,16 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.pose_files import poses_in
+from rilievo.data.clips.pose_files import poses_in, stem_of
 from rilievo.data.clips.sequences import Clip, how_straight, shrunk_mask
 from rilievo.data.clips.sources import list_sequences
+from rilievo.data.fuse.frame_labels import LabelsRecord, camera_of, read_label, read_labels_record
 from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.lens_files import pinhole_K
 from rilievo.messages import Note, template
-from rilievo.shapes import Mask, Matrix, Size
+from rilievo.shapes import Float16, Mask, Matrix, Size
 from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,
@@ -32,7 +37,12 @@ from rilievo.training.video.frames.image_motion import (
     find_moving,
     stride_for,
 )
-from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, VideoTargetFrames
+from rilievo.training.video.frames.target_frames import (
+    OpenClip,
+    VideoFrames,
+    VideoTargetFrames,
+    stored_maps,
+)
 from rilievo.training.video.frames.targets import (
     OTHER_EYE,
     FramePlace,
@@ -403,3 +413,83 @@ def _open_clip(opening: Opening, sequence: Clip, frames: FrameStore, stride: int
         shift=shift,
         stride=stride,
     )
+
+
+_MOST_APART = 0.05
+_LARGEST = 6e4
+
+
+def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
+    """Give the training targets labels.
+
+    Raises:
+        InputError: If the folder is of other frames or of another camera.
+    """
+    training, record = frames.training, read_labels_record(labels)
+    size = training.size
+    names = _label_names(frames, labels)
+    record_names = set(record.names)
+    chosen = {place: name for place, name in names.items() if name in record_names}
+    if not chosen:
+        raise InputError(
+            f"{printable(labels)}: has labels of {printable(record.names[0])} and "
+            f"{len(record.names) - 1:,} more frames, of which none is a training target, such as "
+            f"{printable(next(iter(names.values())))}: take the folder that 'rilievo fuse' made of "
+            "this clip"
+        )
+    _check_camera(training, record, labels)
+    key = "\n".join([to_json(record), str(size), *chosen.values()])
+    depths = stored_maps(
+        cache,
+        ("labels", "labels_weights"),
+        key,
+        chosen,
+        (_read_resized(labels, name, record, size) for name in chosen.values()),
+    )
+    note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
+    return replace(frames, training=training.with_maps(depths), notes=(*frames.notes, note))
+
+
+def _label_names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
+    targets = frames.training.targets
+    if len({target.place.sequence for target in targets}) > 1:
+        raise InputError(
+            f"{printable(labels)}: labels are of one clip, and {len(frames.sequences)} are trained "
+            "on: give that clip alone"
+        )
+    files = frames.sequences[targets[0].place.sequence].sequence.files
+    return {
+        target.place: stem_of(files[target.place.frame].name)
+        if files
+        else f"{target.place.frame:06d}"
+        for target in targets
+    }
+
+
+def _check_camera(training: VideoTargetFrames, record: LabelsRecord, labels: Path) -> None:
+    own = training.K_of(training.targets[0])
+    theirs = resize_K(camera_of(record), size=record.size, new_size=training.size)
+    apart = max(abs(theirs[k, k] / own[k, k] - 1) for k in (0, 1))
+    if apart > _MOST_APART:
+        raise InputError(
+            path=printable(labels),
+            problem=(
+                f"its camera has focal lengths of {theirs[0, 0]:.4g} and "
+                f"{theirs[1, 1]:.4g} px at the training size, the clip's "
+                f"{own[0, 0]:.4g} and {own[1, 1]:.4g}: give 'rilievo fuse' and "
+                "training the same {camera} or {fov}"
+            ),
+        )
+
+
+def _read_resized(
+    labels: Path, name: str, record: LabelsRecord, size: Size
+) -> Float16[np.ndarray, "2 h w"]:
+    """Read depth and weights of the nearest pixels: a mean over an edge lies on no surface."""
+    label = read_label(labels, name, record)
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(record.size, size, strict=True)
+    )
+    both = np.stack([label.depth.clip(0, _LARGEST), label.weight])
+    return both[:, rows[:, None], columns].astype(np.float16)

@@ -11,15 +11,9 @@ from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.weights import seeded
 from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form, Readout
 from rilievo.training.networks.features import Features
-from rilievo.training.networks.probes import (
-    DepthHead,
-    Logits,
-    NormalsHead,
-    Probe,
-    make_probe,
-)
+from rilievo.training.networks.probes import DepthHead, Logits, NormalsHead, Probe, make_probe
+from rilievo.training.networks.probes.dense_probes import enlarged, placed
 from rilievo.training.networks.probes.heads import bin_centres, expectation, most_probable
-from rilievo.training.networks.probes.probe_base import enlarged, placed
 from rilievo.training.tensors import Images, Maps, Normals
 
 

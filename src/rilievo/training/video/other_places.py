@@ -17,10 +17,10 @@ from rilievo.frozen import frozen
 from rilievo.models.resampling.preparation import network_size
 from rilievo.shapes import Float, UInt8
 from rilievo.training.losses.view_synthesis import anchor_loss
-from rilievo.training.networks.video.depth_network import DepthNet
+from rilievo.training.networks.video.video_networks import DepthNet
 from rilievo.training.tensors import Scalar
 
-ARCHIVE = Path(__file__).parent / "places.zip"
+ARCHIVE = Path(__file__).parent / "other_places.zip"
 """JPEG files by ``lab/studies/write_other_places.py``."""
 LARGEST_CHANGE = 0.05
 """Change of depth beyond which a run goes back."""

@@ -27,7 +27,7 @@ from rilievo.messages import Note
 from rilievo.models.base import Model
 from rilievo.shapes import AnyPlane, Field, Float16, Float64
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.networks.video.depth_network import DepthNet
+from rilievo.training.networks.video.video_networks import DepthNet
 from rilievo.training.tensors import as_input
 from rilievo.training.video.frames.target_frames import (
     CornerMaps,
@@ -37,7 +37,7 @@ from rilievo.training.video.frames.target_frames import (
     stored_maps,
 )
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.motion.pair_motions import (
+from rilievo.training.video.pair_motions import (
     FIRST,
     FOLDER,
     Estimate,

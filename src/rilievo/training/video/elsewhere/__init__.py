@@ -1,1 +1,0 @@
-"""Other places, which a run must not forget."""

@@ -1,1 +1,0 @@
-"""Motion between the frames of a run, by geometry."""
