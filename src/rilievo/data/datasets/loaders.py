@@ -27,7 +27,7 @@ from rilievo.other_libraries import HintedAttributes
 from rilievo.sample import Sample, Truth
 from rilievo.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt, UInt8, Vectors
 
-AnyEntry = TypeVar("Entry")
+Entry = TypeVar("Entry")
 
 _LONGEST_LINE = 4 * 2**20
 _SHOWN = 6
@@ -118,7 +118,7 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
     return os.walk(top, onerror=raise_unless_missing, followlinks=links)
 
 
-def find_entry(entries: Mapping[str, AnyEntry], id: str, root: Path) -> AnyEntry:
+def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
     """Find the entry of an image."""
     if id not in entries:
         raise InputError(f"{root}: has no image '{id}' in this split")
@@ -349,7 +349,6 @@ def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
     return tuple(ids[int(place)] for place in places)
 
 
-Entry = TypeVar("Entry")
 Part = TypeVar("Part")
 
 

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rilievo.depth_map import DepthKind
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.requests import FoundModel, ModelRequest
+
+if TYPE_CHECKING:
+    from rilievo.models.onnx_files.onnx_model import OnnxModel
 
 # Two on a core each save a tenth of processor time.
 _CALLERS = 2
@@ -35,8 +37,10 @@ def shared_cores(cores: int) -> Iterator[None]:
         _shared_threads.reset(token)
 
 
-def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
+def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
     """Load a network of the package."""
+    from rilievo.models.onnx_files.onnx_model import OnnxModel
+
     threads, path = _shared_threads.get(), embedded_file(card.name)
     if threads is None or options.threads is not None or not _may_share(options):
         return OnnxModel(path, options, card)
