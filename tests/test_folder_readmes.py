@@ -1,4 +1,4 @@
-"""READMEs of folders name files and folders that exist."""
+"""READMEs of folders, and comments of scripts, name files that exist."""
 
 import re
 from collections.abc import Iterator
@@ -30,3 +30,25 @@ def paths(folder: Path, name: str) -> Iterator[Path]:
 def test_a_readme_names_files_that_exist(readme: Path) -> None:
     names = set(named(readme.read_text(encoding="utf-8")))
     assert {name for name in names if not any(paths(readme.parent, name))} == set()
+
+
+def test_scripts_name_modules_that_exist() -> None:
+    scripts = [*(ROOT / "web/source").glob("*.js"), *PACKAGE.rglob("*.js")]
+    names = {
+        name
+        for script in scripts
+        if script.parent.name != "built"
+        for name in re.findall(r"rilievo(?:\.[a-z_]+\d*){2,}", script.read_text(encoding="utf-8"))
+    }
+    assert names
+    assert {name for name in names if not is_in_package(name)} == set()
+
+
+def is_in_package(name: str) -> bool:
+    """Whether a dotted name is a module, a folder, or something that a module defines."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    module = path.parent.with_suffix(".py")
+    defined = re.compile(rf"^(def|class) {path.name}\b", re.MULTILINE)
+    return module.is_file() and defined.search(module.read_text(encoding="utf-8")) is not None

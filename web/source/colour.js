@@ -1,4 +1,4 @@
-// Depth and normals as pictures for people: rilievo.io.colour_maps and rilievo.pages.surface_view.pictures.
+// Depth and normals as pictures for people: rilievo.io.map_pictures and rilievo.pages.pictures.
 
 import { clamp, listOf, quantile } from "relief";
 import { isDepth } from "./preparation.js";

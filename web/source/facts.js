@@ -1,4 +1,4 @@
-// What a file says of itself inside, as rilievo.io.outputs.facts has it.
+// What a file says of itself inside, as rilievo.io.outputs.sidecar has it.
 
 export const MOST_POINTS = 1_000_000;
 export const OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)";

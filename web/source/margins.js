@@ -1,5 +1,5 @@
 // Borders of a photograph that show nothing: black bars, the white of a scanned page, thin frames.
-// rilievo.margins tells why each number is what it is.
+// rilievo.geometry.borders tells why each number is what it is.
 
 import { listOf, quantile } from "relief";
 

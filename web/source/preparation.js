@@ -1,5 +1,5 @@
 // From a photograph to what a network sees, and back: rilievo.models.resampling.preparation and
-// rilievo.models.processing.prepared.
+// rilievo.models.resampling.preparation.
 
 import { listOf } from "relief";
 import { cameraFrom } from "./exif.js";

@@ -14,7 +14,7 @@ async function base64(bytes) {
   return address.slice(address.indexOf(",") + 1);
 }
 
-// Depth and faces as rilievo.pages.surface_view.relief packs them.
+// Depth and faces as rilievo.pages.relief packs them.
 export async function packed({ depth, faces }, form) {
   let nearest = Infinity, farthest = -Infinity;
   for (const z of depth) if (z) [nearest, farthest] = [Math.min(nearest, Math.log(z)), Math.max(farthest, Math.log(z))];

@@ -1,4 +1,4 @@
-// The network's sky up to the edge that depth has: rilievo.io.outputs.dropping.
+// The network's sky up to the edge that depth has: rilievo.io.outputs.skyline.
 
 import { gridIn, largestAround } from "./grid.js";
 

@@ -1,4 +1,4 @@
-// The ground beside the sky as pictures of depth draw it: rilievo.io.outputs.dropping.
+// The ground beside the sky as pictures of depth draw it: rilievo.io.outputs.skyline.
 
 import { gridIn, largestAround } from "./grid.js";
 
