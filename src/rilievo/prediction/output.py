@@ -60,7 +60,7 @@ _OUTPUTS: Mapping[str, Output] = {
         media_type="image/png",
         most_bytes_a_pixel=3,
         usual_size=UsualSize(0.02, 0.08, 9),
-        video=VideoForm(drawing="clip_videos:colour", words="depth in colours", bytes_a_pixel=0.15),
+        video=VideoForm(drawing="clip_outputs:colour", words="depth in colours", bytes_a_pixel=0.15),
     ),
     "png16": Output(
         suffix=".depth16.png",
@@ -79,7 +79,7 @@ _OUTPUTS: Mapping[str, Output] = {
         usual_size=UsualSize(0.12, 0.72, 99),
         in_browser=True,
         video=VideoForm(
-            drawing="clip_videos:numbers",
+            drawing="clip_outputs:numbers",
             words="depth as 16-bit numbers",
             bytes_a_pixel=1.5,
             is_numbers=True,
@@ -241,7 +241,7 @@ _OUTPUTS: Mapping[str, Output] = {
         media_type="image/png",
         most_bytes_a_pixel=3,
         usual_size=UsualSize(0.1, 0.43, 9),
-        video=VideoForm(drawing="clip_videos:normals", words="normals", bytes_a_pixel=0.15),
+        video=VideoForm(drawing="clip_outputs:normals", words="normals", bytes_a_pixel=0.15),
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
@@ -528,7 +528,7 @@ _OUTPUTS: Mapping[str, Output] = {
         most_bytes_a_pixel=6,
         usual_size=UsualSize(0, 3.2, 99),
         is_heavy=True,
-        video=VideoForm(drawing="clip_videos:stereo"),
+        video=VideoForm(drawing="clip_outputs:stereo"),
     ),
 }
 OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", outside_output)
