@@ -60,7 +60,9 @@ _OUTPUTS: Mapping[str, Output] = {
         media_type="image/png",
         most_bytes_a_pixel=3,
         usual_size=UsualSize(0.02, 0.08, 9),
-        video=VideoForm(drawing="clip_outputs:colour", words="depth in colours", bytes_a_pixel=0.15),
+        video=VideoForm(
+            drawing="clip_outputs:colour", words="depth in colours", bytes_a_pixel=0.15
+        ),
     ),
     "png16": Output(
         suffix=".depth16.png",
