@@ -252,7 +252,7 @@ class Doors:
             for name, text in words(options):
                 pair = _IN_TOOLS[name](text) if name in _IN_TOOLS else {name: text}
                 KNOWN.answer(photographs, KnownParams.model_validate({"photo": photo, **pair}))
-            return facts(photographs.see(photo).prediction)
+            return facts(photographs.predict_photo(photo).prediction)
         except RilievoError:
             return REFUSED
 

@@ -75,7 +75,7 @@ class Desktop:
         from rilievo.serving.assistant.protocol import Assistant
 
         found = Photographs(NamedFolders(folders, output), lambda: model)
-        self.server = Assistant(found).server()
+        self.server = Assistant(found).make_server()
 
     def call(self, name: str, **given: Any) -> Answered:
         """Answer of one tool."""

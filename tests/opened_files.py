@@ -48,7 +48,7 @@ _THROUGH_LIBRARIES = frozenset(
         ),
         *(
             f"rilievo.serving.server.request_files.{e}"
-            for e in ("_belongs_to_dead_server", "own_folder", "sweep")
+            for e in ("_belongs_to_dead_server", "server_folder", "remove_dead_folders")
         ),
         *(
             f"rilievo.models.onnx_files.conversion.{each}"

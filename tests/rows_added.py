@@ -49,12 +49,12 @@ def page(**settings: Any) -> str:
         AppSettings,
         MisfitTerms,
         PageSettings,
-        document,
+        page_html,
     )
 
     app = AppSettings(base="/", models=[], keep_minutes=60, max_bytes=10**8)
     misfit = MisfitTerms(misfit=0.1, disorder=0.1)
-    return document(
+    return page_html(
         PageSettings(models=[], colours="", terms={}, misfit=misfit, app=app, **settings)
     )
 
@@ -68,9 +68,9 @@ def parameter(name: str) -> str:
 
 def openapi() -> Mapping[str, Any]:
     """The OpenAPI document of the server."""
-    from rilievo.serving.server.routes import document
+    from rilievo.serving.server.routes import openapi_document
 
-    return document([])
+    return openapi_document([])
 
 
 def output(folder: Path) -> Mapping[str, Any]:
@@ -118,10 +118,10 @@ def output(folder: Path) -> Mapping[str, Any]:
     from clips import Clip, write_clip
     from predictions import prediction
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.serving.app.app_videos import written_bytes
+    from rilievo.serving.app.app_videos import most_file_bytes
     from rilievo.serving.assistant.surface_tool import SURFACE
-    from rilievo.serving.server.params import VideoAsked, output_names
-    from rilievo.serving.server.request_files import are_heavy, estimated_bytes
+    from rilievo.serving.server.params import VideoAsked, parse_output_names
+    from rilievo.serving.server.request_files import are_heavy, most_output_bytes
 
     made = prediction()
     rilievo.save(made, folder / "python.edges.png")
@@ -136,14 +136,14 @@ def output(folder: Path) -> Mapping[str, Any]:
         "files": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.edges.*")),
         "openapi": parameter("save"),
         "content": [*openapi()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]],
-        "http": [output_names("edges"), are_heavy(["edges"]), are_heavy(["npy"])],
-        "reserved": estimated_bytes(["edges"], 1000, options)
-        - estimated_bytes(["sky"], 0, options),
+        "http": [parse_output_names("edges"), are_heavy(["edges"]), are_heavy(["npy"])],
+        "reserved": most_output_bytes(["edges"], 1000, options)
+        - most_output_bytes(["sky"], 0, options),
         "mcp": SURFACE.params_type.model_json_schema()["properties"]["format"],
         "mcp description": SURFACE.description,
         "page": page(),
         "app video": VideoAsked.model_json_schema()["properties"]["save"]["description"],
-        "app bytes": written_bytes(source, ["edges"]),
+        "app bytes": most_file_bytes(source, ["edges"]),
         "guide": TABLES["outputs"](),
     }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.serving.app.app_routes import Site
-from rilievo.serving.commands.app import site_of
+from rilievo.serving.commands.app import build_site
 from rilievo.serving.server.server_options import AppOptions
 from served import Served, picture, served
 
@@ -42,7 +42,7 @@ def served_app(folder: Path, **options: Any) -> Iterator[App]:
     (folder / "requests").mkdir()
 
     def extend(service: Any, given: Any) -> Site:
-        sites.append(site_of(service, folder / "results", page, given))
+        sites.append(build_site(service, folder / "results", page, given))
         return sites[0]
 
     with served(folder / "requests", kind=AppOptions, extend=extend, **options) as server:

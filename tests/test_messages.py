@@ -33,7 +33,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes, tile_note
 from rilievo.predicting.run import without_output
 from rilievo.sample import Photo
-from rilievo.serving.assistant.tool import argument
+from rilievo.serving.assistant.tool import spell_argument
 from rilievo.serving.listener.request_refusals import refusal_of
 
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
@@ -100,7 +100,7 @@ DOORS: Mapping[str, Callable[[object], str]] = {
     "app": lambda message: (
         refusal_of(message).line if isinstance(message, Exception) else worded(message, parameter)
     ),
-    "assistant": lambda message: worded(message, argument),
+    "assistant": lambda message: worded(message, spell_argument),
 }
 
 
@@ -146,7 +146,7 @@ def test_a_door_leaves_out_what_it_does_not_offer() -> None:
     note = Note("the focal length is assumed: {camera=...|fov=...} narrows the range")
     assert note == "the focal length is assumed: camera=... or fov=... narrows the range"
     assert note.worded(flag).endswith("--camera or --fov narrows the range")
-    assert note.worded(argument).endswith(": the tool 'known' with fov narrows the range")
+    assert note.worded(spell_argument).endswith(": the tool 'known' with fov narrows the range")
 
 
 def test_a_message_inside_another_keeps_its_options() -> None:

@@ -38,9 +38,9 @@ EVERY = [(kind, name) for kind in RECORDS.values() for name in names_of(kind)]
 def parameters() -> Mapping[str, Mapping[str, Any]]:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
-    from rilievo.serving.server.routes import document
+    from rilievo.serving.server.routes import openapi_document
 
-    entries = document([])["paths"]["/v1/predict"]["post"]["parameters"]
+    entries = openapi_document([])["paths"]["/v1/predict"]["post"]["parameters"]
     return {entry["name"]: entry for entry in entries}
 
 

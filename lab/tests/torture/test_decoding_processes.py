@@ -13,10 +13,12 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding.decoder_pool import Decoders
-from rilievo.serving.server.decoding.messages import NamedImage, can_pass
+from rilievo.serving.server.decoding.messages import NamedImage, can_fork_and_pass_files
 from rilievo.serving.server.uploads import Upload
 
-pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
+pytestmark = pytest.mark.skipif(
+    not can_fork_and_pass_files(), reason="threads decode on this system"
+)
 READERS = all_readers()
 _OTHERS = ("video: its sound", "video: folder of frames")
 """Rows whose files servers do not decode: they copy packets of sound."""

@@ -31,8 +31,8 @@ from rilievo.serving.listener.http_server import (
     client_name,
     http_server,
 )
-from rilievo.serving.listener.listening import AddressOptions, address_of, listening
-from rilievo.serving.listener.process import ended_in_time
+from rilievo.serving.listener.listening import AddressOptions, listening_socket, local_url
+from rilievo.serving.listener.process import exit_in_time_after_signals
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
 from rilievo.shapes import Pixels
 from rilievo.signals import take
@@ -60,8 +60,8 @@ class NewestPicture:
         self._is_over = True
         self._wake_readers_from_thread()
 
-    async def after(self, number: int) -> tuple[int, bytes] | None:
-        """Wait for a newer picture; None at the end."""
+    async def wait_for_newer(self, number: int) -> tuple[int, bytes] | None:
+        """Wait for a picture above a number; None at the end."""
         self._loop = asyncio.get_running_loop()
         # From here on a picture wakes this task, also one that comes before it waits.
         while self._picture[0] <= number:
@@ -145,7 +145,7 @@ class _PictureStream(StreamingResponse):
 async def _multipart_pictures(newest: NewestPicture) -> AsyncIterator[bytes]:
     number, boundary = 0, f"--{_BOUNDARY}\r\n".encode()
     yield boundary
-    while (picture := await newest.after(number)) is not None:
+    while (picture := await newest.wait_for_newer(number)) is not None:
         number, jpeg = picture
         head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
         # Browsers show a picture once they receive the boundary after it.
@@ -170,8 +170,8 @@ class LivePage:
         """Start to serve on any free port."""
         self._newest, self._opened = NewestPicture(), ExitStack()
         options, secret = AddressOptions(port=0, proxies=""), secrets.token_urlsafe(_SECRET_BYTES)
-        listener = self._opened.enter_context(listening(options, "predict --live"))
-        self.address = f"{address_of(options, listener.getsockname()[1])}{secret}/"
+        listener = self._opened.enter_context(listening_socket(options, "predict --live"))
+        self.address = f"{local_url(options, listener.getsockname()[1])}{secret}/"
         application = live_application(self._newest, secret)
         self._server = http_server(application, options, connections=_CONNECTIONS)
         self._thread = threading.Thread(
@@ -181,7 +181,7 @@ class LivePage:
         self._begin = self._end = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._opened.enter_context(ended_in_time(0))
+        self._opened.enter_context(exit_in_time_after_signals(0))
         return self
 
     def __exit__(
@@ -208,7 +208,7 @@ class LivePage:
         self._begin, limits = time.monotonic(), None
         try:
             for prediction in predictions:
-                limits = _range_between_frames(
+                limits = _smoothed_range(
                     picture_range(prediction.depth, options, shown_sky(prediction)), limits
                 )
                 self._newest.put(_jpeg_bytes(_photo_left_of_depth(prediction, options, limits)))
@@ -223,8 +223,8 @@ class LivePage:
         self._opened.close()
 
 
-def _range_between_frames(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
-    """Range between the former one and the wanted one."""
+def _smoothed_range(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
+    """Former range by 0.9, wanted one by 0.1."""
     if former is None:
         return wanted
     low, high = (

@@ -315,7 +315,7 @@ def test_a_result_in_use_is_not_deleted_under_its_user(app: App) -> None:
         assert (entry.path / "view").exists()
         check_refused(app.files(id, "save=npy"), 404, "not here any more")
     assert app.folders == set()
-    assert app.site.store.size == 0
+    assert app.site.store.reserved_bytes == 0
 
 
 def noise(seed: int, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -332,7 +332,7 @@ def test_a_visitor_s_new_results_replace_the_oldest(tmp_path: Path) -> None:
         assert ids[-1] in app.folders
         assert ids[0] not in app.folders
         used = sum(p.stat().st_size for p in app.site.store.folder.rglob("*") if p.is_file())
-        assert used <= app.site.store.size <= 150_000
+        assert used <= app.site.store.reserved_bytes <= 150_000
         large = noise(90, (1600, 1600))
         check_refused(app.client.post("/app/results", content=large), 413, "disk")
         assert ids[-1] in app.folders

@@ -15,7 +15,7 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 def kept(store: ResultStore, client: str, size: int) -> str:
-    entry = store.begin("a", client, size)
+    entry = store.create("a", client, size)
     store.release(entry)
     return entry.id
 
@@ -29,16 +29,16 @@ def test_whoever_has_most_makes_room_for_others(store: ResultStore) -> None:
     more = [kept(store, "greedy", 150) for _ in range(3)]
     assert not any(id in store for id in greedy)
     assert all(id in store for id in (*honest, newcomer, *more))
-    assert store.size == 1000
+    assert store.reserved_bytes == 1000
 
 
 def test_results_in_use_stay_and_too_much_is_refused(store: ResultStore) -> None:
-    used = store.begin("a", "one", 400)
+    used = store.create("a", "one", 400)
     with pytest.raises(Refusal) as refused:
-        store.begin("b", "one", 200)
+        store.create("b", "one", 200)
     assert refused.value.status == 429
     with pytest.raises(Refusal) as refused:
-        store.begin("b", "two", 501)
+        store.create("b", "two", 501)
     assert refused.value.status == 413
     store.release(used)
     assert kept(store, "one", 200) in store
@@ -47,14 +47,14 @@ def test_results_in_use_stay_and_too_much_is_refused(store: ResultStore) -> None
 
 
 def test_a_result_grows_at_the_cost_of_older_ones(store: ResultStore) -> None:
-    old, new = kept(store, "one", 300), store.begin("new", "one", 100)
+    old, new = kept(store, "one", 300), store.create("new", "one", 100)
     store.resize(new, 400)
     assert old not in store
     with pytest.raises(Refusal):
         store.resize(new, 600)
-    assert store.size == new.size == 400
+    assert store.reserved_bytes == new.size == 400
     store.resize(new, 50)
-    assert store.size == 50
+    assert store.reserved_bytes == 50
 
 
 def test_what_nobody_uses_is_deleted_and_what_is_used_stays(store: ResultStore) -> None:
@@ -64,9 +64,9 @@ def test_what_nobody_uses_is_deleted_and_what_is_used_stays(store: ResultStore) 
         for entry in entries:
             entry.used = time.monotonic() - 3700
         store.find(used)
-        store.sweep()
+        store.remove_unused()
         assert [id in store for id in (old, used, pinned)] == [False, True, True]
-    store.sweep()
+    store.remove_unused()
     assert pinned in store, "its use has just ended"
 
 

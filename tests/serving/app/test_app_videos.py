@@ -122,7 +122,7 @@ def test_a_video_above_a_limit_is_refused_by_its_own_name(
         check_refused(answer, 422, words)
         assert answer.json()["error"].startswith("walk: ")
         assert app.folders == set()
-        assert app.site.store.size == 0
+        assert app.site.store.reserved_bytes == 0
 
 
 def test_a_video_that_the_disk_has_no_room_for_is_refused_before_it_is_made(

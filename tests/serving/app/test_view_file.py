@@ -34,7 +34,7 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     border: int,
 ) -> None:
     photo = photograph(border)
-    model = Variant(name="rilievo/small").refined(rilievo.load_model("rilievo/small"))
+    model = Variant(name="rilievo/small").refine_model(rilievo.load_model("rilievo/small"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
     view = read_view(view_bytes(prediction, "a", model, inference))
@@ -100,7 +100,7 @@ def test_the_page_is_told_a_lens_that_it_draws(
 @pytest.mark.parametrize("shrink", [1, 3])
 def test_the_sky_stands_between_the_normals_and_the_photograph(shrink: int) -> None:
     photo = Photo(pixels=open_field(1200 // shrink, 1600 // shrink)[0])
-    model = Variant(name="rilievo/base").refined(rilievo.load_model("rilievo/base"))
+    model = Variant(name="rilievo/base").refine_model(rilievo.load_model("rilievo/base"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
     view = read_view(view_bytes(prediction, "a", model, inference))

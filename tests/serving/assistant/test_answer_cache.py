@@ -38,7 +38,7 @@ def test_what_was_used_longest_ago_leaves_first() -> None:
             assert answers.get("a") is not None
         answers.trim()
     assert [name for name in "abc" if answers.get(name) is not None] == ["a", "c"]
-    assert answers.bytes == 800
+    assert answers.array_bytes == 800
 
 
 def test_memory_that_answers_share_counts_once_and_views_count_whole() -> None:
@@ -46,7 +46,7 @@ def test_memory_that_answers_share_counts_once_and_views_count_whole() -> None:
     answers.put("a", Answer(pixels))
     answers.put("b", Answer(pixels[:10]))
     answers.trim()
-    assert answers.bytes == 900
+    assert answers.array_bytes == 900
     assert answers.get("a") is not None
 
 
@@ -54,16 +54,16 @@ def test_parts_that_were_computed_late_leave_before_the_answer() -> None:
     answers, large = cache(), answer(600)
     answers.put("a", large)
     assert large.surface.size == 600
-    assert answers.bytes == 1200
+    assert answers.array_bytes == 1200
     answers.trim()
     left = answers.get("a")
     assert left is not None
     assert left.pixels is large.pixels
-    assert answers.bytes == 600
+    assert answers.array_bytes == 600
 
 
 def test_an_answer_that_is_larger_than_all_may_be_is_not_kept() -> None:
     answers = cache()
     answers.put("a", answer(1001))
     answers.trim()
-    assert (answers.get("a"), answers.bytes) == (None, 0)
+    assert (answers.get("a"), answers.array_bytes) == (None, 0)

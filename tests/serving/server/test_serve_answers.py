@@ -23,7 +23,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.sample import Photo
 from rilievo.serving.server import request_files as files
 from rilievo.serving.server import service
-from rilievo.serving.server.request_files import estimated_bytes
+from rilievo.serving.server.request_files import most_output_bytes
 from served import Served, picture, served
 
 
@@ -118,7 +118,7 @@ def test_files_are_no_larger_than_what_is_reserved_for_them(tmp_path: Path) -> N
             chosen = torn if name.startswith("turn") else options
             paths = rilievo.save(made, tmp_path / name, [name], chosen)
             size = sum(path.stat().st_size for path in paths)
-            assert size <= estimated_bytes([name], height * width, options), name
+            assert size <= most_output_bytes([name], height * width, options), name
 
 
 def test_heavy_requests_do_not_hold_up_light_ones(
@@ -166,7 +166,7 @@ def test_memory_is_handed_back_when_requests_are_done(
 ) -> None:
     given_back = threading.Event()
     monkeypatch.setattr(service, "_TIDY_SECONDS", 0.01)
-    monkeypatch.setattr(service, "give_back", given_back.set)
+    monkeypatch.setattr(service, "trim_heap", given_back.set)
     with served(tmp_path) as server:
         assert not given_back.wait(0.1), "nothing was asked"
         server.client.post("/v1/predict", content=picture())
@@ -198,7 +198,7 @@ def test_a_large_file_is_sent_in_pieces_and_removed(server: Served) -> None:
     assert int(answer.headers["content-length"]) == len(answer.content) > 2**22
     assert np.load(BytesIO(answer.content)).shape == (1200, 1600)
     assert server.files() == []
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 def test_a_known_point_makes_metres_of_parameters_in_address_and_form(server: Served) -> None:
@@ -290,7 +290,7 @@ def test_counters_are_in_the_format_of_prometheus(server: Served) -> None:
 
 def test_the_openapi_document_is_made_once(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     first = server.client.get("/openapi.json")
-    monkeypatch.delattr("rilievo.serving.server.routes.document")
+    monkeypatch.delattr("rilievo.serving.server.routes.openapi_document")
     again = server.client.get("/openapi.json")
     assert (again.status_code, again.content) == (200, first.content)
     assert again.headers["content-type"] == "application/json"

@@ -9,29 +9,33 @@ from pathlib import Path
 import pytest
 
 from rilievo.serving.server import service as services
-from rilievo.serving.server.decoding.messages import can_pass
+from rilievo.serving.server.decoding.messages import can_fork_and_pass_files
 from rilievo.serving.server.uploads import Upload
 from served import check_refused, picture, served
 
-pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
+pytestmark = pytest.mark.skipif(
+    not can_fork_and_pass_files(), reason="threads decode on this system"
+)
 
 
 def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=60.0) as server:
         fresh, late = Upload(BytesIO(picture())), Upload(BytesIO(picture()))
-        assert server.client.portal.call(server.service.job, fresh, "a").until > time.monotonic()
+        assert (
+            server.client.portal.call(server.service.new_job, fresh, "a").until > time.monotonic()
+        )
         late.begun -= 60.0
         with pytest.raises(Exception, match="no result after 60 s"):
-            server.client.portal.call(server.service.job, late, "a")
+            server.client.portal.call(server.service.new_job, late, "a")
         fresh.close()
-        assert server.disk.taken == 0
+        assert server.disk.reserved_bytes == 0
 
 
 def test_the_reading_of_a_header_ends_with_the_time_limit(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=0.5) as server:
         pool = server.service.decoders
         pool.warm()
-        stuck = pool.waiting
+        stuck = pool.idle_pids
         for number in stuck:
             os.kill(number, signal.SIGSTOP)
         answer = server.client.post("/v1/predict", content=picture())

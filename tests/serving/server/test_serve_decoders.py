@@ -24,14 +24,22 @@ from rilievo.options.photo_options import Refine
 from rilievo.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import decoder_pool
-from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_of
-from rilievo.serving.server.decoding.decoder_process import facts_of
-from rilievo.serving.server.decoding.messages import NamedImage, arrays_of, can_pass, close, file_of
+from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_from_message
+from rilievo.serving.server.decoding.decoder_process import photo_facts
+from rilievo.serving.server.decoding.messages import (
+    NamedImage,
+    can_fork_and_pass_files,
+    close_files,
+    map_arrays,
+    nameless_file,
+)
 from rilievo.serving.server.uploads import Upload
 from scan_bombs import scan_bomb
 from served import picture, served
 
-pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
+pytestmark = pytest.mark.skipif(
+    not can_fork_and_pass_files(), reason="threads decode on this system"
+)
 PATIENCE = 60.0
 MOST = 6_000_000
 
@@ -104,7 +112,9 @@ def test_photographs_are_those_that_a_thread_reads(
 ) -> None:
     content = write()
     assert read(pool, content) == read_photo(NamedImage(content, "photo"))
-    assert pool.size(Upload(BytesIO(content), name="photo"), until=time.monotonic() + PATIENCE) in (
+    assert pool.image_size(
+        Upload(BytesIO(content), name="photo"), until=time.monotonic() + PATIENCE
+    ) in (
         read_photo(content).shape,
         read_photo(content).shape[::-1],
     )
@@ -117,7 +127,7 @@ def test_a_refusal_is_the_same_line(pool: Decoders) -> None:
         with pytest.raises(InputError) as found:
             read(pool, content)
         assert str(found.value) == str(expected.value)
-    assert len(pool.waiting) == 1, "the process goes on"
+    assert len(pool.idle_pids) == 1, "the process goes on"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of CPU time are Linux's")
@@ -131,7 +141,7 @@ def test_a_file_that_takes_too_much_time_is_refused_and_the_next_one_read(pool: 
 def test_a_process_is_killed_at_the_deadline(pool: Decoders) -> None:
     bomb = scan_bomb(60_000, (2000, 1990))
     pool.warm()
-    [at_work] = pool.waiting
+    [at_work] = pool.idle_pids
     with pytest.raises(Refusal, match="not decoded in time"):
         read(pool, bomb, seconds=0.2)
     assert not is_there(at_work)
@@ -163,7 +173,7 @@ def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPa
     decoder_pool._fork_server().end()  # so that it is started with the secret around it
     with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
         pool.warm()
-        [number] = pool.waiting
+        [number] = pool.idle_pids
         assert b"a-secret" not in Path(f"/proc/{number}/environ").read_bytes()
         # A process that has only just started still imports, with a module's file open.
         deadline = time.monotonic() + 20
@@ -204,10 +214,10 @@ def test_memory_of_a_photograph_serves_for_the_next_and_goes_back_when_idle(
     content = picture(90, (1600, 1200))
     for _ in range(3):
         read(pool, content)
-    [number] = pool.waiting
+    [number] = pool.idle_pids
     before, resident = page_faults(number), resident_bytes(number)
     read(pool, content)
-    assert pool.waiting == [number]
+    assert pool.idle_pids == [number]
     assert (page_faults(number) - before) * os.sysconf("SC_PAGE_SIZE") < 1_000_000
     deadline = time.monotonic() + PATIENCE
     while resident - resident_bytes(number) < 4_000_000:
@@ -229,7 +239,7 @@ def resident_bytes(number: int) -> int:
 
 def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:
     pool.warm()
-    [number] = pool.waiting
+    [number] = pool.idle_pids
     decoder_pool._fork_server().end()
     assert not is_there(number)
     assert read(pool, picture()).shape == (64, 96), "and are started anew"
@@ -237,12 +247,12 @@ def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) ->
 
 def test_what_a_process_says_is_checked() -> None:
     photo = read_photo(gdepth())
-    said = facts_of(photo)
+    said = photo_facts(photo)
     assert photo.own_depth is not None
     metres = photo.own_depth.metres
     assert metres is not None
-    file = file_of(metres, photo.pixels)
-    assert photo_of(said, [file], MOST) == photo
+    file = nameless_file(metres, photo.pixels)
+    assert photo_from_message(said, [file], MOST) == photo
     for wrong in (
         {"shape": (9000, 9000, 3)},
         {"shape": (-1, 5, 3)},
@@ -251,15 +261,15 @@ def test_what_a_process_says_is_checked() -> None:
         {"camera": {"K": [[1]], "source": "given"}},
     ):
         with pytest.raises((ValueError, LookupError, TypeError)):
-            photo_of({**said, **wrong}, [file], MOST)
+            photo_from_message({**said, **wrong}, [file], MOST)
     if sys.platform == "linux":
         with pytest.raises(PermissionError):
             os.ftruncate(file, 1)
     with pytest.raises(ValueError, match="not of the size"):
-        arrays_of(file, ((5,), np.uint8))
-    close([file])
+        map_arrays(file, ((5,), np.uint8))
+    close_files([file])
     with open(__file__, "rb") as other, pytest.raises(ValueError, match="a file"):
-        arrays_of(other.fileno(), ((5,), np.uint8))
+        map_arrays(other.fileno(), ((5,), np.uint8))
 
 
 def wait_for_the_end_of(numbers: list[int]) -> None:
@@ -282,7 +292,7 @@ def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         pool = server.service.decoders
         pool.warm()
-        for number in pool.waiting:
+        for number in pool.idle_pids:
             os.kill(number, signal.SIGSTOP)
 
         def crash() -> None:
@@ -290,7 +300,7 @@ def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
                 os.kill(number, signal.SIGSEGV)
                 os.kill(number, signal.SIGCONT)
 
-        at_work = pool.waiting
+        at_work = pool.idle_pids
         crashing = threading.Timer(0.2, crash)
         crashing.start()
         answer = server.client.post("/v1/predict", content=picture())

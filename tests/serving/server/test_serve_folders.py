@@ -9,7 +9,13 @@ import pytest
 from filelock import FileLock
 
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.request_files import PREFIX, Disk, Folders, own_folder, sweep
+from rilievo.serving.server.request_files import (
+    PREFIX,
+    Disk,
+    Folders,
+    remove_dead_folders,
+    server_folder,
+)
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def left(parent: Path, name: str, *, age: float = 0.0, lock: bool = True) -> Pat
 
 def test_a_server_removes_its_own_folder_and_those_of_killed_ones(temporary: Path) -> None:
     killed, old = left(temporary, "a"), left(temporary, "b", lock=False, age=3600)
-    with own_folder() as folder:
+    with server_folder() as folder:
         assert folder.parent == temporary
         assert folder.stat().st_mode & 0o077 == 0
         assert not killed.exists()
@@ -43,10 +49,10 @@ def test_a_server_removes_its_own_folder_and_those_of_killed_ones(temporary: Pat
 def test_servers_that_run_or_begin_keep_their_folders(temporary: Path) -> None:
     running, beginning = left(temporary, "a"), left(temporary, "b", lock=False)
     with FileLock(running / "lock"):
-        assert sweep(temporary) == []
+        assert remove_dead_folders(temporary) == []
     assert beginning.exists()
-    with own_folder() as folder:
-        assert sweep(temporary) == []
+    with server_folder() as folder:
+        assert remove_dead_folders(temporary) == []
         assert folder.exists()
 
 
@@ -56,7 +62,7 @@ def test_what_is_no_folder_of_a_server_stays(temporary: Path, tmp_path: Path) ->
     (elsewhere / "lock").touch()
     (temporary / f"{PREFIX}link").symlink_to(elsewhere)
     (temporary / f"{PREFIX}file").touch()
-    assert sweep(temporary) == []
+    assert remove_dead_folders(temporary) == []
     assert elsewhere.exists()
 
 
@@ -71,7 +77,7 @@ def test_the_disk_is_bounded_for_all_and_for_each() -> None:
         disk.take("c", 300)
     disk.take("c", 200)
     disk.take("a", -400)
-    assert disk.taken == 600
+    assert disk.reserved_bytes == 600
     with pytest.raises(Refusal) as error:
         disk.take("d", 501)
     assert error.value.status == 413
@@ -82,9 +88,9 @@ def test_a_folder_of_a_request_gives_its_bytes_back_once(tmp_path: Path) -> None
     folder = Folders(tmp_path, disk).make("a")
     folder.reserve(300)
     folder.reserve(100)
-    assert disk.taken == 100
+    assert disk.reserved_bytes == 100
     (folder.path / "file").touch()
     folder.remove()
     folder.remove()
-    assert disk.taken == 0
+    assert disk.reserved_bytes == 0
     assert list(tmp_path.iterdir()) == []

@@ -33,7 +33,7 @@ class Scene:
 
     def ask(self, client: str, left: Callable[[], Awaitable[object]] | None = None) -> Any:
         return asyncio.create_task(
-            self.jobs.in_turn(
+            self.jobs.run_in_turn(
                 self.turns,
                 self.job(client),
                 self.work,
@@ -56,7 +56,7 @@ def test_work_is_done_and_its_upload_closed() -> None:
         await scene.begun.wait()
         scene.go_on.set()
         assert await asked == "a"
-        await scene.jobs.finish()
+        await scene.jobs.wait_for_all()
         assert (scene.removed, scene.closed, scene.turns.working) == ([], ["a"], 0)
 
     run(test)
@@ -71,7 +71,7 @@ def test_a_client_that_leaves_keeps_its_place_until_the_work_has_ended() -> None
             await asked
         assert (scene.turns.working, scene.removed) == (1, [])
         scene.go_on.set()
-        await scene.jobs.finish()
+        await scene.jobs.wait_for_all()
         assert (scene.turns.working, scene.removed, scene.closed) == (0, ["a"], ["a"])
 
     run(test)
@@ -92,7 +92,7 @@ def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> No
             await asyncio.sleep(0)
         scene.go_on.set()
         assert await first == "a"
-        await scene.jobs.finish()
+        await scene.jobs.wait_for_all()
         assert (scene.removed, sorted(scene.closed)) == ([], ["a", "b"])
 
     run(test)
@@ -100,10 +100,10 @@ def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> No
 
 def test_what_is_given_up_does_not_go_on_to_its_next_step() -> None:
     job = ImageJob(upload=Upload(BytesIO(b"x")), client="a")
-    job.check()
+    job.raise_if_given_up()
     job.is_given_up = True
     with pytest.raises(GivenUp):
-        job.check()
+        job.raise_if_given_up()
 
 
 def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
@@ -112,10 +112,10 @@ def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
             raise Refusal(413, "too large")
 
         with pytest.raises(Refusal):
-            await scene.jobs.in_turn(
+            await scene.jobs.run_in_turn(
                 scene.turns, scene.job("a"), fails, asyncio.Event().wait(), unused=print
             )
-        await scene.jobs.finish()
+        await scene.jobs.wait_for_all()
         assert (scene.turns.working, scene.closed) == (0, ["a"])
 
     run(test)

@@ -96,8 +96,8 @@ def test_memory_of_batches_is_given_back_by_one_small_photograph(
         await asyncio.sleep(0)
         model.gate.set()
         await asyncio.gather(first, *others)
-        await networks.give_back()
-        await networks.give_back()
+        await networks.release_batch_memory()
+        await networks.release_batch_memory()
 
     run(model, work)
     assert model.batches == [1, 2, *last]

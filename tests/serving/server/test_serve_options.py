@@ -62,9 +62,9 @@ def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
     found = offered_models(ServeOptions(model=str(file), offer="rilievo/small"))
     assert [each["name"] for each in found.facts()] == ["mine", "rilievo/small"]
     assert str(tmp_path) not in str(found.facts())
-    assert found.named("") == found.named("mine") == str(file)
+    assert found.server_name("") == found.server_name("mine") == str(file)
     with pytest.raises(Refusal):
-        found.named(str(file))
+        found.server_name(str(file))
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,8 @@ def test_an_unknown_host_is_told_without_advising_another_port(
 def test_a_model_is_offered_by_its_place(tmp_path: Path) -> None:
     with installed_lab(tmp_path, "", {}, ()):
         found = offered_models(ServeOptions(model="lab_depth:load"))
-        assert found.load(found.named("")).card.name == found.shown("") == "lab_depth:load"
+        assert (
+            found.load(found.server_name("")).card.name
+            == found.display_name("")
+            == "lab_depth:load"
+        )

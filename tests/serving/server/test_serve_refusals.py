@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.serving.listener.request_refusals import refusal_of
-from rilievo.serving.server.routes import answering
+from rilievo.serving.server.routes import with_refusals
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 FACTS = ("option", "value", "expected", "hint")
@@ -80,7 +80,7 @@ def test_a_request_that_makes_no_sense(
 ) -> None:
     check_refused(server.client.post(address, content=picture()), status, words)
     assert server.files() == []
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 def test_a_stream_is_asked_for_as_a_websocket(server: Served) -> None:
@@ -116,7 +116,7 @@ def test_a_body_that_is_no_photograph(
     answer = server.client.post("/v1/measure?distance=1,1", files=form)
     assert answer.status_code == status
     assert server.files() == []
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 def test_a_body_of_unknown_length_that_is_too_large_is_413(server: Served) -> None:
@@ -125,7 +125,7 @@ def test_a_body_of_unknown_length_that_is_too_large_is_413(server: Served) -> No
             yield bytes(10_000)
 
     check_refused(server.client.post("/v1/predict", content=pieces()), 413, "0.2 MB")
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_body_of_unknown_length_that_is_too_large_is_413(server: Served) -> No
 def test_a_form_that_cannot_be_read(server: Served, kind: str, body: bytes, words: str) -> None:
     headers = {"Content-Type": kind}
     check_refused(server.client.post("/v1/predict", content=body, headers=headers), 400, words)
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 def test_a_form_without_an_image(server: Served) -> None:
@@ -204,7 +204,7 @@ def test_a_full_disk_is_told_without_its_place(
     check_refused(answer, 507, "cannot write")
     assert "the disk is full" in capsys.readouterr().err
     assert server.files() == []
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 def test_a_result_that_the_disk_has_no_room_for_is_refused_before_it_is_written(
@@ -215,7 +215,7 @@ def test_a_result_that_the_disk_has_no_room_for_is_refused_before_it_is_written(
         check_refused(server.client.post("/v1/predict?save=npz", content=large), 413, "MB of disk")
         assert server.model.batches == []
         assert server.client.post("/v1/predict?save=png16", content=picture()).status_code == 200
-        assert server.disk.taken == 0
+        assert server.disk.reserved_bytes == 0
 
 
 def test_more_than_the_queue_takes_is_429_and_says_when_to_come_again(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
         check_refused(answer, 503, "no result after 0.3 s")
         server.model.gate.set()
     assert server.files() == []
-    assert server.disk.taken == 0
+    assert server.disk.reserved_bytes == 0
 
 
 def test_a_model_that_cannot_be_downloaded_is_a_refusal_for_now() -> None:
@@ -274,7 +274,9 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
         return Response()
 
     async def cancelled() -> Response:
-        task = asyncio.ensure_future(answering(server.service, waiting)(Request({"type": "http"})))
+        task = asyncio.ensure_future(
+            with_refusals(server.service, waiting)(Request({"type": "http"}))
+        )
         await asyncio.sleep(0)
         task.cancel()
         return await task

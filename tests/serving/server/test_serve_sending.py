@@ -11,7 +11,7 @@ import pytest
 from predictions import prediction
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.server.answers import file_answer
+from rilievo.serving.server.answers import files_response
 from rilievo.serving.server.request_files import Disk, Folders, RequestFolder, write
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -25,17 +25,17 @@ def send_all(
     made: Prediction = prediction()
     own = Folders(folder, disk).make("a")
     written = write(made, outputs, SaveOptions(), own, "photo")
-    assert disk.taken > 0
+    assert disk.reserved_bytes > 0
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0 if leaves else 60)
         return {"type": "http.disconnect"}
 
-    answer = file_answer(made.but(notes=("a\nb",)), written, seconds)
+    answer = files_response(made.but(notes=("a\nb",)), written, seconds)
     assert answer.headers["x-notes"] == "a\\nb"
     asyncio.run(answer({"type": "http", "headers": []}, receive, send))
     assert list(folder.iterdir()) == []
-    assert disk.taken == 0
+    assert disk.reserved_bytes == 0
 
 
 def test_all_of_a_zip_is_sent_in_pieces(tmp_path: Path) -> None:

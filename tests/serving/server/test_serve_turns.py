@@ -76,7 +76,7 @@ def test_too_many_who_wait_are_refused_and_one_client_is_before_the_others() -> 
         assert [each.done() for each in others] == [False, False, True]
         assert others[2].exception() is not None
         with pytest.raises(Refusal):
-            turns.check()
+            turns.refuse_if_full()
         for each in (*waiting, *others):
             each.cancel()
 

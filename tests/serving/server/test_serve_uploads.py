@@ -35,7 +35,7 @@ def read(
         try:
             return await reader.read(request, "a")
         except BaseException:
-            assert disk.taken == 0
+            assert disk.reserved_bytes == 0
             assert reader.arriving == 0
             raise
 
@@ -48,10 +48,10 @@ def piece(content: bytes, *, more: bool = True) -> dict[str, Any]:
 
 def test_a_body_is_read_and_its_bytes_are_given_back() -> None:
     upload, disk = read([piece(b"ab"), piece(b"cd", more=False)])
-    assert (upload.read(), upload.size, disk.taken) == (b"abcd", 4, 4)
+    assert (upload.read(), upload.size, disk.reserved_bytes) == (b"abcd", 4, 4)
     upload.close()
     upload.close()
-    assert disk.taken == 0
+    assert disk.reserved_bytes == 0
 
 
 def test_a_large_body_lies_on_the_disk_without_a_name(
@@ -59,7 +59,7 @@ def test_a_large_body_lies_on_the_disk_without_a_name(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     upload, disk = read([piece(bytes(1_500_000)), piece(bytes(1_500_000), more=False)])
-    assert upload.size == disk.taken == 3_000_000
+    assert upload.size == disk.reserved_bytes == 3_000_000
     assert list(tmp_path.iterdir()) == []
     upload.close()
 
@@ -110,7 +110,7 @@ def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
         for each in done:
             if isinstance(each, Upload):
                 each.close()
-        assert disk.taken == 0
+        assert disk.reserved_bytes == 0
 
     asyncio.run(run())
 
@@ -150,11 +150,11 @@ def test_the_slowest_body_gives_its_place_to_a_newcomer(monkeypatch: pytest.Monk
             error = tasks[name].exception()
             assert isinstance(error, Refusal)
             assert (error.status, "others wait" in error.line) == (408, True)
-        assert disk.taken == 2_700 + 3 * 9_000
+        assert disk.reserved_bytes == 2_700 + 3 * 9_000
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
-        assert (reader.arriving, disk.taken) == (0, 0)
+        assert (reader.arriving, disk.reserved_bytes) == (0, 0)
 
     asyncio.run(run())
 
@@ -196,7 +196,7 @@ def test_newcomers_from_everywhere_leave_a_body_that_arrives_its_place() -> None
         errors = await asyncio.gather(*tasks, return_exceptions=True)
         statuses = [error.status for error in errors if isinstance(error, Refusal)]
         assert statuses == [408] * 73, "each newcomer took the place of another"
-        assert (reader.arriving, disk.taken) == (0, 0)
+        assert (reader.arriving, disk.reserved_bytes) == (0, 0)
 
     asyncio.run(run())
 

@@ -16,11 +16,17 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding import decoder_pool, syscall_filter
 from rilievo.serving.server.decoding.decoder_pool import Decoders
-from rilievo.serving.server.decoding.messages import NamedImage, bounds, can_pass
+from rilievo.serving.server.decoding.messages import (
+    NamedImage,
+    can_fork_and_pass_files,
+    decoding_bounds,
+)
 from rilievo.serving.server.uploads import Upload
 from spatial_photographs import BASELINE, spatial_heic, view
 
-pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
+pytestmark = pytest.mark.skipif(
+    not can_fork_and_pass_files(), reason="threads decode on this system"
+)
 filtered = pytest.mark.skipif(not syscall_filter.is_available(), reason="no filter for this system")
 PATIENCE = 60.0
 _ATTEMPTS = """
@@ -115,9 +121,9 @@ def test_files_sockets_and_processes_are_refused_inside(pool: Decoders) -> None:
 def test_a_system_without_a_filter_decodes_and_says_so(
     pool: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ("cannot open files" in bounds()) == syscall_filter.is_available()
+    assert ("cannot open files" in decoding_bounds()) == syscall_filter.is_available()
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    assert "no filter" in bounds()
+    assert "no filter" in decoding_bounds()
     assert read(pool, gdepth()) == read_photo(NamedImage(gdepth(), "photo"))
 
 
@@ -187,7 +193,7 @@ EPERM, ENOSYS = 0x50000 | errno.EPERM, 0x50000 | 38
     ],
 )
 def test_the_program_of_each_machine(name: str, machine: int, numbers: Mapping[str, int]) -> None:
-    program = [*syscall_filter.program(name, 77)]
+    program = [*syscall_filter.bpf_program(name, 77)]
 
     def ask(call: str, *arguments: int) -> int:
         return outcome(program, machine, numbers[call], *arguments)

@@ -2,11 +2,10 @@
 
 The network's answer is stored exactly, so that files agree with those of another run.
 
-File of a result for the page.
-
-Four bytes with the length of a JSON (little-endian), the JSON, the packed lattice, and the
-photograph as JPEG. The lattice has every n-th pixel: depth as float32 (NaN: no depth, infinite:
-transparent), normals as int8, and the sky (1: no surface). Affine depth is anchored.
+The page reads a result as four bytes with the length of a JSON (little-endian), the JSON, the
+packed lattice, and the photograph as JPEG. The lattice has every n-th pixel: depth as float32 (NaN:
+no depth, infinite: transparent), normals as int8, and the sky (1: no surface). Affine depth is
+anchored.
 """
 
 import asyncio
@@ -49,8 +48,8 @@ from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answers import TimedResponse
 from rilievo.serving.server.params import PredictParams, Variant
-from rilievo.serving.server.request_files import Pipe, Written, can_give, zipped
-from rilievo.serving.server.service import ImageJob, Service, record
+from rilievo.serving.server.request_files import Pipe, Written, add_files_to_zip, can_write_output
+from rilievo.serving.server.service import ImageJob, Service, prediction_record
 from rilievo.serving.server.uploads import Upload
 from rilievo.shapes import Mask, Shaped
 
@@ -62,7 +61,7 @@ def packed_lattice(
     normals: Shaped[np.ndarray, "3 h w"] | None,
     sky: Mask | None,
 ) -> bytes:
-    """Compress fields of a lattice (zlib): second differences, which pack 4.7 MB to 1.3 MB.
+    """Compress a lattice by zlib: second differences pack 4.7 MB to 1.3 MB.
 
     Args:
         depth: Depth, float32.
@@ -73,19 +72,19 @@ def packed_lattice(
         Four planes of the bytes of depth's differences, least significant first, sign in the lowest
         bit; three planes of the normals' differences; the sky as one bit a point.
     """
-    differences = _differences_along_both_axes(depth.astype("<f4").view("<u4")).view("<i4")
+    differences = _mixed_second_differences(depth.astype("<f4").view("<u4")).view("<i4")
     folded = (differences << 1) ^ (differences >> 31)
     planes = [np.moveaxis(folded.view(np.uint8).reshape(*folded.shape, 4), 2, 0)]
     if normals is not None:
         planes.append(
-            _differences_along_both_axes(normals.view(np.uint8).reshape(-1, normals.shape[2]))
+            _mixed_second_differences(normals.view(np.uint8).reshape(-1, normals.shape[2]))
         )
     if sky is not None:
         planes.append(np.packbits(sky))
     return isal_zlib.compress(b"".join(plane.tobytes() for plane in planes), _LEVEL)
 
 
-def _differences_along_both_axes(values: np.ndarray) -> np.ndarray:
+def _mixed_second_differences(values: np.ndarray) -> np.ndarray:
     along = values.copy()
     along[:, 1:] -= values[:, :-1]
     both = along.copy()
@@ -100,9 +99,9 @@ _THUMBNAIL_SIDE = 192
 _QUALITY = 88
 
 
-def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -> bytes:
-    """File of a prediction, with normals and sky at the page's size, as 12 megapixels are slow."""
-    prediction = own.anchored if can_be_anchored(own) else own
+def view_bytes(original: Prediction, name: str, model: Model, inference: Inference) -> bytes:
+    """Page's file of a prediction: JSON, every n-th pixel, JPEG."""
+    prediction = original.anchored if can_be_anchored(original) else original
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"
     height, width = prediction.shape
@@ -114,16 +113,16 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
         values[photo.transparent[grid]] = np.inf
     normals = sky = None
     if prediction.has("normals") or prediction.has("sky"):
-        shown = prediction if step == 1 else thinned(model, inference, photo, step)
+        shown = prediction if step == 1 else coarse_prediction(model, inference, photo, step)
         if not shown.depth.is_depth and prediction.depth.is_depth:
-            shown = shown.but(anchoring=own.anchoring).anchored
+            shown = shown.but(anchoring=original.anchoring).anchored
         inside = np.s_[: len(down), : len(across)]
         if prediction.has("normals") and shown.normals is not None:
             normals = np.rint(np.nan_to_num(shown.normals[:, *inside]) * 127).astype(np.int8)
         if prediction.has("sky") and shown.sky is not None:
             sky = shown.sky[inside]
     lattice = packed_lattice(values, normals, sky)
-    about: dict[str, Any] = record(own, [])
+    about: dict[str, Any] = prediction_record(original, [])
     about |= {
         "name": name,
         "shown_kind": depth.kind,
@@ -139,11 +138,11 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
         "sky": sky is not None,
         "lens": _lens_record(prediction.camera, width),
         "terms": _range_terms_record(prediction),
-        "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
+        "outputs": [name for name in OUTPUTS.own if can_write_output(prediction, name)],
     }
     head = json.dumps(about).encode()
     is_panorama = about["lens"] is not None and about["lens"]["lens"] != "pinhole"
-    picture = jpeg(photo.pixels, _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE)
+    picture = shrunken_jpeg(photo.pixels, _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE)
     return b"".join((len(head).to_bytes(4, "little"), head, lattice, picture))
 
 
@@ -163,8 +162,8 @@ def _range_terms_record(prediction: Prediction) -> Any:
     return json.loads(to_json(terms_of(prediction, floor=False)))  # the page finds the floor
 
 
-def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
-    """Finish an inference for every n-th pixel."""
+def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
+    """Finish an inference at a ``step``-th of the photograph's size."""
     pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
     camera = photo.camera or inference.camera
     if camera is not None:
@@ -176,15 +175,15 @@ def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Pred
     return model.finish(replace(inference, camera=None), small)
 
 
-def thumbnail(prediction: Prediction) -> bytes:
-    """Small JPEG of the photograph."""
+def thumbnail_jpeg(prediction: Prediction) -> bytes:
+    """JPEG of the photograph, at most 192 pixels long."""
     photo = prediction.photo
     assert photo is not None, "made by a model"
-    return jpeg(photo.pixels, _THUMBNAIL_SIDE)
+    return shrunken_jpeg(photo.pixels, _THUMBNAIL_SIDE)
 
 
-def jpeg(pixels: np.ndarray, side: int) -> bytes:
-    """JPEG of at most ``side`` pixels."""
+def shrunken_jpeg(pixels: np.ndarray, side: int) -> bytes:
+    """JPEG whose longer side has at most ``side`` pixels."""
     image = Image.fromarray(pixels)
     image = image.reduce(max(1, max(image.size) // side))  # by a whole number, which is quick
     image.thumbnail((side, side), Image.Resampling.BOX)
@@ -198,8 +197,8 @@ _MEMBERS = (*_FIELDS, "valid", "shift", "lens", "source")
 _MOST_BYTES = 2**31
 
 
-def write_inference(inference: Inference) -> bytes:
-    """Bytes of the file of an inference."""
+def inference_bytes(inference: Inference) -> bytes:
+    """Content of an npz file."""
     arrays = {"shift": np.array(inference.shift)}
     for name in _FIELDS:
         field = getattr(inference, name)
@@ -215,8 +214,8 @@ def write_inference(inference: Inference) -> bytes:
         return file.getvalue()
 
 
-def read_inference(path: Path) -> Inference:
-    """Read an inference."""
+def load_inference(path: Path) -> Inference:
+    """Inference from the file of ``inference_bytes``."""
     with path.open("rb") as file:
         arrays = read_arrays(file, _MEMBERS, most_bytes=_MOST_BYTES)
     camera = None
@@ -241,7 +240,7 @@ _MOST_EXAMPLES = 32
 
 _ROUND = "looks like a panorama and was taken as one; Settings, Lens: ordinary takes it otherwise"
 
-Left = Callable[[], Awaitable[object]]
+Departure = Callable[[], Awaitable[object]]
 
 EXAMPLES = files("rilievo.serving.browser") / "examples"
 
@@ -254,14 +253,14 @@ class PhotoResults:
         self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
     async def predict(
-        self, upload: Upload, client: str, params: PredictParams, left: Left
+        self, upload: Upload, client: str, params: PredictParams, departure: Departure
     ) -> StoredResult:
-        """Predict a photograph; the result must be released."""
+        """Predict and store a photograph, pinned: it must be released."""
         service, name = self._service, upload.name
-        job = await service.job(upload, client)
+        job = await service.new_job(upload, client)
 
         async def predict_and_store(job: ImageJob) -> StoredResult:
-            content = await service.in_worker(job.upload.read)
+            content = await service.run_in_worker(job.upload.read)
             prediction, taken = await service.predict(job, params), params
             if _is_undeclared_panorama(params, prediction):
                 job.inference, job.upload = None, Upload(BytesIO(content), name=name)
@@ -273,19 +272,19 @@ class PhotoResults:
             return await self._store_result(name, client, taken, job, content, prediction)
 
         turns = service.turns(is_heavy=job.is_heavy)
-        return await service.jobs.in_turn(
-            turns, job, predict_and_store, left(), unused=self._store.release
+        return await service.jobs.run_in_turn(
+            turns, job, predict_and_store, departure(), unused=self._store.release
         )
 
-    async def example(
-        self, name: str, client: str, request: PredictParams, left: Left
+    async def example_result(
+        self, name: str, client: str, request: PredictParams, departure: Departure
     ) -> StoredResult:
-        """Result of an example, shared if its parameters are usual; it must be released."""
+        """Pinned result of an example, shared if its parameters are usual."""
         if name not in example_names():
             raise Refusal(404, "there is no such example")
         if request != PredictParams(model=request.model):
-            return await self.predict(_example_upload(name), client, request, left)
-        key = name, self._service.offered.named(request.model)
+            return await self.predict(_example_upload(name), client, request, departure)
+        key = name, self._service.offered.server_name(request.model)
         coming = self._examples.get(key)
         if coming is None or (coming.done() and not self._result_exists(coming)):
             coming = self._examples[key] = asyncio.ensure_future(
@@ -310,34 +309,34 @@ class PhotoResults:
         self._store.release(entry)
         return entry.id
 
-    def photo(self, entry: StoredResult) -> Upload:
-        """Photograph of a result."""
+    def photograph_upload(self, entry: StoredResult) -> Upload:
+        """Original file of a result as an upload."""
         return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
 
-    async def files(
+    async def write_outputs(
         self,
         entry: StoredResult,
         client: str,
-        more: PredictParams,
+        changes: PredictParams,
         outputs: tuple[str, ...],
-        left: Left,
+        departure: Departure,
         name: str | None = None,
     ) -> tuple[Prediction, Written]:
-        """Write files of a pinned result, which must be removed; ``more`` replaces parameters."""
+        """Write outputs of a pinned result; ``changes`` replace its parameters."""
         service, path = self._service, entry.path
         before = PredictParams.model_validate_json((path / ASKED).read_bytes())
-        arguments = before.model_copy(update=more.model_dump(exclude_unset=True))
+        arguments = before.model_copy(update=changes.model_dump(exclude_unset=True))
         is_same = _variant_and_view(arguments) == _variant_and_view(before)
-        upload = self.photo(entry)
+        upload = self.photograph_upload(entry)
         upload.name = name or entry.name
-        job = await service.job(upload, client, outputs)
+        job = await service.new_job(upload, client, outputs)
         if is_same:
-            job.inference = read_inference(path / INFERENCE)
-        return await service.jobs.in_turn(
+            job.inference = load_inference(path / INFERENCE)
+        return await service.jobs.run_in_turn(
             service.turns(is_heavy=job.is_heavy),
             job,
-            lambda job: service.files(job, arguments, outputs),
-            left(),
+            lambda job: service.predict_and_write(job, arguments, outputs),
+            departure(),
             unused=lambda result: result[1].remove(),
         )
 
@@ -353,23 +352,23 @@ class PhotoResults:
         inference = job.inference
         assert inference is not None, "it was predicted"
         service = self._service
-        variant = params.variant(service.offered.named(params.model))
+        variant = params.variant(service.offered.server_name(params.model))
         model = await service.networks.model(variant)
 
         def result_files() -> Mapping[str, bytes]:
             return {
                 PHOTO: content,
-                INFERENCE: write_inference(inference),
+                INFERENCE: inference_bytes(inference),
                 VIEW: view_bytes(prediction, name, model, inference),
-                THUMBNAIL: thumbnail(prediction),
+                THUMBNAIL: thumbnail_jpeg(prediction),
                 ASKED: params.model_dump_json(exclude_defaults=True).encode(),
             }
 
-        parts = await service.in_pool(job, result_files)
+        parts = await service.run_in_job_pool(job, result_files)
         size = sum(map(len, parts.values()))
-        entry = self._store.begin(name, client, size)
+        entry = self._store.create(name, client, size)
         try:
-            await service.in_worker(lambda: _write_files(entry.path, parts))
+            await service.run_in_worker(lambda: _write_contents(entry.path, parts))
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
@@ -396,16 +395,16 @@ def _example_upload(name: str) -> Upload:
 
 
 def example_names() -> tuple[str, ...]:
-    """Names of the photographs of ours."""
+    """Names of our photographs, sorted."""
     return tuple(sorted(file.name.removesuffix(".jpg") for file in EXAMPLES.iterdir()))
 
 
-def _write_files(folder: Path, parts: Mapping[str, bytes]) -> None:
-    for name, content in parts.items():
+def _write_contents(folder: Path, contents: Mapping[str, bytes]) -> None:
+    for name, content in contents.items():
         (folder / name).write_bytes(content)
 
 
-def zip_of_results(
+def results_zip_response(
     photographs: PhotoResults,
     store: ResultStore,
     entries: Sequence[StoredResult],
@@ -414,14 +413,14 @@ def zip_of_results(
     outputs: tuple[str, ...],
     seconds: float | int,
 ) -> TimedResponse:
-    """Response with a zip of files of pinned results."""
+    """Response with a zip of outputs, which releases the results."""
 
     async def release_pins() -> None:
         for entry in entries:
             store.release(entry)
 
     return TimedResponse(
-        _zip_pieces(photographs, entries, client, outputs),
+        _result_zip_pieces(photographs, entries, client, outputs),
         headers={"Content-Disposition": 'attachment; filename="results.zip"'},
         media_type="application/zip",
         seconds=seconds,
@@ -429,7 +428,7 @@ def zip_of_results(
     )
 
 
-async def _zip_pieces(
+async def _result_zip_pieces(
     photographs: PhotoResults,
     entries: Sequence[StoredResult],
     client: str,
@@ -437,21 +436,23 @@ async def _zip_pieces(
 ) -> AsyncGenerator[bytes]:
     pipe, counts = Pipe(), dict[str, int]()
     # A client that leaves ends this function as a whole.
-    left = asyncio.get_running_loop().create_future
+    departure = asyncio.get_running_loop().create_future
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         for entry in entries:
             count = counts[entry.name] = counts.get(entry.name, 0) + 1
             name = entry.name if count == 1 else f"{entry.name}-{count}"
             try:
-                _, written = await photographs.files(
-                    entry, client, PredictParams(), outputs, left, name
+                _, written = await photographs.write_outputs(
+                    entry, client, PredictParams(), outputs, departure, name
                 )
             except (RilievoError, Refusal) as error:
                 packed.writestr(f"{name}.error.txt", f"{error}\n")
                 continue
             try:
-                async for piece in iterate_in_threadpool(zipped(packed, pipe, written.paths)):
+                async for piece in iterate_in_threadpool(
+                    add_files_to_zip(packed, pipe, written.paths)
+                ):
                     yield piece
             finally:
                 written.remove()
-    yield pipe.taken()
+    yield pipe.take_pieces()

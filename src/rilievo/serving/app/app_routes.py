@@ -13,21 +13,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from rilievo.frozen import frozen
-from rilievo.serving.app.app_photographs import PHOTO, THUMBNAIL, VIEW, PhotoResults, zip_of_results
+from rilievo.serving.app.app_photographs import (
+    PHOTO,
+    THUMBNAIL,
+    VIEW,
+    PhotoResults,
+    results_zip_response,
+)
 from rilievo.serving.app.app_videos import MADE, Videos
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.answers import file_answer
-from rilievo.serving.server.params import (
-    PredictParams,
-    VideoAsked,
-    output_names,
-    read_params,
-)
+from rilievo.serving.server.answers import files_response
+from rilievo.serving.server.params import PredictParams, VideoAsked, parse_output_names, read_params
 from rilievo.serving.server.request_files import JSON
-from rilievo.serving.server.routes import Endpoint, answering, client_of, left
+from rilievo.serving.server.routes import Endpoint, client_departure, request_client, with_refusals
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem
 
@@ -56,7 +57,7 @@ class Site:
     embed_origins: tuple[str, ...] = ()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def lifespan(self) -> AsyncIterator[None]:
         """Delete old results now and then; at the end, stop videos."""
         sweeping = asyncio.create_task(self._delete_old_results_forever())
         try:
@@ -68,7 +69,7 @@ class Site:
     async def _delete_old_results_forever(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            self.store.sweep()
+            self.store.remove_unused()
 
     def routes(self) -> list[BaseRoute]:
         """Routes of the page; the last one takes all others."""
@@ -85,19 +86,19 @@ class Site:
             (
                 "POST",
                 "/app/results",
-                self._predict_photograph,
+                self._predict_upload_result_or_example,
                 "Predict a photograph, or that of a result (again) or an example.",
             ),
             (
                 "POST",
                 "/app/groups",
-                self._join_results,
+                self._create_result_group,
                 "Give results (ids) that are shown together an address of their own.",
             ),
             (
                 "GET",
                 "/app/results/{id}",
-                self._result_facts,
+                self._result_or_group_facts,
                 "Name, kind and progress of a result.",
             ),
             (
@@ -121,7 +122,7 @@ class Site:
             (
                 "GET",
                 "/app/results/{id}/files",
-                self._write_output_files,
+                self._send_output_files,
                 "Files of a result, as /v1/predict gives them.",
             ),
             (
@@ -143,7 +144,7 @@ class Site:
         routes: list[BaseRoute] = [
             Route(
                 path,
-                answering(self.service, _endpoint_of_method(endpoint)),
+                with_refusals(self.service, _endpoint_ignoring_service(endpoint)),
                 methods=[method],
                 name=words,
             )
@@ -174,30 +175,32 @@ class Site:
             seconds=self.service.options.limits.download_seconds,
         )
 
-    async def _predict_photograph(self, request: Request) -> Response:
+    async def _predict_upload_result_or_example(self, request: Request) -> Response:
         arguments, client = (
-            read_params(PredictParams, _parameters_for_prediction(request), {}),
-            client_of(request),
+            read_params(PredictParams, _query_without_page_parameters(request), {}),
+            request_client(request),
         )
-        _ = arguments.options, arguments.saving, self.service.offered.named(arguments.model)
+        _ = arguments.options, arguments.saving, self.service.offered.server_name(arguments.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
-            entry = await self.photographs.example(
-                example, client, arguments, lambda: left(request)
+            entry = await self.photographs.example_result(
+                example, client, arguments, lambda: client_departure(request)
             )
         else:
             if again is None:
                 upload = await self._receive_named_upload(request, client)
             else:
-                upload = self.photographs.photo(self._photograph_result(again))
-            entry = await self.photographs.predict(upload, client, arguments, lambda: left(request))
+                upload = self.photographs.photograph_upload(self._photograph_result(again))
+            entry = await self.photographs.predict(
+                upload, client, arguments, lambda: client_departure(request)
+            )
         self.store.release(entry)
         facts = {"id": entry.id, "name": entry.name}
         # An example is shared by all visitors, so none of them changes its marks.
         return JSONResponse(facts if example is not None else {**facts, "key": entry.key})
 
     async def _store_marks(self, request: Request) -> Response:
-        upload = await self.service.uploads.read(request, client_of(request))
+        upload = await self.service.uploads.read(request, request_client(request))
         try:
             if upload.size > _MOST_MARKS:
                 raise Refusal(413, f"marks have at most {_MOST_MARKS} bytes")
@@ -205,31 +208,31 @@ class Site:
         finally:
             upload.close()
         key, marks = request.query_params.get("key", ""), content.decode("ascii", "replace")
-        self.store.mark(request.path_params["id"], key, marks)
+        self.store.replace_marks(request.path_params["id"], key, marks)
         return JSONResponse({"marks": marks})
 
     async def _begin_video(self, request: Request) -> Response:
         arguments, client = (
-            read_params(VideoAsked, _parameters_for_prediction(request), {}),
-            client_of(request),
+            read_params(VideoAsked, _query_without_page_parameters(request), {}),
+            request_client(request),
         )
         upload = await self._receive_named_upload(request, client)
         outputs = [name for name in arguments.save.split(",") if name]
-        entry = await self.videos.begin(upload, client, arguments.model, outputs)
+        entry = await self.videos.store_and_queue(upload, client, arguments.model, outputs)
         return JSONResponse({"id": entry.id, "name": entry.name})
 
     async def _receive_named_upload(self, request: Request, client: str) -> Upload:
-        self.service.turns(is_heavy=False).check()
+        self.service.turns(is_heavy=False).refuse_if_full()
         upload = await self.service.uploads.read(request, client)
         upload.name = safe_stem(request.query_params.get("name"))
         return upload
 
-    async def _join_results(self, request: Request) -> Response:
-        return JSONResponse({"id": self.store.join(_result_ids(request))})
+    async def _create_result_group(self, request: Request) -> Response:
+        return JSONResponse({"id": self.store.create_group(_result_ids_of_query(request))})
 
-    async def _result_facts(self, request: Request) -> Response:
+    async def _result_or_group_facts(self, request: Request) -> Response:
         id = request.path_params["id"]
-        members = self.store.group(id)
+        members = self.store.group_members(id)
         if members is not None:
             return JSONResponse({"id": id, "kind": "group", "ids": [*members]})
         entry = self.store.find(id)
@@ -237,7 +240,9 @@ class Site:
         if work is None:
             facts = {"id": entry.id, "name": entry.name, "kind": "photograph"}
             return JSONResponse({**facts, "marks": entry.marks})
-        return JSONResponse({"id": entry.id, "name": entry.name, "kind": "video", **work.facts()})
+        return JSONResponse(
+            {"id": entry.id, "name": entry.name, "kind": "video", **work.progress_facts()}
+        )
 
     async def _view_file(self, request: Request) -> Response:
         entry = self._photograph_result(request.path_params["id"])
@@ -267,30 +272,34 @@ class Site:
         work.stop.set()
         return JSONResponse({"state": "stopping"})
 
-    async def _write_output_files(self, request: Request) -> Response:
+    async def _send_output_files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
         arguments = read_params(PredictParams, query, {})
-        outputs = output_names(request.query_params.get("save", "all"))
+        outputs = parse_output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
         self._photograph_result(id)
         with self.store.pinned(id) as entry:
-            result, written = await self.photographs.files(
-                entry, client_of(request), arguments, outputs, lambda: left(request)
+            result, written = await self.photographs.write_outputs(
+                entry,
+                request_client(request),
+                arguments,
+                outputs,
+                lambda: client_departure(request),
             )
-        return file_answer(result, written, self.service.options.limits.download_seconds)
+        return files_response(result, written, self.service.options.limits.download_seconds)
 
     async def _zip_of_results(self, request: Request) -> Response:
-        ids = _result_ids(request)
-        outputs = output_names(request.query_params.get("save", "png16"))
+        ids = _result_ids_of_query(request)
+        outputs = parse_output_names(request.query_params.get("save", "png16"))
         entries = [self._photograph_result(id) for id in ids]
         for entry in entries:
             entry.pins += 1
-        return zip_of_results(
+        return results_zip_response(
             self.photographs,
             self.store,
             entries,
-            client=client_of(request),
+            client=request_client(request),
             outputs=outputs,
             seconds=self.service.options.limits.download_seconds,
         )
@@ -316,7 +325,7 @@ class Site:
         )
 
 
-def _result_ids(request: Request) -> list[str]:
+def _result_ids_of_query(request: Request) -> list[str]:
     ids = [id for id in request.query_params.get("ids", "").split(",") if id]
     if not ids:
         raise Refusal(400, "no result is named: 'ids' names them, with commas between")
@@ -325,13 +334,12 @@ def _result_ids(request: Request) -> list[str]:
     return ids
 
 
-def _parameters_for_prediction(request: Request) -> list[tuple[str, str]]:
-    """Query without the page's own names."""
+def _query_without_page_parameters(request: Request) -> list[tuple[str, str]]:
     return [pair for pair in request.query_params.multi_items() if pair[0] not in _OWN]
 
 
-def _endpoint_of_method(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
-    return lambda service, request: act(request)
+def _endpoint_ignoring_service(handler: Callable[[Request], Awaitable[Response]]) -> Endpoint:
+    return lambda service, request: handler(request)
 
 
 class _TimedStaticFiles(StaticFiles):

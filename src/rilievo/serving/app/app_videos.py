@@ -52,8 +52,8 @@ class VideoWork:
     files: tuple[str, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
-    def facts(self) -> Mapping[str, object]:
-        """Facts for JSON."""
+    def progress_facts(self) -> Mapping[str, object]:
+        """All attributes but ``stop``."""
         return {
             attribute.name: getattr(self, attribute.name)
             for attribute in fields(self)
@@ -71,7 +71,7 @@ class Videos:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Stop all work."""
+        """Stop all work, and wait for its end."""
         self._turns.close()
         for work in self._work.values():
             work.stop.set()
@@ -81,17 +81,17 @@ class Videos:
         """Work on a video; None for a photograph."""
         return self._work.get(entry.id)
 
-    async def begin(
+    async def store_and_queue(
         self, upload: Upload, client: str, model: str, outputs: Sequence[str]
     ) -> StoredResult:
-        """Begin to work on a video."""
+        """Store a video, and queue its prediction."""
         try:
             offered = self._service.offered
-            name = offered.named(offered.for_video(model))
+            name = offered.server_name(offered.video_name(model))
             if not outputs or not set(outputs) <= set(VIDEOS):
                 raise OptionError(f"of a video the app makes one or more of {', '.join(VIDEOS)}")
-            self._turns.check()
-            entry, path = await self._store_upload(upload, client, outputs)
+            self._turns.refuse_if_full()
+            entry, path = await self._store_video_within_limits(upload, client, outputs)
         finally:
             upload.close()
         self._work = {id: work for id, work in self._work.items() if id in self._store}
@@ -101,16 +101,16 @@ class Videos:
         task.add_done_callback(self._tasks.discard)
         return entry
 
-    async def _store_upload(
+    async def _store_video_within_limits(
         self, upload: Upload, client: str, outputs: Sequence[str]
     ) -> tuple[StoredResult, Path]:
-        entry = self._store.begin(upload.name, client, upload.size)
+        entry = self._store.create(upload.name, client, upload.size)
         try:
-            path = await self._service.in_worker(lambda: _copy_upload(upload, entry))
-            source = await open_within(path, self._service, self._options)
+            path = await self._service.run_in_worker(lambda: _copy_upload(upload, entry))
+            source = await open_video_within_limits(path, self._service, self._options)
             # A video that waits holds no process that decodes; its turn opens it again.
             await asyncio.to_thread(source.close)
-            self._store.resize(entry, upload.size + written_bytes(source, outputs))
+            self._store.resize(entry, upload.size + most_file_bytes(source, outputs))
         except BaseException:
             self._store.remove(entry)
             self._store.release(entry)
@@ -118,12 +118,7 @@ class Videos:
         return entry, path
 
     async def _predict_in_turn(
-        self,
-        entry: StoredResult,
-        work: VideoWork,
-        path: Path,
-        name: str,
-        outputs: tuple[str, ...],
+        self, entry: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
     ) -> None:
         try:
             place = await self._turns.take(entry.client)
@@ -144,28 +139,23 @@ class Videos:
             self._store.release(entry)
 
     async def _predict_video(
-        self,
-        entry: StoredResult,
-        work: VideoWork,
-        path: Path,
-        name: str,
-        outputs: tuple[str, ...],
+        self, entry: StoredResult, work: VideoWork, path: Path, name: str, outputs: tuple[str, ...]
     ) -> None:
         if work.stop.is_set():
             raise _VideoStopped
         work.state = "working"
-        source = await self._service.opened(path)
+        source = await self._service.open_video(path)
         try:
-            model = await self._service.networks.for_video(Variant(name=name))
-            reserve = await asyncio.to_thread(kept_bytes, source, model)
+            model = await self._service.networks.video_model(Variant(name=name))
+            reserve = await asyncio.to_thread(estimated_answer_bytes, source, model)
             self._store.resize(entry, entry.size + reserve)
-            report = self._progress_reporter(entry, work, entry.size - reserve)
+            report = self._progress_callback_with_limits(entry, work, entry.size - reserve)
             options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
             await asyncio.to_thread(predict_clip, source, model, target, options, report)
         finally:
             await asyncio.to_thread(source.close)
 
-    def _progress_reporter(
+    def _progress_callback_with_limits(
         self, entry: StoredResult, work: VideoWork, most_bytes: int
     ) -> Callable[[int, int | None], None]:
         start, limits = time.monotonic(), self._options.limits
@@ -185,7 +175,7 @@ class Videos:
             # The length in the file's header need not be true.
             if done > 2 * limits.video_frames or _bytes_of_files_below(entry.path) > most_bytes:
                 raise InputError(
-                    ("is longer than its header says; make it shorter first"), path=entry.name
+                    "is longer than its header says; make it shorter first", path=entry.name
                 )
             work.frames = done
             work.share = min(done / total, 1.0) if total else None
@@ -201,30 +191,32 @@ def _copy_upload(upload: Upload, entry: StoredResult) -> Path:
     return path
 
 
-async def open_within(path: Path, service: Service, limits: AppOptions) -> FrameSource:
-    """Open a video within the limits."""
-    source = await service.opened(path)
+async def open_video_within_limits(
+    path: Path, service: Service, options: AppOptions
+) -> FrameSource:
+    """Open a video; refuse one above the limits."""
+    source = await service.open_video(path)
     try:
-        check_within(source, path.name, limits)
+        refuse_oversized_video(source, path.name, options)
     except BaseException:
         source.close()
         raise
     return source
 
 
-def check_within(reader: FrameSource, name: str, options: AppOptions) -> None:
-    """Refuse a video above the limits."""
+def refuse_oversized_video(reader: FrameSource, name: str, options: AppOptions) -> None:
+    """Refuse too many pixels in a frame, or frames."""
     check_size(name, reader.size, max_pixels=options.max_pixels // _FRAME_SHARE)
     frames = reader.frame_estimate
     most = options.limits.video_frames
     if frames is not None and frames > most:
         raise InputError(
-            (f"has {frames}, above the limit of {most} frames; make it shorter first"), path=name
+            f"has {frames}, above the limit of {most} frames; make it shorter first", path=name
         )
 
 
-def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
-    """Most bytes of a video's files; more ends the work."""
+def most_file_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
+    """Estimate for a video's outputs; more ends the work."""
     height, width = source.size
     frames = (source.frame_estimate or 0) + _SPARE_FRAMES
     forms = (OUTPUTS[name].video for name in outputs)
@@ -232,8 +224,8 @@ def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
     return int(frames * height * width * bytes_a_pixel)
 
 
-def kept_bytes(source: FrameSource, model: Model) -> int:
-    """Bytes of the network's answers."""
+def estimated_answer_bytes(source: FrameSource, model: Model) -> int:
+    """Estimate for all frames, of which the first is inferred."""
     first = next(iter(source), None)
     if first is None:
         return 0  # which is told where the video is predicted

@@ -55,11 +55,11 @@ class ResultStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
-    def size(self) -> int:
+    def reserved_bytes(self) -> int:
         """Reserved bytes."""
-        return self._disk.taken
+        return self._disk.reserved_bytes
 
-    def begin(self, name: str, client: str, size: int) -> StoredResult:
+    def create(self, name: str, client: str, size: int) -> StoredResult:
         """Make a result, pinned and without files."""
         self._reserve_bytes_removing_oldest(client, size)
         id = secrets.token_urlsafe(16)
@@ -71,7 +71,7 @@ class ResultStore:
         return entry
 
     def find(self, id: str) -> StoredResult:
-        """Result at an address, used now."""
+        """Result of an id, used now; refuses one that is missing."""
         entry = self._entries.get(id)
         if entry is None and _ID.fullmatch(id) is None:
             raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
@@ -84,20 +84,20 @@ class ResultStore:
         entry.used = time.monotonic()
         return entry
 
-    def join(self, ids: Sequence[str]) -> str:
-        """Address of several results."""
+    def create_group(self, ids: Sequence[str]) -> str:
+        """Make a group of results; return its id."""
         id = secrets.token_urlsafe(16)
         self._groups[id] = [self.find(member).id for member in ids]
         if len(self._groups) > _MOST_GROUPS:
             self._groups.popitem(last=False)
         return id
 
-    def group(self, id: str) -> Sequence[str] | None:
-        """Results at such an address."""
+    def group_members(self, id: str) -> Sequence[str] | None:
+        """Ids of a group's results; None for other ids."""
         return self._groups.get(id)
 
-    def mark(self, id: str, key: str, marks: str) -> None:
-        """Keep marks with a result, for its maker."""
+    def replace_marks(self, id: str, key: str, marks: str) -> None:
+        """Replace a result's marks; refuses a wrong key."""
         entry = self.find(id)
         if not secrets.compare_digest(entry.key.encode(), key.encode()):
             raise Refusal(403, "only who made a result changes its marks: 'key' of an answer")
@@ -120,7 +120,7 @@ class ResultStore:
         entry.pins -= 1
         entry.used = time.monotonic()
         if entry.is_removed:
-            self._delete_unless_pinned(entry)
+            self._delete_files_unless_pinned(entry)
 
     def resize(self, entry: StoredResult, size: int) -> None:
         """Change the reserved bytes of a pinned result."""
@@ -134,16 +134,16 @@ class ResultStore:
         """Take the address away; files stay while they are pinned."""
         entry.is_removed = True
         self._entries.pop(entry.id, None)
-        self._delete_unless_pinned(entry)
+        self._delete_files_unless_pinned(entry)
 
-    def sweep(self) -> None:
-        """Delete results without recent use."""
+    def remove_unused(self) -> None:
+        """Remove unpinned results without use for ``minutes``."""
         oldest = time.monotonic() - 60 * self.minutes
         for entry in list(self._entries.values()):
             if entry.used < oldest and not entry.pins:
                 self.remove(entry)
 
-    def _delete_unless_pinned(self, entry: StoredResult) -> None:
+    def _delete_files_unless_pinned(self, entry: StoredResult) -> None:
         if not entry.pins:
             shutil.rmtree(entry.path, ignore_errors=True)
             size, entry.size = entry.size, 0
@@ -155,12 +155,14 @@ class ResultStore:
                 self._disk.take(client, size)
                 return
             except Refusal as refusal:
-                oldest = self._oldest_unpinned_of(self._disk.blamed(client, size))
+                oldest = self._least_recently_used_unpinned(
+                    self._disk.greediest_client(client, size)
+                )
                 if refusal.status == 413 or oldest is None:
                     raise
                 self.remove(oldest)
 
-    def _oldest_unpinned_of(self, client: str) -> StoredResult | None:
+    def _least_recently_used_unpinned(self, client: str) -> StoredResult | None:
         own = [
             entry for entry in self._entries.values() if entry.client == client and not entry.pins
         ]

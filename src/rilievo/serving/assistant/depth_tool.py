@@ -14,8 +14,8 @@ from rilievo.serving.assistant.photographs import (
     METRES,
     UNKNOWN,
     Photographs,
-    in_a_unit,
-    pixels_of,
+    in_metres_or_camera_heights,
+    pixel_points,
 )
 from rilievo.serving.assistant.tool import (
     SHARE,
@@ -26,11 +26,11 @@ from rilievo.serving.assistant.tool import (
     ToolArguments,
     ToolResult,
     Unit,
-    expected_share,
+    expected_relative_error,
+    join_nonempty_lines,
     notes_text,
-    number,
-    paragraph,
-    source_of_sizes,
+    number_text,
+    size_source_sentence,
 )
 
 _LONGEST = 1024
@@ -92,14 +92,14 @@ class DepthResult(ToolResult):
     """Facts stated about this photograph."""
 
 
-def depth(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthResult]:
+def depth_answer(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthResult]:
     """Draw depth, and tell its facts."""
-    photograph = photographs.see(request.photo)
-    places = pixels_of(request.points, request.unit, photograph.prediction.shape)
-    prediction, unit = in_a_unit(photograph)
+    photograph = photographs.predict_photo(request.photo)
+    places = pixel_points(request.points, request.unit, photograph.prediction.shape)
+    prediction, unit = in_metres_or_camera_heights(photograph)
     values = prediction.depth.depth()[prediction.depth.valid]
     near, far = (float(quantile) for quantile in np.quantile(values, (_NEAR, _FAR)))
-    share, camera = expected_share(prediction, unit), prediction.camera
+    share, camera = expected_relative_error(prediction, unit), prediction.camera
     height, width = prediction.shape
     points = [
         _depth_with_range(
@@ -124,33 +124,33 @@ def depth(photographs: Photographs, request: DepthParams) -> ToolAnswer[DepthRes
     )
     is_distance = photograph.prediction.depth.is_distance
     along = "Distance from the camera" if is_distance else "Depth along the camera's axis"
-    text = paragraph(
+    text = join_nonempty_lines(
         (
             f"The original has {width} columns and {height} rows. {along} goes from "
-            f"{number(near)} to {number(far)} {_UNITS[unit]}"
+            f"{number_text(near)} to {number_text(far)} {_UNITS[unit]}"
             + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
             *(_point_sentence(point, unit) for point in points),
-            source_of_sizes(photograph, unit),
+            size_source_sentence(photograph, unit),
             _field_of_view_sentence(record),
             "In the picture of depth, near is red and far is blue." if request.picture else "",
-            notes_text(photograph.other_notes),
+            notes_text(photograph.notes_besides_metres),
         )
     )
     pictures = [_shrunken_png(photograph.prediction.colour())] if request.picture else []
     return ToolAnswer(text=text, result=record, pictures=pictures)
 
 
-def _depth_with_range(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:
-    low, high = (None, None) if share is None else (value / (1 + share), value * (1 + share))
+def _depth_with_range(value: float, pixel: tuple[float, float], error: float | None) -> DepthAt:
+    low, high = (None, None) if error is None else (value / (1 + error), value * (1 + error))
     return DepthAt(pixel=[*pixel], depth=value, low=low, high=high)
 
 
 def _point_sentence(point: DepthAt, unit: str) -> str:
     u, v = point.pixel
-    sentence = f"Depth at column {u:g}, row {v:g}: {number(point.depth)} {_UNITS[unit]}"
+    sentence = f"Depth at column {u:g}, row {v:g}: {number_text(point.depth)} {_UNITS[unit]}"
     if point.low is None or point.high is None:
         return f"{sentence}."
-    return f"{sentence}, {number(point.low)} to {number(point.high)}, {SHARE}."
+    return f"{sentence}, {number_text(point.low)} to {number_text(point.high)}, {SHARE}."
 
 
 def _field_of_view_sentence(answer: DepthResult) -> str:
@@ -180,5 +180,5 @@ DEPTH = AssistantTool(
     ),
     params_type=DepthParams,
     result_type=DepthResult,
-    answer=depth,
+    answer=depth_answer,
 )

@@ -16,8 +16,8 @@ from rilievo.serving.assistant.photographs import (
     METRES,
     UNKNOWN,
     Photographs,
-    as_fractions,
-    in_a_unit,
+    in_metres_or_camera_heights,
+    pixel_fractions,
 )
 from rilievo.serving.assistant.tool import (
     SHARE,
@@ -25,11 +25,11 @@ from rilievo.serving.assistant.tool import (
     ToolAnswer,
     ToolArguments,
     ToolResult,
-    expected_share,
+    expected_relative_error,
+    join_nonempty_lines,
     notes_text,
-    number,
-    paragraph,
-    source_of_sizes,
+    number_text,
+    size_source_sentence,
 )
 
 _IN = {METRES: "in metres", HEIGHTS: "in heights of the camera", UNKNOWN: "without a unit"}
@@ -102,12 +102,14 @@ class DescribeResult(ToolResult):
     """Facts stated about this photograph."""
 
 
-def describe(photographs: Photographs, request: DescribeParams) -> ToolAnswer[DescribeResult]:
+def describe_near_and_far(
+    photographs: Photographs, request: DescribeParams
+) -> ToolAnswer[DescribeResult]:
     """Describe near and far, and the floor."""
-    photograph = photographs.see(request.photo)
-    prediction, unit = in_a_unit(photograph)
+    photograph = photographs.predict_photo(request.photo)
+    prediction, unit = in_metres_or_camera_heights(photograph)
     depth = prediction.depth.depth()
-    share = expected_share(prediction, unit)
+    share = expected_relative_error(prediction, unit)
     record = DescribeResult(
         unit=unit,
         cells=_grid_cells(depth, prediction.depth.valid, request.rows, request.columns),
@@ -118,16 +120,16 @@ def describe(photographs: Photographs, request: DescribeParams) -> ToolAnswer[De
         facts=[*photograph.facts.sentences],
     )
     within = "" if share is None else f", {SHARE} pixels within {100 * share:.0f} %"
-    text = paragraph(
+    text = join_nonempty_lines(
         (
             f"Median depth {_IN[unit]} of {request.rows} rows (top to bottom) by {request.columns} "
             f"columns (left to right){within}:",
-            *_grid_row_texts(record, request.columns),
+            *_median_depth_rows(record, request.columns),
             _place_sentence("Nearest", record.nearest, unit),
             _place_sentence("Farthest", record.farthest, unit),
             _floor_sentence(record, unit),
-            source_of_sizes(photograph, unit),
-            notes_text(photograph.other_notes),
+            size_source_sentence(photograph, unit),
+            notes_text(photograph.notes_besides_metres),
         )
     )
     return ToolAnswer(text=text, result=record)
@@ -153,11 +155,11 @@ def _near_equal_spans(length: int, count: int) -> list[tuple[int, int]]:
     return [(start, max(end, start + 1)) for start, end in pairwise(ends)]
 
 
-def _place_at_depth_quantile(depth: np.ndarray, valid: np.ndarray, share: float) -> PlaceResult:
-    level = float(np.quantile(depth[valid], share))
+def _place_at_depth_quantile(depth: np.ndarray, valid: np.ndarray, quantile: float) -> PlaceResult:
+    level = float(np.quantile(depth[valid], quantile))
     off = np.where(valid, np.abs(depth - level), np.inf)
     v, u = np.unravel_index(int(off.argmin()), depth.shape)
-    x, y = as_fractions((float(u), float(v)), (depth.shape[0], depth.shape[1]))
+    x, y = pixel_fractions((float(u), float(v)), (depth.shape[0], depth.shape[1]))
     return PlaceResult(x=x, y=y, depth=float(depth[v, u]))
 
 
@@ -169,22 +171,24 @@ def _visible_floor(prediction: Prediction) -> FloorResult | None:
     return FloorResult(
         camera_height=floor.height,
         share=floor.area,
-        camera_pitch=round(_degrees_downward(floor), 1),
+        camera_pitch=round(_camera_degrees_downward(floor), 1),
     )
 
 
-def _degrees_downward(floor: Floor) -> float:
+def _camera_degrees_downward(floor: Floor) -> float:
     return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
 
 
-def _grid_row_texts(answer: DescribeResult, columns: int) -> list[str]:
-    shown = ["none" if cell.depth is None else number(cell.depth) for cell in answer.cells]
+def _median_depth_rows(answer: DescribeResult, columns: int) -> list[str]:
+    shown = ["none" if cell.depth is None else number_text(cell.depth) for cell in answer.cells]
     return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
 
 
-def _place_sentence(what: str, place: PlaceResult, unit: str) -> str:
+def _place_sentence(label: str, place: PlaceResult, unit: str) -> str:
     unit_text = "" if unit == UNKNOWN else f" {unit}"
-    return f"{what}: {number(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
+    return (
+        f"{label}: {number_text(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
+    )
 
 
 def _floor_sentence(answer: DescribeResult, unit: str) -> str:
@@ -194,11 +198,11 @@ def _floor_sentence(answer: DescribeResult, unit: str) -> str:
     looks = f"{abs(floor.camera_pitch):.0f} degrees {'down' if floor.camera_pitch >= 0 else 'up'}"
     high = ""
     if unit == METRES:
-        high = f"; the camera is {number(floor.camera_height)} m above it"
+        high = f"; the camera is {number_text(floor.camera_height)} m above it"
         if answer.expected_error is not None:
             low = floor.camera_height / (1 + answer.expected_error)
             top = floor.camera_height * (1 + answer.expected_error)
-            high += f", {number(low)} to {number(top)}, {SHARE}"
+            high += f", {number_text(low)} to {number_text(top)}, {SHARE}"
     return (
         f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks {looks}{high}."
     )
@@ -215,5 +219,5 @@ DESCRIBE = AssistantTool(
     ),
     params_type=DescribeParams,
     result_type=DescribeResult,
-    answer=describe,
+    answer=describe_near_and_far,
 )

@@ -27,7 +27,7 @@ from rilievo.serving.assistant.photographs import (
     Photographs,
     PhotoState,
     StatedFacts,
-    pixels_of,
+    pixel_points,
 )
 from rilievo.serving.assistant.tool import (
     AssistantTool,
@@ -37,10 +37,10 @@ from rilievo.serving.assistant.tool import (
     ToolArguments,
     ToolResult,
     Unit,
-    argument,
+    join_nonempty_lines,
     notes_text,
-    paragraph,
-    source_of_sizes,
+    size_source_sentence,
+    spell_argument,
 )
 from rilievo.typed_values import metres_of
 
@@ -98,9 +98,9 @@ class KnownResult(ToolResult):
     """Notes, such as facts that contradict each other."""
 
 
-def known(photographs: Photographs, request: KnownParams) -> ToolAnswer[KnownResult]:
+def state_fact(photographs: Photographs, request: KnownParams) -> ToolAnswer[KnownResult]:
     """State a fact; one that cannot be used is forgotten."""
-    _check_arguments(request)
+    _refuse_incompatible_arguments(request)
 
     def facts_after_request(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
         facts = StatedFacts() if request.forget else facts
@@ -132,10 +132,10 @@ def known(photographs: Photographs, request: KnownParams) -> ToolAnswer[KnownRes
         KnownSizes(camera_height=facts.camera_height)
         return facts
 
-    return _answer_with_all_facts(photographs.state(request.photo, facts_after_request))
+    return _answer_with_all_facts(photographs.change_facts(request.photo, facts_after_request))
 
 
-def _check_arguments(request: KnownParams) -> None:
+def _refuse_incompatible_arguments(request: KnownParams) -> None:
     sizes = [option for option in (request.metres, request.thing) if option is not None]
     if request.points and len(sizes) != 1:
         raise OptionError("known: points take either metres or a thing")
@@ -166,7 +166,7 @@ def _check_arguments(request: KnownParams) -> None:
 
 
 def _fact_and_words(request: KnownParams, shape: tuple[int, int]) -> tuple[Known, str]:
-    points = pixels_of(request.points, request.unit, shape)
+    points = pixel_points(request.points, request.unit, shape)
     if len(points) == 4:
         assert request.thing is not None, "checked"
         rectangle = KnownRectangle(
@@ -210,16 +210,16 @@ def _answer_with_all_facts(photograph: PhotoState) -> ToolAnswer[KnownResult]:
         method=None if calibration is None else calibration.method,
         expected_error=None if calibration is None else calibration.expected_error,
         residuals=[] if calibration is None else [*calibration.residuals],
-        notes=[worded(note, argument) for note in photograph.notes],
+        notes=[worded(note, spell_argument) for note in photograph.notes],
     )
     facts = "; ".join(photograph.facts.sentences)
-    text = paragraph(
+    text = join_nonempty_lines(
         (
             f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
-            source_of_sizes(
+            size_source_sentence(
                 replace(photograph, facts=StatedFacts()), METRES if photograph.is_metric else ""
             ),
-            notes_text(photograph.other_notes),
+            notes_text(photograph.notes_besides_metres),
         )
     )
     return ToolAnswer(text=text, result=record)
@@ -241,6 +241,6 @@ KNOWN = AssistantTool(
     ),
     params_type=KnownParams,
     result_type=KnownResult,
-    answer=known,
+    answer=state_fact,
     only_reads=False,
 )

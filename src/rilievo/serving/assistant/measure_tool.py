@@ -13,8 +13,8 @@ from rilievo.serving.assistant.photographs import (
     METRES,
     Photographs,
     PhotoState,
-    pixels_of,
-    refuse_unknown_unit,
+    in_camera_heights_or_refuse,
+    pixel_points,
 )
 from rilievo.serving.assistant.tool import (
     AssistantTool,
@@ -24,11 +24,11 @@ from rilievo.serving.assistant.tool import (
     ToolArguments,
     ToolResult,
     Unit,
-    argument,
+    join_nonempty_lines,
     measured_text,
     notes_text,
-    paragraph,
-    source_of_sizes,
+    size_source_sentence,
+    spell_argument,
 )
 
 _COUNTS = {
@@ -89,19 +89,21 @@ class MeasureResult(ToolResult):
     """Command line that gives the same numbers, of a pasted picture with its name for a file."""
 
 
-def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer[MeasureResult]:
-    """Measure in metres, else in camera heights."""
+def measure_quantity(
+    photographs: Photographs, arguments: MeasureArguments
+) -> ToolAnswer[MeasureResult]:
+    """Measure one quantity, in metres or camera heights."""
     least, most = _COUNTS[arguments.what]
     if not least <= len(arguments.points) <= most:
         raise OptionError(
             f"measure: {arguments.what} takes {_WORDS[arguments.what]}, got {len(arguments.points)}"
         )
-    photograph = photographs.see(arguments.photo)
-    points = pixels_of(arguments.points, arguments.unit, photograph.prediction.shape)
+    photograph = photographs.predict_photo(arguments.photo)
+    points = pixel_points(arguments.points, arguments.unit, photograph.prediction.shape)
     is_angle = arguments.what == "angle"
     prediction, unit, flags = photograph.prediction, METRES, photograph.facts.flags
     if not (is_angle or photograph.is_metric):
-        prediction, unit = refuse_unknown_unit(photograph), HEIGHTS
+        prediction, unit = in_camera_heights_or_refuse(photograph), HEIGHTS
         flags = (*flags, "--camera-height", "1")
     try:
         measured = measure_points(prediction, points, arguments.what, in_plane=arguments.in_plane)
@@ -115,36 +117,35 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         low=measured.low,
         high=measured.high,
         coverage=COVERAGE,
-        unit=_unit_unless_heights(measured.unit, unit),
+        unit=_camera_heights_unless_metric(measured.unit, unit),
         is_metric=unit == METRES,
         pixels=[[*point] for point in points],
         facts=[*photograph.facts.sentences],
-        notes=[worded(note, argument) for note in (*photograph.notes, *measured.remarks)],
-        command=_equal_command_line(
+        notes=[worded(note, spell_argument) for note in (*photograph.notes, *measured.remarks)],
+        command=_rilievo_measure_command(
             photograph,
             points,
             arguments.what,
             (*flags, *(("--in-plane",) if arguments.in_plane else ())),
         ),
     )
-    text = paragraph(
+    text = join_nonempty_lines(
         (
             measured_text(measured, unit),
-            "" if is_angle else source_of_sizes(photograph, unit),
-            notes_text((*photograph.other_notes, *measured.remarks)),
+            "" if is_angle else size_source_sentence(photograph, unit),
+            notes_text((*photograph.notes_besides_metres, *measured.remarks)),
         )
     )
     return ToolAnswer(text=text, result=record)
 
 
-def _unit_unless_heights(unit: str, sizes: str) -> str:
-    """Unit; in camera heights unless sizes are metric."""
+def _camera_heights_unless_metric(unit: str, sizes: str) -> str:
     if sizes == METRES or unit == "°":
         return unit
     return {"m": HEIGHTS, "m²": f"square {HEIGHTS}"}[unit]
 
 
-def _equal_command_line(
+def _rilievo_measure_command(
     photograph: PhotoState, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
 ) -> str:
     places = [f"{u!r},{v!r}" for u, v in points]
@@ -167,5 +168,5 @@ MEASURE = AssistantTool(
     ),
     params_type=MeasureArguments,
     result_type=MeasureResult,
-    answer=measure,
+    answer=measure_quantity,
 )

@@ -1,9 +1,4 @@
-"""Options of ``rilievo mcp``, and the folders whose files an assistant names.
-
-Files that an assistant may name.
-
-Options of ``rilievo mcp``.
-"""
+"""Options of ``rilievo mcp``, and the folders whose files an assistant names."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -56,8 +51,8 @@ class NamedFolders:
                 ),
             )
 
-    def photograph(self, text: str) -> Path:
-        """Path of a relative or absolute path or a file URI.
+    def resolve_photograph(self, text: str) -> Path:
+        """Photograph of a path or file URI.
 
         Raises:
             InputError: If it is outside of the folders, or no regular file.
@@ -78,16 +73,16 @@ class NamedFolders:
                 continue
             if resolved.is_dir():
                 raise InputError(
-                    f"photo {name} is a folder; {self._photographs_there_text(resolved)}"
+                    f"photo {name} is a folder; {self._photograph_list_text(resolved)}"
                 )
-            with calling(resolved):
+            with quoting_name_in_errors(resolved):
                 check_regular(resolved)
             return resolved
         raise MissingFileError(
-            f"no photo {name} in {self._folder_names}; {self._photographs_there_text(None)}"
+            f"no photo {name} in {self._folder_names}; {self._photograph_list_text(None)}"
         )
 
-    def target(self, photograph: Path) -> Path:
+    def output_stem(self, photograph: Path) -> Path:
         """Path without suffix for results of a photograph.
 
         Raises:
@@ -125,7 +120,7 @@ class NamedFolders:
             return None
         return next((folder for folder in self.folders if resolved.is_relative_to(folder)), None)
 
-    def _photographs_there_text(self, folder: Path | None) -> str:
+    def _photograph_list_text(self, folder: Path | None) -> str:
         places = self.folders if folder is None else (folder,)
         names = [
             name
@@ -139,14 +134,14 @@ class NamedFolders:
 
 
 def quoted(name: str) -> str:
-    """Name of a file, marked as a name, since others may have chosen it."""
+    """Name, shortened and in quotes, since others may have chosen it."""
     escaped = shortened(name, _LONGEST).replace("'", "\\'")
     return f"'{escaped}'"
 
 
 @contextmanager
-def calling(photograph: Path) -> Iterator[None]:
-    """Call a photograph by its quoted name in errors."""
+def quoting_name_in_errors(photograph: Path) -> Iterator[None]:
+    """Replace the path in errors by the quoted name."""
     try:
         yield
     except InputError as error:

@@ -1,11 +1,4 @@
-"""Photographs that an assistant asks about, with facts about them.
-
-Facts about a photograph, and points as assistants name them.
-
-Photographs of this machine, decoded in other processes.
-
-Cache of answers, bounded in bytes.
-"""
+"""Photographs that an assistant asks about, with stated facts, and their predictions."""
 
 import hashlib
 import math
@@ -35,10 +28,10 @@ from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
-from rilievo.serving.assistant.named_folders import NamedFolders, calling
+from rilievo.serving.assistant.named_folders import NamedFolders, quoting_name_in_errors
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile
-from rilievo.serving.server.decoding.messages import file_of
+from rilievo.serving.server.decoding.messages import nameless_file
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import decoded_image
 
@@ -73,7 +66,7 @@ class _PastedFile:
         return self.content
 
     def open_descriptor(self) -> int:
-        return file_of(self.content)
+        return nameless_file(self.content)
 
 
 def read_photo(path: Path) -> Photo:
@@ -82,8 +75,8 @@ def read_photo(path: Path) -> Photo:
     return _decode_in_process(_DiskFile(path), MAX_PIXELS)
 
 
-def read_pasted(name: str, content: bytes) -> Photo:
-    """Read a photograph of a message."""
+def decode_pasted(name: str, content: bytes) -> Photo:
+    """Photograph of bytes in a message, from a restricted process."""
     return _decode_in_process(_PastedFile(name, content), ServerOptions().max_pixels)
 
 
@@ -127,7 +120,7 @@ class AnswerCache(Generic[Key, SomeAnswer]):
         self._entries: OrderedDict[Key, _Entry[SomeAnswer]] = OrderedDict()
 
     def get(self, key: Key) -> SomeAnswer | None:
-        """Answer to a question."""
+        """Answer of a key, which becomes the newest."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -135,22 +128,22 @@ class AnswerCache(Generic[Key, SomeAnswer]):
         return entry.answer
 
     def put(self, key: Key, answer: SomeAnswer) -> None:
-        """Keep an answer without its late parts."""
+        """Keep an answer, and a copy without late parts."""
         self._entries[key] = _Entry(answer, self._copied(answer))
         self._entries.move_to_end(key)
 
     def trim(self) -> None:
-        """Drop the oldest, also after late parts were computed."""
-        while len(self._entries) > 1 and self.bytes > self._most_bytes:
+        """Drop the oldest, then late parts, down to the bound."""
+        while len(self._entries) > 1 and self.array_bytes > self._most_bytes:
             self._entries.popitem(last=False)
-        if self.bytes > self._most_bytes:
+        if self.array_bytes > self._most_bytes:
             for entry in self._entries.values():
                 entry.answer = self._copied(entry.fresh)
-        if self.bytes > self._most_bytes:
+        if self.array_bytes > self._most_bytes:
             self._entries.clear()
 
     @property
-    def bytes(self) -> int:
+    def array_bytes(self) -> int:
         """Bytes of all arrays, shared ones once."""
         arrays = _base_arrays_in([*self._entries.values()])
         sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
@@ -197,7 +190,7 @@ class StatedFacts:
     projection: str | None = None
 
     def with_fact(self, fact: Known, words: str) -> "StatedFacts":
-        """Add a fact, instead of one about the same points."""
+        """Copy with a fact, instead of one about the same points."""
         pairs = [
             pair
             for pair in zip(self.known, self.words, strict=True)
@@ -236,7 +229,7 @@ def _are_about_same_points(one: Known, other: Known) -> bool:
     return type(one) is type(other) and max(map(distance_to_nearest, one.places)) <= _SAME
 
 
-def pixels_of(
+def pixel_points(
     points: Sequence[Sequence[float]], unit: str, shape: tuple[int, int]
 ) -> list[tuple[float, float]]:
     """Column and row [px] of points; the centre of the top-left pixel is (0, 0).
@@ -272,8 +265,8 @@ def pixels_of(
     return pixels
 
 
-def as_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
-    """Fractions of width and height."""
+def pixel_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
+    """Fractions of width and height, to three decimals."""
     height, width = shape
     return round((pixel[0] + 0.5) / width, 3), round((pixel[1] + 0.5) / height, 3)
 
@@ -316,7 +309,7 @@ class PhotoState:
         return self.prediction.notes
 
     @property
-    def other_notes(self) -> tuple[str, ...]:
+    def notes_besides_metres(self) -> tuple[str, ...]:
         """Notes without the source of metres."""
         return tuple(note for note in self.notes if not note.startswith("metres from"))
 
@@ -332,24 +325,24 @@ class Photographs:
     def __init__(self, folders: NamedFolders, load: Loading = load_model) -> None:
         self.folders, self._load = folders, load
         self._model: Model | None = None
-        self._check: Callable[[], None] = _never_give_up
+        self._check: Callable[[], None] = _check_nothing
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
         self._pasted: OrderedDict[str, bytes] = OrderedDict()
         self._arrival: tuple[str, bytes] | None = None
         self._seen = AnswerCache[_Question, PhotoState](_MOST_BYTES, _copy_without_late_parts)
 
     @contextmanager
-    def answering(self, check: Callable[[], None]) -> Iterator[None]:
-        """Answer one call; ``check`` raises once nobody waits."""
+    def call_context(self, check: Callable[[], None]) -> Iterator[None]:
+        """Context of a call; ``check`` raises once nobody waits."""
         self._check = check
         try:
             yield
         finally:
-            self._check, self._arrival = _never_give_up, None
+            self._check, self._arrival = _check_nothing, None
             self._seen.trim()
 
-    def named(self, photo: str) -> str:
-        """Name of a photograph: the text, unless it is a picture, which is kept once decoded.
+    def name_of_photo(self, photo: str) -> str:
+        """Path as it is; of a picture a name by its hash.
 
         Raises:
             OptionError: If it is a picture that cannot be decoded.
@@ -361,7 +354,7 @@ class Photographs:
         self._arrival = (name, content)
         return name
 
-    def keeps(self, name: str) -> bool:
+    def keeps_picture(self, name: str) -> bool:
         """Whether later calls may name a picture."""
         return name in self._pasted
 
@@ -371,7 +364,7 @@ class Photographs:
             return self._arrival[1]
         return self._pasted.get(name)
 
-    def _keep_picture(self, name: str) -> None:
+    def _keep_arrived_picture(self, name: str) -> None:
         if self._arrival is None or self._arrival[0] != name:
             return
         self._pasted[name] = self._arrival[1]
@@ -379,20 +372,20 @@ class Photographs:
         while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MOST_PASTED_BYTES:
             self._pasted.popitem(last=False)
 
-    def see(self, photo: str) -> PhotoState:
+    def predict_photo(self, photo: str) -> PhotoState:
         """Predict a photograph with the facts about it.
 
         Raises:
             RilievoError: If it cannot be read, or its facts contradict each other.
         """
-        stamp = self._stamp_of(photo)
+        stamp = self._photograph_stamp(photo)
         return self._predict_or_recall(stamp, self._facts.get(stamp, StatedFacts()))
 
-    def state(
+    def change_facts(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
     ) -> PhotoState:
-        """Change the facts about a photograph, from its size (height, width), and predict it."""
-        stamp = self._stamp_of(photo)
+        """Change a photograph's facts, given its size (height, width), and predict."""
+        stamp = self._photograph_stamp(photo)
         before = self._facts.get(stamp, StatedFacts())
         shape = self._height_and_width(stamp, before)
         facts = change(before, shape)
@@ -415,15 +408,15 @@ class Photographs:
             self._facts.popitem(last=False)
 
     def _is_lone_fact_of_affine_depth(self, facts: StatedFacts) -> bool:
-        """Whether one fact is too few, as affine depth has a shift."""
+        # One fact is too few, as affine depth has a shift.
         kind = None if self._model is None else self._model.kind
         return kind is not None and not kind.is_depth and len(facts.known) == 1
 
-    def _stamp_of(self, photo: str) -> PhotographStamp:
+    def _photograph_stamp(self, photo: str) -> PhotographStamp:
         content = self._picture_content(photo)
         if content is not None:
             return PhotographStamp(Path(photo), 0, len(content))
-        path = self.folders.photograph(photo)
+        path = self.folders.resolve_photograph(photo)
         status = path.stat()
         return PhotographStamp(path, status.st_mtime_ns, status.st_size)
 
@@ -436,17 +429,17 @@ class Photographs:
     def _decode_photo(self, stamp: PhotographStamp) -> Photo:
         name = str(stamp.path)
         content = self._picture_content(name)
-        with calling(stamp.path):
+        with quoting_name_in_errors(stamp.path):
             if content is None:
                 return read_photo(stamp.path)
-            photo = read_pasted(name, content)
-        self._keep_picture(name)
+            photo = decode_pasted(name, content)
+        self._keep_arrived_picture(name)
         return photo
 
     def _predict_or_recall(self, stamp: PhotographStamp, facts: StatedFacts) -> PhotoState:
         answer = self._seen.get((stamp, facts))
         if answer is not None:
-            self._keep_picture(str(stamp.path))
+            self._keep_arrived_picture(str(stamp.path))
             return answer
         self._check()
         if self._model is None:
@@ -460,7 +453,7 @@ class Photographs:
         return answer
 
 
-def _never_give_up() -> None:
+def _check_nothing() -> None:
     """Check of a call without a client."""
 
 
@@ -471,7 +464,7 @@ def _copy_without_late_parts(answer: PhotoState) -> PhotoState:
 def _predict_with_facts(
     stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model
 ) -> PhotoState:
-    with calling(stamp.path), warnings.catch_warnings():
+    with quoting_name_in_errors(stamp.path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # They are notes too.
         prediction = predict(
             photo,
@@ -494,8 +487,8 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
     return answer
 
 
-def in_a_unit(photograph: PhotoState) -> tuple[Prediction, str]:
-    """Prediction in metres, camera heights, or as it is."""
+def in_metres_or_camera_heights(photograph: PhotoState) -> tuple[Prediction, str]:
+    """Prediction in metres, camera heights, or as it is, and the unit."""
     if photograph.is_metric:
         return photograph.prediction, METRES
     with suppress(CalibrationError):
@@ -503,8 +496,8 @@ def in_a_unit(photograph: PhotoState) -> tuple[Prediction, str]:
     return photograph.prediction, UNKNOWN
 
 
-def refuse_unknown_unit(photograph: PhotoState) -> Prediction:
-    """Prediction in heights of the camera, without metres.
+def in_camera_heights_or_refuse(photograph: PhotoState) -> Prediction:
+    """Prediction in heights of the camera.
 
     Raises:
         CalibrationError: If no floor is visible, with what to state.

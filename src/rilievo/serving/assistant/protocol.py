@@ -36,12 +36,22 @@ from rilievo.serving.assistant.named_folders import AssistantOptions, NamedFolde
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.regions_tool import REGIONS
 from rilievo.serving.assistant.surface_tool import SURFACE
-from rilievo.serving.assistant.tool import AnyTool, ToolArguments, argument, paragraph
-from rilievo.serving.listener.process import end_at_once, ended_at_once, give_back, share_arenas
+from rilievo.serving.assistant.tool import (
+    AnyTool,
+    ToolArguments,
+    join_nonempty_lines,
+    spell_argument,
+)
+from rilievo.serving.listener.process import (
+    end_at_once,
+    exit_at_once_on_signals,
+    share_arenas,
+    trim_heap,
+)
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
-from rilievo.serving.server.decoding.decoder_pool import start
-from rilievo.serving.server.decoding.messages import bounds
+from rilievo.serving.server.decoding.decoder_pool import start_fork_server
+from rilievo.serving.server.decoding.messages import decoding_bounds
 from rilievo.version import VERSION
 
 TOOLS: tuple[AnyTool, ...] = (DESCRIBE, MEASURE, REGIONS, KNOWN, DEPTH, SURFACE)
@@ -72,7 +82,7 @@ class Assistant:
         self._thread = ThreadPoolExecutor(1, "tool")
         self._tools = {tool.name: tool for tool in TOOLS}
 
-    def server(self) -> "Server[Any]":
+    def make_server(self) -> "Server[Any]":
         """Make the server of one session."""
         logging.getLogger("mcp").setLevel(logging.CRITICAL)  # clients do not fill the log
         return Server(
@@ -98,7 +108,7 @@ class Assistant:
 
         never = asyncio.Future[None]()
         try:
-            return await self._jobs.in_turn(
+            return await self._jobs.run_in_turn(
                 self._turns, RequestJob(client=_CLIENT), call_in_thread, never
             )
         except Refusal as refusal:
@@ -113,10 +123,10 @@ class Assistant:
         self, job: RequestJob, name: str, arguments: Mapping[str, object]
     ) -> CallToolResult:
         try:
-            with self._photographs.answering(job.check):
+            with self._photographs.call_context(job.raise_if_given_up):
                 return self._run_tool(name, arguments)
         finally:
-            give_back()
+            trim_heap()
 
     def _run_tool(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
         named = photo = ""
@@ -125,14 +135,14 @@ class Assistant:
                 raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
             tool = self._tools[name]
             request = _validated_arguments(tool, arguments)
-            photo = self._photographs.named(request.photo)
+            photo = self._photographs.name_of_photo(request.photo)
             if photo != request.photo:
                 named = f"Name this picture '{photo}' in later calls."
             answer = tool.answer(self._photographs, request.model_copy(update={"photo": photo}))
         except RilievoError as error:
             # A picture that was not decoded is none for later calls.
-            later = named if self._photographs.keeps(photo) else ""
-            return _error_result(paragraph((error.worded(argument), later)))
+            later = named if self._photographs.keeps_picture(photo) else ""
+            return _error_result(join_nonempty_lines((error.worded(spell_argument), later)))
         except GivenUp:
             raise
         except MemoryError:
@@ -143,7 +153,7 @@ class Assistant:
             lines = "".join(traceback.format_exception(error))
             print(f"rilievo mcp: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
             return _error_result("a defect of rilievo, which has written it to its log")
-        text = paragraph((answer.text, named))
+        text = join_nonempty_lines((answer.text, named))
         pictures = [
             ImageContent(
                 type="image", data=base64.b64encode(picture).decode("ascii"), mime_type="image/png"
@@ -195,21 +205,21 @@ def _error_result(line: str) -> CallToolResult:
 
 
 def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
-    """Answer an assistant until it leaves; a person at a terminal calls ``at_terminal``."""
+    """Answer an assistant until it leaves; ``at_terminal`` is for people."""
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))
     assistant = Assistant(photographs)
-    start()
-    complain(f"rilievo mcp: {bounds()}")
+    start_fork_server()
+    complain(f"rilievo mcp: {decoding_bounds()}")
     if sys.stdin.isatty():
         at_terminal()
     share_arenas()
-    with ended_at_once():
+    with exit_at_once_on_signals():
         anyio.run(_serve_standard_streams, assistant)
 
 
 async def _serve_standard_streams(assistant: Assistant) -> None:
-    server = assistant.server()
+    server = assistant.make_server()
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
     if assistant.is_at_work:  # a thread cannot be stopped, and nobody reads its answer

@@ -13,8 +13,8 @@ from rilievo.serving.assistant.photographs import (
     HEIGHTS,
     METRES,
     Photographs,
-    pixels_of,
-    refuse_unknown_unit,
+    in_camera_heights_or_refuse,
+    pixel_points,
 )
 from rilievo.serving.assistant.tool import (
     SHARE,
@@ -24,10 +24,10 @@ from rilievo.serving.assistant.tool import (
     ToolArguments,
     ToolResult,
     Unit,
-    argument,
+    join_nonempty_lines,
     notes_text,
-    paragraph,
-    source_of_sizes,
+    size_source_sentence,
+    spell_argument,
 )
 
 _Box = Annotated[list[float], Field(min_length=4, max_length=4)]
@@ -56,26 +56,26 @@ class RegionsResult(ToolResult):
     """Notes on the measurements."""
 
 
-def regions(photographs: Photographs, request: RegionsParams) -> ToolAnswer[RegionsResult]:
-    """Measure in metres, else in camera heights."""
-    photograph = photographs.see(request.photo)
+def measure_boxes(photographs: Photographs, request: RegionsParams) -> ToolAnswer[RegionsResult]:
+    """Measure things in boxes, in metres or camera heights."""
+    photograph = photographs.predict_photo(request.photo)
     prediction, unit = photograph.prediction, METRES
     if not photograph.is_metric:
-        prediction, unit = refuse_unknown_unit(photograph), HEIGHTS
+        prediction, unit = in_camera_heights_or_refuse(photograph), HEIGHTS
     extents, things = Extents(prediction), []
     for name, box in request.regions.items():
-        first, last = pixels_of((box[:2], box[2:]), request.unit, prediction.shape)
+        first, last = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
         things.append(extents.measure(region_of((*first, *last), name)))
     notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
     record = RegionsResult(
-        things=[region_record(thing, partial(worded, spell=argument)) for thing in things],
+        things=[region_record(thing, partial(worded, spell=spell_argument)) for thing in things],
         coverage=COVERAGE,
         unit=unit,
-        notes=[worded(note, argument) for note in (*photograph.notes, *notes)],
+        notes=[worded(note, spell_argument) for note in (*photograph.notes, *notes)],
     )
     lines = [thing.text_in(unit) for thing in things]
-    source = source_of_sizes(photograph, unit)
-    text = paragraph((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
+    source = size_source_sentence(photograph, unit)
+    text = join_nonempty_lines((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
     return ToolAnswer(text=text, result=record)
 
 
@@ -90,5 +90,5 @@ REGIONS = AssistantTool(
     ),
     params_type=RegionsParams,
     result_type=RegionsResult,
-    answer=regions,
+    answer=measure_boxes,
 )

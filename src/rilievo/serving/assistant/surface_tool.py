@@ -19,9 +19,9 @@ from rilievo.serving.assistant.tool import (
     ToolAnswer,
     ToolArguments,
     ToolResult,
+    join_nonempty_lines,
     notes_text,
-    paragraph,
-    source_of_sizes,
+    size_source_sentence,
 )
 
 _OUTPUTS = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
@@ -51,23 +51,23 @@ class SurfaceResult(ToolResult):
     """Facts stated about this photograph."""
 
 
-def surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswer[SurfaceResult]:
-    """Write the surface under a free name."""
-    photograph = photographs.see(request.photo)
-    target = photographs.folders.target(photograph.stamp.path)
+def write_surface(photographs: Photographs, request: SurfaceParams) -> ToolAnswer[SurfaceResult]:
+    """Write the surface into a file of a free name."""
+    photograph = photographs.predict_photo(request.photo)
+    target = photographs.folders.output_stem(photograph.stamp.path)
     path = _save_under_free_name(photograph.prediction, target, _OUTPUTS[request.format])
     unit = METRES if photograph.is_metric else UNKNOWN
     record = SurfaceResult(
         path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*photograph.facts.sentences]
     )
     megabytes = max(0.1, math.ceil(record.bytes / 1e5) / 10)
-    text = paragraph(
+    text = join_nonempty_lines(
         (
             f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
             f"for {_FORMS[request.format].opens}.",
             "Its coordinates are in metres." if photograph.is_metric else "Its size has no unit.",
-            source_of_sizes(photograph, unit),
-            notes_text(photograph.other_notes),
+            size_source_sentence(photograph, unit),
+            notes_text(photograph.notes_besides_metres),
         )
     )
     return ToolAnswer(text=text, result=record)
@@ -109,6 +109,6 @@ SURFACE = AssistantTool(
     ),
     params_type=_ASKED,
     result_type=SurfaceResult,
-    answer=surface,
+    answer=write_surface,
     only_reads=False,
 )

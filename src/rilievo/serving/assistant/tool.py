@@ -1,9 +1,4 @@
-"""Parts of an assistant's tool: records and words.
-
-Parts of an assistant's tool.
-
-Words that the tools share.
-"""
+"""Records of an assistant's tools, and words that they share."""
 
 import json
 import math
@@ -117,7 +112,7 @@ def measured_text(measured: Measurement, unit: str) -> str:
     return f"{text}, {SHARE}"
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """Number with three significant digits."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
@@ -125,8 +120,8 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def source_of_sizes(photograph: PhotoState, unit: str) -> str:
-    """Sentence on where sizes come from."""
+def size_source_sentence(photograph: PhotoState, unit: str) -> str:
+    """Sentence on where metres come from, or how to get them."""
     if unit == METRES:
         calibration = photograph.prediction.calibration
         facts_text = (
@@ -146,14 +141,14 @@ def source_of_sizes(photograph: PhotoState, unit: str) -> str:
     return _STATE_ONE
 
 
-def expected_share(prediction: Prediction, unit: str) -> float | None:
-    """Relative error of eight in ten pixels."""
+def expected_relative_error(prediction: Prediction, unit: str) -> float | None:
+    """Relative error of eight in ten pixels; None if unknown."""
     calibration = prediction.calibration
     return None if unit == UNKNOWN or calibration is None else calibration.expected_error
 
 
-def argument(name: str, value: str = "") -> str:
-    """Argument of the tool ``known`` for an option."""
+def spell_argument(name: str, value: str = "") -> str:
+    """Words of assistants for an option in an error."""
     if name in ("known", "known_length", "known_rectangle"):
         return "the tool 'known'" if value else "known"
     if name not in _FACTS or not value:
@@ -161,12 +156,12 @@ def argument(name: str, value: str = "") -> str:
     return f"the tool 'known' with {name}" + ("" if value == "..." else f" '{value}'")
 
 
-def paragraph(lines: Iterable[str]) -> str:
-    """Join the lines of an answer."""
+def join_nonempty_lines(lines: Iterable[str]) -> str:
+    """Lines of an answer, without empty ones."""
     return "\n".join(filter(None, lines))
 
 
 def notes_text(notes: Iterable[str]) -> str:
     """Notes as one line, or none."""
-    texts = [*dict.fromkeys(worded(note, argument) for note in notes)]
+    texts = [*dict.fromkeys(worded(note, spell_argument) for note in notes)]
     return f"Notes: {'; '.join(texts)}." if texts else ""

@@ -1,7 +1,4 @@
-"""HTML of the page, with its settings.
-
-Published graphs, as the page's scripts run them.
-"""
+"""HTML and settings of the page, and published graphs, as its scripts run them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -226,7 +223,7 @@ class PageSettings:
     app: AppSettings | None = None
 
 
-def document(settings: PageSettings) -> str:
+def page_html(settings: PageSettings) -> str:
     """HTML of the page."""
     return text_of(
         "browser.html",

@@ -38,8 +38,8 @@ from rilievo.serving.browser.document import (
     PageGraph,
     PageModel,
     PageSettings,
-    document,
     page_graph,
+    page_html,
 )
 from rilievo.version import VERSION
 
@@ -122,7 +122,7 @@ def write_page(
     _refuse_foreign_files(folder)
     better = () if app or BETTER in models else (BETTER,)
     networks = [_network_for_page(name) for name in (*USUAL, *models, *better)]
-    _refuse_equal_names(networks)
+    _refuse_ambiguous_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
         _write_page_files(part, {entry.name: entry for entry in networks}, app)
@@ -143,7 +143,7 @@ class _Network:
     graph: PageGraph | None
 
 
-def _refuse_equal_names(networks: Sequence[_Network]) -> None:
+def _refuse_ambiguous_names(networks: Sequence[_Network]) -> None:
     hashes: dict[str, str] = {}
     for network in networks:
         if hashes.setdefault(network.name, network.sha256) != network.sha256:
@@ -159,7 +159,7 @@ def _network_for_page(name: str | Path) -> _Network:
     card, graph = model.card, page_graph(model.card)
     if type(model) is OnnxModel and card.kind is not None:
         files = [model.path]
-    elif graph is None and not _runs_as_published(model):
+    elif graph is None and not _is_runnable_published_graph(model):
         files = []
     if len(files) != 1:
         raise OptionError(
@@ -180,12 +180,12 @@ def _network_for_page(name: str | Path) -> _Network:
     )
 
 
-def _runs_as_published(model: Model) -> bool:
+def _is_runnable_published_graph(model: Model) -> bool:
     return isinstance(model, PublishedGraph) and model.facts.name in _PUBLISHED
 
 
 def _downloaded_files(name: str | Path) -> Sequence[Path]:
-    """Files of a published network; none for other names."""
+    """Files of a published network, refused if missing; none for other names."""
     entry = table.ENTRIES.get(str(name))
     if entry is None:
         return []
@@ -225,12 +225,12 @@ def _write_page_files(
         ),
         app=app,
     )
-    _write_text(folder / INDEX, document(settings))
+    _write_text(folder / INDEX, page_html(settings))
     _write_text(folder / SAVED, saved_page())
     if app:
         return
     _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
-    _write_text(folder / WORKER, _service_worker(folder, models))
+    _write_text(folder / WORKER, _service_worker_script(folder, models))
 
 
 def _copy_network(folder: Path, network: _Network) -> PageModel:
@@ -265,8 +265,8 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
-    """Script by which the page works offline; its version is a hash of all files."""
+def _service_worker_script(folder: Path, models: Sequence[PageModel]) -> str:
+    """Script for the page offline; its version hashes all files."""
     digest = hashlib.sha256(VERSION.encode())
     every = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in every:
@@ -313,7 +313,7 @@ def _refuse_foreign_files(folder: Path) -> None:
     there = {path.name for path in folder.iterdir()}
     index = folder / INDEX
     is_page = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")[:4096]
-    strangers = sorted(_foreign_files(folder) if is_page else there)
+    strangers = sorted(_foreign_file_names(folder) if is_page else there)
     if strangers:
         raise OutputError(
             f"holds {printable(strangers[0])}, which is no part of a page: choose another folder",
@@ -321,7 +321,7 @@ def _refuse_foreign_files(folder: Path) -> None:
         )
 
 
-def _foreign_files(folder: Path) -> Iterator[str]:
+def _foreign_file_names(folder: Path) -> Iterator[str]:
     for path in folder.iterdir():
         if path.name not in _NAMES:
             yield path.name

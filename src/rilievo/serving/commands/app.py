@@ -1,7 +1,4 @@
-"""``rilievo app``.
-
-Server of ``rilievo app``.
-"""
+"""``rilievo app``."""
 
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -12,7 +9,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.serving.browser.document import AppSettings
 from rilievo.serving.browser.folder import write_page
-from rilievo.serving.server.decoding.messages import bounds
+from rilievo.serving.server.decoding.messages import decoding_bounds
 from rilievo.serving.server.server import serve
 from rilievo.serving.server.server_options import AppOptions
 
@@ -30,16 +27,16 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
             models=service.offered.facts(),
             keep_minutes=options.keep_minutes,
             max_bytes=options.max_bytes,
-            embeds=bool(options.embedding),
+            embeds=bool(options.embedding_origins),
         )
         page = write_page(folder / "page", app=settings).folder
-        return site_of(service, folder / "results", page, options)
+        return build_site(service, folder / "results", page, options)
 
     serve(options, ready, make_site)
 
 
-def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
-    """State for the routes of the page."""
+def build_site(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
+    """Routes of the page, with an empty store in ``folder``."""
     from rilievo.serving.app.app_photographs import PhotoResults
     from rilievo.serving.app.app_routes import Site
     from rilievo.serving.app.app_videos import Videos
@@ -53,7 +50,7 @@ def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -
         store=store,
         photographs=PhotoResults(service, store),
         videos=Videos(service, store, options),
-        embed_origins=options.embedding,
+        embed_origins=options.embedding_origins,
     )
 
 
@@ -64,16 +61,13 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo app",
         description="A page in the browser: photograph in, depth and surface out.",
-        examples=(
-            "rilievo app --open",
-            "rilievo app --port 8080",
-        ),
+        examples=("rilievo app --open", "rilievo app --port 8080"),
     )
 
     def print_address(address: str) -> None:
         with printing():
             say(f"the app: {address}; Ctrl-C ends it", flush=True)
-            say(bounds(), flush=True)
+            say(decoding_bounds(), flush=True)
         if options.open:
             webbrowser.open(address)
 

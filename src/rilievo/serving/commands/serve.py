@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
-from rilievo.serving.server.decoding.messages import bounds
+from rilievo.serving.server.decoding.messages import decoding_bounds
 from rilievo.serving.server.server import serve
 from rilievo.serving.server.server_options import ServeOptions
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     def print_address_and_bounds(address: str) -> None:
         with printing():
             say(f"serving: {address}; Ctrl-C ends it", flush=True)
-            say(bounds(), flush=True)
+            say(decoding_bounds(), flush=True)
         if not options.is_private and not options.tokens():
             complain("rilievo serve: whoever reaches this address may use it; see --token-file")
 

@@ -70,10 +70,10 @@ class Guard:
         root = scope.get("root_path", "")
         if root and scope["path"].startswith(f"{root}{root}/"):  # no proxy has cut it off
             scope = {**scope, "path": scope["path"].removeprefix(root)}
-        body, send = Body(receive), self._send_with_headers_and_count(scope, send)
+        body, send = Body(receive), self._send_with_headers_and_observer(scope, send)
         headers = Headers(scope=scope)
         try:
-            self._check_host_and_origin(headers)
+            self._refuse_foreign_host_or_origin(headers)
         except Refusal as refusal:
             if (
                 self._cors is not None
@@ -88,7 +88,7 @@ class Guard:
     async def _answer_if_token_fits(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
             self._digests
-            and route_of(scope) not in OPEN_ROUTES
+            and path_below_root(scope) not in OPEN_ROUTES
             and not self._has_valid_token(scope)
         ):
             line = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
@@ -97,7 +97,7 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    def _check_host_and_origin(self, headers: Headers) -> None:
+    def _refuse_foreign_host_or_origin(self, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self._is_own_host_name(host):
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
@@ -121,7 +121,8 @@ class Guard:
         return kind.lower() == "bearer" and any(hits)
 
     def _is_own_host_name(self, host: str) -> bool:
-        """Whether a Host header is a name of this server, or any address, which rebinds no name."""
+        """Whether a Host header names this server, or any IP address."""
+        # An address rebinds no name.
         name = host.lower()
         if name.startswith("["):
             name = name[1:].partition("]")[0]
@@ -139,7 +140,7 @@ class Guard:
     def _machine_name(self) -> str:
         return socket.gethostname().lower()
 
-    def _send_with_headers_and_count(self, scope: Scope, send: Send) -> Send:
+    def _send_with_headers_and_observer(self, scope: Scope, send: Send) -> Send:
         start, status = time.monotonic(), 0
 
         async def send_and_observe(message: Message) -> None:
@@ -151,13 +152,13 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                self._observe(route_of(scope), status, time.monotonic() - start)
+                self._observe(path_below_root(scope), status, time.monotonic() - start)
 
         return send_and_observe
 
 
-def route_of(scope: Scope) -> str:
-    """Path inside of the server, without a proxy's."""
+def path_below_root(scope: Scope) -> str:
+    """Path of a request without a proxy's ``root_path``."""
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rilievo.serving.listener.listening import AddressOptions
 from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS
-from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy, problem_of
+from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy_refusal, problem_json
 from rilievo.signals import follows
 
 _AGAIN_SECONDS = 10
@@ -51,10 +51,10 @@ class OpenStreams:
             Refusal: If there are too many.
         """
         if self.total() >= self._most:
-            raise busy(f"{self.total()} streams are open already", _AGAIN_SECONDS)
+            raise busy_refusal(f"{self.total()} streams are open already", _AGAIN_SECONDS)
         own = self._counts[client]
         if own >= self._most_of_one:
-            raise busy(f"{own} streams of yours are open already", _AGAIN_SECONDS)
+            raise busy_refusal(f"{own} streams of yours are open already", _AGAIN_SECONDS)
         self._counts[client] += 1
         try:
             yield
@@ -154,14 +154,14 @@ class StoppableServer(uvicorn.Server):
             raise KeyboardInterrupt
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End connections."""
+        """End connections; after a second Ctrl-C, abort them."""
         if self.force_exit:
             for connection in [*self.server_state.connections]:
                 connection.transport.abort()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, politely at first."""
+        """Stop; force it at a second Ctrl-C, or after seconds."""
         if follows():
             return
         is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
@@ -193,7 +193,7 @@ def _remove_folder_with_retries(folder: Path) -> None:
 HEAD_SECONDS = 10.0
 """Time for the head of a request, and for closing a connection."""
 
-_TOO_MANY = problem_of(
+_TOO_MANY = problem_json(
     Refusal(429, "too many connections from this address: close some, or use them again")
 )
 _REFUSED = (
@@ -218,7 +218,7 @@ class ImpatientProtocol(H11Protocol):
     _was_closing = False
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a request."""
+        """Count the connection, and await a request; refuse one too many."""
         super().connection_made(transport)
         client = self.counted.take(self.client[0] if self.client else "")
         if client is None:
@@ -231,23 +231,23 @@ class ImpatientProtocol(H11Protocol):
             self._ending = self.loop.call_later(HEAD_SECONDS, transport.abort)
             return
         self._counts_for = client
-        self._limit_wait_for_head()
-        self._abort_if_closing_twice()
+        self._start_or_cancel_head_timer()
+        self._abort_if_closing_since_last_check()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a complete head ends the waiting."""
         if self._is_refused:
             return
         super().data_received(data)
-        self._limit_wait_for_head()
+        self._start_or_cancel_head_timer()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
         super().on_response_complete()
-        self._limit_wait_for_head()
+        self._start_or_cancel_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop watching."""
+        """Cancel timers, and uncount the connection."""
         for timer in (self._limit, self._ending):
             if timer is not None:
                 timer.cancel()
@@ -255,7 +255,7 @@ class ImpatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Hand the connection to a stream."""
+        """Uncount the connection, as streams have a count."""
         self._uncount_connection()
         super().handle_websocket_upgrade(event)
 
@@ -263,7 +263,7 @@ class ImpatientProtocol(H11Protocol):
         client, self._counts_for = self._counts_for, ""
         self.counted.give_back(client)
 
-    def _limit_wait_for_head(self) -> None:
+    def _start_or_cancel_head_timer(self) -> None:
         is_waiting = self.conn.their_state is h11.IDLE
         if is_waiting and self._limit is None:
             self._limit = self.loop.call_later(HEAD_SECONDS, self._abort_if_idle)
@@ -271,12 +271,12 @@ class ImpatientProtocol(H11Protocol):
             self._limit.cancel()
             self._limit = None
 
-    def _abort_if_closing_twice(self) -> None:
+    def _abort_if_closing_since_last_check(self) -> None:
         if self._was_closing:
             self.transport.abort()
             return
         self._was_closing = self.transport.is_closing()
-        self._ending = self.loop.call_later(HEAD_SECONDS, self._abort_if_closing_twice)
+        self._ending = self.loop.call_later(HEAD_SECONDS, self._abort_if_closing_since_last_check)
 
     def _abort_if_idle(self) -> None:
         self._limit = None
@@ -285,7 +285,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 def counting_protocol(connections: Connections, *, for_pages: bool) -> type[ImpatientProtocol]:
-    """Protocol of one server, with its connections."""
+    """Subclass for one server with its connections."""
     members = {"counted": connections, "for_pages": _FOR_PAGES if for_pages else b""}
     return type("Counting", (ImpatientProtocol,), members)
 

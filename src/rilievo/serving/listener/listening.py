@@ -53,22 +53,22 @@ class AddressOptions(Record):
     @property
     def host_names(self) -> tuple[str, ...]:
         """Names of ``--hosts``, in lower case."""
-        return tuple(name.lower() for name in listed(self.hosts))
+        return tuple(name.lower() for name in split_at_commas(self.hosts))
 
     @property
     def calling_origins(self) -> tuple[str, ...]:
-        """Other origins whose pages may call."""
+        """Other origins whose pages may call: none here."""
         return ()
 
 
-def listed(text: str) -> list[str]:
-    """Names of a list with commas."""
+def split_at_commas(text: str) -> list[str]:
+    """Names between commas, without blanks."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def listed_origins(name: str, text: str) -> tuple[str, ...]:
-    """Origins as browsers spell them."""
-    origins = [origin.lower().rstrip("/") for origin in listed(text)]
+def parse_origins(name: str, text: str) -> tuple[str, ...]:
+    """Origins as browsers spell them; refuses other texts."""
+    origins = [origin.lower().rstrip("/") for origin in split_at_commas(text)]
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
             raise OptionError(
@@ -89,8 +89,8 @@ STREAM_LISTENERS = ("mcp",)
 
 
 @contextmanager
-def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
-    """Socket of a command in ``HTTP_LISTENERS``."""
+def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.socket]:
+    """Socket at an address, for a command in ``HTTP_LISTENERS``."""
     assert command in HTTP_LISTENERS, "each listener has a row, by which it is tested"
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
@@ -117,8 +117,8 @@ def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
         yield listener
 
 
-def address_of(options: AddressOptions, port: int) -> str:
-    """Address of a server for this machine."""
+def local_url(options: AddressOptions, port: int) -> str:
+    """URL of a server for browsers of this machine."""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}{options.root_path}/"

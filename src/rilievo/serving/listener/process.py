@@ -1,9 +1,4 @@
-"""Process of a listener: its end and its memory, without any extra.
-
-End of a service at a signal; imports nothing of any extra.
-
-Memory that threads have freed.
-"""
+"""Process of a listener: its end at a signal, and freed memory; imports nothing of an extra."""
 
 import ctypes
 import os
@@ -21,27 +16,27 @@ LAST_SECONDS = 6.5
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process with exit code 0."""
+def exit_zero_on_sigterm() -> Iterator[None]:
+    """Exit with code 0 at SIGTERM, in order."""
     with _signals_handled_by([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
         yield
 
 
 @contextmanager
-def ended_at_once() -> Iterator[None]:
-    """Let signals end the process while a thread reads standard input; files are never partial."""
+def exit_at_once_on_signals() -> Iterator[None]:
+    """Exit at signals while a thread reads standard input; files are whole."""
     with _signals_handled_by([*EXIT_CODES], lambda number, frame: end_at_once(number)):
         yield
 
 
 def end_at_once(number: int = signal.SIGTERM) -> None:
-    """End the process as a signal does."""
+    """Exit now, without cleaning up, by a signal's code."""
     os._exit(EXIT_CODES[number])
 
 
 @contextmanager
-def ended_in_time(exit_code: int) -> Iterator[None]:
-    """End the process by force some seconds after a signal, whose exception other code may lose."""
+def exit_in_time_after_signals(exit_code: int) -> Iterator[None]:
+    """Exit by force seconds after a signal, whose exception may be lost."""
     signalled, over = threading.Event(), threading.Event()
 
     def exit_if_still_running() -> None:
@@ -93,7 +88,7 @@ def share_arenas() -> None:
     _call_glibc("mallopt", _ARENA_MAX, _ARENAS)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Hand freed memory back to the system."""
     _call_glibc("malloc_trim", 0)
 

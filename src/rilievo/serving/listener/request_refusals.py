@@ -69,36 +69,36 @@ class GivenUp(Exception):
     """Nobody waits for the result any more."""
 
 
-def busy(line: str, seconds: float | int) -> Refusal:
-    """Refusal of a request that may come again."""
+def busy_refusal(line: str, seconds: float | int) -> Refusal:
+    """Refusal 429 with the seconds until it may come again."""
     again = max(1, round(seconds))
     return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
 
 
-def stopping() -> Refusal:
-    """Refusal while the server stops."""
+def stopping_refusal() -> Refusal:
+    """Refusal 503 while the server stops."""
     return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
 
 
-def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refusal:
-    """Refusal for an error; ``shown`` has clients' names of models by paths."""
+def refusal_of(error: Exception, display_names: Mapping[str, str] | None = None) -> Refusal:
+    """Refusal for an error; by names that replace models' paths."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
         return Refusal(503, "too little memory for this photograph: make it smaller")
     # What cannot be written, and where, is for the operator.
     if isinstance(error, OutputError) or not isinstance(error, RilievoError):
-        trace(error)
+        log_once_per_place(error)
         if isinstance(error, OutputError):
             return Refusal(507, "the server cannot write the result: tell who runs it")
         return Refusal(500, "a defect of the server, which has written it down")
     if isinstance(error, ModelError) and isinstance(error.__cause__, _DOWNLOADING):
-        trace(error)
+        log_once_per_place(error)
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    line = error.worded(parameter, _clients_name_of_path(str(error.path), shown or {}))
+    line = error.worded(parameter, _display_name_or_file_name(str(error.path), display_names or {}))
     # Messages of models' readers begin with their files, which lie below those paths.
-    names = {**(shown or {}), os.path.expanduser("~"): "~"}
+    names = {**(display_names or {}), os.path.expanduser("~"): "~"}
     paths = [path for path in sorted(names, key=len, reverse=True) if len(PurePath(path).parts) > 1]
 
     def names_for_paths(text: str) -> str:
@@ -109,7 +109,7 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
     return Refusal(status, names_for_paths(line), facts=_facts_for_json(error, names_for_paths))
 
 
-def _facts_for_json(error: RilievoError, cleared: Callable[[str], str]) -> dict[str, Any]:
+def _facts_for_json(error: RilievoError, without_paths: Callable[[str], str]) -> dict[str, Any]:
     value = error.value
     # A client may write a whole number that no float holds.
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
@@ -119,17 +119,19 @@ def _facts_for_json(error: RilievoError, cleared: Callable[[str], str]) -> dict[
         "hint": filled(error.hint, parameter),
         "value": "" if value is None or is_number else str(value),
     }
-    facts: dict[str, Any] = {name: one_line(cleared(text)) for name, text in texts.items() if text}
+    facts: dict[str, Any] = {
+        name: one_line(without_paths(text)) for name, text in texts.items() if text
+    }
     return facts | ({"value": value} if is_number else {})
 
 
-def _clients_name_of_path(path: str, shown: Mapping[str, str]) -> str:
-    return shown.get(path, PurePath(path).name)
+def _display_name_or_file_name(path: str, display_names: Mapping[str, str]) -> str:
+    return display_names.get(path, PurePath(path).name)
 
 
-def trace(error: Exception) -> None:
-    """Log an error for the operator, each place once, so that clients cannot fill the log."""
-    key = (type(error).__name__, _innermost_line(error.__traceback__))
+def log_once_per_place(error: Exception) -> None:
+    """Log an error of each place once, so that clients cannot fill the log."""
+    key = (type(error).__name__, _innermost_file_and_line(error.__traceback__))
     if key in _traced or len(_traced) >= _MOST_TRACES:
         return
     _traced.add(key)
@@ -137,7 +139,7 @@ def trace(error: Exception) -> None:
     print(f"rilievo serve: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _innermost_line(frames: TracebackType | None) -> str:
+def _innermost_file_and_line(frames: TracebackType | None) -> str:
     place = ""
     while frames is not None:
         place = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
@@ -151,7 +153,7 @@ PROBLEM = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """Refusal as RFC 9457 has it."""
+    """Refusal by RFC 9457."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -175,8 +177,8 @@ class Problem(BaseModel):
     """Remedy."""
 
 
-def problem_of(refusal: Refusal) -> bytes:
-    """Body of the answer."""
+def problem_json(refusal: Refusal) -> bytes:
+    """Body by RFC 9457."""
     problem = Problem(
         title=HTTPStatus(refusal.status).phrase,
         status=refusal.status,
@@ -210,7 +212,7 @@ class RefusalResponse(Response):
     media_type = PROBLEM
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(problem_of(refusal), refusal.status, refusal.headers)
+        super().__init__(problem_json(refusal), refusal.status, refusal.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the refusal, and read the request's rest."""

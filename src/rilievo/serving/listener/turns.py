@@ -8,7 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy, stopping
+from rilievo.serving.listener.request_refusals import (
+    GivenUp,
+    Refusal,
+    busy_refusal,
+    stopping_refusal,
+)
 
 _MEMORY = 0.2  # weight of the newest duration in the mean
 
@@ -53,19 +58,21 @@ class Turns:
         """Estimated wait [s]."""
         return (self.waiting + 1) * self._seconds / self._most
 
-    def check(self) -> None:
+    def refuse_if_full(self) -> None:
         """Refuse a request that could not wait."""
         if self.waiting >= self._most_waiting:
-            raise busy(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
+            raise busy_refusal(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
 
     async def take(self, client: str) -> Place:
         """Wait for a place."""
         if self._has_place_for(client) and client not in self._waiting:
             return self._occupy_place(client)
-        self.check()
+        self.refuse_if_full()
         queue = self._waiting.get(client, deque())
         if len(queue) >= max(1, self._most_waiting // 2):
-            raise busy(f"{len(queue)} requests of yours are waiting already", self.seconds_to_wait)
+            raise busy_refusal(
+                f"{len(queue)} requests of yours are waiting already", self.seconds_to_wait
+            )
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(future)
         try:
@@ -81,7 +88,7 @@ class Turns:
         for queue in self._waiting.values():
             for future in queue:
                 if not future.done():
-                    future.set_exception(stopping())
+                    future.set_exception(stopping_refusal())
         self._waiting.clear()
 
     def _has_place_for(self, client: str) -> bool:
@@ -97,9 +104,9 @@ class Turns:
         self._at_work[place.client] -= 1
         if not self._at_work[place.client]:
             del self._at_work[place.client]
-        self._serve_waiting()
+        self._give_places_to_waiting()
 
-    def _serve_waiting(self) -> None:
+    def _give_places_to_waiting(self) -> None:
         while (client := next(filter(self._has_place_for, self._waiting), None)) is not None:
             queue = self._waiting.pop(client)
             future = queue.popleft()
@@ -136,7 +143,7 @@ class RequestJob:
     is_given_up: bool = False
     until: float = math.inf
 
-    def check(self) -> None:
+    def raise_if_given_up(self) -> None:
         """End work that nobody waits for."""
         if self.is_given_up:
             raise GivenUp
@@ -163,40 +170,40 @@ class Jobs:
         """Time of ``time.monotonic`` at which a request is given up."""
         return begun + self._time_limit
 
-    async def in_time(self, until: float, work: Awaitable[T]) -> T:
-        """Result of work before a deadline."""
+    async def result_in_time(self, until: float, work: Awaitable[T]) -> T:
+        """Result of work; refuses it after a deadline."""
         limit = asyncio.timeout_at(until)
         try:
             async with limit:
                 return await work
         except TimeoutError:
             if limit.expired():
-                raise self.too_late() from None
+                raise self.too_late_refusal() from None
             raise
 
-    def too_late(self, seconds: float = 0.0) -> Refusal:
-        """Refusal after the deadline."""
+    def too_late_refusal(self, seconds: float = 0.0) -> Refusal:
+        """Refusal 503; come again after ``seconds``."""
         return Refusal(
             503,
             f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
             {"Retry-After": str(max(1, round(seconds)))},
         )
 
-    async def finish(self) -> None:
-        """Wait for the work to end."""
+    async def wait_for_all(self) -> None:
+        """Wait for all work to end."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def in_turn(
+    async def run_in_turn(
         self,
         turns: Turns,
         job: AnyJob,
         work: Callable[[AnyJob], Awaitable[T]],
-        left: Awaitable[object],
+        departure: Awaitable[object],
         *,
         unused: Callable[[T], None] = lambda result: None,
     ) -> T:
-        """Do the work of a request in a place, which it holds until it ends."""
-        task, leaving = self._start_task(turns, job, work), asyncio.ensure_future(left)
+        """Result of work in a place; given up at departure or deadline."""
+        task, leaving = self._start_task(turns, job, work), asyncio.ensure_future(departure)
         try:
             await asyncio.wait(
                 {task, leaving},
@@ -207,7 +214,7 @@ class Jobs:
                 return task.result()
             if leaving.done():
                 raise GivenUp
-            raise self.too_late(turns.seconds_to_wait)
+            raise self.too_late_refusal(turns.seconds_to_wait)
         finally:
             leaving.cancel()
             if not task.done():
@@ -231,7 +238,7 @@ async def _work_in_place(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awa
     place = await turns.take(job.client)
     try:
         job.has_place = True
-        job.check()
+        job.raise_if_given_up()
         return await work(job)
     finally:
         place.give_back()

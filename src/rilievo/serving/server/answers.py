@@ -1,9 +1,4 @@
-"""Answers to clients: files over HTTP, frames over a WebSocket.
-
-Responses with files of a prediction.
-
-Frames over a WebSocket, answered by JSON and depth, or JSON with an ``error``.
-"""
+"""Answers: files over HTTP; over a WebSocket JSON and depth of a frame, or an ``error``."""
 
 import asyncio
 import json
@@ -34,19 +29,19 @@ from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
 from rilievo.serving.server.params import StreamAsked, read_params
 from rilievo.serving.server.request_files import Written
-from rilievo.serving.server.service import ImageJob, Service, notes_of
+from rilievo.serving.server.service import ImageJob, Service, client_notes
 from rilievo.serving.server.uploads import Upload
 
 _LONGEST_NOTES = 1000
 
 
-def file_answer(prediction: Prediction, written: Written, seconds: float | int) -> Response:
-    """Response with the outputs of a prediction."""
+def files_response(prediction: Prediction, written: Written, seconds: float | int) -> Response:
+    """Response that sends outputs of a prediction, then removes them."""
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
     depth = prediction.depth_or_none
     if depth is not None:
         headers["X-Depth-Kind"] = depth.kind.value
-    if notes := " | ".join(notes_of(prediction)):
+    if notes := " | ".join(client_notes(prediction)):
         headers["X-Notes"] = one_line(notes).encode("ascii", "replace").decode()[:_LONGEST_NOTES]
     if written.size is not None:
         headers["Content-Length"] = str(written.size)
@@ -99,10 +94,10 @@ class FrameDepth:
     content: bytes
 
 
-def answer_frame(
+def frame_depth(
     model: Model, inference: Inference, photo: Photo, options: PredictOptions
 ) -> FrameDepth:
-    """Depth of a frame as an npy file."""
+    """Depth of a frame as npy, NaN where invalid."""
     prediction = finish(model, inference, photo, options)
     depth = prediction.depth_or_none
     if depth is None:
@@ -110,7 +105,7 @@ def answer_frame(
     height, width = depth.shape
     unit = "metre" if depth.kind is DepthKind.METRIC else "arbitrary"
     facts: dict[str, object] = {"kind": depth.kind.value, "unit": unit}
-    facts |= {"width": width, "height": height, "notes": notes_of(prediction)}
+    facts |= {"width": width, "height": height, "notes": client_notes(prediction)}
     stream = BytesIO()
     np.save(stream, with_nan(depth.values, depth.valid), allow_pickle=False)
     return FrameDepth(facts=facts, content=stream.getvalue())
@@ -132,7 +127,7 @@ class _FrameSlot:
         self._count, self._over = 0, False
 
     async def put(self, content: bytes) -> int:
-        """Add a frame; returns the number of skipped ones."""
+        """Set the frame, or wait for room; returns 1 if it replaces one."""
         async with self._change:
             if not self._newest:
                 await self._change.wait_for(lambda: self._frame is None or self._over)
@@ -162,7 +157,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
     try:
         arguments = read_params(StreamAsked, websocket.query_params.multi_items(), {})
         _ = arguments.options
-        service.offered.named(arguments.model)
+        service.offered.server_name(arguments.model)
         client = client_name("" if websocket.client is None else websocket.client.host)
         opened = ExitStack()
         opened.enter_context(service.streams.counted(client))
@@ -183,16 +178,16 @@ class _Stream:
         self._socket, self._service, self._client = websocket, service, client
         self._options = request.options
         self._frames = _FrameSlot(newest=request.frames == "newest")
-        model = service.offered.for_video(request.model)
-        self._shown = service.offered.shown(model)
-        self._variant = request.variant(service.offered.named(model))
+        model = service.offered.video_name(request.model)
+        self._shown = service.offered.display_name(model)
+        self._variant = request.variant(service.offered.server_name(model))
 
     async def run(self) -> None:
         """Receive and answer until either ends."""
         receiving = asyncio.create_task(self._receive())
         try:
             while (frame := await self._frames.take()) is not None:
-                await self._send_answer(frame)
+                await self._predict_and_send(frame)
             code, why = await receiving
         except (WebSocketDisconnect, TimeoutError):
             return
@@ -205,7 +200,7 @@ class _Stream:
                 await self._socket.close(code, why)
 
     async def _receive(self) -> tuple[int, str]:
-        """Take frames; returns why the stream ends."""
+        """Take frames; returns code and reason of the stream's end."""
         try:
             while True:
                 async with asyncio.timeout(_IDLE_SECONDS):
@@ -218,13 +213,13 @@ class _Stream:
                 if len(content) > self._service.options.max_bytes:
                     return _TOO_BIG, "the frame is too large"
                 for _ in range(await self._frames.put(content)):
-                    self._service.metrics.frame("passed_over")
+                    self._service.metrics.count_frame("passed_over")
         except TimeoutError:
             return _NORMAL, f"no frame for {_IDLE_SECONDS:g} s"
         finally:
             await self._frames.end()
 
-    async def _send_answer(self, frame: _Frame) -> None:
+    async def _predict_and_send(self, frame: _Frame) -> None:
         start = time.monotonic()
         reply: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
         answer: FrameDepth | None = None
@@ -237,7 +232,7 @@ class _Stream:
         else:
             reply |= {"model": self._shown, **answer.facts}
             reply["seconds"] = round(time.monotonic() - start, 4)
-        self._service.metrics.frame("refused" if answer is None else "answered")
+        self._service.metrics.count_frame("refused" if answer is None else "answered")
         try:
             async with asyncio.timeout(_SEND_SECONDS):
                 await self._socket.send_text(json.dumps(reply))
@@ -250,16 +245,16 @@ class _Stream:
         service, variant, options = self._service, self._variant, self._options
 
         async def infer_and_finish(job: ImageJob) -> FrameDepth:
-            photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
+            photo = await service.decode_photo(job, own_depth=False, reading=variant.refine.reading)
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
             alone = is_of_depth_alone(options, (), photo)
             of_frame = replace(variant, depth_alone=alone)
             inference = await service.networks.infer(of_frame, photo, lambda: not job.is_given_up)
             model = await service.networks.model(variant)
-            return await service.in_pool(
-                job, lambda: answer_frame(model, inference, photo, options)
+            return await service.run_in_job_pool(
+                job, lambda: frame_depth(model, inference, photo, options)
             )
 
-        job = await service.job(Upload(BytesIO(content), name="frame"), self._client)
+        job = await service.new_job(Upload(BytesIO(content), name="frame"), self._client)
         turns, never = service.turns(is_heavy=job.is_heavy), asyncio.Future[None]()
-        return await service.jobs.in_turn(turns, job, infer_and_finish, never)
+        return await service.jobs.run_in_turn(turns, job, infer_and_finish, never)

@@ -39,34 +39,34 @@ Texts = Annotated[list[Text], Field(max_length=MOST_KNOWN)]
 Parameters = TypeVar("Parameters", bound=BaseModel)
 
 
-def with_parameters(
+def extend_parameters(
     base: type[Parameters],
-    *usual: Record,
+    *defaults: Record,
     without: tuple[str, ...] = (),
-    words: Mapping[str, str] | None = None,
+    descriptions: Mapping[str, str] | None = None,
 ) -> type[Parameters]:
-    """Class of parameters with those of records, whose values are defaults."""
+    """Subclass with the options of records, whose values are defaults."""
     parameters: dict[str, Any] = {}
-    for record in usual:
-        for one in options_of(type(record)):
-            if Door.HTTP in one.facts.doors and one.name not in without:
-                text = (words or {}).get(one.name) or one.facts.request or one.help
-                default = getattr(record, one.name)
+    for record in defaults:
+        for row in options_of(type(record)):
+            if Door.HTTP in row.facts.doors and row.name not in without:
+                text = (descriptions or {}).get(row.name) or row.facts.request or row.help
+                default = getattr(record, row.name)
                 default = [] if default == () else default
-                parameters[one.name] = (
-                    _parameter_type(one),
+                parameters[row.name] = (
+                    _pydantic_type(row),
                     Field(default=default, description=text),
                 )
     return create_model(base.__name__, __base__=base, __module__=base.__module__, **parameters)
 
 
-def _parameter_type(one: OptionField) -> Any:
-    if one.kind is Switch:
+def _pydantic_type(row: OptionField) -> Any:
+    if row.kind is Switch:
         return Literal["on", "off"]
-    kind = Texts if one.takes_many else Text if one.kind is str else one.kind
-    kind = float | Text if one.is_length else kind
-    kind = kind | None if one.is_optional else kind
-    return Annotated[kind, LIST] if one.is_list else kind
+    kind = Texts if row.takes_many else Text if row.kind is str else row.kind
+    kind = float | Text if row.is_length else kind
+    kind = kind | None if row.is_optional else kind
+    return Annotated[kind, LIST] if row.is_list else kind
 
 
 @frozen
@@ -78,8 +78,8 @@ class Variant:
     vanishing_points: bool = False
     depth_alone: bool = False
 
-    def refined(self, model: Model) -> Model:
-        """Refine a model."""
+    def refine_model(self, model: Model) -> Model:
+        """Model with these refinements."""
         model = refined(model, self.refine, vanishing_points=self.vanishing_points)
         return model.depth_alone() if self.depth_alone else model
 
@@ -129,9 +129,7 @@ class _RecordParameters(BaseModel):
         """Model and its refinements."""
         options = self.options
         return Variant(
-            name=name,
-            refine=options.refine,
-            vanishing_points=options.view.vanishing_points,
+            name=name, refine=options.refine, vanishing_points=options.view.vanishing_points
         )
 
 
@@ -152,8 +150,8 @@ class RequestParams(_RecordParameters):
         return read_points(self.at)
 
 
-_PredictParameters: Any = with_parameters(RequestParams, *_OF_PHOTOGRAPHS, Saving())
-_MeasureParameters: Any = with_parameters(RequestParams, *_OF_PHOTOGRAPHS)
+_PredictParameters: Any = extend_parameters(RequestParams, *_OF_PHOTOGRAPHS, Saving())
+_MeasureParameters: Any = extend_parameters(RequestParams, *_OF_PHOTOGRAPHS)
 
 
 class PredictParams(_PredictParameters):
@@ -169,7 +167,7 @@ class PredictParams(_PredictParameters):
 
     @property
     def saving(self) -> SaveOptions:
-        """Options of the files."""
+        """Options of the files; surface points are bounded."""
         saving, most = self.options.saving, SaveOptions.surface_points
         return replace(saving, surface_points=min(saving.surface_points, most))
 
@@ -193,7 +191,7 @@ class MeasureParams(_MeasureParameters):
     """Measure in the plane of the known rectangle, in which the points lie, without the network."""
 
     def regions(self) -> list[Region]:
-        """Boxes of the request."""
+        """Boxes of the request; refuses points beside them."""
         if self.box and (self.at or self.distance or self.height or self.angle):
             raise OptionError("box stands alone: ask for points by themselves")
         if self.box and self.in_plane:
@@ -205,12 +203,12 @@ class MeasureParams(_MeasureParameters):
         return asked_quantity(self.at, angle=self.angle, distance=self.distance, height=self.height)
 
 
-_OF_STREAMS = with_parameters(
+_OF_STREAMS = extend_parameters(
     _RecordParameters,
     CameraOptions(),
     UNREFINED,
     without=("vanishing_points",),
-    words={
+    descriptions={
         "trim": "Leave uniform borders out of what the network sees; off, because borders that "
         "come and go between frames make depth jump."
     },
@@ -232,7 +230,7 @@ class VideoAsked(_RecordParameters):
 
 
 def read_params(
-    into: type[SomeParams], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
+    params_type: type[SomeParams], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> SomeParams:
     """Read parameters of an address and a form; lists add up."""
     values: dict[str, list[str]] = {}
@@ -241,11 +239,11 @@ def read_params(
         # American spelling is taken too, as on the command line.
         name = name.replace("color", "colour", 1) if name.startswith("color") else name
         values.setdefault(name, []).append(value)
-    return _validated_parameters(into, values)
+    return _validated_parameters(params_type, values)
 
 
-def output_names(save: str) -> tuple[str, ...]:
-    """Outputs of a list, none of which is imported by its name."""
+def parse_output_names(save: str) -> tuple[str, ...]:
+    """Outputs named in ``save``; refuses none and unknown ones."""
     names = split_names(save)
     choices = ("json", *OUTPUTS.own, "all")
     if not names:
@@ -258,8 +256,10 @@ def output_names(save: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _validated_parameters(into: type[SomeParams], values: Mapping[str, list[str]]) -> SomeParams:
-    names = into.model_fields
+def _validated_parameters(
+    params_type: type[SomeParams], values: Mapping[str, list[str]]
+) -> SomeParams:
+    names = params_type.model_fields
     parameters: dict[str, object] = {}
     for name, texts in values.items():
         if name not in names:
@@ -272,7 +272,7 @@ def _validated_parameters(into: type[SomeParams], values: Mapping[str, list[str]
             raise OptionError(option=name, problem=f"is given {count}: give it once")
         parameters[name] = texts if takes_many else ",".join(texts)
     try:
-        return into.model_validate(parameters)
+        return params_type.model_validate(parameters)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         rule = literal(first["msg"].lower())

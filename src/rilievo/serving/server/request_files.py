@@ -1,9 +1,4 @@
-"""Files of requests: their folders on the disk, and outputs as answers.
-
-Temporary files of requests; the next start removes those of a killed server.
-
-Outputs as answers: one file, or a zip that is made on the way.
-"""
+"""Folders of requests on the disk, and outputs as answers: one file, or a zip made on the way."""
 
 import os
 import secrets
@@ -27,7 +22,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import check_parts, is_installed, save
-from rilievo.serving.listener.request_refusals import Refusal, busy
+from rilievo.serving.listener.request_refusals import Refusal, busy_refusal
 
 PREFIX = "rilievo-serve-"
 _LOCK = "lock"
@@ -43,7 +38,7 @@ class RequestFolder:
         self._reserved = 0
 
     def reserve(self, count: int) -> None:
-        """Reserve bytes, or correct an estimate."""
+        """Set the reserved bytes, in place of earlier ones."""
         self._disk.take(self._client, count - self._reserved)
         self._reserved = count
 
@@ -62,13 +57,13 @@ class Disk:
         self._taken: dict[str, int] = {}
 
     @property
-    def taken(self) -> int:
+    def reserved_bytes(self) -> int:
         """Reserved bytes."""
         with self._lock:
             return sum(self._taken.values())
 
-    def blamed(self, client: str, count: int) -> str:
-        """Client that leaves no room: the one that asks, or who has most."""
+    def greediest_client(self, client: str, count: int) -> str:
+        """Client that leaves no room: ``client``, or who has most."""
         with self._lock:
             if self._taken.get(client, 0) + count > self._most // 2:
                 return client
@@ -86,7 +81,7 @@ class Disk:
                         f"{self._most / 2e6:.0f} MB: ask for fewer outputs or a smaller photograph",
                     )
                 if own + count > self._most // 2 or all_of_them + count > self._most:
-                    raise busy("requests and results fill the server's disk", 5)
+                    raise busy_refusal("requests and results fill the server's disk", 5)
             if own + count:
                 self._taken[client] = own + count
             else:
@@ -105,10 +100,10 @@ class Folders:
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
-    """Make a folder for the context; remove those of dead servers."""
+def server_folder() -> Iterator[Path]:
+    """Make a folder for the context; remove those of killed servers."""
     place = Path(tempfile.gettempdir())
-    sweep(place)
+    remove_dead_folders(place)
     # Named before it is made: an interruption while it is made leaves nothing.
     path = place / (PREFIX + secrets.token_hex(8))
     try:
@@ -122,8 +117,8 @@ def own_folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def sweep(parent: Path) -> list[Path]:
-    """Remove the folders of killed servers."""
+def remove_dead_folders(parent: Path) -> list[Path]:
+    """Remove folders of killed servers; return their paths."""
     try:
         entries = [folder for folder in os.scandir(parent) if folder.name.startswith(PREFIX)]
     except OSError as error:
@@ -171,7 +166,7 @@ class Written:
     folder: RequestFolder
 
     def chunks(self) -> Iterator[bytes]:
-        """Content of the files, in pieces."""
+        """One file, or a zip, in pieces."""
         return _zip_pieces(self.paths) if self.size is None else read_chunks(self.paths[0])
 
     def remove(self) -> None:
@@ -179,29 +174,29 @@ class Written:
         self.folder.remove()
 
 
-def at_most(outputs: Sequence[str]) -> tuple[str, ...]:
+def file_output_names(outputs: Sequence[str]) -> tuple[str, ...]:
     """Names with ``all`` spelled out, without the JSON."""
     if "all" in outputs:
         return tuple(OUTPUTS.own)
     return tuple(name for name in outputs if name != JSON)
 
 
-def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
-    """Most bytes of outputs."""
+def most_output_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
+    """Upper estimate from pixels, or points of a surface."""
     points = min(pixels, options.surface_points)
     rows = [OUTPUTS[name] for name in names]
     sizes = (row.most_bytes_a_pixel * pixels + row.most_bytes_a_point * points for row in rows)
     return int(sum(sizes)) + _LEAST * len(rows)
 
 
-def media_types() -> tuple[str, ...]:
-    """Media types of files."""
+def output_media_types() -> tuple[str, ...]:
+    """Media types of all outputs, and zip."""
     return tuple(dict.fromkeys((*(row.media_type for row in OUTPUTS.own.values()), ZIP)))
 
 
 def are_heavy(outputs: Sequence[str]) -> bool:
     """Whether some outputs take seconds."""
-    return any(OUTPUTS[name].is_heavy for name in at_most(outputs))
+    return any(OUTPUTS[name].is_heavy for name in file_output_names(outputs))
 
 
 def write(
@@ -211,10 +206,10 @@ def write(
     folder: RequestFolder,
     stem: str,
 ) -> Written:
-    """Write outputs into a request's folder."""
-    names = at_most(outputs)
+    """Write outputs into a request's folder, whose reserved bytes become theirs."""
+    names = file_output_names(outputs)
     if "all" in outputs:
-        names = tuple(name for name in names if can_give(prediction, name))
+        names = tuple(name for name in names if can_write_output(prediction, name))
     check_parts(prediction, names)
     paths = save(prediction, folder.path / stem, names, options, durable=False)
     sizes = [path.stat().st_size for path in paths]
@@ -228,7 +223,7 @@ def write(
     return Written(name=name, media_type=kind, paths=tuple(paths), size=size, folder=folder)
 
 
-def can_give(prediction: Prediction, name: str) -> bool:
+def can_write_output(prediction: Prediction, name: str) -> bool:
     """Whether a prediction can have an output."""
     try:
         check_parts(prediction, [name])
@@ -261,26 +256,25 @@ class Pipe(RawIOBase):
         self._pieces.append(piece)
         return len(piece)
 
-    def taken(self) -> bytes:
-        """Pieces since the last call."""
+    def take_pieces(self) -> bytes:
+        """Pieces since the last call, joined."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
 
-def zipped(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterator[bytes]:
+def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, paths: Sequence[Path]) -> Iterator[bytes]:
     """Add files to a zip, in pieces."""
     for path in paths:
         facts = zipfile.ZipInfo.from_file(path, path.name)
         with packed.open(facts, "w") as entry:
             for chunk in read_chunks(path):
                 entry.write(chunk)
-                yield pipe.taken()
+                yield pipe.take_pieces()
 
 
 def _zip_pieces(paths: Sequence[Path]) -> Iterator[bytes]:
-    """Zip in pieces, never on the disk."""
     pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
-        yield from zipped(packed, pipe, paths)
-    yield pipe.taken()
+        yield from add_files_to_zip(packed, pipe, paths)
+    yield pipe.take_pieces()

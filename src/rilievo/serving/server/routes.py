@@ -1,9 +1,4 @@
-"""Routes of the server.
-
-Endpoints: functions that answer a request.
-
-OpenAPI document of the server.
-"""
+"""Routes of the server, and their OpenAPI document."""
 
 import asyncio
 import ipaddress
@@ -38,18 +33,18 @@ from rilievo.serving.listener.request_refusals import (
     Problem,
     Refusal,
     RefusalResponse,
-    stopping,
+    stopping_refusal,
 )
-from rilievo.serving.server.answers import file_answer, stream
+from rilievo.serving.server.answers import files_response, stream
 from rilievo.serving.server.params import (
     MeasureParams,
     PredictParams,
     StreamAsked,
-    output_names,
+    parse_output_names,
     read_params,
 )
-from rilievo.serving.server.request_files import JSON, media_types
-from rilievo.serving.server.service import Service, notes_of, record
+from rilievo.serving.server.request_files import JSON, output_media_types
+from rilievo.serving.server.service import Service, client_notes, prediction_record
 from rilievo.serving.server.uploads import Upload
 from rilievo.version import VERSION
 
@@ -57,8 +52,8 @@ Endpoint = Callable[[Service, Request], Awaitable[Response]]
 _CLIENT_LEFT = 499  # for the counters: nobody reads it
 
 
-def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """Endpoint whose errors are answers."""
+def with_refusals(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Endpoint of a request alone, whose errors are refusals."""
 
     async def answer_or_refuse(request: Request) -> Response:
         try:
@@ -66,19 +61,19 @@ def answering(service: Service, endpoint: Endpoint) -> Callable[[Request], Await
         except GivenUp:
             return Response(status_code=_CLIENT_LEFT)
         except asyncio.CancelledError:  # uvicorn cancels what is left when it stops
-            return RefusalResponse(stopping())
+            return RefusalResponse(stopping_refusal())
         except Exception as error:
             return RefusalResponse(service.refusal_of(error))
 
     return answer_or_refuse
 
 
-def client_of(request: Request) -> str:
+def request_client(request: Request) -> str:
     """Address by which a request's client is counted."""
     return client_name("" if request.client is None else request.client.host)
 
 
-async def left(request: Request) -> None:
+async def client_departure(request: Request) -> None:
     """Wait until the client leaves."""
     while (await request.receive())["type"] != "http.disconnect":
         await asyncio.sleep(0)
@@ -109,9 +104,9 @@ _PREDICTED = (
 )
 
 
-def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
+def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     """OpenAPI document of the server below a proxy's ``root_path``."""
-    kinds = {kind: {} for kind in media_types()}
+    kinds = {kind: {} for kind in output_media_types()}
     paths = {
         "/v1/predict": {
             "post": _openapi_image_operation(
@@ -251,7 +246,7 @@ _PHOTO = "--data-binary @photo.jpg"
 
 
 def guide_page(root: str, *, needs_token: bool) -> str:
-    """Page about how to call the server at an address."""
+    """HTML about how to call the server at an address."""
     curl = "curl -H 'Authorization: Bearer TOKEN'" if needs_token else "curl"
     lines = (
         f"{curl} {_PHOTO} '{root}v1/predict?at=320,240'",
@@ -273,8 +268,8 @@ class Extension(Protocol):
         """Routes after those of the server."""
         ...
 
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """Context while requests are answered."""
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Context in which requests are answered."""
         ...
 
 
@@ -286,18 +281,20 @@ def application(
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
 
-    guide = answering(service, _guide_endpoint(needs_token=bool(tokens)))
+    guide = with_refusals(service, _guide_endpoint(needs_token=bool(tokens)))
     routes = [
-        Route("/v1/predict", answering(service, _predict), methods=["POST"]),
-        Route("/v1/measure", answering(service, _measure), methods=["POST"]),
-        Route("/v1/models", answering(service, _list_models), methods=["GET"]),
+        Route("/v1/predict", with_refusals(service, _predict), methods=["POST"]),
+        Route("/v1/measure", with_refusals(service, _measure), methods=["POST"]),
+        Route("/v1/models", with_refusals(service, _list_models), methods=["GET"]),
         WebSocketRoute("/v1/stream", stream_endpoint),
-        Route("/v1/stream", answering(service, _refuse_stream_by_http), methods=["GET"]),
-        Route("/healthz", answering(service, _health_and_version), methods=["GET"]),
+        Route("/v1/stream", with_refusals(service, _refuse_stream_by_http), methods=["GET"]),
+        Route("/healthz", with_refusals(service, _health_and_version), methods=["GET"]),
         Route(
-            "/metrics", answering(service, _metrics_endpoint(for_all=bool(tokens))), methods=["GET"]
+            "/metrics",
+            with_refusals(service, _metrics_endpoint(for_all=bool(tokens))),
+            methods=["GET"],
         ),
-        Route("/openapi.json", answering(service, _openapi_endpoint()), methods=["GET"]),
+        Route("/openapi.json", with_refusals(service, _openapi_endpoint()), methods=["GET"]),
         Route("/docs", guide, methods=["GET"], name="A page with lines to try."),
         *([Route("/", guide, methods=["GET"], name="The same.")] if extension is None else []),
         *(() if extension is None else extension.routes()),
@@ -320,9 +317,9 @@ def application(
 
 @asynccontextmanager
 async def _lifespan(service: Service, extension: Extension | None) -> AsyncIterator[None]:
-    tidying = asyncio.create_task(service.tidy())
+    tidying = asyncio.create_task(service.tidy_memory_forever())
     try:
-        async with nullcontext() if extension is None else extension.running():
+        async with nullcontext() if extension is None else extension.lifespan():
             yield
     finally:
         tidying.cancel()
@@ -332,54 +329,56 @@ async def _lifespan(service: Service, extension: Extension | None) -> AsyncItera
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
     arguments = read_params(PredictParams, request.query_params.multi_items(), {})
-    client = client_of(request)
-    upload = await _read_upload_if_room(service, request, client, output_names(arguments.save))
+    client = request_client(request)
+    upload = await _read_upload_if_room(
+        service, request, client, parse_output_names(arguments.save)
+    )
     try:
         arguments = read_params(PredictParams, request.query_params.multi_items(), upload.fields)
-        outputs, points = output_names(arguments.save), arguments.points()
-        _ = arguments.options, arguments.saving, service.offered.named(arguments.model)
+        outputs, points = parse_output_names(arguments.save), arguments.points()
+        _ = arguments.options, arguments.saving, service.offered.server_name(arguments.model)
     except BaseException:
         upload.close()
         raise
-    job = await service.job(upload, client, outputs)
+    job = await service.new_job(upload, client, outputs)
     turns = service.turns(is_heavy=job.is_heavy)
     if outputs == (JSON,):
-        result = await service.jobs.in_turn(
+        result = await service.jobs.run_in_turn(
             turns,
             job,
             lambda job: service.predict(job, arguments, outputs=outputs),
-            left(request),
+            client_departure(request),
         )
-        answer = await service.in_worker(lambda: record(result, points))
+        answer = await service.run_in_worker(lambda: prediction_record(result, points))
         return JSONResponse(answer)
-    result, written = await service.jobs.in_turn(
+    result, written = await service.jobs.run_in_turn(
         turns,
         job,
-        lambda job: service.files(job, arguments, outputs),
-        left(request),
+        lambda job: service.predict_and_write(job, arguments, outputs),
+        client_departure(request),
         unused=lambda result: result[1].remove(),
     )
-    return file_answer(result, written, service.options.limits.download_seconds)
+    return files_response(result, written, service.options.limits.download_seconds)
 
 
 async def _measure(service: Service, request: Request) -> Response:
     read_params(MeasureParams, request.query_params.multi_items(), {})
-    client = client_of(request)
+    client = request_client(request)
     upload = await _read_upload_if_room(service, request, client)
     try:
         arguments = read_params(MeasureParams, request.query_params.multi_items(), upload.fields)
         regions = arguments.regions()
         what, points = ("", []) if regions else arguments.quantity()
-        _ = arguments.options, service.offered.named(arguments.model)
+        _ = arguments.options, service.offered.server_name(arguments.model)
     except BaseException:
         upload.close()
         raise
-    job = await service.job(upload, client)
-    prediction = await service.jobs.in_turn(
+    job = await service.new_job(upload, client)
+    prediction = await service.jobs.run_in_turn(
         service.turns(is_heavy=job.is_heavy),
         job,
         lambda job: service.predict(job, arguments),
-        left(request),
+        client_departure(request),
     )
 
     words = partial(worded, spell=parameter)
@@ -392,13 +391,13 @@ async def _measure(service: Service, request: Request) -> Response:
             return {
                 "things": [region_record(thing, words) for thing in things],
                 **origin_record(prediction),
-                "notes": (*notes_of(prediction), *remarks),
+                "notes": (*client_notes(prediction), *remarks),
             }
         measurement = measure_points(prediction, points, what, in_plane=arguments.in_plane)
         answer = measured_record(measurement, prediction, words)
-        return {**answer, "notes": (*notes_of(prediction), *map(words, measurement.remarks))}
+        return {**answer, "notes": (*client_notes(prediction), *map(words, measurement.remarks))}
 
-    return JSONResponse(await service.in_worker(measurement_record))
+    return JSONResponse(await service.run_in_worker(measurement_record))
 
 
 async def _list_models(service: Service, request: Request) -> Response:
@@ -437,7 +436,9 @@ def _openapi_endpoint() -> Endpoint:
     async def openapi(service: Service, request: Request) -> Response:
         nonlocal content
         if not content:
-            content = JSONResponse(document(request.app.routes, service.options.root_path)).body
+            content = JSONResponse(
+                openapi_document(request.app.routes, service.options.root_path)
+            ).body
         return Response(content, media_type=JSONResponse.media_type)
 
     return openapi
@@ -457,7 +458,7 @@ async def _read_upload_if_room(
     """Read the body, unless its request could not wait."""
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
-    service.turns(is_heavy=service.is_heavy(size, outputs)).check()
+    service.turns(is_heavy=service.is_heavy(size, outputs)).refuse_if_full()
     return await service.uploads.read(request, client)
 
 
@@ -475,6 +476,6 @@ def _routing_error_response(request: Request, error: Exception) -> Response:
 def _request_counter(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
     def count_request(path: str, status: int, seconds: float) -> None:
         # Unknown paths are one: clients do not choose the names of counters.
-        service.metrics.request(path if path in routes else "other", status, seconds)
+        service.metrics.count_request(path if path in routes else "other", status, seconds)
 
     return count_request

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
-from rilievo.serving.listener.listening import address_of, listening
-from rilievo.serving.listener.process import ended_by_sigterm
+from rilievo.serving.listener.listening import listening_socket, local_url
+from rilievo.serving.listener.process import exit_zero_on_sigterm
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def serve(
     extend: "Callable[[Service, Path], Extension] | None" = None,
 ) -> None:
     """Serve until stopped."""
-    with ended_by_sigterm():
+    with exit_zero_on_sigterm():
         _serve_until_stopped(options, ready, extend)
 
 
@@ -43,14 +43,14 @@ def _serve_until_stopped(
         from rilievo.serving.listener.http_server import http_server
         from rilievo.serving.listener.process import share_arenas
         from rilievo.serving.server.decoding.decoder_pool import Decoders
-        from rilievo.serving.server.request_files import own_folder
+        from rilievo.serving.server.request_files import server_folder
 
     share_arenas()
     _silence_logs_and_warnings()
     tokens = options.tokens()
-    with listening(options, name) as listener, own_folder() as folder:
+    with listening_socket(options, name) as listener, server_folder() as folder:
         application = _load_application(options, folder, tokens, extend)
-        ready(address_of(options, listener.getsockname()[1]))
+        ready(local_url(options, listener.getsockname()[1]))
         server = http_server(
             application,
             options,

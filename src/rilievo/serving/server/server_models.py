@@ -1,9 +1,4 @@
-"""Models of the server: the offered ones by their names, the loaded ones in batches.
-
-Models by the names that clients see.
-
-Loaded models, and batches of several requests.
-"""
+"""Models that clients may name; the loaded ones run batches of several requests."""
 
 import asyncio
 import os
@@ -29,7 +24,7 @@ from rilievo.models.onnx_files.engines import shrinking
 from rilievo.prediction import Prediction
 from rilievo.registry import is_import_path
 from rilievo.sample import Photo
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal, stopping
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal, stopping_refusal
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_options import ServerOptions
 
@@ -46,7 +41,7 @@ class OfferedModels:
     names: Mapping[str, str]
     options: ServerOptions
 
-    def named(self, name: str) -> str:
+    def server_name(self, name: str) -> str:
         """Server's name of a model; "" is the default."""
         if not name:
             return next(iter(self.names.values()))
@@ -56,18 +51,18 @@ class OfferedModels:
             raise Refusal(404, f"this server has no model '{name[:80]}'; {hint}")
         return self.names[name]
 
-    def for_video(self, name: str) -> str:
-        """Model of frames; the default may be another than for photographs."""
-        if not name and self.named("") == DEFAULT_MODEL and FAST_MODEL in self.names:
+    def video_name(self, name: str) -> str:
+        """Clients' name of frames' model; its default may be another."""
+        if not name and self.server_name("") == DEFAULT_MODEL and FAST_MODEL in self.names:
             return FAST_MODEL
         return name
 
-    def shown(self, name: str) -> str:
-        """Clients' name of a model."""
+    def display_name(self, name: str) -> str:
+        """Clients' name of a model; "" is the default."""
         return name or next(iter(self.names))
 
     @property
-    def shown_by_path(self) -> Mapping[str, str]:
+    def display_names_by_path(self) -> Mapping[str, str]:
         """Clients' names by the server's paths."""
         pairs = [(shown, name) for shown, name in self.names.items() if shown != name]
         return {path: shown for shown, name in pairs for path in (name, os.path.abspath(name))}
@@ -81,7 +76,7 @@ class OfferedModels:
         return model
 
     def facts(self) -> list[dict[str, object]]:
-        """Facts of the models, for clients."""
+        """Name and card of each model, for clients."""
         return [
             {"name": shown, "default": place == 0, **_card_facts(MODELS.own.get(name))}
             for place, (shown, name) in enumerate(self.names.items())
@@ -148,7 +143,7 @@ class _InferenceRequest:
     is_wanted: Callable[[], bool]
 
     @property
-    def key(self) -> tuple[Variant, tuple[int, int]]:
+    def batch_key(self) -> tuple[Variant, tuple[int, int]]:
         return self.variant, self.photo.shape
 
 
@@ -161,11 +156,11 @@ class _PoolModel(WrappedModel):
         try:
             future = self._pool.submit(self.model.infer, photos)
         except RuntimeError as error:  # the pool is shut down
-            raise stopping() from error
+            raise stopping_refusal() from error
         try:
             return future.result()
         except CancelledError as error:
-            raise stopping() from error
+            raise stopping_refusal() from error
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         return self.model.finish(inference, photo)
@@ -211,22 +206,22 @@ class Networks:
 
     async def model(self, variant: Variant) -> Model:
         """Load a model with its refinements, once."""
-        return variant.refined(await self._load_cached(variant.name))
+        return variant.refine_model(await self._load_cached(variant.name))
 
-    async def for_video(self, variant: Variant) -> Model:
+    async def video_model(self, variant: Variant) -> Model:
         """Model for other threads, whose batches let photographs go in between."""
         model = await self._load_cached(variant.name)
-        return variant.refined(_PoolModel(model, self._threads_for(model)))
+        return variant.refine_model(_PoolModel(model, self._pool_for_callers_of(model)))
 
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
     ) -> Inference:
         """Inference at the network's resolution."""
         if self._is_closed:
-            raise stopping()
+            raise stopping_refusal()
         model = await self.model(variant)
         if self._is_closed:  # while it was loaded
-            raise stopping()
+            raise stopping_refusal()
         loop = asyncio.get_running_loop()
         if self._work is None or self._work.done():
             self._work = loop.create_task(self._run_batches_forever(), name="networks")
@@ -235,8 +230,8 @@ class Networks:
         self._arrival.set()
         return await future
 
-    async def give_back(self) -> None:
-        """Release the memory of batches, by a run of one."""
+    async def release_batch_memory(self) -> None:
+        """Run one tiny picture, which releases memory."""
         loaded = [self._loaded[name] for name in self._grown if name in self._loaded]
         grown = [network for network in loaded if network.settings.get("engine") == ONNX_ENGINES[0]]
         self._grown.clear()
@@ -247,7 +242,7 @@ class Networks:
 
         for model in grown:
             await asyncio.get_running_loop().run_in_executor(
-                self._threads_for(model), infer_tiny_picture, model
+                self._pool_for_callers_of(model), infer_tiny_picture, model
             )
 
     async def close(self) -> None:
@@ -261,7 +256,7 @@ class Networks:
             await asyncio.wait(tasks)
         for request in (*self._waiting, *running):
             if not request.future.done():
-                request.future.set_exception(stopping())
+                request.future.set_exception(stopping_refusal())
         self._waiting.clear()
         for pool in self._pools.values():
             pool.shutdown(cancel_futures=True)
@@ -282,7 +277,7 @@ class Networks:
             self._loaded.move_to_end(name)
         return model
 
-    def _threads_for(self, model: Model) -> ThreadPoolExecutor:
+    def _pool_for_callers_of(self, model: Model) -> ThreadPoolExecutor:
         callers = model.callers
         if callers not in self._pools:
             self._pools[callers] = ThreadPoolExecutor(callers, "network")
@@ -304,7 +299,7 @@ class Networks:
         if not self._waiting:
             self._arrival.clear()
             return []
-        key = self._waiting[0].key
+        key = self._waiting[0].batch_key
         most = 1 if self._waiting[0].model.settings.get("device") == "cpu" else self._most
         with suppress(TimeoutError):
             async with asyncio.timeout(self._window):
@@ -313,13 +308,13 @@ class Networks:
                     await self._arrival.wait()
         self._arrival.set()
         self._drop_given_up()
-        alike = [request for request in self._waiting if request.key == key][:most]
+        alike = [request for request in self._waiting if request.batch_key == key][:most]
         for request in alike:
             self._waiting.remove(request)
         return alike
 
     def _number_waiting(self, key: object) -> int:
-        return sum(request.key == key for request in self._waiting)
+        return sum(request.batch_key == key for request in self._waiting)
 
     def _drop_given_up(self) -> None:
         for request in self._waiting:
@@ -334,7 +329,9 @@ class Networks:
         if len(batch) > 1:
             self._grown.add(batch[0].variant.name)
         try:
-            answers = await loop.run_in_executor(self._threads_for(model), model.infer, photos)
+            answers = await loop.run_in_executor(
+                self._pool_for_callers_of(model), model.infer, photos
+            )
             answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) > 1:

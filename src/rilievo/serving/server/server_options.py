@@ -1,9 +1,4 @@
-"""Options and limits of servers, with and without a page.
-
-Options and limits of servers.
-
-Options of ``rilievo app``.
-"""
+"""Options and limits of servers, with and without a page."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +15,7 @@ from rilievo.models import DEFAULT_MODEL, MODELS, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.model_options import EngineOptions
 from rilievo.schema import Groups, option
-from rilievo.serving.listener.listening import AddressOptions, listed, listed_origins
+from rilievo.serving.listener.listening import AddressOptions, parse_origins, split_at_commas
 
 
 @frozen
@@ -88,7 +83,7 @@ class ServerOptions(AddressOptions, EngineOptions):
     @property
     def offered(self) -> tuple[str, ...]:
         """Models that requests may name, the default first."""
-        return tuple(dict.fromkeys((self.model, *listed(self.offer or ""))))
+        return tuple(dict.fromkeys((self.model, *split_at_commas(self.offer or ""))))
 
     @property
     def max_bytes(self) -> int:
@@ -131,8 +126,8 @@ class ServeOptions(ServerOptions):
     @property
     def calling_origins(self) -> tuple[str, ...]:
         """Other origins whose pages may call, or ``*``."""
-        is_for_all = listed(self.origins) == ["*"]
-        return ("*",) if is_for_all else listed_origins("origins", self.origins)
+        is_for_all = split_at_commas(self.origins) == ["*"]
+        return ("*",) if is_for_all else parse_origins("origins", self.origins)
 
     def tokens(self) -> tuple[str, ...]:
         """Tokens; without any, everybody may call."""
@@ -184,12 +179,12 @@ class AppOptions(ServerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.embedding
+        _ = self.embedding_origins
 
     @property
-    def embedding(self) -> tuple[str, ...]:
+    def embedding_origins(self) -> tuple[str, ...]:
         """Origins whose pages may embed results."""
-        return listed_origins("embed_origins", self.embed_origins or "")
+        return parse_origins("embed_origins", self.embed_origins or "")
 
     @property
     def offered(self) -> tuple[str, ...]:

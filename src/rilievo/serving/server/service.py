@@ -1,9 +1,4 @@
-"""Work of the server: decoding, network and writing, in turn.
-
-Predictions of requests, in metres where a size is known.
-
-Counts and times for Prometheus.
-"""
+"""Work of the server: decoding, network and writing, in turn; counters for Prometheus."""
 
 import asyncio
 import json
@@ -33,7 +28,7 @@ from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import parts_of
 from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import OpenStreams
-from rilievo.serving.listener.process import give_back
+from rilievo.serving.listener.process import trim_heap
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.decoding.decoder_pool import Decoders
@@ -42,8 +37,8 @@ from rilievo.serving.server.request_files import (
     Folders,
     Written,
     are_heavy,
-    at_most,
-    estimated_bytes,
+    file_output_names,
+    most_output_bytes,
     write,
 )
 from rilievo.serving.server.server_models import Networks, OfferedModels
@@ -85,21 +80,21 @@ class Metrics:
             "rilievo_stream_frames", "Frames of streams.", ("outcome",), registry=registry
         )
 
-    def request(self, route: str, status: int, seconds: float | int) -> None:
+    def count_request(self, route: str, status: int, seconds: float | int) -> None:
         """Count an answered request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def batch(self, count: int) -> None:
+    def count_batch(self, count: int) -> None:
         """Count a run of a network."""
         self._batches.observe(count)
 
-    def frame(self, outcome: str) -> None:
+    def count_frame(self, outcome: str) -> None:
         """Count a frame: answered, passed_over or refused."""
         self._frames.labels(outcome).inc()
 
-    def watch(self, name: str, words: str, value: Callable[[], float]) -> None:
-        """Show a number at every scrape."""
+    def add_gauge(self, name: str, words: str, value: Callable[[], float]) -> None:
+        """Add a gauge whose number ``value`` gives at every scrape."""
         Gauge(f"rilievo_{name}", words, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:
@@ -107,7 +102,7 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def check_image(upload: Upload, request: RequestParams) -> None:
+def refuse_missing_image_or_package(upload: Upload, request: RequestParams) -> None:
     """Refuse a request without an image or a package."""
     if request.options.sizes.markers is not None:
         with needing("", "markers", option="markers"):
@@ -122,26 +117,26 @@ def finish(
     photo: Photo,
     request: RequestParams,
     *,
-    shown: str,
+    display_name: str,
     outputs: Sequence[str] | None = None,
 ) -> Prediction:
-    """Resize an answer to the photograph, and note unused options."""
+    """Prediction at the photograph's size, with notes on unused options."""
     prediction = finished(model, inference, photo, request.options)
     if outputs is not None:
-        names = at_most(outputs)
+        names = file_output_names(outputs)
         notes = without_output(request.options, names)
         prediction = prediction.but(notes=(*prediction.notes, *notes))
         if Need.NORMALS not in parts_of(names):
             prediction = prediction.but(normals=None)
-    return prediction.but(made_by=replace(prediction.made_by, model=shown))
+    return prediction.but(made_by=replace(prediction.made_by, model=display_name))
 
 
-def notes_of(prediction: Prediction) -> list[str]:
+def client_notes(prediction: Prediction) -> list[str]:
     """Notes with the names of parameters."""
     return [worded(note, parameter) for note in prediction.notes]
 
 
-def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
+def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
     """JSON of a prediction, with values at points (u, v)."""
     facts: dict[str, object] = json.loads(to_json(describe(prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
@@ -149,7 +144,7 @@ def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
     if points:
         facts["at"] = [_value_record(prediction, u, v) for u, v in points]
     note = share_note(points, prediction.shape)
-    return {**facts, "notes": [*notes_of(prediction), *filter(None, [note])]}
+    return {**facts, "notes": [*client_notes(prediction), *filter(None, [note])]}
 
 
 def _value_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
@@ -204,7 +199,7 @@ class Service:
             offered.load,
             most=limits.batch,
             window=limits.batch_seconds,
-            observe=metrics.batch,
+            observe=metrics.count_batch,
         )
         workers = limits.workers
         places = workers + limits.batch
@@ -230,7 +225,7 @@ class Service:
         self.streams = OpenStreams(limits.streams, most_of_one=max(1, limits.streams // 2))
         self._register_gauges()
 
-    async def tidy(self) -> None:
+    async def tidy_memory_forever(self) -> None:
         """Hand memory back between requests."""
         baseline = 0
         while True:
@@ -239,8 +234,8 @@ class Service:
             if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
                 baseline = self.jobs.begun
                 if not self.jobs.at_work:
-                    await self.networks.give_back()
-                await self.in_worker(give_back)
+                    await self.networks.release_batch_memory()
+                await self.run_in_worker(trim_heap)
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
@@ -248,7 +243,7 @@ class Service:
         self.heavy.close()
         self._decoding.close()
         await self.networks.close()
-        await self.jobs.finish()
+        await self.jobs.wait_for_all()
         for pool in (self._readers, self._heavy_reader, self._openers):
             pool.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
@@ -257,18 +252,20 @@ class Service:
 
     def refusal_of(self, error: Exception) -> Refusal:
         """Refusal without a path of the server."""
-        return refusal_of(error, self.offered.shown_by_path)
+        return refusal_of(error, self.offered.display_names_by_path)
 
-    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
-        """Work of a request with its deadline."""
+    async def new_job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
+        """Job of an upload: heavy by its bytes, outputs or pixels."""
         until = self.jobs.deadline(upload.begun)
         job = ImageJob(
             upload=upload, client=client, is_heavy=self.is_heavy(upload.size, outputs), until=until
         )
         try:
             if upload.size and not job.is_heavy:
-                work = self._decode_in_turn(job, lambda: self.decoders.size(upload, until=until))
-                height, width = await self.jobs.in_time(until, work)
+                work = self._decode_in_turn(
+                    job, lambda: self.decoders.image_size(upload, until=until)
+                )
+                height, width = await self.jobs.result_in_time(until, work)
                 job.is_heavy = height * width > _HEAVY_PIXELS
         except BaseException:
             upload.close()
@@ -292,47 +289,44 @@ class Service:
         on_size: Callable[[int], None] = lambda pixels: None,
     ) -> Prediction:
         """Predict the image; ``on_size`` gets its number of pixels."""
-        variant = params.variant(self.offered.named(params.model))
+        variant = params.variant(self.offered.server_name(params.model))
         photo = await self._read_photo_with_camera(job, params)
         pixels = photo.shape[0] * photo.shape[1]
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
-        job.check()
-        if outputs is not None and is_of_depth_alone(params.options, at_most(outputs), photo):
+        job.raise_if_given_up()
+        if outputs is not None and is_of_depth_alone(
+            params.options, file_output_names(outputs), photo
+        ):
             variant = replace(variant, depth_alone=True)
         if job.inference is None:
             job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
         inference = job.inference
-        job.check()
+        job.raise_if_given_up()
         model = await self.networks.model(variant)
-        shown = self.offered.shown(params.model)
+        display_name = self.offered.display_name(params.model)
 
         def finish_photograph() -> Prediction:
             return finish(
-                model,
-                inference,
-                photo,
-                params,
-                shown=shown,
-                outputs=outputs,
+                model, inference, photo, params, display_name=display_name, outputs=outputs
             )
 
-        return await self.in_pool(job, finish_photograph)
+        return await self.run_in_job_pool(job, finish_photograph)
 
-    async def files(
+    async def predict_and_write(
         self, job: ImageJob, parameters: PredictParams, outputs: Sequence[str]
     ) -> tuple[Prediction, Written]:
         """Predict the image, and write outputs, which must be removed."""
-        names, saving, stem = at_most(outputs), parameters.saving, job.upload.name
+        names, saving, stem = file_output_names(outputs), parameters.saving, job.upload.name
         folder = self.folders.make(job.client)
 
         def reserve_files(pixels: int) -> None:
-            folder.reserve(estimated_bytes(names, pixels, saving))
+            folder.reserve(most_output_bytes(names, pixels, saving))
 
         try:
             prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve_files)
-            job.check()
-            written = await self.in_pool(
+            job.raise_if_given_up()
+            written = await self.run_in_job_pool(
                 job, lambda: write(prediction, outputs, saving, folder, stem)
             )
         except BaseException:
@@ -340,11 +334,13 @@ class Service:
             raise
         return prediction, written
 
-    async def photo(self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments) -> Photo:
-        """Read the photograph, which a batch may wait for."""
+    async def decode_photo(
+        self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments
+    ) -> Photo:
+        """Decode in turn; a batch may wait for the photograph."""
 
         def decode() -> Photo:
-            job.check()
+            job.raise_if_given_up()
             return self.decoders.photo(
                 job.upload,
                 own_depth=own_depth,
@@ -368,23 +364,23 @@ class Service:
         finally:
             place.give_back()
 
-    async def opened(self, path: Path) -> FrameSource:
+    async def open_video(self, path: Path) -> FrameSource:
         """Open a video, which must be closed."""
         return await self._run_in_pool(self._openers, lambda: self.decoders.video(path))
 
-    async def in_worker(self, work: Callable[[], T]) -> T:
+    async def run_in_worker(self, work: Callable[[], T]) -> T:
         """Run short work in a thread."""
         return await self._run_in_pool(self._workers, work)
 
-    async def in_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
+    async def run_in_job_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
         """Run work of a request in the threads of its kind."""
         return await self._run_in_pool(self._heavy_worker if job.is_heavy else self._workers, work)
 
     async def _read_photo_with_camera(self, job: ImageJob, parameters: RequestParams) -> Photo:
-        check_image(job.upload, parameters)
+        refuse_missing_image_or_package(job.upload, parameters)
         options = parameters.options
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
-        photo = await self.photo(job, own_depth=own_depth, reading=reading)
+        photo = await self.decode_photo(job, own_depth=own_depth, reading=reading)
         job.upload.close()
         return with_camera(photo, options.view.named_camera, options.view.fov)
 
@@ -392,17 +388,19 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def _register_gauges(self) -> None:
-        watch = self.metrics.watch
-        watch(
+        add_gauge = self.metrics.add_gauge
+        add_gauge(
             "requests_waiting",
             "Requests that wait.",
             lambda: self.light.waiting + self.heavy.waiting,
         )
-        watch(
+        add_gauge(
             "requests_working", "Requests at work.", lambda: self.light.working + self.heavy.working
         )
-        watch("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
-        watch("streams", "Open streams.", self.streams.total)
-        watch(
-            "disk_bytes", "Bytes that requests and results take.", lambda: self.folders.disk.taken
+        add_gauge("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
+        add_gauge("streams", "Open streams.", self.streams.total)
+        add_gauge(
+            "disk_bytes",
+            "Bytes that requests and results take.",
+            lambda: self.folders.disk.reserved_bytes,
         )

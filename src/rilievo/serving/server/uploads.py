@@ -19,8 +19,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from rilievo.errors import OptionError
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy
-from rilievo.serving.server.decoding.messages import file_of
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy_refusal
+from rilievo.serving.server.decoding.messages import nameless_file
 from rilievo.serving.server.request_files import Disk
 
 _MOST_VALUES = 1000
@@ -32,7 +32,7 @@ _LARGE = 2**20
 """Bytes above which a body is plain ASCII: one wide character makes it four times as large."""
 
 
-def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
+def read_json_body(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     """Image and parameters of a JSON; numbers stay texts."""
     body.seek(0)
     text = body.read()
@@ -65,7 +65,7 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     return decoded_image(image, "image"), fields
 
 
-def refuse_json(body: IO[bytes]) -> None:
+def refuse_undeclared_json(body: IO[bytes]) -> None:
     """Refuse JSON of another content type."""
     body.seek(0)
     if body.read(64).lstrip().startswith(b"{"):
@@ -169,7 +169,7 @@ class Upload:
         if self.size > _IN_MEMORY and not isinstance(self._file, BytesIO):
             self._file.flush()
             return os.dup(self._file.fileno())
-        return file_of(self.read())
+        return nameless_file(self.read())
 
     def copy_to(self, path: Path) -> None:
         """Copy the file."""
@@ -190,16 +190,16 @@ class _Arrival:
         self.is_displaced = False
         self._limit: asyncio.Timeout | None = None
 
-    def limited_by(self, limit: asyncio.Timeout) -> None:
-        """Let a time limit end it, also before its time."""
+    def set_time_limit(self, limit: asyncio.Timeout) -> None:
+        """Set the time limit, by which ``displace`` ends it."""
         self._limit = limit
 
     def bytes_per_second(self, now: float) -> float:
-        """Rate since the start, with a credit at first."""
+        """Mean rate since the start, with a credit of 4 kB."""
         return (self.count + _CREDIT) / max(now - self.begun, _LEAST_AGE)
 
     def displace(self) -> None:
-        """End it for a newcomer."""
+        """End it for a newcomer, by its time limit."""
         self.is_displaced = True
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0.0)
@@ -234,7 +234,7 @@ class Uploads:
         held = _ReservedBytes(self._disk, client)
         body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         try:
-            with self._limited_arrival(client) as arrival:
+            with self._counted_arrival(client) as arrival:
                 await self._receive_in_time(request, body, held, arrival)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "application/json":
@@ -243,7 +243,7 @@ class Uploads:
             elif kind == "multipart/form-data":
                 upload = await _upload_from_form(request.headers, body, held)
             else:
-                refuse_json(body)
+                refuse_undeclared_json(body)
                 return Upload(body, on_close=held.give_back)
             body.close()
             return upload
@@ -257,7 +257,7 @@ class Uploads:
     ) -> None:
         try:
             async with asyncio.timeout(self._seconds) as limit:
-                arrival.limited_by(limit)
+                arrival.set_time_limit(limit)
                 await self._copy_body(request, body, held, arrival)
         except TimeoutError:
             others = ", and others wait for its place" if arrival.is_displaced else ""
@@ -280,10 +280,10 @@ class Uploads:
                 body.write(chunk)
 
     @contextmanager
-    def _limited_arrival(self, client: str) -> Iterator[_Arrival]:
+    def _counted_arrival(self, client: str) -> Iterator[_Arrival]:
         own = sum(arrival.client == client for arrival in self._arrivals)
         if own >= self._most // 4:
-            raise busy("too many requests of yours are arriving", 2)
+            raise busy_refusal("too many requests of yours are arriving", 2)
         self._displace_slowest_if_full()
         arrival = _Arrival(client)
         self._arrivals.append(arrival)
@@ -333,7 +333,7 @@ async def _chunks(body: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 def _upload_from_json(body: IO[bytes], held: _ReservedBytes) -> Upload:
-    content, fields = read_json(body)
+    content, fields = read_json_body(body)
     file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
     try:
         file.write(content)

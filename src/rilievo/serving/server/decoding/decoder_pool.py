@@ -37,11 +37,11 @@ from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import (
     Message,
     NamedImage,
-    arrays_of,
-    can_pass,
-    close,
-    receive,
-    send,
+    can_fork_and_pass_files,
+    close_files,
+    map_arrays,
+    receive_message,
+    send_message,
 )
 
 _BYTES_PER_PIXEL = 48
@@ -111,7 +111,7 @@ class _ForkServer:
 
     def start(self) -> None:
         with self._lock:
-            self._channel_of_running_server()
+            self._channel_after_start()
 
     def fork(self) -> _DecodingProcess:
         reply, files = self._ask_with_one_restart({"do": "fork"})
@@ -133,10 +133,10 @@ class _ForkServer:
     def _ask_with_one_restart(self, message: Message) -> tuple[Message, list[int]]:
         with self._lock:
             for _ in range(2):
-                channel = self._channel_of_running_server()
+                channel = self._channel_after_start()
                 try:
-                    send(channel, message)
-                    answer = receive(channel)
+                    send_message(channel, message)
+                    answer = receive_message(channel)
                 except (OSError, ValueError):
                     answer = None
                 if answer is not None:
@@ -144,7 +144,7 @@ class _ForkServer:
                 self.end()
         raise DecodeDefect("the decoding process cannot be started")
 
-    def _channel_of_running_server(self) -> socket.socket:
+    def _channel_after_start(self) -> socket.socket:
         if self._channel is None:
             ours, theirs = socket.socketpair()
             ours.settimeout(_START_SECONDS)
@@ -166,9 +166,9 @@ class _ForkServer:
         return self._channel
 
 
-def start() -> None:
-    """Start the forking process."""
-    if can_pass():
+def start_fork_server() -> None:
+    """Start the process, if this system can."""
+    if can_fork_and_pass_files():
         _fork_server().start()
 
 
@@ -183,7 +183,7 @@ class Decoders:
     """Decoding processes of a server."""
 
     def __init__(self, *, max_pixels: int, idle: int) -> None:
-        """Begin without a process; ``kept`` ones wait for work later."""
+        """Begin without a process; ``idle`` ones wait for work later."""
         self._max_pixels, self._most_idle = max_pixels, idle
         self._idle: list[_DecodingProcess] = []
         self._lock = threading.Lock()
@@ -191,7 +191,7 @@ class Decoders:
 
     def warm(self) -> None:
         """Start the processes that wait for work."""
-        if can_pass():
+        if can_fork_and_pass_files():
             for child in [_fork_server().fork() for _ in range(self._most_idle)]:
                 self._keep_idle_or_kill(child)
 
@@ -204,24 +204,24 @@ class Decoders:
     @staticmethod
     def abandon() -> None:
         """End all processes."""
-        if can_pass():
+        if can_fork_and_pass_files():
             _fork_server().end()
 
     @property
-    def waiting(self) -> list[int]:
-        """Numbers of waiting processes."""
+    def idle_pids(self) -> list[int]:
+        """Ids of waiting processes."""
         return [child.pid for child in self._idle]
 
-    def size(self, upload: ImageFile, *, until: float) -> tuple[int, int]:
+    def image_size(self, upload: ImageFile, *, until: float) -> tuple[int, int]:
         """Size (height, width) in a photograph's header, before a time of ``time.monotonic``.
 
         Raises:
             InputError: If it is not a photograph, or takes too long or too much memory.
         """
-        if not can_pass():
+        if not can_fork_and_pass_files():
             return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
         reply, files = self._ask_about_file("size", upload, _HEADER_CPU_SECONDS, until)
-        close(files)
+        close_files(files)
         height, width = map(int, reply["size"])
         return height, width
 
@@ -246,7 +246,7 @@ class Decoders:
         Raises:
             InputError: If it cannot be read, or takes too long or too much memory.
         """
-        if not can_pass():
+        if not can_fork_and_pass_files():
             return read_photo(
                 NamedImage(upload.read(), upload.name),
                 max_pixels=self._max_pixels,
@@ -257,15 +257,15 @@ class Decoders:
             "photo", upload, cpu_seconds, until, own_depth=own_depth, reading=reading
         )
         try:
-            return photo_of(reply, files, self._max_pixels)
+            return photo_from_message(reply, files, self._max_pixels)
         except (LookupError, TypeError, ValueError) as error:
             raise _decoder_failure(upload.name) from error
         finally:
-            close(files)
+            close_files(files)
 
     def video(self, path: Path) -> FrameSource:
         """Open a video in its own process."""
-        return ForeignVideo(self, path) if can_pass() else open_video(path)
+        return ForeignVideo(self, path) if can_fork_and_pass_files() else open_video(path)
 
     def _ask_about_file(
         self, do: str, upload: ImageFile, cpu_seconds: int, until: float, **more: object
@@ -280,43 +280,43 @@ class Decoders:
         }
         file = upload.open_descriptor()
         try:
-            child = self.take()
+            child = self.take_process()
             reply = self.ask_process(child, order, [file], until)
         finally:
             os.close(file)
         self._keep_idle_or_kill(child)
         return reply
 
-    def take(self) -> _DecodingProcess:
-        """Process for the block."""
+    def take_process(self) -> _DecodingProcess:
+        """Waiting process, or a new one."""
         while (child := self._pop_idle_process()) is not None:
             if child.is_alive():
                 return child
-            self.end(child)
+            self.end_process(child)
         return _fork_server().fork()
 
-    def end(self, child: _DecodingProcess) -> int:
+    def end_process(self, child: _DecodingProcess) -> int:
         """End a process; returns its exit status."""
         return _fork_server().kill(child)
 
     def ask_process(
         self, child: _DecodingProcess, message: Message, files: list[int], until: float
     ) -> tuple[Message, list[int]]:
-        """Answer of a process; one that fails is ended."""
+        """Answer of a process and its files; one that fails is ended."""
         name = str(message["name"])
         try:
             child.channel.settimeout(max(0.001, until - time.monotonic()))
-            send(child.channel, message, files)
-            answer = receive(child.channel)
+            send_message(child.channel, message, files)
+            answer = receive_message(child.channel)
         except TimeoutError:
-            self.end(child)
+            self.end_process(child)
             raise Refusal(
                 503, f"{name}: not decoded in time: the server is busy", {"Retry-After": "10"}
             ) from None
         except (OSError, ValueError):
             answer = None
         if answer is None:
-            status = self.end(child)
+            status = self.end_process(child)
             raise (
                 _slow_decoding_error(name, message["cpu_seconds"])
                 if _exceeded_cpu_time(status)
@@ -349,7 +349,7 @@ def _exceeded_cpu_time(status: int) -> bool:
 
 def _slow_decoding_error(name: str, seconds: int) -> InputError:
     return InputError(
-        (f"takes more than {seconds} s to decode; export it anew as JPEG or PNG"), path=name
+        f"takes more than {seconds} s to decode; export it anew as JPEG or PNG", path=name
     )
 
 
@@ -357,7 +357,7 @@ def _decoder_failure(name: str) -> InputError:
     return InputError("the decoder fails at it; export it anew as JPEG or PNG", path=name)
 
 
-def photo_of(message: Message, files: list[int], max_pixels: int) -> Photo:
+def photo_from_message(message: Message, files: list[int], max_pixels: int) -> Photo:
     """Photograph from the facts of a process.
 
     Raises:
@@ -370,7 +370,7 @@ def photo_of(message: Message, files: list[int], max_pixels: int) -> Photo:
         forms.insert(0, (_checked_height_and_width(own["shape"], max_pixels), np.float32))
     if message["is_transparent"]:
         forms.append(((height, width), np.bool_))
-    arrays = arrays_of(files[0], *forms)
+    arrays = map_arrays(files[0], *forms)
     transparent = arrays.pop() if message["is_transparent"] else None
     *metres, pixels = arrays
     return Photo(
@@ -416,7 +416,7 @@ class ForeignVideo(FrameSource):
         check_regular(path)
         self.path, self.fault = path, None
         self._decoders = decoders
-        self._child: _DecodingProcess | None = decoders.take()
+        self._child: _DecodingProcess | None = decoders.take_process()
         # Shots are read ahead, by a copy, while another thread reads on.
         self._asking = threading.Lock()
         facts = self._open_in_process()
@@ -439,12 +439,12 @@ class ForeignVideo(FrameSource):
         """End its process."""
         child, self._child = self._child, None
         if child is not None:
-            self._decoders.end(child)
+            self._decoders.end_process(child)
 
     def _open_in_process(self) -> Message:
         with self.path.open("rb") as file:  # as the process may not
             facts, files = self._ask_for_facts_and_files("video", [file.fileno()])
-        close(files)
+        close_files(files)
         return facts
 
     def _next_frame(self, number: int) -> Frame | None:
@@ -453,15 +453,15 @@ class ForeignVideo(FrameSource):
             if "fault" in reply:
                 self.fault = reply["fault"]
                 return None
-            [pixels] = arrays_of(files[0], ((*self.size, 3), np.uint8))
+            [pixels] = map_arrays(files[0], ((*self.size, 3), np.uint8))
         finally:
-            close(files)
+            close_files(files)
         photo = Photo(pixels=pixels, name=str(reply["name"]))
         return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
     def _ask_for_facts(self, do: str, **more: object) -> Message:
         facts, files = self._ask_for_facts_and_files(do, (), **more)
-        close(files)
+        close_files(files)
         return facts
 
     def _ask_for_facts_and_files(

@@ -38,11 +38,11 @@ from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import (
     Message,
     NamedImage,
-    close,
-    content_of,
-    file_of,
-    receive,
-    send,
+    close_files,
+    nameless_file,
+    read_descriptor,
+    receive_message,
+    send_message,
 )
 
 _MOST_OPEN = 64
@@ -81,7 +81,7 @@ def main(descriptor: int) -> None:
                 if order["do"] == "fork":
                     _fork_worker(server, children)
                 else:
-                    send(server, {"status": _kill_worker(order["pid"], children)})
+                    send_message(server, {"status": _kill_worker(order["pid"], children)})
         finally:
             for pid in list(children):
                 _kill_worker(pid, children)
@@ -89,7 +89,7 @@ def main(descriptor: int) -> None:
 
 def _receive_unless_broken(server: socket.socket) -> tuple[Message, list[int]] | None:
     try:
-        return receive(server)
+        return receive_message(server)
     except (OSError, ValueError):
         return None
 
@@ -103,7 +103,7 @@ def _fork_worker(server: socket.socket, children: set[int]) -> None:
             ours.close()
             _work_and_exit(theirs)
         children.add(pid)
-        send(server, {"pid": pid}, [ours.fileno()])
+        send_message(server, {"pid": pid}, [ours.fileno()])
 
 
 def _kill_worker(pid: int, children: set[int]) -> int:
@@ -135,31 +135,35 @@ class _Worker:
             "size": self._send_size,
             "photo": self._send_photo,
             "video": self._open_video,
-            "frames": self._begin_frames,
+            "frames": self._send_new_iterator_number,
             "next": self._send_next_frame,
         }
         self._iterators: list[Iterator[Frame]] = []
 
     def run(self) -> None:
         """Answer messages until the server ends."""
-        limit_files()
-        before = address_space()
+        limit_open_files()
+        before = address_space_bytes()
         if syscall_filter.is_available():
             syscall_filter.install()
         while (message := self._wait_for_order()) is not None:
             order, files = message
-            limit(cpu_seconds=order["cpu_seconds"], most_bytes=before + order["bytes"])
+            limit_cpu_and_memory(
+                cpu_seconds=order["cpu_seconds"], most_bytes=before + order["bytes"]
+            )
             try:
                 self._ways[order["do"]](order, files)
             except RilievoError as error:
                 text = error.worded(in_braces, "")
-                send(self._server, {"error": text, "path": str(error.path)})
+                send_message(self._server, {"error": text, "path": str(error.path)})
             except MemoryError:
-                send(self._server, {"error": "needs too much memory", "path": order["name"]})
+                send_message(
+                    self._server, {"error": "needs too much memory", "path": order["name"]}
+                )
             except Exception:
-                send(self._server, {"defect": format_exc()[-8000:]})
+                send_message(self._server, {"defect": format_exc()[-8000:]})
             finally:
-                close(files)
+                close_files(files)
 
     def _wait_for_order(self) -> tuple[Message, list[int]] | None:
         work = select.poll()
@@ -169,13 +173,13 @@ class _Worker:
         return _receive_unless_broken(self._server)
 
     def _send_size(self, message: Message, files: list[int]) -> None:
-        content = BytesIO(content_of(files[0]))
+        content = BytesIO(read_descriptor(files[0]))
         size = header_size(content, message["name"], max_pixels=message["max_pixels"])
-        send(self._server, {"size": size})
+        send_message(self._server, {"size": size})
 
     def _send_photo(self, message: Message, files: list[int]) -> None:
         photo = read_photo(
-            NamedImage(content_of(files[0]), message["name"]),
+            NamedImage(read_descriptor(files[0]), message["name"]),
             max_pixels=message["max_pixels"],
             own_depth=message["own_depth"],
             **message["reading"],
@@ -184,11 +188,11 @@ class _Worker:
         # Floats come first, so that they lie at addresses that four divides.
         parts = [] if own is None or own.metres is None else [own.metres]
         masks = [] if photo.transparent is None else [photo.transparent]
-        self._send_arrays(facts_of(photo), *parts, photo.pixels, *masks)
+        self._send_arrays(photo_facts(photo), *parts, photo.pixels, *masks)
 
     def _open_video(self, message: Message, files: list[int]) -> None:
         self._source = source = open_video(OpenFile(os.dup(files[0]), message["name"]))
-        send(
+        send_message(
             self._server,
             {
                 "size": source.size,
@@ -203,22 +207,22 @@ class _Worker:
             },
         )
 
-    def _begin_frames(self, message: Message, files: list[int]) -> None:
+    def _send_new_iterator_number(self, message: Message, files: list[int]) -> None:
         self._iterators.append(iter(self._source))
-        send(self._server, {"number": len(self._iterators) - 1})
+        send_message(self._server, {"number": len(self._iterators) - 1})
 
     def _send_next_frame(self, message: Message, files: list[int]) -> None:
         frame = next(self._iterators[message["number"]], None)
         if frame is None:
-            send(self._server, {"fault": self._source.fault})
+            send_message(self._server, {"fault": self._source.fault})
             return
         facts = {"name": frame.photo.name, "index": frame.index, "ticks": frame.ticks}
         self._send_arrays(facts, frame.photo.pixels)
 
     def _send_arrays(self, facts: Message, *arrays: np.ndarray) -> None:
-        file = file_of(*map(np.ascontiguousarray, arrays))
+        file = nameless_file(*map(np.ascontiguousarray, arrays))
         try:
-            send(self._server, facts, [file])
+            send_message(self._server, facts, [file])
         finally:
             os.close(file)
 
@@ -229,13 +233,13 @@ def _return_free_memory() -> None:
         library.malloc_trim(0)
 
 
-def facts_of(photo: Photo) -> Message:
+def photo_facts(photo: Photo) -> Message:
     """Facts of a photograph, without its arrays."""
     own, camera = photo.own_depth, photo.camera
     return {
         "shape": photo.pixels.shape,
         "camera": None if camera is None else _camera_facts(camera),
-        "own_depth": None if own is None else _depth_facts(own),
+        "own_depth": None if own is None else _own_depth_facts(own),
         "is_transparent": photo.transparent is not None,
         "notes": [*map(template, photo.notes)],
         "name": photo.name,
@@ -246,7 +250,7 @@ def _camera_facts(camera: Camera) -> Message:
     return {"lens": str(spelling_of(camera.lens)), "source": str(camera.source)}
 
 
-def _depth_facts(own: OwnDepth) -> Message:
+def _own_depth_facts(own: OwnDepth) -> Message:
     return {
         "source": own.source,
         "shape": None if own.metres is None else own.metres.shape,
@@ -256,8 +260,8 @@ def _depth_facts(own: OwnDepth) -> Message:
     }
 
 
-def limit_files() -> None:
-    """Limit the number of open files."""
+def limit_open_files() -> None:
+    """Limit open files to 64, and write no core dumps."""
     if sys.platform == "linux":
         import resource
 
@@ -265,8 +269,8 @@ def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_OPEN, _MOST_OPEN))
 
 
-def limit(*, cpu_seconds: int, most_bytes: int) -> None:
-    """Limit CPU time of the next work, and memory."""
+def limit_cpu_and_memory(*, cpu_seconds: int, most_bytes: int) -> None:
+    """Limit further CPU time, and address space."""
     if sys.platform == "linux":
         import resource
 
@@ -277,8 +281,8 @@ def limit(*, cpu_seconds: int, most_bytes: int) -> None:
             resource.setrlimit(kind, (soft, hard))
 
 
-def address_space() -> int:
-    """Bytes of address space; 0 if unknown."""
+def address_space_bytes() -> int:
+    """Address space of this process; 0 if unknown."""
     if sys.platform != "linux":
         return 0
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])

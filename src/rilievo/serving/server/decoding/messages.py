@@ -1,9 +1,4 @@
-"""Messages to decoding processes, and the nameless files that go along.
-
-Messages to decoding processes: JSON with open files, never a pickle.
-
-Files without a name: shared memory of processes.
-"""
+"""Messages to decoding processes: JSON, never a pickle, with open files, which share memory."""
 
 import json
 import mmap
@@ -22,15 +17,15 @@ import numpy as np
 from rilievo.serving.server.decoding import syscall_filter
 
 
-def close(files: Sequence[int]) -> None:
+def close_files(files: Sequence[int]) -> None:
     """Close files, ignoring errors."""
     for file in files:
         with suppress(OSError):
             os.close(file)
 
 
-def file_of(*parts: "bytes | np.ndarray") -> int:
-    """Nameless file of bytes and arrays."""
+def nameless_file(*parts: "bytes | np.ndarray") -> int:
+    """Descriptor of a file with the bytes of the parts."""
     file = _open_nameless_file()
     try:
         for part in parts:
@@ -54,8 +49,8 @@ def _open_nameless_file() -> int:
         return os.dup(file.fileno())
 
 
-def content_of(file: int) -> bytes:
-    """Content of a file."""
+def read_descriptor(file: int) -> bytes:
+    """Content of a file from its start."""
     size, content, at = os.fstat(file).st_size, bytearray(), 0
     while at < size and (piece := os.pread(file, size - at, at)):
         content += piece
@@ -63,8 +58,10 @@ def content_of(file: int) -> bytes:
     return bytes(content)
 
 
-def arrays_of(file: int, *forms: tuple[Sequence[int], type[np.generic]]) -> list[np.ndarray]:
-    """Arrays in the private memory of a file.
+def map_arrays(
+    file: int, *shapes_and_types: tuple[Sequence[int], type[np.generic]]
+) -> list[np.ndarray]:
+    """Arrays one after another in a file's private map.
 
     Raises:
         ValueError: If they do not fill the file, or it could still shrink.
@@ -77,12 +74,12 @@ def arrays_of(file: int, *forms: tuple[Sequence[int], type[np.generic]]) -> list
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         except OSError as error:
             raise ValueError("a file that cannot be held at its size") from error
-    sizes = [prod(shape) * np.dtype(kind).itemsize for shape, kind in forms]
+    sizes = [prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes_and_types]
     if not sum(sizes) or sum(sizes) != os.fstat(file).st_size:
         raise ValueError("a file is not of the size that was told")
     content = mmap.mmap(file, sum(sizes), access=mmap.ACCESS_COPY)
     arrays, at = [], 0
-    for (shape, kind), size in zip(forms, sizes, strict=True):
+    for (shape, kind), size in zip(shapes_and_types, sizes, strict=True):
         array = np.frombuffer(content, kind, prod(shape), at).reshape(shape)
         arrays.append(array)
         at += size
@@ -104,14 +101,14 @@ class NamedImage(BytesIO):
         self.name = name
 
 
-def can_pass() -> bool:
-    """Whether this system can fork and pass open files."""
+def can_fork_and_pass_files() -> bool:
+    """Whether this system can do both."""
     return hasattr(socket, "send_fds") and hasattr(os, "fork")
 
 
-def bounds() -> str:
-    """Bounds of decoding, in one line."""
-    if not can_pass():
+def decoding_bounds() -> str:
+    """Line for users on what a decoder may do."""
+    if not can_fork_and_pass_files():
         return "files are decoded in threads, with the rights of this process"
     if syscall_filter.is_available():
         return "files are decoded in processes that cannot open files, connect or start others"
@@ -121,14 +118,16 @@ def bounds() -> str:
     )
 
 
-def send(channel: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()) -> None:
+def send_message(
+    channel: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()
+) -> None:
     """Send a message with open files."""
     body = json.dumps(message).encode()
     socket.send_fds(channel, [len(body).to_bytes(_LENGTH_BYTES, "little")], files)
     channel.sendall(body)
 
 
-def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
+def receive_message(channel: socket.socket) -> tuple[Message, list[int]] | None:
     """Next message and its files; None at the end.
 
     Raises:
@@ -146,7 +145,7 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
         if not isinstance(message, dict):
             raise ValueError("a message is an object")
     except BaseException:
-        close(files)
+        close_files(files)
         raise
     return message, files
 

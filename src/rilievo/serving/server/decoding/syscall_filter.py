@@ -123,7 +123,7 @@ _SET_FILTER, _IS_AVAILABLE, _WITHOUT_SLOWER_SPECULATION = 1, 2, 4
 _Instruction = tuple[int, int, int, int]
 
 
-def program(name: str, process: int) -> Sequence[_Instruction]:
+def bpf_program(name: str, process: int) -> Sequence[_Instruction]:
     """BPF program for a process on an architecture."""
     return [*_bpf_instructions(_MACHINES[name], process)]
 
@@ -142,7 +142,7 @@ def install() -> None:
     """
     code = b"".join(
         struct.pack("=HBBI", *instruction)
-        for instruction in program(platform.machine(), os.getpid())
+        for instruction in bpf_program(platform.machine(), os.getpid())
     )
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: a count, padding, a pointer.
@@ -203,10 +203,10 @@ def _bpf_instructions(machine: _Machine, process: int) -> Iterator[_Instruction]
 
 
 def _allow_if_argument_passes(
-    call: int, argument: int, test: int, operand: int
+    call: int, argument_index: int, test: int, operand: int
 ) -> Iterator[_Instruction]:
     yield _EQUAL, 0, 4, call
-    yield _LOAD, 0, 0, _ARGUMENTS + 8 * argument
+    yield _LOAD, 0, 0, _ARGUMENTS + 8 * argument_index
     yield test, 0, 1, operand
     yield _RETURN, 0, 0, _ALLOW
     yield _RETURN, 0, 0, _FAIL | errno.EPERM
