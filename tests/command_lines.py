@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rilievo.cli import main, parsing
-from rilievo.cli.parsing import MOST_FIRST, read_words
+from rilievo.cli.parsing import MOST_FIRST, parse_words
 from rilievo.errors import OptionError
 from rilievo.schema import options_of
 
@@ -34,7 +34,7 @@ def check_flags(options: Any) -> None:
 def refused(options: Any, words: Sequence[str]) -> str:
     """Refusal of a command line; empty if it is understood."""
     try:
-        read_words(options, words, "x")
+        parse_words(options, words, "x")
     except OptionError as error:
         return str(error)
     return ""

@@ -20,7 +20,7 @@ from acting_doors import PLAIN, SCHEMA, Doors, Outcome, Values, facts, flags
 from clips import Clip, numbered, write_clip
 from lens_boxes import boxes, turned
 from photographs_with_depth import gdepth
-from rilievo.calibration.printed_markers import write_page
+from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
 from rilievo.models import finding, model_options
@@ -132,7 +132,7 @@ def _markers(path: Path) -> None:
     """A page of markers 0.6 m away, head-on."""
     cv2 = pytest.importorskip("cv2")
     page = path.with_name("page.png")
-    write_page(page, side=0.06)
+    write_marker_page(page, side=0.06)
     with Image.open(page) as opened:
         sheet = np.asarray(opened.convert("L"))
     scale = 450 / 0.6 * 0.0254 / 300

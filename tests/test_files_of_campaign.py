@@ -10,7 +10,7 @@ import pytest
 
 from lab.torture.readers import all_readers
 from rilievo.calibration.sizes import read_known_csv
-from rilievo.calibration.sparse import _metres
+from rilievo.calibration.sparse import _map_in_metres
 from rilievo.data.datasets.loaders import text_lines
 from rilievo.data.datasets.sets.vda_videos import _files_of_frame
 from rilievo.errors import InputError, OptionError
@@ -82,7 +82,7 @@ def test_a_cell_without_end_is_no_table_of_points(tmp_path: Path) -> None:
 
 def test_a_signalling_nan_is_no_depth() -> None:
     depth = np.frombuffer(b"\x01\0\x80\x7f" + b"\0\0\x80\x3f", "<f4").reshape(1, 2)
-    assert _metres(depth, (1, 2), 1.0, "x").tolist() == [[0.0, 1.0]]
+    assert _map_in_metres(depth, (1, 2), 1.0, "x").tolist() == [[0.0, 1.0]]
 
 
 def test_a_factor_that_no_float_holds_is_refused() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import rilievo
 from rilievo.cli import main
-from rilievo.cli.parsing import in_flags, parse
+from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.errors import MissingExtraError, OptionError, RilievoError
 from rilievo.geometry.borders import Margins
 from rilievo.io.files.limits import check_memory, check_room
@@ -122,9 +122,9 @@ def test_the_command_line_names_every_option_by_its_flag(tmp_path: Path) -> None
     for facts in OPTIONS.values():
         error = refused(lambda facts=facts: PredictOptions(**facts))
         assert error.option in PredictOptions.__annotations__ or error.option, error
-        assert in_flags(error).startswith("--"), error
+        assert message_with_flags(error).startswith("--"), error
     for message in [*other_errors(tmp_path), *notes()]:
-        assert FLAG.search(in_flags(message)), message
+        assert FLAG.search(message_with_flags(message)), message
 
 
 def test_an_extra_that_is_missing_has_no_path() -> None:

@@ -12,7 +12,7 @@ import pytest
 import rilievo
 from every_command import COMMAND_LINES, flagged, needed_words, record_of
 from rilievo.cli import USAGE_ERROR, main
-from rilievo.cli.parsing import read_words
+from rilievo.cli.parsing import parse_words
 from rilievo.errors import OptionError, RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema import Door, build, names_of
@@ -72,7 +72,7 @@ def test_any_word_is_read_or_refused_in_a_line(command: Sequence[str], value: st
         for flag in one.every_flag:
             words = [*needed_words(command), flag, value]
             with suppress(RilievoError):
-                build(record, read_words(record, words, "rilievo"))
+                build(record, parse_words(record, words, "rilievo"))
 
 
 @BY_COMMAND
@@ -95,10 +95,10 @@ def test_an_option_given_twice_adds_up_or_is_refused(
 
 def test_lists_add_up() -> None:
     words = ["p.jpg", "--save", "npy", "--save=ply,glb", "--set", "a=1", "--set", "b=2"]
-    given = read_words(record_of(("predict",)), words, "rilievo predict")
+    given = parse_words(record_of(("predict",)), words, "rilievo predict")
     assert given["options.saving.save"] == "npy,ply,glb"
     assert given["options.network.settings"] == ("a=1", "b=2")
-    given = read_words(record_of(("serve",)), ["--offer=a", "--offer", "b,c"], "rilievo serve")
+    given = parse_words(record_of(("serve",)), ["--offer=a", "--offer", "b,c"], "rilievo serve")
     assert given["offer"] == "a,b,c"
     words = [
         "frames",
@@ -111,7 +111,7 @@ def test_lists_add_up() -> None:
         "-1",
         "--offsets=1",
     ]
-    given = read_words(record_of(("train", "video")), words, "rilievo train video")
+    given = parse_words(record_of(("train", "video")), words, "rilievo train video")
     values = [value for path, value in given.items() if path.endswith(("scales", "offsets"))]
     assert sorted(values) == [(-1, 1), (0, 1, 2)]
 

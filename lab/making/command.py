@@ -10,7 +10,7 @@ from lab.making.distil.frames.shards import check_shards
 from lab.making.recipe_options import LASTING, RecipeOptions
 from lab.making.recipes import find_recipe
 from rilievo.cli import STOPPED
-from rilievo.cli.parsing import in_flags, parse
+from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
 from rilievo.messages import for_terminal
@@ -37,7 +37,7 @@ def run() -> int:
     try:
         return main(sys.argv[1:])
     except RilievoError as error:
-        complain(f"making: {in_flags(error)}")
+        complain(f"making: {message_with_flags(error)}")
         return 2
     except KeyboardInterrupt as error:
         complain(f"making: {for_terminal(words_of(error))}")

@@ -27,9 +27,9 @@ from range_frames import judging_photographs, learning_photographs
 
 import rilievo
 from rilievo.calibration.floor import find_floor
-from rilievo.calibration.points import facts as facts_of
-from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_spread
-from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
+from rilievo.calibration.points import calibration_record as facts_of
+from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_mean_log_error
+from rilievo.calibration.readings import Pixel, median_around, ray, values_at_ends
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
@@ -126,14 +126,15 @@ def _in_metres(
     elif method == "smooth field":
         places = [_pair(frame, chance)[0] for _ in range(POINTS)]
         several = [
-            rilievo.KnownPoint(u=at.u, v=at.v, metres=value_at(frame.truth, at)) for at in places
+            rilievo.KnownPoint(u=at.u, v=at.v, metres=median_around(frame.truth, at))
+            for at in places
         ]
         fitted = rilievo.calibrate(plain.depth, several, camera=plain.camera)
         asked = tuple(map(str, several))
     else:
         a, b = _pair(frame, chance)
         if method == "known points":
-            metres = value_at(frame.truth, a)
+            metres = median_around(frame.truth, a)
             known = rilievo.KnownPoint(u=a.u, v=a.v, metres=metres)
         else:
             metres = float(np.linalg.norm(np.subtract(*_true_ends(frame, a, b))))
@@ -177,7 +178,7 @@ def _pair(frame: Frame, chance: np.random.Generator) -> tuple[Pixel, Pixel]:
 
 
 def _true_ends(frame: Frame, a: Pixel, b: Pixel) -> list[Float64[np.ndarray, "3"]]:
-    return [ray(frame.camera, at) * value_at(frame.truth, at) for at in (a, b)]
+    return [ray(frame.camera, at) * median_around(frame.truth, at) for at in (a, b)]
 
 
 class Table:
@@ -196,7 +197,10 @@ class Table:
         self.frames = np.array([each.frame for each in trials])
         self.errors = np.abs([each.error for each in trials])
         self.spreads = np.array(
-            [0.0 if trial.given.anchored else log_spread(trial.given.doubt) for trial in trials]
+            [
+                0.0 if trial.given.anchored else log_mean_log_error(trial.given.doubt)
+                for trial in trials
+            ]
         )
         self.features = np.array(
             [

@@ -64,7 +64,7 @@ def main(count: int) -> None:
         lengths += length_errors(each, fit)
         if each.vanishing <= FARTHEST_VANISHING:
             logs.append(math.log(fit.camera.focal / each.camera.focal))
-            doubts.append(fit.doubt)
+            doubts.append(fit.focal_log_deviation)
     taken = np.array(doubts) <= MOST_DOUBT
     _row("lengths, focal length unknown", lengths, 1)
     _row("focal lengths, vanishing points near", logs, 5)

@@ -24,7 +24,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.expectation import doubt_of
+from rilievo.measure.expectation import mean_doubt
 from rilievo.models.base import Model
 from rilievo.sample import Sample
 
@@ -129,7 +129,7 @@ def scored(
         said = confidence_at(given.confidence, true.shape)[valid].astype(np.float64)
         curves = sparsify(said, off)
         ause, random, mean = curves.ause, curves.ause + curves.aurg, float(said.mean())
-    doubt = doubt_of(given)
+    doubt = mean_doubt(given)
     errors, ranges = _measured(depth, true, valid, doubt, seed)
     return FrameScores(
         camera=name,

@@ -15,7 +15,7 @@ from everyday_photographs import MOTORCYCLE_K, motorcycle, photograph
 from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
-from rilievo.calibration.readings import Pixel, ray, value_at
+from rilievo.calibration.readings import Pixel, median_around, ray
 from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
 
@@ -42,7 +42,7 @@ class Scene:
     def true_length(self, ends: tuple[tuple[int, int], tuple[int, int]]) -> float:
         """Metres between two pixels."""
         pixels = [Pixel(u, v, f"{u},{v}") for u, v in ends]
-        first, second = (ray(self.camera, at) * value_at(self.truth, at) for at in pixels)
+        first, second = (ray(self.camera, at) * median_around(self.truth, at) for at in pixels)
         return float(np.linalg.norm(first - second))
 
 

@@ -181,7 +181,7 @@ def load_outside(place: str, what: str) -> object:
 
 
 def own_fault(error: BaseException) -> str | None:
-    """Description of an exception in other packages' code."""
+    """Description of an exception in other packages' code, else None."""
     from traceback import walk_tb
 
     for frame, line in reversed([*walk_tb(error.__traceback__)]):

@@ -261,7 +261,7 @@ class OptionField:
         return " or ".join(self.choices) or _WORDS[self.inner]
 
     def check(self, value: Any) -> Any:
-        """Convert a value of Python.
+        """Convert and check a value of Python.
 
         Raises:
             OptionError: If it is of another type or out of range.

@@ -97,7 +97,7 @@ def begin() -> None:
 
 
 def end(exit_code: int) -> None:
-    """End the process, by force if signals follow."""
+    """Let a later signal end the process at once."""
     follows()
     # Python remembers a KeyboardInterrupt that left exec(), as in dataclasses, until the next call,
     # and would end itself by SIGINT.

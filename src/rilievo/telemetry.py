@@ -21,7 +21,7 @@ _was_too_late = False
 
 
 def switch_off() -> None:
-    """Set the variables, unless the user has."""
+    """Set variables against telemetry, unless the user has."""
     global _was_too_late
     _was_too_late = _ORT not in os.environ and "onnxruntime" in sys.modules
     for name, value in VARIABLES.items():

@@ -1,9 +1,4 @@
-"""Values of options by their types, and lengths by their units.
-
-Conversion of options' values.
-
-Lengths as people write them, with or without a unit.
-"""
+"""Values of options by their types, and lengths by their units."""
 
 import math
 import re

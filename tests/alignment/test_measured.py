@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.alignment.sensor_depth import LEAST_SHARE, filled, membrane, nearest_known
-from rilievo.calibration.sparse import of_array
+from rilievo.alignment.sensor_depth import (
+    LEAST_SHARE,
+    fill_measured_depth,
+    membrane,
+    nearest_known_pixels,
+)
+from rilievo.calibration.sparse import sparse_from_array
 from rilievo.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)
@@ -42,11 +47,11 @@ def blobs(seed: int = 0) -> np.ndarray:
 
 def test_measured_pixels_stay_and_holes_are_closer_than_the_nearest_pixel() -> None:
     true, holes = room(), blobs()
-    found = filled(network(), np.where(holes, 0, true))
+    found = fill_measured_depth(network(), np.where(holes, 0, true))
     assert found is not None
     error = np.abs(found.depth.values / true - 1)
     assert np.mean(error[~holes] < 0.01) > 0.995
-    rows, columns = nearest_known(~holes)
+    rows, columns = nearest_known_pixels(~holes)
     nearest = np.abs(true[rows, columns] / true - 1)
     alone = np.abs(network().values / true - 1)
     assert np.median(error[holes]) <= min(np.median(nearest[holes]), np.median(alone[holes]))
@@ -59,7 +64,9 @@ def test_a_fifth_of_planted_outliers_is_left_out_and_counted(same: bool) -> None
     true, chance = room(), np.random.default_rng(1)
     planted = chance.random(SIZE) < 0.2
     factor = 1.5 if same else np.exp(chance.choice([-1, 1], SIZE) * chance.uniform(0.3, 1.2, SIZE))
-    found = filled(network(), np.where(planted, true * factor, true).astype(np.float32))
+    found = fill_measured_depth(
+        network(), np.where(planted, true * factor, true).astype(np.float32)
+    )
     assert found is not None
     assert np.mean(found.measured[planted]) < 0.02
     assert np.mean(found.measured[~planted]) > 0.99
@@ -69,7 +76,7 @@ def test_a_fifth_of_planted_outliers_is_left_out_and_counted(same: bool) -> None
 
 def test_a_smaller_map_is_kept_at_the_pixels_that_it_covers() -> None:
     true = room()
-    found = filled(network(), true[::2, ::2])
+    found = fill_measured_depth(network(), true[::2, ::2])
     assert found is not None
     assert np.quantile(np.abs(found.depth.values / true - 1), 0.9) < 0.02
     assert found.depth.shape == SIZE
@@ -87,7 +94,7 @@ def test_a_membrane_continues_what_it_knows() -> None:
 def test_few_points_are_fitted_as_before_and_many_stay(tmp_path: Path) -> None:
     true, chance = room(), np.random.default_rng(2)
     few = np.where(chance.random(SIZE) < 0.5 * LEAST_SHARE, true, 0)
-    assert of_array(few, SIZE, None).measured is None
+    assert sparse_from_array(few, SIZE, None).measured is None
     photo = chance.integers(0, 255, (*SIZE, 3), np.uint8)
     model = rilievo.model(kind="up_to_scale")(lambda pixels: network().values)
     many = rilievo.predict(photo, sparse=np.where(blobs(), 0, true), model=model)
@@ -115,7 +122,7 @@ def test_a_narrow_picture_says_the_error_of_its_filled_pixels() -> None:
     true = (2 + v / 100).astype(np.float32)
     band = (v >= 90) & (v < 110)
     network = DepthMap(values=true * np.float32(1.2), kind=DepthKind.METRIC)
-    filling = filled(network, np.where(band, 0, true))
+    filling = fill_measured_depth(network, np.where(band, 0, true))
     assert filling is not None
     assert filling.error is not None
     assert np.mean(np.abs(filling.depth.values / true - 1)[band] < filling.error) > 0.8

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from rilievo.alignment import AlignMethod, align
-from rilievo.alignment.fit import least_absolute_line, least_absolute_scale, nearest_valid
+from rilievo.alignment.fit import least_absolute_line, least_absolute_scale, subsample_by_grid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 
@@ -115,7 +115,7 @@ def test_the_subsample_is_the_nearest_valid_pixel_of_each_cell(
 ) -> None:
     valid = np.random.default_rng(seed).random(shape) < share
     valid.flat[0] = True
-    found = nearest_valid(valid, side=8)
+    found = subsample_by_grid(valid, side=8)
     expected, times = np.unique(nearest_by_loops(valid, 8), return_counts=True)
     np.testing.assert_array_equal(found.places, expected)
     np.testing.assert_array_equal(found.times, times)

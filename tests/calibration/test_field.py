@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.calibration import points
-from rilievo.calibration.points import MOST_PLACES, Field, calibrate, find_field
+from rilievo.calibration.points import MOST_PLACES, CorrectionField, calibrate, fit_correction_field
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.depth_map import DepthKind, DepthMap
 
@@ -63,7 +63,7 @@ def test_noise_bends_nothing_nearly_always() -> None:
     for seed in range(40):
         places = [(float(u), float(v)) for u, v in chance.uniform(0, 90, (10, 2))]
         logs = np.random.default_rng(seed).normal(0, 0.1, 10)
-        bends += find_field(places, list(logs), SIZE) is not None
+        bends += fit_correction_field(places, list(logs), SIZE) is not None
     assert bends <= 4
 
 
@@ -82,10 +82,10 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     misses = []
     for out in range(9):
         rest = np.arange(9) != out
-        inverse, offset = points._solved(at[rest], y[rest], 2.0, 0.4)
-        kernel = 2.0 * points._kernel(at[out : out + 1], at[rest], 0.4)
+        inverse, offset = points._inverse_and_mean(at[rest], y[rest], 2.0, 0.4)
+        kernel = 2.0 * points._gaussian_kernel(at[out : out + 1], at[rest], 0.4)
         misses.append(abs(y[out] - offset - float((kernel @ inverse @ (y[rest] - offset))[0])))
-    assert points._miss(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
+    assert points._leave_one_out_error(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
 
 
 @pytest.mark.slow
@@ -103,13 +103,15 @@ def test_the_factor_is_the_same_on_the_grid_and_at_the_places() -> None:
     factors = found.factors(SIZE)
     at = np.array([[10, 10], [60, 45], [110, 80]])
     np.testing.assert_allclose(
-        factors[at[:, 1], at[:, 0]], np.exp(found.logs(at / SIZE[1])), rtol=2e-3
+        factors[at[:, 1], at[:, 0]], np.exp(found.log_factors(at / SIZE[1])), rtol=2e-3
     )
 
 
 def test_a_place_pulls_less_the_farther_it_is_and_nothing_far_away() -> None:
-    field = Field(places=np.array([[0.5, 0.4]]), pull=np.array([0.3]), offset=0.1, reach=0.2)
+    field = CorrectionField(
+        places=np.array([[0.5, 0.4]]), pull=np.array([0.3]), offset=0.1, reach=0.2
+    )
     away = np.array([0.0, 0.2, 0.4, 3.0])
     at = np.stack([0.5 + 0.6 * away, 0.4 - 0.8 * away], axis=1)
     expected = 0.1 + 0.3 * np.exp([0, -0.5, -2, -112.5])
-    np.testing.assert_allclose(field.logs(at), expected, rtol=1e-12)
+    np.testing.assert_allclose(field.log_factors(at), expected, rtol=1e-12)

@@ -13,7 +13,12 @@ import rilievo
 from fixed_depth import FixedDepth
 from lens_boxes import turned
 from predictions import prediction
-from rilievo.calibration.printed_markers import Marker, find_markers, squares_of, write_page
+from rilievo.calibration.printed_markers import (
+    Marker,
+    find_markers,
+    known_squares_of_markers,
+    write_marker_page,
+)
 from rilievo.calibration.readings import rectangle_depth
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles
 from rilievo.cli import main
@@ -32,7 +37,7 @@ DOTS = 300 / 0.0254
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Image.Image:
     path = tmp_path_factory.mktemp("page") / "page.png"
-    assert write_page(path, side=0.06).ids == range(6)
+    assert write_marker_page(path, side=0.06).ids == range(6)
     return Image.open(path).convert("L")
 
 
@@ -76,7 +81,7 @@ def points_of(markers: Sequence[Marker], camera: Camera, side: float) -> list[ri
         rilievo.KnownPoint(
             u=square.middle[0], v=square.middle[1], metres=rectangle_depth(square, camera)
         )
-        for square in squares_of(markers, side)
+        for square in known_squares_of_markers(markers, side)
     ]
 
 
@@ -84,8 +89,8 @@ def focal_of(markers: Sequence[Marker], shape: tuple[int, int]) -> float | None:
     """Focal length [px] that markers of any size show; None where they do not show it."""
     if not markers:
         return None
-    fit = fit_rectangles(squares_of(markers, 1.0), assumed_camera(shape), shape)
-    return fit.camera.focal if fit.doubt <= MOST_DOUBT else None
+    fit = fit_rectangles(known_squares_of_markers(markers, 1.0), assumed_camera(shape), shape)
+    return fit.camera.focal if fit.focal_log_deviation <= MOST_DOUBT else None
 
 
 def test_squares_on_the_page_have_the_side_that_was_asked_for(page: Image.Image) -> None:
@@ -105,7 +110,7 @@ def test_the_ruler_is_100_mm_long(page: Image.Image) -> None:
 
 
 def test_a_second_page_has_other_markers(tmp_path: Path) -> None:
-    assert write_page(tmp_path / "page.png", first=100).ids == range(100, 106)
+    assert write_marker_page(tmp_path / "page.png", first=100).ids == range(100, 106)
     with Image.open(tmp_path / "page.png") as second:
         found = find_markers(np.asarray(second.convert("RGB")))
     assert sorted(marker.id for marker in found) == list(range(100, 106))

@@ -32,7 +32,7 @@ from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import area, distance, length
-from rilievo.measure.extents import Extents
+from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
 from rilievo.typed_values import metres_of
 
@@ -73,7 +73,7 @@ def test_poses_of_random_planes_are_within_a_degree(random_planes: list) -> None
     for seen, fit in random_planes:
         assert fit.poses[0].normal @ seen.t < 0, "towards the camera"
         assert fit.poses[0].t == pytest.approx(seen.t, rel=0.01, abs=0.005 * np.linalg.norm(seen.t))
-        assert (fit.doubt, fit.camera) == (0, seen.camera)
+        assert (fit.focal_log_deviation, fit.camera) == (0, seen.camera)
 
 
 def test_an_unknown_focal_length_is_within_five_per_cent_where_vanishing_points_are_near() -> None:
@@ -82,7 +82,7 @@ def test_an_unknown_focal_length_is_within_five_per_cent_where_vanishing_points_
         fit = fit_rectangles([seen.rectangle], assumed_camera(SHAPE), SHAPE)
         lengths += length_errors(seen, fit)
         if seen.vanishing <= FARTHEST_VANISHING:
-            taken.append(fit.doubt <= MOST_DOUBT)
+            taken.append(fit.focal_log_deviation <= MOST_DOUBT)
             errors.append(abs(math.log(fit.camera.focal / seen.camera.focal)))
     assert len(taken) > 0.5 * COUNT
     assert np.mean(taken) >= 0.98
@@ -163,7 +163,7 @@ def test_several_rectangles_share_a_focal_length() -> None:
         corners=tuple(tuple(map(float, CAMERA.project(at))) for at in card), sides=(0.5, 0.3)
     )
     both = fit_rectangles([sheet(), other], assumed_camera(SHAPE), SHAPE)
-    assert both.doubt < 0.8 * alone.doubt
+    assert both.focal_log_deviation < 0.8 * alone.focal_log_deviation
     assert both.camera.focal == pytest.approx(FOCAL, rel=0.01)
 
 
@@ -291,7 +291,7 @@ def test_rectangles_are_fitted_once_for_all_boxes_and_sides(
         return rectangle_depth(rectangle, camera)
 
     monkeypatch.setattr("rilievo.measure.expectation.rectangle_depth", counted)
-    extents = Extents(seen_plane)
+    extents = RegionMeasurer(seen_plane)
     for left in range(40, 440, 40):
         extents.measure((left, 40, left + 30, 80))
     assert len(fits) == 1

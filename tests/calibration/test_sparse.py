@@ -11,10 +11,10 @@ from skimage.data import stereo_motorcycle
 import rilievo
 from rilievo.calibration.sparse import (
     MOST_POINTS,
-    of_array,
-    plausible,
+    drop_implausible_points,
     read_sparse,
-    spread_out,
+    sparse_from_array,
+    thin_by_grid,
 )
 from rilievo.cli import main
 from rilievo.depth_map import DepthMap
@@ -68,7 +68,7 @@ def test_the_same_points_come_from_every_file(tmp_path: Path, name: str) -> None
 def test_a_smaller_map_lies_over_the_whole_photograph() -> None:
     depth = np.zeros((12, 16), np.float32)
     depth[0, 0] = depth[11, 15] = 2
-    first, last = of_array(depth, SHAPE, None).points
+    first, last = sparse_from_array(depth, SHAPE, None).points
     assert (first.u, first.v) == (1.5, 1.5)
     assert (last.u, last.v) == (61.5, 45.5)
 
@@ -76,13 +76,13 @@ def test_a_smaller_map_lies_over_the_whole_photograph() -> None:
 def test_many_points_are_thinned_evenly_to_medians() -> None:
     depth = ramp()
     depth[::7, ::5] *= 50  # slips
-    points = np.array([(p.u, p.v, p.metres) for p in of_array(depth, SHAPE, None).points])
+    points = np.array([(p.u, p.v, p.metres) for p in sparse_from_array(depth, SHAPE, None).points])
     assert MOST_POINTS / 2 < len(points) <= MOST_POINTS
     quarters = np.histogram2d(points[:, 0], points[:, 1], bins=2)[0]
     assert quarters.min() > 0.7 * quarters.max()
     assert points[:, 2].max() < 6
     few = points[:10]
-    np.testing.assert_array_equal(spread_out(few, SHAPE), few)
+    np.testing.assert_array_equal(thin_by_grid(few, SHAPE), few)
 
 
 @pytest.mark.slow
@@ -113,9 +113,9 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     true = gaps(ramp(), 0.05)
     v, u = np.argwhere(true > 0)[5]
     true[v, u] *= 10
-    points = of_array(true, SHAPE, None).points
+    points = sparse_from_array(true, SHAPE, None).points
     assert any(point.metres > 15 for point in points)
-    kept, remark = plausible(depth, points)
+    kept, remark = drop_implausible_points(depth, points)
     assert len(kept) == len(points) - 1
     assert remark is not None
     assert f"1 of {len(points)} points" in remark
@@ -200,7 +200,7 @@ def test_points_that_share_a_pixel_and_points_between_pixels_do_no_harm() -> Non
     larger = np.repeat(np.repeat(ramp() * 3, 2, axis=0), 2, axis=1)
     smaller = (ramp() * 3)[::2, ::2]
     for map_ in (larger, smaller):
-        points, remark = plausible(depth, of_array(map_, SHAPE, None).points)
+        points, remark = drop_implausible_points(depth, sparse_from_array(map_, SHAPE, None).points)
         fitted = rilievo.calibrate(depth, points)
         assert remark is None
         assert np.median(fitted.depth.values / ramp()) == pytest.approx(3, rel=0.02)
@@ -214,8 +214,8 @@ def test_a_wrong_point_does_not_refuse_depth_of_an_affine_kind(kind: rilievo.Dep
     true = gaps(ramp(), 0.05)
     v, u = np.argwhere(true > 0)[7]
     true[v, u] *= 15
-    points = of_array(true, SHAPE, None).points
-    kept, remark = plausible(depth, points)
+    points = sparse_from_array(true, SHAPE, None).points
+    kept, remark = drop_implausible_points(depth, points)
     assert len(kept) == len(points) - 1
     assert remark is not None
     fitted = rilievo.calibrate(depth, kept, judge=False)

@@ -10,7 +10,7 @@ import pytest
 
 from command_lines import check_examples, check_flags, check_help, check_refusal
 from rilievo.cli import CORE_COMMANDS, main
-from rilievo.cli.parsing import help_of, in_flags, parse
+from rilievo.cli.parsing import help_text, message_with_flags, parse
 from rilievo.errors import OptionError
 from rilievo.predicting.options import PredictOptions
 from rilievo.schema import option, options_of
@@ -52,7 +52,9 @@ class Command:
 
 def text_of(command: type, monkeypatch: pytest.MonkeyPatch, columns: int) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
-    return help_of(command, prog="rilievo x", description="It does.", examples=("rilievo x a.jpg",))
+    return help_text(
+        command, prog="rilievo x", description="It does.", examples=("rilievo x a.jpg",)
+    )
 
 
 def test_the_whole_text_of_a_small_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,10 +210,10 @@ def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
         "'known_length' in a_file.py",
         "photos/{known_length}: no file",
     ):
-        assert in_flags(OptionError(text)) == text
+        assert message_with_flags(OptionError(text)) == text
     error = OptionError(problem="{known_length} is no text, such as {}: {")
     assert str(error) == "known_length is no text, such as {}: {"
-    assert in_flags(error) == "--known-length is no text, such as {}: {"
+    assert message_with_flags(error) == "--known-length is no text, such as {}: {"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.tables.comparison_report import long_table, tables_of
 from rilievo.evaluation.tables.runs import compare
-from rilievo.pages.tables import comma_separated, latex, markdown
+from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 
@@ -271,13 +271,15 @@ def test_published_rows_stand_below_with_their_sources() -> None:
     assert with_metric
     assert compared.groups[0].title == card.title
     for text in (
-        markdown(*tables_of(compared)),
-        latex(tables_of(compared)[0]),
-        comma_separated(long_table(compared)),
+        tables_as_markdown(*tables_of(compared)),
+        table_as_latex(tables_of(compared)[0]),
+        table_as_csv(long_table(compared)),
     ):
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
-    assert all(model.source[:12] in markdown(*tables_of(compared)) for model in with_metric)
+    assert all(
+        model.source[:12] in tables_as_markdown(*tables_of(compared)) for model in with_metric
+    )
     other = {**known["settings"], "max_depth": 80.0}
     for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):
         changed = run_of("a", random_errors(), benchmark=name, settings=settings)

@@ -22,7 +22,7 @@ from rilievo.evaluation.tables.comparison_report import (
 )
 from rilievo.evaluation.tables.runs import compare
 from rilievo.io.verification import verify
-from rilievo.pages.tables import Table, comma_separated, heads, latex, markdown
+from rilievo.pages.tables import Table, make_heads, table_as_csv, table_as_latex, tables_as_markdown
 
 EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
 
@@ -34,13 +34,13 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
         run_of(f"={name}{EVIL}", each, ids=ids) for name, each in (("a", values), ("b", values + 1))
     ]
     compared = compare(runs)
-    text = markdown(*tables_of(compared))
+    text = tables_as_markdown(*tables_of(compared))
     assert "<script>" not in text.replace("\\<script", "")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:4]} == {3}
-    table = list(csv.DictReader(io.StringIO(comma_separated(long_table(compared)))))
+    table = list(csv.DictReader(io.StringIO(table_as_csv(long_table(compared)))))
     assert [row["model"][:3] for row in table] == ["'=a", "'=b"]
-    body = latex(tables_of(compared)[0])
+    body = table_as_latex(tables_of(compared)[0])
     for special in "&%$#_{}~^\\":
         written = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
         assert written.get(special, f"\\{special}") in body
@@ -64,7 +64,9 @@ def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
 def test_two_images_show_a_difference_without_interval_or_p() -> None:
     values = random_errors()[:2]
     compared = compare([run_of("a", values), run_of("b", values + 1)])
-    [row] = (line for line in markdown(tables_of(compared)[1]).splitlines() if "b − a" in line)
+    [row] = (
+        line for line in tables_as_markdown(tables_of(compared)[1]).splitlines() if "b − a" in line
+    )
     assert row.split("|")[-3:-1] == [" – ", " – "]
 
 
@@ -166,13 +168,13 @@ def test_the_command_shows_five_metrics_unless_all_are_asked_for(
 
 
 def test_a_table_without_rows_keeps_its_header() -> None:
-    assert comma_separated(Table(heads=heads("model", "value"), rows=())) == "model,value\n"
+    assert table_as_csv(Table(heads=make_heads("model", "value"), rows=())) == "model,value\n"
 
 
 def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
     compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
     [note] = alignments(compared.groups[0])
-    text = latex(tables_of(compared)[0])
+    text = table_as_latex(tables_of(compared)[0])
     assert f"Predictions of every run: {note}." in text
     assert (
         compared.groups[0].dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]

@@ -18,7 +18,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, settin
 from rilievo.evaluation.commands.benchmarks import main
 from rilievo.evaluation.tables.comparison_report import long_table, tables_of
 from rilievo.evaluation.tables.runs import compare
-from rilievo.pages.tables import comma_separated, latex, markdown
+from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 FACTORS = (1, 100)
@@ -165,13 +165,13 @@ def test_published_rows_are_sorted_never_bold_and_say_what_they_lack(card: Bench
     assert sum(cell.is_best for row in compared.groups[0].runs for cell in row.cells.values()) == 1
     assert not any(cell.is_best for row in published for cell in row.cells.values())
     for text, bold in (
-        (markdown(*tables_of(compared)), "**"),
-        (latex(tables_of(compared)[0]), r"\textbf"),
+        (tables_as_markdown(*tables_of(compared)), "**"),
+        (table_as_latex(tables_of(compared)[0]), r"\textbf"),
     ):
         lines = [line for line in text.splitlines() if bold in line]
         assert len(lines) == 1
         assert "ublished" not in lines[0]
-    table = list(csv.DictReader(comma_separated(long_table(compared)).splitlines()))
+    table = list(csv.DictReader(table_as_csv(long_table(compared)).splitlines()))
     assert {row["model"]: row["quote"] for row in table if row["published"] == "True"} == {
         "old": "",
         "near": "near 0.1",

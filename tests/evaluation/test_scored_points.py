@@ -7,7 +7,7 @@ import pytest
 
 from moge_bundle_lookalike import write_bundle
 from point_fits_by_hand import best_scale, every_anchor
-from rilievo.alignment.fit import PointFit, nearest_valid
+from rilievo.alignment.fit import PointFit, subsample_by_grid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
 from rilievo.depth_map import DepthKind, DepthMap
@@ -76,7 +76,7 @@ def sampled() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarra
     assert known.depth_valid is not None
     p = lifted(guess().values.astype(np.float64), K_SEEN).reshape(3, -1)
     t = lifted(known.depth.astype(np.float64), K).reshape(3, -1)
-    chosen = nearest_valid(known.depth_valid)
+    chosen = subsample_by_grid(known.depth_valid)
     return p, t, known.depth_valid.ravel(), chosen.places, chosen.times
 
 

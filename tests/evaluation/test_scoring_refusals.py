@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.alignment.fit import nearest_valid
+from rilievo.alignment.fit import subsample_by_grid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
@@ -49,7 +49,7 @@ def test_a_constant_prediction_is_scored_as_the_best_constant(
     mask = depth_mask(chosen, truth)
     t = depth_of(truth)[mask].astype(np.float64)
     if benchmark == "moge-affine":
-        near = nearest_valid(mask)
+        near = subsample_by_grid(mask)
         sample = np.repeat(depth_of(truth).flat[near.places].astype(np.float64), near.times)
         # The least sum of |b - t| / t over candidates: an optimum is at one of the true values.
         sums = [np.sum(np.abs(b - sample) / sample) for b in sample]

@@ -12,7 +12,7 @@ from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_report import long_table, wide_table, write_comparison
 from rilievo.evaluation.tables.runs import Run
 from rilievo.evaluation.tables.standings import standings
-from rilievo.pages.tables import comma_separated, latex, markdown
+from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 
 SETS = ("marigold-nyuv2", "marigold-kitti", "marigold-diode")
 
@@ -45,11 +45,11 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
     }
     assert standings.means[0].sets == SETS
     note = f"marigold: mean of 3 sets, each counting the same: {', '.join(SETS)}."
-    for text in (markdown(wide_table(standings)), latex(wide_table(standings))):
+    for text in (tables_as_markdown(wide_table(standings)), table_as_latex(wide_table(standings))):
         assert "0.3000" in text
         assert note in text
-    assert r"\multicolumn{2}{c}{marigold: mean of 3 sets}" in latex(wide_table(standings))
-    rows = csv.DictReader(comma_separated(long_table(standings)).splitlines())
+    assert r"\multicolumn{2}{c}{marigold: mean of 3 sets}" in table_as_latex(wide_table(standings))
+    rows = csv.DictReader(table_as_csv(long_table(standings)).splitlines())
     [row] = [
         row
         for row in rows

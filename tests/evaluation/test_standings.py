@@ -28,7 +28,7 @@ from rilievo.evaluation.tables.runs import Run, compare, find_runs, is_several
 from rilievo.evaluation.tables.standings import mean_ranks, standings
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify
-from rilievo.pages.tables import comma_separated, latex, markdown
+from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 
 ABS_REL, _, DELTA1 = METRICS
 GAINS = {"good": 0.0, "fair": 0.01, "poor": 0.05}
@@ -290,23 +290,23 @@ def test_runs_that_do_not_compare_are_refused() -> None:
 def test_a_model_without_a_rank_on_a_benchmark_has_an_empty_cell() -> None:
     table = standings(three_by_two())
     models = tuple(replace(model, ranks={"rooms": 1.0}) for model in table.models)
-    rows = csv.DictReader(comma_separated(long_table(replace(table, models=models))).splitlines())
+    rows = csv.DictReader(table_as_csv(long_table(replace(table, models=models))).splitlines())
     ranks = {(row["benchmark"], row["benchmark_rank"]) for row in rows}
     assert ranks == {("rooms", "1.0"), ("roads", "")}
 
 
 def test_tables_have_every_number(tmp_path: Path) -> None:
     table = standings(three_by_two())
-    rows = list(csv.DictReader(comma_separated(long_table(table)).splitlines()))
+    rows = list(csv.DictReader(table_as_csv(long_table(table)).splitlines()))
     assert len(rows) == 3 * 2 * 2
     poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
     assert [row["rank"] for row in poor] == ["3", "3"]
     assert [row["benchmark_rank"] for row in poor] == ["3.0", "3.0"]
     first = Comparison(groups=table.groups[:1], notes=())
-    alone = comma_separated(long_table(first)).splitlines()
+    alone = table_as_csv(long_table(first)).splitlines()
     assert alone[0].split(",") == [*rows[0]], "one benchmark has the header of several"
     assert [row["mean_rank"] for row in csv.DictReader(alone)] == [""] * 3 * 2
-    text = markdown(wide_table(table))
+    text = tables_as_markdown(wide_table(table))
     assert text.splitlines()[0].count("|") == 2 + 1 + 4
     assert "3.00 (3.00 to 3.00)" in text
     page = tmp_path / "board" / "leaderboard.html"
@@ -339,7 +339,7 @@ def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None
 
 
 def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
-    text = latex(wide_table(standings(three_by_two())))
+    text = table_as_latex(wide_table(standings(three_by_two())))
     lines = {line.partition(" &")[0]: line for line in text.splitlines() if " & " in line}
     assert [lines[name].count("\\textbf") for name in GAINS] == [2, 2, 0]
     assert "underline" not in text
@@ -350,7 +350,7 @@ def test_latex_has_bold_only_what_beats_every_other_run_significantly() -> None:
     alike = runs_of(
         *(run_on(name, model, chance.normal(0, 0.02, 40)) for name in "ab" for model in "xy")
     )
-    assert "textbf" not in latex(wide_table(standings(alike)))
+    assert "textbf" not in table_as_latex(wide_table(standings(alike)))
 
 
 def test_a_terminal_shows_more_than_a_wide_table(

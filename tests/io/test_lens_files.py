@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.io.lens_files import read_lens
 from rilievo.io.outputs.sidecar import describe
 from rilievo.io.photographs.photo import read_photo
-from rilievo.options.camera_forms import matrix_of, read_camera, text_of
+from rilievo.options.camera_forms import camera_of_size, camera_text, read_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction_record import MadeBy
@@ -42,7 +42,7 @@ def test_a_spelled_lens_is_read_as_it_was(lens):
     again = read_spelling(str(spelling_of(lens))).lens((480, 640))
     pixels = np.random.default_rng(0).uniform(0, 100, (2, 50))
     np.testing.assert_allclose(again.rays(pixels), lens.rays(pixels), atol=1e-12)
-    assert text_of(read_camera(str(spelling_of(lens))) or 0.0) == str(spelling_of(lens))
+    assert camera_text(read_camera(str(spelling_of(lens))) or 0.0) == str(spelling_of(lens))
 
 
 def test_angles_are_from_edge_to_edge_of_the_picture():
@@ -265,5 +265,5 @@ def test_results_of_any_lens_are_read_back(tmp_path, lens):
 def test_a_lens_of_angles_in_a_file_is_that_of_the_picture(tmp_path, text):
     named = read_camera(written(tmp_path, "lens.json", json.dumps({"lens": text})))
     assert named is not None
-    assert text_of(named) == text
-    assert matrix_of(named, (100, 200)).lens == read_spelling(text).lens((100, 200))
+    assert camera_text(named) == text
+    assert camera_of_size(named, (100, 200)).lens == read_spelling(text).lens((100, 200))

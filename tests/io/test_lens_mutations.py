@@ -10,7 +10,7 @@ import pytest
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.lens_files import read_lens
-from rilievo.options.camera_forms import CameraOptions, matrix_of
+from rilievo.options.camera_forms import CameraOptions, camera_of_size
 
 SIZE = (64, 96)
 FILES = {
@@ -84,7 +84,7 @@ def see_through(path: Path) -> str | None:
     named = CameraOptions(camera=str(path)).named_camera
     assert named is not None
     try:
-        made = matrix_of(named, SIZE)
+        made = camera_of_size(named, SIZE)
     except RilievoError as error:  # such as of another shape
         return str(error)
     made.rays(np.array([[0.0, 47.5, 95.0], [0.0, 31.5, 63.0]]))

@@ -80,7 +80,7 @@ def test_the_keys_say_what_the_numbers_are(
 ) -> None:
     (tmp_path / file).write_text(content, encoding="utf-8")
     table = read_detections(tmp_path / file)
-    [region] = table.of(Path("somewhere/train/000000000139.jpg"))
+    [region] = table.regions_in(Path("somewhere/train/000000000139.jpg"))
     assert (region.text, region.name) == ("box 9.5,19.5,49.5,79.5", name)
     mask = np.zeros((100, 90), bool)
     mask[20:80, 10:50] = True
@@ -93,7 +93,7 @@ def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path)
     (tmp_path / "x.csv").write_text(rows)
     table = read_detections(tmp_path / "x.csv")
     firsts = [
-        [region.text.split(",")[0] for region in table.of(Path(name))]
+        [region.text.split(",")[0] for region in table.regions_in(Path(name))]
         for name in ("p/a/1.jpg", "p/b/1.png", "p/c/1.jpg", "q/2.jpg")
     ]
     assert firsts == [["box 0.5"], ["box 1.5"], [], ["box 2.5"]]
@@ -107,12 +107,12 @@ def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
     (tmp_path / "link.txt").symlink_to("link.txt")
     (tmp_path / "bytes.txt").write_bytes(b"1 0.5\xff")
     table = read_detections(tmp_path)
-    car, person = table.of(Path("street.jpg"))
+    car, person = table.regions_in(Path("street.jpg"))
     assert (car.name, person.name) == ("car", "person")
     mask = np.zeros((100, 200), bool)
     mask[30:70, 80:120] = True
     np.testing.assert_array_equal(car.mask_in((100, 200)), mask)
-    assert [len(table.of(Path("clip.mp4"), frame)) for frame in (1, 2, 3)] == [0, 1, 0]
+    assert [len(table.regions_in(Path("clip.mp4"), frame)) for frame in (1, 2, 3)] == [0, 1, 0]
     [fault] = table.faults
     assert "bytes.txt" in fault
 
@@ -120,8 +120,8 @@ def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
 def test_frames_of_a_video_are_counted_from_0(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("frame,x1,y1,x2,y2\n0,1,1,5,5\n2,2,2,6,6\n2,3,3,7,7\n")
     table = read_detections(tmp_path / "x.csv")
-    assert [len(table.of(Path("clip.mp4"), frame)) for frame in range(4)] == [1, 0, 2, 0]
-    assert table.of(Path("photo.jpg")) == ()
+    assert [len(table.regions_in(Path("clip.mp4"), frame)) for frame in range(4)] == [1, 0, 2, 0]
+    assert table.regions_in(Path("photo.jpg")) == ()
 
 
 def test_one_bad_row_of_ten_thousand_is_told_and_passed_over(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_run_lengths_of_coco_are_read(tmp_path: Path, is_packed: bool) -> None:
     counts = runs_of(mask())
     given = {"size": [31, 47], "counts": packed(counts) if is_packed else counts}
     (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given, "category_id": 4}]))
-    [region] = read_detections(tmp_path / "m.json", masks=True).of(Path("photo.jpg"))
+    [region] = read_detections(tmp_path / "m.json", masks=True).regions_in(Path("photo.jpg"))
     assert region.name == "4"
     np.testing.assert_array_equal(region.mask_in((31, 47)), mask())
     with pytest.raises(InputError, match="of 47x31 pixels, the photograph of 31x47"):
@@ -206,7 +206,7 @@ def test_corners_of_a_mask_are_bounded(tmp_path: Path) -> None:
     rows += [{"segmentation": [[1, 2] * 4_000] * 3}]
     (tmp_path / "m.json").write_text(json.dumps(rows))
     table = read_detections(tmp_path / "m.json", masks=True)
-    assert len(table.of(Path("photo.jpg"))) == 1
+    assert len(table.regions_in(Path("photo.jpg"))) == 1
     assert [fault.partition("m.json: ")[2] for fault in table.faults] == [
         f"row {row}: segmentation: {count} corners of polygons, expected at most 10000; give run "
         "lengths"
@@ -223,7 +223,7 @@ def test_run_lengths_are_of_other_pixels_first() -> None:
 def test_polygons_of_coco_are_filled(tmp_path: Path) -> None:
     given = [[10, 5, 30, 5, 30, 25, 10, 25], [35, 5, 40, 5, 40, 10]]
     (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given}]))
-    [region] = read_detections(tmp_path / "m.json", masks=True).of(Path("photo.jpg"))
+    [region] = read_detections(tmp_path / "m.json", masks=True).regions_in(Path("photo.jpg"))
     found = region.mask_in((31, 47))
     assert found[5:25, 10:30].all()
     assert not found[:, :9].any()
@@ -292,11 +292,13 @@ def test_numbers_of_a_png_are_things(tmp_path: Path) -> None:
     labels = np.zeros((31, 47), np.uint8)
     labels[2:9, 3:12], labels[12:20, 30:40] = 3, 7
     Image.fromarray(labels).save(tmp_path / "labels.png")
-    three, seven = read_detections(tmp_path / "labels.png", masks=True).of(Path("photo.jpg"))
+    three, seven = read_detections(tmp_path / "labels.png", masks=True).regions_in(
+        Path("photo.jpg")
+    )
     assert (three.name, seven.name) == ("3", "7")
     np.testing.assert_array_equal(seven.mask_in((31, 47)), labels == 7)
     Image.fromarray(mask()).save(tmp_path / "mask.png")
-    [one] = read_detections(tmp_path / "mask.png", masks=True).of(Path("photo.jpg"))
+    [one] = read_detections(tmp_path / "mask.png", masks=True).regions_in(Path("photo.jpg"))
     assert one.name == ""
     np.testing.assert_array_equal(one.mask_in((31, 47)), mask())
     Image.fromarray(np.zeros((31, 47), np.uint8)).save(tmp_path / "none.png")
@@ -308,7 +310,7 @@ def test_regions_of_photographs_that_are_not_there_are_named(tmp_path: Path) -> 
     path = tmp_path / "det.csv"
     path.write_text("file,frame,x1,y1,x2,y2\na.jpg,,1,1,9,9\nlost.jpg,,1,1,9,9\nclip,40,1,1,9,9\n")
     table = read_detections(path)
-    used = {table.key_of(Path("photos/a.jpg")), table.key_of(Path("photos/b.jpg"))}
+    used = {table.find_key(Path("photos/a.jpg")), table.find_key(Path("photos/b.jpg"))}
     assert used == {("a", None), None}
-    assert table.unused(used) == "lost, clip frame 40"
-    assert table.unused({*table.regions}) == ""
+    assert table.name_unused(used) == "lost, clip frame 40"
+    assert table.name_unused({*table.regions}) == ""

@@ -11,7 +11,7 @@ import skimage
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.points import calibrate, facts
+from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
@@ -83,7 +83,7 @@ def test_a_known_distance_measured_again_is_the_known_one(along) -> None:
     given = Prediction(
         depth_or_none=fitted.depth,
         camera=CAMERA,
-        calibration=facts(fitted, [str(known)]),
+        calibration=calibration_record(fitted, [str(known)]),
         made_by=MADE_BY,
     )
     ray = np.linalg.norm(CAMERA.rays(np.array([30.0, 100.0])))

@@ -9,7 +9,12 @@ import pytest
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.extents import FOCAL_ERROR, RegionMeasurement, least_area, mode
+from rilievo.measure.extents import (
+    FOCAL_ERROR,
+    RegionMeasurement,
+    mask_around_mode,
+    turn_of_least_area,
+)
 from rilievo.measure.regions import box_region
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import MadeBy
@@ -198,11 +203,11 @@ def test_the_mode_ends_where_values_are_sparse() -> None:
     chance = np.random.default_rng(0)
     near, far = chance.normal(0.7, 0.03, 600), chance.normal(1.6, 0.2, 900)
     logs = np.concatenate([near, far])
-    own = mode(logs, np.ones(len(logs)))
+    own = mask_around_mode(logs, np.ones(len(logs)))
     assert own[:600].mean() > 0.97
     assert own[600:].mean() < 0.03
     # Weights choose the other one.
-    own = mode(logs, np.concatenate([np.full(600, 0.01), np.ones(900)]))
+    own = mask_around_mode(logs, np.concatenate([np.full(600, 0.01), np.ones(900)]))
     assert own[:600].mean() < 0.05
 
 
@@ -212,7 +217,7 @@ def test_the_least_rectangle_of_a_rectangle_is_itself(degrees: int) -> None:
     turn = math.radians(degrees)
     c, s = math.cos(turn), math.sin(turn)
     level = np.stack([c * x - s * z, 0 * x, s * x + c * z], axis=-1).reshape(-1, 3)
-    assert math.degrees(least_area(level)) == pytest.approx(degrees, abs=1.1)
+    assert math.degrees(turn_of_least_area(level)) == pytest.approx(degrees, abs=1.1)
 
 
 def test_a_box_in_shares_is_one_in_pixels() -> None:

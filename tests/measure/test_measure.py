@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from rilievo.calibration.points import calibrate, facts
+from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
     MOST_DOUBT,
-    base_of,
-    log_spread,
+    base_exponent,
+    log_mean_log_error,
 )
 from rilievo.calibration.sizes import KnownLength
 from rilievo.depth_map import DepthKind, DepthMap
@@ -18,7 +18,7 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
-from rilievo.measure.measurement_records import terms_of
+from rilievo.measure.measurement_records import page_terms
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import Anchoring, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
@@ -61,13 +61,13 @@ def test_the_method_of_a_prediction_is_the_same() -> None:
 
 
 def test_pages_know_the_floor_and_which_focal_lengths_are_guessed() -> None:
-    terms = terms_of(room())
+    terms = page_terms(room())
     assert terms.floor is not None
     assert terms.floor.height == pytest.approx(1.5, rel=1e-2)
     assert terms.floor.normal == pytest.approx((0, -1, 0), abs=1e-2)
-    assert terms_of(metric(plane_depth())).floor is None
+    assert page_terms(metric(plane_depth())).floor is None
     own = {
-        source: terms_of(room().but(camera=Camera(K=CAMERA.K, source=source))).own
+        source: page_terms(room().but(camera=Camera(K=CAMERA.K, source=source))).own
         for source in CameraSource
     }
     assert own[CameraSource.VANISHING_POINTS] == own[CameraSource.ASSUMED]
@@ -163,7 +163,7 @@ def known_here(camera: Camera = CAMERA, confidence: float | None = None) -> Pred
         depth_or_none=fitted.depth,
         confidence=None if confidence is None else np.full(SIZE, confidence, np.float32),
         camera=camera,
-        calibration=facts(fitted, [str(ends)]),
+        calibration=calibration_record(fitted, [str(ends)]),
         made_by=MADE_BY,
     )
     return with_expected_error(calibrated)
@@ -208,9 +208,9 @@ def test_ranges_widen_where_the_model_is_less_confident() -> None:
         given = known_here(confidence=confidence)
         measurement = length(given, (30, 20), (90, 60))
         widths.append(measurement.high / measurement.low)
-        terms = terms_of(given)
-        assert terms.known_length - base_of("length", KNOWN_LENGTHS) == pytest.approx(
-            log_spread(1 - confidence), abs=1e-6
+        terms = page_terms(given)
+        assert terms.known_length - base_exponent("length", KNOWN_LENGTHS) == pytest.approx(
+            log_mean_log_error(1 - confidence), abs=1e-6
         )
     assert widths[0] < widths[1]
 
@@ -231,7 +231,7 @@ def test_ranges_of_anchored_depth_widen_where_it_fits_worse(
         widths.append(measurement.high / measurement.low)
         assert given.calibration is not None
         errors.append(given.calibration.expected_error)
-        bases.append(terms_of(given).known_length)
+        bases.append(page_terms(given).known_length)
     assert widths[0] < widths[1]
     assert errors[0] < errors[1]
     # The page draws the range by its terms, of which the fit is one factor.
@@ -274,6 +274,6 @@ def test_a_measurement_is_written_with_digits_that_mean_something(
 def test_the_spread_of_errors_is_that_whose_share_within_a_quarter_is_the_confidence() -> None:
     chance = np.random.default_rng(0)
     for doubt in (0.05, 0.2, 0.45):
-        errors = chance.laplace(scale=math.exp(log_spread(doubt)), size=200_000)
+        errors = chance.laplace(scale=math.exp(log_mean_log_error(doubt)), size=200_000)
         assert (abs(errors) > math.log(1.25)).mean() == pytest.approx(doubt, abs=5e-3)
-    assert log_spread(0.9) == log_spread(MOST_DOUBT)
+    assert log_mean_log_error(0.9) == log_mean_log_error(MOST_DOUBT)

@@ -7,8 +7,16 @@ import re
 import pytest
 
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.pages.document import pieces
-from rilievo.pages.tables import Entry, Head, Table, comma_separated, heads, latex, markdown
+from rilievo.pages.document import page_pieces
+from rilievo.pages.tables import (
+    Entry,
+    Head,
+    Table,
+    make_heads,
+    table_as_csv,
+    table_as_latex,
+    tables_as_markdown,
+)
 
 BEST = Entry(text="0.05", interval="0.04 to 0.06", is_best=True, is_marked=True)
 TABLE = Table(
@@ -32,7 +40,7 @@ TABLE = Table(
 
 
 def test_markdown_has_every_cell_its_marks_and_the_notes() -> None:
-    assert markdown(TABLE).splitlines() == [
+    assert tables_as_markdown(TABLE).splitlines() == [
         "# rooms",
         "",
         "Three images.",
@@ -48,7 +56,7 @@ def test_markdown_has_every_cell_its_marks_and_the_notes() -> None:
 
 
 def test_latex_groups_columns_and_parts_rows() -> None:
-    lines = latex(TABLE).splitlines()
+    lines = table_as_latex(TABLE).splitlines()
     assert r"\begin{tabular}{lrrl}" in lines
     groups = lines.index(r" & \multicolumn{2}{c}{a\_b} &  \\")
     assert lines[groups + 1] == r"\cmidrule(lr){2-3}"
@@ -61,8 +69,8 @@ def test_latex_groups_columns_and_parts_rows() -> None:
 
 
 def test_a_spreadsheet_gets_numbers_in_full_and_no_formula() -> None:
-    made = Table(heads=heads("a", "b", "c"), rows=(("+1", 1 / 3, None), ("x\ny", True, 2)))
-    assert list(csv.reader(io.StringIO(comma_separated(made)))) == [
+    made = Table(heads=make_heads("a", "b", "c"), rows=(("+1", 1 / 3, None), ("x\ny", True, 2)))
+    assert list(csv.reader(io.StringIO(table_as_csv(made)))) == [
         ["a", "b", "c"],
         ["'+1", repr(1 / 3), ""],
         [r"x\ny", "True", "2"],
@@ -71,9 +79,9 @@ def test_a_spreadsheet_gets_numbers_in_full_and_no_formula() -> None:
 
 def test_a_page_has_the_same_cells() -> None:
     nothing = Comparison(groups=(), notes=())
-    empty = Table(heads=heads("model"), rows=())
+    empty = Table(heads=make_heads("model"), rows=())
     page = "".join(
-        pieces(
+        page_pieces(
             "leaderboard.html",
             comparison=nothing,
             wide=TABLE,
@@ -96,4 +104,4 @@ def test_a_page_has_the_same_cells() -> None:
 
 def test_rows_without_a_heading_for_each_cell_are_refused() -> None:
     with pytest.raises(AssertionError, match="2 headings, and a row of 1"):
-        Table(heads=heads("a", "b"), rows=(("x",),))
+        Table(heads=make_heads("a", "b"), rows=(("x",),))

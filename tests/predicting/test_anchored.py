@@ -16,7 +16,7 @@ from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.measure.expectation import misfit_of
+from rilievo.measure.expectation import anchoring_misfit
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.predicting.photographs import fitting
@@ -168,7 +168,7 @@ def test_one_known_distance_gives_metres_by_the_anchored_depth(
     known = [(80, 100, 2.0)]
     own = rilievo.predict(photo, known=known)
     metric = rilievo.predict(photo, model=network, known=known)
-    assert misfit_of(metric) is not None
+    assert anchoring_misfit(metric) is not None
     assert metric.depth.kind is DepthKind.METRIC
     same(metric.depth.values, own.depth.values)
     assert metric.calibration is not None
@@ -189,7 +189,7 @@ def test_two_known_distances_fix_both_numbers_and_nothing_is_anchored(
     own = rilievo.predict(photo).depth.values
     known = [(80, 115, float(own[115, 80])), (80, 20, float(own[20, 80]))]
     metric = rilievo.predict(photo, model=network, known=known)
-    assert misfit_of(metric) is None
+    assert anchoring_misfit(metric) is None
     assert metric.depth.kind is DepthKind.METRIC
     same(metric.depth.values, own)
     assert metric.anchoring is None
@@ -289,7 +289,7 @@ def test_ranges_are_wider_where_the_order_is_doubtful(photo: np.ndarray) -> None
     sure = rilievo.predict(photo, model=Doubtful(KNOWN[0], 0.0), known=known)
 
     def error(prediction: Any) -> float:
-        fit = misfit_of(prediction)
+        fit = anchoring_misfit(prediction)
         assert fit is not None
         return expected_error("length", Circumstances(method="known points", anchored=fit))
 

@@ -22,10 +22,10 @@ from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.photographs.metadata import ExifFacts, camera_from_exif
 from rilievo.options.camera_forms import (
     CameraOptions,
-    matrix_of,
-    parse_numbers,
+    camera_of_size,
+    camera_text,
+    parse_fileless_camera,
     read_camera,
-    text_of,
 )
 from rilievo.predicting.photographs.finishing import unit_notes
 from rilievo.predicting.photographs.user_facts import scale_notes, with_camera
@@ -66,13 +66,17 @@ def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: 
     ],
 )
 def test_a_focal_length_in_millimetres_is_of_film_or_of_the_sensors_width(text, size, focal):
-    for named in (read_camera(text), parse_numbers(text), CameraOptions(camera=text).named_camera):
+    for named in (
+        read_camera(text),
+        parse_fileless_camera(text),
+        CameraOptions(camera=text).named_camera,
+    ):
         assert named is not None
-        K = matrix_of(named, size).K
+        K = camera_of_size(named, size).K
         height, width = size
         assert (K[0, 0], K[1, 1]) == pytest.approx((focal, focal))
         assert (K[0, 2], K[1, 2]) == ((width - 1) / 2, (height - 1) / 2)
-        assert read_camera(text_of(named)) == named
+        assert read_camera(camera_text(named)) == named
 
 
 @pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (1080, 1920)])
@@ -81,7 +85,7 @@ def test_millimetres_are_read_as_exif_states_them(size):
     named = read_camera("27mm")
     assert exif is not None
     assert named is not None
-    np.testing.assert_allclose(matrix_of(named, size).K, exif.K)
+    np.testing.assert_allclose(camera_of_size(named, size).K, exif.K)
 
 
 @pytest.mark.parametrize("text", ["0mm", "18mm/0mm", "-24mm", "mm", "24mm/", "1e999mm", "24mmm"])
@@ -90,7 +94,7 @@ def test_no_millimetres_are_refused_in_one_line(text):
         CameraOptions(camera=text)
     assert "\n" not in str(refused.value)
     with pytest.raises(rilievo.OptionError, match="24mm"):
-        parse_numbers(text)
+        parse_fileless_camera(text)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.torture.reader import Reader, row, sample_file, write_text
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, counts, metres, save
-from rilievo.calibration.sizes import shared_known
+from rilievo.calibration.sizes import read_known_of_fixed_camera
 from rilievo.calibration.sparse import read_sparse
 from rilievo.measure.regions import read_detections
 
@@ -49,7 +49,7 @@ _MASKS = {
 
 
 def _masks(path: Path, shape: tuple[int, int]) -> None:
-    for region in read_detections(path, masks=True).of(path):
+    for region in read_detections(path, masks=True).regions_in(path):
         region.mask_in(shape)
 
 
@@ -80,7 +80,7 @@ READERS = (
         "table of known points",
         _write_table,
         "known.csv",
-        lambda folder: shared_known(folder / "known.csv"),
+        lambda folder: read_known_of_fixed_camera(folder / "known.csv"),
     ),
     sample_file("sparse depth: list", lambda path: read_sparse(path, (HEIGHT, WIDTH), None), 0.6),
     _reader("PNG of counts", "x.png", lambda path: save(path, counts()), 0.001),

@@ -7,7 +7,7 @@ contrast, are divided by a power of the spread, chosen by
 
 import numpy as np
 
-from rilievo.alignment.fit import Fit, FitSpace, golden_minimum, to_depth
+from rilievo.alignment.fit import Fit, FitSpace, golden_argmin, to_depth
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
@@ -45,12 +45,12 @@ class Anchor:
 
 
 def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:
-    """Fit scale and shift of an affine map to another answer.
+    """Fit an affine map's scale and shift to a reference.
 
     Raises:
         CalibrationError: If both have depth at too few places, or one is constant.
     """
-    x, z = paired(depth, reference)
+    x, z = paired_values(depth, reference)
     return anchor_values(x, z, is_inverse=depth.kind is DepthKind.AFFINE_INVERSE)
 
 
@@ -69,14 +69,14 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
     return DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=mask)
 
 
-def paired(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
+def paired_values(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
     """Values of both maps at grid places where both are valid."""
-    (x, valid), (z, mask) = _on_grid(depth), _on_grid(reference)
+    (x, valid), (z, mask) = _sample_on_grid(depth), _sample_on_grid(reference)
     both = valid & mask
     return x[both].astype(np.float64), z[both].astype(np.float64)
 
 
-def _on_grid(depth: DepthMap) -> tuple[np.ndarray, np.ndarray]:
+def _sample_on_grid(depth: DepthMap) -> tuple[np.ndarray, np.ndarray]:
     height, width = depth.shape
     rows = (2 * np.arange(ROWS) + 1) * height // (2 * ROWS)
     columns = (2 * np.arange(COLUMNS) + 1) * width // (2 * COLUMNS)
@@ -110,11 +110,14 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
 
     def cost(log_offset: float) -> float:
         y = depth_logs(log_offset)
-        return float(np.log(_spread(y - logs) + 1e-12) - _CONTRAST * np.log(_spread(y) + 1e-12))
+        return float(
+            np.log(_mean_deviation_from_median(y - logs) + 1e-12)
+            - _CONTRAST * np.log(_mean_deviation_from_median(y) + 1e-12)
+        )
 
     grid = np.log(span) + np.log(10) * np.linspace(-_DECADES, _DECADES, _GRID)
     best = int(np.argmin([cost(offset) for offset in grid]))
-    minimum = golden_minimum(
+    minimum = golden_argmin(
         cost, float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)])
     )
     offset = logs - depth_logs(minimum)
@@ -130,7 +133,7 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
     return Anchor(fit=fit, rank_correlation=rank_correlation(sign * x, reference))
 
 
-def _spread(x: Values) -> float:
+def _mean_deviation_from_median(x: Values) -> float:
     return float(np.abs(x - np.median(x)).mean())
 
 

@@ -99,11 +99,11 @@ def least_squares_line(x: Values, y: Values) -> tuple[float, float]:
     Raises:
         CalibrationError: If the pixels do not determine a line, or it does not rise.
     """
-    _check_spread(x)
+    _refuse_constant(x)
     mean = x.mean()
     centred = x - mean
     scale = float(dot(centred, y - y.mean()) / dot(centred, centred))
-    _check_rise(scale)
+    _refuse_falling_line(scale)
     return scale, float(y.mean() - scale * mean)
 
 
@@ -119,14 +119,13 @@ def least_absolute_scale(x: Values, y: Values, weights: Values) -> float:
 def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, float]:
     """Line of least sum of weight · |slope · x + offset - y|, exactly.
 
-    It is rotated about points to the steepest descent (Wesolowsky 1981, "A new descent algorithm
-    for
-    the least absolute value regression problem").
+    It is rotated about points to the steepest descent (Wesolowsky 1981, "A new descent
+    algorithm for the least absolute value regression problem").
 
     Raises:
         CalibrationError: If the pixels do not determine a line, or it does not rise.
     """
-    _check_spread(x)
+    _refuse_constant(x)
     least, anchor = np.inf, int(np.argsort(x)[x.size // 2])
     scale, shift = 0.0, 0.0
     while True:
@@ -137,15 +136,15 @@ def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, f
         if loss >= least:
             break
         least, scale, shift = loss, turned, float(y[anchor] - turned * x[anchor])
-        best = _steepest_anchor(x, residual, weights, _ON_THE_LINE * np.abs(y).max())
+        best = _steepest_anchor_index(x, residual, weights, _ON_THE_LINE * np.abs(y).max())
         if best is None:
             break
         anchor = best
-    _check_rise(scale)
+    _refuse_falling_line(scale)
     return scale, shift
 
 
-def _steepest_anchor(
+def _steepest_anchor_index(
     x: Values,
     residual: Values,
     weights: Values,
@@ -170,7 +169,7 @@ def is_constant(x: Values) -> bool:
     return bool(np.abs(x - x.mean()).max() <= 1e-6 * np.abs(x).max())
 
 
-def _check_spread(x: Values) -> None:
+def _refuse_constant(x: Values) -> None:
     if x.size < 2:
         raise CalibrationError("one pixel with ground truth does not determine a scale and a shift")
     if is_constant(x):
@@ -180,7 +179,7 @@ def _check_spread(x: Values) -> None:
         )
 
 
-def _check_rise(scale: float) -> None:
+def _refuse_falling_line(scale: float) -> None:
     if scale <= 0:
         raise CalibrationError(
             f"the best scale is {scale:.4g}, not positive: the prediction takes near for far; "
@@ -188,10 +187,10 @@ def _check_rise(scale: float) -> None:
         )
 
 
-def golden_minimum(
+def golden_argmin(
     cost: Callable[[float], float], low: float, high: float, *, steps: int = 60
 ) -> float:
-    """Minimum of a function between two ends, by golden section."""
+    """Argument of least cost between two ends, by golden section."""
     for _ in range(steps):
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         if cost(a) <= cost(b):
@@ -250,7 +249,7 @@ def fit_points(
         scale = least_absolute_scale(x.ravel(), y.ravel(), np.tile(weights, 3))
         fitted = FittedPoints(scale=scale, shift=np.zeros(3))
     else:
-        fitted = _scale_and_shift(x, y, weights)
+        fitted = _fit_scale_and_shift(x, y, weights)
     if not fitted.scale > 0:
         raise CalibrationError(
             f"the best scale of the points is {fitted.scale:.4g}, not positive: the prediction "
@@ -259,7 +258,7 @@ def fit_points(
     return fitted
 
 
-def _scale_and_shift(
+def _fit_scale_and_shift(
     x: Float64[np.ndarray, "3 n"], y: Float64[np.ndarray, "3 n"], weights: Values
 ) -> FittedPoints:
     """Best scale with the best anchor, by tangents of convex losses."""
@@ -267,19 +266,19 @@ def _scale_and_shift(
     if weights.size < 2 or spread <= 1e-6 * np.abs(x).max():
         raise CalibrationError("the predicted points do not determine a scale and a shift")
     first = int(np.argsort(x[2], kind="stable")[weights.size // 2])
-    start, least = _about(x, y, weights, first)
+    start, least = _scale_and_loss_about(x, y, weights, first)
     anchor, scale = first, start
-    bounds = _lower_bounds(x, y, weights, start)
+    bounds = _loss_lower_bounds(x, y, weights, start)
     for index in np.argsort(bounds, kind="stable").tolist():
         if bounds[index] >= least:
             break
-        turned, loss = _about(x, y, weights, index)
+        turned, loss = _scale_and_loss_about(x, y, weights, index)
         if loss < least:
             anchor, scale, least = index, turned, loss
     return FittedPoints(scale=scale, shift=y[:, anchor] - scale * x[:, anchor])
 
 
-def _about(
+def _scale_and_loss_about(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
@@ -294,7 +293,7 @@ def _about(
     return scale, float(mass @ np.abs(scale * ahead - aside))
 
 
-def _lower_bounds(
+def _loss_lower_bounds(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
@@ -303,7 +302,7 @@ def _lower_bounds(
     scales = np.array(_SCALES) * start
     if not start > 0:
         return np.full(weights.size, -np.inf)
-    pairs = [_losses(x, y, weights, scale) for scale in scales]
+    pairs = [_losses_and_slopes(x, y, weights, scale) for scale in scales]
     losses, slopes = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     bounds = np.full(weights.size, -np.inf)
     for place in range(scales.size - 1):
@@ -320,7 +319,7 @@ def _lower_bounds(
     return bounds - 1e-9 * np.abs(bounds)
 
 
-def _losses(
+def _losses_and_slopes(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
@@ -352,25 +351,25 @@ class Subsample:
 
 
 @frozen
-class NearestPlaces:
+class CellPixels:
     """Valid pixel of each grid cell, where ``known``."""
 
     places: Int[np.ndarray, "a b"]
     known: Bool[np.ndarray, "a b"]
 
 
-def nearest_valid(valid: Mask, *, side: int = 64) -> Subsample:
+def subsample_by_grid(valid: Mask, *, side: int = 64) -> Subsample:
     """Valid pixel nearest to the centre of each cell of a square grid (Wang et al. 2025, MoGe)."""
-    chosen = nearest_places(valid, (side, side))
+    chosen = nearest_pixel_of_cells(valid, (side, side))
     places, times = np.unique(chosen.places[chosen.known], return_counts=True)
     return Subsample(places=places, times=times)
 
 
-def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
+def nearest_pixel_of_cells(valid: Mask, shape: tuple[int, int]) -> CellPixels:
     """Valid pixel nearest to each cell's centre, the first of equals."""
     height, width = valid.shape
-    rows, down = _windows(height, shape[0])
-    columns, across = _windows(width, shape[1])
+    rows, down = _cell_windows(height, shape[0])
+    columns, across = _cell_windows(width, shape[1])
     cells = np.arange(shape[1])
     chosen, mask = np.empty(shape, np.int64), np.empty(shape, bool)
     for row, (window, away) in enumerate(zip(rows, down, strict=True)):
@@ -381,10 +380,10 @@ def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
         nearest = apart.argmin(axis=1)
         mask[row] = apart[cells, nearest] < np.inf
         chosen[row] = places.reshape(shape[1], -1)[cells, nearest]
-    return NearestPlaces(places=chosen, known=mask)
+    return CellPixels(places=chosen, known=mask)
 
 
-def _windows(
+def _cell_windows(
     pixels: int, side: int
 ) -> tuple[Int[np.ndarray, "side size"], Float64[np.ndarray, "side size"]]:
     """Pixels of each cell and their offsets [px]; beyond the image far off."""

@@ -15,7 +15,7 @@ from rilievo.alignment.fit import (
     least_absolute_line,
     least_absolute_scale,
     least_squares_line,
-    nearest_valid,
+    subsample_by_grid,
     to_depth,
 )
 from rilievo.depth_map import DepthKind, DepthMap
@@ -147,8 +147,8 @@ def align(
     for name, least in (("min_depth", min_depth), ("min_inverse", min_inverse)):
         if least is not None and not (np.isfinite(least) and least > 0):
             raise OptionError(f"{name} is a positive number, not {least}")
-    both = _usable(predicted, true, valid)
-    fit = _fit(predicted, true, both, method)
+    both = _common_valid_pixels(predicted, true, valid)
+    fit = _fit_line(predicted, true, both, method)
     farthest = float(true[valid].max()) if min_inverse is None else 1 / min_inverse
     return apply_fit(predicted, fit, method, min_depth=min_depth, farthest=farthest)
 
@@ -162,7 +162,7 @@ def apply_fit(
         CalibrationError: If the fit takes pixels out of range.
     """
     depth = to_depth(predicted, fit)
-    clamped = _clamp(depth, predicted.valid, method, min_depth, farthest)
+    clamped = _clamp_and_count(depth, predicted.valid, method, min_depth, farthest)
     lost = int((predicted.valid & ~(np.isfinite(depth) & (depth > 0))).sum())
     if lost:
         raise CalibrationError(f"the {method} fit takes {lost} pixels out of the range of float32")
@@ -186,14 +186,14 @@ def constant_fit(
     y = abscissa(true[valid].astype(np.float64), DepthKind.METRIC, space)
     shift = float(y.mean())
     if method is AlignMethod.ROBUST_SCALE_SHIFT:
-        chosen = nearest_valid(valid)
+        chosen = subsample_by_grid(valid)
         y = true.flat[chosen.places].astype(np.float64)
         shift = least_absolute_scale(np.ones(y.size), y, chosen.times / y)
     residual = float(np.sqrt(np.mean(np.square(shift - y))))
     return Fit(space=space, scale=0.0, shift=shift, residual=residual, pixels=y.size)
 
 
-def _clamp(
+def _clamp_and_count(
     depth: Field,
     valid: Mask,
     method: AlignMethod,
@@ -211,7 +211,7 @@ def _clamp(
     return int(below.sum())
 
 
-def _usable(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
+def _common_valid_pixels(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
             f"prediction {predicted.shape}, true depth {true.shape} and mask {valid.shape} differ"
@@ -237,7 +237,7 @@ def _usable(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) ->
     return both
 
 
-def _fit(
+def _fit_line(
     predicted: DepthMap,
     true: Float[np.ndarray, "h w"],
     both: Mask,
@@ -246,21 +246,21 @@ def _fit(
     space = _SPACES.get(method, FitSpace.DEPTH)
     times = None
     if method in _ROBUST:
-        chosen = nearest_valid(both)
+        chosen = subsample_by_grid(both)
         x, y, times = predicted.values.flat[chosen.places], true.flat[chosen.places], chosen.times
     else:
         x, y = predicted.values[both], true[both]
     x = abscissa(x.astype(np.float64), predicted.kind, space)
     y = abscissa(y.astype(np.float64), DepthKind.METRIC, space)
     if times is None:
-        scale, shift = _fit_squares(x, y, method)
+        scale, shift = _fit_unweighted(x, y, method)
     else:
-        scale, shift = _fit_absolute(x, y, times / y, method)
+        scale, shift = _fit_weighted_absolute(x, y, times / y, method)
     residual = float(np.sqrt(np.mean(np.square(scale * x + shift - y))))
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 
 
-def _fit_squares(x: Values, y: Values, method: AlignMethod) -> tuple[float, float]:
+def _fit_unweighted(x: Values, y: Values, method: AlignMethod) -> tuple[float, float]:
     if method is AlignMethod.NONE:
         return 1.0, 0.0
     if method is AlignMethod.MEDIAN:
@@ -270,7 +270,7 @@ def _fit_squares(x: Values, y: Values, method: AlignMethod) -> tuple[float, floa
     return least_squares_line(x, y)
 
 
-def _fit_absolute(
+def _fit_weighted_absolute(
     x: Values,
     y: Values,
     weights: Values,

@@ -58,20 +58,20 @@ def is_dense(measured: Field) -> bool:
     return bool(np.count_nonzero(measured > 0) > LEAST_SHARE * measured.size)
 
 
-def filled(depth: DepthMap, measured: Field) -> Filled | None:
-    """Fill measured depth [m], 0 for gaps, by the network's; None if outliers leave too little."""
-    network = _sampled(depth, measured.shape)
+def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
+    """Fill gaps (0) by the network's; None if outliers leave too little."""
+    network = _log_depth_at_size(depth, measured.shape)
     mask = (measured > 0) & np.isfinite(measured)
     points = int(np.count_nonzero(mask))
     logs = np.log(np.where(mask, measured, 1.0))
     ratios = logs - network
-    inliers = _without_outliers(logs, ratios, mask)
+    inliers = _inlier_mask(logs, ratios, mask)
     if np.count_nonzero(inliers) <= LEAST_SHARE * inliers.size:
         return None
-    judged = _judged(network, ratios, inliers)
-    field = _continued(network, ratios, inliers).chosen(flat=judged.flat)
-    values = depth.values * np.exp(_enlarged(field, depth.shape))
-    whole = at_size(np.where(inliers, measured, 0.0), depth.shape)
+    judged = _test_continuations(network, ratios, inliers)
+    field = _continue_ratios(network, ratios, inliers).flat_or_middle(flat=judged.flat)
+    values = depth.values * np.exp(_resize_bilinear(field, depth.shape))
+    whole = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
     at = whole.known
     values = np.where(at, whole.values, np.where(depth.valid, values, np.float32(0)))
     valid = depth.valid | at
@@ -80,7 +80,7 @@ def filled(depth: DepthMap, measured: Field) -> Filled | None:
     return Filled(depth=metric, measured=at, points=points, outliers=outliers, error=judged.error)
 
 
-def _sampled(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
     rows, columns = (
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
         for new, old in zip(shape, depth.shape, strict=True)
@@ -93,13 +93,15 @@ def _sampled(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"
     return logs if valid.all() else membrane(logs, valid)
 
 
-def _without_outliers(
+def _inlier_mask(
     logs: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> Mask:
     step = max(1, round(float(np.sqrt(mask.size / max(np.count_nonzero(mask), 1)))))
     inliers = mask
     for _ in range(_PASSES):
-        near, wide = (_agreement(logs, ratios, inliers, reach, step) for reach in (1, 3))
+        near, wide = (
+            _share_of_alike_neighbours(logs, ratios, inliers, reach, step) for reach in (1, 3)
+        )
         now = inliers & ((wide >= _LEAST_WIDE) | ((near >= _LEAST_NEAR) & (wide >= _LEAST_AROUND)))
         if np.array_equal(now, inliers):
             break
@@ -107,7 +109,7 @@ def _without_outliers(
     return inliers
 
 
-def _agreement(
+def _share_of_alike_neighbours(
     logs: Float[np.ndarray, "h w"],
     ratios: Float[np.ndarray, "h w"],
     mask: Mask,
@@ -120,7 +122,7 @@ def _agreement(
         for across in range(-reach, reach + 1):
             if (down, across) == (0, 0):
                 continue
-            here, other = _shifted(mask.shape, down * step, across * step)
+            here, other = _overlapping_slices(mask.shape, down * step, across * step)
             both = mask[here] & mask[other]
             alike = np.abs(logs[here] - logs[other]) < _ALIKE
             alike |= np.abs(ratios[here] - ratios[other]) < _ALIKE
@@ -129,7 +131,7 @@ def _agreement(
     return np.where(there > 0, like / np.maximum(there, 1), 1.0)
 
 
-def _shifted(
+def _overlapping_slices(
     shape: tuple[int, ...], down: int, across: int
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     here = tuple(
@@ -148,17 +150,17 @@ class _Continuations:
     middle: Float[np.ndarray, "h w"]
     flat: Float[np.ndarray, "h w"]
 
-    def chosen(self, *, flat: bool) -> Float[np.ndarray, "h w"]:
+    def flat_or_middle(self, *, flat: bool) -> Float[np.ndarray, "h w"]:
         return self.flat if flat else self.middle
 
 
-def _continued(
+def _continue_ratios(
     network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> _Continuations:
     smooth = membrane(ratios, mask)
     if mask.all():
         return _Continuations(middle=smooth, flat=smooth)
-    rows, columns = nearest_known(mask)
+    rows, columns = nearest_known_pixels(mask)
     nearest = ratios[rows, columns]
     # The nearest pixel's own depth, as a ratio to the network's here.
     flat = nearest + network[rows, columns] - network
@@ -166,7 +168,7 @@ def _continued(
     return _Continuations(middle=np.where(mask, ratios, middle), flat=np.where(mask, ratios, flat))
 
 
-def nearest_known(mask: Mask) -> tuple[Indices, Indices]:
+def nearest_known_pixels(mask: Mask) -> tuple[Indices, Indices]:
     """Row and column of the nearest known pixel, nearly.
 
     Jump flooding: Rong and Tan, "Jump Flooding in GPU", I3D 2006.
@@ -205,9 +207,9 @@ def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, 
     if min(values.shape) <= 2:
         mean = float(values[mask].mean()) if mask.any() else 0.0
         return np.where(mask, values, mean)
-    coarse = membrane(*_halved(values, mask))
+    coarse = membrane(*_halve_by_means(values, mask))
     height, width = values.shape
-    whole = _doubled(_doubled(coarse, height).T, width).T
+    whole = _double_rows(_double_rows(coarse, height).T, width).T
     whole[mask] = values[mask]
     for _ in range(_RELAXATIONS):
         around = np.pad(whole, 1, mode="edge")
@@ -216,14 +218,16 @@ def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, 
     return whole
 
 
-def _doubled(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "k m"]:
+def _double_rows(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "k m"]:
     place = np.clip((np.arange(size) + 0.5) / 2 - 0.5, 0, len(values) - 1)
     low = np.minimum(place.astype(int), max(len(values) - 2, 0))
     weight = (place - low)[:, None]
     return (1 - weight) * values[low] + weight * values[np.minimum(low + 1, len(values) - 1)]
 
 
-def _halved(values: Float[np.ndarray, "h w"], mask: Mask) -> tuple[Float[np.ndarray, "a b"], Mask]:
+def _halve_by_means(
+    values: Float[np.ndarray, "h w"], mask: Mask
+) -> tuple[Float[np.ndarray, "a b"], Mask]:
     height, width = (side + side % 2 for side in values.shape)
     weights = np.zeros((height, width))
     weights[: values.shape[0], : values.shape[1]] = mask
@@ -234,7 +238,7 @@ def _halved(values: Float[np.ndarray, "h w"], mask: Mask) -> tuple[Float[np.ndar
     return sums / np.maximum(weights, 1), weights > 0
 
 
-def _enlarged(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
+def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
     for axis, size in enumerate(shape):
         old = values.shape[axis]
         if old == size:
@@ -255,7 +259,7 @@ class Resized:
     known: Mask
 
 
-def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
+def resize_measured(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
     """Resize measured depth: the covering pixel's, or interpolated in a surface."""
     if measured.shape == shape:
         return Resized(values=measured, known=measured > 0)
@@ -264,36 +268,36 @@ def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resiz
         for new, old in zip(shape, measured.shape, strict=True)
     )
     nearest = measured[rows[:, None], columns]
-    share = _enlarged((measured > 0).astype(np.float64), shape)
-    smooth = _enlarged(measured.astype(np.float64), shape)
+    share = _resize_bilinear((measured > 0).astype(np.float64), shape)
+    smooth = _resize_bilinear(measured.astype(np.float64), shape)
     close = (share > _WHOLE) & (np.abs(smooth - nearest) < _ALIKE * nearest)
     return Resized(values=np.where(close, smooth, nearest), known=nearest > 0)
 
 
 @frozen
-class _Judged:
+class _ContinuationTrial:
     flat: bool = False
     error: float | None = None
 
 
-def _judged(
+def _test_continuations(
     network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
-) -> _Judged:
+) -> _ContinuationTrial:
     misses: list[Float[np.ndarray, "2 n"]] = []
-    for hidden in _moved_holes(mask):
+    for hidden in _shifted_holes(mask):
         test = mask & hidden
-        both = _continued(network, ratios, mask & ~hidden)
+        both = _continue_ratios(network, ratios, mask & ~hidden)
         misses.append(np.abs(np.stack([both.middle[test], both.flat[test]]) - ratios[test]))
     every = np.concatenate(misses, axis=1) if misses else np.zeros((2, 0))
     if every.shape[1] < _LEAST_HELD:
-        return _Judged()
+        return _ContinuationTrial()
     middle, flat = np.median(every, axis=1)
     is_flat = bool(flat < middle)
     error = float(np.expm1(np.quantile(every[int(is_flat)], COVERAGE)))
-    return _Judged(flat=is_flat, error=max(error, _LEAST_ERROR))
+    return _ContinuationTrial(flat=is_flat, error=max(error, _LEAST_ERROR))
 
 
-def _moved_holes(mask: Mask) -> Iterator[Mask]:
+def _shifted_holes(mask: Mask) -> Iterator[Mask]:
     holes = ~mask
     for down, across in _HOLE_SHIFTS:
         shift = (round(down * mask.shape[0]), round(across * mask.shape[1]))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.calibration.points import Calibrated, Floor, calibrated
+from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
@@ -51,16 +51,16 @@ class _Plane:
     on_it: Bool[np.ndarray, "n"]
 
     @property
-    def height(self) -> float:
+    def camera_height(self) -> float:
         return float(1 / np.linalg.norm(self.m))
 
     @property
-    def up(self) -> Vector:
-        return -self.m * self.height
+    def upward_normal(self) -> Vector:
+        return -self.m * self.camera_height
 
 
 @frozen
-class _Facing:
+class _UpwardPoints:
     points: Points
     normals: Points
     scene: Float64[np.ndarray, "s 3"]
@@ -100,16 +100,16 @@ def calibrate_height(
     """
     if not (math.isfinite(metres) and metres > 0):
         raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
-    facing, plane = _facing_and_floor(depth, camera, normals, max_tilt)
+    facing, plane = _upward_points_and_floor(depth, camera, normals, max_tilt)
     remarks = []
     if camera.source is CameraSource.ASSUMED:
         remarks.append("the focal length is assumed, and the scale is only as good as it")
     # The residual is that of depth on the floor [m].
-    scale, inside = metres / plane.height, facing.points[plane.on_it]
+    scale, inside = metres / plane.camera_height, facing.points[plane.on_it]
     misses = (inside @ plane.m - 1) * inside[:, 2] * scale
     residual = float(np.sqrt(np.mean(np.square(misses))))
     fit = Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(inside))
-    return calibrated(depth, fit, floor=_report(facing, plane), remarks=remarks)
+    return calibrate_by_fit(depth, fit, floor=_floor_record(facing, plane), remarks=remarks)
 
 
 def find_floor(
@@ -124,12 +124,12 @@ def find_floor(
     Raises:
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
-    return _report(*_facing_and_floor(depth, camera, normals, max_tilt))
+    return _floor_record(*_upward_points_and_floor(depth, camera, normals, max_tilt))
 
 
-def _facing_and_floor(
+def _upward_points_and_floor(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_tilt: float
-) -> tuple[_Facing, _Plane]:
+) -> tuple[_UpwardPoints, _Plane]:
     check_depth_map(depth)
     if not 0 < max_tilt < 90:
         raise OptionError(f"the floor's tilt is between 0 and 90 degrees, not {max_tilt:g}")
@@ -138,22 +138,22 @@ def _facing_and_floor(
             f"a height is one number, and a map of kind '{depth.kind}' lacks two, scale and shift: "
             "give two known points instead"
         )
-    facing = _facing_up(depth, camera, normals, math.radians(max_tilt))
-    return facing, _floor(facing, math.radians(max_tilt))
+    facing = _find_upward_points(depth, camera, normals, math.radians(max_tilt))
+    return facing, _find_floor_plane(facing, math.radians(max_tilt))
 
 
-def _report(facing: _Facing, plane: _Plane) -> Floor:
+def _floor_record(facing: _UpwardPoints, plane: _Plane) -> Floor:
     return Floor(
-        normal=plane.up,
-        height=plane.height,
+        normal=plane.upward_normal,
+        height=plane.camera_height,
         area=float(plane.on_it.sum() / len(facing.scene)),
         inliers=float(plane.on_it.mean()),
     )
 
 
-def _facing_up(
-    depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, tilt: float
-) -> _Facing:
+def _find_upward_points(
+    depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_angle: float
+) -> _UpwardPoints:
     if normals is not None and normals.shape[1:] != depth.shape:
         raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
     height, width = depth.shape
@@ -168,41 +168,41 @@ def _facing_up(
         length = np.linalg.norm(field, axis=0)
         mask = valid & (length > 0)
         field = field / np.where(mask, length, 1)
-    up = mask & (-field[1] > math.cos(tilt))
+    up = mask & (-field[1] > math.cos(max_angle))
     up[: len(up) // 2] = False
     rows, columns = range(0, height, stride), range(0, width, stride)
     points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)
     if up.sum() < LEAST_AREA * valid.sum():
         raise CalibrationError(
             f"no floor seen: {100 * up.sum() / valid.sum():.1f} % of the picture is in its lower "
-            f"half and faces up (within {math.degrees(tilt):.0f} degrees), and a floor needs "
+            f"half and faces up (within {math.degrees(max_angle):.0f} degrees), and a floor needs "
             f"{100 * LEAST_AREA:.0f} %",
             hint="give known points instead",
         )
-    return _Facing(points=points[:, up].T, normals=field[:, up].T, scene=points[:, valid].T)
+    return _UpwardPoints(points=points[:, up].T, normals=field[:, up].T, scene=points[:, valid].T)
 
 
-def _floor(facing: _Facing, tilt: float) -> _Plane:
+def _find_floor_plane(facing: _UpwardPoints, max_angle: float) -> _Plane:
     generator = np.random.default_rng(0)
     least = LEAST_AREA * len(facing.scene)
     reasons, left = [], np.ones(len(facing.points), bool)
     # Enough for a table, a bench and the floor; no large plane is left after that.
     for _ in range(3):
-        plane = _largest_plane(facing.points, left, tilt, generator)
+        plane = _largest_plane(facing.points, left, max_angle, generator)
         if plane is None or plane.on_it.sum() < least:
             break
         below = np.mean(facing.scene @ plane.m > BELOW)
-        roughness = _roughness(facing.normals[plane.on_it])
+        roughness = _median_angle_to_mean(facing.normals[plane.on_it])
         if roughness > MOST_ROUGHNESS:
             spread = f"{math.degrees(roughness):.0f} degrees"
             reasons.append(f"is not flat (its normals differ by {spread})")
         elif below > MOST_BELOW:
-            if (level := _level_plane(facing, plane)) is not None:
+            if (level := _plane_of_level_camera(facing, plane)) is not None:
                 return level
             share = f"{100 * below:.0f} % of the picture"
             reasons.append(f"is a table or the like, with {share} below it")
         else:
-            return _unbent(facing, plane)
+            return _level_plane_if_bent(facing, plane)
         left &= np.abs(facing.points @ plane.m - 1) > 2 * TOLERANCE
         if left.sum() < least:
             break
@@ -213,16 +213,16 @@ def _floor(facing: _Facing, tilt: float) -> _Plane:
     )
 
 
-def _unbent(facing: _Facing, plane: _Plane) -> _Plane:
-    if plane.height > DEEP * np.quantile(facing.scene[:, 2], FARTHEST):
+def _level_plane_if_bent(facing: _UpwardPoints, plane: _Plane) -> _Plane:
+    if plane.camera_height > DEEP * np.quantile(facing.scene[:, 2], FARTHEST):
         return plane
     floor = facing.points[plane.on_it]
     third = floor[floor[:, 2] <= np.quantile(floor[:, 2], NEAREST)]
     nearest = np.linalg.lstsq(third, np.ones(len(third)), rcond=None)[0]
-    apart = math.acos(min(1.0, float(-plane.up @ nearest / np.linalg.norm(nearest))))
+    apart = math.acos(min(1.0, float(-plane.upward_normal @ nearest / np.linalg.norm(nearest))))
     if apart < BENT:
         return plane
-    level = _level_plane(facing, plane)
+    level = _plane_of_level_camera(facing, plane)
     if level is None:
         raise CalibrationError(
             "no floor seen: its nearest third and the whole are two planes, "
@@ -232,9 +232,9 @@ def _unbent(facing: _Facing, plane: _Plane) -> _Plane:
     return level
 
 
-def _level_plane(facing: _Facing, plane: _Plane) -> _Plane | None:
-    """Floor of a level camera through the nearest points."""
-    if -plane.up[1] < math.cos(MOST_TILT):
+def _plane_of_level_camera(facing: _UpwardPoints, plane: _Plane) -> _Plane | None:
+    """Horizontal floor through the nearest points; None if uneven."""
+    if -plane.upward_normal[1] < math.cos(MOST_TILT):
         return None
     depth = facing.points[:, 2]
     heights = facing.points[depth <= np.quantile(depth, NEAREST), 1]
@@ -247,36 +247,36 @@ def _level_plane(facing: _Facing, plane: _Plane) -> _Plane | None:
     return _Plane(m=m, on_it=np.abs(facing.points @ m - 1) < ON_BENT)
 
 
-def _roughness(normals: Points) -> float:
+def _median_angle_to_mean(normals: Points) -> float:
     mean = normals.sum(axis=0)
     return float(np.median(np.arccos(np.clip(normals @ mean / np.linalg.norm(mean), -1, 1))))
 
 
 def _largest_plane(
     points: Points,
-    among: Bool[np.ndarray, "n"],
-    tilt: float,
+    is_candidate: Bool[np.ndarray, "n"],
+    max_angle: float,
     generator: "np.random.Generator",
 ) -> _Plane | None:
-    candidates = points[among]
+    candidates = points[is_candidate]
     p, q, r = (candidates[generator.integers(0, len(candidates), TRIALS)] for _ in range(3))
     sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
     # Three points that are collinear, or coplanar with the camera, define no usable plane.
     proposed = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
     planes = sums[proposed] / volumes[proposed, None]
-    planes = planes[planes[:, 1] > math.cos(tilt) * np.linalg.norm(planes, axis=1)]
+    planes = planes[planes[:, 1] > math.cos(max_angle) * np.linalg.norm(planes, axis=1)]
     if not len(planes):
         return None
     votes = (np.abs(planes @ candidates.T - 1) < TOLERANCE).sum(axis=1)
-    m = _refined(planes[int(votes.argmax())], candidates)
-    if m[1] <= math.cos(tilt) * np.linalg.norm(m):
+    m = _refine_plane(planes[int(votes.argmax())], candidates)
+    if m[1] <= math.cos(max_angle) * np.linalg.norm(m):
         return None
-    return _Plane(m=m, on_it=among & (np.abs(points @ m - 1) < TOLERANCE))
+    return _Plane(m=m, on_it=is_candidate & (np.abs(points @ m - 1) < TOLERANCE))
 
 
-def _refined(m: Vector, points: Points) -> Vector:
-    """Refine a plane by least squares within three deviations of its own roughness."""
+def _refine_plane(m: Vector, points: Points) -> Vector:
+    """Fit least squares within three deviations of its roughness."""
     tolerance = TOLERANCE
     for _ in range(10):
         misses = np.abs(points @ m - 1)

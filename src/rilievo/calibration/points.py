@@ -2,8 +2,6 @@
 
 The sum of absolute log errors is least, so that a mistyped fact stands out, where least squares
 would spread it.
-
-Results of a calibration: fit, smooth field, residuals.
 """
 
 import math
@@ -14,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map, to_depth
-from rilievo.alignment.fit import golden_minimum
+from rilievo.alignment.fit import golden_argmin
 from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
-from rilievo.calibration.readings import Fact, fact_of, pixel_of, place
+from rilievo.calibration.readings import Fact, known_point_pixel, pixel_index, read_fact
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, UndeterminedError
@@ -39,7 +37,7 @@ _FIELD_GRID = 48
 
 
 @frozen
-class Field:
+class CorrectionField:
     """Smooth correction factor over the picture.
 
     Attributes:
@@ -54,9 +52,9 @@ class Field:
     offset: float
     reach: float
 
-    def logs(self, at: Float64[np.ndarray, "m 2"]) -> Float64[np.ndarray, "m"]:
+    def log_factors(self, at: Float64[np.ndarray, "m 2"]) -> Float64[np.ndarray, "m"]:
         """Log factor at places, over the width."""
-        return self.offset + _kernel(at, self.places, self.reach) @ self.pull
+        return self.offset + _gaussian_kernel(at, self.places, self.reach) @ self.pull
 
     def factors(self, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
         """Factor at every pixel, upsampled from a grid (bicubic)."""
@@ -66,68 +64,73 @@ class Field:
         v = ((np.arange(rows) + 0.5) * height / rows - 0.5) / width
         u = ((np.arange(columns) + 0.5) * width / columns - 0.5) / width
         at = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-        logs = self.logs(at).reshape(rows, columns).astype(np.float32)
+        logs = self.log_factors(at).reshape(rows, columns).astype(np.float32)
         enlarged = Image.fromarray(logs).resize((width, height), Image.Resampling.BICUBIC)
         return np.exp(np.asarray(enlarged, np.float32))
 
 
-def find_field(
+def fit_correction_field(
     places: Sequence[tuple[float, float]], logs: Sequence[float], shape: tuple[int, int]
-) -> Field | None:
+) -> CorrectionField | None:
     """Fit a field; None where a single factor does as well."""
     at, y = np.array(places, np.float64) / shape[1], np.array(logs, np.float64)
     is_near = np.abs(y - np.median(y)) <= _MOST_LOG
-    at, y = _thinned(at[is_near], y[is_near])
+    at, y = _cell_medians(at[is_near], y[is_near])
     if len(y) < LEAST_PLACES:
         return None
-    best, least = None, _clearly(len(y)) * _miss(at, y, 0.0, _REACHES[0])
+    best, least = (
+        None,
+        _required_error_ratio(len(y)) * _leave_one_out_error(at, y, 0.0, _REACHES[0]),
+    )
     for reach in _REACHES:
         for strength in _STRENGTHS:
-            miss = _miss(at, y, strength, reach)
+            miss = _leave_one_out_error(at, y, strength, reach)
             if miss < least:
                 best, least = (strength, reach), miss
     if best is None:
         return None
     strength, reach = best
-    inverse, offset = _solved(at, y, strength, reach)
-    return Field(places=at, pull=strength * inverse @ (y - offset), offset=offset, reach=reach)
+    inverse, offset = _inverse_and_mean(at, y, strength, reach)
+    return CorrectionField(
+        places=at, pull=strength * inverse @ (y - offset), offset=offset, reach=reach
+    )
 
 
-def bent(depth: DepthMap, field: Field) -> DepthMap:
+def multiply_by_field(depth: DepthMap, field: CorrectionField) -> DepthMap:
     """Multiply depth by a smooth field."""
     values = depth.values * np.where(depth.valid, field.factors(depth.shape), 1)
     return DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid)
 
 
-def _kernel(
+def _gaussian_kernel(
     a: Positions, b: Float64[np.ndarray, "m 2"], reach: float
 ) -> Float64[np.ndarray, "n m"]:
     squares = np.square(a[:, None] - b[None]).sum(axis=-1)
     return np.exp(-squares / (2 * reach * reach))
 
 
-def _solved(
+def _inverse_and_mean(
     at: Positions, y: Values, strength: float, reach: float
 ) -> tuple[Float64[np.ndarray, "n n"], float]:
-    inverse = np.linalg.inv(strength * _kernel(at, at, reach) + np.eye(len(y)))
+    inverse = np.linalg.inv(strength * _gaussian_kernel(at, at, reach) + np.eye(len(y)))
     weights = inverse.sum(axis=0)
     return inverse, float(weights @ y / weights.sum())
 
 
-def _miss(at: Positions, y: Values, strength: float, reach: float) -> float:
-    """Mean absolute leave-one-out error, in closed form (Rasmussen and Williams, eq. 5.12)."""
-    inverse, _ = _solved(at, y, strength, reach)
+def _leave_one_out_error(at: Positions, y: Values, strength: float, reach: float) -> float:
+    """Mean absolute error, in closed form (Rasmussen and Williams, eq. 5.12)."""
+    inverse, _ = _inverse_and_mean(at, y, strength, reach)
     weights = inverse.sum(axis=0)
     without = inverse - np.outer(weights, weights) / weights.sum()
     return float(np.abs(without @ y / np.diag(without)).mean())
 
 
-def _clearly(count: int) -> float:
+def _required_error_ratio(count: int) -> float:
     # One in twenty of 200 noise sets reaches it.
     return min(0.85, 0.4 + 0.028 * count)
 
 
-def _thinned(
+def _cell_medians(
     at: Positions, y: Values
 ) -> tuple[Float64[np.ndarray, "m 2"], Float64[np.ndarray, "m"]]:
     if len(y) <= MOST_PLACES:
@@ -184,12 +187,12 @@ class Calibrated:
     fit: Fit
     residuals: tuple[Residual, ...] = ()
     floor: Floor | None = None
-    field: Field | None = None
+    field: CorrectionField | None = None
     lost: int = 0
     warning: str | None = None
 
 
-def calibrated(
+def calibrate_by_fit(
     depth: DepthMap,
     fit: Fit,
     *,
@@ -222,7 +225,7 @@ def calibrated(
     )
 
 
-def facts(calibrated: Calibrated, texts: Sequence[str]) -> Calibration:
+def calibration_record(calibrated: Calibrated, texts: Sequence[str]) -> Calibration:
     """Summarise a calibration for predictions and files."""
     kinds = {type(residual.known) for residual in calibrated.residuals}
     method = KNOWN_LENGTHS
@@ -304,44 +307,48 @@ def calibrate(
     check_depth_map(depth)
     least = 1 if depth.is_depth else 2
     if len(sizes) < least:
-        raise UndeterminedError(_too_few(depth.kind, len(sizes)))
+        raise UndeterminedError(_too_few_facts_message(depth.kind, len(sizes)))
     _refuse_shared_pixels(
         depth, [measurement for measurement in sizes if isinstance(measurement, KnownPoint)]
     )
-    facts = [fact_of(depth, measurement, camera) for measurement in sizes]
+    facts = [read_fact(depth, measurement, camera) for measurement in sizes]
     if depth.is_depth:
-        fit = _scale(facts)
+        fit = _fit_median_scale(facts)
     elif any(fact.rays is not None for fact in facts):
         fit = fit_scale_and_shift(depth, facts)
     else:
         x, metres = ([fact.x[0] for fact in facts], [fact.metres for fact in facts])
-        fit = scale_and_shift(np.array(x), np.array(metres), depth)
-    residuals = [_residual(fact, fit) for fact in facts]
-    field = _field(facts, residuals, depth) if smooth else None
+        fit = fit_line_through_two_points(np.array(x), np.array(metres), depth)
+    residuals = [_fact_residual(fact, fit) for fact in facts]
+    field = _fit_residual_field(facts, residuals, depth) if smooth else None
     if field is not None:
-        residuals = _after(field, facts, residuals, depth)
+        residuals = _residuals_after_field(field, facts, residuals, depth)
     remarks: list[str] = []
     if judge:
-        remarks += _suspicions(residuals) if len(facts) > least else []
-        remarks += _contradictions(residuals)
-    result = calibrated(depth, fit, residuals=residuals, remarks=remarks)
+        remarks += _suspicious_fact_remarks(residuals) if len(facts) > least else []
+        remarks += _contradiction_remarks(residuals)
+    result = calibrate_by_fit(depth, fit, residuals=residuals, remarks=remarks)
     return (
-        result if field is None else replace(result, depth=bent(result.depth, field), field=field)
+        result
+        if field is None
+        else replace(result, depth=multiply_by_field(result.depth, field), field=field)
     )
 
 
-def _field(facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap) -> Field | None:
+def _fit_residual_field(
+    facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
+) -> CorrectionField | None:
     if len(facts) < LEAST_PLACES:
         return None
     logs = [-math.log1p(residual.relative) for residual in residuals]
-    return find_field([fact.middle for fact in facts], logs, depth.shape)
+    return fit_correction_field([fact.middle for fact in facts], logs, depth.shape)
 
 
-def _after(
-    field: Field, facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
+def _residuals_after_field(
+    field: CorrectionField, facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
 ) -> list[Residual]:
     places = np.array([fact.middle for fact in facts], np.float64) / depth.shape[1]
-    factors = np.exp(field.logs(places))
+    factors = np.exp(field.log_factors(places))
     return [
         Residual(
             known=residual.known,
@@ -352,14 +359,14 @@ def _after(
     ]
 
 
-def _residual(fact: Fact, fit: Fit) -> Residual:
-    estimate = fact.says(fit.metres)
+def _fact_residual(fact: Fact, fit: Fit) -> Residual:
+    estimate = fact.metres_by(fit.metres)
     return Residual(
         known=fact.known, metres=estimate - fact.metres, relative=estimate / fact.metres - 1
     )
 
 
-def _too_few(kind: DepthKind, count: int) -> str:
+def _too_few_facts_message(kind: DepthKind, count: int) -> str:
     if count == 0:
         return "no known point or length is given: a point is u,v,metres"
     return (
@@ -371,7 +378,7 @@ def _too_few(kind: DepthKind, count: int) -> str:
 def _refuse_shared_pixels(depth: DepthMap, points: Sequence[KnownPoint]) -> None:
     first: dict[tuple[int, int], KnownPoint] = {}
     for point in points:
-        pixel = place(depth, pixel_of(point))
+        pixel = pixel_index(depth, known_point_pixel(point))
         if pixel in first:
             raise CalibrationError(
                 f"known points {first[pixel]} and {point} lie on the same pixel: keep one"
@@ -379,22 +386,22 @@ def _refuse_shared_pixels(depth: DepthMap, points: Sequence[KnownPoint]) -> None
         first[pixel] = point
 
 
-def _scale(facts: Sequence[Fact]) -> Fit:
-    says = np.array([fact.says(lambda x: x) for fact in facts])
+def _fit_median_scale(facts: Sequence[Fact]) -> Fit:
+    says = np.array([fact.metres_by(lambda x: x) for fact in facts])
     metres = np.array([fact.metres for fact in facts])
     scale = float(np.exp(np.median(np.log(metres / says))))
     residual = float(np.sqrt(np.mean(np.square(scale * says - metres))))
     return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(facts))
 
 
-def scale_and_shift(x: Values, metres: Values, depth: DepthMap) -> Fit:
-    """Fit the line through two points that is nearest to all, with positive depth everywhere."""
+def fit_line_through_two_points(x: Values, metres: Values, depth: DepthMap) -> Fit:
+    """Fit the line through two points with least absolute log error."""
     inverse = depth.kind is DepthKind.AFFINE_INVERSE
     y = 1 / metres if inverse else metres
     inside = depth.values[depth.valid]
     # Values of an affine kind have no zero, so their spread is judged by the map's range.
     alike = 1e-3 * (float(inside.max()) - float(inside.min()))
-    first, second = _pairs(x)
+    first, second = _index_pairs(x)
     apart = np.abs(x[second] - x[first]) > alike
     if not apart.any():
         raise UndeterminedError(
@@ -418,7 +425,7 @@ def scale_and_shift(x: Values, metres: Values, depth: DepthMap) -> Fit:
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 
 
-def _pairs(x: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
+def _index_pairs(x: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
     if x.size * (x.size - 1) // 2 <= MOST_PAIRS:
         return np.triu_indices(x.size, 1)
     generator = np.random.default_rng(0)
@@ -427,19 +434,20 @@ def _pairs(x: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
     return np.append(first, x.argmin()), np.append(second, x.argmax())
 
 
-def _name(residual: Residual) -> str:
+def _fact_name(residual: Residual) -> str:
     return f"known {residual.known.noun} {residual.known}"
 
 
-def _suspicions(residuals: Sequence[Residual]) -> list[str]:
+def _suspicious_fact_remarks(residuals: Sequence[Residual]) -> list[str]:
     return [
-        f"{_name(residual)} is suspicious: the fit is off there by {100 * residual.relative:+.0f} %"
+        f"{_fact_name(residual)} is suspicious: the fit is off there by "
+        f"{100 * residual.relative:+.0f} %"
         for residual in residuals
         if not 1 / SUSPICIOUS <= residual.relative + 1 <= SUSPICIOUS
     ]
 
 
-def _contradictions(residuals: Sequence[Residual]) -> list[str]:
+def _contradiction_remarks(residuals: Sequence[Residual]) -> list[str]:
     fitted = [max(residual.relative + 1, _LEAST_RATIO) for residual in residuals]
     factor = max(fitted) / min(fitted)
     if factor <= DOUBTFUL:
@@ -450,8 +458,8 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
     agree = len(fitted) >= MANY and 2 * far_off < len(fitted)
     if factor > CONTRADICTORY and not agree:
         raise CalibrationError(
-            f"{differ}, more than {CONTRADICTORY:g}: {_name(farthest)} is the farthest from the "
-            "others; check its columns, rows and metres, or leave it out"
+            f"{differ}, more than {CONTRADICTORY:g}: {_fact_name(farthest)} is the farthest from "
+            "the others; check its columns, rows and metres, or leave it out"
         )
     return [f"{differ} (at best 1): expect errors of that order"]
 
@@ -471,7 +479,7 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
 
     def logs(offset: float) -> Values:
         k = offset - float(x.min())
-        says = [fact.says(lambda x: 1 / (x + k) if is_inverse else x + k) for fact in facts]
+        says = [fact.metres_by(lambda x: 1 / (x + k) if is_inverse else x + k) for fact in facts]
         return np.log([fact.metres for fact in facts]) - np.log(np.maximum(says, 1e-300))
 
     def cost(offset: float) -> float:
@@ -486,14 +494,14 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
             "length that is clearly nearer or farther"
         )
     low, high = (np.log(offsets[at]) for at in (max(best - 1, 0), min(best + 1, _GRID - 1)))
-    offset = float(np.exp(golden_minimum(lambda log: cost(np.exp(log)), low, high, steps=80)))
+    offset = float(np.exp(golden_argmin(lambda log: cost(np.exp(log)), low, high, steps=80)))
     scale, k = float(np.exp(np.median(logs(offset)))), offset - float(x.min())
     if is_inverse:
-        return _fit(facts, FitSpace.INVERSE, 1 / scale, k / scale)
-    return _fit(facts, FitSpace.DEPTH, scale, scale * k)
+        return _fit_record(facts, FitSpace.INVERSE, 1 / scale, k / scale)
+    return _fit_record(facts, FitSpace.DEPTH, scale, scale * k)
 
 
-def _fit(facts: Sequence[Fact], space: FitSpace, scale: float, shift: float) -> Fit:
+def _fit_record(facts: Sequence[Fact], space: FitSpace, scale: float, shift: float) -> Fit:
     fit = Fit(space=space, scale=scale, shift=shift, residual=0.0, pixels=len(facts))
-    misses = [fact.says(fit.metres) - fact.metres for fact in facts]
+    misses = [fact.metres_by(fit.metres) - fact.metres for fact in facts]
     return replace(fit, residual=float(np.sqrt(np.mean(np.square(misses)))))

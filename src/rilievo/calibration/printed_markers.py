@@ -38,7 +38,7 @@ class Marker:
 
 
 def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
-    """Find markers large enough to use."""
+    """Find AprilTags large enough to use."""
     with needing("", EXTRA, option="markers"):
         import cv2
     settings = cv2.aruco.DetectorParameters()
@@ -54,7 +54,7 @@ def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     return tuple(marker for marker in markers if marker.side >= LEAST_SIDE)
 
 
-def squares_of(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, ...]:
+def known_squares_of_markers(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, ...]:
     """Make known rectangles of markers with this side [m].
 
     Raises:
@@ -93,7 +93,7 @@ class Page:
     ids: range
 
 
-def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int = 0) -> Page:
+def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int = 0) -> Page:
     """Write a page of markers, with a line to check its size."""
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"'{path.name}' has no suffix of a page; expected .pdf or .png")
@@ -102,8 +102,8 @@ def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int 
     if not (math.isfinite(side) and side >= 0.01):
         raise OptionError(option="side", problem=f"is 0.01 m or more, got {side:g}")
     width, height = PAPERS[paper]
-    columns = _fitting(width - 2 * _MARGIN, side)
-    rows = _fitting(height - 2 * _MARGIN - _FOOT, side)
+    columns = _marker_count_along(width - 2 * _MARGIN, side)
+    rows = _marker_count_along(height - 2 * _MARGIN - _FOOT, side)
     if not columns * rows:
         raise OptionError(
             f"no marker of {side:g} m fits on {paper}: at most {width - 2 * _MARGIN:.2f} m does"
@@ -113,28 +113,28 @@ def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int 
             option="first", expected=f"0 to {FAMILY_SIZE - columns * rows}", value=first
         )
     ids = range(first, first + columns * rows)
-    page = Image.new("L", (_px(width), _px(height)), 255)
+    page = Image.new("L", (_page_pixels(width), _page_pixels(height)), 255)
     for index, id in enumerate(ids):
         row, column = divmod(index, columns)
         left = _MARGIN + column * (side + _GAP)
         top = _MARGIN + row * (side + _GAP)
-        page.paste(_square(id, _px(side)), (_px(left), _px(top)))
-        _write(page, (left, top + side + 0.004), f"{id}")
-    _foot(page, side, height)
+        page.paste(_marker_image(id, _page_pixels(side)), (_page_pixels(left), _page_pixels(top)))
+        _draw_text(page, (left, top + side + 0.004), f"{id}")
+    _draw_ruler_and_command(page, side, height)
     with replacing(path) as part:
         page.save(part, FORMATS[path.suffix.lower()], resolution=_DOTS, dpi=(_DOTS, _DOTS))
     return Page(side=side, ids=ids)
 
 
-def _fitting(room: float, side: float) -> int:
+def _marker_count_along(room: float, side: float) -> int:
     return max(0, int((room + _GAP + 1e-9) / (side + _GAP)))
 
 
-def _px(metres: float) -> int:
+def _page_pixels(metres: float) -> int:
     return round(metres / _INCH * _DOTS)
 
 
-def _square(id: int, side: int) -> Image.Image:
+def _marker_image(id: int, side: int) -> Image.Image:
     with needing("a page of markers", EXTRA):
         import cv2
     family = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36h11)
@@ -142,17 +142,17 @@ def _square(id: int, side: int) -> Image.Image:
     return Image.fromarray(cells).resize((side, side), Image.Resampling.NEAREST)
 
 
-def _write(page: Image.Image, at: tuple[float, float], text: str) -> None:
-    font = ImageFont.load_default(_px(0.004))
-    ImageDraw.Draw(page).text((_px(at[0]), _px(at[1])), text, fill=0, font=font)
+def _draw_text(page: Image.Image, at: tuple[float, float], text: str) -> None:
+    font = ImageFont.load_default(_page_pixels(0.004))
+    ImageDraw.Draw(page).text((_page_pixels(at[0]), _page_pixels(at[1])), text, fill=0, font=font)
 
 
-def _foot(page: Image.Image, side: float, height: float) -> None:
+def _draw_ruler_and_command(page: Image.Image, side: float, height: float) -> None:
     draw, level = ImageDraw.Draw(page), height - _MARGIN - 0.012
-    ends = [(_px(_MARGIN + offset), _px(level)) for offset in (0.0, _RULER)]
+    ends = [(_page_pixels(_MARGIN + offset), _page_pixels(level)) for offset in (0.0, _RULER)]
     draw.line(ends, fill=0, width=4)
     for x, y in ends:
-        draw.line([(x, y - _px(0.003)), (x, y + _px(0.003))], fill=0, width=4)
-    _write(page, (_MARGIN + _RULER + 0.004, level - 0.003), "100 mm when printed at 100 %")
+        draw.line([(x, y - _page_pixels(0.003)), (x, y + _page_pixels(0.003))], fill=0, width=4)
+    _draw_text(page, (_MARGIN + _RULER + 0.004, level - 0.003), "100 mm when printed at 100 %")
     words = f"rilievo predict photo.jpg --markers {side:g}"
-    _write(page, (_MARGIN, level + 0.006), f"black squares of {1000 * side:g} mm: {words}")
+    _draw_text(page, (_MARGIN, level + 0.006), f"black squares of {1000 * side:g} mm: {words}")

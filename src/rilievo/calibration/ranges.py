@@ -74,41 +74,41 @@ class Circumstances:
         return float(getattr(holder, name))
 
 
-def expected_error(what: str, circumstances: Circumstances) -> float:
-    """Log error that ``COVERAGE`` of such numbers stay below; ``what`` is "length" or "depth"."""
+def expected_error(quantity: str, circumstances: Circumstances) -> float:
+    """Log error that ``COVERAGE`` of such numbers ("length" or "depth") stay below."""
     is_anchored = circumstances.anchored is not None
-    size = base_of(what, circumstances.method, is_anchored=is_anchored)
+    size = base_exponent(quantity, circumstances.method, is_anchored=is_anchored)
     features = ANCHORED_FEATURES if is_anchored else FEATURES
-    weights = ((name, weight_of(what, name, is_anchored=is_anchored)) for name in features)
-    more = 0.0 if is_anchored else log_spread(circumstances.doubt)
+    weights = ((name, feature_weight(quantity, name, is_anchored=is_anchored)) for name in features)
+    more = 0.0 if is_anchored else log_mean_log_error(circumstances.doubt)
     return math.exp(
         size + more + sum(weight * circumstances.feature(name) for name, weight in weights)
     )
 
 
-def log_spread(doubt: float) -> float:
+def log_mean_log_error(doubt: float) -> float:
     """Logarithm of the mean log depth error, by the doubt; errors are Laplace's."""
     return math.log(math.log(NEAR) / -math.log(min(max(doubt, LEAST_DOUBT), MOST_DOUBT)))
 
 
-def base_of(what: str, method: str, *, is_anchored: bool = False) -> float:
-    """Log error of a method; the largest if unknown."""
-    bases: Mapping[str, float] = _learned(is_anchored)[what]["base"]
+def base_exponent(quantity: str, method: str, *, is_anchored: bool = False) -> float:
+    """Base of a method's exponent; the largest if unknown."""
+    bases: Mapping[str, float] = _learned_ranges(is_anchored)[quantity]["base"]
     return bases.get(method, max(bases.values()))
 
 
-def weight_of(what: str, feature: str, *, is_anchored: bool = False) -> float:
+def feature_weight(quantity: str, feature: str, *, is_anchored: bool = False) -> float:
     """Weight of a feature of ``Circumstances``."""
-    return float(_learned(is_anchored)[what][feature])
+    return float(_learned_ranges(is_anchored)[quantity][feature])
 
 
 def angle_error(*, is_anchored: bool = False) -> float:
     """Error [degrees] that ``COVERAGE`` of angles stay below."""
-    return float(_learned(is_anchored)["angle"]["degrees"])
+    return float(_learned_ranges(is_anchored)["angle"]["degrees"])
 
 
 @cache
-def _learned(is_anchored: bool) -> Mapping[str, Mapping]:
+def _learned_ranges(is_anchored: bool) -> Mapping[str, Mapping]:
     text = files("rilievo.calibration").joinpath("ranges.json").read_text(encoding="utf-8")
     learned = json.loads(text)
     return learned["anchored"] if is_anchored else learned

@@ -35,7 +35,7 @@ class Pixel:
     name: str
 
 
-def share_note(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> str | None:
+def note_on_shares(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> str | None:
     """Note on points that are probably shares of width and height."""
     if not any(map(any, points)) or not all(0 <= share <= 1 for at in points for share in at):
         return None
@@ -47,7 +47,7 @@ def share_note(points: Sequence[tuple[float, float]], shape: tuple[int, int]) ->
     )
 
 
-def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
+def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
     """Row and column of the pixel that holds a point."""
     height, width = depth.shape
     # A pixel extends half a pixel to each side of its centre.
@@ -60,9 +60,9 @@ def place(depth: DepthMap, at: Pixel) -> tuple[int, int]:
     return row, column
 
 
-def value_at(depth: DepthMap, at: Pixel) -> float:
+def median_around(depth: DepthMap, at: Pixel) -> float:
     """Median of a map's valid values around a point."""
-    row, column = place(depth, at)
+    row, column = pixel_index(depth, at)
     if not depth.valid[row, column]:
         raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
     height, width = depth.shape
@@ -77,12 +77,12 @@ def values_at_ends(
 ) -> tuple[float, float]:
     """Values of a map at the ends of a line, extrapolated from inner pixels."""
     for end in (first, second):
-        place(depth, end)  # refuses one outside the image
-    values = _along(depth, first, second, camera)
-    return values or (value_at(depth, first), value_at(depth, second))
+        pixel_index(depth, end)  # refuses one outside the image
+    values = _straight_line_ends(depth, first, second, camera)
+    return values or (median_around(depth, first), median_around(depth, second))
 
 
-def _along(
+def _straight_line_ends(
     depth: DepthMap, first: Pixel, second: Pixel, camera: Camera
 ) -> tuple[float, float] | None:
     if depth.kind is DepthKind.AFFINE:
@@ -95,12 +95,12 @@ def _along(
     u, v = camera.project(between)
     if not inside_picture(u, v, depth.shape).all():
         return None
-    x, valid = _between_pixels(depth, u, v)
+    x, valid = _interpolate_inverse_depth(depth, u, v)
     if valid.mean() < 0.9:
         return None
     t, y = t[valid], (x * camera.depth_of(between))[valid]
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-    start, end = _line(t, y)
+    start, end = _least_absolute_line_ends(t, y)
     fitted = start + t * (end - start)
     # Values of an affine kind have no zero, so misses are judged by the map's range.
     inside = depth.values[depth.valid]
@@ -111,7 +111,9 @@ def _along(
     return (start, end) if is_inverse else (1 / start, 1 / end)
 
 
-def _between_pixels(depth: DepthMap, u: Values, v: Values) -> tuple[Values, Bool[np.ndarray, "n"]]:
+def _interpolate_inverse_depth(
+    depth: DepthMap, u: Values, v: Values
+) -> tuple[Values, Bool[np.ndarray, "n"]]:
     height, width = depth.shape
     column = np.clip(np.floor(u).astype(int), 0, width - 2)
     row = np.clip(np.floor(v).astype(int), 0, height - 2)
@@ -126,7 +128,7 @@ def _between_pixels(depth: DepthMap, u: Values, v: Values) -> tuple[Values, Bool
     return total, valid
 
 
-def _line(t: Values, y: Values) -> tuple[float, float]:
+def _least_absolute_line_ends(t: Values, y: Values) -> tuple[float, float]:
     weight = np.ones_like(t)
     least = 1e-6 * max(float(np.abs(y).max()), 1e-300)
     slope = offset = 0.0
@@ -171,7 +173,7 @@ class Fact:
             return feature.middle
         return (feature.u1 + feature.u2) / 2, (feature.v1 + feature.v2) / 2
 
-    def says(self, depth: Callable[[float], float]) -> float:
+    def metres_by(self, depth: Callable[[float], float]) -> float:
         """Depth or length, if ``depth`` converts values to metres."""
         if self.rays is None:
             return depth(self.x[0])
@@ -179,16 +181,16 @@ class Fact:
         return float(np.linalg.norm(second - first))
 
 
-def pixel_of(point: KnownPoint) -> Pixel:
+def known_point_pixel(point: KnownPoint) -> Pixel:
     """Pixel of a known point."""
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 
-def fact_of(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
+def read_fact(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
     """Read a map at a known point, length or rectangle."""
     if isinstance(fact, KnownPoint):
-        at = pixel_of(fact)
-        x = value_at(depth, at)
+        at = known_point_pixel(fact)
+        x = median_around(depth, at)
         if camera is None and fact.along is Along.AXIS:
             return Fact(known=fact, name=at.name, metres=float(fact.metres), x=(x,))
         if camera is None:
@@ -204,8 +206,8 @@ def fact_of(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
         raise CalibrationError(f"{name} needs the camera: give its intrinsics or field of view")
     if isinstance(fact, KnownRectangle):
         for number, (u, v) in enumerate(fact.corners, 1):
-            place(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
-        x = value_at(depth, Pixel(*fact.middle, name=f"{name}: its middle"))
+            pixel_index(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
+        x = median_around(depth, Pixel(*fact.middle, name=f"{name}: its middle"))
         return Fact(known=fact, name=name, metres=rectangle_depth(fact, camera), x=(x,))
     first = Pixel(u=fact.u1, v=fact.v1, name=f"{name}: its first end")
     second = Pixel(u=fact.u2, v=fact.v2, name=f"{name}: its second end")

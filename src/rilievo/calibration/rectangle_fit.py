@@ -82,11 +82,11 @@ class RectangleFit:
     __hash__ = no_hash
 
     @property
-    def doubt(self) -> float:
+    def focal_log_deviation(self) -> float:
         """Deviation of the log focal length; 0 if known."""
         return math.sqrt(self.covariance[0, 0])
 
-    def moved(self, step: Values) -> "RectangleFit":
+    def add_step(self, step: Values) -> "RectangleFit":
         """Fit with parameters changed, in the covariance's order."""
         sixes = step[1:].reshape(-1, 6)
         turns = np.asarray(rotation_from_axis_angle(sixes[:, :3]))
@@ -94,7 +94,9 @@ class RectangleFit:
             replace(pose, R=turn @ pose.R, t=pose.t + six[3:] * np.linalg.norm(pose.t))
             for pose, turn, six in zip(self.poses, turns, sixes, strict=True)
         )
-        return replace(self, poses=tuple(poses), camera=_scaled(self.camera, float(step[0])))
+        return replace(
+            self, poses=tuple(poses), camera=_scale_focal_length(self.camera, float(step[0]))
+        )
 
 
 def fit_rectangles(
@@ -109,8 +111,8 @@ def fit_rectangles(
     """
     is_free = shape is not None and isinstance(camera.lens, Pinhole)
     usual = assumed_camera(shape).focal if shape is not None and is_free else None
-    ordered = [_in_order(rectangle, camera, usual) for rectangle in rectangles]
-    fit, residuals = _fitted(ordered, camera, usual)
+    ordered = [_assign_named_sides(rectangle, camera, usual) for rectangle in rectangles]
+    fit, residuals = _fit_poses(ordered, camera, usual)
     misses = residuals(fit)[: 8 * len(ordered)]
     for rectangle, own in zip(ordered, misses.reshape(-1, 8), strict=True):
         off = math.sqrt(2 * float(np.mean(np.square(own)))) * rectangle.error
@@ -121,7 +123,7 @@ def fit_rectangles(
                 f"corners are off by {off:.0f} px; expected its first side from corner 1 to 2, its "
                 "second from 2 to 3: check them and the camera"
             )
-    slopes = _slopes(fit, residuals)
+    slopes = _jacobian(fit, residuals)
     # A known focal length has no slope, and so no variance.
     covariance = np.linalg.pinv(slopes.T @ slopes, rcond=1e-13, hermitian=True)
     freedom = max(2 * len(ordered) - (usual is not None), 1)
@@ -129,13 +131,15 @@ def fit_rectangles(
     return replace(fit, covariance=covariance * (misfit if misfit > _MISFIT else 1.0))
 
 
-def _in_order(rectangle: KnownRectangle, camera: Camera, usual: float | None) -> KnownRectangle:
+def _assign_named_sides(
+    rectangle: KnownRectangle, camera: Camera, assumed_focal: float | None
+) -> KnownRectangle:
     if not isinstance(rectangle.sides, str):
         return rectangle
     long, short = rectangle.lengths
     ways = [replace(rectangle, sides=sides) for sides in ((long, short), (short, long))]
-    fits = (_fitted([way], camera, usual) for way in ways)
-    costs = [_cost(residuals(fit)) for fit, residuals in fits]
+    fits = (_fit_poses([way], camera, assumed_focal) for way in ways)
+    costs = [_sum_of_squares(residuals(fit)) for fit, residuals in fits]
     if abs(costs[1] - costs[0]) < _APART:
         raise CalibrationError(
             f"known rectangle {rectangle}: seen at this slant, either side may be the long one; "
@@ -145,33 +149,37 @@ def _in_order(rectangle: KnownRectangle, camera: Camera, usual: float | None) ->
     return ways[int(costs[1] < costs[0])]
 
 
-def _fitted(
-    rectangles: Sequence[KnownRectangle], camera: Camera, usual: float | None
+def _fit_poses(
+    rectangles: Sequence[KnownRectangle], camera: Camera, assumed_focal: float | None
 ) -> tuple[RectangleFit, Residuals]:
-    residuals = _residuals(rectangles, usual)
-    logs = [0.0] if usual is None else math.log(usual / camera.focal) + _FOCAL_LENGTHS
+    residuals = _residual_function(rectangles, assumed_focal)
+    logs = (
+        [0.0] if assumed_focal is None else math.log(assumed_focal / camera.focal) + _FOCAL_LENGTHS
+    )
     starts = []
     for log in logs:
-        start = _scaled(camera, float(log))
-        poses = tuple(_direct(rectangle, start) for rectangle in rectangles)
+        start = _scale_focal_length(camera, float(log))
+        poses = tuple(_pose_from_homography(rectangle, start) for rectangle in rectangles)
         unknown = np.zeros((1 + 6 * len(poses),) * 2)
         starts.append(RectangleFit(poses=poses, camera=start, covariance=unknown))
-    best = min(starts, key=lambda fit: _cost(residuals(fit)))
-    if not math.isfinite(_cost(residuals(best))):
+    best = min(starts, key=lambda fit: _sum_of_squares(residuals(fit)))
+    if not math.isfinite(_sum_of_squares(residuals(best))):
         raise CalibrationError(
             f"known rectangle {rectangles[0]}: the camera cannot see all of its corners"
         )
-    fit = _refined(best, residuals)
+    fit = _levenberg_marquardt(best, residuals)
     for which, pose in enumerate(fit.poses):
-        others = (*fit.poses[:which], _mirrored(pose), *fit.poses[which + 1 :])
+        others = (*fit.poses[:which], _mirror_pose(pose), *fit.poses[which + 1 :])
         # A wrong one never ends: its focal length grows without bound.
-        other = _refined(replace(fit, poses=others), residuals, steps=_FEW_STEPS)
-        if _cost(residuals(other)) < _cost(residuals(fit)):
-            fit = _refined(other, residuals)
+        other = _levenberg_marquardt(replace(fit, poses=others), residuals, steps=_FEW_STEPS)
+        if _sum_of_squares(residuals(other)) < _sum_of_squares(residuals(fit)):
+            fit = _levenberg_marquardt(other, residuals)
     return fit, residuals
 
 
-def _residuals(rectangles: Sequence[KnownRectangle], usual: float | None) -> Residuals:
+def _residual_function(
+    rectangles: Sequence[KnownRectangle], assumed_focal: float | None
+) -> Residuals:
     image_corners = np.array([rectangle.corners for rectangle in rectangles])
     errors = np.array([rectangle.error for rectangle in rectangles])
     sides = np.array([[*rectangle.lengths, 0.0] for rectangle in rectangles])
@@ -182,26 +190,26 @@ def _residuals(rectangles: Sequence[KnownRectangle], usual: float | None) -> Res
         points = np.einsum("nij,nkj->ink", R, outlines) + t.T[:, :, None]
         off = (fit.camera.project(points) - image_corners.transpose(2, 0, 1)) / errors[:, None]
         corners = off.transpose(1, 2, 0).ravel()
-        if usual is None:
+        if assumed_focal is None:
             return corners
-        return np.append(corners, math.log(fit.camera.focal / usual) / _SPREAD)
+        return np.append(corners, math.log(fit.camera.focal / assumed_focal) / _SPREAD)
 
     return misses
 
 
-def _cost(residuals: Values) -> float:
+def _sum_of_squares(residuals: Values) -> float:
     cost = float(residuals @ residuals)
     return cost if math.isfinite(cost) else math.inf
 
 
-def _slopes(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m"]:
+def _jacobian(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m"]:
     here, count = residuals(fit), len(fit.poses)
     is_free = len(here) > 8 * count
     slopes = np.zeros((len(here), 1 + 6 * count))
     for at in range(0 if is_free else 1, 7):
         step = np.zeros(slopes.shape[1])
         step[slice(at, None, 6) if at else 0] = _DIFFERENCE
-        change = (residuals(fit.moved(step)) - here) / _DIFFERENCE
+        change = (residuals(fit.add_step(step)) - here) / _DIFFERENCE
         if at == 0:
             slopes[:, 0] = change
             continue
@@ -211,13 +219,15 @@ def _slopes(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m
     return slopes
 
 
-def _refined(fit: RectangleFit, residuals: Residuals, *, steps: int = _STEPS) -> RectangleFit:
+def _levenberg_marquardt(
+    fit: RectangleFit, residuals: Residuals, *, steps: int = _STEPS
+) -> RectangleFit:
     after, here, damping = fit, residuals(fit), 1e-3
-    there, cost = here, _cost(here)
+    there, cost = here, _sum_of_squares(here)
     if not math.isfinite(cost):
         return fit
     for _ in range(steps):
-        slopes = _slopes(fit, residuals)
+        slopes = _jacobian(fit, residuals)
         normal, slope = slopes.T @ slopes, slopes.T @ here
         gain = 0.0
         while gain <= 0 and damping < 1e9:
@@ -225,9 +235,9 @@ def _refined(fit: RectangleFit, residuals: Residuals, *, steps: int = _STEPS) ->
             step = np.linalg.solve(damped, slope)
             if not np.isfinite(step).all():
                 return fit
-            after = fit.moved(-np.clip(step, -1, 1))
+            after = fit.add_step(-np.clip(step, -1, 1))
             there = residuals(after)
-            gain = cost - _cost(there)
+            gain = cost - _sum_of_squares(there)
             damping *= 0.1 if gain > 0 else 10
         if gain <= 0:
             break
@@ -237,7 +247,7 @@ def _refined(fit: RectangleFit, residuals: Residuals, *, steps: int = _STEPS) ->
     return fit
 
 
-def _direct(rectangle: KnownRectangle, camera: Camera) -> RectanglePose:
+def _pose_from_homography(rectangle: KnownRectangle, camera: Camera) -> RectanglePose:
     rays = camera.rays(np.array(rectangle.corners).T).T
     if not np.isfinite(rays).all():
         raise CalibrationError(
@@ -260,13 +270,13 @@ def _homography(plane: Float64[np.ndarray, "4 2"], rays: Points) -> Matrix:
     return H if H[:, 2] @ rays.mean(axis=0) > 0 else -H
 
 
-def _mirrored(pose: RectanglePose) -> RectanglePose:
+def _mirror_pose(pose: RectanglePose) -> RectanglePose:
     sight = pose.t / np.linalg.norm(pose.t)
     x, y, _ = (pose.R - 2 * np.outer(sight, sight @ pose.R)).T
     return replace(pose, R=np.stack([x, y, np.cross(x, y)], axis=1))
 
 
-def _scaled(camera: Camera, log: float) -> Camera:
+def _scale_focal_length(camera: Camera, log: float) -> Camera:
     if not log:
         return camera
     K = camera.needs_pinhole("a focal length by rectangles").copy()

@@ -1,7 +1,4 @@
-"""Known sizes in a photograph, also rectangles, and their text form.
-
-Tables of known sizes, and files of sparse depth, beside photographs.
-"""
+"""Known sizes in photographs: their text, tables, and files of sparse depth."""
 
 import csv
 import math
@@ -68,7 +65,7 @@ class KnownRectangle:
                 f"known rectangle: '{str(self.corners)[:40]}' are no four corners (u, v) in pixels"
             ) from None
         object.__setattr__(self, "corners", corners)
-        object.__setattr__(self, "sides", _sides_of(self.sides))
+        object.__setattr__(self, "sides", _two_sides_or_name(self.sides))
         if len(corners) != 4 or not all(math.isfinite(number) for at in corners for number in at):
             raise OptionError(
                 f"known rectangle {self}: expected four corners, columns and rows in pixels"
@@ -82,7 +79,7 @@ class KnownRectangle:
             raise OptionError(
                 f"known rectangle {self}: the error of a corner is a positive number of pixels"
             )
-        if fault := _fault(corners):
+        if fault := _outline_fault(corners):
             raise OptionError(f"known rectangle {self}: {fault}")
 
     @property
@@ -116,7 +113,7 @@ class KnownRectangle:
         return ",".join([*numbers, what, *error])
 
 
-def _fault(corners: Corners) -> str | None:
+def _outline_fault(corners: Corners) -> str | None:
     if min(math.dist(corners[at], corners[at - 1]) for at in range(4)) < _LEAST_SIDE:
         return (
             "it has no size in the photograph, as two corners lie on one place; columns and rows "
@@ -166,7 +163,7 @@ def parse_rectangle(text: str) -> KnownRectangle:
     return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)
 
 
-def _sides_of(sides: object) -> tuple[float, float] | str:
+def _two_sides_or_name(sides: object) -> tuple[float, float] | str:
     read = parse_sides(sides) if isinstance(sides, str) else sides
     if isinstance(read, str):
         if read.lower() not in RECTANGLES:
@@ -281,10 +278,10 @@ def parse_length(text: str) -> KnownLength:
         u1, v1, u2, v2 = (float(part) for part in parts[:4])
     except ValueError:
         raise OptionError(f"{expected}; the first four are numbers") from None
-    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_metres(parts[4]))
+    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_metres_of_number_or_name(parts[4]))
 
 
-def _metres(text: str) -> float:
+def _metres_of_number_or_name(text: str) -> float:
     if text.lower() in USUAL_LENGTHS:
         return USUAL_LENGTHS[text.lower()]
     try:
@@ -383,10 +380,10 @@ _OPTIONAL = ("along", "u2", "v2")
 def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
     """Read the known sizes of each photograph, by its resolved path."""
     timestamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _read(path.absolute(), timestamp)
+    return _read_known_csv_once(path.absolute(), timestamp)
 
 
-def shared_known(path: Path) -> tuple[Known, ...]:
+def read_known_of_fixed_camera(path: Path) -> tuple[Known, ...]:
     """All facts of a table, for a camera that does not move."""
     entries: dict[Known, None] = {}
     points: dict[tuple[float, float], Known] = {}
@@ -407,7 +404,7 @@ def shared_known(path: Path) -> tuple[Known, ...]:
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
+def _read_known_csv_once(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
     del modified
     name = printable(path)
     # Spreadsheet programs write a byte order mark at the start.
@@ -444,13 +441,13 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
                 path=where,
             )
         photo = photo.resolve()
-        points[photo] = (*points.get(photo, ()), _known(values, where))
+        points[photo] = (*points.get(photo, ()), _known_size_of_row(values, where))
     if not points:
         raise InputError("has no known point below its header", path=name)
     return points
 
 
-def _known(values: Mapping[str, str], where: str) -> Known:
+def _known_size_of_row(values: Mapping[str, str], where: str) -> Known:
     u, v, metres = values["u"], values["v"], values["metres"]
     ends = [values[name] for name in ("u2", "v2") if values.get(name)]
     if len(ends) == 1:
@@ -466,7 +463,7 @@ LISTS = (".txt", ".csv", ".xyz")
 MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
 
 
-def find_sparse(folder: Path, photo: Path) -> Path:
+def find_sparse_file(folder: Path, photo: Path) -> Path:
     """Find the sparse depth of a photograph: ``folder`` if a file, else one in it."""
     if not folder.is_dir():
         return folder
@@ -481,7 +478,7 @@ def find_sparse(folder: Path, photo: Path) -> Path:
 
 
 def sparse_files(folder: Path) -> Iterator[Path]:
-    """Possible files of sparse depth."""
+    """Files in a tree that may be sparse depth."""
     for path in folder.rglob("*"):
         if path.suffix in (*MAPS, *LISTS) and path.is_file():
             yield path

@@ -6,8 +6,8 @@ import numpy as np
 
 from rilievo.alignment import FitSpace
 from rilievo.alignment.sensor_depth import is_dense
-from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
-from rilievo.calibration.readings import pixel_of, place, value_at
+from rilievo.calibration.points import CONTRADICTORY, fit_line_through_two_points
+from rilievo.calibration.readings import known_point_pixel, median_around, pixel_index
 from rilievo.calibration.sizes import LISTS, KnownPoint
 from rilievo.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, OptionError
@@ -53,7 +53,7 @@ def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | N
         unit: Metres per count, required for integers that do not state it.
     """
     if isinstance(path, np.ndarray):
-        return of_array(path, shape, unit)
+        return sparse_from_array(path, shape, unit)
     if path.stem.lower() == "points3d":
         raise InputError(
             (
@@ -65,40 +65,40 @@ def read_sparse(path: Path | np.ndarray, shape: tuple[int, int], unit: float | N
         )
     reading = NumberReading()
     if path.suffix.lower() in LISTS:
-        points = _listed(path, shape) * (1, 1, 1 if unit is None else unit)
-        metres = _drawn(points, shape)
+        points = _read_point_list(path, shape) * (1, 1, 1 if unit is None else unit)
+        metres = _map_of_points(points, shape)
     else:
         numbers = read_depth_numbers(path)
         stated, values = numbers.statement, numbers.values
-        _refuse_stated(stated, unit, printable(path))
-        metres = _metres(values, shape, unit, printable(path))
+        _refuse_kind_or_second_unit(stated, unit, printable(path))
+        metres = _map_in_metres(values, shape, unit, printable(path))
         fact = scale_fact(numbers.stored, stated, unit=unit, place="{sparse_unit}", guess=1.0)
         reading = NumberReading(facts=(fact,))
-        points = _of_map(metres, shape)
+        points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("has no point with depth inside the picture", path=path)
-    return _sparse(points, metres, shape, reading)
+    return _sparse_record(points, metres, shape, reading)
 
 
-def of_array(
+def sparse_from_array(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
 ) -> SparseDepth:
     """Make sparse depth of an array in metres, or counts."""
-    metres = _metres(np.asarray(depth), shape, unit, "sparse")
-    points = _of_map(metres, shape)
+    metres = _map_in_metres(np.asarray(depth), shape, unit, "sparse")
+    points = _usable_map_points(metres, shape)
     if not len(points):
         raise InputError("sparse: has no pixel with depth")
-    return _sparse(points, metres, shape, NumberReading())
+    return _sparse_record(points, metres, shape, NumberReading())
 
 
-def _sparse(
+def _sparse_record(
     points: Points, metres: Field, shape: tuple[int, int], reading: NumberReading
 ) -> SparseDepth:
-    facts = _known(spread_out(points, shape))
+    facts = _known_points(thin_by_grid(points, shape))
     return SparseDepth(points=facts, measured=metres if is_dense(metres) else None, reading=reading)
 
 
-def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> None:
+def _refuse_kind_or_second_unit(stated: DepthStatement, unit: float | None, name: str) -> None:
     if stated.kind not in (None, DepthKind.METRIC):
         raise InputError(
             (
@@ -115,47 +115,51 @@ def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> Non
         )
 
 
-def _drawn(points: Points, shape: tuple[int, int]) -> Field:
+def _map_of_points(points: Points, shape: tuple[int, int]) -> Field:
     metres = np.zeros(shape, np.float32)
     columns, rows = np.floor(points[:, :2].T + 0.5).astype(int)
     metres[np.minimum(rows, shape[0] - 1), np.minimum(columns, shape[1] - 1)] = points[:, 2]
     return metres
 
 
-def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple[KnownPoint, ...]:
+def known_points_of_own_depth(
+    own: OwnDepth, shape: tuple[int, int], camera: Camera
+) -> tuple[KnownPoint, ...]:
     """Make known points of a file's depth, whose ``metres`` are set."""
     assert own.metres is not None, "the caller asked"
     height, width = own.metres.shape
     # Editors crop and rotate photographs and leave the embedded maps unchanged.
     if abs(width * shape[0] / (height * shape[1]) - 1) > _PROPORTIONS:
         raise CalibrationError("its proportions differ from the photograph's")
-    points = _spread_over(own.metres.astype(np.float64), shape)
-    points = spread_out(points[_usable(points, shape)], shape)
+    points = _map_points_in_photo(own.metres.astype(np.float64), shape)
+    points = thin_by_grid(points[_is_inside_and_positive(points, shape)], shape)
     if not len(points):
         raise CalibrationError("it has no pixel with depth")
     rays = camera.rays(points[:, :2].T)
     points[:, 2] /= np.linalg.norm(rays, axis=0) if own.along_ray else rays[2]
-    return _known(points)
+    return _known_points(points)
 
 
-def _known(points: Points) -> tuple[KnownPoint, ...]:
+def _known_points(points: Points) -> tuple[KnownPoint, ...]:
     return tuple(KnownPoint(u=u, v=v, metres=metres) for u, v, metres in points.tolist())
 
 
-def plausible(
+def drop_implausible_points(
     depth: DepthMap, points: tuple[KnownPoint, ...]
 ) -> tuple[tuple[KnownPoint, ...], str | None]:
     """Drop points that contradict a map, with a warning; instruments err at edges."""
-    inside = where_valid(depth, points)
+    inside = points_with_depth(depth, points)
     if not inside:
         raise CalibrationError("no point of sparse depth lies where the model gives depth")
-    says = np.array([value_at(depth, pixel_of(point)) for point in inside], np.float64)
+    says = np.array(
+        [median_around(depth, known_point_pixel(point)) for point in inside], np.float64
+    )
     metres = np.array([point.metres for point in inside], np.float64)
     if depth.is_depth:
         logs = np.log(metres / says)
         logs -= np.median(logs)
     else:
-        logs = _off_the_line(says, metres, depth)
+        logs = _log_errors_of_line(says, metres, depth)
     near = np.abs(logs) <= np.log(CONTRADICTORY) / 2
     agreeing = tuple(point for point, keep in zip(inside, near, strict=True) if keep)
     left = len(points) - len(agreeing)
@@ -164,13 +168,13 @@ def plausible(
     return agreeing, f"{left} of {len(points)} points contradict the prediction and were left out"
 
 
-def where_valid(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:
+def points_with_depth(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:
     """Points where the map has depth."""
-    return [point for point in points if depth.valid[place(depth, pixel_of(point))]]
+    return [point for point in points if depth.valid[pixel_index(depth, known_point_pixel(point))]]
 
 
-def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
-    fit = scale_and_shift(says, metres, depth)
+def _log_errors_of_line(says: Values, metres: Values, depth: DepthMap) -> Values:
+    fit = fit_line_through_two_points(says, metres, depth)
     fitted = fit.scale * says + fit.shift
     ahead = fitted > 0
     fitted = np.where(ahead, fitted, 1)
@@ -178,9 +182,9 @@ def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
     return np.where(ahead, np.log(depths / metres), np.inf)
 
 
-def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
+def thin_by_grid(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
     """Reduce points to ``MOST_POINTS``, medians of a grid's cells."""
-    points = _one_a_pixel(points)
+    points = _first_point_of_pixels(points)
     if len(points) <= MOST_POINTS:
         return points
     height, width = shape
@@ -193,13 +197,13 @@ def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m
     return points[[group[len(group) // 2] for group in groups]]
 
 
-def _one_a_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:
+def _first_point_of_pixels(points: Points) -> Float64[np.ndarray, "m 3"]:
     pixels = np.floor(points[:, :2] + 0.5).astype(int)
     _, first = np.unique(pixels, axis=0, return_index=True)
     return points[np.sort(first)]
 
 
-def _listed(path: Path, shape: tuple[int, int]) -> Points:
+def _read_point_list(path: Path, shape: tuple[int, int]) -> Points:
     name, rows = printable(path), []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         parts = line.split("#")[0].replace(",", " ").split()
@@ -217,10 +221,10 @@ def _listed(path: Path, shape: tuple[int, int]) -> Points:
             ) from None
         rows.append((u, v, metres))
     points = np.array(rows, np.float64).reshape(-1, 3)
-    return points[_usable(points, shape)]
+    return points[_is_inside_and_positive(points, shape)]
 
 
-def _metres(
+def _map_in_metres(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None, name: str
 ) -> Field:
     if depth.ndim != 2 or not depth.size:
@@ -247,12 +251,12 @@ def _metres(
     return np.where(usable, metres, 0).astype(np.float32)
 
 
-def _of_map(metres: Field, shape: tuple[int, int]) -> Points:
-    points = _spread_over(metres.astype(np.float64), shape)
-    return points[_usable(points, shape)]
+def _usable_map_points(metres: Field, shape: tuple[int, int]) -> Points:
+    points = _map_points_in_photo(metres.astype(np.float64), shape)
+    return points[_is_inside_and_positive(points, shape)]
 
 
-def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> Points:
+def _map_points_in_photo(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> Points:
     down, across = shape[0] / metres.shape[0], shape[1] / metres.shape[1]
     rows, columns = np.nonzero(np.isfinite(metres) & (metres > 0))
     # Pixel centres map to pixel centres.
@@ -261,7 +265,7 @@ def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> 
     )
 
 
-def _usable(points: Points, shape: tuple[int, int]) -> np.ndarray:
+def _is_inside_and_positive(points: Points, shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     u, v, metres = points.T
     inside = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)

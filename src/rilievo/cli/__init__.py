@@ -87,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     speak(flag)
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run_command(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
         if signals.stops(error):
             complain(f"rilievo: {for_terminal(signals.words_of(error))}")
             return STOPPED
-        starved = _starved(error)
+        starved = _scarce_resource_message(error)
         if starved:
             complain(f"rilievo: {starved}")
             return USAGE_ERROR
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         speak(keyword)
 
 
-def _starved(error: BaseException) -> str:
+def _scarce_resource_message(error: BaseException) -> str:
     text = str(error)
     if os.strerror(errno.EMFILE) in text:
         return "the system opens no more files for this process: raise its limit (ulimit -n 1024)"
@@ -117,16 +117,16 @@ def _starved(error: BaseException) -> str:
     return ""
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run_command(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        _say(_help())
+        _print_wrapped(_help_text())
         return 0 if arguments else USAGE_ERROR
     if name == "--version":
-        _say(f"rilievo {VERSION}")
+        _print_wrapped(f"rilievo {VERSION}")
         return 0
     if name == "help":
-        return _run([*arguments[1:], "--help"])
+        return _run_command([*arguments[1:], "--help"])
     main = find_command(name)
     if main is None and name.startswith("-"):
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
@@ -136,13 +136,13 @@ def _run(arguments: Sequence[str]) -> int:
         hint = answer or f"; {suggest(name, COMMANDS)}{hint}"
         raise RilievoError(f"no command '{name}'{hint}")
     if name == "completion":  # which completes every command
-        return main(arguments[1:], COMMANDS, _run)
+        return main(arguments[1:], COMMANDS, _run_command)
     return main(arguments[1:])
 
 
 def find_command(name: str) -> Main | None:
-    """Load the function of a command."""
-    with _no_collections():
+    """Load the function of a command; None if unknown."""
+    with _without_garbage_collection():
         if name in CORE_COMMANDS:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
         from rilievo.registry import load_named
@@ -151,7 +151,7 @@ def find_command(name: str) -> Main | None:
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
+def _without_garbage_collection() -> Iterator[None]:
     """Pause garbage collection; each scan of imported modules takes 10 ms."""
     at_work = gc.isenabled()
     gc.disable()
@@ -172,7 +172,7 @@ _FIRST_LINES: Mapping[str, str] = {
 }
 
 
-def _help() -> str:
+def _help_text() -> str:
     from rilievo.terminal import bold, dim, help_width, wrapped
 
     width = help_width()
@@ -198,6 +198,6 @@ def _help() -> str:
     return "\n".join(lines)
 
 
-def _say(text: str) -> None:
+def _print_wrapped(text: str) -> None:
     with printing():
         say(text)

@@ -30,14 +30,18 @@ def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int
         "~/.config/fish/completions/rilievo.fish, or evaluate it in ~/.zshrc.",
         examples=("rilievo completion bash", "rilievo completion fish"),
     )
-    flags = {name: _flags(name, run) for name in commands}
+    flags = {name: _long_flags(name, run) for name in commands}
     is_fish = request.shell == "fish"
     with printing():
-        print(_fish(flags, commands) if is_fish else _bash(flags, zsh=request.shell == "zsh"))
+        print(
+            _fish_script(flags, commands)
+            if is_fish
+            else _bash_script(flags, zsh=request.shell == "zsh")
+        )
     return 0
 
 
-def _flags(name: str, run: Run) -> list[str]:
+def _long_flags(name: str, run: Run) -> list[str]:
     # Of the kinds of training, the one with the most options.
     words = [name, "video", "--help"] if name == "train" else [name, "--help"]
     try:
@@ -49,7 +53,7 @@ def _flags(name: str, run: Run) -> list[str]:
     return []
 
 
-def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
+def _bash_script(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
     cases = "\n".join(f'    {name}) flags="{" ".join(flag)}" ;;' for name, flag in flags.items())
     begin = "autoload -U +X bashcompinit && bashcompinit\n" if zsh else ""
     return f"""{begin}_rilievo() {{
@@ -68,7 +72,7 @@ def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
 complete -o default -F _rilievo rilievo"""
 
 
-def _fish(flags: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:
+def _fish_script(flags: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:
     lines = []
     for name, options in flags.items():
         summary = commands[name].replace("'", "\\'")

@@ -44,13 +44,13 @@ def main(arguments: Sequence[str]) -> int:
         examples=("rilievo example", "rilievo example blender"),
     )
     if request.name is None:
-        rows = [(name, file, _summary(_source(name))) for name, file in EXAMPLES.items()]
+        rows = [(name, file, _first_line(_example_file(name))) for name, file in EXAMPLES.items()]
         with printing():
             say(table(("name", "file", "what it does"), rows))
         return 0
     if request.name not in EXAMPLES:
         raise OptionError(f"no example '{request.name}'; {suggest(request.name, EXAMPLES)}")
-    source, path = _source(request.name), request.output or Path(EXAMPLES[request.name])
+    source, path = _example_file(request.name), request.output or Path(EXAMPLES[request.name])
     path = path / EXAMPLES[request.name] if path.is_dir() else path
     content = source.read_bytes()
     if path.exists() and not request.overwrite and path.read_bytes() != content:
@@ -61,13 +61,13 @@ def main(arguments: Sequence[str]) -> int:
         part.write_bytes(content)
     usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)
     with printing():
-        say(f"{printable(path)}: {_summary(source)}")
+        say(f"{printable(path)}: {_first_line(source)}")
         if usage is not None:
             say(f"usage: {' '.join(usage[1].replace(chr(92), '').split())}")
     return 0
 
 
-def _source(name: str) -> Path:
+def _example_file(name: str) -> Path:
     package = Path(rilievo.__file__).parent
     places = [folder / "examples" / EXAMPLES[name] for folder in (package, package.parents[1])]
     file = next((place for place in places if place.is_file()), None)
@@ -76,7 +76,7 @@ def _source(name: str) -> Path:
     return file
 
 
-def _summary(source: Path) -> str:
+def _first_line(source: Path) -> str:
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".ipynb":
         text = "".join(json.loads(text)["cells"][0]["source"]).lstrip("# ")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from rilievo.calibration.printed_markers import write_page
+from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     if request.page.exists() and not request.overwrite:
         raise OptionError("is there already", path=request.page, hint="give {overwrite}")
-    page = write_page(request.page, side=request.side, paper=request.paper, first=request.first)
+    page = write_marker_page(
+        request.page, side=request.side, paper=request.paper, first=request.first
+    )
     with printing():
         say(
             f"{printable(request.page)}: markers {page.ids[0]} to {page.ids[-1]}; print at 100 % "

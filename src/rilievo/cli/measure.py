@@ -18,9 +18,9 @@ from rilievo.io.files.limits import printable
 from rilievo.io.photographs.decode import is_video
 from rilievo.measure.measurement_records import (
     COVERAGE,
-    asked_quantity,
     measure_points,
-    measured_record,
+    measurement_json,
+    quantity_of_options,
     region_cells,
     region_record,
 )
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     what, points = (
         ("", [])
         if is_region
-        else asked_quantity(
+        else quantity_of_options(
             request.points, angle=request.angle, distance=request.distance, height=request.height
         )
     )
@@ -116,14 +116,14 @@ def main(arguments: Sequence[str]) -> int:
         return _measure_regions(request)
     if Path(request.photo).is_dir():
         raise InputError("is a folder; name the photograph itself", path=printable(request.photo))
-    prediction = _predicted(request, request.photo)
+    prediction = _predict_with_options(request, request.photo)
     measured = measure_points(prediction, points, what, in_plane=request.in_plane)
     calibration = prediction.calibration
     sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
     for remark in (*sources, *measured.remarks):
         complain(for_terminal(at(printable(request.photo), remark)))
     with printing():
-        record = measured_record(measured, prediction, for_terminal)
+        record = measurement_json(measured, prediction, for_terminal)
         if request.json:
             print(json.dumps(record, indent=1))
         else:
@@ -131,9 +131,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _predicted(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
+def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
-    with _told(printable(photo.name if isinstance(photo, Photo) else photo)):
+    with _print_warnings(printable(photo.name if isinstance(photo, Photo) else photo)):
         return predict(
             photo,
             model=arguments.model,
@@ -164,7 +164,7 @@ def _measure_regions(arguments: _Arguments) -> int:
             arguments.photo,
             arguments.box,
             arguments.mask,
-            partial(_predicted, arguments),
+            partial(_predict_with_options, arguments),
             faults.append,
         ):
             measured = region_record(one.measured, for_terminal)
@@ -188,7 +188,7 @@ def _measure_regions(arguments: _Arguments) -> int:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _print_warnings(name: str) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -1,7 +1,4 @@
-"""``rilievo models``.
-
-Overview of models.
-"""
+"""``rilievo models``."""
 
 import json
 import re
@@ -47,7 +44,7 @@ _UNKNOWN = "-"
 _MARK = " *"
 
 
-def overview() -> str:
+def overview_text() -> str:
     """Text of ``rilievo models``."""
     here = [
         *_EMBEDDED,
@@ -56,13 +53,14 @@ def overview() -> str:
     away = [name for name in _DOWNLOADS if name not in here]
     words = {**_DOWNLOADS, **_EMBEDDED}
     present = [
-        (name, _size_text(MODELS[name]), _parts(MODELS[name]), words.get(name, "")) for name in here
+        (name, _whole_megabytes(MODELS[name]), _outputs_text(MODELS[name]), words.get(name, ""))
+        for name in here
     ]
     offered = [
         (
             name,
-            _size_text(MODELS[name]),
-            _parts(MODELS[name]),
+            _whole_megabytes(MODELS[name]),
+            _outputs_text(MODELS[name]),
             _nyu_abs_rel(MODELS[name]) or _UNKNOWN,
             MODELS[name].licence,
             _DOWNLOADS[name] + _MARK * bool(MODELS[name].note),
@@ -70,21 +68,21 @@ def overview() -> str:
         for name in away
     ]
     header = ("name", "size", "gives", "error", "licence", "")
-    parts = [f"On this machine, without a network:\n{_rows(present)}"]
+    parts = [f"On this machine, without a network:\n{_headless_table(present)}"]
     if offered:
         parts.append(
             f"One download each, by its first use or by 'rilievo models fetch NAME...':\n"
-            f"{table(header, offered)}\n{_errors_explained(away)}{_marks_explained(away)}"
+            f"{table(header, offered)}\n{_error_footnote(away)}{_asterisk_notes(away)}"
         )
-    return "\n\n".join([*parts, _words()])
+    return "\n\n".join([*parts, _usage_lines()])
 
 
-def _marks_explained(names: Sequence[str]) -> str:
+def _asterisk_notes(names: Sequence[str]) -> str:
     notes = dict.fromkeys(MODELS[name].note for name in names if MODELS[name].note)
     return f"\n{_MARK.strip()} {'; '.join(notes)}" if notes else ""
 
 
-def _words() -> str:
+def _usage_lines() -> str:
     words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
     return (
         f"rilievo predict photo.jpg                takes {DEFAULT_MODEL}\n"
@@ -94,17 +92,17 @@ def _words() -> str:
     )
 
 
-def _rows(rows: Sequence[Sequence[str]]) -> str:
+def _headless_table(rows: Sequence[Sequence[str]]) -> str:
     return table(("",) * len(rows[0]), rows)
 
 
-def _size_text(card: ModelCard) -> str:
+def _whole_megabytes(card: ModelCard) -> str:
     if card.megabytes is None:
         return "not known"
     return f"{card.megabytes:,.0f} MB"
 
 
-def _parts(card: ModelCard) -> str:
+def _outputs_text(card: ModelCard) -> str:
     others = {"normals": card.normals, "camera": card.camera}
     return ", ".join([_DEPTH[card.kind], *(name for name, other in others.items() if other)])
 
@@ -115,13 +113,13 @@ def _nyu_abs_rel(card: ModelCard) -> str | None:
     return None if hit is None else hit[1]
 
 
-def _errors_explained(names: Sequence[str]) -> str:
-    sources = dict.fromkeys(_sources(names))
+def _error_footnote(names: Sequence[str]) -> str:
+    sources = dict.fromkeys(_error_sources(names))
     whose = f"; by {', '.join(sources)}" if sources else ""
     return f"error: AbsRel on NYUv2, scale and shift fitted{whose}; {_UNKNOWN} where none is known"
 
 
-def _sources(names: Sequence[str]) -> Iterator[str]:
+def _error_sources(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         card = MODELS[name]
         if _nyu_abs_rel(card) is not None:
@@ -170,7 +168,7 @@ class _FetchArguments:
 def main(arguments: Sequence[str]) -> int:
     """List models, show a card, or download one."""
     if arguments and arguments[0] in _ACTIONS:
-        return _fetch(arguments[0], arguments[1:])
+        return _fetch_or_print_paths(arguments[0], arguments[1:])
     request = parse(
         _Arguments,
         arguments,
@@ -186,12 +184,14 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if request.json:
-        cards = MODELS.all().values() if request.name is None else [_card_of(request.name)]
-        text = json.dumps([_facts(card) for card in cards], indent=1)
+        cards = (
+            MODELS.all().values() if request.name is None else [_find_or_load_card(request.name)]
+        )
+        text = json.dumps([_card_record(card) for card in cards], indent=1)
     elif request.name is not None:
-        text = _card(_card_of(request.name))
+        text = _card_text(_find_or_load_card(request.name))
     else:
-        text = _listing() if request.all else overview()
+        text = _table_of_all_models() if request.all else overview_text()
     with printing():
         if request.json:
             print(text)
@@ -200,13 +200,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _card_of(name: str) -> ModelCard:
+def _find_or_load_card(name: str) -> ModelCard:
     if name in MODELS.own or not Path(name).exists():
         return find_card(name)
     return replace(load_model(name).card, name=name, source=name)
 
 
-def _fetch(action: str, arguments: Sequence[str]) -> int:
+def _fetch_or_print_paths(action: str, arguments: Sequence[str]) -> int:
     request = parse(
         _FetchArguments,
         arguments,
@@ -215,7 +215,7 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
         examples=(f"rilievo models {action} zipdepth moge-2/small",),
     )
     cards = [find_card(name) for name in dict.fromkeys(request.names)]
-    entries = {card.name: find_entry(card.name) for card in cards if not _is_ours(card)}
+    entries = {card.name: find_entry(card.name) for card in cards if not _is_embedded(card)}
     from rilievo.models.default.embedded import embedded_file
 
     with printing():
@@ -224,18 +224,18 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
             print(
                 embedded_file(card.name)
                 if entry is None
-                else _file_of(entry, fetch=action == "fetch")
+                else _find_or_fetch_file(entry, fetch=action == "fetch")
             )
             if entry is None and action == "fetch":
                 complain(f"rilievo: {card.name} is here already: it comes with rilievo")
     return 0
 
 
-def _is_ours(card: ModelCard) -> bool:
+def _is_embedded(card: ModelCard) -> bool:
     return card.source is None
 
 
-def _file_of(entry: CatalogueEntry, *, fetch: bool) -> Path:
+def _find_or_fetch_file(entry: CatalogueEntry, *, fetch: bool) -> Path:
     from rilievo.models.catalogue.download import fetch_files, find_files
 
     there = find_files(entry)
@@ -248,14 +248,14 @@ def _file_of(entry: CatalogueEntry, *, fetch: bool) -> Path:
     return (there or fetch_files(entry))[0]
 
 
-def _listing() -> str:
+def _table_of_all_models() -> str:
     header = ("name", "gives", "depth", "size", "licence", "extra", "speed")
     rows = [
         (
             card.name,
-            _gives(card),
+            _all_outputs_text(card),
             card.kind or "none",
-            _size(card),
+            _megabytes(card),
             card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
             card.extra or "none",
             card.speed,
@@ -265,7 +265,7 @@ def _listing() -> str:
     return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
 
 
-def _gives(card: ModelCard) -> str:
+def _all_outputs_text(card: ModelCard) -> str:
     parts = {
         "depth": card.kind is not None,
         "normals": card.normals,
@@ -276,21 +276,21 @@ def _gives(card: ModelCard) -> str:
     return ", ".join(name for name, part in parts.items() if part)
 
 
-def _facts(card: ModelCard) -> dict[str, object]:
+def _card_record(card: ModelCard) -> dict[str, object]:
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
     return {**facts, "note": card.note}
 
 
-def _size(card: ModelCard) -> str:
+def _megabytes(card: ModelCard) -> str:
     return "not known" if card.megabytes is None else f"{card.megabytes:.1f} MB"
 
 
-def _setting(facts: SettingFacts) -> str:
+def _setting_line(facts: SettingFacts) -> str:
     default = "" if facts.default is None else f", {facts.default}"
     return f"  {facts.name} ({facts.type}{default}): {facts.help}"
 
 
-def _unpublished(card: ModelCard) -> str:
+def _text_if_unpublished(card: ModelCard) -> str:
     if read_details(card) is not None:
         return "nothing by others; measured by us, below"
     if card.kind is None:
@@ -298,7 +298,7 @@ def _unpublished(card: ModelCard) -> str:
     return f"not known here; 'rilievo evaluate -m {card.name} --benchmark nyuv2-eigen' measures it"
 
 
-def _card(card: ModelCard) -> str:
+def _card_text(card: ModelCard) -> str:
     facts = {
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",
@@ -312,18 +312,18 @@ def _card(card: ModelCard) -> str:
         **({"stated on": card.stated} if card.stated else {}),
         **({"trained on": f"data {RESEARCH_DATA}"} if card.research_data else {}),
         **({"labelled by": card.teacher} if card.teacher else {}),
-        "size": _size(card),
+        "size": _megabytes(card),
         **({} if card.hash_known else {"hash": _FIRST_DOWNLOAD}),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
         **({"note": card.note} if card.note else {}),
-        "published": card.published or _unpublished(card),
+        "published": card.published or _text_if_unpublished(card),
         "source": card.source or "inside the package",
     }
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
     lines += [f"{'download':<12}{download}" for download in card.downloads]
     if card.settings is not None:
         described = describe_settings(card.settings)
-        lines += ["", "settings (--set NAME=VALUE):", *map(_setting, described)]
+        lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, described)]
     details = read_details(card)
     return "\n".join(lines if details is None else [*lines, "", details])

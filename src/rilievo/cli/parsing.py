@@ -1,9 +1,4 @@
-"""Parser of command lines, and their help.
-
-Parser of command lines.
-
-Text of ``rilievo COMMAND --help``.
-"""
+"""Parser of command lines, and their help."""
 
 import argparse
 import re
@@ -47,7 +42,7 @@ def parse(
     """
     # Imported on demand: most calls do not need it.
     if any(word in ("-h", "--help") for word in arguments):
-        text = help_of(
+        text = help_text(
             into,
             prog=prog,
             description=description,
@@ -59,27 +54,27 @@ def parse(
         raise Helped(into)
     _parsed[:] = [into]
     speak(label)
-    return build(into, read_words(into, arguments, prog))
+    return build(into, parse_words(into, arguments, prog))
 
 
-def read_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
-    """Values of a command line, by the paths of their options.
+def parse_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
+    """Values of a command line, by options' paths.
 
     Raises:
         OptionError: If a word is not understood, or one is missing.
     """
-    return _CommandLine(prog=prog, options=options_of(into)).read(list(words))
+    return _CommandLine(prog=prog, options=options_of(into)).parse_values(list(words))
 
 
-def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
-    """Fields of one record that the arguments set."""
-    written = read_words(into, arguments, "")
+def fields_in_arguments(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
+    """Names of a record's fields that the arguments set."""
+    written = parse_words(into, arguments, "")
     paths = [one.path for one in options_of(into) if one.flag and one.path in written]
     within = f"{record}."
     return frozenset(path.removeprefix(within) for path in paths if path.startswith(within))
 
 
-def flag_in(into: type, arguments: Sequence[str], path: str) -> str:
+def flag_as_written(into: type, arguments: Sequence[str], path: str) -> str:
     """Flag of an option, as the arguments spell it."""
     (one,) = [one for one in options_of(into) if one.path == path]
     words = [word.partition("=")[0] for word in arguments]
@@ -92,25 +87,27 @@ class _CommandLine:
     options: Sequence[OptionField]
 
     @cached_property
-    def of_flag(self) -> Mapping[str, OptionField]:
+    def option_of_flag(self) -> Mapping[str, OptionField]:
         return {flag: one for one in self.options for flag in one.every_flag}
 
-    def refusal(self, text: str) -> OptionError:
+    def error_with_help(self, text: str) -> OptionError:
         end = "" if text.endswith("?") else ";"
         return OptionError(f"{text}{end} '{self.prog} --help' lists the options")
 
-    def read(self, words: list[str]) -> Mapping[str, Any]:
+    def parse_values(self, words: list[str]) -> Mapping[str, Any]:
         """Values by paths."""
         end = words.index("--") if "--" in words else len(words)
         try:
-            flagged, others = self.parser().parse_known_args([*self.spelled(words[:end])])
+            flagged, others = self.flag_parser().parse_known_args(
+                [*self.normalise_flags(words[:end])]
+            )
         except argparse.ArgumentError as error:
-            one = self.of_flag[str(error.argument_name).rpartition("/")[2]]
+            one = self.option_of_flag[str(error.argument_name).rpartition("/")[2]]
             wrong = "takes no value" if one.is_switch else f"is given without {one.metavar}"
-            raise self.refusal(f"{one.label} {wrong}") from None
+            raise self.error_with_help(f"{one.label} {wrong}") from None
         for word in others:
             if word.startswith("-") and word != "-" and not _NUMBER.match(word):
-                raise self.unknown(word.partition("=")[0])
+                raise self.unknown_flag_error(word.partition("=")[0])
         texts = {**vars(flagged), **self.arguments([*others, *words[end + 1 :]])}
         needed = [one for one in self.options if one.is_required]
         missing = [one for one in needed if not texts.get(one.path)]
@@ -118,12 +115,12 @@ class _CommandLine:
             names = (
                 f"{one.flags[-1]} {one.metavar}" if one.flag else one.metavar for one in missing
             )
-            raise self.refusal(f"missing: {', '.join(names)}")
+            raise self.error_with_help(f"missing: {', '.join(names)}")
         return {
             one.path: self.value(one, texts[one.path]) for one in self.options if one.path in texts
         }
 
-    def parser(self) -> argparse.ArgumentParser:
+    def flag_parser(self) -> argparse.ArgumentParser:
         """Parser of flags."""
         parser = argparse.ArgumentParser(
             add_help=False,
@@ -148,13 +145,13 @@ class _CommandLine:
                 parser.add_argument(*flags, dest=one.path, action="append")
         return parser
 
-    def spelled(self, words: list[str]) -> Iterator[str]:
-        """Words with one spelling of each flag."""
+    def normalise_flags(self, words: list[str]) -> Iterator[str]:
+        """Words with one spelling of flags."""
         while words:
             flag, sign, value = words.pop(0).partition("=")
             if flag.startswith("--"):
                 flag = flag.replace("_", "-").replace("--color", "--colour", 1)
-            one = self.of_flag.get(flag)
+            one = self.option_of_flag.get(flag)
             if one is not None and not sign:
                 if one.words and flag == one.flag:
                     sign, value = "=", "yes"
@@ -171,26 +168,26 @@ class _CommandLine:
             elif not one.flag and words:
                 texts[one.path] = [words.pop(0)]
         if words:
-            raise self.refusal(f"one argument too many: '{words[0]}'")
+            raise self.error_with_help(f"one argument too many: '{words[0]}'")
         return texts
 
     def value(self, one: OptionField, texts: list[Any]) -> Any:
         """Value of an option."""
         if one.flag and (not texts or any(text in ([], "--") for text in texts)):
             # argparse drops the word "--", with which no value begins.
-            raise self.refusal(f"{one.label} is given without {one.metavar}")
+            raise self.error_with_help(f"{one.label} is given without {one.metavar}")
         if one.takes_many:
             return tuple(self.read_word(one, text) for text in texts)
         if len(texts) > 1 and not one.is_list:
             count = "twice" if len(texts) == 2 else f"{len(texts)} times"
-            raise self.refusal(f"{one.label} is given {count}: give it once")
+            raise self.error_with_help(f"{one.label} is given {count}: give it once")
         if isinstance(texts[0], bool):
             return texts[0]
         return self.read_word(one, ",".join(texts))
 
     def read_word(self, one: OptionField, text: str) -> Any:
         if one.inner is Path and not text:  # an empty variable of the shell
-            raise self.refusal(f"{one.label} is given without {one.metavar}")
+            raise self.error_with_help(f"{one.label} is given without {one.metavar}")
         try:
             value = one.read(text)
         except ValueError:
@@ -198,11 +195,11 @@ class _CommandLine:
 
             near = get_close_matches(text, [*one.choices], n=1)
             meant = f": did you mean '{near[0]}'?" if near else ""
-            raise self.refusal(f"{one.label} is {one.takes}, got '{text}'{meant}") from None
+            raise self.error_with_help(f"{one.label} is {one.takes}, got '{text}'{meant}") from None
         return value if one.takes_many else one.check(value)
 
-    def unknown(self, flag: str) -> OptionError:
-        """Refusal of a flag."""
+    def unknown_flag_error(self, flag: str) -> OptionError:
+        """Error that suggests other flags."""
         # Imported on demand: most command lines are understood.
         from difflib import get_close_matches
 
@@ -217,11 +214,11 @@ class _CommandLine:
         near = near or get_close_matches(bare, names, n=2, cutoff=0.7)
         if near:
             meant = " or ".join(repr(names[name]) for name in near[:2])
-            return self.refusal(f"no option {flag}: did you mean {meant}?")
+            return self.error_with_help(f"no option {flag}: did you mean {meant}?")
         about = re.compile(rf"\b{re.escape(bare)}\b", re.IGNORECASE)
         explained = [one.flags[-1] for one in flags if len(bare) > 2 and about.search(one.help)]
         see = f": see {' and '.join(explained[:2])}" if explained else ""
-        return self.refusal(f"no option {flag}{see}")
+        return self.error_with_help(f"no option {flag}{see}")
 
 
 def label(name: str, value: str = "") -> str:
@@ -232,8 +229,8 @@ def label(name: str, value: str = "") -> str:
     return flag(name, value) if value or name not in labels else labels[name]
 
 
-def in_flags(message: object) -> str:
-    """Message with options as flags."""
+def message_with_flags(message: object) -> str:
+    """Text of a message, its options as flags."""
     return worded(message, label)
 
 
@@ -243,7 +240,7 @@ MOST_FIRST = 25
 _INDENT = 26
 
 
-def help_of(
+def help_text(
     command: type,
     *,
     prog: str,
@@ -267,28 +264,28 @@ def help_of(
     flagged = [option for option in options if option.flags]
     if len(flagged) > MOST_FIRST and not everything:
         flagged = [option for option in flagged if option.facts.first]
-    usage = f"usage: {prog} [OPTIONS] {' '.join(map(_place, places))}"
+    usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, places))}"
     lines = [wrapped(usage, width, 7), "", wrapped(description, width, 0), ""]
     if places:
-        lines += [bold("Arguments:"), *_entries(places, width, others), ""]
+        lines += [bold("Arguments:"), *_option_entries(places, width, others), ""]
     for title in [*dict.fromkeys(option.group for option in flagged)] or ["Options"]:
         members = [option for option in flagged if option.group == title]
-        lines += [bold(f"{title}:"), *_entries(members, width, others), ""]
+        lines += [bold(f"{title}:"), *_option_entries(members, width, others), ""]
     lines[-1:] = ["  -h, --help              Show this text."]
     more = len(options) - len(places) - len(flagged)
     if more:
         lines += ["", dim(wrapped(f"{more} more options: {prog} --help --all", width, 2))]
     if examples:
-        lines += ["", bold("Examples:"), *_examples(examples, width)]
+        lines += ["", bold("Examples:"), *_wrap_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _place(option: OptionField) -> str:
+def _argument_usage(option: OptionField) -> str:
     text = option.metavar + (" ..." if option.takes_many else "")
     return text if option.is_required else f"[{text}]"
 
 
-def _entries(
+def _option_entries(
     options: Sequence[OptionField], width: int, others: Mapping[str, str]
 ) -> Iterator[str]:
     for option in options:
@@ -304,12 +301,14 @@ def _entries(
             f"default: {default}" if default else "",
         ]
         details = "; ".join(note for note in notes if note)
-        yield from _entry(_head(option), f"{text} [{details}]" if details else text, width)
+        yield from _wrap_entry(
+            _flags_and_metavar(option), f"{text} [{details}]" if details else text, width
+        )
 
 
-def _head(option: OptionField) -> str:
+def _flags_and_metavar(option: OptionField) -> str:
     if not option.flags:
-        return _place(option).strip("[]")
+        return _argument_usage(option).strip("[]")
     flags = ", ".join(option.flags)
     # Options without a short name are aligned with the long names of the others.
     aligned = flags if option.flags[0][1] != "-" else f"    {flags}"
@@ -317,7 +316,7 @@ def _head(option: OptionField) -> str:
     return f"{aligned}{gap}{option.metavar}".rstrip()
 
 
-def _entry(head: str, text: str, width: int) -> Iterator[str]:
+def _wrap_entry(head: str, text: str, width: int) -> Iterator[str]:
     lines = wrapped(text, width - _INDENT, 0).split("\n")
     head = f"  {head}"
     if len(head) + 2 > _INDENT:
@@ -329,7 +328,7 @@ def _entry(head: str, text: str, width: int) -> Iterator[str]:
     yield from (" " * _INDENT + line for line in lines)
 
 
-def _examples(examples: Sequence[str], width: int) -> Iterator[str]:
+def _wrap_examples(examples: Sequence[str], width: int) -> Iterator[str]:
     for example in examples:
         line = f"  {example}"
         yield line if len(line) <= width else wrapped(line, width - 2, 8).replace("\n", " \\\n")

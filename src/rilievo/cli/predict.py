@@ -73,12 +73,12 @@ def main(arguments: Sequence[str]) -> int:
     if request.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # processes that this one starts inherit it
     if request.live is not None:
-        return _live(request, request.live)
+        return _show_live(request, request.live)
     if not request.inputs:
         raise OptionError(
             "nothing to predict", hint="name photographs, folders or videos, or {live}"
         )
-    with _from_stdin(request.inputs) as inputs:
+    with _save_stdin(request.inputs) as inputs:
         is_elsewhere = any(map(_is_address, (*inputs, request.options.saving.output)))
         if request.batch == BatchOptions() and not is_elsewhere:
             summary = predict_files(inputs, request.options, show=not request.quiet)
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     return summary.exit_code
 
 
-def _live(arguments: _Arguments, source: str) -> int:
+def _show_live(arguments: _Arguments, source: str) -> int:
     from rilievo.models.base import PaidModel
     from rilievo.options.photo_options import PhotoOptions
     from rilievo.predicting.videos.stream import predicted_frames
@@ -145,7 +145,7 @@ def _live(arguments: _Arguments, source: str) -> int:
 
 
 @contextmanager
-def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
+def _save_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
     if "-" not in inputs:
         yield inputs
         return

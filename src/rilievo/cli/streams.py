@@ -29,7 +29,7 @@ def open_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    codecs.register_error("rilievo", _nearest)
+    codecs.register_error("rilievo", _encode_nearest_ascii)
     for stream in (sys.stdout, sys.stderr):
         # Others were asked for by the user: PYTHONIOENCODING=ascii:xmlcharrefreplace.
         usual = ("strict", "surrogateescape", "backslashreplace")
@@ -37,7 +37,7 @@ def open_streams() -> None:
             stream.reconfigure(errors="rilievo")
 
 
-def _nearest(error: UnicodeError) -> tuple[str | bytes, int]:
+def _encode_nearest_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter, end = error.object[error.start], error.start + 1
@@ -63,12 +63,12 @@ def printing() -> Iterator[None]:
     except RilievoError:
         raise
     except BrokenPipeError:
-        _give_up(sys.stdout)
+        _redirect_to_null(sys.stdout)
         raise SystemExit(NOBODY_READS) from None
     except OSError as error:
         if error.errno is None:  # a library's own, as Pillow's of a file that it does not know
             raise
-        _give_up(sys.stdout)
+        _redirect_to_null(sys.stdout)
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
@@ -80,51 +80,51 @@ def say(text: str, *, flush: bool = False) -> None:
 def complain(text: str) -> None:
     """Print a message to standard error."""
     try:
-        print(_with_hint(fitted(text, sys.stderr)), file=sys.stderr, flush=True)
+        print(_dim_hint(fitted(text, sys.stderr)), file=sys.stderr, flush=True)
     except OSError:
-        _give_up(sys.stderr)
+        _redirect_to_null(sys.stderr)
 
 
-def _with_hint(message: str) -> str:
+def _dim_hint(message: str) -> str:
     if message.startswith("tip: "):
         return dim(message, sys.stderr)
     fact, semicolon, hint = message.rpartition(";")
     return f"{fact}{semicolon}{dim(hint, sys.stderr)}"
 
 
-def _give_up(stream: TextIO) -> None:
+def _redirect_to_null(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format columns with a rule under the header, wrapped on narrow terminals."""
-    natural = _widths((header, *rows), len)
-    least = _widths((header, *rows), _least)
+    natural = _column_widths((header, *rows), len)
+    least = _column_widths((header, *rows), _least_width)
     width = width_of(sys.stdout) or sum(natural) + _GAP * len(natural)
     room = width - _GAP * (len(natural) - 1)
     if sum(least) > room:
-        return "\n".join(_listed(header, row, width) for row in rows)
+        return "\n".join(_row_as_list(header, row, width) for row in rows)
     widths = list(natural)
     while sum(widths) > room:
         widest = max((w, -at) for at, w in enumerate(widths) if w > least[at])
         widths[-widest[1]] -= 1
     rule = ["  ".join("-" * width for width in widths)]
-    head = [*_cells(header, widths), *rule] if any(header) else []
-    return "\n".join([*head, *(line for row in rows for line in _cells(row, widths, bold))])
+    head = [*_table_lines(header, widths), *rule] if any(header) else []
+    return "\n".join([*head, *(line for row in rows for line in _table_lines(row, widths, bold))])
 
 
 _GAP, _SHORT = 2, 8
 
 
-def _least(cell: str) -> int:
+def _least_width(cell: str) -> int:
     return len(cell) if len(cell) <= _SHORT else max(map(len, cell.split()))
 
 
-def _widths(rows: Sequence[Sequence[str]], measure: Callable[[str], int]) -> list[int]:
+def _column_widths(rows: Sequence[Sequence[str]], measure: Callable[[str], int]) -> list[int]:
     return [max(measure(row[column]) for row in rows) for column in range(len(rows[0]))]
 
 
-def _cells(
+def _table_lines(
     row: Sequence[str], widths: Sequence[int], style: Callable[[str], str] = str
 ) -> Iterator[str]:
     parts = [
@@ -137,7 +137,7 @@ def _cells(
         yield f"{style(line[0])}{text[len(line[0]) :]}" if line[0] else text
 
 
-def _listed(header: Sequence[str], row: Sequence[str], width: int) -> str:
+def _row_as_list(header: Sequence[str], row: Sequence[str], width: int) -> str:
     facts = [f"{head} {cell}".strip() for head, cell in zip(header[1:], row[1:], strict=True)]
     facts = [fact for fact, cell in zip(facts, row[1:], strict=True) if cell]
     return f"{bold(row[0])}\n{wrapped('  ' + '; '.join(facts), width, 2)}"

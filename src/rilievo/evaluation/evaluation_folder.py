@@ -30,7 +30,7 @@ from rilievo.io.files.atomic import (
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.messages import template
-from rilievo.pages.tables import Content, Table, comma_separated, heads
+from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
 from rilievo.prediction_record import MadeBy
 from rilievo.version import VERSION
 
@@ -98,9 +98,9 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
     rows += [
         (_unicode(image.id), *blank, "", _unicode(image.reason)) for image in evaluation.unscored
     ]
-    names = heads("id", *metrics, *facts, "notes", "unscored")
+    names = make_heads("id", *metrics, *facts, "notes", "unscored")
     with replacing(path) as part:
-        part.write_bytes(comma_separated(Table(heads=names, rows=tuple(rows))).encode())
+        part.write_bytes(table_as_csv(Table(heads=names, rows=tuple(rows))).encode())
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import Item
-from rilievo.pages.tables import Content, Entry, Table, heads
+from rilievo.pages.tables import Content, Entry, Table, make_heads
 
 STRIP = 4
 PREDICTION = "Prediction"
@@ -45,11 +45,11 @@ LONGEST_TABLE = 2000
 WORST = 500
 
 
-_METRICS = heads(
+_METRICS = make_heads(
     *("metric", "value", "95 % interval", "mean of images", "median of images"),
     *("all pixels pooled", "images", "pixels"),
 )
-_PART = heads("metric", "value", "95 % interval", "median of images")
+_PART = make_heads("metric", "value", "95 % interval", "median of images")
 
 
 def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
@@ -146,7 +146,7 @@ def write_report(
         range_rows=_ranges_table(evaluation.ranges),
         images=_images_table(evaluation, shown),
         unscored=Table(
-            heads=heads("image", "why", words=["why"]),
+            heads=make_heads("image", "why", words=["why"]),
             rows=tuple((image.id, image.reason) for image in evaluation.unscored),
         ),
         scenes=scene_count([score.scene for score in scores]),
@@ -210,7 +210,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
 def _ranges_table(ranges: Sequence[RangeError]) -> Table:
     """Table of errors by true depth."""
     return Table(
-        heads=heads("true depth [m]", "pixels", "AbsRel", "bias"),
+        heads=make_heads("true depth [m]", "pixels", "AbsRel", "bias"),
         rows=tuple(
             (
                 f"{row.near:.3g} to {row.far:.3g}",
@@ -233,7 +233,9 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     notes = ["notes"] if any(score.notes for score in evaluation.scores) else []
     metrics = [column_head(summary) for summary in evaluation.summaries]
     return Table(
-        heads=heads("image", *metrics, "pixels", "with truth [%]", *fits, *notes, words=["notes"]),
+        heads=make_heads(
+            "image", *metrics, "pixels", "with truth [%]", *fits, *notes, words=["notes"]
+        ),
         rows=tuple(
             (
                 score.id,

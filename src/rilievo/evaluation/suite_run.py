@@ -43,7 +43,7 @@ from rilievo.io.files.limits import printable
 from rilievo.messages import at, for_terminal, literal, note_of, template
 from rilievo.models.base import Model
 from rilievo.models.wrappers import mirrored
-from rilievo.pages.tables import NOTHING, Table, heads
+from rilievo.pages.tables import NOTHING, Table, make_heads
 from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.predict_across import refuse_paid
 from rilievo.predicting.summary import Tally
@@ -361,7 +361,9 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
         [value] = mean.values.values()
         rows.append((mean.label, mean.metric.label, number(value), NOTHING, NOTHING))
     return Table(
-        heads=heads("benchmark", "metric", "value", "95 % interval", "images", words=["metric"]),
+        heads=make_heads(
+            "benchmark", "metric", "value", "95 % interval", "images", words=["metric"]
+        ),
         rows=tuple(rows),
         notes=notes_on_means(means),
     )

@@ -46,56 +46,59 @@ SAME_END = 1.0
 
 
 @frozen
-class Grounds:
+class ErrorGrounds:
     """Parts of expected errors that all measurements share."""
 
     places: tuple[Place, ...]
     disagreement: float
 
 
-def grounds_of(prediction: PredictionRecord) -> Grounds:
-    """Compute the parts of expected errors that all measurements share."""
-    return Grounds(places=tuple(known_places(prediction)), disagreement=disagreement_of(prediction))
+def compute_error_grounds(prediction: PredictionRecord) -> ErrorGrounds:
+    """Compute what all measurements of a prediction share."""
+    return ErrorGrounds(
+        places=tuple(places_of_known_facts(prediction)),
+        disagreement=log_error_of_known_facts(prediction),
+    )
 
 
-def expected_of_line(
-    prediction: PredictionRecord, first: Vector, second: Vector, grounds: Grounds | None = None
+def log_error_of_length(
+    prediction: PredictionRecord, first: Vector, second: Vector, grounds: ErrorGrounds | None = None
 ) -> float:
-    """Expected log error of a distance between two points [m]."""
-    stated = _error_of_measured(prediction)
+    """Expected log error between two points [m]."""
+    stated = _log_error_of_sensor(prediction)
     if stated is not None:
         return stated
-    grounds = grounds or grounds_of(prediction)
+    grounds = grounds or compute_error_grounds(prediction)
     circumstances = circumstances_of_line(prediction, first, second, grounds.places)
     return max(expected_error("length", circumstances), grounds.disagreement)
 
 
-def expected_of_distance(
-    prediction: PredictionRecord, at: Vector, grounds: Grounds | None = None
+def log_error_of_distance(
+    prediction: PredictionRecord, at: Vector, grounds: ErrorGrounds | None = None
 ) -> float:
-    """Expected log error of the distance to a point [m]."""
-    stated = _error_of_measured(prediction)
+    """Expected log error from camera to point [m]."""
+    stated = _log_error_of_sensor(prediction)
     if stated is not None:
         return stated
-    grounds = grounds or grounds_of(prediction)
+    grounds = grounds or compute_error_grounds(prediction)
     circumstances = circumstances_at(prediction, at, facts=grounds.places)
     return max(expected_error("depth", circumstances), grounds.disagreement)
 
 
-def expected_of_ratio(prediction: PredictionRecord, ratio: float) -> float:
+def log_error_of_ratio(prediction: PredictionRecord, ratio: float) -> float:
     """Expected log error of one distance over another."""
     circumstances = Circumstances(
         method="known points",
         far=UNKNOWN_FAR,
         deeper=abs(math.log(ratio)),
-        assumed=is_assumed(prediction.known_camera),
-        doubt=doubt_of(prediction),
-        anchored=misfit_of(prediction),
+        assumed=is_focal_length_guessed(prediction.known_camera),
+        doubt=mean_doubt(prediction),
+        anchored=anchoring_misfit(prediction),
     )
     return expected_error("depth", circumstances)
 
 
-def _error_of_measured(prediction: PredictionRecord) -> float | None:
+def _log_error_of_sensor(prediction: PredictionRecord) -> float | None:
     calibration = prediction.calibration
     if calibration is None or calibration.method != MEASURED:
         return None
@@ -107,7 +110,7 @@ def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
     """Add the expected error to a calibration."""
     if metric.calibration is None:
         return metric
-    error = expected_of_depth(metric)
+    error = median_log_error_of_depth(metric)
     rounded = None if math.isnan(error) else round(math.expm1(error), 3)
     return metric.but(calibration=replace(metric.calibration, expected_error=rounded))
 
@@ -126,11 +129,11 @@ def circumstances_of_line(
     return circumstances_at(prediction, middle, along, facts)
 
 
-def expected_of_depth(prediction: PredictionRecord, places: int = 7) -> float:
-    """Expected log error of depth, the median over a grid of ``places``²."""
+def median_log_error_of_depth(prediction: PredictionRecord, places: int = 7) -> float:
+    """Expected log error, the median over a grid of ``places``²."""
     depth, camera = prediction.depth, prediction.known_camera
     height, width = depth.shape
-    errors, facts = [], known_places(prediction)
+    errors, facts = [], places_of_known_facts(prediction)
     for v in np.linspace(0.5, height - 1.5, places):
         for u in np.linspace(0.5, width - 1.5, places):
             if depth.valid[round(v), round(u)]:
@@ -139,10 +142,12 @@ def expected_of_depth(prediction: PredictionRecord, places: int = 7) -> float:
                 errors.append(
                     expected_error("depth", circumstances_at(prediction, at, facts=facts))
                 )
-    return max(float(np.median(errors)), disagreement_of(prediction)) if errors else math.nan
+    return (
+        max(float(np.median(errors)), log_error_of_known_facts(prediction)) if errors else math.nan
+    )
 
 
-def disagreement_of(prediction: PredictionRecord) -> float:
+def log_error_of_known_facts(prediction: PredictionRecord) -> float:
     """Log error that ``COVERAGE`` of known facts stay below; 0 of fewer than ``MANY``."""
     calibration = prediction.calibration
     if (
@@ -170,9 +175,13 @@ def circumstances_at(
     facts: Sequence[Place] | None = None,
 ) -> Circumstances:
     """Circumstances at a point [m]; ``along`` is the share that points away."""
-    camera, method = prediction.known_camera, method_of(prediction)
-    assumed, doubt, anchored = is_assumed(camera), doubt_of(prediction), misfit_of(prediction)
-    facts = known_places(prediction) if facts is None else facts
+    camera, method = prediction.known_camera, name_metres_method(prediction)
+    assumed, doubt, anchored = (
+        is_focal_length_guessed(camera),
+        mean_doubt(prediction),
+        anchoring_misfit(prediction),
+    )
+    facts = places_of_known_facts(prediction) if facts is None else facts
     if not facts:
         return Circumstances(
             method=method,
@@ -199,7 +208,7 @@ def circumstances_at(
     )
 
 
-def misfit_of(prediction: PredictionRecord) -> Misfit | None:
+def anchoring_misfit(prediction: PredictionRecord) -> Misfit | None:
     """Disagreement of anchored depth with its reference; None for other depth."""
     depth = prediction.depth_or_none
     anchoring = prediction.anchoring if depth is not None and depth.is_depth else None
@@ -211,7 +220,7 @@ def misfit_of(prediction: PredictionRecord) -> Misfit | None:
     )
 
 
-def doubt_of(prediction: PredictionRecord) -> float:
+def mean_doubt(prediction: PredictionRecord) -> float:
     """Doubt of a prediction, 1 minus its mean confidence."""
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
@@ -223,13 +232,13 @@ def doubt_of(prediction: PredictionRecord) -> float:
     return 1 - float(few.mean())
 
 
-def is_assumed(camera: Camera) -> bool:
+def is_focal_length_guessed(camera: Camera) -> bool:
     """Whether a camera's focal length is a guess."""
     return camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 
 
-def method_of(prediction: PredictionRecord) -> str:
-    """Name of the method that gave the metres."""
+def name_metres_method(prediction: PredictionRecord) -> str:
+    """Method of ``ranges`` for a prediction's metres."""
     calibration = prediction.calibration
     if calibration is None:
         return "model"
@@ -242,28 +251,28 @@ def method_of(prediction: PredictionRecord) -> str:
     return "known points" if from_points else calibration.method
 
 
-def known_places(prediction: PredictionRecord) -> list[Place]:
+def places_of_known_facts(prediction: PredictionRecord) -> list[Place]:
     """Places of all known facts."""
     places = []
-    for fact in _facts(prediction):
+    for fact in _parse_known_facts(prediction):
         with suppress(RilievoError):
-            places.append(_place(prediction, fact))
+            places.append(_place_of_fact(prediction, fact))
     return places
 
 
-def known_length(prediction: PredictionRecord, first: Pixel, second: Pixel) -> float | None:
-    """Length [m] of a line that the user gave."""
+def user_length_between(prediction: PredictionRecord, first: Pixel, second: Pixel) -> float | None:
+    """Length [m] that the user gave, else None."""
     ends = np.array([[first.u, first.v], [second.u, second.v]])
-    for fact in known_lengths(prediction):
+    for fact in parse_known_lengths(prediction):
         line_ends = np.array([[fact.u1, fact.v1], [fact.u2, fact.v2]])
         if min(np.abs(ends - line_ends).max(), np.abs(ends - line_ends[::-1]).max()) <= SAME_END:
             return float(fact.metres)
     return None
 
 
-def known_distance(prediction: PredictionRecord, at: Pixel) -> float | None:
-    """Distance along a ray [m] that the user gave."""
-    for fact in _facts(prediction):
+def user_distance_at(prediction: PredictionRecord, at: Pixel) -> float | None:
+    """Distance along a ray [m] that the user gave, else None."""
+    for fact in _parse_known_facts(prediction):
         if isinstance(fact, KnownPoint) and (
             max(abs(fact.u - at.u), abs(fact.v - at.v)) <= SAME_END
         ):
@@ -273,23 +282,23 @@ def known_distance(prediction: PredictionRecord, at: Pixel) -> float | None:
     return None
 
 
-def known_lengths(prediction: PredictionRecord) -> list[KnownLength]:
+def parse_known_lengths(prediction: PredictionRecord) -> list[KnownLength]:
     """Lengths that the user gave."""
-    return [fact for fact in _facts(prediction) if isinstance(fact, KnownLength)]
+    return [fact for fact in _parse_known_facts(prediction) if isinstance(fact, KnownLength)]
 
 
-def known_rectangles(prediction: PredictionRecord) -> list[KnownRectangle]:
+def parse_known_rectangles(prediction: PredictionRecord) -> list[KnownRectangle]:
     """Rectangles of the user, and markers."""
-    return [fact for fact in _facts(prediction) if isinstance(fact, KnownRectangle)]
+    return [fact for fact in _parse_known_facts(prediction) if isinstance(fact, KnownRectangle)]
 
 
-def _facts(prediction: PredictionRecord) -> Iterator[Known]:
+def _parse_known_facts(prediction: PredictionRecord) -> Iterator[Known]:
     for text in () if prediction.calibration is None else prediction.calibration.asked:
         with suppress(RilievoError):
             yield parse_known(text)
 
 
-def _place(prediction: PredictionRecord, fact: Known) -> Place:
+def _place_of_fact(prediction: PredictionRecord, fact: Known) -> Place:
     if isinstance(fact, KnownPoint):
         return float(fact.u), float(fact.v), float(fact.metres), 0.0
     if isinstance(fact, KnownRectangle):

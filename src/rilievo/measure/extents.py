@@ -10,9 +10,18 @@ from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.points import Floor
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
-from rilievo.measure.expectation import expected_of_distance, grounds_of, is_assumed
-from rilievo.measure.quantities import Measurement, doubts, metric_camera, ranged
-from rilievo.measure.regions import Region, RegionLike, region_of
+from rilievo.measure.expectation import (
+    compute_error_grounds,
+    is_focal_length_guessed,
+    log_error_of_distance,
+)
+from rilievo.measure.quantities import (
+    Measurement,
+    camera_and_point_remarks,
+    measurement_with_range,
+    metric_camera,
+)
+from rilievo.measure.regions import Region, RegionLike, as_region
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
 
@@ -107,15 +116,15 @@ class RegionMeasurement:
         return f"{self.name or 'thing'}: {sizes}; {100 * self.share:.0f} % of its region"
 
 
-class Extents:
-    """Regions of one prediction, with its floor and facts."""
+class RegionMeasurer:
+    """Measurer of one prediction's regions, with its floor and facts."""
 
     def __init__(self, prediction: PredictionRecord) -> None:
         self.prediction, self.camera = prediction, metric_camera(prediction)
-        self.is_assumed = is_assumed(self.camera)
-        self.grounds = grounds_of(prediction)
-        self.floor = floor = find_ground(prediction)
-        self.is_street = floor is not None and is_street(prediction, floor)
+        self.is_assumed = is_focal_length_guessed(self.camera)
+        self.grounds = compute_error_grounds(prediction)
+        self.floor = floor = find_floor_or_none(prediction)
+        self.is_street = floor is not None and is_street_with_floor(prediction, floor)
         up = np.array([0.0, -1.0, 0.0]) if floor is None else floor.normal
         forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
         forward /= np.linalg.norm(forward)
@@ -129,18 +138,18 @@ class Extents:
             InputError: If a mask is of another size.
             CalibrationError: If there is too little depth in it.
         """
-        region, shape = region_of(place), self.prediction.shape
+        region, shape = as_region(place), self.prediction.shape
         mask = region.mask_in(shape)
         rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
         u1, v1, u2, v2 = box = columns[0], rows[0], columns[-1], rows[-1]
-        points, share = self._thing(region, mask[v1 : v2 + 1, u1 : u2 + 1], (v1, u1))
-        remarks = doubts(self.prediction, ((u1, v1), (u2, v2)))
+        points, share = self._points_of_thing(region, mask[v1 : v2 + 1, u1 : u2 + 1], (v1, u1))
+        remarks = camera_and_point_remarks(self.prediction, ((u1, v1), (u2, v2)))
         if min(u1, v1) < 1 or u2 > shape[1] - 2 or v2 > shape[0] - 2:
             remarks += ("it reaches the border of the picture: sizes are of the part in it",)
         far = np.linalg.norm(points, axis=1)
         near, middle = (float(quantile) for quantile in np.quantile(far, (NEAREST, 0.5)))
-        error = expected_of_distance(self.prediction, np.median(points, axis=0), self.grounds)
-        foot = self._foot((u1 + u2) / 2, v2) if v2 <= shape[0] - 2 else math.inf
+        error = log_error_of_distance(self.prediction, np.median(points, axis=0), self.grounds)
+        foot = self._distance_to_floor((u1 + u2) / 2, v2) if v2 <= shape[0] - 2 else math.inf
         if math.isfinite(foot) and self.floor is not None:
             scale = foot / math.sqrt(near * middle)
             near, middle, points = scale * near, scale * middle, scale * points
@@ -151,17 +160,17 @@ class Extents:
             name=region.name,
             box=box,
             share=share,
-            distance=ranged("distance", middle, error),
-            nearest=ranged("distance", near, error),
-            **_sizes(_ends(points, self.axes), 0.0, self._size_error(error)),
-            upright=self._upright(points, error),
+            distance=measurement_with_range("distance", middle, error),
+            nearest=measurement_with_range("distance", near, error),
+            **_box_sizes(_extent_quantiles(points, self.axes), 0.0, self._size_error(error)),
+            upright=self._upright_box(points, error),
             remarks=remarks,
         )
 
     def _size_error(self, error: float) -> float:
         return math.hypot(error, FOCAL_ERROR) if self.is_assumed else error
 
-    def _foot(self, u: float, v: float) -> float:
+    def _distance_to_floor(self, u: float, v: float) -> float:
         if self.floor is None or not self.is_street:
             return math.inf
         ray = self.camera.rays(np.array([u, v], np.float64))
@@ -169,7 +178,9 @@ class Extents:
         drop = -float(ray @ self.floor.normal) / far
         return self.floor.height / drop if drop > LEAST_DROP else math.inf
 
-    def _thing(self, region: Region, mask: Mask, first: tuple[int, int]) -> tuple[Points, float]:
+    def _points_of_thing(
+        self, region: Region, mask: Mask, first: tuple[int, int]
+    ) -> tuple[Points, float]:
         step, is_box = max(1, math.isqrt(mask.size // MOST_POINTS)), region.is_box
         mask = mask[::step, ::step]
         down, right = (
@@ -177,11 +188,11 @@ class Extents:
             for start, count in zip(first, mask.shape, strict=True)
         )
         place = (slice(down.start, down.stop, step), slice(right.start, right.stop, step))
-        visible_pixels = visible(self.prediction, place) & mask
+        visible_pixels = valid_without_sky(self.prediction, place) & mask
         depth = np.where(visible_pixels, self.prediction.depth.values[place], 1).astype(np.float64)
         space = self.camera.points(depth, rows=down, columns=right)
         if is_box:
-            visible_pixels = self._above_floor(visible_pixels, place, space)
+            visible_pixels = self._drop_floor_pixels(visible_pixels, place, space)
         points, weight = space[:, visible_pixels].T, np.ones(visible_pixels.sum())
         if len(points) < LEAST_PIXELS:
             raise CalibrationError(
@@ -192,10 +203,10 @@ class Extents:
             sides = (1.001 - np.square(np.linspace(-1, 1, count)) for count in visible_pixels.shape)
             weight = np.outer(*sides)[visible_pixels]
         logs = np.log(np.linalg.norm(points, axis=1))
-        own = mode(logs, weight, VALLEY if is_box else VALLEY_OF_MASK)
+        own = mask_around_mode(logs, weight, VALLEY if is_box else VALLEY_OF_MASK)
         return points[own], float(own.sum() / mask.sum())
 
-    def _above_floor(
+    def _drop_floor_pixels(
         self, visible_pixels: Mask, place: tuple[slice, ...], space: np.ndarray
     ) -> Mask:
         floor, normals = self.floor, self.prediction.normals
@@ -209,19 +220,19 @@ class Extents:
         above = visible_pixels & ~on_it
         return above if above.sum() > (1 - MOST_FLOOR) * visible_pixels.sum() else visible_pixels
 
-    def _upright(self, points: Points, error: float) -> UprightBox | None:
+    def _upright_box(self, points: Points, error: float) -> UprightBox | None:
         if self.floor is None:
             return None
-        yaw = least_area(points @ self.axes.T)
-        axes = _turned(yaw) @ self.axes
-        low, high = ends = _ends(points, axes)
+        yaw = turn_of_least_area(points @ self.axes.T)
+        axes = _yaw_matrix(yaw) @ self.axes
+        low, high = ends = _extent_quantiles(points, axes)
         above = low[1] + self.floor.height
         low[1] -= above if abs(above) < STANDS * (high[1] - low[1]) else 0
         corners = [ends[(x, y, z), (0, 1, 2)] @ axes for y, x, z in product((0, 1), repeat=3)]
         turn = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, error),
-            **_sizes(ends, yaw, self._size_error(error)),
+            **_box_sizes(ends, yaw, self._size_error(error)),
             yaw=Measurement(
                 what="angle", value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
             ),
@@ -229,23 +240,23 @@ class Extents:
         )
 
 
-def find_ground(prediction: PredictionRecord) -> Floor | None:
+def find_floor_or_none(prediction: PredictionRecord) -> Floor | None:
     """Floor of a prediction, if visible."""
     with suppress(CalibrationError):
         return find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     return None
 
 
-def is_street(prediction: PredictionRecord, floor: Floor) -> bool:
+def is_street_with_floor(prediction: PredictionRecord, floor: Floor) -> bool:
     """Whether the floor of a deep place tells distances."""
     calibration, place = prediction.calibration, (slice(None, None, 4),) * 2
     if calibration is None or calibration.method != "camera height":
         return False
-    depth = prediction.depth.values[place][visible(prediction, place)]
+    depth = prediction.depth.values[place][valid_without_sky(prediction, place)]
     return floor.height <= DEEP * float(np.quantile(depth, FARTHEST))
 
 
-def visible(prediction: PredictionRecord, place: tuple[slice, ...]) -> Mask:
+def valid_without_sky(prediction: PredictionRecord, place: tuple[slice, ...]) -> Mask:
     """Mask of pixels with depth and no sky."""
     valid, sky = prediction.depth.valid[place], prediction.sky
     return valid if sky is None else valid & ~sky[place]
@@ -253,25 +264,29 @@ def visible(prediction: PredictionRecord, place: tuple[slice, ...]) -> Mask:
 
 def _ranged_point(at: Vector, error: float) -> RangedPoint:
     far = float(np.linalg.norm(at))
-    return RangedPoint(position=tuple(at.tolist()), distance=ranged("distance", far, error))
+    return RangedPoint(
+        position=tuple(at.tolist()), distance=measurement_with_range("distance", far, error)
+    )
 
 
-def _ends(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
+def _extent_quantiles(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
     return np.quantile(points @ axes.T, SIDES, axis=0)
 
 
-def _sizes(ends: Float64[np.ndarray, "2 3"], yaw: float, error: float) -> dict[str, Measurement]:
+def _box_sizes(
+    ends: Float64[np.ndarray, "2 3"], yaw: float, error: float
+) -> dict[str, Measurement]:
     c, s = math.cos(yaw), math.sin(yaw)
     width, height, depth = OUTLINE.values()
     outline = math.hypot(c * width, s * depth), height, math.hypot(s * width, c * depth)
     return {
-        name: ranged("length", float(size), math.hypot(error, own))
+        name: measurement_with_range("length", float(size), math.hypot(error, own))
         for name, size, own in zip(OUTLINE, np.ptp(ends, axis=0), outline, strict=True)
     }
 
 
-def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarray, "n"]:
-    """Mask of values around the mode of their density, down to the share ``valley``."""
+def mask_around_mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarray, "n"]:
+    """Mask of values around their mode, until density falls to ``valley``."""
     places = ((logs - logs.min()) / BIN).astype(int)
     density = np.convolve(np.bincount(places, weight), [1, 2, 3, 2, 1])[2:-2]
     peak = density.argmax()
@@ -281,13 +296,16 @@ def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarra
     return (places > low) & (places < high)
 
 
-def least_area(level: Points) -> float:
+def turn_of_least_area(level: Points) -> float:
     """Turn [rad] of the upright box of least ground area, -45 to 45 degrees."""
     some = level[:: max(1, len(level) // MOST_TURNED)]
     turns = np.radians(np.arange(-45, 45)).tolist()
-    return min(turns, key=lambda yaw: np.prod(np.ptp(_ends(some, _turned(yaw))[:, ::2], axis=0)))
+    return min(
+        turns,
+        key=lambda yaw: np.prod(np.ptp(_extent_quantiles(some, _yaw_matrix(yaw))[:, ::2], axis=0)),
+    )
 
 
-def _turned(yaw: float) -> Matrix:
+def _yaw_matrix(yaw: float) -> Matrix:
     c, s = math.cos(yaw), math.sin(yaw)
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])

@@ -1,16 +1,17 @@
-"""Measurements by texts, their JSON, and parameters of pages that measure.
-
-Measurements by texts, and their JSON.
-
-Parameters with which a page measures as ``rilievo.measure`` does.
-"""
+"""Measurements by texts, their JSON, and parameters of pages that measure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from rilievo.calibration.points import Floor
-from rilievo.calibration.ranges import KNOWN_LENGTHS, angle_error, base_of, log_spread, weight_of
+from rilievo.calibration.ranges import (
+    KNOWN_LENGTHS,
+    angle_error,
+    base_exponent,
+    feature_weight,
+    log_mean_log_error,
+)
 from rilievo.calibration.readings import (
     LINE_ENDS,
     LINE_LEAST_PIXELS,
@@ -26,14 +27,14 @@ from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
     Place,
-    doubt_of,
-    is_assumed,
-    known_lengths,
-    known_places,
-    method_of,
-    misfit_of,
+    anchoring_misfit,
+    is_focal_length_guessed,
+    mean_doubt,
+    name_metres_method,
+    parse_known_lengths,
+    places_of_known_facts,
 )
-from rilievo.measure.extents import RegionMeasurement, find_ground, is_street
+from rilievo.measure.extents import RegionMeasurement, find_floor_or_none, is_street_with_floor
 from rilievo.measure.quantities import FLAT, Measurement, area, distance, height, length
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.prediction_record import PredictionRecord
@@ -49,7 +50,7 @@ Words = Callable[[object], str]
 """Text of a remark, as a door spells it."""
 
 
-def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
+def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
     """Parse texts ``U,V`` [px]."""
     points = []
     for text in texts:
@@ -63,7 +64,7 @@ def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
     return points
 
 
-def asked_quantity(
+def quantity_of_options(
     texts: Sequence[str], *, angle: bool, distance: str | None, height: str | None
 ) -> tuple[str, list[tuple[float, float]]]:
     """Quantity that options ask for, and its points.
@@ -76,12 +77,12 @@ def asked_quantity(
         raise OptionError(problem="{angle}, {distance} and {height} do not go together: give one")
     for what, text in single.items():
         if texts:
-            read_points(texts)  # or it is no point, such as a second photograph
+            parse_points(texts)  # or it is no point, such as a second photograph
             raise OptionError(
                 option=what, problem=f"U,V stands alone, got {len(texts)} more points"
             )
-        return what, read_points([text])
-    points = read_points(texts)
+        return what, parse_points([text])
+    points = parse_points(texts)
     if angle and len(points) != 2:
         raise OptionError(f"an angle takes two points U,V, got {len(points)}")
     if len(points) < 2:
@@ -119,10 +120,10 @@ def measure_points(
     return height(prediction, points[0]) if what == "height" else angle_between(prediction, *points)
 
 
-def measured_record(
+def measurement_json(
     measured: Measurement, prediction: PredictionRecord, words: Words
 ) -> dict[str, object]:
-    """JSON of ``rilievo measure --json``."""
+    """Object for ``rilievo measure --json``."""
     remarks = [*map(words, measured.remarks)]
     origin = origin_record(prediction)
     return {**asdict(measured), "remarks": remarks, "unit": measured.unit, **origin}
@@ -228,52 +229,52 @@ class Terms:
     line_least_pixels: float = LINE_LEAST_PIXELS
 
 
-def terms_of(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
-    """Parameters for a prediction; the floor takes a while."""
-    anchored = misfit_of(prediction)
+def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
+    """Parameters for a prediction; searching the floor takes a while."""
+    anchored = anchoring_misfit(prediction)
     is_anchored = anchored is not None
 
     def weight(feature: str, what: str = "length") -> float:
-        return weight_of(what, feature, is_anchored=is_anchored)
+        return feature_weight(what, feature, is_anchored=is_anchored)
 
     def base(method: str, what: str = "length") -> float:
-        more = weight("assumed", what) * is_assumed(prediction.known_camera)
+        more = weight("assumed", what) * is_focal_length_guessed(prediction.known_camera)
         if anchored is None:
-            more += log_spread(doubt_of(prediction))
+            more += log_mean_log_error(mean_doubt(prediction))
         else:
             more += weight("misfit", what) * anchored.misfit
             more += weight("disorder", what) * anchored.disorder
-        return base_of(what, method, is_anchored=is_anchored) + more
+        return base_exponent(what, method, is_anchored=is_anchored) + more
 
-    ground = find_ground(prediction) if floor else None
+    ground = find_floor_or_none(prediction) if floor else None
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
-        own=base(method_of(prediction)),
+        own=base(name_metres_method(prediction)),
         known_length=base(KNOWN_LENGTHS),
         far=weight("far"),
         along=weight("along"),
         deeper=weight("deeper"),
         fact_along=weight("fact_along"),
         distance=DistanceTerms(
-            own=base(method_of(prediction), "depth"),
+            own=base(name_metres_method(prediction), "depth"),
             known_length=base(KNOWN_LENGTHS, "depth"),
             far=weight("far", "depth"),
             deeper=weight("deeper", "depth"),
             fact_along=weight("fact_along", "depth"),
         ),
-        is_street=ground is not None and is_street(prediction, ground),
+        is_street=ground is not None and is_street_with_floor(prediction, ground),
         angle_error=angle_error(is_anchored=is_anchored),
-        floor=None if ground is None else _plane(ground),
-        places=tuple(known_places(prediction)),
+        floor=None if ground is None else _floor_plane(ground),
+        places=tuple(places_of_known_facts(prediction)),
         lengths=tuple(
             tuple(map(float, (line.u1, line.v1, line.u2, line.v2, line.metres)))
-            for line in known_lengths(prediction)
+            for line in parse_known_lengths(prediction)
         ),
         things=USUAL_LENGTHS,
         rectangles=RECTANGLES,
     )
 
 
-def _plane(floor: Floor) -> FloorPlane:
+def _floor_plane(floor: Floor) -> FloorPlane:
     right, down, forward = floor.normal.tolist()
     return FloorPlane(normal=(right, down, forward), height=floor.height)

@@ -14,7 +14,14 @@ from PIL import Image, ImageDraw
 
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
-from rilievo.calibration.readings import Pixel, place, ray, share_note, value_at, values_at_ends
+from rilievo.calibration.readings import (
+    Pixel,
+    median_around,
+    note_on_shares,
+    pixel_index,
+    ray,
+    values_at_ends,
+)
 from rilievo.calibration.rectangle_fit import FREE, RectangleFit, RectanglePose, fit_rectangles
 from rilievo.calibration.sizes import CORNER_ERROR
 from rilievo.depth_map import DepthKind
@@ -22,14 +29,14 @@ from rilievo.errors import CalibrationError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expectation import (
-    expected_of_distance,
-    expected_of_line,
-    expected_of_ratio,
-    grounds_of,
-    known_distance,
-    known_length,
-    known_rectangles,
-    misfit_of,
+    anchoring_misfit,
+    compute_error_grounds,
+    log_error_of_distance,
+    log_error_of_length,
+    log_error_of_ratio,
+    parse_known_rectangles,
+    user_distance_at,
+    user_length_between,
 )
 from rilievo.messages import Note
 from rilievo.other_libraries import HintedAttributes
@@ -100,7 +107,7 @@ _MOST_DEVIATION = 3.0
 _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
 
 
-def measured_in_plane(
+def measure_in_rectangle_plane(
     what: str,
     prediction: PredictionRecord,
     points: Sequence[tuple[float, float]],
@@ -113,7 +120,7 @@ def measured_in_plane(
         OptionError: If points are to lie in a plane, and no rectangle is known.
         CalibrationError: If a point is beyond the horizon, or errors exceed the quantity.
     """
-    rectangles = known_rectangles(prediction)
+    rectangles = parse_known_rectangles(prediction)
     if not rectangles:
         if in_plane:
             raise OptionError(
@@ -125,7 +132,7 @@ def measured_in_plane(
     camera, pixels = prediction.known_camera, np.array(points, np.float64)
     is_free = camera.source in (*FREE, CameraSource.RECTANGLE, CameraSource.MARKERS)
     fit = fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
-    off = [_off_middle(fit, pose, pixels) for pose in fit.poses]
+    off = [_largest_offset_from_middle(fit, pose, pixels) for pose in fit.poses]
     within = [which for which, miss in enumerate(off) if miss <= 0.5 + _MARGIN]
     if not within and not in_plane:
         return None
@@ -152,19 +159,19 @@ def measured_in_plane(
     )
 
 
-def _places(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
+def _points_on_plane(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
     rays = fit.camera.rays(pixels.T)
     return (rays * pose.depths(rays)).T
 
 
-def _off_middle(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
-    across = (_places(fit, pose, pixels) - pose.t) @ pose.R[:, :2] / pose.rectangle.lengths
+def _largest_offset_from_middle(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
+    across = (_points_on_plane(fit, pose, pixels) - pose.t) @ pose.R[:, :2] / pose.rectangle.lengths
     return float(np.abs(across).max())
 
 
 def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
     """Length, distance or area in a rectangle's plane [m or m²]."""
-    places = _places(fit, fit.poses[which], pixels)
+    places = _points_on_plane(fit, fit.poses[which], pixels)
     if what == "distance":
         return float(np.linalg.norm(places[0]))
     if what == "length":
@@ -179,7 +186,7 @@ def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points)
 
     def slope(step: Values, shift: Float64[np.ndarray, "n 2"]) -> float:
         sides = [
-            quantity_in_plane(what, fit.moved(sign * step), which, pixels + sign * shift)
+            quantity_in_plane(what, fit.add_step(sign * step), which, pixels + sign * shift)
             for sign in (1, -1)
         ]
         return (sides[0] - sides[1]) / (2 * _STEP)
@@ -224,22 +231,24 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     """
     prediction.depth.depth()
     camera = prediction.known_camera
-    [at] = _pixels(prediction, (point,))
-    exact = measured_in_plane("distance", prediction, (point,), in_plane=in_plane)
+    [at] = _check_pixels(prediction, (point,))
+    exact = measure_in_rectangle_plane("distance", prediction, (point,), in_plane=in_plane)
     if exact is not None:
         return exact
-    there = ray(camera, at) * value_at(prediction.depth, at)
+    there = ray(camera, at) * median_around(prediction.depth, at)
     far = float(np.linalg.norm(there))
     if prediction.depth.kind is not DepthKind.METRIC:
         ratio = far / _median_distance(prediction)
-        error = expected_of_ratio(prediction, ratio)
-        measured = _with_range("relative distance", ratio, error, prediction, (point,))
-        return _remarked(measured, Note(f"metres need one known size: {_KNOWN}"))
-    user_metres = known_distance(prediction, at)
+        error = log_error_of_ratio(prediction, ratio)
+        measured = _measurement_with_remarks(
+            "relative distance", ratio, error, prediction, (point,)
+        )
+        return _add_remark(measured, Note(f"metres need one known size: {_KNOWN}"))
+    user_metres = user_distance_at(prediction, at)
     if user_metres is None:
-        error = expected_of_distance(prediction, there)
-        return _with_range("distance", far, error, prediction, (point,))
-    return _again("distance", far, user_metres)
+        error = log_error_of_distance(prediction, there)
+        return _measurement_with_remarks("distance", far, error, prediction, (point,))
+    return _measurement_of_known("distance", far, user_metres)
 
 
 def _median_distance(prediction: PredictionRecord) -> float:
@@ -265,26 +274,26 @@ def length(
         OptionError: If both points are on one pixel.
     """
     camera = metric_camera(prediction)
-    a, b = _pixels(prediction, (first, second))
+    a, b = _check_pixels(prediction, (first, second))
     if math.hypot(b.u - a.u, b.v - a.v) < 1:
-        note = share_note((first, second), prediction.shape)
+        note = note_on_shares((first, second), prediction.shape)
         raise OptionError(
             f"{a.name} and {b.name} lie on the same pixel: {note or 'a length has two ends'}"
         )
-    exact = measured_in_plane("length", prediction, (first, second), in_plane=in_plane)
+    exact = measure_in_rectangle_plane("length", prediction, (first, second), in_plane=in_plane)
     if exact is not None:
         return exact
     near, far = values_at_ends(prediction.depth, a, b, camera)
     ends = ray(camera, a) * near, ray(camera, b) * far
     metres = float(np.linalg.norm(ends[1] - ends[0]))
-    user_metres = known_length(prediction, a, b)
+    user_metres = user_length_between(prediction, a, b)
     if user_metres is None:
-        error = expected_of_line(prediction, *ends)
-        return _with_range("length", metres, error, prediction, (first, second))
-    return _again("length", metres, user_metres)
+        error = log_error_of_length(prediction, *ends)
+        return _measurement_with_remarks("length", metres, error, prediction, (first, second))
+    return _measurement_of_known("length", metres, user_metres)
 
 
-def _again(what: str, metres: float, size: float) -> Measurement:
+def _measurement_of_known(what: str, metres: float, size: float) -> Measurement:
     if abs(metres - size) < _EQUAL * size:
         metres = size
     low, high = sorted((metres, size))
@@ -299,17 +308,17 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
     camera = metric_camera(prediction)
-    [at] = _pixels(prediction, (point,))
-    place_of_it = ray(camera, at) * value_at(prediction.depth, at)
+    [at] = _check_pixels(prediction, (point,))
+    place_of_it = ray(camera, at) * median_around(prediction.depth, at)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
     above = float(place_of_it @ floor.normal) + floor.height
     foot = place_of_it - above * floor.normal
-    error = expected_of_line(prediction, place_of_it, foot)
-    measured = _with_range("height", above, error, prediction, (point,))
+    error = log_error_of_length(prediction, place_of_it, foot)
+    measured = _measurement_with_remarks("height", above, error, prediction, (point,))
     if above > 0:
         return measured
     upright = replace(measured, low=measured.high, high=measured.low)
-    return _remarked(upright, "it lies below the floor that was found")
+    return _add_remark(upright, "it lies below the floor that was found")
 
 
 def area(
@@ -324,11 +333,11 @@ def area(
     camera = metric_camera(prediction)
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
-    pixels = _pixels(prediction, corners)
-    exact = measured_in_plane("area", prediction, corners, in_plane=in_plane)
+    pixels = _check_pixels(prediction, corners)
+    exact = measure_in_rectangle_plane("area", prediction, corners, in_plane=in_plane)
     if exact is not None:
         return exact
-    plane, miss = _plane(prediction, _inside(prediction.shape, corners))
+    plane, miss = _fit_plane(prediction, _polygon_mask(prediction.shape, corners))
     rays = [ray(camera, at) for at in pixels]
     depths = [1 / float(plane @ direction) for direction in rays]
     if min(depths) <= 0:
@@ -337,18 +346,18 @@ def area(
     turned = zip(places, [*places[1:], places[0]], strict=True)
     crossed = np.sum([np.cross(one, other) for one, other in turned], axis=0)
     metres = float(np.linalg.norm(crossed)) / 2
-    grounds = grounds_of(prediction)
+    grounds = compute_error_grounds(prediction)
     sides = [
-        expected_of_line(prediction, one, other, grounds)
+        log_error_of_length(prediction, one, other, grounds)
         for one, other in zip(places, [*places[1:], places[0]], strict=True)
     ]
     # An area is a product of two lengths, whose errors come from the same factor.
     error = 2 * float(np.median(sides))
-    measured = _with_range("area", metres, error, prediction, corners)
+    measured = _measurement_with_remarks("area", metres, error, prediction, corners)
     if miss <= FLAT:
         return measured
     remark = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
-    return _remarked(measured, remark)
+    return _add_remark(measured, remark)
 
 
 def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurement:
@@ -361,23 +370,23 @@ def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurem
     prediction.depth.depth()
     normals = []
     misses = []
-    for at in _pixels(prediction, (first, second)):
-        value_at(prediction.depth, at)
-        plane, miss = _plane(prediction, _disc(prediction.shape, at))
+    for at in _check_pixels(prediction, (first, second)):
+        median_around(prediction.depth, at)
+        plane, miss = _fit_plane(prediction, _disc_mask(prediction.shape, at))
         normals.append(plane / np.linalg.norm(plane))
         misses.append(miss)
     degrees = math.degrees(math.acos(float(np.clip(normals[0] @ normals[1], -1, 1))))
-    error = angle_error(is_anchored=misfit_of(prediction) is not None)
+    error = angle_error(is_anchored=anchoring_misfit(prediction) is not None)
     measured = Measurement(
         what="angle",
         value=degrees,
         low=max(0.0, degrees - error),
         high=min(180.0, degrees + error),
-        remarks=doubts(prediction, (first, second)),
+        remarks=camera_and_point_remarks(prediction, (first, second)),
     )
     if max(misses) <= FLAT:
         return measured
-    return _remarked(measured, "a surface is not flat there")
+    return _add_remark(measured, "a surface is not flat there")
 
 
 def metric_camera(prediction: PredictionRecord) -> Camera:
@@ -394,13 +403,13 @@ def metric_camera(prediction: PredictionRecord) -> Camera:
     return prediction.known_camera
 
 
-def _pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:
+def _check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:
     for u, v in points:
         if not (math.isfinite(u) and math.isfinite(v)):
             raise OptionError(f"point {u:g},{v:g}: column and row are finite numbers of pixels")
     pixels = [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
     for at in pixels:
-        pixel, sky = place(prediction.depth, at), prediction.sky
+        pixel, sky = pixel_index(prediction.depth, at), prediction.sky
         if sky is not None and sky[pixel]:
             raise CalibrationError(
                 f"{at.name} lies on the sky, which has no distance: choose a point on something"
@@ -408,50 +417,54 @@ def _pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel
     return pixels
 
 
-def _with_range(
+def _measurement_with_remarks(
     what: str, value: float, error: float, prediction: PredictionRecord, points: Sequence[Point]
 ) -> Measurement:
-    remarks = doubts(prediction, points)
-    if what in _IN_PLANES and known_rectangles(prediction):
+    remarks = camera_and_point_remarks(prediction, points)
+    if what in _IN_PLANES and parse_known_rectangles(prediction):
         remarks = (*remarks, _BY_NETWORK)
-    return ranged(what, value, error, remarks)
+    return measurement_with_range(what, value, error, remarks)
 
 
-def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ()) -> Measurement:
-    """Make a measurement of a positive value with its log error."""
+def measurement_with_range(
+    what: str, value: float, error: float, remarks: tuple[str, ...] = ()
+) -> Measurement:
+    """Measurement of a positive value, by its log error."""
     factor = math.exp(error)
     return Measurement(
         what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
     )
 
 
-def doubts(prediction: PredictionRecord, points: Sequence[Point]) -> tuple[str, ...]:
+def camera_and_point_remarks(
+    prediction: PredictionRecord, points: Sequence[Point]
+) -> tuple[str, ...]:
     """Remarks on the camera and on points that hardly lie in pixels."""
     is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
     assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")
     return tuple(
-        filter(None, (assumed if is_assumed else None, share_note(points, prediction.shape)))
+        filter(None, (assumed if is_assumed else None, note_on_shares(points, prediction.shape)))
     )
 
 
-def _remarked(measured: Measurement, remark: str) -> Measurement:
+def _add_remark(measured: Measurement, remark: str) -> Measurement:
     return replace(measured, remarks=(*measured.remarks, remark))
 
 
-def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
+def _polygon_mask(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
     height, width = shape
     mask = Image.new("1", (width, height))
     ImageDraw.Draw(mask).polygon([(float(u), float(v)) for u, v in corners], fill=1)
     return np.array(mask, dtype=bool)
 
 
-def _disc(shape: tuple[int, int], at: Pixel) -> Mask:
+def _disc_mask(shape: tuple[int, int], at: Pixel) -> Mask:
     height, width = shape
     v, u = np.ogrid[:height, :width]
     return np.hypot(u - at.u, v - at.v) <= max(2.0, _PATCH * width)
 
 
-def _plane(prediction: PredictionRecord, mask: Mask) -> tuple[Vector, float]:
+def _fit_plane(prediction: PredictionRecord, mask: Mask) -> tuple[Vector, float]:
     depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid
     if prediction.sky is not None:

@@ -78,18 +78,18 @@ def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = Fal
                 for (low, high), side in zip((rows, columns), shape, strict=True)
             )
         inside = np.zeros(shape, bool)
-        inside[_between(*rows), _between(*columns)] = True
+        inside[_pixel_slice(*rows), _pixel_slice(*columns)] = True
         return inside
 
     return Region(outline=mask, text=text, name=name, is_box=True)
 
 
-def _between(low: float, high: float) -> slice:
+def _pixel_slice(low: float, high: float) -> slice:
     return slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
 
 
-def corner_box(numbers: Sequence[float]) -> list[float]:
-    """Box of left, top, right and bottom from pixels' corners."""
+def box_in_pixel_centres(numbers: Sequence[float]) -> list[float]:
+    """Shift numbers from pixels' corners by half a pixel."""
     return [float(number) - CORNER for number in numbers]
 
 
@@ -99,15 +99,15 @@ def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mas
     def mask(shape: Size) -> Mask:
         own = np.zeros(shape, bool)
         for corners in polygons:
-            _fill(own, np.array(corners, np.float64).reshape(-1, 2) - CORNER)
+            _fill_even_odd(own, np.array(corners, np.float64).reshape(-1, 2) - CORNER)
         return own
 
     return mask
 
 
-def _fill(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
+def _fill_even_odd(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
     rows, columns = (
-        range(side)[_between(float(places.min()), float(places.max()))]
+        range(side)[_pixel_slice(float(places.min()), float(places.max()))]
         for side, places in zip(own.shape, corners.T[::-1], strict=True)
     )
     # From the upper end to the lower, so that neighbours share a side to the last digit.
@@ -161,19 +161,19 @@ class DetectedBoxes(Protocol):
 RegionLike = Region | Sequence[float] | np.ndarray | str
 
 
-def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
-    """Regions of a detector, by masks where present."""
+def regions_of_detector(detections: DetectedBoxes) -> Iterator[Region]:
+    """Regions of a detector, masks if present, else boxes."""
     ids, masks = detections.class_id, detections.mask
     names = (detections.data or {}).get("class_name", ids)
     for number, corners in enumerate(detections.xyxy):
         name = "" if names is None else str(names[number])
         if masks is None:
-            yield box_region(corner_box(corners), name)
+            yield box_region(box_in_pixel_centres(corners), name)
         else:
-            yield region_of(np.asarray(masks[number], bool), name)
+            yield as_region(np.asarray(masks[number], bool), name)
 
 
-def region_of(region: RegionLike, name: str = "") -> Region:
+def as_region(region: RegionLike, name: str = "") -> Region:
     """Make a region of a box or mask.
 
     Raises:
@@ -220,13 +220,13 @@ class DetectionTable:
     regions: Mapping[Key, Sequence[Region]]
     faults: tuple[str, ...] = ()
 
-    def of(self, photo: Path, frame: int | None = None) -> Sequence[Region]:
+    def regions_in(self, photo: Path, frame: int | None = None) -> Sequence[Region]:
         """Regions of a photograph or frame from 0."""
-        key = self.key_of(photo, frame)
+        key = self.find_key(photo, frame)
         return () if key is None else self.regions[key]
 
-    def key_of(self, photo: Path, frame: int | None = None) -> Key | None:
-        """Key of these regions."""
+    def find_key(self, photo: Path, frame: int | None = None) -> Key | None:
+        """Key of these regions, else None."""
         parts = photo.absolute().with_suffix("").parts[1:]
         names = ["/".join(parts[first:]) for first in range(len(parts))]
         names += [str(int(parts[-1]))] if is_whole(parts[-1]) else []
@@ -235,8 +235,8 @@ class DetectionTable:
             keys.append((f"{parts[-1]}_{frame + 1}", None))
         return next((key for key in keys if key in self.regions), None)
 
-    def unused(self, keys: Container[Key | None]) -> str:
-        """Photographs and frames with regions that are none of these keys."""
+    def name_unused(self, keys: Container[Key | None]) -> str:
+        """Text of photographs and frames that are none of these keys."""
         names = [
             photo if frame is None else f"{photo} frame {frame}".lstrip()
             for photo, frame in self.regions
@@ -256,7 +256,7 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
     """
     shown, suffix = printable(path), path.suffix.lower()
     if masks and suffix == ".png":
-        return DetectionTable(regions={("", None): _label_regions(path)})
+        return DetectionTable(regions={("", None): _regions_of_labels(path)})
     if suffix == ".json":
         rows = _json_rows(path)
     elif masks or not (suffix == ".csv" or path.is_dir()):
@@ -268,8 +268,8 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
     faults = []
     for where, row in rows:
         try:
-            region = _masked(row) if masks else _boxed(row)
-            regions[_key(row)].append(region)
+            region = _mask_of_row(row) if masks else _box_of_row(row)
+            regions[_photo_and_frame(row)].append(region)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
             faults.append(f"{shown}: {where}: {shortened(str(error), 200)}")
     if not regions:
@@ -289,18 +289,20 @@ def _json_rows(path: Path) -> Rows:
     if not isinstance(rows, list):
         raise InputError(f"{printable(path)}: is a JSON of another kind; {_EXPECTED}")
     files, names = (
-        {str(entry.get("id")): entry.get(name) for entry in _records(about.get(part))}
+        {str(entry.get("id")): entry.get(name) for entry in _dictionaries_in(about.get(part))}
         for part, name in listed
     )
     for number, row in enumerate(rows):
-        flat = {**row, **next(_records([row.get("box")]), {})} if isinstance(row, dict) else {}
+        flat = (
+            {**row, **next(_dictionaries_in([row.get("box")]), {})} if isinstance(row, dict) else {}
+        )
         for key, of in (("image_id", files), ("category_id", names)):
             if key in flat:
                 flat[key] = of.get(str(flat[key]), flat[key])
         yield f"row {number}", flat
 
 
-def _records(data: Any) -> Iterator[dict[str, Any]]:
+def _dictionaries_in(data: Any) -> Iterator[dict[str, Any]]:
     return (entry for entry in (data if isinstance(data, list) else ()) if isinstance(entry, dict))
 
 
@@ -331,16 +333,19 @@ def _yolo_rows(folder: Path) -> Rows:
             yield f"{path.name}, line {number}", {**row, "is_share": True}
 
 
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def _first_filled_cell(row: Mapping[str, Any], names: Sequence[str]) -> str:
     return next((str(row[name]).strip() for name in names if row.get(name) not in (None, "")), "")
 
 
-def _key(row: Mapping[str, Any]) -> Key:
-    photo, frame = _first(row, _FILES).replace("\\", "/").lstrip("/"), _first(row, _FRAMES)
+def _photo_and_frame(row: Mapping[str, Any]) -> Key:
+    photo, frame = (
+        _first_filled_cell(row, _FILES).replace("\\", "/").lstrip("/"),
+        _first_filled_cell(row, _FRAMES),
+    )
     return str(PurePosixPath(photo).with_suffix("")) if photo else "", int(frame) if frame else None
 
 
-def _boxed(row: Mapping[str, Any]) -> Region:
+def _box_of_row(row: Mapping[str, Any]) -> Region:
     for form, texts in enumerate((_CORNERS, _SIDES, _CENTRES)):
         for names in (text.split(",") for text in texts.split()):
             values = row.get(names[0]) if len(names) == 1 else [row.get(name) for name in names]
@@ -351,16 +356,20 @@ def _boxed(row: Mapping[str, Any]) -> Region:
                 a, b = a - c / 2, b - d / 2
             corners = (a, b, a + c, b + d) if form else (a, b, c, d)
             is_share = "is_share" in row or (form == 2 and max(corners) <= 1)
-            box = corners if is_share else corner_box(corners)
-            return box_region(box, _first(row, _NAMES), is_share=is_share)
+            box = corners if is_share else box_in_pixel_centres(corners)
+            return box_region(box, _first_filled_cell(row, _NAMES), is_share=is_share)
     raise InputError(_EXPECTED)
 
 
-def _masked(row: Mapping[str, Any]) -> Region:
+def _mask_of_row(row: Mapping[str, Any]) -> Region:
     outline = row.get("segmentation")
     if isinstance(outline, dict):
         (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
-        runs = _unpacked(counts) if isinstance(counts, str) else [int(count) for count in counts]
+        runs = (
+            _unpack_run_lengths(counts)
+            if isinstance(counts, str)
+            else [int(count) for count in counts]
+        )
         outline = run_length_outline((height, width), runs)
     else:
         polygons = [[float(number) for number in polygon] for polygon in outline or ()]
@@ -376,10 +385,10 @@ def _masked(row: Mapping[str, Any]) -> Region:
                 "give run lengths"
             )
         outline = polygon_outline(polygons)
-    return Region(outline=outline, name=_first(row, _NAMES))
+    return Region(outline=outline, name=_first_filled_cell(row, _NAMES))
 
 
-def _unpacked(text: str) -> list[int]:
+def _unpack_run_lengths(text: str) -> list[int]:
     """COCO's packed run lengths: five bits a character, differences to the second last."""
     counts: list[int] = []
     value = shift = 0
@@ -396,7 +405,7 @@ def _unpacked(text: str) -> list[int]:
     return counts
 
 
-def _label_regions(path: Path) -> Sequence[Region]:
+def _regions_of_labels(path: Path) -> Sequence[Region]:
     labels = read_map(path)
     values = np.unique(labels[labels > 0])
     if not 0 < len(values) <= _MOST_THINGS:

@@ -54,19 +54,19 @@ def read_camera(camera: CameraLike | None) -> Named | None:
     if camera is None or isinstance(camera, Camera | SpelledLens | Millimetres):
         return camera
     if isinstance(camera, Path):
-        return _of_file(camera)
+        return _read_camera_file(camera)
     if isinstance(camera, str):
         return parse_camera(camera)
     try:
-        return _of_numbers(np.asarray(camera, float))
+        return _camera_of_numbers(np.asarray(camera, float))
     except (TypeError, ValueError, OverflowError) as error:
-        raise _refusal(template(error)) from error
+        raise _camera_refusal(template(error)) from error
 
 
 def parse_camera(text: str) -> Named:
-    """Parse the text of ``--camera``."""
-    is_text = is_lens(text) or _is_numeric(text) or _in_millimetres(text) is not None
-    return parse_numbers(text) if is_text else _of_file(Path(text))
+    """Parse the text of ``--camera``, also a file's name."""
+    is_text = is_lens(text) or _begins_with_number(text) or _millimetres_or_none(text) is not None
+    return parse_fileless_camera(text) if is_text else _read_camera_file(Path(text))
 
 
 def is_lens(text: str) -> bool:
@@ -74,34 +74,34 @@ def is_lens(text: str) -> bool:
     return text.partition(":")[0] in LENSES and not os.path.exists(text)
 
 
-def parse_numbers(text: str) -> Named:
-    """Parse the camera of a request."""
+def parse_fileless_camera(text: str) -> Named:
+    """Parse a camera's text, never a file's name."""
     if is_lens(text):
         return read_spelling(text, "camera")
     try:
-        if (named := _in_millimetres(text)) is not None:
+        if (named := _millimetres_or_none(text)) is not None:
             return named
-        return _of_numbers(np.array([float(word) for word in text.split(",")]))
+        return _camera_of_numbers(np.array([float(word) for word in text.split(",")]))
     except ValueError as error:
         why = f" ({template(error)})" if isinstance(error, RilievoError) else ""
-        raise _refusal(f"got '{literal(text)}'{why}") from error
+        raise _camera_refusal(f"got '{literal(text)}'{why}") from error
 
 
-def _in_millimetres(text: str) -> Millimetres | None:
+def _millimetres_or_none(text: str) -> Millimetres | None:
     match = re.fullmatch(_MILLIMETRES, text, re.IGNORECASE)
     if match is None or not (match[2] or match[4]):
         return None
     try:
         return Millimetres(float(match[1]), None if match[3] is None else float(match[3]))
     except ValueError as error:
-        raise _refusal(f"got '{literal(text)}' ({template(error)})") from error
+        raise _camera_refusal(f"got '{literal(text)}' ({template(error)})") from error
 
 
-def _refusal(why: str) -> OptionError:
+def _camera_refusal(why: str) -> OptionError:
     return OptionError(option="camera", expected=FORMS, problem=f"; {why}")
 
 
-def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
+def camera_of_size(camera: Named, size: tuple[int, int]) -> Camera:
     """Make the camera of a photograph of a size (height, width)."""
     if isinstance(camera, Camera):
         return camera
@@ -112,7 +112,7 @@ def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
     return Camera(K=K_from_focal(camera, camera, size))
 
 
-def text_of(camera: Named) -> str:
+def camera_text(camera: Named) -> str:
     """Text of a camera, as ``--camera`` reads it."""
     if isinstance(camera, SpelledLens | Millimetres):
         return str(camera)
@@ -124,7 +124,7 @@ def text_of(camera: Named) -> str:
     return ",".join(repr(float(number)) for number in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
 
 
-def _is_numeric(text: str) -> bool:
+def _begins_with_number(text: str) -> bool:
     try:
         float(text.split(",")[0])
     except ValueError:
@@ -132,7 +132,7 @@ def _is_numeric(text: str) -> bool:
     return True
 
 
-def _of_numbers(numbers: np.ndarray) -> Named:
+def _camera_of_numbers(numbers: np.ndarray) -> Named:
     numbers = numbers.ravel() if numbers.shape in ((1,), (9,), (3, 3)) else numbers
     if not np.isfinite(numbers).all():
         raise OptionError("its numbers are not finite")
@@ -149,13 +149,13 @@ def _of_numbers(numbers: np.ndarray) -> Named:
     raise ValueError(f"its shape is {numbers.shape}")
 
 
-def _of_file(path: Path) -> Named:
+def _read_camera_file(path: Path) -> Named:
     # Imported on demand: readers of YAML and XML.
     from rilievo.io.lens_files import read_lens
 
     name = printable(path)
     if not os.path.exists(path):
-        raise _refusal(f"there is no file '{name}'")
+        raise _camera_refusal(f"there is no file '{name}'")
     spelling = read_lens(path)
     # One or two numbers are angles, of a picture; more for any size are an ordinary camera.
     is_of_picture = spelling.size or len(spelling.numbers) < 3
@@ -224,7 +224,7 @@ class CameraOptions(Record):
             # In numbers, so that results record them and not the name of a file.
             named = read_camera(self.camera)
             assert named is not None, "it is given"
-            object.__setattr__(self, "camera", text_of(named))
+            object.__setattr__(self, "camera", camera_text(named))
             self.__dict__["named_camera"] = named
         super().__post_init__()
 

@@ -175,8 +175,12 @@ class KnownSizes(Record):
         """Known points, lengths and rectangles."""
         if self.table is not None:
             return ()
-        rectangles = map(_rectangle, self.known_rectangle)
-        return (*map(_read, self.known), *map(_length, self.known_length), *rectangles)
+        rectangles = map(_parse_known_rectangle, self.known_rectangle)
+        return (
+            *map(_as_known, self.known),
+            *map(_parse_known_length, self.known_length),
+            *rectangles,
+        )
 
     @property
     def makes_metric(self) -> bool:
@@ -189,7 +193,7 @@ class KnownSizes(Record):
         return bool(self.own_depth) and not self.makes_metric and self.camera_height is None
 
 
-def _read(fact: KnownLike) -> Known:
+def _as_known(fact: KnownLike) -> Known:
     if isinstance(fact, str):
         return parse_known(fact)
     if isinstance(fact, KnownPoint | KnownLength | KnownRectangle):
@@ -205,12 +209,12 @@ def _read(fact: KnownLike) -> Known:
     raise OptionError(option="known", expected=_KNOWN, value=fact)
 
 
-def _length(text: str) -> KnownLength:
+def _parse_known_length(text: str) -> KnownLength:
     length = parse_known(text) if isinstance(text, str) else text
     if not isinstance(length, KnownLength):
         raise OptionError(option="known_length", expected="U1,V1,U2,V2,METRES", value=text)
     return length
 
 
-def _rectangle(text: str) -> KnownRectangle:
+def _parse_known_rectangle(text: str) -> KnownRectangle:
     return parse_rectangle(text) if isinstance(text, str) else text

@@ -1,7 +1,4 @@
-"""Options of a run: its engine, its files, its videos.
-
-Inputs without effect: refused before any work, or noted.
-"""
+"""Options of a run: engine, files, videos; notes on options without effect."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property

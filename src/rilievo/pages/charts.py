@@ -93,7 +93,7 @@ def drawing(
         )
         canvas = Canvas(tuple(plots[:, 0]))
         for axes in canvas.axes:
-            _dress(axes)
+            _style_axes(axes)
         yield canvas
         file = io.StringIO()
         matplotlib.rcParams["svg.hashsalt"] = "rilievo"
@@ -104,10 +104,10 @@ def drawing(
         engine.execute(figure)
         figure.set_layout_engine("none")
         figure.savefig(file, format="svg", metadata=nothing)
-    canvas.svg = _for_page(file.getvalue())
+    canvas.svg = _inline_svg(file.getvalue())
 
 
-def _dress(axes: Any) -> None:
+def _style_axes(axes: Any) -> None:
     axes.set_facecolor("none")
     axes.grid(visible=True, color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -123,7 +123,7 @@ def _dress(axes: Any) -> None:
     axes.yaxis.label.set_color(INK)
 
 
-def _for_page(svg: str) -> str:
+def _inline_svg(svg: str) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -140,7 +140,7 @@ def _for_page(svg: str) -> str:
     return re.sub(r"\n\s*", "\n", body).strip()
 
 
-def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
+def draw_intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
     """Draw values with their intervals."""
     with drawing(height=0.9 + 0.27 * len(marks)) as canvas:
         [axes] = canvas.axes
@@ -149,7 +149,7 @@ def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
                 axes.plot([mark.low, mark.high], [place, place], color=ACCENT, linewidth=2)
             face, colour = ("none", MUTED) if mark.hollow else (ACCENT, ACCENT)
             axes.plot([mark.value], [place], "o", markersize=5.5, color=colour, mfc=face)
-        names = [short(mark.name) for mark in marks[::-1]]
+        names = [shorten_name(mark.name) for mark in marks[::-1]]
         axes.set_yticks(range(len(marks)), labels=names, parse_math=False, color=INK)
         axes.set_ylim(-0.6, len(marks) - 0.4)
         axes.set_xlabel(label, parse_math=False)
@@ -157,7 +157,7 @@ def intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
     return Chart(svg=canvas.svg, words=f"{caption}: {listed}.", caption=caption)
 
 
-def short(name: str) -> str:
+def shorten_name(name: str) -> str:
     """Shorten a name to fit beside an axis."""
     line = printable(name)
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

@@ -59,7 +59,7 @@ def latex_command(text: str, name: str) -> str:
 def write_page(path: Path, template: str, **content: Any) -> None:
     """Write a filled template."""
     with replacing(path) as part:
-        write_pieces(part, pieces(template, **content))
+        write_pieces(part, page_pieces(template, **content))
 
 
 def write_pieces(path: Path, texts: Iterable[str]) -> None:
@@ -68,7 +68,7 @@ def write_pieces(path: Path, texts: Iterable[str]) -> None:
         file.writelines(texts)
 
 
-def pieces(
+def page_pieces(
     template: str,
     *,
     scripts: Sequence[str] | None = None,
@@ -89,20 +89,20 @@ def pieces(
     """
     shared = (asset("stage/slider.js"), asset("pages.js"))
     texts = shared if scripts is None else scripts
-    style = f"{_colours()}{asset('style.css')}{own_style}"
-    allowed = "'unsafe-inline'" if inline_styles else _digest(style)
+    style = f"{_ramp_variables()}{asset('style.css')}{own_style}"
+    allowed = "'unsafe-inline'" if inline_styles else _policy_hash(style)
     images = "'self' file: data:" if beside else "data:"
     policy = (
         f"default-src 'none'; img-src {images}; style-src {allowed}; "
-        f"script-src {' '.join(map(_digest, texts))}; base-uri 'none'; form-action 'none'"
+        f"script-src {' '.join(map(_policy_hash, texts))}; base-uri 'none'; form-action 'none'"
     )
-    filled = _environment().get_template(template)
+    filled = _template_environment().get_template(template)
     return filled.generate(policy=policy, style=style, scripts=texts, **content)
 
 
-def text_of(template: str, **content: Any) -> str:
+def fill_text_template(template: str, **content: Any) -> str:
     """Fill a template of Markdown or LaTeX."""
-    return _environment().get_template(template).render(**content).strip() + "\n"
+    return _template_environment().get_template(template).render(**content).strip() + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -117,7 +117,7 @@ def asset(name: str) -> str:
 
 
 @cache
-def _environment() -> "Environment":
+def _template_environment() -> "Environment":
     # Imported here: predictions are made without it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -135,7 +135,7 @@ def _environment() -> "Environment":
 
 
 @cache
-def _colours() -> str:
+def _ramp_variables() -> str:
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
     ramps = (
         f"--{name}-ramp: linear-gradient(to right, {', '.join(colours_of(colour_map))});"
@@ -144,6 +144,6 @@ def _colours() -> str:
     return f":root {{ {' '.join(ramps)} }}\n"
 
 
-def _digest(text: str) -> str:
+def _policy_hash(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

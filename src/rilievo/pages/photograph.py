@@ -34,9 +34,9 @@ from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.skyline import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import jpeg_bytes, reduced
-from rilievo.measure.measurement_records import terms_of
-from rilievo.pages.document import asset, pieces, write_pieces
-from rilievo.pages.pictures import uri
+from rilievo.measure.measurement_records import page_terms
+from rilievo.pages.document import asset, page_pieces, write_pieces
+from rilievo.pages.pictures import jpeg_uri
 from rilievo.pages.relief import SURFACE_SCRIPTS, Relief, pack_relief
 from rilievo.prediction_record import PredictionRecord
 from rilievo.sample import Photo
@@ -80,13 +80,13 @@ class Picture:
     @property
     def uri(self) -> str:
         """Data URL."""
-        return uri(self.jpeg)
+        return jpeg_uri(self.jpeg)
 
 
 def write(job: WriteJob) -> FileFacts:
     """Write the page; affine depth has no surface."""
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
-    relief, missing = _relief(job)
+    relief, missing = _relief_or_reason(job)
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
     bar = None if depth is None else colour_bar(depth, options, shown_sky(prediction))
     facts = replace(
@@ -95,12 +95,12 @@ def write(job: WriteJob) -> FileFacts:
         colour=None if bar is None else bar.facts,
         surface=surface,
     )
-    pictures = tuple(pictures_of(prediction, options))
+    pictures = tuple(pictures_of_prediction(prediction, options))
     ramp = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
-    page = pieces(
+    page = page_pieces(
         "photograph.html",
         scripts=stage_scripts(has_surface=relief is not None),
-        own_style=_style(ramp, options.colour_map),
+        own_style=_stage_style(ramp, options.colour_map),
         inline_styles=False,
         about=job.about,
         facts=surface,
@@ -111,15 +111,15 @@ def write(job: WriteJob) -> FileFacts:
         missing=missing,
         form=None if relief is None else to_json(relief.form),
         data_of=None if relief is None else base64.b64encode(relief.data).decode("ascii"),
-        terms=None if relief is None else to_json(terms_of(prediction)),
+        terms=None if relief is None else to_json(page_terms(prediction)),
         licence=asset("surface_view/ogl.LICENSE"),
-        usdz=_in_own_size(job),
+        usdz=_usdz_link(job),
     )
     write_pieces(job.path, page)
     return facts
 
 
-def _in_own_size(job: WriteJob) -> str | None:
+def _usdz_link(job: WriteJob) -> str | None:
     depth, file = job.prediction.depth_or_none, job.beside.get("usdz")
     is_metric = depth is not None and depth.kind is DepthKind.METRIC
     return quote(os.fsencode(file)) if file and is_metric else None
@@ -138,17 +138,17 @@ def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
 def saved_page() -> str:
     """HTML of a page that browsers fill."""
     ramp = f"linear-gradient(to right, {', '.join(colours_of(DEPTH_COLOURS))})"
-    page = pieces(
+    page = page_pieces(
         "saved.html",
         scripts=stage_scripts(),
-        own_style=_style(ramp),
+        own_style=_stage_style(ramp),
         inline_styles=False,
         licence=asset("surface_view/ogl.LICENSE"),
     )
     return "".join(page)
 
 
-def _style(ramp: str, colour_map: str = DEPTH_COLOURS) -> str:
+def _stage_style(ramp: str, colour_map: str = DEPTH_COLOURS) -> str:
     sky = css(sky_colour(colour_map))
     return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; --sky: {sky}; }}\n"
 
@@ -167,7 +167,7 @@ def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> S
     )
 
 
-def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
+def _relief_or_reason(job: WriteJob) -> tuple[Relief | None, str | None]:
     prediction, options, photo = job.prediction, job.options, job.prediction.photo
     depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None:
@@ -196,7 +196,7 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
 
 
-def pictures_of(prediction: PredictionRecord, options: SaveOptions) -> Iterator[Picture]:
+def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -> Iterator[Picture]:
     """Photograph, depth, normals and confidence."""
     if prediction.photo is not None:
         camera = prediction.camera
@@ -210,18 +210,18 @@ def pictures_of(prediction: PredictionRecord, options: SaveOptions) -> Iterator[
         pixels = depth_picture(prediction, options, rows, columns)
         bright = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
         words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
-        yield _map("Depth", words, "depth", pixels)
+        yield _map_picture("Depth", words, "depth", pixels)
     if prediction.normals is not None:
         mask = None if depth is None else depth.valid[rows, columns]
         pixels = normals_picture(np.ascontiguousarray(prediction.normals[:, rows, columns]), mask)
         words = (
             "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
         )
-        yield _map("Normals", words, "normals", pixels)
+        yield _map_picture("Normals", words, "normals", pixels)
     if prediction.confidence is not None:
         grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)
         words = "Confidence of the model: white is highest, black is lowest"
-        yield _map("Confidence", words, "confidence", grey)
+        yield _map_picture("Confidence", words, "confidence", grey)
 
 
 def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
@@ -231,7 +231,7 @@ def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -
     return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)
 
 
-def _map(title: str, words: str, id: str, pixels: UInt8[np.ndarray, "h w *c"]) -> Picture:
+def _map_picture(title: str, words: str, id: str, pixels: UInt8[np.ndarray, "h w *c"]) -> Picture:
     # No chroma subsampling, because colours stand for values.
     jpeg = jpeg_bytes(Image.fromarray(pixels), quality=_MAP_QUALITY)
     return Picture(title=title, words=words, id=id, jpeg=jpeg)

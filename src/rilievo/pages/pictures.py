@@ -28,7 +28,7 @@ from rilievo.io.map_pictures import (
 from rilievo.io.outputs.formats.colour_files import colours_of
 from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.photographs.photo import jpeg_bytes
-from rilievo.pages.charts import short
+from rilievo.pages.charts import shorten_name
 from rilievo.sample import Truth
 from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 
@@ -81,7 +81,7 @@ class Panel:
     @property
     def uri(self) -> str:
         """Data URL."""
-        return uri(self.jpeg())
+        return jpeg_uri(self.jpeg())
 
 
 @frozen
@@ -119,14 +119,14 @@ class Shrunk:
     valid: Mask
 
 
-def uri(jpeg: bytes) -> str:
+def jpeg_uri(jpeg: bytes) -> str:
     """Data URL of a JPEG file."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
     """Average the valid pixels of a map over blocks."""
-    factor = _shrinkage(valid.shape[1])
+    factor = _block_side(valid.shape[1])
     rows, columns = (np.arange(0, side, factor) for side in valid.shape)
     numbers = np.where(valid, values, np.float32(0))
     tall = np.add.reduceat(numbers, rows, axis=1, dtype=np.float64)
@@ -135,24 +135,24 @@ def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
     return Shrunk(values=(sums / np.maximum(counts, 1)).astype(np.float32), valid=counts > 0)
 
 
-def _shrinkage(width: int) -> int:
+def _block_side(width: int) -> int:
     return max(1, math.ceil(width / WIDTH))
 
 
 def photo_panel(pixels: Pixels, title: str = PHOTOGRAPH) -> Panel:
     """Photograph, as small as maps of ``shrink``."""
-    small = Image.fromarray(pixels).reduce(_shrinkage(pixels.shape[1]))
+    small = Image.fromarray(pixels).reduce(_block_side(pixels.shape[1]))
     return Panel(title=title, words=title, pixels=np.asarray(small))
 
 
-def error_end(medians: list[float]) -> float:
+def end_of_error_colours(medians: list[float]) -> float:
     """Relative error with the last colour."""
     if not medians:
         return _USUAL_END
     return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])
 
 
-def compared_panels(
+def comparison_panels(
     truth: Truth | None,
     answers: Mapping[str, Answer],
     end: float,
@@ -162,7 +162,7 @@ def compared_panels(
 ) -> Iterator[Panel]:
     """Truth and answers of an image, with errors up to ``end``; depths in metres share colours."""
     true = _true_depth(truth)
-    limits = _common_range(true, answers.values())
+    limits = _shared_colour_range(true, answers.values())
     if depth and true is not None:
         yield depth_panel(TRUE_DEPTH, true, limits=limits)
     if normals and truth and truth.normals is not None and truth.normals_valid is not None:
@@ -174,12 +174,12 @@ def compared_panels(
             yield from _normals_panels(model, answer.normals, truth)
 
 
-def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRange | None:
+def _shared_colour_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRange | None:
     if true is None:
         return None
-    truth = colour_range(_small(true))
+    truth = colour_range(_shrink_depth(true))
     ranges = [
-        _small_range(answer.depth, answer.sky)
+        _colour_range_of_shrunk(answer.depth, answer.sky)
         for answer in answers
         if answer.depth is not None and answer.depth.kind is DepthKind.METRIC
     ]
@@ -201,7 +201,7 @@ def _depth_panels(
     comparable = true is not None and depth.kind is DepthKind.METRIC
     yield depth_panel(model, depth, limits if comparable else None, model, sky=sky)
     if true is not None and comparable:
-        yield _depth_error(model, true, depth, end)
+        yield _depth_error_panel(model, true, depth, end)
 
 
 def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterator[Panel]:
@@ -223,7 +223,7 @@ def depth_panel(
     """Depth in colours: near is red."""
     if sky is not None and not sky.any():
         sky = None
-    small, part = _small(up_to_sky(depth, sky)), _small_sky(sky)
+    small, part = _shrink_depth(up_to_sky(depth, sky)), _shrink_sky(sky)
     limits = limits or colour_range(small, sky=part)
     marks = ("far", "near")
     if small.kind is DepthKind.METRIC and limits.low > 0:
@@ -246,29 +246,29 @@ def _true_depth(truth: Truth | None) -> DepthMap | None:
     return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
 
 
-def _small(depth: DepthMap) -> DepthMap:
+def _shrink_depth(depth: DepthMap) -> DepthMap:
     small = shrink(depth.values[None], depth.valid)
     return DepthMap(values=small.values[0], kind=depth.kind, valid=small.valid)
 
 
-def _small_sky(sky: Mask | None) -> Mask | None:
+def _shrink_sky(sky: Mask | None) -> Mask | None:
     if sky is None:
         return None
     return shrink(sky[None].astype(np.float32), np.ones(sky.shape, bool)).values[0] > 0.5
 
 
-def _small_range(depth: DepthMap, sky: Mask | None) -> ColourRange:
-    return colour_range(_small(up_to_sky(depth, sky)), sky=_small_sky(sky))
+def _colour_range_of_shrunk(depth: DepthMap, sky: Mask | None) -> ColourRange:
+    return colour_range(_shrink_depth(up_to_sky(depth, sky)), sky=_shrink_sky(sky))
 
 
-def _depth_error(model: str, true: DepthMap, depth: DepthMap, end: float) -> Panel:
+def _depth_error_panel(model: str, true: DepthMap, depth: DepthMap, end: float) -> Panel:
     both = true.valid & depth.valid
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         error = np.where(both, depth.values / true.values - 1, 0)
     return Panel(
         title=f"{model}, error",
         words=f"Relative error of {model}: blue is too near, red is too far",
-        pixels=_numbers(error, both, ColourRange(low=-end, high=end), SIGNED_COLOURS),
+        pixels=_colour_numbers(error, both, ColourRange(low=-end, high=end), SIGNED_COLOURS),
         legend=Legend(
             ramp="signed", marks=(f"−{100 * end:.0f} % too near", f"+{100 * end:.0f} % too far")
         ),
@@ -288,7 +288,7 @@ def _angle_panel(
     return Panel(
         title=f"{model}, error of normals",
         words=f"Angle between true normals and {model}'s, from 0° to {_WORST_ANGLE:.0f}° and more",
-        pixels=_numbers(angle, mask, limits, ANGLE_COLOURS),
+        pixels=_colour_numbers(angle, mask, limits, ANGLE_COLOURS),
         legend=Legend(
             ramp="angle", marks=("0°", f"{_WORST_ANGLE / 2:g}°", f"{_WORST_ANGLE:.0f}°+")
         ),
@@ -310,7 +310,7 @@ def _normals_panel(
     return Panel(title=title, words=words, pixels=pixels, model=model)
 
 
-def _numbers(
+def _colour_numbers(
     values: Float[np.ndarray, "h w"],
     valid: Mask,
     limits: ColourRange,
@@ -339,7 +339,7 @@ _LEGENDS: Mapping[str, str] = {
 }
 
 
-def check_figure(path: Path) -> None:
+def check_figure_format(path: Path) -> None:
     """Refuse a file whose ending names no format."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(
@@ -349,7 +349,7 @@ def check_figure(path: Path) -> None:
 
 def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
     """Draw one row an image, as PDF, SVG or PNG (300 dots an inch)."""
-    check_figure(path)
+    check_figure_format(path)
     with needing("a figure for a paper", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
@@ -365,27 +365,27 @@ def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
         top = height - _TITLE
         for place, title in enumerate(titles):
             left = _MARGIN + place * (width + _GAP)
-            _text(figure, left + width / 2, top + 0.04, short(title), ha="center")
+            _write_in_figure(figure, left + width / 2, top + 0.04, shorten_name(title), ha="center")
         for row, tall in zip(rows, heights, strict=True):
             by_title = {panel.title: panel for panel in row}
             for place, title in enumerate(titles):
                 if title in by_title:
                     left = _MARGIN + place * (width + _GAP)
-                    _picture(figure, by_title[title], row, (left, top - tall, width, tall))
+                    _draw_panel(figure, by_title[title], row, (left, top - tall, width, tall))
             top -= tall + _GAP
-        _legends(figure, rows, top)
+        _draw_legends(figure, rows, top)
         dates = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         ending = path.suffix.lower()
         with replacing(path) as part:
             figure.savefig(part, format=ending[1:], metadata=dates[ending])
 
 
-def _text(figure: Any, x: float, y: float, words: str, **how: Any) -> None:
+def _write_in_figure(figure: Any, x: float, y: float, words: str, **how: Any) -> None:
     width, height = figure.get_size_inches()
     figure.text(x / width, y / height, words, parse_math=False, **how)
 
 
-def _axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
+def _add_axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
     width, height = figure.get_size_inches()
     left, bottom, wide, tall = box
     axes = figure.add_axes((left / width, bottom / height, wide / width, tall / height))
@@ -393,10 +393,10 @@ def _axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
     return axes
 
 
-def _picture(
+def _draw_panel(
     figure: Any, panel: Panel, row: Sequence[Panel], box: tuple[float, float, float, float]
 ) -> None:
-    _axes(figure, box).imshow(panel.pixels, aspect="auto", interpolation="none")
+    _add_axes(figure, box).imshow(panel.pixels, aspect="auto", interpolation="none")
     # Truth and metric predictions of a row share one scale, which is printed once.
     first = next((candidate for candidate in row if candidate.legend == panel.legend), None)
     if panel.legend is not None and panel.legend.ramp == "depth" and first is panel:
@@ -404,10 +404,10 @@ def _picture(
         edge = {"fc": "black", "ec": "none", "alpha": 0.55, "pad": 1.2}
         words = f"{near.removesuffix(' m')}–{far}" if near != "near" else "not in metres"
         place = box[0] + 0.05, box[1] + 0.05
-        _text(figure, *place, words, color="white", bbox=edge, size=_FONT - 1.5)
+        _write_in_figure(figure, *place, words, color="white", bbox=edge, size=_FONT - 1.5)
 
 
-def _legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
+def _draw_legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
     legends = {
         panel.legend.ramp: panel.legend for row in rows for panel in row if panel.legend is not None
     }
@@ -415,8 +415,10 @@ def _legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
     for place, (ramp, legend) in enumerate(legends.items()):
         left, bottom = _MARGIN + place * (wide + 0.2), top - 0.08
         steps = [[tuple(bytes.fromhex(colour[1:])) for colour in colours_of(_RAMPS[ramp], 256)]]
-        _axes(figure, (left, bottom, wide, 0.06)).imshow(steps, aspect="auto")
+        _add_axes(figure, (left, bottom, wide, 0.06)).imshow(steps, aspect="auto")
         marks = ("far", "near") if ramp == "depth" else (legend.marks[0], legend.marks[-1])
         for spot, mark in enumerate(marks):
-            _text(figure, left + spot * wide, bottom - 0.12, mark, ha=("left", "right")[spot])
-        _text(figure, left + wide / 2, bottom - 0.12, _LEGENDS[ramp], ha="center")
+            _write_in_figure(
+                figure, left + spot * wide, bottom - 0.12, mark, ha=("left", "right")[spot]
+            )
+        _write_in_figure(figure, left + wide / 2, bottom - 0.12, _LEGENDS[ramp], ha="center")

@@ -114,7 +114,7 @@ def pack_relief(
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
     camera, shape = camera_of(camera), depth.shape
-    lens = lens_of(camera)
+    lens = lens_on_pages(camera)
     cut = cut.filled
     sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
     sampled = mend_lattice(sampled, cut, specks=False)
@@ -139,14 +139,14 @@ def pack_relief(
     first, second = (side.any(axis=0) for side in (faces.first, faces.second))
     corners = faces.falling + np.uint8(2) * first + np.uint8(4) * second
     return Relief(
-        form=_form(lattice, lens, shape, (nearest, spacing), jump=cut.jump, edge=edge),
-        data=zlib.compress(_differences(codes) + corners.astype(np.uint8).tobytes()),
+        form=_relief_form(lattice, lens, shape, (nearest, spacing), jump=cut.jump, edge=edge),
+        data=zlib.compress(_row_differences(codes) + corners.astype(np.uint8).tobytes()),
         points=int(used.sum()),
         triangles=len(triangles),
     )
 
 
-def lens_of(camera: Camera) -> tuple[str, Sequence[float]]:
+def lens_on_pages(camera: Camera) -> tuple[str, Sequence[float]]:
     """Name of a lens on pages, and its fx, fy, cx, cy.
 
     Raises:
@@ -158,7 +158,7 @@ def lens_of(camera: Camera) -> tuple[str, Sequence[float]]:
     return "pinhole", (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
 
 
-def _form(
+def _relief_form(
     lattice: Lattice,
     lens: tuple[str, Sequence[float]],
     shape: tuple[int, ...],
@@ -189,7 +189,7 @@ def _form(
     )
 
 
-def _differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
+def _row_differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
     """Differences of codes to the left neighbour, modulo 65536."""
     steps = codes.copy()
     steps[:, 1:] -= codes[:, :-1]

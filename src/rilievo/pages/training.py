@@ -49,10 +49,10 @@ def write_training_page(
     ``doubts``
     reasons to think that nothing was learned.
     """
-    tables = {path.stem: list(_rows(path)) for path in sorted(run.glob("*.csv"))}
-    held_out = [*_charts(tables.pop("validation", [])), *more]
-    record, config = (_json(run / name) for name in ("record.json", "config.json"))
-    differences = _differences(record.pop("differences", []))
+    tables = {path.stem: list(_csv_rows(path)) for path in sorted(run.glob("*.csv"))}
+    held_out = [*_charts_of_columns(tables.pop("validation", [])), *more]
+    record, config = (_read_object_or_empty(run / name) for name in ("record.json", "config.json"))
+    differences = _difference_rows(record.pop("differences", []))
     write_page(
         run / PAGE,
         "training.html",
@@ -63,40 +63,44 @@ def write_training_page(
         doubts=doubts,
         notes=notes,
         held_out=held_out,
-        curves=[chart for rows in tables.values() for chart in _charts(rows)],
-        items=list(_pictures(run / "pictures")),
+        curves=[chart for rows in tables.values() for chart in _charts_of_columns(rows)],
+        items=list(_frame_item(run / "pictures")),
         differences=differences,
-        config=list(_flat(config)),
-        record=list(_flat(record)),
+        config=list(_flatten(config)),
+        record=list(_flatten(record)),
     )
     return run / PAGE
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
+def _csv_rows(path: Path) -> Iterator[Mapping[str, str]]:
     """Rows up to an unreadable one: a page must not end a run."""
     with suppress(InputError, csv.Error):
         yield from csv.DictReader(StringIO(read_text(path)))
 
 
-def _charts(rows: Rows) -> Iterator[Chart]:
+def _charts_of_columns(rows: Rows) -> Iterator[Chart]:
     if not rows or _STEP not in rows[0]:
         return
     # Cells beyond the header's have no name.
     names = [name for name in rows[0] if name and name not in _PASSED_OVER]
     losses = [name for name in names if "loss" in name]
     if losses:
-        yield from _curves({name: _series(rows, name) for name in losses}, "loss")
+        yield from _chart_of_curves(
+            {name: _finite_values_by_step(rows, name) for name in losses}, "loss"
+        )
     for name in names:
         if name not in losses:
             sets = dict.fromkeys(row.get("set", "") for row in rows)
             lines = {
-                set_name: _series([row for row in rows if row.get("set", "") == set_name], name)
+                set_name: _finite_values_by_step(
+                    [row for row in rows if row.get("set", "") == set_name], name
+                )
                 for set_name in sets
             }
-            yield from _curves(lines, name.replace("_", " "))
+            yield from _chart_of_curves(lines, name.replace("_", " "))
 
 
-def _series(rows: Rows, name: str) -> dict[int, float]:
+def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
     """Values of a column by step; repeated steps count once."""
     curve: dict[int, float] = {}
     for row in rows:
@@ -107,7 +111,7 @@ def _series(rows: Rows, name: str) -> dict[int, float]:
     return {step: value for step, value in curve.items() if math.isfinite(value)}
 
 
-def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
+def _chart_of_curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
     """Draw a chart, unless no two points differ."""
     label = label[:_LONGEST]
     lines = {
@@ -130,7 +134,7 @@ def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart
     yield Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
 
 
-def _pictures(folder: Path) -> Iterator[Item]:
+def _frame_item(folder: Path) -> Iterator[Item]:
     """Depth of one frame at several steps."""
     steps = {
         int(hit[1]): path
@@ -165,21 +169,21 @@ def _pictures(folder: Path) -> Iterator[Item]:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_object_or_empty(path: Path) -> dict[str, Any]:
     with suppress(InputError, NotThisRecord):
         record = parse_json(read_text(path))
         return record if isinstance(record, dict) else {}
     return {}
 
 
-def _differences(value: Any) -> list[dict[str, Any]]:
+def _difference_rows(value: Any) -> list[dict[str, Any]]:
     rows = value if isinstance(value, list) else []
     return [row for row in rows if isinstance(row, dict) and "field" in row]
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, child in value.items():
-            yield from _flat(child, f"{name}.{key}" if name else key)
+            yield from _flatten(child, f"{name}.{key}" if name else key)
     else:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -8,9 +8,9 @@ from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, shortened
 from rilievo.io.photographs.decode import is_video
-from rilievo.measure.extents import Extents, RegionMeasurement
+from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.measurement_records import origin_record
-from rilievo.measure.regions import Key, Region, read_detections, region_of
+from rilievo.measure.regions import Key, Region, as_region, read_detections
 from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
@@ -52,20 +52,20 @@ def measure_regions(
         try:
             for frame, photo in [(None, job.source)] if is_photo else _numbered_photos(job.source):
                 for (path, _), table, used in zip(files, tables, keys, strict=True):
-                    key = table.key_of(job.source, frame)
+                    key = table.find_key(job.source, frame)
                     if key in used and key is not None and key[0]:
                         fail(
                             f"{printable(path)}: '{key[0]}' is of several photographs, this one "
                             f"too: {shown}; write their folders"
                         )
                     used.add(key)
-                named = (one for table in tables for one in table.of(job.source, frame))
+                named = (one for table in tables for one in table.regions_in(job.source, frame))
                 regions = [*usual, *named]
                 if not regions:
                     continue
                 is_any = True
                 prediction = predict(photo)
-                extents, origin = Extents(prediction), origin_record(prediction)
+                extents, origin = RegionMeasurer(prediction), origin_record(prediction)
                 for region in regions:
                     try:
                         measured = extents.measure(region)
@@ -83,7 +83,7 @@ def measure_regions(
     is_alone = os.path.isfile(source) and not is_video(Path(source))
     for (path, _), table, used in zip(files, tables, keys, strict=True):
         # A table of many photographs may be asked about one of them.
-        if not is_alone and (words := table.unused(used)):
+        if not is_alone and (words := table.name_unused(used)):
             fail(f"{printable(path)}: nothing in {printable(source)} is {shortened(words, 200)}")
     if not is_any:
         raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
@@ -92,7 +92,7 @@ def measure_regions(
 def _parse_region(text: str) -> Region:
     if Path(text).suffix.lower() in (".json", ".csv"):
         raise MissingFileError("no such file", path=printable(text))
-    return region_of(text)
+    return as_region(text)
 
 
 def _numbered_photos(video: Path) -> Iterator[tuple[int, Photo]]:

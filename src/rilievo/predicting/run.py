@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.calibration.sizes import read_known_csv, shared_known, sparse_files
+from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, sweep_parts
@@ -170,7 +170,7 @@ def read_inputs(
 
 def _check_known_sizes(sizes: KnownSizes, inputs: int) -> None:
     if sizes.table is not None:
-        (shared_known if sizes.same_camera else read_known_csv)(sizes.table)
+        (read_known_of_fixed_camera if sizes.same_camera else read_known_csv)(sizes.table)
     elif sizes.same_camera:
         if sizes.sparse is not None and sizes.sparse.is_dir():
             raise OptionError(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.alignment.sensor_depth import at_size
+from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, MissingPackageError, OptionError, suggest
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -46,9 +46,9 @@ from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.measure import area, length
 from rilievo.measure import distance as distance
-from rilievo.measure.extents import Extents, RegionMeasurement
+from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.quantities import Measurement
-from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
+from rilievo.measure.regions import DetectedBoxes, RegionLike, as_region, regions_of_detector
 from rilievo.messages import Note, literal
 from rilievo.prediction.saving import AnyPrediction, anchored, save, with_normals
 from rilievo.prediction_record import MadeBy, PredictionRecord
@@ -78,10 +78,10 @@ def measure_box(
     prediction: PredictionRecord, region: RegionLike | DetectedBoxes, name: str
 ) -> RegionMeasurement | list[RegionMeasurement]:
     """Measure things in a region."""
-    extents = Extents(prediction)
+    extents = RegionMeasurer(prediction)
     if isinstance(region, DetectedBoxes):
-        return [extents.measure(detection) for detection in detected_regions(region)]
-    return extents.measure(region_of(region, name))
+        return [extents.measure(detection) for detection in regions_of_detector(region)]
+    return extents.measure(as_region(region, name))
 
 
 def colour(prediction: PredictionRecord, colour_map: str | None = None) -> Image.Image:
@@ -404,7 +404,7 @@ def _fit_to_photo(
         )
     least = min(0.0, float(values[mask].min()))
     # What is known is above zero there, as ``at_size`` has it.
-    resized = at_size(np.where(mask, values - least + 1, 0), shape)
+    resized = resize_measured(np.where(mask, values - least + 1, 0), shape)
     return resized.values + least - 1, resized.known
 
 

@@ -21,7 +21,7 @@ from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
 from rilievo.io.map_pictures import sky_colour
-from rilievo.pages.pictures import Answer, compared_panels, error_end
+from rilievo.pages.pictures import Answer, comparison_panels, end_of_error_colours
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ANGLES = (("mean", "mean", "°", Better.LOWER),)
@@ -228,7 +228,7 @@ def test_the_scale_of_depth_reaches_over_truth_and_predictions_within_bounds() -
     truth = Rooms().truth("a")
     for metres, ends in ((0.8, (0.5, 1.25)), (5.0, (0.2, 0.5)), (0.01, (0.5, 2.0))):
         depth = DepthMap(values=np.full((40, 60), metres, np.float32), kind=DepthKind.METRIC)
-        true, predicted, _ = compared_panels(truth, {"it": Answer(depth=depth)}, 0.5)
+        true, predicted, _ = comparison_panels(truth, {"it": Answer(depth=depth)}, 0.5)
         assert true.legend == predicted.legend
         assert true.legend is not None
         far, _, near = (float(each.removesuffix(" m")) for each in true.legend.marks)
@@ -238,7 +238,9 @@ def test_the_scale_of_depth_reaches_over_truth_and_predictions_within_bounds() -
 def test_the_sky_of_a_prediction_has_its_colour_and_a_key() -> None:
     sky = np.repeat(np.arange(40) < 10, 60).reshape(40, 60)
     depth = DepthMap(values=np.where(sky, np.float32(80), np.float32(2)), kind=DepthKind.METRIC)
-    _, predicted, _ = compared_panels(Rooms().truth("a"), {"it": Answer(depth=depth, sky=sky)}, 0.5)
+    _, predicted, _ = comparison_panels(
+        Rooms().truth("a"), {"it": Answer(depth=depth, sky=sky)}, 0.5
+    )
     assert predicted.legend is not None
     assert predicted.legend.has_sky
     assert (predicted.pixels[:9] == sky_colour("spectral")).all()
@@ -266,7 +268,7 @@ def test_normals_are_shown_in_the_colours_of_the_field_with_the_angle_between_th
 
 def test_the_map_of_errors_ends_at_three_times_the_usual_error() -> None:
     for usual, end in ((0.01, 0.05), (0.04, 0.25), (0.1, 0.5), (3.0, 1.0)):
-        assert error_end([usual]) == end
+        assert end_of_error_colours([usual]) == end
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import measure_points
-from rilievo.pages.photograph import pictures_of
+from rilievo.pages.photograph import pictures_of_prediction
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.sample import Photo
@@ -170,5 +170,5 @@ def test_the_texture_of_a_panorama_is_twice_as_fine_as_a_photographs():
         shown = replace(
             room(), depth_or_none=None, camera=Camera(lens=lens), photo=Photo(pixels=wide)
         )
-        [picture] = pictures_of(shown, SaveOptions())
+        [picture] = pictures_of_prediction(shown, SaveOptions())
         assert Image.open(io.BytesIO(picture.jpeg)).size == (side, side // 2)

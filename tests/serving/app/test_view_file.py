@@ -14,7 +14,7 @@ from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.json_record import to_json
-from rilievo.measure.measurement_records import terms_of
+from rilievo.measure.measurement_records import page_terms
 from rilievo.models.wrappers import Trimmed, border_note
 from rilievo.sample import Photo
 from rilievo.serving.app.app_photographs import packed_lattice, view_bytes
@@ -66,9 +66,9 @@ def test_ranges_of_the_page_follow_the_confidence_of_the_prediction(certain: flo
     prediction = prediction.but(confidence=np.full(prediction.shape, certain, np.float32))
     content = view_bytes(prediction, "a", model, inference)
     terms = read_view(content).about["terms"]
-    expected = json.loads(to_json(terms_of(prediction)))
+    expected = json.loads(to_json(page_terms(prediction)))
     assert {**expected, "floor": None} == {**terms, "floor": None}
-    usual = terms_of(prediction.but(confidence=None))
+    usual = page_terms(prediction.but(confidence=None))
     assert (terms["known_length"] > usual.known_length) == (certain < 0.5), "wider in doubt"
 
 

@@ -21,7 +21,7 @@ from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.measurement_records import terms_of
+from rilievo.measure.measurement_records import page_terms
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
@@ -233,7 +233,7 @@ def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
         page.goto(f"{address}anchor.js")
         for residual, order in ((0.001, 1.0), (0.05, 0.9), (0.3, 0.71)):
             fit = Anchoring(model="", residual=residual, rank_correlation=order)
-            expected = terms_of(
+            expected = page_terms(
                 PredictionRecord(
                     depth_or_none=DepthMap(
                         values=np.ones((2, 2), np.float32), kind=DepthKind.UP_TO_SCALE

@@ -9,7 +9,7 @@ import pytest
 
 from rilievo.errors import InputError
 from rilievo.evaluation.probe_scores import ComparedProbes, compare_probes
-from rilievo.pages.tables import markdown
+from rilievo.pages.tables import tables_as_markdown
 from rilievo.training.sweep.sweep_config import CellMetric, Measured, SweepCell
 
 IMAGES = {"a": 0.5, "b": 0.25, "c": 0.75, "d": 0.5}
@@ -72,7 +72,7 @@ def test_seeds_are_one_row_of_means_that_says_their_spread() -> None:
     """Seeds 0.5 and 0.7: mean 0.6, standard deviation 0.2 / sqrt 2."""
     both = (cell(IMAGES), cell(shifted(0.2), seed=1))
     assert values(*both) == {"mine, linear": pytest.approx(0.6)}
-    text = markdown(compared(*both, cell(shifted(0.1), title="other")).table)
+    text = tables_as_markdown(compared(*both, cell(shifted(0.1), title="other")).table)
     assert "Six backbones" in text
     assert "standard deviation over 2 seeds: AbsRel 0.141" in text
     assert "other, linear: one seed" in text
@@ -105,7 +105,7 @@ def test_images_without_a_score_and_probes_that_learned_nothing_are_said() -> No
     one = replace(cell(IMAGES, seed=4), doubts=("no better than a constant",))
     (measured,) = one.measured
     gap = replace(one, measured=(replace(measured, unscored=2, reason="e: negative slope"),))
-    text = markdown(compared(gap).table)
+    text = tables_as_markdown(compared(gap).table)
     assert "seed 4: 2 images have no score under depth; the first, e: negative slope" in text
     assert "seed 4 learned nothing: no better than a constant" in text
 
@@ -135,7 +135,7 @@ def test_rows_without_a_common_image_are_left_out_with_a_word() -> None:
     ):
         compared(*apart)
     other = [cell(IMAGES, title=title, benchmark="depth-si") for title in ("x", "y")]
-    text = markdown(compared(*apart, *other).table)
+    text = tables_as_markdown(compared(*apart, *other).table)
     assert "depth: no image has a score in every row, so it is left out" in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.fit import PointFit, fit_points, nearest_valid
+from rilievo.alignment.fit import PointFit, fit_points, subsample_by_grid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.evaluation.metrics.metric import (
     Better,
@@ -92,7 +92,7 @@ class PointsPair:
         if self.objects is None or self.raw is None:
             raise NoGroundTruthError("the image has no objects to compare by themselves")
         # Each object has a fit of its own, which judges its shape alone (MoGe: "local points").
-        chosen = nearest_valid(self.valid)
+        chosen = subsample_by_grid(self.valid)
         sampled = np.repeat(chosen.places, chosen.times)
         scores = []
         for number in range(1, int(self.objects.max(initial=0)) + 1):

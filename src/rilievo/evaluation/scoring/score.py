@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.fit import Fit, PointFit, fit_points, nearest_valid
+from rilievo.alignment.fit import Fit, PointFit, fit_points, subsample_by_grid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, metrics_of
@@ -87,7 +87,7 @@ def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
     depth = np.where(both, truth.depth, np.float32(0)).astype(np.float64)
     true = truth.camera.points(depth)
     raw = np.where(both, raw, 0.0)
-    chosen = nearest_valid(both)
+    chosen = subsample_by_grid(both)
     x, y = (points.reshape(3, -1)[:, chosen.places] for points in (raw, true))
     weights = chosen.times / np.sqrt(np.square(y).sum(axis=0))
     fitted = fit_points(x, y, weights, fit)

@@ -39,18 +39,25 @@ from rilievo.evaluation.tables.wording import (
 from rilievo.frozen import frozen
 from rilievo.io.checksums import beside, write_checksum
 from rilievo.io.files.atomic import remove
-from rilievo.pages.charts import Chart, Mark, intervals
+from rilievo.pages.charts import Chart, Mark, draw_intervals
 from rilievo.pages.document import write_page, write_text
-from rilievo.pages.pictures import Answer, Item, Panel, compared_panels, error_end, photo_panel
+from rilievo.pages.pictures import (
+    Answer,
+    Item,
+    Panel,
+    comparison_panels,
+    end_of_error_colours,
+    photo_panel,
+)
 from rilievo.pages.tables import (
     NOTHING,
     Entry,
     Head,
     Table,
-    comma_separated,
-    heads,
-    latex,
-    markdown,
+    make_heads,
+    table_as_csv,
+    table_as_latex,
+    tables_as_markdown,
 )
 
 MOST_DISAGREED = 20
@@ -155,8 +162,8 @@ def panels_of(
     first = next(iter(pictures.values()))
     if normals is None:
         normals = answers[next(iter(pictures))].depth is None
-    shown = compared_panels(
-        first.truth(id), answers, error_end(usual), depth=not normals, normals=normals
+    shown = comparison_panels(
+        first.truth(id), answers, end_of_error_colours(usual), depth=not normals, normals=normals
     )
     return (photo_panel(first.photo(id)), *shown)
 
@@ -239,7 +246,9 @@ def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:
 def differences_table(group: ColumnGroup) -> Table:
     """Every run against the reference of each metric."""
     return Table(
-        heads=heads("difference", "metric", "mean", "95 % interval", "p (Holm)", words=["metric"]),
+        heads=make_heads(
+            "difference", "metric", "mean", "95 % interval", "p (Holm)", words=["metric"]
+        ),
         rows=tuple(
             (
                 f"{row.name} − {column.reference}",
@@ -263,7 +272,7 @@ def differences_table(group: ColumnGroup) -> Table:
 
 def _disagreement_table(group: ColumnGroup, images: tuple[Disagreement, ...]) -> Table:
     return Table(
-        heads=heads("image", *(row.name for row in group.runs), "spread"),
+        heads=make_heads("image", *(row.name for row in group.runs), "spread"),
         rows=tuple(
             (dispute.id, *map(number, dispute.values), number(dispute.spread)) for dispute in images
         ),
@@ -287,7 +296,7 @@ def ranks_table(comparison: Comparison) -> Table:
         for name, rank in ((model.name, _rank(model)) for model in comparison.models)
     ]
     return Table(
-        heads=heads("model", "mean rank (95 % interval)"),
+        heads=make_heads("model", "mean rank (95 % interval)"),
         rows=tuple(rows) if comparison.has_ranks else (),
     )
 
@@ -309,7 +318,7 @@ def changes_table(comparison: Comparison) -> Table:
     rows.append(("from best to worst", *(f"{low:g} to {high:g}" for low, high in reaches)))
     several = len(models) > 1 and comparison.is_of_several
     return Table(
-        heads=heads("rank by benchmark", *(model.name for model in models)),
+        heads=make_heads("rank by benchmark", *(model.name for model in models)),
         rows=tuple(rows) if several else (),
     )
 
@@ -327,7 +336,7 @@ def pairs_table(comparison: Comparison) -> Table:
         for pair in comparison.pairs
     ]
     return Table(
-        heads=heads(
+        heads=make_heads(
             *("model", "against", "error over all benchmarks (95 %, all pairs together)"),
             *("p", "better"),
         ),
@@ -430,7 +439,7 @@ def _chart(comparison: Comparison) -> Chart:
         f"Mean rank over {len(comparison.shared)} benchmarks, 1 for the best; lines: 95 % "
         "intervals, by drawing images anew"
     )
-    return intervals(marks, "mean rank", caption)
+    return draw_intervals(marks, "mean rank", caption)
 
 
 @frozen
@@ -475,7 +484,7 @@ def long_table(comparison: Comparison) -> Table:
     """Make a table of one line a row, benchmark and metric."""
     columns = [field.name for field in fields(LongRow)]
     return Table(
-        heads=heads(*columns),
+        heads=make_heads(*columns),
         rows=tuple(tuple(getattr(row, name) for name in columns) for row in _rows_of(comparison)),
     )
 
@@ -559,11 +568,11 @@ def write_comparison(
     remove(beside(path))  # of what is replaced now
     ending = path.suffix.lower()
     if ending == ".csv":
-        write_text(path, comma_separated(long_table(comparison)))
+        write_text(path, table_as_csv(long_table(comparison)))
     elif ending == ".md":
-        write_text(path, markdown(*tables_of(comparison)))
+        write_text(path, tables_as_markdown(*tables_of(comparison)))
     elif ending == ".tex":
-        write_text(path, latex(tables_of(comparison)[0]))
+        write_text(path, table_as_latex(tables_of(comparison)[0]))
     elif comparison.is_of_several:
         write_leaderboard(comparison, path)
     else:

@@ -18,9 +18,9 @@ from rilievo.pages.charts import (
     SECOND,
     Chart,
     Mark,
+    draw_intervals,
     drawing,
-    intervals,
-    short,
+    shorten_name,
 )
 from rilievo.shapes import Values
 
@@ -178,7 +178,7 @@ def standing(group: ColumnGroup, column: Column) -> Chart:
         for row, cell in cells
     ]
     caption = f"{column.label} with its 95 % interval; hollow: published"
-    return intervals(marks, head(column), caption)
+    return draw_intervals(marks, head(column), caption)
 
 
 def image_by_image(column: Column, name: str) -> Chart:
@@ -192,8 +192,8 @@ def image_by_image(column: Column, name: str) -> Chart:
         ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
         axes.plot(ends, ends, color=MUTED, linewidth=0.9)
         axes.plot(x[shown], y[shown], ".", color=ACCENT, markersize=3.6, alpha=0.7)
-        axes.set_xlabel(f"{short(column.reference)}: {column.label}", parse_math=False)
-        axes.set_ylabel(f"{short(name)}: {column.label}", parse_math=False)
+        axes.set_xlabel(f"{shorten_name(column.reference)}: {column.label}", parse_math=False)
+        axes.set_ylabel(f"{shorten_name(name)}: {column.label}", parse_math=False)
     better = y > x if column.better is Better.HIGHER else y < x
     caption = (
         f"{printable(name)} is better than {printable(column.reference)} on "

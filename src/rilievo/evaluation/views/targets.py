@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from rilievo.cli.parsing import read_words
+from rilievo.cli.parsing import parse_words
 from rilievo.data.datasets import DATASETS, open_dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
@@ -124,7 +124,7 @@ def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
             check_trusted(word.partition("=")[2] or word, "options", printable(path))
         if not evaluation.asked:
             words = shlex.split(evaluation.command)[2:]
-            return build(_Command, read_words(_Command, words, "rilievo evaluate"))
+            return build(_Command, parse_words(_Command, words, "rilievo evaluate"))
         return build(_Command, dict(_option_values(evaluation.asked)))
     except UntrustedCodeError:
         raise

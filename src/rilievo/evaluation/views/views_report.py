@@ -27,19 +27,19 @@ from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, swe
 from rilievo.io.files.limits import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS
 from rilievo.messages import at
-from rilievo.pages.document import asset, pieces
+from rilievo.pages.document import asset, page_pieces
 from rilievo.pages.pictures import (
     Answer,
     Legend,
     Panel,
-    check_figure,
-    compared_panels,
-    error_end,
+    check_figure_format,
+    comparison_panels,
+    end_of_error_colours,
+    jpeg_uri,
     photo_panel,
-    uri,
     write_figure,
 )
-from rilievo.pages.tables import Table, heads
+from rilievo.pages.tables import Table, make_heads
 from rilievo.predicting.summary import Tally
 
 PICTURES = "pictures"
@@ -99,7 +99,7 @@ def sortables(items: ViewItems) -> list[Sortable]:
 def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     """Pictures of one image: photograph, truth, each model and its error."""
     summaries = [entry for column in items.columns for entry in column.summaries]
-    end = error_end([entry.median for entry in summaries if entry.metric == "abs_rel"])
+    end = end_of_error_colours([entry.median for entry in summaries if entry.metric == "abs_rel"])
     yield photo_panel(item.photo)
     columns = items.columns
     depth = not columns or any(column.kind is not None for column in columns)
@@ -111,7 +111,7 @@ def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
         for entry in item.shown
         if entry.seen is not None
     }
-    yield from compared_panels(item.truth, answers, end, depth=depth, normals=normals)
+    yield from comparison_panels(item.truth, answers, end, depth=depth, normals=normals)
     for entry in item.shown:
         for picture in entry.pictures:
             yield _written_panel(entry.column.label, picture)
@@ -162,13 +162,13 @@ def models_table(items: ViewItems) -> Table:
         values = [number(own.get(summary.metric)) for summary in chosen]
         rows.append((column.label, column.shows, column.made_by.licence, *values))
     words = ["shows", "licence"]
-    return Table(heads=heads("model", *words, *numbers, words=words), rows=tuple(rows))
+    return Table(heads=make_heads("model", *words, *numbers, words=words), rows=tuple(rows))
 
 
 def _picture_address(panel: Panel, name: str, beside: Path | None) -> str:
     """Address of a picture: its data, or a relative path."""
     if beside is None:
-        return uri(panel.jpeg())
+        return jpeg_uri(panel.jpeg())
     path = beside / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
     make_folder(path.parent)
     with replacing(path) as part:
@@ -208,7 +208,7 @@ def write_paper_figure(
 
     By default ``images`` are some, evenly spaced; their names are returned.
     """
-    check_figure(Path(path))
+    check_figure_format(Path(path))
     items = open_targets(targets, source or SourceOptions())
     for name in images:
         if name not in items.ids:
@@ -311,7 +311,7 @@ def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str])
     titles = [entry.label for entry in items.columns if entry.kind is not None or entry.pictures]
     normals = [f"{entry.label}, normals" for entry in items.columns if entry.normals]
     titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
-    return pieces(
+    return page_pieces(
         "gallery.html",
         scripts=tuple(map(asset, ("stage/slider.js", "pages.js", "gallery.js"))),
         beside=True,

@@ -9,13 +9,17 @@ from functools import cache, lru_cache
 from threading import Lock
 
 from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_OF_KNOWN, Anchor, anchor
-from rilievo.alignment.sensor_depth import MEASURED, Filled, filled
+from rilievo.alignment.sensor_depth import MEASURED, Filled, fill_measured_depth
 from rilievo.calibration.floor import calibrate_height
-from rilievo.calibration.points import Calibrated, calibrate, facts
-from rilievo.calibration.readings import pixel_of, place
+from rilievo.calibration.points import Calibrated, calibrate, calibration_record
+from rilievo.calibration.readings import known_point_pixel, pixel_index
 from rilievo.calibration.rectangle_fit import FREE, MOST_DOUBT, fit_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
-from rilievo.calibration.sparse import of_own_depth, plausible, where_valid
+from rilievo.calibration.sparse import (
+    drop_implausible_points,
+    known_points_of_own_depth,
+    points_with_depth,
+)
 from rilievo.depth_map import DepthMap, OwnDepth
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -72,11 +76,11 @@ def in_metres(
 
 def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
     """Read printed markers, which show the focal length."""
-    from rilievo.calibration.printed_markers import find_markers, squares_of
+    from rilievo.calibration.printed_markers import find_markers, known_squares_of_markers
 
     photo = prediction.photo
     assert photo is not None, "a prediction that has just been made has its photograph"
-    squares = squares_of(find_markers(photo.pixels), side)
+    squares = known_squares_of_markers(find_markers(photo.pixels), side)
     prediction, references = with_rectangles(prediction, squares, CameraSource.MARKERS)
     return prediction, Metres(known=references, method="markers")
 
@@ -90,7 +94,7 @@ def with_rectangles(
         return prediction, sizes
     camera = prediction.known_camera
     fit = fit_rectangles(rectangles, camera, prediction.shape if camera.source in FREE else None)
-    if 0 < fit.doubt <= MOST_DOUBT:
+    if 0 < fit.focal_log_deviation <= MOST_DOUBT:
         prediction = prediction.but(camera=Camera(K=fit.camera.K, source=source))
     others = tuple(fact for fact in sizes if not isinstance(fact, KnownRectangle))
     return prediction, (*(pose.rectangle for pose in fit.poses), *others)
@@ -109,7 +113,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         _refuse_points_in_sky(prediction, metres)
         references, remark = metres.known, None
         if metres.sparse:
-            references, remark = plausible(prediction.depth, metres.sparse)
+            references, remark = drop_implausible_points(prediction.depth, metres.sparse)
         fitted = calibrate(
             prediction.depth,
             references,
@@ -129,11 +133,11 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
             normals=prediction.normals,
         )
         sizes = (f"{metres.camera_height:g} m",)
-    calibration = facts(fitted, sizes)
+    calibration = calibration_record(fitted, sizes)
     calibration = replace(calibration, method=metres.method or calibration.method)
     metric = prediction.but(depth_or_none=fitted.depth, calibration=calibration)
     if metres.measured is not None and metres.smooth:
-        filling = filled(fitted.depth, metres.measured)
+        filling = fill_measured_depth(fitted.depth, metres.measured)
         if filling is not None:
             return _set_measured_calibration(metric, filling), replace(
                 fitted, warning=_outliers_note(filling)
@@ -175,7 +179,10 @@ def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:
     if sky is None:
         return
     for point in metres.known:
-        if isinstance(point, KnownPoint) and sky[place(prediction.depth, pixel_of(point))]:
+        if (
+            isinstance(point, KnownPoint)
+            and sky[pixel_index(prediction.depth, known_point_pixel(point))]
+        ):
             raise CalibrationError(
                 f"known point {point} lies on the sky, which has no distance: choose one on "
                 "something"
@@ -208,13 +215,13 @@ def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Predic
     if own.metres is None:
         return prediction, f"{whose}: {own.unused}"
     try:
-        points = of_own_depth(own, prediction.shape, prediction.known_camera)
+        points = known_points_of_own_depth(own, prediction.shape, prediction.known_camera)
         metric, fitted = with_metres(prediction, Metres(sparse=points, method="own depth"))
     except CalibrationError as error:
         return prediction, Note(f"{whose}: {error.template}")
     assert fitted is not None, "there are points to fit"
     assert metric.calibration is not None, "it has just been calibrated"
-    inside = len(where_valid(prediction.depth, points))
+    inside = len(points_with_depth(prediction.depth, points))
     left = inside - len(metric.calibration.asked)
     if own.is_matched and left > _MOST_CONTRADICTING * inside:
         why = f"{left} of its {inside} points contradict the prediction"

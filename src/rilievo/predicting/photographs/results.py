@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.sizes import Known, find_sparse
+from rilievo.calibration.sizes import Known, find_sparse_file
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checksums import CheckLevel, is_torn
@@ -192,10 +192,10 @@ class Results:
         sizes = self.options.sizes
         if sizes.table is None:
             return sizes.facts
-        from rilievo.calibration.sizes import read_known_csv, shared_known
+        from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera
 
         if sizes.same_camera:
-            return shared_known(sizes.table)
+            return read_known_of_fixed_camera(sizes.table)
         facts = read_known_csv(sizes.table).get(job.source.resolve(), ())
         if not facts:
             raise InputError(f"{sizes.table} has no point of it", path=job.source)
@@ -204,7 +204,7 @@ class Results:
     def _sparse_file(self, job: Job, sparse: Path) -> Path:
         output = self.options.saving.output
         inside = job.target.is_relative_to(output)
-        return find_sparse(
+        return find_sparse_file(
             sparse, job.target.relative_to(output) if inside else Path(job.source.stem)
         )
 

@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.options.camera_forms import Named, matrix_of, text_of
+from rilievo.options.camera_forms import Named, camera_of_size, camera_text
 from rilievo.prediction_record import Calibration
 from rilievo.sample import Photo
 from rilievo.shapes import Field
@@ -89,7 +89,7 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
             return photo
         lens = check_lens(photo, photo.camera.lens)
         return replace(photo, camera=Camera(lens=lens, source=photo.camera.source))
-    camera = matrix_of(named, photo.shape)
+    camera = camera_of_size(named, photo.shape)
     if not isinstance(camera.lens, Pinhole):
         return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
     height, width = photo.shape
@@ -203,9 +203,9 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[K
     points = [at for fact in facts for at in fact.places]
     notes = [_camera_note(camera, shape)] if camera and is_given else []
     if points:
-        from rilievo.calibration.readings import share_note
+        from rilievo.calibration.readings import note_on_shares
 
-        notes.append(share_note(points, shape))
+        notes.append(note_on_shares(points, shape))
     return [note for note in notes if note is not None]
 
 
@@ -218,7 +218,7 @@ def _camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
     if 0 <= cx <= 1 and 0 <= cy <= 1 and min(shape) > 2:
         across, down = (width, height) if fx < _LONGEST_SHARE else (1, 1)
         numbers = fx * across, fy * down, cx * width - 0.5, cy * height - 0.5
-        words = text_of(camera)
+        words = camera_text(camera)
         name, parameters = words.split(":") if ":" in words else ("", words)
         meant = ",".join([*(f"{number:.6g}" for number in numbers), *parameters.split(",")[4:]])
         return (

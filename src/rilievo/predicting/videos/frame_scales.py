@@ -28,7 +28,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from rilievo.alignment.anchor import anchor_values, paired
+from rilievo.alignment.anchor import anchor_values, paired_values
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
@@ -393,7 +393,7 @@ class _FramePair:
 
 
 def _frame_pair(frame: int, depth: DepthMap, reference: DepthMap) -> _FramePair:
-    x, z = paired(depth, reference)
+    x, z = paired_values(depth, reference)
     step = max(1, -(-x.size // _PLACES))
     return _FramePair(frame, x[::step].astype(np.float32), z[::step].astype(np.float32))
 

@@ -34,11 +34,11 @@ from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
-from rilievo.measure.measurement_records import terms_of
+from rilievo.measure.measurement_records import page_terms
 from rilievo.models.base import Inference, Model
 from rilievo.models.wrappers import Trimmed
 from rilievo.options.camera_forms import CameraOptions
-from rilievo.pages.relief import lens_of
+from rilievo.pages.relief import lens_on_pages
 from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
@@ -150,7 +150,7 @@ def _lens_record(camera: Camera | None, width: int) -> dict[str, Any] | None:
     """Lens for JSON; None unless pinhole or equirectangular."""
     if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
         return None
-    name, numbers = lens_of(camera)
+    name, numbers = lens_on_pages(camera)
     named = dict(zip(("fx", "fy", "cx", "cy"), map(float, numbers), strict=True))
     return {"lens": name, **named, "goes_round": goes_round(camera, width)}
 
@@ -159,7 +159,7 @@ def _range_terms_record(prediction: Prediction) -> Any:
     """Terms of size ranges as JSON; None without camera or depth."""
     if prediction.camera is None or not prediction.depth.is_depth:
         return None
-    return json.loads(to_json(terms_of(prediction, floor=False)))  # the page finds the floor
+    return json.loads(to_json(page_terms(prediction, floor=False)))  # the page finds the floor
 
 
 def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from rilievo.calibration.readings import Pixel, value_at
+from rilievo.calibration.readings import Pixel, median_around
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
@@ -103,7 +103,7 @@ def depth_answer(photographs: Photographs, request: DepthParams) -> ToolAnswer[D
     height, width = prediction.shape
     points = [
         _depth_with_range(
-            value_at(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share
+            median_around(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share
         )
         for u, v in places
     ]

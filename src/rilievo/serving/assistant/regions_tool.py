@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rilievo.measure.extents import Extents
+from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import COVERAGE, region_record
-from rilievo.measure.regions import region_of
+from rilievo.measure.regions import as_region
 from rilievo.messages import at, worded
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
@@ -62,10 +62,10 @@ def measure_boxes(photographs: Photographs, request: RegionsParams) -> ToolAnswe
     prediction, unit = photograph.prediction, METRES
     if not photograph.is_metric:
         prediction, unit = in_camera_heights_or_refuse(photograph), HEIGHTS
-    extents, things = Extents(prediction), []
+    extents, things = RegionMeasurer(prediction), []
     for name, box in request.regions.items():
         first, last = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
-        things.append(extents.measure(region_of((*first, *last), name)))
+        things.append(extents.measure(as_region((*first, *last), name)))
     notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
     record = RegionsResult(
         things=[region_record(thing, partial(worded, spell=spell_argument)) for thing in things],

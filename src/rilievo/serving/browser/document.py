@@ -14,7 +14,7 @@ from rilievo.models.catalogue import table
 from rilievo.models.catalogue.feeding import Feeding, GraphFacts, graph_facts
 from rilievo.models.catalogue.table import CatalogueEntry
 from rilievo.models.resampling.preparation import Rule
-from rilievo.pages.document import text_of
+from rilievo.pages.document import fill_text_template
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need, UsualSize
 from rilievo.version import VERSION
@@ -225,7 +225,7 @@ class PageSettings:
 
 def page_html(settings: PageSettings) -> str:
     """HTML of the page."""
-    return text_of(
+    return fill_text_template(
         "browser.html",
         settings=settings,
         policy=POLICY,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.calibration.ranges import weight_of
+from rilievo.calibration.ranges import feature_weight
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.frozen import frozen
@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
-from rilievo.measure.measurement_records import Terms, terms_of
+from rilievo.measure.measurement_records import Terms, page_terms
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table
@@ -220,8 +220,8 @@ def _write_page_files(
         colours=colour_table(DEPTH_COLOURS).tobytes().hex(),
         terms=_range_terms_by_depth_and_camera(),
         misfit=MisfitTerms(
-            misfit=weight_of("length", "misfit", is_anchored=True),
-            disorder=weight_of("length", "disorder", is_anchored=True),
+            misfit=feature_weight("length", "misfit", is_anchored=True),
+            disorder=feature_weight("length", "disorder", is_anchored=True),
         ),
         app=app,
     )
@@ -290,7 +290,8 @@ def _range_terms_by_depth_and_camera() -> Mapping[str, Mapping[str, Terms]]:
     }
     return {
         sort: {
-            name: terms_of(_flat_prediction(kind, source, fit)) for name, source in sources.items()
+            name: page_terms(_flat_prediction(kind, source, fit))
+            for name, source in sources.items()
         }
         for sort, (kind, fit) in sorts.items()
     }

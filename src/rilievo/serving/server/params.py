@@ -11,12 +11,12 @@ from rilievo.calibration.sizes import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure.measurement_records import asked_quantity, read_points
-from rilievo.measure.regions import Region, region_of
+from rilievo.measure.measurement_records import parse_points, quantity_of_options
+from rilievo.measure.regions import Region, as_region
 from rilievo.messages import literal
 from rilievo.models.base import Model
 from rilievo.models.wrappers import refined
-from rilievo.options.camera_forms import CameraOptions, parse_numbers
+from rilievo.options.camera_forms import CameraOptions, parse_fileless_camera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine
 from rilievo.options.run_options import Saving
@@ -107,7 +107,7 @@ class _RecordParameters(BaseModel):
             name: getattr(self, name) for name in names if name in type(self).model_fields
         }
         if settings.get("camera") is not None:
-            parse_numbers(settings["camera"])  # and no file of the server
+            parse_fileless_camera(settings["camera"])  # and no file of the server
         options = PredictOptions(**settings)
         count = len(options.sizes.facts)
         if count > MOST_KNOWN:
@@ -147,7 +147,7 @@ class RequestParams(_RecordParameters):
 
     def points(self) -> list[Point]:
         """Points (u, v) [px] of ``at``."""
-        return read_points(self.at)
+        return parse_points(self.at)
 
 
 _PredictParameters: Any = extend_parameters(RequestParams, *_OF_PHOTOGRAPHS, Saving())
@@ -196,11 +196,13 @@ class MeasureParams(_MeasureParameters):
             raise OptionError("box stands alone: ask for points by themselves")
         if self.box and self.in_plane:
             raise OptionError(option="in_plane", without="box")
-        return [region_of(text) for text in self.box]
+        return [as_region(text) for text in self.box]
 
     def quantity(self) -> tuple[str, list[Point]]:
         """Quantity to measure, and its points."""
-        return asked_quantity(self.at, angle=self.angle, distance=self.distance, height=self.height)
+        return quantity_of_options(
+            self.at, angle=self.angle, distance=self.distance, height=self.height
+        )
 
 
 _OF_STREAMS = extend_parameters(

@@ -17,10 +17,10 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from rilievo.measure.extents import Extents
+from rilievo.measure.extents import RegionMeasurer
 from rilievo.measure.measurement_records import (
     measure_points,
-    measured_record,
+    measurement_json,
     origin_record,
     region_record,
 )
@@ -385,7 +385,7 @@ async def _measure(service: Service, request: Request) -> Response:
 
     def measurement_record() -> dict[str, object]:
         if regions:
-            extents = Extents(prediction)
+            extents = RegionMeasurer(prediction)
             things = [extents.measure(region) for region in regions]
             remarks = dict.fromkeys(words(remark) for thing in things for remark in thing.remarks)
             return {
@@ -394,7 +394,7 @@ async def _measure(service: Service, request: Request) -> Response:
                 "notes": (*client_notes(prediction), *remarks),
             }
         measurement = measure_points(prediction, points, what, in_plane=arguments.in_plane)
-        answer = measured_record(measurement, prediction, words)
+        answer = measurement_json(measurement, prediction, words)
         return {**answer, "notes": (*client_notes(prediction), *map(words, measurement.remarks))}
 
     return JSONResponse(await service.run_in_worker(measurement_record))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from rilievo.calibration.readings import Pixel, share_note, value_at
+from rilievo.calibration.readings import Pixel, median_around, note_on_shares
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import describe
@@ -143,14 +143,14 @@ def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, 
         facts.pop(name, None)
     if points:
         facts["at"] = [_value_record(prediction, u, v) for u, v in points]
-    note = share_note(points, prediction.shape)
+    note = note_on_shares(points, prediction.shape)
     return {**facts, "notes": [*client_notes(prediction), *filter(None, [note])]}
 
 
 def _value_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
     if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so points have no value")
-    value = value_at(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
+    value = median_around(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
     return {"u": u, "v": v, "value": value}
 
 

@@ -27,11 +27,11 @@ def main(arguments: Sequence[str]) -> int:
         description="Train and compare probes of depth and normals on many backbones.",
         examples=("rilievo probe sweep.toml",),
     )
-    from rilievo.pages.tables import markdown
+    from rilievo.pages.tables import tables_as_markdown
     from rilievo.training.sweep.sweep_run import sweep_probes
 
     swept = sweep_probes(request.file, request.options)
     with printing():
-        print(markdown(swept.table))
+        print(tables_as_markdown(swept.table))
         say(f"{len(swept.cells)} cells; the table is in {swept.folder}")
     return 1 if swept.failures else 0

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rilievo.cli.parsing import flag_in, given_fields, parse
+from rilievo.cli.parsing import fields_in_arguments, flag_as_written, parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
@@ -88,7 +88,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
             f"{command} --root data/ --start rilievo/small -o run",
         ),
     )
-    fields = given_fields(into, arguments, "config")
+    fields = fields_in_arguments(into, arguments, "config")
     complete = probe_config if alone else supervised_config
     return request, complete(request.config, fields)
 
@@ -154,13 +154,13 @@ def main_supervised(arguments: Sequence[str]) -> int:
 
 def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
     """Configuration of a run that begins with a model, if any."""
-    spelled = partial(flag_in, SupervisedArguments, arguments)
+    spelled = partial(flag_as_written, SupervisedArguments, arguments)
     if options.tuning.start is None:
-        if fields := given_fields(SupervisedArguments, arguments, "tuning"):
+        if fields := fields_in_arguments(SupervisedArguments, arguments, "tuning"):
             flag = spelled(f"tuning.{min(fields)}")
             raise OptionError(f"{flag} goes with --start, which names a model")
         return None
-    fields = given_fields(SupervisedArguments, arguments, "config")
+    fields = fields_in_arguments(SupervisedArguments, arguments, "config")
     common = {*_SAME, _FLIP}
     common |= {field_name for field_name in fields if field_name.startswith("data.")} - {
         "data.window"

@@ -5,7 +5,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rilievo.cli.parsing import given_fields, parse
+from rilievo.cli.parsing import fields_in_arguments, parse
 from rilievo.cli.streams import printing, say
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
@@ -56,7 +56,7 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
             "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
         ),
     )
-    return request, completed(request.config, given_fields(Arguments, arguments, "config"))
+    return request, completed(request.config, fields_in_arguments(Arguments, arguments, "config"))
 
 
 def main(arguments: Sequence[str]) -> int:

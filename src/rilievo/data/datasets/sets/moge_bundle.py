@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.alignment.fit import nearest_places
+from rilievo.alignment.fit import nearest_pixel_of_cells
 from rilievo.data.datasets.loaders import FileList, Request, found_in, own_card, text_lines
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
@@ -127,7 +127,7 @@ def view_depth(
     view: CentredView, depth: Float32[np.ndarray, "a b"], valid: Bool[np.ndarray, "a b"]
 ) -> tuple[Field, Mask]:
     """Depth in the view, and where it is known."""
-    chosen = nearest_places(valid, view.shrunk)
+    chosen = nearest_pixel_of_cells(valid, view.shrunk)
     height, width = view.shrunk
     depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.places].astype(np.float64)
     distance = depths * _ray_lengths(view.raw_K, height, width)
