@@ -147,7 +147,9 @@ def test_an_error_that_code_makes_of_an_interruption_is_no_other_error(
     raise TypeError("arguments")
 """
     # The command itself is replaced, not what handles its errors.
-    program = _REPLACED.format(body).replace("cli.main = main", "cli._run_command = lambda words: main()")
+    program = _REPLACED.format(body).replace(
+        "cli.main = main", "cli._run_command = lambda words: main()"
+    )
     process = start_process([sys.executable, "-c", program], stdout=subprocess.PIPE)
     _, output = process.communicate(timeout=_PATIENCE)
     assert (process.returncode, output.splitlines()[-1]) == (code, last), output
