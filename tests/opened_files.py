@@ -44,7 +44,7 @@ _THROUGH_LIBRARIES = frozenset(
         ),
         *(
             "rilievo.cluster.ray_tasks._refuse_silent_address",
-            "rilievo.evaluation.views.fiftyone.connected",
+            "rilievo.evaluation.views.fiftyone.import_fiftyone",
         ),
         *(
             f"rilievo.serving.server.request_files.{e}"

@@ -5,7 +5,7 @@ import numpy as np
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
-from rilievo.evaluation.scoring.score import Scored, score
+from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.sample import Truth
 from stored_answers import stored
 
@@ -38,6 +38,6 @@ def guess(truth: Truth, kind: DepthKind, *, seed: int = 1) -> DepthMap:
     return DepthMap(values=values.astype(np.float32), kind=kind)
 
 
-def scored(name: str | Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+def scored(name: str | Benchmark, predicted: DepthMap, truth: Truth) -> ScoreWithSums:
     benchmark = name if isinstance(name, Benchmark) else find_benchmark(name)
     return score(benchmark, stored(depth=predicted), truth)

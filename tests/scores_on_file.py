@@ -25,8 +25,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.scoring.pool import ScoreJob, needs_scenes, with_scenes
-from rilievo.evaluation.scoring.regions import shown_window
+from rilievo.evaluation.scoring.pool import ScoreJob, add_scenes, needs_scenes
+from rilievo.evaluation.scoring.regions import model_window
 from rilievo.evaluation.stored_predictions import Meaning, NumberKind, PeerConfidence, ValueEncoding
 
 BOOK = Path(__file__).with_suffix(".json")
@@ -150,7 +150,7 @@ def scores_of(frame: str, names: Sequence[str] | None = None) -> Iterator[tuple[
         for name in BENCHMARKS.own if names is None else names:
             benchmark = find(name)
             try:
-                shown = shown_window(benchmark.input_crop, (depth.shape[0], depth.shape[1])).shape
+                shown = model_window(benchmark.input_crop, (depth.shape[0], depth.shape[1])).shape
             except InputError:
                 continue
             for label, size in sizes_of(shown).items():
@@ -194,7 +194,7 @@ def _scores(
     ids = [*data.ids] if needs_scenes(job.benchmark) else [*data.ids[:1]]
     try:
         if needs_scenes(job.benchmark):
-            job, ids = with_scenes(job, ids)
+            job, ids = add_scenes(job, ids)
         answers = [job.score(id) for id in ids]
     except RilievoError:
         return {"refused": "all"}

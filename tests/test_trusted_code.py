@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 import rilievo
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import known_metrics
+from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.targets import open_run
 from rilievo.io.json_record import to_json
@@ -294,4 +294,4 @@ def test_metrics_that_an_evaluation_names_are_not_run(
     monkeypatch.setenv(TRUST, "")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "named_metric.py").write_text("raise SystemExit('was run')\n")
-    assert not known_metrics("depth", ["named_metric:CLOSE"])
+    assert not trusted_metrics("depth", ["named_metric:CLOSE"])

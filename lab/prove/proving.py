@@ -21,7 +21,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Interpolation, Task
 from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error
-from rilievo.evaluation.scoring.regions import depth_mask, truth_for
+from rilievo.evaluation.scoring.regions import depth_mask, truth_in_view
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -236,7 +236,7 @@ def _case(
         camera=Camera(K=K, source=CameraSource.GIVEN),
         objects=(1 + u // (width // 3 + 1)).astype(np.int64),
     )
-    cut = truth_for(benchmark, truth)
+    cut = truth_in_view(benchmark, truth)
     assert cut.depth is not None
     assert cut.camera is not None
     if guess is None or guess.shape != cut.depth.shape:
@@ -298,7 +298,7 @@ def _normals(
     true = chance.normal(size=(3, height, width)) + np.array([0, 0, -2.0])[:, None, None]
     true = (true / np.linalg.norm(true, axis=0)).astype(np.float32)
     truth = Truth(id="seeded", normals=true, normals_valid=chance.random(true.shape[1:]) < share)
-    cut = truth_for(benchmark, truth)
+    cut = truth_in_view(benchmark, truth)
     assert cut.normals is not None
     assert cut.normals_valid is not None
     guess = cut.normals + chance.normal(0, 0.2, cut.normals.shape)

@@ -19,8 +19,8 @@ from rilievo.errors import CalibrationError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.scoring.regions import shown_to_model
-from rilievo.evaluation.scoring.score import Scored, score
+from rilievo.evaluation.scoring.regions import crop_for_model
+from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.models.base import Model
 from rilievo.prediction import Prediction
@@ -79,7 +79,7 @@ class Judged:
 
     model: int
     part: int
-    scored: Scored | None = None
+    scored: ScoreWithSums | None = None
     reason: str = ""
     flat: bool = False
     sureness: FrameSureness | None = None
@@ -187,7 +187,7 @@ class _Frame:
         dataset = part.selection.dataset
         if dataset.request not in self._images:
             self._images[dataset.request] = dataset.image(self.id)
-        shown = shown_to_model(self._images[dataset.request], part.selection.benchmark.input_crop)
+        shown = crop_for_model(self._images[dataset.request], part.selection.benchmark.input_crop)
         # Variants of a dataset mostly show the same photograph.
         key = (model, shown.tobytes())
         if key not in self._predictions:

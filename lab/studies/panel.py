@@ -19,7 +19,7 @@ from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.data.datasets.loaders import read_counts
 from rilievo.evaluation.metrics.depth import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import DepthPair, sparsify
-from rilievo.evaluation.scoring.regions import confidence_at
+from rilievo.evaluation.scoring.regions import resize_confidence
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
@@ -126,7 +126,7 @@ def scored(
     off = np.abs(pair.p - pair.t) / pair.t
     ause = random = mean = float("nan")
     if given.confidence is not None:
-        said = confidence_at(given.confidence, true.shape)[valid].astype(np.float64)
+        said = resize_confidence(given.confidence, true.shape)[valid].astype(np.float64)
         curves = sparsify(said, off)
         ause, random, mean = curves.ause, curves.ause + curves.aurg, float(said.mean())
     doubt = mean_doubt(given)

@@ -24,7 +24,7 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Interpolation
 from rilievo.evaluation.scoring import regions
-from rilievo.evaluation.scoring.score import Scored
+from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.prediction_record import PredictionRecord
 from rilievo.sample import Truth
 
@@ -753,9 +753,11 @@ def test_a_plant_in_our_own_scores_is_found(
     else:
         scored = proving.score
 
-        def planted(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Scored:
+        def planted(
+            benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
+        ) -> ScoreWithSums:
             found = scored(benchmark, prediction, truth)
-            cut = regions.truth_for(benchmark, truth)
+            cut = regions.truth_in_view(benchmark, truth)
             mask = regions.depth_mask(benchmark, cut)
             assert cut.depth is not None
             if prediction.depth.values.shape != mask.shape:

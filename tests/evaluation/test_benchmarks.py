@@ -12,8 +12,8 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
     Benchmark,
     Task,
+    benchmark_metrics,
     benchmark_sha256,
-    metrics_of,
 )
 from rilievo.evaluation.scoring.metres import FITTED
 
@@ -54,7 +54,7 @@ def test_every_promised_benchmark_is_there() -> None:
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=str)
 def test_a_benchmark_names_what_exists(benchmark: Benchmark) -> None:
-    assert list(metrics_of(benchmark)) == list(benchmark.metrics)
+    assert list(benchmark_metrics(benchmark)) == list(benchmark.metrics)
     assert benchmark.reproduces
     assert benchmark.hides
     for row in benchmark.published:
@@ -121,5 +121,5 @@ def test_a_wrong_name_is_one_line(name: str, words: str) -> None:
 
 def test_a_metric_that_no_table_has_is_named() -> None:
     with pytest.raises(OptionError, match="no metric 'abs_rl' of depth; did you mean 'abs_rel'"):
-        metrics_of(replace(MINE, metrics=("abs_rl",)))
+        benchmark_metrics(replace(MINE, metrics=("abs_rl",)))
     assert set(TABLES) == set(Task)

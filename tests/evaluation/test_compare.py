@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from evaluations import METRICS, evaluation, in_folder, random_errors, run_of
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256, settings_of
+from rilievo.evaluation.benchmarks.benchmark import benchmark_settings, benchmark_sha256
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.tables.comparison_report import long_table, tables_of
+from rilievo.evaluation.tables.comparison_report import comparison_tables, long_table
 from rilievo.evaluation.tables.runs import compare
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 
@@ -260,7 +260,7 @@ def test_runs_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> No
 
 def test_published_rows_stand_below_with_their_sources() -> None:
     card = find_benchmark("nyuv2-eigen")
-    settings = {**settings_of(card), "title": card.title}
+    settings = {**benchmark_settings(card), "title": card.title}
     known = {"settings": settings, "sha256": benchmark_sha256(card)}
     run = run_of("a", random_errors(), benchmark="nyuv2-eigen", **known)
     compared = compare([run])
@@ -271,14 +271,14 @@ def test_published_rows_stand_below_with_their_sources() -> None:
     assert with_metric
     assert compared.groups[0].title == card.title
     for text in (
-        tables_as_markdown(*tables_of(compared)),
-        table_as_latex(tables_of(compared)[0]),
+        tables_as_markdown(*comparison_tables(compared)),
+        table_as_latex(comparison_tables(compared)[0]),
         table_as_csv(long_table(compared)),
     ):
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
     assert all(
-        model.source[:12] in tables_as_markdown(*tables_of(compared)) for model in with_metric
+        model.source[:12] in tables_as_markdown(*comparison_tables(compared)) for model in with_metric
     )
     other = {**known["settings"], "max_depth": 80.0}
     for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):

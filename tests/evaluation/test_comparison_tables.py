@@ -13,11 +13,11 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparison import Cell
 from rilievo.evaluation.tables.comparison_report import (
-    alignments,
+    alignment_texts,
+    cell_entry,
+    comparison_tables,
     disagreements,
-    entry_of,
     long_table,
-    tables_of,
     write_comparison,
 )
 from rilievo.evaluation.tables.runs import compare
@@ -34,13 +34,13 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
         run_of(f"={name}{EVIL}", each, ids=ids) for name, each in (("a", values), ("b", values + 1))
     ]
     compared = compare(runs)
-    text = tables_as_markdown(*tables_of(compared))
+    text = tables_as_markdown(*comparison_tables(compared))
     assert "<script>" not in text.replace("\\<script", "")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:4]} == {3}
     table = list(csv.DictReader(io.StringIO(table_as_csv(long_table(compared)))))
     assert [row["model"][:3] for row in table] == ["'=a", "'=b"]
-    body = table_as_latex(tables_of(compared)[0])
+    body = table_as_latex(comparison_tables(compared)[0])
     for special in "&%$#_{}~^\\":
         written = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
         assert written.get(special, f"\\{special}") in body
@@ -56,16 +56,16 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
 
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
     cell = Cell(value=1.0, rank=2)
-    assert entry_of(cell).minor == ()
-    assert entry_of(cell, ranked=True).minor == ("rank 2",)
-    assert entry_of(Cell(value=1.0), ranked=True).minor == ()
+    assert cell_entry(cell).minor == ()
+    assert cell_entry(cell, ranked=True).minor == ("rank 2",)
+    assert cell_entry(Cell(value=1.0), ranked=True).minor == ()
 
 
 def test_two_images_show_a_difference_without_interval_or_p() -> None:
     values = random_errors()[:2]
     compared = compare([run_of("a", values), run_of("b", values + 1)])
     [row] = (
-        line for line in tables_as_markdown(tables_of(compared)[1]).splitlines() if "b − a" in line
+        line for line in tables_as_markdown(comparison_tables(compared)[1]).splitlines() if "b − a" in line
     )
     assert row.split("|")[-3:-1] == [" – ", " – "]
 
@@ -173,8 +173,8 @@ def test_a_table_without_rows_keeps_its_header() -> None:
 
 def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
     compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
-    [note] = alignments(compared.groups[0])
-    text = table_as_latex(tables_of(compared)[0])
+    [note] = alignment_texts(compared.groups[0])
+    text = table_as_latex(comparison_tables(compared)[0])
     assert f"Predictions of every run: {note}." in text
     assert (
         compared.groups[0].dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]

@@ -8,7 +8,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.scoring.regions import counted_window, cut_truth, is_rounded, shown_window
+from rilievo.evaluation.scoring.regions import (
+    cut_truth,
+    is_rounded_size,
+    model_window,
+    scored_window,
+)
 from rilievo.evaluation.scoring.score import score
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.sample import Truth
@@ -44,7 +49,7 @@ def test_a_perfect_prediction_of_each_known_crop_scores_perfectly(name: str) -> 
     shown = cut_truth(truth, benchmark.input_crop).depth
     assert truth.depth is not None
     assert shown is not None
-    counted = counted_window(benchmark.crop, (shown.shape[0], shown.shape[1]))
+    counted = scored_window(benchmark.crop, (shown.shape[0], shown.shape[1]))
     for values in (shown[counted.slices], shown, truth.depth):
         found = score(benchmark, stored(depth=metric(values)), truth).score
         assert found.values["rmse"] < 1e-5, values.shape
@@ -89,7 +94,7 @@ def test_a_crop_that_is_said_is_placed_and_resized_in_its_own_frame() -> None:
 
 @pytest.mark.parametrize("size", [(192, 640), (320, 1024), (378, 1246), (187, 621), (229, 758)])
 def test_sizes_that_networks_round_to_are_no_crops(size: tuple[int, int]) -> None:
-    assert is_rounded(size, (375, 1242))
+    assert is_rounded_size(size, (375, 1242))
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "0,0,0,5", "-1,0,5,5", "1.5,0,5,5"])
@@ -99,5 +104,5 @@ def test_a_crop_is_four_whole_numbers(text: str) -> None:
 
 
 def test_windows_of_the_crops_are_known_by_their_size() -> None:
-    assert shown_window("kitti_benchmark", (375, 1242)).shape == (352, 1216)
-    assert counted_window(Crop.NYU_EIGEN, (480, 640)).shape == (426, 560)
+    assert model_window("kitti_benchmark", (375, 1242)).shape == (352, 1216)
+    assert scored_window(Crop.NYU_EIGEN, (480, 640)).shape == (426, 560)

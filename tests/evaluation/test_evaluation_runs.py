@@ -13,7 +13,7 @@ from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256
 from rilievo.evaluation.evaluation_folder import read_evaluation
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.predictions.sources import Cache, find_predictions
+from rilievo.evaluation.predictions.sources import PredictionCache, find_predictions
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
@@ -77,13 +77,13 @@ def test_a_second_run_predicts_nothing_anew(
     broken.write_bytes(broken.read_bytes()[:100])
     (folder / "predictions" / "room1" / "001.npz").unlink()
     written = []
-    real = Cache.write
+    real = PredictionCache.write
 
-    def counted(self: Cache, id: str, *given: object) -> None:
+    def counted(self: PredictionCache, id: str, *given: object) -> None:
         written.append(id)
         real(self, id, *given)
 
-    monkeypatch.setattr(Cache, "write", counted)
+    monkeypatch.setattr(PredictionCache, "write", counted)
     second = run_tiny("rilievo/small", root, output=folder)
     assert sorted(written) == ["room0/000", "room1/001"]
     assert second.summaries == first.summaries

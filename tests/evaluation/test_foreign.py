@@ -11,7 +11,7 @@ from predictions import prediction
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign import Foreign, open_foreign
+from rilievo.evaluation.predictions.foreign import ForeignPredictions, open_foreign
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 
@@ -19,7 +19,7 @@ IDS = ("kitchen/0001", "kitchen/0002", "hall/0003")
 DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 
-def opened(folder: Path, **changes: object) -> Foreign:
+def opened(folder: Path, **changes: object) -> ForeignPredictions:
     options = {"kind": "metric", "task": Task.DEPTH, "scale": None, "pattern": None, **changes}
     kind = options.pop("kind")
     stored = ValueEncoding(number_kind=kind and NumberKind(kind), scale=options.pop("scale"))

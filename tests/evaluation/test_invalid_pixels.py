@@ -16,8 +16,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Invalid,
+    benchmark_settings,
     benchmark_sha256,
-    settings_of,
 )
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.score import score
@@ -104,8 +104,8 @@ def test_normals_without_direction_are_left_out_or_refused() -> None:
 def test_the_rule_is_a_setting_and_its_default_keeps_older_hashes() -> None:
     hashes = {benchmark_sha256(with_rule("diode", each)) for each in Invalid}
     assert len(hashes) == 3
-    assert "invalid" not in settings_of(BENCHMARKS["diode"])
-    assert settings_of(with_rule("diode", Invalid.FAR))["invalid"] == "far"
+    assert "invalid" not in benchmark_settings(BENCHMARKS["diode"])
+    assert benchmark_settings(with_rule("diode", Invalid.FAR))["invalid"] == "far"
 
 
 def test_a_prediction_with_infinity_where_nothing_is_true_scores(

@@ -8,7 +8,12 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256, find_metric, metrics_of
+from rilievo.evaluation.benchmarks.benchmark import (
+    Task,
+    benchmark_metrics,
+    benchmark_sha256,
+    find_metric,
+)
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better, DepthPair, Metric, Sums
 from tiny_evaluation import TINY, run_tiny, write_predictions
@@ -51,7 +56,7 @@ def test_a_metric_of_ones_own_is_scored_under_its_own_name(root: Path, tmp_path:
 def test_a_metric_of_ones_own_makes_another_benchmark() -> None:
     renamed = replace(BENCHMARK, metrics=("abs_rel",))
     assert benchmark_sha256(BENCHMARK) != benchmark_sha256(renamed)
-    assert list(metrics_of(BENCHMARK)) == ["farther", "abs_rel"]
+    assert list(benchmark_metrics(BENCHMARK)) == ["farther", "abs_rel"]
 
 
 def test_names_of_the_table_mean_the_table() -> None:
@@ -74,10 +79,10 @@ def test_what_is_no_metric_is_one_line(name: str, words: str) -> None:
     with pytest.raises(OptionError, match=words):
         find_metric(Task.DEPTH, name)
     with pytest.raises(OptionError, match=f"the benchmark 'mine': .*{words}"):
-        metrics_of(replace(BENCHMARK, metrics=(name,)))
+        benchmark_metrics(replace(BENCHMARK, metrics=(name,)))
 
 
 def test_two_metrics_of_one_name_are_refused() -> None:
     twice = replace(BENCHMARK, metrics=("abs_rel", f"{HERE}:FARTHER", f"{HERE}:FARTHER"))
     with pytest.raises(OptionError, match="'mine' has two metrics of the name 'farther'"):
-        metrics_of(twice)
+        benchmark_metrics(twice)

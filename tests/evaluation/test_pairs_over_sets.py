@@ -9,7 +9,7 @@ import pytest
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparison import Comparison, PairOverSets
-from rilievo.evaluation.tables.comparison_report import pairs_table, write_comparison
+from rilievo.evaluation.tables.comparison_report import model_pairs_table, write_comparison
 from rilievo.evaluation.tables.runs import Run
 from rilievo.evaluation.tables.standings import (
     Errors,
@@ -206,7 +206,7 @@ def claims(found: tuple[PairOverSets, ...]) -> set[tuple[str, str]]:
 def test_a_leaderboard_says_which_models_differ_over_all_benchmarks(tmp_path: Path) -> None:
     made = table({"good": 0.0, "like": 0.0, "poor": 0.1})
     assert claims(made.pairs) == {("good", "poor"), ("like", "poor")}
-    assert len(pairs_table(made).rows) == 3
+    assert len(model_pairs_table(made).rows) == 3
     for name in ("board.html", "board.md"):
         write_comparison(made, tmp_path / name)
         text = (tmp_path / name).read_text()

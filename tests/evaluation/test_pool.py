@@ -14,7 +14,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
-from rilievo.evaluation.scoring.score import Scored
+from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from stored_answers import NOBODY, stored
 
@@ -40,7 +40,7 @@ def test_one_process_is_the_callers_own_and_starts_no_other(root: Path) -> None:
     job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, predictions=plane)
     children = multiprocessing.active_children()
     for id, scored in zip(dataset.ids, score_all(job, dataset.ids, processes=1), strict=True):
-        assert isinstance(scored, Scored)
+        assert isinstance(scored, ScoreWithSums)
         assert scored.score.id == id
         assert plane.process == os.getpid()
         assert multiprocessing.active_children() == children

@@ -14,9 +14,9 @@ from evaluations import METRICS, evaluation, random_errors
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.evaluation import benchmarks
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, settings_of
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Published, benchmark_settings
 from rilievo.evaluation.commands.benchmarks import main
-from rilievo.evaluation.tables.comparison_report import long_table, tables_of
+from rilievo.evaluation.tables.comparison_report import comparison_tables, long_table
 from rilievo.evaluation.tables.runs import compare
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
 
@@ -152,7 +152,7 @@ def test_published_rows_are_sorted_never_bold_and_say_what_they_lack(card: Bench
         evaluation(
             model=name,
             benchmark="depth",
-            settings=dict(settings_of(card)),
+            settings=dict(benchmark_settings(card)),
             values={"abs_rel": factor * worse, "delta1": 1 - worse},
             metrics=(METRICS[0], METRICS[2]),
         )
@@ -165,8 +165,8 @@ def test_published_rows_are_sorted_never_bold_and_say_what_they_lack(card: Bench
     assert sum(cell.is_best for row in compared.groups[0].runs for cell in row.cells.values()) == 1
     assert not any(cell.is_best for row in published for cell in row.cells.values())
     for text, bold in (
-        (tables_as_markdown(*tables_of(compared)), "**"),
-        (table_as_latex(tables_of(compared)[0]), r"\textbf"),
+        (tables_as_markdown(*comparison_tables(compared)), "**"),
+        (table_as_latex(comparison_tables(compared)[0]), r"\textbf"),
     ):
         lines = [line for line in text.splitlines() if bold in line]
         assert len(lines) == 1

@@ -8,11 +8,11 @@ import pytest
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.scoring.regions import (
-    counted_window,
     cut_truth,
     depth_mask,
+    model_window,
     normals_mask,
-    shown_window,
+    scored_window,
 )
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.sample import Truth
@@ -62,7 +62,7 @@ def test_kitti_crops_cut_fractions_to_whole_pixels(
 
 
 def test_the_garg_crop_of_a_usual_frame_is_the_published_rectangle() -> None:
-    window = counted_window(Crop.KITTI_GARG, (375, 1242))
+    window = scored_window(Crop.KITTI_GARG, (375, 1242))
     assert (window.top, window.bottom, window.left, window.right) == (153, 371, 44, 1197)
 
 
@@ -79,7 +79,7 @@ def test_without_a_cap_everything_with_truth_counts() -> None:
 
 def test_the_kitti_benchmark_crop_stands_at_the_bottom_in_the_middle() -> None:
     image = np.arange(376 * 1241).reshape(376, 1241)
-    cut = image[shown_window(InputCrop.KITTI_BENCHMARK, (376, 1241)).slices]
+    cut = image[model_window(InputCrop.KITTI_BENCHMARK, (376, 1241)).slices]
     assert cut.shape == (352, 1216)
     assert cut[-1, 0] == image[375, 12]
     assert cut[0, -1] == image[24, 1227]
@@ -100,9 +100,9 @@ def test_a_cut_truth_keeps_its_points_where_they_are() -> None:
 
 
 def test_a_model_sees_what_eigens_crop_counts_where_the_white_frame_is_cut_off() -> None:
-    window = shown_window(InputCrop.NYU_EIGEN, (480, 640))
+    window = model_window(InputCrop.NYU_EIGEN, (480, 640))
     assert (window.top, window.bottom, window.left, window.right) == (45, 471, 41, 601)
-    assert shown_window(InputCrop.NYU_EIGEN, (480, 640)) == counted_window(
+    assert model_window(InputCrop.NYU_EIGEN, (480, 640)) == scored_window(
         Crop.NYU_EIGEN, (480, 640)
     )
 
@@ -134,7 +134,7 @@ def test_the_page_of_protocols_has_the_limits_of_every_crop() -> None:
     """Limits of a picture of 10⁸ by 10⁸ pixels are the page's shares to the last digit."""
     page = (ROOT / "docs/reference/protocols.md").read_text("utf-8")
     for crop in (Crop.KITTI_GARG, Crop.KITTI_EIGEN):
-        window = counted_window(crop, (10**8, 10**8))
+        window = scored_window(crop, (10**8, 10**8))
         for first, last, letter in (
             (window.top, window.bottom, "h"),
             (window.left, window.right, "w"),

@@ -8,7 +8,7 @@ import torch
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
-from rilievo.evaluation.scoring.regions import depth_at, directed, normals_at
+from rilievo.evaluation.scoring.regions import nonzero_vector_mask, resize_depth, resize_normals
 
 SIZES = [((12, 16), (48, 64)), ((48, 64), (12, 16)), ((7, 23), (30, 97)), ((30, 97), (31, 99))]
 
@@ -21,7 +21,7 @@ def resized(values: np.ndarray, shape: tuple[int, int], how: Interpolation) -> n
     # Cubic convolution goes beyond the numbers that it is made of, which depth may not.
     beyond = how is Interpolation.BICUBIC_CORNERS
     kind = DepthKind.AFFINE if beyond else DepthKind.UP_TO_SCALE
-    return depth_at(DepthMap(values=values, kind=kind), shape, how).values
+    return resize_depth(DepthMap(values=values, kind=kind), shape, how).values
 
 
 @pytest.mark.parametrize(("old", "new"), SIZES)
@@ -91,7 +91,7 @@ def test_the_ways_differ() -> None:
 def test_the_truths_own_size_is_left_alone() -> None:
     depth = DepthMap(values=relief((12, 16)), kind=DepthKind.METRIC)
     for how in Interpolation:
-        assert depth_at(depth, (12, 16), how) is depth
+        assert resize_depth(depth, (12, 16), how) is depth
 
 
 def test_a_pixel_made_of_one_without_an_answer_has_none() -> None:
@@ -100,7 +100,7 @@ def test_a_pixel_made_of_one_without_an_answer_has_none() -> None:
     values = np.ones((4, 4), np.float32)
     values[1, 1] = np.nan
     depth = DepthMap(values=values, kind=DepthKind.METRIC, valid=valid)
-    large = depth_at(depth, (8, 8), Interpolation.BILINEAR)
+    large = resize_depth(depth, (8, 8), Interpolation.BILINEAR)
     rows, columns = np.nonzero(~large.valid)
     # Centres nearer than a whole pixel to (1, 1): from 0.25 to 1.75 of the small map.
     assert set(rows) == set(columns) == {1, 2, 3, 4}
@@ -111,20 +111,20 @@ def test_inverse_depth_is_interpolated_as_it_is() -> None:
     values = relief((12, 16))
     depth = DepthMap(values=values, kind=DepthKind.AFFINE_INVERSE)
     np.testing.assert_array_equal(
-        depth_at(depth, (48, 64), Interpolation.BILINEAR_INVERSE).values,
-        depth_at(depth, (48, 64), Interpolation.BILINEAR).values,
+        resize_depth(depth, (48, 64), Interpolation.BILINEAR_INVERSE).values,
+        resize_depth(depth, (48, 64), Interpolation.BILINEAR).values,
     )
 
 
 def test_affine_depth_has_no_inverse_to_interpolate() -> None:
     depth = DepthMap(values=relief((12, 16)), kind=DepthKind.AFFINE)
     with pytest.raises(InputError, match="'affine' cannot be interpolated as inverse depth"):
-        depth_at(depth, (48, 64), Interpolation.BILINEAR_INVERSE)
+        resize_depth(depth, (48, 64), Interpolation.BILINEAR_INVERSE)
 
 
 def test_normals_are_resized_by_component() -> None:
     normals = np.stack([relief((6, 8), seed) for seed in range(3)])
-    large = normals_at(normals, (12, 16), Interpolation.BILINEAR)
+    large = resize_normals(normals, (12, 16), Interpolation.BILINEAR)
     for channel, other in zip(large, normals, strict=True):
         np.testing.assert_allclose(channel, resized(other, (12, 16), Interpolation.BILINEAR))
 
@@ -133,13 +133,13 @@ def test_normals_are_resized_by_component() -> None:
 def test_other_proportions_are_refused(size: tuple[int, int]) -> None:
     depth = DepthMap(values=np.ones(size, np.float32), kind=DepthKind.METRIC)
     with pytest.raises(InputError, match=rf"is {size[0]} x {size[1]} .*the truth 352 x 1216"):
-        depth_at(depth, (352, 1216), Interpolation.BILINEAR)
+        resize_depth(depth, (352, 1216), Interpolation.BILINEAR)
 
 
 @pytest.mark.parametrize("size", [(192, 640), (320, 1024), (378, 1246)])
 def test_sides_that_a_network_rounds_are_no_other_proportions(size: tuple[int, int]) -> None:
     depth = DepthMap(values=np.ones(size, np.float32), kind=DepthKind.METRIC)
-    assert depth_at(depth, (375, 1242), Interpolation.BILINEAR).shape == (375, 1242)
+    assert resize_depth(depth, (375, 1242), Interpolation.BILINEAR).shape == (375, 1242)
 
 
 def test_a_normal_made_of_one_without_direction_has_none() -> None:
@@ -147,7 +147,7 @@ def test_a_normal_made_of_one_without_direction_has_none() -> None:
     normals[2] = -1
     for fault in (0.0, np.nan, np.inf):
         normals[:, 1, 1] = fault
-        large = normals_at(normals, (8, 8), Interpolation.BILINEAR)
-        rows, columns = np.nonzero(~directed(large))
+        large = resize_normals(normals, (8, 8), Interpolation.BILINEAR)
+        rows, columns = np.nonzero(~nonzero_vector_mask(large))
         assert set(rows) == set(columns) == {1, 2, 3, 4}
         np.testing.assert_array_equal(large[2, 5:, 5:], -1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.evaluation_run import processes
+from rilievo.evaluation.evaluation_run import process_count
 from rilievo.io.files import limits
 from tiny_dataset import write_tiny
 from tiny_evaluation import run_tiny, write_predictions
@@ -20,5 +20,5 @@ def test_scores_are_compared_before_the_model_answers(
     with pytest.raises(OptionError, match=r"^scores of images of \d+x\d+ pixels take about"):
         run_tiny("rilievo/small", tmp_path / "data", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert processes(1000, 4) == 4
-    assert processes(100, 4) == 1
+    assert process_count(1000, 4) == 4
+    assert process_count(100, 4) == 1

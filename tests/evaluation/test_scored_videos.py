@@ -15,7 +15,7 @@ from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.metrics.stability import StabilityPair, warping_error
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.scoring.metres import CONSTANT, fitted_to_scene
+from rilievo.evaluation.scoring.metres import CONSTANT, apply_scene_fit
 
 FRAMES = {"street": 4, "yard": 3}
 
@@ -79,7 +79,7 @@ def test_a_line_of_a_sequence_reaches_as_far_as_the_benchmark_allows() -> None:
     line = np.array([-1.0, 0.0005, 0.0008, 0.5, 1.0])
     predicted = DepthMap(values=(line + 2).astype(np.float32)[None], kind=DepthKind.AFFINE_INVERSE)
     fit = Fit(space=FitSpace.INVERSE, scale=1.0, shift=-2.0, residual=0.0, pixels=5)
-    depth = fitted_to_scene(benchmark, predicted, (1, 5), fit)
+    depth = apply_scene_fit(benchmark, predicted, (1, 5), fit)
     np.testing.assert_allclose(depth.values[0], 1 / np.maximum(line, 1e-3), rtol=1e-3)
 
 

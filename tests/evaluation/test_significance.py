@@ -8,14 +8,20 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.evaluation.summaries import Reach, holm, mean_interval, scene_means, wilcoxon_p
+from rilievo.evaluation.summaries import (
+    Reach,
+    holm_correction,
+    mean_interval,
+    scene_means,
+    wilcoxon_p,
+)
 
 
 def test_holm_worked_out_by_hand() -> None:
     """0.01 x 3 = 0.03; 0.02 x 2 = 0.04; 0.03 x 1 is raised to the 0.04 before it."""
-    assert holm([0.03, 0.01, 0.02]) == pytest.approx((0.04, 0.03, 0.04))
-    assert holm([0.9, 0.6]) == (1.0, 1.0)
-    assert holm([]) == ()
+    assert holm_correction([0.03, 0.01, 0.02]) == pytest.approx((0.04, 0.03, 0.04))
+    assert holm_correction([0.9, 0.6]) == (1.0, 1.0)
+    assert holm_correction([]) == ()
 
 
 @settings(deadline=None)
@@ -23,7 +29,7 @@ def test_holm_worked_out_by_hand() -> None:
 def test_holm_keeps_the_order_and_lies_between_no_correction_and_bonferroni(
     p_values: list[float],
 ) -> None:
-    corrected = holm(p_values)
+    corrected = holm_correction(p_values)
     for p, raised in zip(p_values, corrected, strict=True):
         assert p <= raised <= min(1.0, len(p_values) * p) + 1e-12 or raised <= max(corrected)
         assert p <= raised <= 1.0

@@ -24,8 +24,8 @@ from rilievo.evaluation.tables.comparison_report import (
     wide_table,
     write_comparison,
 )
-from rilievo.evaluation.tables.runs import Run, compare, find_runs, is_several
-from rilievo.evaluation.tables.standings import mean_ranks, standings
+from rilievo.evaluation.tables.runs import Run, compare, find_runs, is_across_benchmarks
+from rilievo.evaluation.tables.standings import standings, tied_ranks
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify
 from rilievo.pages.tables import table_as_csv, table_as_latex, tables_as_markdown
@@ -118,7 +118,7 @@ def by_name(table: Comparison) -> dict[str, float | None]:
 @settings(deadline=None)
 def test_ranks_are_scipys(rows: list[list[int]]) -> None:
     values = np.array(rows, np.float64)
-    np.testing.assert_array_equal(mean_ranks(values), rankdata(values, axis=1))
+    np.testing.assert_array_equal(tied_ranks(values), rankdata(values, axis=1))
 
 
 def test_mean_ranks_are_means_of_ranks() -> None:
@@ -259,7 +259,7 @@ def test_one_benchmark_on_several_data_is_told_apart() -> None:
         for dataset in ("rooms", "roads")
         for model, gain in GAINS.items()
     ]
-    assert is_several(runs_of(*made))
+    assert is_across_benchmarks(runs_of(*made))
     assert [item.label for item in standings(runs_of(*made)).groups] == [
         "depth on rooms",
         "depth on roads",
@@ -268,9 +268,9 @@ def test_one_benchmark_on_several_data_is_told_apart() -> None:
 
 def test_runs_that_do_not_compare_are_refused() -> None:
     one, other = run_on("rooms", "a", 0), run_on("roads", "b", 0)
-    assert not is_several(runs_of(one, other))
+    assert not is_across_benchmarks(runs_of(one, other))
     twice = runs_of(run_on("rooms", "a", 0), run_on("rooms", "a", 0.1), run_on("roads", "a", 0))
-    assert is_several(twice)
+    assert is_across_benchmarks(twice)
     with pytest.raises(OptionError, match="0 and 1 both have 'a' on rooms"):
         standings(twice)
     changed = evaluation(

@@ -11,7 +11,7 @@ from rilievo.data.datasets import DATASETS
 from rilievo.data.datasets.sets.moge_bundle import SETS
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.suite import SuiteRun, find_suite, suite_names, suites
+from rilievo.evaluation.benchmarks.suite import SuiteRun, bundled_suites, find_suite, suite_names
 from rilievo.evaluation.evaluation_folder import read_evaluation
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import SuiteResult, run_suite
@@ -70,7 +70,7 @@ def run(three: Path, out: Path, **options: Any) -> SuiteResult:
 
 @pytest.mark.parametrize("name", suite_names())
 def test_a_suite_names_what_exists(name: str) -> None:
-    suite = suites()[name]
+    suite = bundled_suites()[name]
     assert suite.title
     for each in suite.runs:
         benchmark = find_benchmark(each.benchmark)

@@ -12,9 +12,9 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.scoring.score import Scored, score
+from rilievo.evaluation.scoring.score import ScoreWithSums, score
 from rilievo.evaluation.selection import select_images
-from rilievo.evaluation.summaries import Tallied, on_scenes, remarks
+from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, scene_remark
 from rilievo.sample import Truth
 from stored_answers import stored
 from tiny_dataset import write_tiny
@@ -32,7 +32,7 @@ def image(number: int) -> tuple[np.ndarray, np.ndarray]:
     return true, (true * error).astype(np.float32)
 
 
-def scored(benchmark: Benchmark, number: int) -> Scored:
+def scored(benchmark: Benchmark, number: int) -> ScoreWithSums:
     true, predicted = image(number)
     truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
     depth = DepthMap(values=predicted, kind=DepthKind.METRIC)
@@ -40,7 +40,7 @@ def scored(benchmark: Benchmark, number: int) -> Scored:
 
 
 def summaries(benchmark: Benchmark, count: int) -> dict[str, Summary]:
-    tallied = Tallied(benchmark=benchmark)
+    tallied = ScoreTally(benchmark=benchmark)
     for number in range(count):
         tallied.add(scored(benchmark, number))
     return {each.metric: each for each in tallied.summaries({})}
@@ -90,7 +90,7 @@ def test_intervals_are_those_of_leaving_out_one_image_after_the_other(
 
 
 def test_frames_of_one_scene_have_no_interval() -> None:
-    tallied = Tallied(benchmark=PLAIN)
+    tallied = ScoreTally(benchmark=PLAIN)
     for number in range(8):
         each = scored(PLAIN, number)
         tallied.add(replace(each, score=replace(each.score, scene="kitchen/seq-01")))
@@ -108,7 +108,7 @@ def test_one_image_has_no_interval() -> None:
 
 
 def test_equal_images_have_an_interval_of_no_width() -> None:
-    tallied = Tallied(benchmark=PLAIN)
+    tallied = ScoreTally(benchmark=PLAIN)
     for _ in range(5):
         tallied.add(scored(PLAIN, 3))
     found = tallied.summaries({})[0]
@@ -117,7 +117,7 @@ def test_equal_images_have_an_interval_of_no_width() -> None:
 
 def test_an_error_of_zero_keeps_the_interval_above_zero() -> None:
     """One perfect image of four: the line through zero would reach below it."""
-    tallied = Tallied(benchmark=PLAIN)
+    tallied = ScoreTally(benchmark=PLAIN)
     for number in range(4):
         true, predicted = image(number)
         truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
@@ -132,12 +132,12 @@ def test_an_error_of_zero_keeps_the_interval_above_zero() -> None:
 def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) -> None:
     write_tiny(tmp_path, 4)
     (tmp_path / "depth" / "room0" / "002.npy").unlink()
-    tallied = Tallied(benchmark=PLAIN)
+    tallied = ScoreTally(benchmark=PLAIN)
     texts = {
         limit: " ".join(
             map(
                 str,
-                remarks(
+                evaluation_remarks(
                     select_images(PLAIN, tmp_path, EvaluateOptions(dataset=TINY, limit=limit)),
                     tallied,
                     (),
@@ -151,7 +151,7 @@ def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) ->
 
 
 def test_what_is_known_exactly_replaces_what_sums_tell() -> None:
-    tallied = Tallied(benchmark=POOLED)
+    tallied = ScoreTally(benchmark=POOLED)
     for number in range(3):
         tallied.add(scored(POOLED, number))
     found = {each.metric: each for each in tallied.summaries({"rmse": 0.25})}
@@ -171,6 +171,6 @@ def test_what_is_known_exactly_replaces_what_sums_tell() -> None:
     ],
 )
 def test_frames_of_one_clip_claim_no_interval(scenes: list[str | None], said: str | None) -> None:
-    lines = list(on_scenes(scenes))
+    lines = list(scene_remark(scenes))
     assert len(lines) == (said is not None)
     assert all(said in line and "no confidence interval" in line for line in lines if said)

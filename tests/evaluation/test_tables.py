@@ -10,7 +10,7 @@ import pytest
 
 from evaluations import evaluation
 from rilievo.errors import InputError, OutputError
-from rilievo.evaluation.evaluation_folder import read_evaluation, write_csv
+from rilievo.evaluation.evaluation_folder import read_evaluation, write_images_csv
 from rilievo.evaluation.records import Unscored
 from rilievo.io.json_record import to_json
 
@@ -31,7 +31,7 @@ def test_an_evaluation_comes_back_from_its_file_as_it_was(tmp_path: Path) -> Non
 
 def test_the_csv_table_has_a_row_for_every_image_scored_or_not(tmp_path: Path) -> None:
     made = evaluation(unscored=(BAD,))
-    write_csv(made, tmp_path / "per_image.csv")
+    write_images_csv(made, tmp_path / "per_image.csv")
     rows = _csv(tmp_path / "per_image.csv")
     assert [row["id"] for row in rows] == [*(score.id for score in made.scores), "room/bad"]
     for row, score in zip(rows, made.scores, strict=False):
@@ -44,13 +44,13 @@ def test_the_csv_table_has_a_row_for_every_image_scored_or_not(tmp_path: Path) -
 @pytest.mark.parametrize("id", ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "\t=1"])
 def test_no_id_becomes_a_formula_in_a_spreadsheet(tmp_path: Path, id: str) -> None:
     made = evaluation(ids=(id,), images=1)
-    write_csv(made, tmp_path / "t.csv")
+    write_images_csv(made, tmp_path / "t.csv")
     assert _csv(tmp_path / "t.csv")[0]["id"][0] == "'"
 
 
 def test_names_of_files_that_are_no_unicode_are_written_all_the_same(tmp_path: Path) -> None:
     made = evaluation(ids=("a\udcff\nb",), images=1)
-    write_csv(made, tmp_path / "t.csv")
+    write_images_csv(made, tmp_path / "t.csv")
     assert _csv(tmp_path / "t.csv")[0]["id"] == r"a\udcff\nb"
 
 
@@ -92,8 +92,8 @@ def test_a_folder_without_an_evaluation_is_named(tmp_path: Path) -> None:
 
 def test_a_table_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        write_csv(evaluation(), tmp_path / "absent" / "t.csv")
+        write_images_csv(evaluation(), tmp_path / "absent" / "t.csv")
     odd = replace(evaluation(images=1), scores=())
-    write_csv(odd, tmp_path / "t.csv")
+    write_images_csv(odd, tmp_path / "t.csv")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["t.csv"]
     assert np.size(_csv(tmp_path / "t.csv")) == 0

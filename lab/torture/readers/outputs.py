@@ -9,7 +9,12 @@ from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
-from rilievo.evaluation.predictions.sources import Cache, Fingerprint, open_cache, read_cache
+from rilievo.evaluation.predictions.sources import (
+    Fingerprint,
+    PredictionCache,
+    open_cache,
+    read_cache,
+)
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.runs import compare
 from rilievo.geometry.cameras.camera import Camera
@@ -94,7 +99,7 @@ def write_cache(folder: Path) -> None:
 
 
 def _read_cache(folder: Path) -> object:
-    cache: Cache = read_cache(folder / "cache")
+    cache: PredictionCache = read_cache(folder / "cache")
     found = cache.made_by, cache.missing(["a/1", "a/2"])
     open_cache(folder / "cache", cache.fingerprint, ["a/1"])
     return found, cache.read("a/1"), cache.is_of("a/1", colours())

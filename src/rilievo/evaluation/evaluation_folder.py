@@ -1,9 +1,4 @@
-"""Folder of an evaluation: its record, its per-image table and its report.
-
-Folder of an evaluation.
-
-Table of an evaluation's images as CSV, and ``evaluation.json`` read back.
-"""
+"""Folder of an evaluation: its record, its per-image table and its report."""
 
 import math
 import os
@@ -39,7 +34,7 @@ FILE_NAME = "evaluation.json"
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read the results of an evaluation."""
+    """Read ``evaluation.json``, or that in a folder."""
     path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
     if is_torn(path):
@@ -54,13 +49,13 @@ def read_evaluation(path: Path) -> Evaluation:
             f"{name}: is no evaluation ({reason(error)}); expected the {FILE_NAME} that "
             "'rilievo evaluate' writes"
         ) from error
-    fault = _fault(evaluation)
+    fault = _evaluation_fault(evaluation)
     if fault:
         raise InputError(f"{name}: {fault}; evaluate again with this version of rilievo")
     return evaluation
 
 
-def _fault(evaluation: Evaluation) -> str | None:
+def _evaluation_fault(evaluation: Evaluation) -> str | None:
     """Fault that types alone do not show: format, unique ids, finite numbers."""
     if evaluation.format != FORMAT:
         return f"its format is '{printable(evaluation.format)}', expected '{FORMAT}'"
@@ -80,23 +75,24 @@ def _fault(evaluation: Evaluation) -> str | None:
     return None
 
 
-def write_csv(evaluation: Evaluation, path: Path) -> None:
+def write_images_csv(evaluation: Evaluation, path: Path) -> None:
     """Write one row an image, those without a score last; no text is a formula."""
     metrics = metric_names(evaluation)
     facts = ("pixels", "true_share", "scale", "shift", "unanswered")
     rows: list[tuple[Content, ...]] = [
         (
-            _unicode(score.id),
+            _escape_surrogates(score.id),
             *(score.values.get(name) for name in metrics),
             *(getattr(score, name) for name in facts),
-            _unicode("; ".join(score.notes)),
+            _escape_surrogates("; ".join(score.notes)),
             None,
         )
         for score in evaluation.scores
     ]
     blank = [None] * (len(metrics) + len(facts))
     rows += [
-        (_unicode(image.id), *blank, "", _unicode(image.reason)) for image in evaluation.unscored
+        (_escape_surrogates(image.id), *blank, "", _escape_surrogates(image.reason))
+        for image in evaluation.unscored
     ]
     names = make_heads("id", *metrics, *facts, "notes", "unscored")
     with replacing(path) as part:
@@ -108,7 +104,7 @@ def metric_names(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(summary.metric for summary in evaluation.summaries)
 
 
-def _unicode(text: str) -> str:
+def _escape_surrogates(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -125,13 +121,13 @@ class ResultFiles:
 
 
 def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
-    """The folder of the options, or one by model and benchmark."""
+    """Path ``folder``, else ``runs/MODEL-BENCHMARK``; creates nothing."""
     if folder is not None:
         return folder
     return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
 
 
-def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
+def refuse_other_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
     """Refuse other files, or results of another model, benchmark or dataset."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
@@ -170,8 +166,8 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
         )
 
 
-def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
-    """Results that this version of rilievo would only repeat, each image with a score."""
+def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
+    """Results that this version would only repeat, each image scored; else None."""
     if is_torn(folder / FILE_NAME) or not os.path.exists(folder / CHECKSUMS):
         return None
     try:
@@ -190,16 +186,16 @@ def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Eva
 
 @contextmanager
 def replacing_results(folder: Path) -> Iterator[ResultFiles]:
-    """Replace results once predictions are synced; checksums come last."""
+    """Yield paths to write; predictions are synced before, checksums written after."""
     make_folder(folder)
     sweep_parts(folder)
     remove(folder / CHECKSUMS)  # of what is replaced now
-    _sync_kept(folder / PREDICTIONS)
+    _sync_predictions(folder / PREDICTIONS)
     yield ResultFiles(evaluation=folder / FILE_NAME, table=folder / CSV, report=folder / REPORT)
     write_checksums(folder / CHECKSUMS, (FILE_NAME, CSV, REPORT))
 
 
-def _sync_kept(predictions: Path) -> None:
+def _sync_predictions(predictions: Path) -> None:
     if not os.path.isdir(predictions):
         return  # those of a folder that the user gives stay where they are
     try:

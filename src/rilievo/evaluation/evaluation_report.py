@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.evaluation.benchmarks.benchmark import known_metrics
-from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_csv
+from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
+from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_images_csv
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.summaries import FEWEST, scene_count
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison_report import panels_of
+from rilievo.evaluation.tables.comparison_report import image_panels
 from rilievo.evaluation.tables.report_charts import (
     error_against_depth,
     histogram,
@@ -52,15 +52,15 @@ _METRICS = make_heads(
 _PART = make_heads("metric", "value", "95 % interval", "median of images")
 
 
-def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
+def rank_scores(scores: Sequence[Score], leading: Summary) -> list[Score]:
     """Scores that have the leading metric, the best first."""
     having = [score for score in scores if leading.metric in score.values]
     return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
 
 
-def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
+def median_worst_best_items(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
     """Yield the median, worst and best images by the leading metric."""
-    order = list(enumerate(ranked(evaluation.scores, evaluation.summaries[0]), start=1))
+    order = list(enumerate(rank_scores(evaluation.scores, evaluation.summaries[0]), start=1))
     half = min(STRIP, len(order) // 2)
     worst = order[len(order) - half :][::-1]
     best = order[: min(STRIP, len(order) - half)]
@@ -71,7 +71,7 @@ def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[I
 
 
 def _rank_word(rank: int, images: int) -> str:
-    """Words "median", "best" or "worst"."""
+    """Word "median", or "best" or "worst" for the halves."""
     if rank == images // 2 + 1:
         return "median"
     return "best" if 2 * rank <= images + 1 else "worst"
@@ -84,7 +84,7 @@ def _image_item(
     medians = [summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"]
     try:
         normals = evaluation.task == "normals"
-        panels = panels_of(id, {PREDICTION: pictures}, medians, normals=normals)
+        panels = image_panels(id, {PREDICTION: pictures}, medians, normals=normals)
     except RilievoError as error:
         fault = str(error)
     leading = evaluation.summaries[0]
@@ -119,7 +119,7 @@ def write_report(
     """Write the report of an evaluation, a page that loads nothing."""
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None
-    order = ranked(scores, leading) if leading else []
+    order = rank_scores(scores, leading) if leading else []
     summaries = {summary.metric: summary for summary in evaluation.summaries}
     short = shortlist(metric_names(evaluation))
     shown = scores if len(scores) <= LONGEST_TABLE else order[: -WORST - 1 : -1]
@@ -131,29 +131,31 @@ def write_report(
         words=wording,
         leading=leading,
         headline=[summaries[name] for name in headline(metric_names(evaluation))],
-        metrics=_metrics_table(evaluation),
+        metrics=_summary_table(evaluation),
         parts={
             part.name: Table(
                 heads=_PART,
                 rows=tuple(
-                    (*_value_cells(summary), number(summary.median))
+                    (*_head_value_interval_cells(summary), number(summary.median))
                     for summary in part.summaries
                     if summary.metric in short
                 ),
             )
             for part in evaluation.parts
         },
-        range_rows=_ranges_table(evaluation.ranges),
-        images=_images_table(evaluation, shown),
+        range_rows=_depth_ranges_table(evaluation.ranges),
+        images=_image_scores_table(evaluation, shown),
         unscored=Table(
             heads=make_heads("image", "why", words=["why"]),
             rows=tuple((image.id, image.reason) for image in evaluation.unscored),
         ),
         scenes=scene_count([score.scene for score in scores]),
         fewest=FEWEST,
-        items=shown_images(evaluation, pictures) if order and pictures is not None else None,
+        items=median_worst_best_items(evaluation, pictures)
+        if order and pictures is not None
+        else None,
         ranked=len(order),
-        formulas=list(_metric_formulas(evaluation)),
+        formulas=list(_metric_heads_and_formulas(evaluation)),
         histograms=list(_histograms(evaluation)),
         ranges=error_against_depth(evaluation.ranges) if has_pixels else None,
         certainty=list(_confidence_charts(evaluation)),
@@ -170,12 +172,11 @@ def _histograms(evaluation: Evaluation) -> Iterator[Chart]:
             yield histogram(summary, values)
 
 
-def _metric_formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Formulas of known metrics."""
+def _metric_heads_and_formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     # The settings say where metrics of one's own are.
     names = setting_value(evaluation.settings.get("metrics", "")).split()
     names += [summary.metric for summary in evaluation.summaries]
-    table = known_metrics(evaluation.task, names)
+    table = trusted_metrics(evaluation.task, names)
     for summary in evaluation.summaries:
         if summary.metric in table:
             yield head(summary), table[summary.metric].summary
@@ -189,13 +190,12 @@ def _confidence_charts(evaluation: Evaluation) -> Iterator[Chart]:
         yield reliability_chart(evaluation.reliability)
 
 
-def _metrics_table(evaluation: Evaluation) -> Table:
-    """Table of all metrics."""
+def _summary_table(evaluation: Evaluation) -> Table:
     return Table(
         heads=_METRICS,
         rows=tuple(
             (
-                *_value_cells(summary),
+                *_head_value_interval_cells(summary),
                 number(summary.per_image),
                 number(summary.median),
                 number(summary.pooled),
@@ -207,8 +207,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
     )
 
 
-def _ranges_table(ranges: Sequence[RangeError]) -> Table:
-    """Table of errors by true depth."""
+def _depth_ranges_table(ranges: Sequence[RangeError]) -> Table:
     return Table(
         heads=make_heads("true depth [m]", "pixels", "AbsRel", "bias"),
         rows=tuple(
@@ -223,8 +222,7 @@ def _ranges_table(ranges: Sequence[RangeError]) -> Table:
     )
 
 
-def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
-    """Table of scores, a row an image."""
+def _image_scores_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     fits = [
         name
         for name in ("scale", "shift")
@@ -251,7 +249,7 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     )
 
 
-def _value_cells(summary: Summary) -> tuple[Content, ...]:
+def _head_value_interval_cells(summary: Summary) -> tuple[Content, ...]:
     return (
         column_head(summary),
         Entry(text=number(summary.value), is_best=True),
@@ -266,18 +264,18 @@ def write_results(
 
     The returned evaluation has a warning if the report was left out.
     """
-    _write_evaluation(evaluation, files.evaluation)  # first: it marks the folder as ours
-    write_csv(evaluation, files.table)
+    _write_evaluation_json(evaluation, files.evaluation)  # first: it marks the folder as ours
+    write_images_csv(evaluation, files.table)
     try:
         write_report(evaluation, files.report, pictures)
     except MissingExtraError as error:
         # One of an earlier run would tell other numbers.
         remove(files.report)
         evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
-        _write_evaluation(evaluation, files.evaluation)
+        _write_evaluation_json(evaluation, files.evaluation)
     return evaluation
 
 
-def _write_evaluation(evaluation: Evaluation, path: Path) -> None:
+def _write_evaluation_json(evaluation: Evaluation, path: Path) -> None:
     with replacing(path) as part:
         part.write_text(to_json(evaluation, indent=1), encoding="utf-8")

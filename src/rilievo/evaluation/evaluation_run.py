@@ -1,8 +1,6 @@
-"""Evaluation of a model, or predictions: its plan and its run.
+"""Evaluation of a model or predictions: its plan, then its run.
 
-Plan of an evaluation, which refuses all that can be refused before the first prediction.
-
-Evaluate a model, or predictions, on a dataset under a benchmark.
+All that can be refused is refused by the plan, before the first prediction.
 """
 
 import math
@@ -20,36 +18,41 @@ from rilievo.data.datasets.check_download import read_facts
 from rilievo.data.datasets.loaders import spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_sha256, settings_of
-from rilievo.evaluation.evaluation_folder import check_results, replacing_results, run_folder
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Task,
+    benchmark_settings,
+    benchmark_sha256,
+)
+from rilievo.evaluation.evaluation_folder import refuse_other_results, replacing_results, run_folder
 from rilievo.evaluation.evaluation_report import write_results
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.sources import (
     PREDICTIONS,
     AnyModel,
-    Cache,
     Fill,
-    fill,
-    fill_cache,
+    PredictionCache,
+    begin_cache,
+    fill_cache_with_progress,
     find_cache,
     find_predictions,
-    missing,
     model_name,
+    predict_into_cache,
 )
 from rilievo.evaluation.records import Evaluation, Unscored
-from rilievo.evaluation.scoring.metres import FITTED, method_for
+from rilievo.evaluation.scoring.metres import FITTED, alignment_for_kind
 from rilievo.evaluation.scoring.pool import (
     ScoreJob,
+    add_scenes,
     check_memory_of_scores,
     needs_scenes,
-    scene_of,
+    require_scene,
     score_all,
-    with_scenes,
 )
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Source
-from rilievo.evaluation.summaries import Tallied, exact_values, remarks
+from rilievo.evaluation.summaries import ScoreTally, evaluation_remarks, exact_pooled_median
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading
 from rilievo.io.files.atomic import check_folder
@@ -92,8 +95,8 @@ class Plan:
     asked: Mapping[str, tuple[str, ...]]
 
 
-def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
-    """Load the model that options name."""
+def load_unless_loaded(model: AnyModel, options: EvaluateOptions) -> Model:
+    """Load a model by its name; a loaded one comes back."""
     if model is None:
         raise OptionError(
             problem="give a model to predict with, or a folder of {predictions} to score"
@@ -116,7 +119,7 @@ def make_plan(
     """Plan an evaluation, with the arguments and errors of ``evaluate``."""
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     selection = select_images(chosen, root, options)
-    loaded = None if options.predictions is not None else load_model_of(model, options)
+    loaded = None if options.predictions is not None else load_unless_loaded(model, options)
     return plan_scores(
         selection,
         model=model,
@@ -144,26 +147,26 @@ def plan_scores(
     benchmark = selection.benchmark
     name, root = model_name(model), selection.dataset.request.root
     words = options.words_by_option(name, *dataset)
-    count = processes(len(selection.ids), options.workers or cores())
+    count = process_count(len(selection.ids), options.workers or cores())
     if options.predictions is None:
         assert loaded is not None, "what predicts is loaded before"
         predictor = mirrored(loaded, options)
         folder = run_folder(options.output, predictor.card.name, benchmark.name)
-        check_results(folder, benchmark, predictor.made_by, root)
+        refuse_other_results(folder, benchmark, predictor.made_by, root)
         cache = find_cache(folder / PREDICTIONS, predictor, selection, is_whole=is_whole)
         source = Source(predictions=cache)
         twice = options.flip or options.mirrors
         agree = partial(agree_to_calls, loaded, flip=twice, yes=options.yes)
     else:
-        predictor, agree = None, _agree_to_nothing
+        predictor, agree = None, _ask_no_consent
         source = find_predictions(name, selection, options, words=words)
         made_by = source.predictions.made_by
         folder = run_folder(options.output, made_by.model, benchmark.name)
-        check_results(folder, benchmark, made_by, root)
+        refuse_other_results(folder, benchmark, made_by, root)
     kind = source.predictions.kind
-    method = method_for(benchmark, kind) if benchmark.task in FITTED and kind else None
+    method = alignment_for_kind(benchmark, kind) if benchmark.task in FITTED and kind else None
     if scores:
-        warnings = _warn_of_missing_truth(selection, count)
+        warnings = _missing_truth_warnings(selection, count)
         source = replace(source, warnings=(*source.warnings, *warnings))
     check_folder(folder)
     return Plan(
@@ -179,17 +182,17 @@ def plan_scores(
     )
 
 
-def _agree_to_nothing(photographs: int) -> None:
-    """Files cost nothing."""
+def _ask_no_consent(photographs: int) -> None:
+    """Do nothing: files are free."""
 
 
-def processes(images: int, workers: int) -> int:
-    """Number of processes that score so many images."""
+def process_count(images: int, workers: int) -> int:
+    """Number of processes: one per 60 images, at most ``workers``."""
     return max(1, min(workers, images // PER_PROCESS))
 
 
-def _warn_of_missing_truth(selection: Selection, count: int) -> tuple[str, ...]:
-    """Warnings where some lack truth; raises where all do."""
+def _missing_truth_warnings(selection: Selection, count: int) -> tuple[str, ...]:
+    """Warnings where some of a sample lack truth; raises where all do."""
     # What only some of the images lack is a warning; a broken file has its own reason later.
     benchmark, dataset = selection.benchmark, selection.dataset
     truths: list[Truth] = []
@@ -197,7 +200,9 @@ def _warn_of_missing_truth(selection: Selection, count: int) -> tuple[str, ...]:
     for id in spread(selection.ids, most):
         with suppress(RilievoError, OSError):
             truths.append(dataset.truth(id))
-    lacking = {truth.id: what for truth in truths if (what := _missing_part(truth, benchmark))}
+    lacking = {
+        truth.id: what for truth in truths if (what := _missing_truth_part(truth, benchmark))
+    }
     # An image without a known pixel says nothing of the others.
     if lacking and len(lacking) == len(truths) and _PIXEL not in lacking.values():
         what = lacking[truths[0].id]
@@ -207,7 +212,7 @@ def _warn_of_missing_truth(selection: Selection, count: int) -> tuple[str, ...]:
                 f"'{benchmark.name}' scores"
             )
         if what == _SCENE:
-            scene_of(truths[0], benchmark)
+            require_scene(truths[0], benchmark)
         raise InputError(
             f"none of {len(truths)} images that were looked at has {what}, which the benchmark "
             f"'{benchmark.name}' scores; the first is {truths[0].id}"
@@ -225,7 +230,7 @@ def _warn_of_missing_truth(selection: Selection, count: int) -> tuple[str, ...]:
 _DEPTH, _NORMALS, _SCENE, _PIXEL = "true depth", "true normals", "scene", "pixel of known depth"
 
 
-def _missing_part(truth: Truth, benchmark: Benchmark) -> str:
+def _missing_truth_part(truth: Truth, benchmark: Benchmark) -> str:
     """Name of what is missing, or ""."""
     if benchmark.task is Task.NORMALS and truth.normals is None:
         return _NORMALS
@@ -257,7 +262,7 @@ def evaluate(
     options: EvaluateOptions | None = None,
     *,
     show: bool = True,
-    filling: Fill = fill,
+    filling: Fill = predict_into_cache,
 ) -> Evaluation:
     """Score a model on a benchmark, and write results, tables and a report into a folder.
 
@@ -287,10 +292,10 @@ def evaluate(
     return score_plan(plan, show=show, filling=filling)
 
 
-def score_plan(plan: Plan, *, show: bool = True, filling: Fill = fill) -> Evaluation:
+def score_plan(plan: Plan, *, show: bool = True, filling: Fill = predict_into_cache) -> Evaluation:
     """Predict, score and write results as a plan says."""
     start = time.perf_counter()
-    source = _fill_source(plan, show=show, filling=filling)
+    source = _predict_missing(plan, show=show, filling=filling)
     tallied, unscored, job = _score_images(plan, source, show=show)
     seconds = time.perf_counter() - start
     evaluation = _evaluation_record(plan, source, job, tallied, unscored, seconds=seconds)
@@ -312,7 +317,7 @@ def predict_part(
     *,
     takes: Callable[[str], bool],
     show: bool = True,
-    filling: Fill = fill,
+    filling: Fill = predict_into_cache,
 ) -> PredictedPart:
     """Predict the images of a benchmark whose id ``takes`` accepts."""
     if options.predictions is not None:
@@ -322,19 +327,21 @@ def predict_part(
     plan = make_plan(model, benchmark, root, options, scores=False)
     ids = tuple(id for id in plan.selection.ids if takes(id))
     plan = replace(plan, selection=replace(plan.selection, ids=ids))
-    source = _fill_source(plan, show=show, filling=filling)
+    source = _predict_missing(plan, show=show, filling=filling)
     return PredictedPart(folder=plan.folder, images=len(ids), failed=source.failed)
 
 
-def _fill_source(plan: Plan, *, show: bool, filling: Fill) -> Source:
-    """Source, once its cache has all predictions."""
+def _predict_missing(plan: Plan, *, show: bool, filling: Fill) -> Source:
+    """Source with a full cache; a source of files is unchanged."""
     source, model = plan.source, plan.model
     if model is None:
         return source
-    assert isinstance(source.predictions, Cache), "what a model predicts goes into a cache"
-    wanted, broken = missing(source.predictions, plan.selection.ids)
+    assert isinstance(source.predictions, PredictionCache), (
+        "what a model predicts goes into a cache"
+    )
+    wanted, broken = begin_cache(source.predictions, plan.selection.ids)
     plan.agree(len(wanted))
-    failed = fill_cache(
+    failed = fill_cache_with_progress(
         source.predictions,
         model,
         plan.selection,
@@ -349,7 +356,7 @@ def _fill_source(plan: Plan, *, show: bool, filling: Fill) -> Source:
 
 def _score_images(
     plan: Plan, source: Source, *, show: bool
-) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
+) -> tuple[ScoreTally, tuple[Unscored, ...], ScoreJob]:
     selection = plan.selection
     unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in selection.absent]
     unscored += source.failed
@@ -359,8 +366,8 @@ def _score_images(
         benchmark=selection.benchmark, dataset=selection.dataset, predictions=source.predictions
     )
     if needs_scenes(job.benchmark):
-        job, ids = with_scenes(job, ids)
-    tallied = Tallied(benchmark=selection.benchmark)
+        job, ids = add_scenes(job, ids)
+    tallied = ScoreTally(benchmark=selection.benchmark)
     with Tally(output=plan.folder, total=len(ids), show=show) as tally:
         tally.part("score")
         for outcome in score_all(job, ids, processes=plan.processes):
@@ -382,7 +389,7 @@ def _evaluation_record(
     plan: Plan,
     source: Source,
     job: ScoreJob,
-    tallied: Tallied,
+    tallied: ScoreTally,
     unscored: tuple[Unscored, ...],
     *,
     seconds: float,
@@ -400,20 +407,24 @@ def _evaluation_record(
     return Evaluation(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark_sha256(benchmark),
-        settings={**words, **settings_of(benchmark)},
+        settings={**words, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if plan.method is None else str(plan.method),
         data=replace(selection.facts, numbers=reading.facts, read_as=reading.line),
-        summaries=tallied.summaries(exact_values(job, tallied)),
+        summaries=tallied.summaries(exact_pooled_median(job, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
         sparsification=tallied.sparsification,
         reliability=tallied.reliability,
         scores=tuple(tallied.scores),
         unscored=unscored,
-        warnings=(*source.warnings, *reading.doubts, *remarks(selection, tallied, unscored)),
+        warnings=(
+            *source.warnings,
+            *reading.doubts,
+            *evaluation_remarks(selection, tallied, unscored),
+        ),
         command=plan.command,
         asked=plan.asked,
         version=VERSION,

@@ -1,9 +1,4 @@
-"""Options of evaluations, views and reports.
-
-Options of ``rilievo evaluate``.
-
-Options of views and reports.
-"""
+"""Options of evaluations, views and reports."""
 
 import os
 import shlex
@@ -34,8 +29,8 @@ def _absolute_path(path: str | Path) -> str:
     return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
-def ignore_odd_pictures() -> None:
-    """Ignore warnings of Pillow on files that it can read."""
+def ignore_pillow_warnings() -> None:
+    """Ignore Pillow's warnings."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 

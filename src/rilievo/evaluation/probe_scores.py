@@ -19,18 +19,18 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     InputCrop,
     Task,
+    benchmark_metrics,
+    benchmark_settings,
     benchmark_sha256,
-    metrics_of,
-    settings_of,
 )
 from rilievo.evaluation.metrics.metric import AnyMetric
 from rilievo.evaluation.records import DataFacts, Evaluation, Score, Summary, Unscored
-from rilievo.evaluation.scoring.regions import shown_to_model
+from rilievo.evaluation.scoring.regions import crop_for_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.evaluation.summaries import Tallied, mean_interval, reach_of, scene_means
+from rilievo.evaluation.summaries import ScoreTally, mean_interval, metric_reach, scene_means
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_report import tables_of, write_comparison
+from rilievo.evaluation.tables.comparison_report import comparison_tables, write_comparison
 from rilievo.evaluation.tables.runs import Run, compare
 from rilievo.evaluation.tables.standings import standings
 from rilievo.evaluation.tables.wording import quantity
@@ -172,14 +172,14 @@ class ProbeScoring:
                     self.megabytes -= size
                     self._images[key] = pair
             image, truth = pair
-            pixels = shown_to_model(image, benchmark.input_crop)
+            pixels = crop_for_model(image, benchmark.input_crop)
             yield Photo(pixels=pixels, name=truth.id), truth
 
 
 def _score_model(
     model: Model, benchmarks: Sequence[Benchmark], images: Iterable[tuple[Photo, Truth]]
 ) -> ModelScores:
-    tallies = [Tallied(benchmark=item) for item in benchmarks]
+    tallies = [ScoreTally(benchmark=item) for item in benchmarks]
     unscored: list[list[Unscored]] = [[] for _ in benchmarks]
     cpu = wall = 0.0
     count = 0
@@ -217,7 +217,7 @@ def _as_metric(prediction: PredictionRecord) -> StoredPrediction:
     )
 
 
-def _benchmark_scores(tally: Tallied, unscored: Sequence[Unscored]) -> BenchmarkScores:
+def _benchmark_scores(tally: ScoreTally, unscored: Sequence[Unscored]) -> BenchmarkScores:
     return BenchmarkScores(
         benchmark=tally.benchmark.name,
         sha256=benchmark_sha256(tally.benchmark),
@@ -266,7 +266,7 @@ class ComparedProbes:
     @property
     def table(self) -> Table:
         """Table of all rows."""
-        return tables_of(self.compared)[0]
+        return comparison_tables(self.compared)[0]
 
     def write(self, path: Path) -> None:
         """Write a file in the format of its ending."""
@@ -318,7 +318,7 @@ def _mean_evaluation(
 ) -> Evaluation:
     """Evaluation of the seeds' means."""
     benchmark = USUAL.get(place) or find_benchmark(place)
-    metrics = {metric.label: metric for metric in metrics_of(benchmark).values()}
+    metrics = {metric.label: metric for metric in benchmark_metrics(benchmark).values()}
     cells, parts = zip(*seeds, strict=True)
     first, *_ = parts
     shared = set[str].intersection(*(set(part.ids) for part in parts))
@@ -333,7 +333,7 @@ def _mean_evaluation(
     return Evaluation(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark_sha256(benchmark),
-        settings={"title": benchmark.title, **settings_of(benchmark)},
+        settings={"title": benchmark.title, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
         made_by=MadeBy(model=name, weights_sha256="", licence="", settings={}, version=VERSION),
         data=DataFacts(
@@ -392,7 +392,7 @@ def _metric_summary(
     by_scene = scene_means(values, scenes) if is_by_scene else values
     interval = None
     if averaging is not Averaging.POOLED or not metric.pools:
-        reach = reach_of(metric.better, metric.unit, values.tolist())
+        reach = metric_reach(metric.better, metric.unit, values.tolist())
         interval = mean_interval(values, scenes, reach, by_scene=is_by_scene)
     low, high = interval or (None, None)
     return Summary(

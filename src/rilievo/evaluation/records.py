@@ -42,7 +42,7 @@ class Unscored:
     reason: str
 
 
-def unscored(id: str, error: RilievoError | OSError) -> Unscored:
+def unscored_image(id: str, error: RilievoError | OSError) -> Unscored:
     """Record of an image that an error left without a score."""
     cause = error if isinstance(error, RilievoError) else unreadable(error, id)
     return Unscored(id=id, reason=note_of(cause))

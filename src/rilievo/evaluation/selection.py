@@ -9,7 +9,13 @@ from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.loaders import Absent, Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, find_rule, metrics_of
+from rilievo.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Invalid,
+    Task,
+    benchmark_metrics,
+    find_rule,
+)
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
@@ -51,10 +57,10 @@ def select_images(
     benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions
 ) -> Selection:
     """Open the dataset and settle the benchmark."""
-    metrics_of(benchmark)
+    benchmark_metrics(benchmark)
     name = _dataset_name(benchmark, options)
     find_dataset(name)
-    ruled = _override_rules(benchmark, options.method, options.invalid_pixels)
+    ruled = _override_alignment_and_invalid(benchmark, options.method, options.invalid_pixels)
     _import_rules(ruled)
     dataset = open_dataset(
         name,
@@ -71,7 +77,7 @@ def select_images(
         )
     # With a limit, what comes after it is no part of the selection.
     absent = dataset.absent if options.limit is None else ()
-    settled = _name_changes(benchmark, ruled, dataset, options.method)
+    settled = _with_changes_in_name(benchmark, ruled, dataset, options.method)
     return Selection(benchmark=settled, dataset=dataset, ids=ids, absent=absent)
 
 
@@ -88,7 +94,7 @@ def _import_rules(benchmark: Benchmark) -> None:
             find_rule(place, what)
 
 
-def _override_rules(
+def _override_alignment_and_invalid(
     benchmark: Benchmark, method: AlignMethod | CodePlace | None, invalid: Invalid | None
 ) -> Benchmark:
     alignment = benchmark.alignment
@@ -113,7 +119,7 @@ def _override_rules(
     return replace(benchmark, alignment=alignment, invalid=invalid or benchmark.invalid)
 
 
-def _name_changes(
+def _with_changes_in_name(
     benchmark: Benchmark, ruled: Benchmark, dataset: Dataset, method: AlignMethod | CodePlace | None
 ) -> Benchmark:
     """Benchmark whose name lists its changes."""

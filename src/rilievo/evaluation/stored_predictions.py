@@ -114,8 +114,8 @@ class PeerConfidence:
     source: str = ""
 
 
-def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
-    """Confidence in [0, 1] from stored numbers, surer where larger; NaN becomes 0."""
+def confidence_from_numbers(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
+    """Confidence in [0, 1], surer where larger; NaN becomes 0."""
     if numbers.ndim != 2:
         raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")
     values = numbers.astype(np.float64)
@@ -199,8 +199,10 @@ class ValueEncoding:
         return None if self.number_kind is None else DepthKind(self.number_kind)
 
 
-def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
-    """Meaning of a file's values by the user and the file itself, which must agree."""
+def combine_encodings(
+    stored: ValueEncoding, statement: DepthStatement, path: Path
+) -> ValueEncoding:
+    """Meaning of values by user and file, which must agree."""
     kind = statement.kind
     if kind == DISTANCE:
         raise InputError(
@@ -225,8 +227,8 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
     return ValueEncoding(number_kind=NumberKind(kind), scale=stored.scale)
 
 
-def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
-    """Depth from stored numbers; NaN, infinity and integer zero are invalid."""
+def depth_from_numbers(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
+    """Depth; NaN, infinity and integer zero are invalid."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
     if numbers.ndim != 2:
@@ -259,11 +261,11 @@ def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Valu
         return
     if (values > 0).any() and not (values < 0).any():
         raise InputError(
-            f"is zero at {below} of {pixels} pixels, but {_positive_words(stored)} is positive; "
+            f"is zero at {below} of {pixels} pixels, but {_kind_in_words(stored)} is positive; "
             "where zero says that there is no depth, store NaN"
         )
     raise InputError(
-        f"is zero or negative at {below} of {pixels} pixels, but {_positive_words(stored)} is "
+        f"is zero or negative at {below} of {pixels} pixels, but {_kind_in_words(stored)} is "
         "positive; is its kind the right one?"
     )
 
@@ -280,25 +282,25 @@ def _scale_depth(
         return numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
 
 
-def _positive_words(stored: ValueEncoding) -> str:
+def _kind_in_words(stored: ValueEncoding) -> str:
     if stored.number_kind is NumberKind.DISPARITY:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{stored.kind}'"
 
 
-def points_of(numbers: Numbers, kind: DepthKind) -> PointMap:
-    """Points from stored numbers; NaN and infinity are invalid."""
+def points_from_numbers(numbers: Numbers, kind: DepthKind) -> PointMap:
+    """Points; NaN and infinity are invalid."""
     points, valid = _read_vectors(numbers, "points", last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
-def normals_of(numbers: Numbers) -> Vectors:
-    """Normals from stored numbers; length zero, NaN and infinity are invalid."""
+def normals_from_numbers(numbers: Numbers) -> Vectors:
+    """Normals of any length, 3 x h x w."""
     return _read_vectors(numbers, "normals", last=False)[0]
 
 
 def _read_vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
-    """Vectors 3 x h x w, and mask."""
+    """Vectors 3 x h x w, and mask of finite ones."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         expected = "(height, width, 3)" if last else "(3, height, width)"
         raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
@@ -315,7 +317,7 @@ def _read_vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, 
     return vectors, valid
 
 
-def stranger(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
+def unknown_maker(name: str, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
     """Maker of predictions that do not state it, named as their folder."""
     return MadeBy(
         model=printable(name),

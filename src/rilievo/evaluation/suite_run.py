@@ -12,25 +12,25 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
-from rilievo.evaluation.evaluation_folder import finished_results, run_folder
+from rilievo.evaluation.evaluation_folder import repeatable_results, run_folder
 from rilievo.evaluation.evaluation_run import (
     Plan,
     PredictedPart,
     evaluate,
-    load_model_of,
+    load_unless_loaded,
     plan_scores,
     predict_part,
     score_plan,
 )
-from rilievo.evaluation.options import EvaluateOptions, ignore_odd_pictures
+from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
 from rilievo.evaluation.predictions.sources import (
     PREDICTIONS,
     AnyModel,
-    Cache,
     Fill,
     Fingerprint,
-    fill,
+    PredictionCache,
     model_name,
+    predict_into_cache,
     read_cache,
     refuse_other_photographs,
 )
@@ -216,7 +216,7 @@ def _score_runs(
 ) -> tuple[SuiteRow, ...]:
     first = turns[0][1]
     # What is wrong with the model is no fault of a benchmark.
-    loaded = load_model_of(model, first) if first.predictions is None else None
+    loaded = load_unless_loaded(model, first) if first.predictions is None else None
     settle = partial(plan_scores, model=model, loaded=loaded, is_whole=is_whole)
     planned = [_plan_run(run, options, root, loaded, settle) for run, options in turns]
     rows: list[SuiteRow] = []
@@ -240,7 +240,7 @@ def _plan_run(
         turn = replace(turn, root=_dataset_root(run, root))
         selection = select_images(find_benchmark(run.benchmark), turn.root, options)
         if loaded is not None:
-            finished = finished_results(row.folder, selection, mirrored(loaded, options).made_by)
+            finished = repeatable_results(row.folder, selection, mirrored(loaded, options).made_by)
             if finished is not None:
                 return replace(turn, row=replace(row, evaluation=finished, was_finished=True))
         plan = settle(selection, dataset=(run.benchmark, turn.root), options=options)
@@ -262,7 +262,7 @@ def _score_run(
     if plan is None:
         return turn.row
     try:
-        if isinstance(plan.source.predictions, Cache) and plan.model is not None:
+        if isinstance(plan.source.predictions, PredictionCache) and plan.model is not None:
             # With the predictions of an earlier run of the suite, so that results open with them.
             wanted = plan.source.predictions.fingerprint
             options = replace(
@@ -373,13 +373,13 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
 class _FillWork:
     model: str
     options: EvaluateOptions
-    cache: Cache
+    cache: PredictionCache
     dataset: Dataset
     crop: InputCrop | str
 
     def open(self) -> Do:
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
-        ignore_odd_pictures()
+        ignore_pillow_warnings()
         loaded = self.options.load(self.model)
         refuse_paid(loaded)
         return partial(
@@ -397,7 +397,7 @@ class _FillWork:
             absent, broken = self.cache.missing(items)
             wanted = [*absent, *broken]
         tally = Tally(output=self.cache.folder, total=1, show=False)
-        failed = fill(self.cache, model, self.dataset, self.crop, wanted, tally)
+        failed = predict_into_cache(self.cache, model, self.dataset, self.crop, wanted, tally)
         return Report(
             done=len(items) - len(failed),
             failures=tuple(Failure(name=failure.id, reason=failure.reason) for failure in failed),
@@ -429,7 +429,7 @@ def _make_parallel_fill(
 ) -> Fill:
 
     def spread(
-        cache: Cache,
+        cache: PredictionCache,
         loaded: Model,
         dataset: Dataset,
         crop: InputCrop | str,

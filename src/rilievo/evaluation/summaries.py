@@ -1,12 +1,8 @@
 """Numbers over all images, and how far chance alone moves them.
 
-95 % intervals over images or scenes, and differences beyond chance.
-
 Frames of one scene are nearly alike, so what varies by chance is the scene. Student's t with the
 jackknife's standard error over scenes (Tukey 1958), on the logarithm of an error and of one minus
 a share, holds the truth more often than bootstraps: tests/evaluation/test_coverage.py.
-
-Numbers over all images, and how far chance alone moves them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.errors import needing
-from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task, metrics_of
-from rilievo.evaluation.metrics.certainty import Reliability, reliability
+from rilievo.evaluation.benchmarks.benchmark import (
+    Averaging,
+    Benchmark,
+    Invalid,
+    Task,
+    benchmark_metrics,
+)
+from rilievo.evaluation.metrics.certainty import Reliability, reliability_bins
 from rilievo.evaluation.metrics.metric import (
     REMOVED,
     AnyMetric,
@@ -34,7 +36,7 @@ from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.metres import COUNT, FEW, OTHER_UNIT, UNANSWERED, range_errors
 from rilievo.evaluation.scoring.pool import ScoreJob
-from rilievo.evaluation.scoring.score import Scored
+from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
@@ -85,7 +87,7 @@ class Statistic:
     reach: Reach = Reach.ANY
 
 
-def mean_of(
+def mean_statistic(
     values: Values,
     reach: Reach = Reach.ANY,
     weights: Values | None = None,
@@ -99,9 +101,9 @@ def mean_of(
     )
 
 
-def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
-    """The interval of a number; None of fewer than ``FEWEST`` scenes."""
-    groups = grouped(scenes)
+def jackknife_interval(statistic: Statistic, scenes: Scenes) -> Interval | None:
+    """95 % interval; None of fewer than three scenes."""
+    groups = scene_numbers(scenes)
     count = scene_count(scenes)
     if count < FEWEST:
         return None
@@ -111,10 +113,10 @@ def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
     without = statistic.finish(total - sums)
     error = float(np.sqrt((count - 1) / count * np.square(without - without.mean()).sum()))
     middle = float(statistic.finish(total[None])[0])
-    return _student(middle, _student_t(count - 1) * error, statistic.reach)
+    return _interval_in_reach(middle, _student_t(count - 1) * error, statistic.reach)
 
 
-def grouped(scenes: Scenes) -> np.ndarray:
+def scene_numbers(scenes: Scenes) -> np.ndarray:
     """A number for each scene, from 0; an image without a scene counts as its own."""
     numbers: dict[object, int] = {}
     keys = [(index,) if scene is None else scene for index, scene in enumerate(scenes)]
@@ -123,13 +125,13 @@ def grouped(scenes: Scenes) -> np.ndarray:
 
 def scene_weights(scenes: Scenes) -> Values:
     """Weights of images that make every scene count the same."""
-    groups = grouped(scenes)
+    groups = scene_numbers(scenes)
     return 1 / np.bincount(groups)[groups]
 
 
 def scene_count(scenes: Scenes) -> int:
     """Number of scenes; an image without one counts as its own."""
-    return int(grouped(scenes).max(initial=-1)) + 1
+    return int(scene_numbers(scenes).max(initial=-1)) + 1
 
 
 def _student_t(freedom: int) -> float:
@@ -142,14 +144,15 @@ def _student_t(freedom: int) -> float:
     return z + first / (4 * n) + second / (96 * n**2) + third / (384 * n**3)
 
 
-def _student(middle: float, reach: float, kind: Reach) -> Interval:
-    if kind is Reach.SHARE:
-        low, high = _student(1 - middle, reach, Reach.POSITIVE)
+def _interval_in_reach(middle: float, half: float, reach: Reach) -> Interval:
+    """Interval, symmetric in the logarithm for errors and shares."""
+    if reach is Reach.SHARE:
+        low, high = _interval_in_reach(1 - middle, half, Reach.POSITIVE)
         return Interval(max(0.0, 1 - high), 1 - low)
-    if kind is Reach.POSITIVE and middle > 0:
-        factor = np.exp(min(reach / middle, 100.0))
+    if reach is Reach.POSITIVE and middle > 0:
+        factor = np.exp(min(half / middle, 100.0))
         return Interval(float(middle / factor), float(middle * factor))
-    return Interval(middle - reach, middle + reach)
+    return Interval(middle - half, middle + half)
 
 
 def mean_interval(
@@ -162,12 +165,12 @@ def mean_interval(
     """95 % interval of the mean; None of fewer than three images or scenes."""
     scene_names = [None] * values.size if scenes is None else scenes
     weights = scene_weights(scene_names) if by_scene else None
-    return interval_of(mean_of(values, reach, weights), scene_names)
+    return jackknife_interval(mean_statistic(values, reach, weights), scene_names)
 
 
 def scene_means(values: Values, scenes: Scenes) -> Float64[np.ndarray, "scenes"]:
     """Mean of each scene; an image without one stands for itself."""
-    groups = grouped(scenes)
+    groups = scene_numbers(scenes)
     return np.bincount(groups, weights=values) / np.bincount(groups)
 
 
@@ -184,7 +187,7 @@ def wilcoxon_p(differences: Values) -> float:
     return float(np.asarray(wilcoxon(different))[1])
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+def holm_correction(p_values: Sequence[float]) -> tuple[float, ...]:
     """P-values corrected for being several (Holm 1979)."""
     corrected = [1.0] * len(p_values)
     least = 0.0
@@ -199,7 +202,7 @@ KEPT_SUMS = 64
 
 
 @dataclass(slots=True, kw_only=True)
-class Tallied:
+class ScoreTally:
     """Sums of the scores of images; some hundred bytes an image."""
 
     benchmark: Benchmark
@@ -207,21 +210,21 @@ class Tallied:
     _sums: dict[str, list[Sums]] = field(default_factory=dict)
     _totals: dict[str, Sums] = field(default_factory=dict)
     _ranges: RangeSums = field(default_factory=lambda: np.zeros((3, COUNT)))
-    _parts: dict[str, "Tallied"] = field(default_factory=dict)
+    _parts: dict[str, "ScoreTally"] = field(default_factory=dict)
     _curves: Curves | None = None
     _reliability: Sums | None = None
 
-    def add(self, scored: Scored) -> None:
-        """Take in one image."""
+    def add(self, scored: ScoreWithSums) -> None:
+        """Add one image's score and sums."""
         self.scores.append(scored.score)
         for name in self.benchmark.parts:
             if scored.score.id.startswith(name):
                 whole = replace(self.benchmark, parts=())
-                self._parts.setdefault(name, Tallied(benchmark=whole)).add(scored)
+                self._parts.setdefault(name, ScoreTally(benchmark=whole)).add(scored)
         if scored.ranges is not None:
             self._ranges += scored.ranges
-        self._curves = _added(self._curves, scored.curves)
-        self._reliability = _added(self._reliability, scored.reliability)
+        self._curves = _add_optional(self._curves, scored.curves)
+        self._reliability = _add_optional(self._reliability, scored.reliability)
         for name, sums in scored.sums.items():
             total = self._totals.get(name)
             self._totals[name] = sums.copy() if total is None else total + sums
@@ -256,19 +259,21 @@ class Tallied:
     @property
     def reliability(self) -> tuple[Reliability, ...]:
         """Confidence against the share that is right."""
-        return () if self._reliability is None else reliability(self._reliability)
+        return () if self._reliability is None else reliability_bins(self._reliability)
 
     def summaries(self, exact: Mapping[str, float]) -> tuple[Summary, ...]:
         """One a metric, the leading one first; ``exact`` ones are known better than by sums."""
-        metrics = metrics_of(self.benchmark)
+        metrics = benchmark_metrics(self.benchmark)
         pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
         values = {name: [score.values[name] for score in self.scores] for name in metrics}
         sums = {name: np.stack(item) for name, item in self._sums.items()}
         scenes = [score.scene for score in self.scores]
         by_scene = self.benchmark.averaging is Averaging.PER_SCENE
         weights = scene_weights(scenes) if by_scene else None
-        statistics = dict(_statistics(self.benchmark, metrics, values, sums, pixels, weights))
-        spread = {name: interval_of(item, scenes) for name, item in statistics.items()}
+        statistics = dict(
+            _metric_statistics(self.benchmark, metrics, values, sums, pixels, weights)
+        )
+        spread = {name: jackknife_interval(item, scenes) for name, item in statistics.items()}
         return tuple(
             self._summary(
                 metric, np.array(values[name]), exact.get(name), spread.get(name), weights
@@ -309,7 +314,7 @@ class Tallied:
         )
 
 
-def _added(
+def _add_optional(
     total: Float64[np.ndarray, "..."] | None, part: Float64[np.ndarray, "..."] | None
 ) -> Float64[np.ndarray, "..."] | None:
     if part is None:
@@ -317,7 +322,7 @@ def _added(
     return part.copy() if total is None else total + part
 
 
-def _statistics(
+def _metric_statistics(
     benchmark: Benchmark,
     metrics: Mapping[str, AnyMetric],
     values: Mapping[str, Sequence[float]],
@@ -326,20 +331,22 @@ def _statistics(
     weights: Values | None,
 ) -> Iterable[tuple[str, Statistic]]:
     for name, metric in metrics.items():
-        reach = reach_of(metric.better, metric.unit, values[name])
+        reach = metric_reach(metric.better, metric.unit, values[name])
         if benchmark.averaging is not Averaging.POOLED or not metric.pools:
-            yield name, mean_of(np.array(values[name]), reach, weights)
+            yield name, mean_statistic(np.array(values[name]), reach, weights)
         elif name in sums:
             parts = np.column_stack([sums[name], pixels])
-            yield name, Statistic(parts=parts, finish=partial(_finished, metric), reach=reach)
+            yield name, Statistic(parts=parts, finish=partial(_metric_of_sums, metric), reach=reach)
 
 
-def _finished(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
+def _metric_of_sums(
+    metric: AnyMetric, sums: Float64[np.ndarray, "m k"]
+) -> Float64[np.ndarray, "m"]:
     return np.array([metric.finish(row[:-1], round(row[-1])) for row in sums], np.float64)
 
 
-def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
-    """Range of values of a metric, as its values tell."""
+def metric_reach(better: Better, unit: str, values: Sequence[float]) -> Reach:
+    """Range that a metric's values can have."""
     if better is Better.ZERO or min(values) < 0:
         return Reach.ANY
     if better is Better.LOWER:
@@ -347,8 +354,8 @@ def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
     return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
 
 
-def exact_values(job: ScoreJob, tallied: Tallied) -> dict[str, float]:
-    """The median angle of all pixels: two more readings."""
+def exact_pooled_median(job: ScoreJob, tallied: ScoreTally) -> dict[str, float]:
+    """Median angle [°] of all pixels by name, if the benchmark pools."""
     benchmark = job.benchmark
     pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
     if benchmark.task is not Task.NORMALS or not pooled:
@@ -357,8 +364,10 @@ def exact_values(job: ScoreJob, tallied: Tallied) -> dict[str, float]:
     return {"median": pooled_median(partial(job.angles, scored))}
 
 
-def remarks(selection: Selection, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
-    """Remarks on the evaluation, one line each."""
+def evaluation_remarks(
+    selection: Selection, tallied: ScoreTally, unscored: Iterable[Unscored]
+) -> Iterator[str]:
+    """Remarks, a line each."""
     facts, count = selection.facts, len(tallied.scores)
     if facts.official is not None and facts.found != facts.official:
         yield f"the whole split has {facts.official} images; {facts.found} were found"
@@ -367,15 +376,15 @@ def remarks(selection: Selection, tallied: Tallied, unscored: Iterable[Unscored]
         yield Note(f"{passed} images of the split have no files, and {{limit}} passes over them")
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    yield from on_scenes([score.scene for score in tallied.scores])
+    yield from scene_remark([score.scene for score in tallied.scores])
     for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
         images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
         if images:
             yield f"{images} images: {remark}"
-    yield from _pixels(selection, tallied)
+    yield from _pixel_remarks(selection, tallied)
 
 
-def _pixels(selection: Selection, tallied: Tallied) -> Iterator[str]:
+def _pixel_remarks(selection: Selection, tallied: ScoreTally) -> Iterator[str]:
     invalid = selection.benchmark.invalid
     unanswered = [score.unanswered for score in tallied.scores]
     lost = sum(unanswered)
@@ -394,7 +403,7 @@ def _pixels(selection: Selection, tallied: Tallied) -> Iterator[str]:
         )
 
 
-def on_scenes(scenes: Scenes) -> Iterator[str]:
+def scene_remark(scenes: Scenes) -> Iterator[str]:
     """Remark that frames of one clip are no independent evidence."""
     count = scene_count(scenes)
     if count < FEWEST <= len(scenes):

@@ -17,7 +17,7 @@ from rilievo.evaluation.metrics import (
     pooled,
     value,
 )
-from rilievo.evaluation.metrics.certainty import reliability, reliability_sums
+from rilievo.evaluation.metrics.certainty import reliability_bins, reliability_sums
 
 SIZE = (24, 37)
 
@@ -166,7 +166,7 @@ def test_pooled_calibration_is_that_of_all_pixels() -> None:
             sums = metric.sums(one) + metric.sums(other)
             found = pooled(metric, sums, one.count + other.count)
             assert found == pytest.approx(value(metric, both), abs=1e-12), name
-    bins = reliability(reliability_sums(one) + reliability_sums(other))
+    bins = reliability_bins(reliability_sums(one) + reliability_sums(other))
     assert sum(each.pixels for each in bins) == both.count
     gap = sum(each.pixels * abs(each.said - each.right) for each in bins) / both.count
     assert gap == pytest.approx(value(CERTAINTY_METRICS["ece"], both), abs=1e-12)

@@ -16,7 +16,7 @@ from pictured_rooms import Rooms
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError
 from rilievo.evaluation import evaluation_report as report
-from rilievo.evaluation.evaluation_report import ranked, shown_images, write_report
+from rilievo.evaluation.evaluation_report import median_worst_best_items, rank_scores, write_report
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
@@ -132,7 +132,7 @@ def test_frames_of_scenes_are_said_to_be_scenes(tmp_path: Path) -> None:
 def test_a_metric_that_is_best_near_zero_is_ranked_so(tmp_path: Path) -> None:
     bias = (("bias", "bias", "", Better.ZERO),)
     made = evaluation(values={"bias": np.array([-0.3, 0.1, 0.2])}, metrics=bias)
-    order = [score.values["bias"] for score in ranked(made.scores, made.summaries[0])]
+    order = [score.values["bias"] for score in rank_scores(made.scores, made.summaries[0])]
     assert order == [0.1, 0.2, -0.3]
     assert "→0" in _written(made, tmp_path).words
 
@@ -188,13 +188,13 @@ def test_few_images_are_each_shown_once(tmp_path: Path, images: int) -> None:
 
 def test_the_best_have_the_highest_value_where_higher_is_better() -> None:
     made = evaluation(metrics=(METRICS[2],))
-    values = [score.values["delta1"] for score in ranked(made.scores, made.summaries[0])]
+    values = [score.values["delta1"] for score in rank_scores(made.scores, made.summaries[0])]
     assert values == sorted(values, reverse=True)
 
 
 def test_the_median_comes_first_then_the_worst_and_the_best_in_their_order() -> None:
     made = evaluation(values={"abs_rel": np.arange(1, 7) / 10}, metrics=(METRICS[0],))
-    items = list(shown_images(made, Rooms()))
+    items = list(median_worst_best_items(made, Rooms()))
     assert [(each.label, each.value) for each in items] == [
         ("median", "0.4000"),
         *(("worst", each) for each in ("0.6000", "0.5000")),
@@ -204,7 +204,7 @@ def test_the_median_comes_first_then_the_worst_and_the_best_in_their_order() -> 
 
 def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own() -> None:
     made = evaluation(values={"abs_rel": np.array([0.1])}, metrics=(METRICS[0],))
-    [item] = shown_images(made, Rooms())
+    [item] = median_worst_best_items(made, Rooms())
     _, true, predicted, error = item.panels
     assert [each.title for each in item.panels] == [
         "Photograph",
@@ -249,7 +249,7 @@ def test_the_sky_of_a_prediction_has_its_colour_and_a_key() -> None:
 
 def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() -> None:
     made = evaluation(images=1, metrics=(METRICS[0],))
-    [item] = shown_images(made, Rooms(kind=DepthKind.AFFINE_INVERSE))
+    [item] = median_worst_best_items(made, Rooms(kind=DepthKind.AFFINE_INVERSE))
     assert [each.title for each in item.panels] == ["Photograph", "True depth", "Prediction"]
     assert item.panels[2].legend is not None
     assert item.panels[2].legend.marks == ("far", "near")
@@ -257,7 +257,7 @@ def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() ->
 
 def test_normals_are_shown_in_the_colours_of_the_field_with_the_angle_between_them() -> None:
     made = evaluation(images=1, metrics=ANGLES, task="normals")
-    [item] = shown_images(made, Rooms(kind=None))
+    [item] = median_worst_best_items(made, Rooms(kind=None))
     true, predicted, error = (each.pixels.astype(int) for each in item.panels[-3:])
     assert np.abs(true[30, 10] - [128, 128, 255]).max() <= 1
     assert np.abs(predicted[30, 50] - [128, 128, 255]).max() <= 1

@@ -19,7 +19,7 @@ from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.evaluation.options import SourceOptions, ViewOptions
-from rilievo.evaluation.views.fiftyone import colour_scale, connected, fill_view
+from rilievo.evaluation.views.fiftyone import colour_scale, fill_view, import_fiftyone
 from toy_dataset import write_toy
 
 # FiftyOne and what it imports warn of many things that are not ours.
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def fiftyone() -> Any:
     """FiftyOne with its database at work; its tests are skipped where it is not installed."""
     pytest.importorskip("fiftyone", reason="FiftyOne is not installed: make test-view")
-    return connected()
+    return import_fiftyone()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored_predictions import ValueEncoding
-from rilievo.evaluation.views.rows import Limits, heat_maps, limits_of, write_heat_map
+from rilievo.evaluation.views.rows import Limits, heat_map_limits, heat_maps, write_heat_map
 
 
 def depth_map(values: list[list[float]], kind: DepthKind = DepthKind.METRIC) -> DepthMap:
@@ -74,27 +74,27 @@ def test_limits_hold_the_smallest_of_all_maps_and_the_98th_percentile_of_the_tru
     stored = heat_maps([true, other])
 
     # Worked out by hand: 1000, 1010, ..., 2000 mm; the 98th of a hundred steps is 1980.
-    assert limits_of(stored, stored[0]) == Limits(low=500, high=1980)
+    assert heat_map_limits(stored, stored[0]) == Limits(low=500, high=1980)
 
 
 def test_the_upper_limit_leaves_the_sky_out() -> None:
     [stored] = heat_maps([depth_map([[1.0, 2.0, 60.0]])])
     sky = np.array([[False, False, True]])
 
-    assert limits_of([replace(stored, sky=sky)]) == Limits(low=1000, high=1980)
+    assert heat_map_limits([replace(stored, sky=sky)]) == Limits(low=1000, high=1980)
 
 
 def test_a_constant_map_has_a_range_all_the_same() -> None:
     [stored] = heat_maps([depth_map([[2.0, 2.0]])])
 
-    assert limits_of([stored]) == Limits(low=2000, high=2001)
+    assert heat_map_limits([stored]) == Limits(low=2000, high=2001)
 
 
 def test_a_map_without_a_pixel_is_all_holes() -> None:
     [stored] = heat_maps([depth_map([[np.nan, np.nan]], DepthKind.AFFINE)])
 
     assert not stored.stored.any()
-    limits = limits_of([stored])
+    limits = heat_map_limits([stored])
     assert limits.low < limits.high
 
 

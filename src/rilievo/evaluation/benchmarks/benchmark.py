@@ -1,10 +1,9 @@
 """A benchmark: everything that a score depends on besides the prediction, frozen under a name.
 
-Rules of a benchmark that are somebody's own functions, named as ``package.module:name``.
-
-A crop takes (height, width) and returns (top, bottom, left, right), ends exclusive. A mask takes
-the ``Truth`` and returns the pixels that count. A fit takes the predicted ``DepthMap``, true depth
-[m] and that mask, and returns depth [m]. An interpolation takes float64 numbers and a size.
+Rules may be somebody's own functions, named as ``package.module:name``. A crop takes (height,
+width) and returns (top, bottom, left, right), ends exclusive. A mask takes the ``Truth`` and
+returns the pixels that count. A fit takes the predicted ``DepthMap``, true depth [m] and that mask,
+and returns depth [m]. An interpolation takes float64 numbers and a size.
 """
 
 import hashlib
@@ -221,8 +220,8 @@ _RARE = {
 }
 
 
-def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
-    """Everything that the benchmark's numbers depend on, field by field."""
+def benchmark_settings(benchmark: Benchmark) -> Mapping[str, Setting]:
+    """Settings that the numbers depend on, rare rules at their defaults left out."""
     settings: dict[str, Setting] = {}
     for attribute in fields(Benchmark):
         if attribute.name in _WORDS:
@@ -242,7 +241,7 @@ def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
 
 def benchmark_sha256(benchmark: Benchmark) -> str:
     """Hash of settings: results are comparable only where it agrees."""
-    text = json.dumps(dict(settings_of(benchmark)), sort_keys=True)
+    text = json.dumps(dict(benchmark_settings(benchmark)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -274,7 +273,7 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     return metric
 
 
-def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
+def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
     """The benchmark's metrics by name, its leading one first."""
     metrics: dict[str, AnyMetric] = {}
     for name in benchmark.metrics:
@@ -294,11 +293,11 @@ def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
 
 def judges_confidence(benchmark: Benchmark) -> bool:
     """Whether a metric of the benchmark judges confidences."""
-    return any(metric.needs_confidence for metric in metrics_of(benchmark).values())
+    return any(metric.needs_confidence for metric in benchmark_metrics(benchmark).values())
 
 
-def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
-    """Known metrics of these names."""
+def trusted_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
+    """Metrics by name, without unknown or untrusted ones."""
     metrics: dict[str, AnyMetric] = {}
     for name in names if task in list(Task) else ():
         try:
@@ -312,16 +311,16 @@ def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
 
 
 @cache
-def find_rule(place: str, what: str) -> Callable[..., Any]:
+def find_rule(place: str, kind: str) -> Callable[..., Any]:
     """A function by its ``package.module:name``."""
-    rule = load_outside(place, what)
+    rule = load_outside(place, kind)
     if not callable(rule):
-        raise OptionError(f"'{place}' is no {what}, but a {type(rule).__name__}")
+        raise OptionError(f"'{place}' is no {kind}, but a {type(rule).__name__}")
     return rule
 
 
-def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of a crop."""
+def call_crop(place: str, shape: Size) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) [px] that a function gives, ends exclusive."""
     edges = _call_rule(place, "crop", shape)
     try:
         top, bottom, left, right = (int(edge) for edge in edges)
@@ -335,21 +334,21 @@ def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
-def masked(place: str, truth: Truth, shape: Size) -> Mask:
-    """Pixels that a mask lets count."""
+def call_mask(place: str, truth: Truth, shape: Size) -> Mask:
+    """Pixels that a function lets count."""
     mask = _call_rule(place, "mask", truth)
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != shape:
         raise InputError(f"the mask '{place}' gives {_shape_or_type(mask)}, expected {shape} bool")
     return mask
 
 
-def fitted(
+def call_fit(
     place: str,
     predicted: DepthMap,
     true: Field,
     valid: Mask,
 ) -> Field:
-    """Depth [m] that a fit gives; 1 m where nothing is predicted."""
+    """Depth [m] that a function gives; 1 m where nothing is predicted."""
     answer = _call_rule(place, "fit", predicted, true, valid)
     if not isinstance(answer, np.ndarray) or answer.shape != true.shape or answer.dtype.kind != "f":
         raise InputError(
@@ -366,8 +365,8 @@ def fitted(
     return depth
 
 
-def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
-    """Numbers at another size."""
+def call_interpolation(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
+    """Numbers that a function gives at another size."""
     plane = _call_rule(place, "interpolation", values.astype(np.float64), shape)
     if not isinstance(plane, np.ndarray) or plane.shape != shape or plane.dtype.kind != "f":
         raise InputError(
@@ -376,15 +375,15 @@ def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> P
     return plane.astype(np.float64)
 
 
-def _call_rule(place: str, what: str, *values: object) -> Any:
+def _call_rule(place: str, kind: str, *values: object) -> Any:
     """Result of a rule; its own failure becomes an InputError."""
-    rule = find_rule(place, what)
+    rule = find_rule(place, kind)
     try:
         return rule(*values)
     except RilievoError:
         raise
     except Exception as error:
-        raise InputError(f"the {what} '{place}' failed: {type(error).__name__}: {error}") from error
+        raise InputError(f"the {kind} '{place}' failed: {type(error).__name__}: {error}") from error
 
 
 def _shape_or_type(thing: object) -> str:

@@ -70,7 +70,7 @@ def suite_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-def suites() -> Mapping[str, Suite]:
+def bundled_suites() -> Mapping[str, Suite]:
     """Suites that rilievo has, by name."""
     return {name: find_suite(name) for name in suite_names()}
 
@@ -111,12 +111,12 @@ def _read_suite(path: Path) -> Suite:
         text = error.in_file if isinstance(error, NotThisRecord) else str(error)
         line = " ".join(text.split())
         raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
-    suite = replace(suite, name=path.stem, runs=tuple(_resolve_paths(suite, path.parent)))
-    _check_labels(suite, where)
+    suite = replace(suite, name=path.stem, runs=tuple(_resolve_run_paths(suite, path.parent)))
+    _refuse_empty_or_equal_labels(suite, where)
     return suite
 
 
-def _resolve_paths(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
+def _resolve_run_paths(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
     for run in suite.runs:
         if run.list_file is not None:
             run = replace(run, list_file=str(folder / run.list_file))
@@ -125,7 +125,7 @@ def _resolve_paths(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
         yield run
 
 
-def _check_labels(suite: Suite, where: str) -> None:
+def _refuse_empty_or_equal_labels(suite: Suite, where: str) -> None:
     if not suite.runs:
         raise InputError(f"{where}: has no runs; add a table [[runs]] with a benchmark")
     labels: set[str] = set()

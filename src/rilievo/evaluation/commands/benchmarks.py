@@ -10,10 +10,10 @@ from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Published,
+    benchmark_settings,
     benchmark_sha256,
-    settings_of,
 )
-from rilievo.evaluation.benchmarks.suite import Suite, suites
+from rilievo.evaluation.benchmarks.suite import Suite, bundled_suites
 from rilievo.frozen import frozen
 from rilievo.schema import option
 from rilievo.terminal import width_of, wrapped
@@ -39,19 +39,21 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo benchmarks kitti-eigen",
         ),
     )
-    text = _overview() if request.name is None else _card_text(find_benchmark(request.name))
+    text = (
+        _benchmark_list_text() if request.name is None else _card_text(find_benchmark(request.name))
+    )
     with printing():
         say(text)
     return 0
 
 
-def _overview() -> str:
+def _benchmark_list_text() -> str:
     return "\n".join(
         [
             *_title_lines(BENCHMARKS),
             "",
             "suites of several, for 'rilievo evaluate --suite NAME':",
-            *_title_lines(suites()),
+            *_title_lines(bundled_suites()),
             "",
             "'rilievo benchmarks NAME' says what one computes, whose numbers it gives and what it",
             "hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
@@ -70,7 +72,7 @@ def _card_text(benchmark: Benchmark) -> str:
     for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
         lines.append(wrapped(f"{name:<13}{text}", width, 13))
     lines.append("")
-    for name, value in settings_of(benchmark).items():
+    for name, value in benchmark_settings(benchmark).items():
         shown = "any" if value is None and name == "dataset" else value
         text = "none" if shown is None else str(shown)
         lines.append(wrapped(f"{name:<15}{text}", width, 15))

@@ -11,12 +11,12 @@ from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_report import (
-    changes_table,
-    check_ending,
     differences_table,
-    means_table,
-    pairs_table,
+    model_pairs_table,
+    ranks_by_benchmark_table,
     ranks_table,
+    refuse_unknown_ending,
+    set_means_table,
     values_table,
     write_comparison,
 )
@@ -24,12 +24,12 @@ from rilievo.evaluation.tables.runs import (
     Run,
     compare,
     find_runs,
-    is_several,
-    named_runs,
+    is_across_benchmarks,
+    runs_by_name,
     shared_metrics,
 )
 from rilievo.evaluation.tables.standings import leading_two, standings
-from rilievo.evaluation.tables.wording import aligned, shortlist
+from rilievo.evaluation.tables.wording import alignment_text, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
@@ -47,16 +47,16 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield from _table_lines(values_table(group))
     if comparison.is_of_several:
         yield from _table_lines(ranks_table(comparison))
-        yield from _table_lines(changes_table(comparison))
-        yield from _table_lines(pairs_table(comparison))
+        yield from _table_lines(ranks_by_benchmark_table(comparison))
+        yield from _table_lines(model_pairs_table(comparison))
         if comparison.means:
-            yield from _table_lines(means_table(comparison))
+            yield from _table_lines(set_means_table(comparison))
         yield from (printable(note) for note in comparison.notes)
     else:
         [group] = comparison.groups
         yield from _table_lines(differences_table(group))
         for row in group.runs:
-            if (alignment := aligned(row.alignment)) is not None:
+            if (alignment := alignment_text(row.alignment)) is not None:
                 yield f"{printable(row.name)}: {alignment}"
         # A terminal has no bold.
         notes = (note.replace("; bold marks", "; ! marks") for note in comparison.notes)
@@ -107,13 +107,13 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if options.output is not None:
-        check_ending(options.output)
+        refuse_unknown_ending(options.output)
     trust(options.trust_code)
     runs = find_runs(options.runs)
     # As they were named: a folder tells runs of one model apart.
     paths = [run.folder for run in runs]
-    if is_several(runs):
-        compared = _compare_benchmarks(options, runs)
+    if is_across_benchmarks(runs):
+        compared = _compare_across_benchmarks(options, runs)
         benchmarks = amount(len(compared.groups), "benchmark")
         contents = f"{amount(len(compared.models), 'model')} on {benchmarks}"
     else:
@@ -135,13 +135,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _compare_benchmarks(options: _Arguments, runs: Sequence[Run]) -> Comparison:
-    """Compare runs of several benchmarks."""
+def _compare_across_benchmarks(options: _Arguments, runs: Sequence[Run]) -> Comparison:
     if options.baseline is not None:
         raise OptionError(
             option="baseline", problem="is for runs of one benchmark", hint="these are of several"
         )
-    names = _metric_names(options)
+    names = _metrics_of_option(options)
     if options.metrics == "all":
         names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
     # A terminal has a table for each benchmark; a file has one, which is wide enough already.
@@ -158,10 +157,10 @@ def _pictures_by_run(paths: Sequence[Path], root: Path | None) -> Mapping[str, R
     except RilievoError as error:
         complain(f"note: no pictures on the page: {for_terminal(error)}")
         return {}
-    return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
+    return {name: run.shown for name, run in zip(runs_by_name(paths), opened, strict=True)}
 
 
-def _metric_names(options: _Arguments) -> list[str] | None:
+def _metrics_of_option(options: _Arguments) -> list[str] | None:
     """Names of ``--metrics``; None without it and for 'all'."""
     if not options.metrics or options.metrics == "all":
         return None
@@ -169,7 +168,8 @@ def _metric_names(options: _Arguments) -> list[str] | None:
 
 
 def _metrics_to_show(options: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
+    """Names, or None for all."""
     is_table = options.output is not None and options.output.suffix.lower() == ".csv"
     if options.metrics or is_table or not runs:
-        return _metric_names(options)
+        return _metrics_of_option(options)
     return shortlist(shared_metrics(run.evaluation for run in runs))

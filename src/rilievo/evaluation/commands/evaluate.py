@@ -10,7 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.evaluation.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.options import EvaluateOptions, ignore_odd_pictures
+from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.suite_run import (
     SuiteResult,
@@ -19,7 +19,7 @@ from rilievo.evaluation.suite_run import (
     rows_table,
     run_suite,
 )
-from rilievo.evaluation.tables.wording import aligned, head, shortlist
+from rilievo.evaluation.tables.wording import alignment_text, head, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
@@ -72,7 +72,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Score a model, or predictions; returns 1 when some images have no score."""
-    ignore_odd_pictures()
+    ignore_pillow_warnings()
     request = parse(
         _Arguments,
         arguments,
@@ -89,12 +89,12 @@ def main(arguments: Sequence[str]) -> int:
     if model is None and request.options.predictions is None:
         model = DEFAULT_MODEL
     if request.protocols is not None or request.suite is not None:
-        return _evaluate_several(model, request)
+        return _run_suite_or_protocols(model, request)
     evaluation = _evaluate_benchmark(model, request)
     if isinstance(evaluation, PredictedPart):
         return _print_part(evaluation)
     with printing():
-        say(_result_text(evaluation, request.options))
+        say(_evaluation_text(evaluation, request.options))
     return 1 if evaluation.unscored else 0
 
 
@@ -113,8 +113,8 @@ def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation 
     return evaluate_across(model, arguments.benchmark, arguments.root, options, batch)
 
 
-def _evaluate_several(model: str | None, arguments: _Arguments) -> int:
-    """Exit code of a suite or protocols."""
+def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
+    """Print results; return the exit code."""
     if [arguments.benchmark, arguments.suite, arguments.protocols].count(None) < 2:
         raise OptionError(
             option="suite",
@@ -160,7 +160,7 @@ def _print_suite(result: SuiteResult) -> int:
 
 
 def _print_part(part: PredictedPart) -> int:
-    """Print; 1 where an image failed."""
+    """Print; return 1 where an image failed."""
     with printing():
         say(
             f"{part.images - len(part.failed)} of {part.images} images of this part are predicted "
@@ -169,9 +169,9 @@ def _print_part(part: PredictedPart) -> int:
     return 1 if part.failed else 0
 
 
-def _result_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
+def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     data, made_by = evaluation.data, evaluation.made_by
-    how = aligned(evaluation.alignment)
+    how = alignment_text(evaluation.alignment)
     kind = f" ({', '.join(filter(None, (evaluation.kind, how)))})" if evaluation.kind else ""
     short = shortlist([item.metric for item in evaluation.summaries])
     more = len(evaluation.summaries) - len(short)
@@ -211,16 +211,16 @@ def _result_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
 def _summary_row(summary: Summary) -> tuple[str, ...]:
     interval = "-"
     if summary.low is not None and summary.high is not None:
-        interval = f"{_rounded_text(summary.low)} to {_rounded_text(summary.high)}"
+        interval = f"{_four_or_two_decimals(summary.low)} to {_four_or_two_decimals(summary.high)}"
     return (
         head(summary),
-        _rounded_text(summary.value),
+        _four_or_two_decimals(summary.value),
         interval,
-        _rounded_text(summary.median),
+        _four_or_two_decimals(summary.median),
         str(summary.images),
         _SIGNS[summary.better],
     )
 
 
-def _rounded_text(value: float) -> str:
+def _four_or_two_decimals(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing, say
-from rilievo.evaluation.options import SourceOptions, ignore_odd_pictures
-from rilievo.evaluation.views.views_report import Reported, write_gallery, write_paper_figure
+from rilievo.evaluation.options import SourceOptions, ignore_pillow_warnings
+from rilievo.evaluation.views.views_report import WrittenGallery, write_gallery, write_paper_figure
 from rilievo.frozen import frozen
 from rilievo.schema import option
 
@@ -33,7 +33,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a page of predictions beside the truth; returns 1 when some are not shown."""
-    ignore_odd_pictures()
+    ignore_pillow_warnings()
     request = parse(
         _Arguments,
         arguments,
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if reported.failed or reported.faults else 0
 
 
-def _report_lines(reported: Reported) -> Iterator[str]:
+def _report_lines(reported: WrittenGallery) -> Iterator[str]:
     models = ", ".join(reported.models) or "no model"
     yield f"{reported.images} images, {models}: {reported.page}"
     yield from fault_lines(reported.failed, reported.faults)

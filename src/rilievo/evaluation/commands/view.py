@@ -5,8 +5,8 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing, say
-from rilievo.evaluation.options import SourceOptions, ViewOptions, ignore_odd_pictures
-from rilievo.evaluation.views.fiftyone import Viewed, fill_view, open_app
+from rilievo.evaluation.options import SourceOptions, ViewOptions, ignore_pillow_warnings
+from rilievo.evaluation.views.fiftyone import FilledView, fill_view, open_app
 from rilievo.frozen import frozen
 from rilievo.schema import option
 
@@ -23,7 +23,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
-    ignore_odd_pictures()
+    ignore_pillow_warnings()
     request = parse(
         _Arguments,
         arguments,
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if viewed.failed or viewed.faults else 0
 
 
-def _view_lines(viewed: Viewed) -> Iterator[str]:
+def _view_lines(viewed: FilledView) -> Iterator[str]:
     models = ", ".join(viewed.models) or "no model"
     yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
     yield from (f"saved view: {name}" for name in viewed.views)

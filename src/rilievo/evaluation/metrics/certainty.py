@@ -17,7 +17,7 @@ from rilievo.evaluation.metrics.metric import (
     Metric,
     NormalsPair,
     Sums,
-    table_of,
+    metrics_by_name,
     whole,
 )
 from rilievo.frozen import frozen
@@ -53,14 +53,14 @@ class Reliability:
 
 
 def reliability_sums(pair: DepthPair) -> Sums:
-    """Pixels, sum of confidence and right pixels, by bin."""
+    """Pixels, summed confidence and right pixels, by bin of confidence."""
     place = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
     parts = (None, pair.c, (pair.factor < NEAR).astype(np.float64))
     return np.concatenate([np.bincount(place, part, BINS) for part in parts]).astype(np.float64)
 
 
-def reliability(sums: Sums) -> tuple[Reliability, ...]:
-    """Reliability from sums of images, without empty bins."""
+def reliability_bins(sums: Sums) -> tuple[Reliability, ...]:
+    """Bins with pixels, from sums over images."""
     return tuple(
         Reliability(
             low=index / BINS,
@@ -92,17 +92,17 @@ def count_in_range(pair: DepthPair) -> Sums:
 
 
 def coverage_gap(sums: Sums, count: int) -> float:
-    """Share of pixels count_in_range, less ``LEVEL``."""
+    """Share of pixels in that range, less ``LEVEL``."""
     return float(sums[0] / count) - LEVEL
 
 
-def surprise(pair: DepthPair) -> Sums:
-    """Summed negative log likelihood of log errors under Laplace's distribution [nats]."""
+def negative_log_likelihood(pair: DepthPair) -> Sums:
+    """Sum over log errors, under Laplace's distribution [nats]."""
     spread = -np.log(NEAR) / np.log1p(-np.clip(pair.c, 1 - _SUREST, _SUREST))
     return np.array([float((np.log(2 * spread) + pair.log_factor / spread).sum())])
 
 
-def risk_area(pair: DepthPair) -> Sums:
+def area_under_risk_coverage(pair: DepthPair) -> Sums:
     """Mean AbsRel over all coverages of the surest pixels (Geifman, El-Yaniv 2017)."""
     # Pixels that are equally sure count with their mean.
     order = np.argsort(-pair.c, kind="stable")
@@ -140,7 +140,7 @@ def _area_metrics(
 
 
 # A new metric is one function and one line below.
-CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
+CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     *_area_metrics("abs_rel", "AbsRel", "", "AbsRel"),
     *_area_metrics("rmse", "RMSE", "m", "RMSE"),
     *_area_metrics("delta1", "δ1", "", "1 - δ1"),
@@ -151,7 +151,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         Better.LOWER,
         "area under the risk-coverage curve: AbsRel of the surest pixels, mean over all shares of "
         "them (Geifman and El-Yaniv 2017)",
-        risk_area,
+        area_under_risk_coverage,
         whole,
         pools=False,
         needs_confidence=True,
@@ -162,7 +162,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         better=Better.LOWER,
         summary="mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
         "confidence implies (nats; confidence cut to 0.001 to 0.999)",
-        sums=surprise,
+        sums=negative_log_likelihood,
     ),
     _calibration(
         name="ece",
@@ -184,12 +184,12 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
     ),
 )
 
-NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
+NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
     *_area_metrics("mean", "mean", "°", "the mean angle", itself="angle", source="")
 )
 
 
-def curves_of(pair: DepthPair | NormalsPair) -> Curves:
+def sparsification_curves(pair: DepthPair | NormalsPair) -> Curves:
     """Leading error by share removed: by confidence, then by the error."""
     leading = next(iter(pair.sparsified.values()))
     return np.stack([leading.by_confidence, leading.by_error])

@@ -1,14 +1,7 @@
-"""Depth errors of one image: at points, at edges, and of pictures.
+"""Depth errors of one image: at points, at edges, of pictures, of clouds and of order.
 
-Depth errors of one image, errors in space, and the order of points.
-
-p is predicted and t true depth [m] at the valid pixels, e = ln p - ln t.
-
-Accuracy of a prediction at the occluding edges of a scene, at any scale.
-
-``boundary_f1``: Bochkovskii et al. 2024, "Depth Pro". ``window_f1``: Wang et al. 2025, MoGe.
-
-Comparison of depth maps as 8-bit pictures, as published.
+p is predicted and t true depth [m] at the valid pixels, e = ln p - ln t. ``boundary_f1``:
+Bochkovskii et al. 2024, "Depth Pro". ``window_f1``: Wang et al. 2025, MoGe.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,8 +22,8 @@ from rilievo.evaluation.metrics.metric import (
     PicturePair,
     Plane,
     Sums,
+    metrics_by_name,
     root_mean,
-    table_of,
     whole,
 )
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
@@ -59,7 +52,7 @@ def boundary_counts(pair: DepthPair) -> Sums:
     return np.stack(counts).astype(np.float64).ravel()
 
 
-def boundary_f1(sums: Sums, _edge_counts: int) -> float:
+def boundary_f1(sums: Sums, _count: int) -> float:
     """F1 of edges, averaged over the factors by weight."""
     common, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
     # A direction without edges counts as missed, as published.
@@ -83,7 +76,7 @@ def _edge_counts(
     t_second: Plane,
     usable: Mask,
 ) -> list[Int[np.ndarray, "3 f"]]:
-    """Edges of both, truth, prediction by factor; per direction."""
+    """Edges of both, truth, prediction by factor; ahead, then back."""
     p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)
     t_step = np.maximum(t_first, t_second) / np.minimum(t_first, t_second)
     # Few pairs are edges, so only these are examined further.
@@ -93,16 +86,19 @@ def _edge_counts(
     counts = []
     for p_side, t_side in ((p_ahead, t_ahead), (~p_ahead, ~t_ahead)):
         p, t = p_level * p_side, t_level * t_side
-        counts.append(np.stack([_count_from_level(level) for level in (np.minimum(p, t), t, p)]))
+        counts.append(
+            np.stack([_counts_at_each_factor(level) for level in (np.minimum(p, t), t, p)])
+        )
     return counts
 
 
-def _count_from_level(levels: Indices) -> Int[np.ndarray, "f"]:
+def _counts_at_each_factor(levels: Indices) -> Int[np.ndarray, "f"]:
+    """Number of levels that reach each factor."""
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]
 
 
-def window_edges(pair: DepthPair, radius: int) -> Sums:
+def window_edge_counts(pair: DepthPair, radius: int) -> Sums:
     """Number of edges found, true and predicted within windows, by step."""
     predicted, true = (
         np.where(pair.valid, depth, np.float32(1)).astype(np.float64)
@@ -131,7 +127,7 @@ def window_edges(pair: DepthPair, radius: int) -> Sums:
     return counts.ravel()
 
 
-def window_f1(sums: Sums, _edge_counts: int) -> float:
+def window_f1(sums: Sums, _count: int) -> float:
     """F1 of edges in windows, averaged over the steps by weight."""
     common, true, predicted = sums.reshape(3, STEPS.size)
     recall = common / np.maximum(true, 1e-12)
@@ -141,7 +137,7 @@ def window_f1(sums: Sums, _edge_counts: int) -> float:
 
 
 # A radius is one number here.
-WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
+WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     *(
         Metric(
             f"edge_f1_r{radius}",
@@ -149,7 +145,7 @@ WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
             "",
             Better.HIGHER,
             f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
-            partial(window_edges, radius=radius),
+            partial(window_edge_counts, radius=radius),
             window_f1,
         )
         for radius in (1, 2, 3)
@@ -200,7 +196,7 @@ _RMSE = "root of the mean squared difference of grey levels, 0 to 255"
 _PSNR = "peak signal-to-noise ratio, data_range 255 (scikit-image)"
 _SSIM = "structural similarity, data_range 255, 7x7 windows (scikit-image)"
 # A new metric is one function above and one entry here.
-PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = table_of(
+PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = metrics_by_name(
     Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_grey_error, root_mean),
     Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, whole, pools=False),
     Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, whole, pools=False),
@@ -279,7 +275,7 @@ def squared_inverse_error(pair: DepthPair) -> Sums:
 
 
 def squared_log_error(pair: DepthPair) -> Sums:
-    """Sum of e²."""
+    """Sum of (ln p - ln t)²."""
     return np.array([dot(pair.log_factor, pair.log_factor)])
 
 
@@ -288,23 +284,23 @@ def log10_error(pair: DepthPair) -> Sums:
     return np.array([pair.log_factor.sum() / np.log(10)])
 
 
-def log_moments(pair: DepthPair) -> Sums:
-    """Sums for every form of the scale-invariant log error."""
+def log_error_moments(pair: DepthPair) -> Sums:
+    """Squared deviations, sum, and squared sum over n, of ln p - ln t."""
     return pair.log_moments
 
 
 def silog(sums: Sums, count: int) -> float:
-    """100 standard deviations of e, with divisor n."""
+    """100 standard deviations of ln p - ln t, divisor n."""
     return 100 * float(np.sqrt(_squared_deviations(sums, count) / count))
 
 
 def silog_unbiased(sums: Sums, count: int) -> float:
-    """100 standard deviations of e, with divisor n - 1."""
+    """100 standard deviations of ln p - ln t, divisor n - 1."""
     return 100 * float(np.sqrt(_squared_deviations(sums, count) / max(count - 1, 1)))
 
 
 def silog_half(sums: Sums, count: int) -> float:
-    """Root of (mean of e² minus half the squared mean of e)."""
+    """Root of (mean e² - mean² e / 2), e = ln p - ln t."""
     mean = sums[1] / count
     return float(np.sqrt(_squared_deviations(sums, count) / count + mean * mean / 2))
 
@@ -321,7 +317,7 @@ def _count_below_factor(bound: float) -> Callable[[DepthPair], Sums]:
 
 LOW, HIGH = Better.LOWER, Better.HIGHER
 # A new metric is one function, here or in a file of its own, and one line below.
-DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
+DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     Metric("abs_rel", "AbsRel", "", LOW, "mean |p - t| / t", abs_rel),
     Metric("sq_rel", "SqRel", "m", LOW, "mean (p - t)² / t (Eigen et al. 2014)", sq_rel),
     Metric("rmse", "RMSE", "m", LOW, "root of mean (p - t)²", squared_error, root_mean),
@@ -333,7 +329,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         "",
         LOW,
         "100 √(mean e² - mean² e): KITTI, Marigold",
-        log_moments,
+        log_error_moments,
         silog,
     ),
     Metric(
@@ -342,7 +338,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         "",
         LOW,
         "100 times the standard deviation of e by n - 1: UniDepth",
-        log_moments,
+        log_error_moments,
         silog_unbiased,
     ),
     Metric(
@@ -351,7 +347,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         "",
         LOW,
         "√(mean e² - mean² e / 2), no factor: Depth Anything V2",
-        log_moments,
+        log_error_moments,
         silog_half,
     ),
     *(
@@ -417,12 +413,12 @@ class OrderPair:
         return self.nearer.size
 
 
-def in_order(pair: OrderPair) -> Sums:
+def count_in_order(pair: OrderPair) -> Sums:
     """Count pairs whose nearer point is predicted nearer; a tie is wrong."""
     return np.array([float(np.count_nonzero(pair.nearer < pair.farther))])
 
 
 _SUMMARY = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
-ORDER_METRICS: Mapping[str, Metric[OrderPair]] = table_of(
-    Metric("in_order", "in order", "", HIGH, _SUMMARY, in_order)
+ORDER_METRICS: Mapping[str, Metric[OrderPair]] = metrics_by_name(
+    Metric("in_order", "in order", "", HIGH, _SUMMARY, count_in_order)
 )

@@ -1,10 +1,6 @@
 """Definition of a metric, and pairs of a prediction and its ground truth.
 
-Definition of a metric: sums over pixels, and a function of the sums, for both averages.
-
-Array types of evaluation.
-
-A prediction and its ground truth, with what metrics share.
+A metric is sums over pixels, and a function of the sums, for both averages.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -110,8 +106,8 @@ class Metric(Generic[Pair]):
 AnyMetric = Metric[Any]
 
 
-def table_of(*metrics: AnyMetric) -> Mapping[str, AnyMetric]:
-    """Metrics by their names."""
+def metrics_by_name(*metrics: AnyMetric) -> Mapping[str, AnyMetric]:
+    """Metrics by name."""
     return {metric.name: metric for metric in metrics}
 
 
@@ -172,8 +168,8 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
     return numbers
 
 
-def lengths(vectors: PointColumns) -> Values:
-    """Lengths of vectors."""
+def column_lengths(vectors: PointColumns) -> Values:
+    """Lengths of columns."""
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
@@ -185,7 +181,7 @@ def count_improper(values: Values) -> int:
     return int((~((values > 0) & (values < np.inf))).sum())
 
 
-def squared_lengths(name: str, normals: PointColumns) -> Values:
+def squared_normal_lengths(name: str, normals: PointColumns) -> Values:
     """Squared lengths of normals, checked to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)
     if bad := count_improper(squares):
@@ -235,6 +231,7 @@ def sparsify(
 
 
 def _means_after_removal(order: Values, values: Values) -> Curve:
+    """Means of values that remain while low ``order`` leaves first."""
     places = np.argsort(order, kind="stable")
     ranked = order[places]
     # Equal values leave together, at the first threshold above them.
@@ -324,7 +321,7 @@ class DepthPair:
 
     @cached_property
     def log_moments(self) -> Sums:
-        """Sums of (e - mean)² and of e, and the latter's square over n."""
+        """Squared deviations, sum, and squared sum over n, of ln p - ln t."""
         # Unlike sums of e squared and e, these lose no digits where e is large and hardly varies.
         e = np.copysign(self.log_factor, self.difference)
         total = e.sum()
@@ -359,14 +356,15 @@ class DepthPair:
     @cached_property
     def gap(self) -> Values:
         """Distance of predicted points from true ones [m]."""
-        return lengths(self.predicted_points - self.true_points)
+        return column_lengths(self.predicted_points - self.true_points)
 
     @cached_property
     def distance(self) -> Values:
         """Distance of true points from the camera [m]."""
-        return lengths(self.true_points)
+        return column_lengths(self.true_points)
 
     def _valid_rays(self, camera: Camera | None) -> PointColumns:
+        """Rays of valid pixels, row by row; depth times ray is a point."""
         if camera is None:
             raise InputError("errors of points need the camera: give its K, or drop these metrics")
         v, u = np.divmod(self.valid_indices, self.true.shape[1])
@@ -395,7 +393,9 @@ class NormalsPair:
         places = np.flatnonzero(self.valid)
         predicted = self.predicted.reshape(3, -1)[:, places].astype(np.float64)
         true = self.true.reshape(3, -1)[:, places].astype(np.float64)
-        squares = squared_lengths("predicted", predicted) * squared_lengths("true", true)
+        squares = squared_normal_lengths("predicted", predicted) * squared_normal_lengths(
+            "true", true
+        )
         cosine = np.einsum("cn,cn->n", predicted, true) / np.sqrt(squares)
         angles = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
         object.__setattr__(self, "angles", angles)

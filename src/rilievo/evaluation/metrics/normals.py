@@ -13,8 +13,8 @@ from rilievo.evaluation.metrics.metric import (
     Metric,
     NormalsPair,
     Sums,
+    metrics_by_name,
     root_mean,
-    table_of,
 )
 from rilievo.shapes import Shaped
 
@@ -25,12 +25,12 @@ _COARSE = (1 << (31 - _LOW_BITS)) + 1
 _FINE = 1 << _LOW_BITS
 
 
-def angle(pair: NormalsPair) -> Sums:
+def angle_sum(pair: NormalsPair) -> Sums:
     """Sum of angles [°]."""
     return np.array([pair.angles.sum()])
 
 
-def squared_angle(pair: NormalsPair) -> Sums:
+def squared_angle_sum(pair: NormalsPair) -> Sums:
     """Sum of squared angles [°²]."""
     return np.array([dot(pair.angles, pair.angles)])
 
@@ -76,10 +76,12 @@ def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
 
 
 def _bin_indices(angles: AnyValues) -> Indices:
+    """Bins 180/2³¹ degrees wide."""
     return np.rint(angles / _STEP).astype(np.int64)
 
 
 def _median_ranks(count: int) -> tuple[int, int]:
+    """Ranks of the lower and upper middle, from 0."""
     return (count - 1) // 2, count // 2
 
 
@@ -96,10 +98,12 @@ def _count_below_angle(bound: float) -> Callable[[NormalsPair], Sums]:
 
 LOW = Better.LOWER
 # A new metric is one function and one line below.
-NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
-    Metric("mean", "mean", "°", LOW, "mean angle", angle),
+NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
+    Metric("mean", "mean", "°", LOW, "mean angle", angle_sum),
     Metric("median", "median", "°", LOW, "median angle", median_sums, median),
-    Metric("rmse", "RMSE", "°", LOW, "root of the mean squared angle", squared_angle, root_mean),
+    Metric(
+        "rmse", "RMSE", "°", LOW, "root of the mean squared angle", squared_angle_sum, root_mean
+    ),
     *(
         Metric(
             f"within_{bound:g}".replace(".", "_"),

@@ -17,8 +17,8 @@ from rilievo.evaluation.metrics.metric import (
     PointPlane,
     Sums,
     check_maps,
-    lengths,
-    table_of,
+    column_lengths,
+    metrics_by_name,
     whole,
 )
 from rilievo.frozen import frozen
@@ -70,12 +70,12 @@ class PointsPair:
     @cached_property
     def gap(self) -> Values:
         """Distance of predicted points from true ones [m]."""
-        return lengths((self.predicted - self.true)[:, self.valid])
+        return column_lengths((self.predicted - self.true)[:, self.valid])
 
     @cached_property
     def distance(self) -> Values:
         """Distance of true points from the camera [m]."""
-        return lengths(self.true[:, self.valid])
+        return column_lengths(self.true[:, self.valid])
 
     @property
     def predicted_points(self) -> PointColumns:
@@ -118,7 +118,7 @@ class PointsPair:
         except CalibrationError:
             # A mirrored or flat object is as wrong as one of no size at its middle.
             points = np.broadcast_to(np.median(y, axis=1)[:, None], true.shape)
-        gap = lengths(points - true) / size
+        gap = column_lengths(points - true) / size
         return float(gap.mean()), float(np.mean(gap < 0.25))
 
 
@@ -142,7 +142,7 @@ def point_rel(pair: DepthPair | PointsPair) -> Sums:
 
 def point_delta1(pair: DepthPair | PointsPair) -> Sums:
     """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (MoGe)."""
-    near = pair.gap < 0.25 * np.minimum(pair.distance, lengths(pair.predicted_points))
+    near = pair.gap < 0.25 * np.minimum(pair.distance, column_lengths(pair.predicted_points))
     return np.array([float(np.count_nonzero(near))])
 
 
@@ -151,9 +151,9 @@ def point_distance(pair: DepthPair | PointsPair) -> Sums:
     return np.array([pair.gap.sum()])
 
 
-def _object_mean(place: int) -> Callable[[PointsPair], Sums]:
+def _mean_over_objects(column: int) -> Callable[[PointsPair], Sums]:
     """Mean over objects of one column of ``by_object``."""
-    return lambda pair: np.array([np.mean([numbers[place] for numbers in pair.by_object])])
+    return lambda pair: np.array([np.mean([numbers[column] for numbers in pair.by_object])])
 
 
 _REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
@@ -164,7 +164,7 @@ RELATIVE_METRICS: tuple[Metric[Any], ...] = (
 )
 
 # A new metric is one function and one line below.
-POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
+POINT_METRICS: Mapping[str, Metric[PointsPair]] = metrics_by_name(
     *RELATIVE_METRICS,
     Metric(
         "point_distance",
@@ -174,8 +174,19 @@ POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
         "mean ‖p̂ - p‖ of points (MoGe)",
         point_distance,
     ),
-    Metric("local_rel", "local rel", "", LOW, _LOCAL_REL, _object_mean(0), whole, pools=False),
-    Metric("local_delta1", "local δ1", "", HIGH, _LOCAL_DELTA, _object_mean(1), whole, pools=False),
+    Metric(
+        "local_rel", "local rel", "", LOW, _LOCAL_REL, _mean_over_objects(0), whole, pools=False
+    ),
+    Metric(
+        "local_delta1",
+        "local δ1",
+        "",
+        HIGH,
+        _LOCAL_DELTA,
+        _mean_over_objects(1),
+        whole,
+        pools=False,
+    ),
 )
 
 
@@ -189,7 +200,7 @@ def fov_deviation(pair: FieldOfViewPair) -> Sums:
     return np.array([pair.predicted - pair.true])
 
 
-CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = table_of(
+CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = metrics_by_name(
     Metric("fov_error", "FOV error", "°", LOW, _FOV, fov_error),
     Metric("fov_deviation", "FOV deviation", "°", Better.ZERO, _FOV_SIGNED, fov_deviation),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.errors import NoGroundTruthError
-from rilievo.evaluation.metrics.metric import Better, Metric, Plane, Sums, table_of, whole
+from rilievo.evaluation.metrics.metric import Better, Metric, Plane, Sums, metrics_by_name, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Transform, Values
@@ -122,6 +122,7 @@ def warping_error(pair: StabilityPair) -> Sums:
 
 
 def _normalise_inverse_depth(depth: Plane, mask: Mask) -> Plane:
+    """Deviation from the median over its mean size; NaN outside."""
     mask = mask & (depth > 0)
     inverse = np.full(depth.shape, np.nan)
     inverse[mask] = 1 / depth[mask]
@@ -161,7 +162,7 @@ def _bilinear_samples(
 
 
 # A new metric is one function and one line below.
-STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = table_of(
+STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = metrics_by_name(
     Metric("tae", "TAE", "%", Better.LOWER, _TAE, temporal_error, whole, pools=False),
     Metric("opw", "OPW", "", Better.LOWER, _OPW, warping_error, whole, pools=False),
 )

@@ -19,12 +19,12 @@ from rilievo.evaluation.stored_predictions import (
     PeerConfidence,
     StoredPrediction,
     ValueEncoding,
-    confidence_of,
-    depth_of,
-    normals_of,
-    points_of,
-    stated,
-    stranger,
+    combine_encodings,
+    confidence_from_numbers,
+    depth_from_numbers,
+    normals_from_numbers,
+    points_from_numbers,
+    unknown_maker,
 )
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, statement_of
@@ -44,7 +44,7 @@ POINT_PATTERNS = ("{id}/points.exr",)
 
 
 @frozen
-class Foreign:
+class ForeignPredictions:
     """Files of predictions; ``open_foreign`` and ``open_stack`` make it.
 
     Attributes:
@@ -82,23 +82,28 @@ class Foreign:
             return prediction
         where, stored = path, self.stored
         if self.places:
-            numbers = np.array(_maps(path)[self.places[id]])
+            numbers = np.array(_open_npy_maps(path)[self.places[id]])
             where = f"{printable(path)}[{self.places[id]}]"
         else:
             inside = self.sure is not None and self.sure.pattern is None
             array = DEPTH_ARRAY if inside else None
             if self._has_depth:
                 depth_file = read_depth_numbers(path, array=array)
-                numbers, stored = depth_file.values, stated(self.stored, depth_file.statement, path)
+                numbers, stored = (
+                    depth_file.values,
+                    combine_encodings(self.stored, depth_file.statement, path),
+                )
             else:
                 numbers = read_numbers(path, name=array)
         confidence = self._confidence(id, path)
         try:
             return StoredPrediction(
                 made_by=self.made_by,
-                normals=normals_of(numbers) if self.kind is None else None,
-                points=points_of(numbers, self.kind) if self.points and self.kind else None,
-                depth_or_none=depth_of(numbers, stored) if self._has_depth else None,
+                normals=normals_from_numbers(numbers) if self.kind is None else None,
+                points=points_from_numbers(numbers, self.kind)
+                if self.points and self.kind
+                else None,
+                depth_or_none=depth_from_numbers(numbers, stored) if self._has_depth else None,
                 confidence=confidence,
                 crop=self.crop,
             )
@@ -117,11 +122,13 @@ class Foreign:
         if self.sure is None:
             return None
         if self.sure.pattern is None:
-            return confidence_of(read_numbers(path, name=self.sure.array), self.sure.meaning, path)
+            return confidence_from_numbers(
+                read_numbers(path, name=self.sure.array), self.sure.meaning, path
+            )
         if id not in self.sure_files:
             raise InputError(f"no confidence of it in {self.place}, named as {self.sure.pattern}")
         file = self.sure_files[id]
-        return confidence_of(read_numbers(file), self.sure.meaning, file)
+        return confidence_from_numbers(read_numbers(file), self.sure.meaning, file)
 
     def _check_kind(self, path: Path, depth: DepthMap | None) -> None:
         if depth is not None and depth.kind is not self.kind:
@@ -140,7 +147,7 @@ def open_foreign(
     sure: PeerConfidence | None = None,
     pictures: bool = False,
     crop: DepthCrop | None = None,
-) -> Foreign:
+) -> ForeignPredictions:
     """Find the file of each image in a folder of predictions.
 
     A file belongs to an image if its path without suffix is the id, or the id with ``_`` for
@@ -152,7 +159,7 @@ def open_foreign(
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
     sidecars = sorted(folder.rglob(f"*{SUFFIX}"))
-    ours = any(_is_ours(path) for path in sidecars)
+    ours = any(_is_rilievo_sidecar(path) for path in sidecars)
     if ours and crop is not None:
         raise OptionError(
             option="crop", problem="is for files of other programs", hint="these are rilievo's own"
@@ -176,11 +183,11 @@ def open_foreign(
     patterns = POINT_PATTERNS if points else KNOWN_PATTERNS
     sure_files: dict[str, Path] = {}
     if sure is not None and sure.pattern is not None:
-        sure_files, paths = matched(folder, paths, ids, sure.pattern, ())
-    files, extra = matched(folder, paths, ids, pattern, patterns)
+        sure_files, paths = match_files(folder, paths, ids, sure.pattern, ())
+    files, extra = match_files(folder, paths, ids, pattern, patterns)
     if ours:
-        path, first = _first_of([*files.values()], pictures=pictures)
-        kind = _own_kind(path, first, stored)
+        path, first = _first_prediction([*files.values()], pictures=pictures)
+        kind = _kind_of_rilievo_results(path, first, stored)
         made_by = first.made_by
     else:
         if task is Task.CAMERA:
@@ -190,10 +197,10 @@ def open_foreign(
         if task is not Task.NORMALS and not points and files:
             path = next(iter(files.values()))
             with suppress(InputError):  # A broken file is named when it is read.
-                stored = stated(stored, statement_of(path), path)
-        kind = None if task is Task.NORMALS else _stated_kind(stored, folder)
-        made_by = stranger(folder.resolve().name, kind, stored)
-    return Foreign(
+                stored = combine_encodings(stored, statement_of(path), path)
+        kind = None if task is Task.NORMALS else _require_kind(stored, folder)
+        made_by = unknown_maker(folder.resolve().name, kind, stored)
+    return ForeignPredictions(
         place=f"{folder}",
         ours=ours,
         stored=stored,
@@ -201,7 +208,7 @@ def open_foreign(
         made_by=made_by,
         points=points,
         files=files,
-        extra=_on_extra(extra, folder),
+        extra=_note_on_unmatched_files(extra, folder),
         sure=sure,
         sure_files=sure_files,
         crop=crop,
@@ -215,15 +222,15 @@ def open_stack(
     stored: ValueEncoding,
     task: Task,
     crop: DepthCrop | None = None,
-) -> Foreign:
+) -> ForeignPredictions:
     """Open one npy file (images, height, width) of a split, such as ``disps_eigen_split.npy``.
 
     ``order`` has the ids of the whole split, those without files too.
     """
     if task not in (Task.DEPTH, Task.PICTURE):
         raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
-    kind = _stated_kind(stored, path)
-    count = len(_maps(path))
+    kind = _require_kind(stored, path)
+    count = len(_open_npy_maps(path))
     if order is None:
         raise InputError(
             (
@@ -238,19 +245,19 @@ def open_stack(
             f"{path}: holds {count} maps, but the split lists {len(order)} images; it is read in "
             "the split's order, one map an image"
         )
-    return Foreign(
+    return ForeignPredictions(
         place=f"{path}",
         ours=False,
         stored=stored,
         kind=kind,
-        made_by=stranger(path.resolve().name, kind, stored),
+        made_by=unknown_maker(path.resolve().name, kind, stored),
         files=dict.fromkeys(order, path),
         places={id: place for place, id in enumerate(order)},
         crop=crop,
     )
 
 
-def _maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
+def _open_npy_maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
     check_regular(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -267,7 +274,7 @@ def _maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
     return array
 
 
-def _is_ours(path: Path) -> bool:
+def _is_rilievo_sidecar(path: Path) -> bool:
     try:
         read_sidecar(path)
     except InputError:
@@ -275,9 +282,10 @@ def _is_ours(path: Path) -> bool:
     return True
 
 
-def _first_of(
+def _first_prediction(
     paths: Sequence[Path], *, pictures: bool
 ) -> tuple[Path, PredictionRecord | NoArraysError]:
+    """First prediction with arrays, else one with pictures."""
     lacking: dict[Path, NoArraysError] = {}
     for path in paths:
         try:
@@ -292,7 +300,7 @@ def _first_of(
     raise lacking[paths[0]]
 
 
-def _own_kind(
+def _kind_of_rilievo_results(
     path: Path, first: PredictionRecord | NoArraysError, stored: ValueEncoding
 ) -> DepthKind | None:
     if stored.scale is not None:
@@ -311,7 +319,7 @@ def _own_kind(
     return kind
 
 
-def _stated_kind(stored: ValueEncoding, place: Path) -> DepthKind:
+def _require_kind(stored: ValueEncoding, place: Path) -> DepthKind:
     if stored.kind is None:
         raise OptionError(
             problem=(
@@ -322,16 +330,16 @@ def _stated_kind(stored: ValueEncoding, place: Path) -> DepthKind:
     return stored.kind
 
 
-def _on_extra(paths: Sequence[Path], folder: Path) -> str | None:
+def _note_on_unmatched_files(paths: Sequence[Path], folder: Path) -> str | None:
     if not paths:
         return None
     return (
         f"{len(paths)} files in {printable(folder)} belong to no image of the selection: "
-        f"{listed(paths, folder)}"
+        f"{first_file_names(paths, folder)}"
     )
 
 
-def matched(
+def match_files(
     folder: Path,
     paths: Sequence[Path],
     ids: Sequence[str],
@@ -347,27 +355,27 @@ def matched(
         problem = literal(f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'")
         raise OptionError(option="pattern", problem=problem)
     for candidate in (pattern,) if pattern is not None else (None, *names):
-        files = _fitting(folder, _keys(folder, paths, candidate), ids)
+        files = _file_by_id(folder, _id_by_file(folder, paths, candidate), ids)
         if files:
             taken = set(files.values())
             return files, tuple(path for path in paths if path not in taken)
     expected = (pattern or f"{{id}}{NUMBER_SUFFIXES[0]}").replace("{id}", printable(ids[0]))
     raise InputError(
         f"none of its {len(paths)} files fits an image; expected {expected} and the like"
-        + (f", found {listed(paths, folder)}" if paths else ""),
+        + (f", found {first_file_names(paths, folder)}" if paths else ""),
         path=folder,
         hint="'rilievo evaluate' takes {pattern}, which says how files are named",
     )
 
 
-def listed(paths: Sequence[Path], folder: Path) -> str:
-    """Some of the names, and how many more."""
+def first_file_names(paths: Sequence[Path], folder: Path) -> str:
+    """First ten names, and how many more."""
     names = [printable(path.relative_to(folder)) for path in paths[:LISTED]]
     more = len(paths) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
-def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path, str]:
+def _id_by_file(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path, str]:
     if pattern is None:
         return {path: path.relative_to(folder).with_suffix("").as_posix() for path in paths}
     before, _, after = pattern.removeprefix("./").partition("{id}")
@@ -381,7 +389,8 @@ def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path
     return keys
 
 
-def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[str, Path]:
+def _file_by_id(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[str, Path]:
+    """File of each id that has one; several are refused."""
     whole: defaultdict[str, list[Path]] = defaultdict(list)
     by_last: defaultdict[str, list[Path]] = defaultdict(list)
     for path, key in keys.items():
@@ -396,7 +405,7 @@ def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[st
             matches = by_last.get(last)
         if matches and len(matches) > 1:
             raise InputError(
-                f"{len(matches)} files fit the image '{id}' ({listed(matches, folder)})",
+                f"{len(matches)} files fit the image '{id}' ({first_file_names(matches, folder)})",
                 path=folder,
                 hint="keep one, or say which with {pattern}",
             )

@@ -1,14 +1,7 @@
 """Sources of predictions: a model, an earlier evaluation, another program.
 
-Sources of predictions: a model, an earlier evaluation, another program.
-
-Predictions of a model for a dataset's photographs, which a cache keeps.
-
-Predictions of an earlier evaluation or another program.
-
-Cache of predictions: one npz file an image, and what made them.
-
-Each file has a checksum of its photograph, since those of another folder can have the same names.
+The cache has an npz file an image, with a checksum of the photograph, since those of another folder
+can have the same names.
 """
 
 import os
@@ -27,14 +20,14 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     InputCrop,
     Task,
+    benchmark_metrics,
     judges_confidence,
-    metrics_of,
 )
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.predictions.foreign import Foreign, open_foreign, open_stack
-from rilievo.evaluation.records import Unscored, unscored
+from rilievo.evaluation.predictions.foreign import ForeignPredictions, open_foreign, open_stack
+from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
-from rilievo.evaluation.scoring.regions import shown_to_model
+from rilievo.evaluation.scoring.regions import crop_for_model
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Meaning, PeerConfidence, Source, StoredPrediction
 from rilievo.frozen import frozen
@@ -86,7 +79,7 @@ class Fingerprint:
 
 
 @frozen
-class Cache:
+class PredictionCache:
     """A folder of predictions; ``open_cache`` and ``read_cache`` make it."""
 
     folder: Path
@@ -110,7 +103,7 @@ class Cache:
         )
 
     def path_of(self, id: str) -> Path:
-        """The file of one image."""
+        """Path of an image's npz file, which need not exist."""
         return self.folder / f"{id}.npz"
 
     def note_on_broken(self, id: str) -> str:
@@ -121,7 +114,7 @@ class Cache:
         """Write a prediction, and a checksum of its photograph."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
-            arrays["photo"] = np.array(_checksum(photo), np.uint32)
+            arrays["photo"] = np.array(_photo_crc32(photo), np.uint32)
         if self.kind is not None and prediction.depth_or_none is not None:
             arrays["depth"] = prediction.depth.values
             if not prediction.depth.valid.all():
@@ -144,12 +137,12 @@ class Cache:
         """The prediction of one image."""
         mark, depth = self.fingerprint, None
         with self._arrays(id) as file:
-            values = None if mark.kind is None else _floats(file, "depth", 2)
+            values = None if mark.kind is None else _read_float_array(file, "depth", 2)
             valid = npz_member(file, "valid") if "valid" in file else None
-            normals = _floats(file, "normals", 3) if mark.normals else None
+            normals = _read_float_array(file, "normals", 3) if mark.normals else None
             judged = mark.confidence and "confidence" in file
-            confidence = _floats(file, "confidence", 2) if judged else None
-            camera, size = _camera(file) if mark.camera else (None, None)
+            confidence = _read_float_array(file, "confidence", 2) if judged else None
+            camera, size = _read_camera_and_size(file) if mark.camera else (None, None)
         if mark.kind is not None and values is not None:
             valid = np.ones(values.shape, bool) if valid is None else valid
             depth, size = DepthMap(values=values, kind=mark.kind, valid=valid), None
@@ -166,7 +159,7 @@ class Cache:
     def is_of(self, id: str, photo: Pixels) -> bool:
         """Whether the prediction is of this photograph, or of one that is unknown."""
         with self._arrays(id) as file:
-            return "photo" not in file or int(file["photo"]) == _checksum(photo)
+            return "photo" not in file or int(file["photo"]) == _photo_crc32(photo)
 
     @contextmanager
     def _arrays(self, id: str) -> Iterator[Mapping[str, np.ndarray]]:
@@ -199,7 +192,7 @@ class Cache:
         return absent, broken
 
 
-def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Cache:
+def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> PredictionCache:
     """Begin a folder, or open one with the same settings and remove half-written files."""
     mark = folder / FINGERPRINT
     if not check_cache(folder, fingerprint):
@@ -209,13 +202,13 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
     for parent in {(folder / id).parent for id in ids} | {folder}:
         if os.path.isdir(parent):
             sweep_parts(parent)
-    return Cache(folder=folder, fingerprint=fingerprint)
+    return PredictionCache(folder=folder, fingerprint=fingerprint)
 
 
 def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
     """Whether the folder was begun before; refuse other files or settings."""
     if os.path.exists(folder / FINGERPRINT):
-        _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
+        _refuse_other_fingerprint(read_cache(folder).fingerprint, fingerprint, folder)
         return True
     # Several parts of one evaluation may begin at once: the mark may have come meanwhile.
     names = names_in(folder)
@@ -227,7 +220,7 @@ def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
     return False
 
 
-def read_cache(folder: Path) -> Cache:
+def read_cache(folder: Path) -> PredictionCache:
     """A folder of predictions that an evaluation left."""
     mark = folder / FINGERPRINT
     if is_blank(mark):
@@ -246,10 +239,10 @@ def read_cache(folder: Path) -> Cache:
             f"{mark}: its format is '{record.format}', expected '{FORMAT}': remove the folder and "
             "predict again"
         )
-    return Cache(folder=folder, fingerprint=record)
+    return PredictionCache(folder=folder, fingerprint=record)
 
 
-def _refuse_mixture(there: Fingerprint, fingerprint: Fingerprint, folder: Path) -> None:
+def _refuse_other_fingerprint(there: Fingerprint, fingerprint: Fingerprint, folder: Path) -> None:
     differ = []
     for field in fields(Fingerprint):
         one, other = getattr(there, field.name), getattr(fingerprint, field.name)
@@ -261,7 +254,7 @@ def _refuse_mixture(there: Fingerprint, fingerprint: Fingerprint, folder: Path) 
                 if one.get(key) != other.get(key)
             ]
         elif one != other and field.name != "version":
-            differ.append(f"{field.name}: {_short(one)}, not {_short(other)}")
+            differ.append(f"{field.name}: {_shorten_text(one)}, not {_shorten_text(other)}")
     if differ:
         raise OptionError(
             f"{folder}: holds predictions made otherwise ({'; '.join(differ)}); choose another "
@@ -269,14 +262,14 @@ def _refuse_mixture(there: Fingerprint, fingerprint: Fingerprint, folder: Path) 
         )
 
 
-def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
+def _read_float_array(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
     array = npz_member(file, name)
     if array.dtype != np.float32 or array.ndim != axes or not array.size:
         raise ValueError(f"its {name} is {array.shape} {array.dtype}")
     return array
 
 
-def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
+def _read_camera_and_size(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
     K, size = npz_member(file, "K"), npz_member(file, "size")
     if K.dtype != np.float64 or K.shape != (3, 3) or size.shape != (2,):
         raise ValueError(f"its K is {K.shape} {K.dtype}")
@@ -287,17 +280,19 @@ def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
     return camera, (int(size[0]), int(size[1]))
 
 
-def _checksum(photo: Pixels) -> int:
+def _photo_crc32(photo: Pixels) -> int:
     return zlib.crc32(photo.tobytes(), zlib.crc32(repr(photo.shape).encode()))
 
 
-def _short(value: object) -> str:
+def _shorten_text(value: object) -> str:
     text = printable(str(value))
     return text if len(text) <= 40 else text[:12] + "..."
 
 
 AnyModel = Model | str | Path | DepthFunction | None
-Fill = Callable[[Cache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]]
+Fill = Callable[
+    [PredictionCache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]
+]
 
 READERS = 2
 
@@ -316,26 +311,26 @@ def model_name(model: AnyModel) -> str | None:
 
 def find_cache(
     folder: Path, model: Model, selection: Selection, *, is_whole: bool = False
-) -> Cache:
+) -> PredictionCache:
     """The cache for a model, of all that it predicts if ``is_whole``; nothing is written."""
-    fingerprint = fingerprint_of(model, selection.benchmark, is_whole=is_whole)
+    fingerprint = model_fingerprint(model, selection.benchmark, is_whole=is_whole)
     refuse_other_kinds(selection.benchmark, fingerprint.kind)
-    cache = Cache(folder=folder, fingerprint=fingerprint)
+    cache = PredictionCache(folder=folder, fingerprint=fingerprint)
     if check_cache(folder, fingerprint):
         refuse_other_photographs(cache, selection)
     return cache
 
 
-def missing(cache: Cache, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Ids that are still to be predicted, and those whose file is broken."""
+def begin_cache(cache: PredictionCache, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Begin it; ids to predict, and the broken among them."""
     cache = open_cache(cache.folder, cache.fingerprint, ids)
     absent, broken = cache.missing(ids)
     wanted = {*absent, *broken}
     return [id for id in ids if id in wanted], broken
 
 
-def fill_cache(
-    cache: Cache,
+def fill_cache_with_progress(
+    cache: PredictionCache,
     model: Model,
     selection: Selection,
     wanted: Sequence[str],
@@ -344,7 +339,7 @@ def fill_cache(
     show: bool,
     filling: Fill,
 ) -> Sequence[Unscored]:
-    """Predict images into a begun cache; those that cannot be come back."""
+    """Predict images by ``filling``; those that fail come back."""
     crop = selection.benchmark.input_crop
     with Tally(output=cache.folder, total=len(wanted), show=show) as tally:
         for note in notes:
@@ -352,7 +347,7 @@ def fill_cache(
         return filling(cache, model, selection.dataset, crop, wanted, tally)
 
 
-def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:
+def model_fingerprint(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:
     """Facts that predictions of this model for this benchmark share."""
     card = model.card
     normals = benchmark.task is Task.NORMALS
@@ -398,27 +393,27 @@ def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False
     )
 
 
-def fill(
-    cache: Cache,
+def predict_into_cache(
+    cache: PredictionCache,
     model: Model,
     dataset: Dataset,
     crop: InputCrop | str,
     ids: Iterable[str],
     tally: Tally,
 ) -> list[Unscored]:
-    """Predict images into the cache; those that cannot be predicted come back."""
+    """Predict images one by one; those that fail come back."""
 
     @retry_miscounted
     def read(id: str) -> Photo | Unscored:
         try:
             image = dataset.image(id)
-            pixels = shown_to_model(image, crop)
+            pixels = crop_for_model(image, crop)
             camera = dataset.wide_camera(id, image.shape[:2])
             if camera is not None and pixels.shape != image.shape:
                 raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
             return Photo(pixels=pixels, camera=camera, name=id)
         except (InputError, OSError) as error:
-            return unscored(id, error)
+            return unscored_image(id, error)
 
     failed: list[Unscored] = []
     for photo in map_ahead(read, ids, workers=READERS):
@@ -427,7 +422,7 @@ def fill(
             try:
                 [prediction] = model.predict_raw([photo])
             except (InputError, ModelError) as error:
-                lost = unscored(photo.name, error)
+                lost = unscored_image(photo.name, error)
             else:
                 cache.write(photo.name, prediction, photo.pixels)
                 tally.done()
@@ -437,13 +432,13 @@ def fill(
     return failed
 
 
-def refuse_other_photographs(cache: Cache, selection: Selection) -> None:
+def refuse_other_photographs(cache: PredictionCache, selection: Selection) -> None:
     """Refuse predictions of other photographs; some, evenly spread, are compared."""
     dataset = selection.dataset
     there = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
     for id in spread(there, COMPARED):
         try:
-            pixels = shown_to_model(dataset.image(id), selection.benchmark.input_crop)
+            pixels = crop_for_model(dataset.image(id), selection.benchmark.input_crop)
             same = cache.is_of(id, pixels)
         except (InputError, OSError):
             # What is broken is another matter, and told when its turn comes.
@@ -466,7 +461,7 @@ def find_predictions(
     *,
     words: Collection[str] = (),
 ) -> Source:
-    """The predictions of the options; ``words`` of models have no effect, which is a warning."""
+    """Open the predictions of options; warn of ``words`` for models."""
     path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
     unused = [name for name in _OF_MODELS if name in words]
@@ -474,11 +469,11 @@ def find_predictions(
     for mark in (path / FINGERPRINT, path / PREDICTIONS / FINGERPRINT):
         if os.path.isfile(mark):
             predictions = read_cache(mark.parent)
-            _refuse_misfit(predictions, benchmark, options)
+            _refuse_unfit_cache(predictions, benchmark, options)
             refuse_other_photographs(predictions, selection)
             break
     else:
-        predictions = _foreign(path, selection, options)
+        predictions = _open_foreign_predictions(path, selection, options)
         if label is not None and not predictions.ours:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
         extra = predictions.extra
@@ -490,8 +485,10 @@ def find_predictions(
     return Source(predictions=predictions, warnings=tuple(warnings))
 
 
-def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Foreign:
-    task, sure = selection.benchmark.task, _sure(selection, options)
+def _open_foreign_predictions(
+    path: Path, selection: Selection, options: EvaluateOptions
+) -> ForeignPredictions:
+    task, sure = selection.benchmark.task, _usable_peer_confidence(selection, options)
     if not os.path.isfile(path):
         return open_foreign(
             path,
@@ -512,7 +509,9 @@ def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Fore
     )
 
 
-def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | None:
+def _usable_peer_confidence(
+    selection: Selection, options: EvaluateOptions
+) -> PeerConfidence | None:
     sure = options.peer_confidence
     if sure is None:
         return None
@@ -524,7 +523,9 @@ def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | No
                 "{sure} out, or take certainty or certainty-order"
             )
         )
-    names = [name for name, metric in metrics_of(benchmark).items() if metric.needs_probability]
+    names = [
+        name for name, metric in benchmark_metrics(benchmark).items() if metric.needs_probability
+    ]
     if names and sure.meaning is not Meaning.PROBABILITY:
         raise OptionError(
             f"'{options.sure}' is an order of the pixels and no probability, which "
@@ -533,7 +534,9 @@ def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | No
     return sure
 
 
-def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions) -> None:
+def _refuse_unfit_cache(
+    cache: PredictionCache, benchmark: Benchmark, options: EvaluateOptions
+) -> None:
     mark, task = cache.fingerprint, benchmark.task
     name = f"the benchmark '{benchmark.name}'"
     normals = task is Task.NORMALS

@@ -9,10 +9,10 @@ from rilievo.alignment.fit import Fit, FitSpace, PointFit
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, fitted
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, call_fit
 from rilievo.evaluation.metrics.metric import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
-from rilievo.evaluation.scoring.regions import depth_at, depth_mask, size_of
+from rilievo.evaluation.scoring.regions import depth_mask, resize_depth, truth_size
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import unit_doubt
 from rilievo.registry import is_import_path
@@ -56,17 +56,17 @@ def in_metres(
     fit: Fit | None = None,
 ) -> ComparableDepth:
     """Bring a prediction to the truth's size and to metres, as the benchmark does."""
-    method = method_for(benchmark, predicted.kind)
+    method = alignment_for_kind(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
     if not truth.is_metric:
         _refuse_truth_without_unit(benchmark, method)
     if np.count_nonzero(mask) < benchmark.least_pixels:
-        raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
-    true, size = truth.depth, size_of(truth)
-    resized = resized_for(benchmark, predicted, size)
+        raise NoGroundTruthError(_no_pixels_reason(benchmark, truth, mask))
+    true, size = truth.depth, truth_size(truth)
+    resized = resize_for_benchmark(benchmark, predicted, size)
     both = mask & resized.valid
-    unanswered = check_answered(benchmark, mask, both)
+    unanswered = count_unanswered(benchmark, mask, both)
     aligned = _align_depth(benchmark, resized, true, both, method, fit)
     notes = _alignment_notes(benchmark, true, both, resized, aligned, unanswered)
     if is_import_path(method):
@@ -91,11 +91,11 @@ def in_metres(
     )
 
 
-def fitted_to_scene(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit: Fit) -> DepthMap:
-    """A prediction in metres by the fit of its scene, without truth."""
+def apply_scene_fit(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit: Fit) -> DepthMap:
+    """Prediction in metres by the fit of its scene, without truth."""
     assert benchmark.min_inverse is not None
-    resized = resized_for(benchmark, predicted, shape)
-    method = AlignMethod(method_for(benchmark, predicted.kind))
+    resized = resize_for_benchmark(benchmark, predicted, shape)
+    method = AlignMethod(alignment_for_kind(benchmark, predicted.kind))
     farthest = 1 / benchmark.min_inverse
     aligned = apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
     if benchmark.clip is None:
@@ -112,7 +112,7 @@ def _align_depth(
     fit: Fit | None,
 ) -> Aligned:
     if fit is None and is_import_path(method):
-        values = fitted(method, resized, true, both)
+        values = call_fit(method, resized, true, both)
         none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
         metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)
         return Aligned(depth=metric, fit=none, method=AlignMethod.NONE, clamped=0)
@@ -134,16 +134,16 @@ def _align_depth(
     return apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
 
 
-def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> DepthMap:
+def resize_for_benchmark(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> DepthMap:
     """A prediction at the truth's size, as the benchmark interpolates it."""
-    resized = depth_at(predicted, shape, benchmark.interpolation)
+    resized = resize_depth(predicted, shape, benchmark.interpolation)
     least = benchmark.least_predicted
     if least is None or resized.kind is not DepthKind.AFFINE_INVERSE:
         return resized
     return replace(resized, values=np.maximum(resized.values, np.float32(least)))
 
 
-def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
+def count_unanswered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
     """Count the scored pixels without a prediction, or refuse them."""
     count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
     if not scored:
@@ -166,11 +166,11 @@ def _farthest_depth(benchmark: Benchmark, true: Field, mask: Mask) -> float:
 def refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
     """Refuse a kind of depth that the benchmark does not score."""
     if benchmark.task in FITTED and kind is not None:
-        method_for(benchmark, kind)
+        alignment_for_kind(benchmark, kind)
 
 
-def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
-    """Fit that the benchmark makes for this kind of depth."""
+def alignment_for_kind(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
+    """Fit that the benchmark makes; kinds without one are refused."""
     if kind not in benchmark.alignment:
         kinds = ", ".join(f"'{name}'" for name in benchmark.alignment)
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
@@ -183,7 +183,7 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit 
 
 
 def _pixels_to_fit(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
-    both = _thin_columns(benchmark, both)
+    both = _sparse_columns_mask(benchmark, both)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
         return both
     above = both & (resized.values > 0)
@@ -195,7 +195,7 @@ def _pixels_to_fit(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
     return above
 
 
-def _thin_columns(benchmark: Benchmark, both: Mask) -> Mask:
+def _sparse_columns_mask(benchmark: Benchmark, both: Mask) -> Mask:
     side = benchmark.fit_side
     if side is None or max(both.shape) <= side:
         return both
@@ -230,7 +230,7 @@ def _refuse_truth_without_unit(benchmark: Benchmark, method: AlignMethod | Point
         )
 
 
-def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
+def _no_pixels_reason(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
     assert truth.depth is not None
     assert truth.depth_valid is not None
     if mask.any():
@@ -285,7 +285,7 @@ def _alignment_notes(
 
 
 def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
-    """Notes on the number of scored pixels."""
+    """Notes on unanswered pixels, and on few scored ones."""
     notes = []
     if unanswered:
         notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
@@ -302,7 +302,7 @@ COUNT = 28
 
 def range_sums(true: Values, relative: Values) -> RangeSums:
     """Pixels, sum of |relative| and sum of relative by range of true depth."""
-    place = _range_indices(true)
+    place = _half_octave_indices(true)
     return np.stack(
         [
             np.bincount(place, minlength=COUNT).astype(np.float64),
@@ -328,7 +328,7 @@ def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
     )
 
 
-def _range_indices(true: Values) -> Indices:
+def _half_octave_indices(true: Values) -> Indices:
     # Single precision is enough to tell ranges apart, and twice as fast.
     octaves = np.log2(true.astype(np.float32))
     octaves *= PER_OCTAVE

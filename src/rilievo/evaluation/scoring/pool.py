@@ -21,10 +21,15 @@ from rilievo.data.datasets.loaders import Dataset
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.records import Unscored, unscored
-from rilievo.evaluation.scoring.metres import method_for, resized_for
-from rilievo.evaluation.scoring.regions import depth_mask, placed, size_of, truth_for
-from rilievo.evaluation.scoring.score import Scored, angles, score, score_stability
+from rilievo.evaluation.records import Unscored, unscored_image
+from rilievo.evaluation.scoring.metres import alignment_for_kind, resize_for_benchmark
+from rilievo.evaluation.scoring.regions import (
+    depth_mask,
+    place_prediction,
+    truth_in_view,
+    truth_size,
+)
+from rilievo.evaluation.scoring.score import ScoreWithSums, normal_angles, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_memory
@@ -57,19 +62,19 @@ class ScoreJob:
         """Fit of the image's scene, or None."""
         return self.fits.get(self.scenes[id]) if id in self.scenes else None
 
-    def score(self, id: str) -> Scored | Unscored:
+    def score(self, id: str) -> ScoreWithSums | Unscored:
         """Score one image, or tell why not."""
         try:
             return self._score_or_raise(id)
         except (RilievoError, OSError) as error:
-            return unscored(id, error)
+            return unscored_image(id, error)
 
     def angles(self, ids: Iterable[str]) -> Iterator[Values]:
         """Angles between predicted and true normals [°], image by image."""
         for id in ids:
-            yield angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
+            yield normal_angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
 
-    def _score_or_raise(self, id: str) -> Scored:
+    def _score_or_raise(self, id: str) -> ScoreWithSums:
         prediction, truth = self.predictions.read(id), self.dataset.truth(id)
         if self.benchmark.task is Task.STABILITY:
             next_id = self.following[id]
@@ -91,7 +96,9 @@ def check_memory_of_scores(shape: Size, processes: int) -> None:
     )
 
 
-def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[Scored | Unscored]:
+def score_all(
+    job: ScoreJob, ids: Sequence[str], *, processes: int
+) -> Iterator[ScoreWithSums | Unscored]:
     """Scores in the order of the ids, by several processes."""
     if processes == 1:
         _keep_freed_memory()
@@ -100,8 +107,8 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
     chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _start_worker, (job,))
-    waiting: deque[Future[list[Scored | Unscored]]] = deque()
+    pool = ProcessPoolExecutor(processes, context, _prepare_worker, (job,))
+    waiting: deque[Future[list[ScoreWithSums | Unscored]]] = deque()
     try:
         for chunk in chunks:
             with signals.kept_from_children():
@@ -122,15 +129,16 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, processes: int) -> Iterator[
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(job: ScoreJob) -> None:
+def _prepare_worker(job: ScoreJob) -> None:
     # Ctrl-C is for the process that started this one, with which this one ends.
+    """Ignore Ctrl-C, keep the job, end with the parent."""
     signals.ignore()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
     _keep_freed_memory()
     _JOBS[:] = [job]
 
 
-def _end_with_parent() -> None:
+def _exit_after_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "only processes that were started for it score so"
     parent.join()
@@ -146,7 +154,7 @@ def _keep_freed_memory() -> None:
                 ctypes.CDLL(None).mallopt(parameter, 1 << 25)
 
 
-def _score_chunk(ids: Sequence[str]) -> list[Scored | Unscored]:
+def _score_chunk(ids: Sequence[str]) -> list[ScoreWithSums | Unscored]:
     return [_JOBS[0].score(id) for id in ids]
 
 
@@ -161,8 +169,8 @@ def needs_scenes(benchmark: Benchmark) -> bool:
     return benchmark.fit_scene or benchmark.task is Task.STABILITY
 
 
-def scene_of(truth: Truth, benchmark: Benchmark) -> str:
-    """Scene of an image."""
+def require_scene(truth: Truth, benchmark: Benchmark) -> str:
+    """Name of the scene."""
     if truth.scene is None:
         raise InputError(
             f"the dataset names no scene or sequence for '{truth.id}', and the benchmark "
@@ -171,8 +179,8 @@ def scene_of(truth: Truth, benchmark: Benchmark) -> str:
     return truth.scene
 
 
-def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
-    """Work of scoring with fits or neighbours of scenes, and the images to score."""
+def add_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
+    """Job with fits or next frames of scenes, and ids to score."""
     benchmark, scenes = job.benchmark, _scene_by_id(job, ids)
     following: dict[str, str] = {}
     if benchmark.task is Task.STABILITY:
@@ -195,7 +203,7 @@ def _scene_by_id(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
             truth = job.dataset.truth(id)
         except (RilievoError, OSError):
             continue  # told when its turn to be scored comes
-        scenes[id] = scene_of(truth, job.benchmark)
+        scenes[id] = require_scene(truth, job.benchmark)
     return scenes
 
 
@@ -209,30 +217,30 @@ def _fit_by_scene(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
             continue
         space, sums = frame_moments
         moments[scene] += sums
-    return {scene: _fit_of_moments(scene, space, sums) for scene, sums in moments.items()}
+    return {scene: _fit_from_moments(scene, space, sums) for scene, sums in moments.items()}
 
 
 def _fit_moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
     """Sums 1, x, y, x², xy over an image's pixels."""
     benchmark = job.benchmark
     whole = job.dataset.truth(id)
-    prediction = placed(benchmark, job.predictions.read(id), whole).prediction
-    truth = truth_for(benchmark, whole)
+    prediction = place_prediction(benchmark, job.predictions.read(id), whole).prediction
+    truth = truth_in_view(benchmark, whole)
     if prediction.depth_or_none is None or truth.depth is None:
         raise InputError("no depth")
-    method = method_for(benchmark, prediction.depth.kind)
+    method = alignment_for_kind(benchmark, prediction.depth.kind)
     if method not in _SPACES:
         raise InputError(f"the fit '{method}' is none of whole scenes")
     space = _SPACES[AlignMethod(method)]
     mask = depth_mask(benchmark, truth)
-    resized = resized_for(benchmark, prediction.depth, size_of(truth))
+    resized = resize_for_benchmark(benchmark, prediction.depth, truth_size(truth))
     both = mask & resized.valid
     x = abscissa(resized.values[both].astype(np.float64), resized.kind, space)
     y = abscissa(truth.depth[both].astype(np.float64), DepthKind.METRIC, space)
     return space, np.array([x.size, x.sum(), y.sum(), x @ x, x @ y])
 
 
-def _fit_of_moments(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
+def _fit_from_moments(scene: str, space: FitSpace, moments: Float64[np.ndarray, "5"]) -> Fit:
     count, x, y, xx, xy = moments
     if not count:
         raise CalibrationError(f"no frame of the scene '{scene}' has pixels to fit to")

@@ -1,8 +1,6 @@
 """Regions that are scored, and predictions brought to their size.
 
-Parts of an image: what the model sees, and what is scored.
-
-Predictions of another size or of a part, brought to the truth, which itself is never resized.
+The truth itself is never resized.
 """
 
 import math
@@ -19,9 +17,9 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Crop,
     InputCrop,
     Interpolation,
-    cropped,
-    interpolated,
-    masked,
+    call_crop,
+    call_interpolation,
+    call_mask,
 )
 from rilievo.evaluation.metrics.metric import Indices
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
@@ -69,38 +67,38 @@ class PixelWindow:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
+def model_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
     """Part of an image of this size that the model sees."""
     height, width = shape
     if is_import_path(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
-        return counted_window(crop, shape)
+        return scored_window(crop, shape)
     crop = InputCrop(crop)
     if crop is InputCrop.NYU_SQUARE:
-        _refuse_size(crop, shape, NYU_SIZE, exactly=True)
+        _refuse_other_size(crop, shape, NYU_SIZE, exactly=True)
         return PixelWindow(top=0, bottom=480, left=80, right=560)
     rows, columns = KITTI_BENCHMARK_SIZE
-    _refuse_size(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
+    _refuse_other_size(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
     left = (width - columns) // 2
     return PixelWindow(top=height - rows, bottom=height, left=left, right=left + columns)
 
 
-def shown_to_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a b 3"]:
+def crop_for_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a b 3"]:
     """Part of a photograph that the model sees."""
     height, width, _ = image.shape
-    return np.ascontiguousarray(image[shown_window(crop, (height, width)).slices])
+    return np.ascontiguousarray(image[model_window(crop, (height, width)).slices])
 
 
-def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
+def scored_window(crop: Crop | str, shape: Size) -> PixelWindow:
     """Part of a truth of this size that counts."""
     height, width = shape
     if is_import_path(crop):
-        top, bottom, left, right = cropped(crop, shape)
+        top, bottom, left, right = call_crop(crop, shape)
         return PixelWindow(top=top, bottom=bottom, left=left, right=right)
     crop = Crop(crop)
     if crop is Crop.NONE:
         return PixelWindow(top=0, bottom=height, left=0, right=width)
     if crop is Crop.NYU_EIGEN:
-        _refuse_size(crop, shape, NYU_SIZE, exactly=True)
+        _refuse_other_size(crop, shape, NYU_SIZE, exactly=True)
         return PixelWindow(top=45, bottom=471, left=41, right=601)
     if crop is Crop.KITTI_GARG:
         rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
@@ -119,7 +117,7 @@ def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
     """Truth of the part that the model sees, with its camera."""
     if crop is InputCrop.NONE:
         return truth
-    window = shown_window(crop, size_of(truth))
+    window = model_window(crop, truth_size(truth))
     arrays = {
         name: array[..., *window.slices]
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects")
@@ -131,15 +129,15 @@ def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
     return replace(truth, camera=camera, **arrays)  # pyright: ignore[reportArgumentType]
 
 
-def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
-    """Truth of what the model sees, up to the benchmark's ceiling."""
+def truth_in_view(benchmark: Benchmark, truth: Truth) -> Truth:
+    """Truth of what the model sees, depth clipped to the ceiling."""
     truth = cut_truth(truth, benchmark.input_crop)
     if benchmark.truth_ceiling is None or truth.depth is None:
         return truth
     return replace(truth, depth=np.minimum(truth.depth, np.float32(benchmark.truth_ceiling)))
 
 
-def size_of(truth: Truth) -> Size:
+def truth_size(truth: Truth) -> Size:
     """(height, width) of a truth's maps."""
     array = truth.depth if truth.depth is not None else truth.normals
     if array is None:
@@ -172,14 +170,14 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
 def _mask_in_crop(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     height, width = mask.shape
     if benchmark.mask is not None:
-        mask = mask & masked(benchmark.mask, truth, (height, width))
-    counted = counted_window(benchmark.crop, (height, width)).slices
+        mask = mask & call_mask(benchmark.mask, truth, (height, width))
+    counted = scored_window(benchmark.crop, (height, width)).slices
     inside = np.zeros_like(mask)
     inside[counted] = mask[counted]
     return inside
 
 
-def _refuse_size(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bool) -> None:
+def _refuse_other_size(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bool) -> None:
     fits = shape == size if exactly else shape[0] >= size[0] and shape[1] >= size[1]
     if not fits:
         least = "" if exactly else " or larger"
@@ -205,11 +203,11 @@ class _Taps:
     weight: Values
 
 
-def depth_at(predicted: DepthMap, shape: Size, interpolation: Interpolation | str) -> DepthMap:
+def resize_depth(predicted: DepthMap, shape: Size, interpolation: Interpolation | str) -> DepthMap:
     """A depth map at the truth's size, valid where all its sources are."""
     if predicted.shape == shape:
         return predicted
-    _check_proportions(predicted.shape, shape)
+    _refuse_other_proportions(predicted.shape, shape)
     values, kind = predicted.values, predicted.kind
     inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
     if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
@@ -231,7 +229,7 @@ def depth_at(predicted: DepthMap, shape: Size, interpolation: Interpolation | st
     return DepthMap(values=resized.astype(np.float32), kind=kind, valid=valid)
 
 
-def normals_at(
+def resize_normals(
     predicted: Float32[np.ndarray, "3 a b"],
     shape: Size,
     interpolation: Interpolation | str,
@@ -240,8 +238,8 @@ def normals_at(
     size = (predicted.shape[1], predicted.shape[2])
     if size == shape:
         return predicted
-    _check_proportions(size, shape)
-    valid = directed(predicted)
+    _refuse_other_proportions(size, shape)
+    valid = nonzero_vector_mask(predicted)
     if not valid.all():
         predicted = np.where(valid, predicted, np.float32(0))
     channels = [_resize_map(channel, shape, interpolation) for channel in predicted]
@@ -251,23 +249,23 @@ def normals_at(
     return resized
 
 
-def confidence_at(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Field:
+def resize_confidence(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Field:
     """Confidence at the truth's size, always bilinear."""
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
         return confidence
-    _check_proportions(size, shape)
+    _refuse_other_proportions(size, shape)
     return _resize_map(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
 
 
-def directed(normals: Vectors) -> Mask:
+def nonzero_vector_mask(normals: Vectors) -> Mask:
     """Mask of vectors that are finite and longer than zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
     return np.isfinite(squares) & (squares > 0)
 
 
-def is_rounded(size: Size, shape: Size) -> bool:
+def is_rounded_size(size: Size, shape: Size) -> bool:
     """Whether a network may round a picture's sides to this size."""
     step = min(math.gcd(*size), _LARGEST_STEP)
     least = max((side - step) / whole for side, whole in zip(size, shape, strict=True))
@@ -277,12 +275,12 @@ def is_rounded(size: Size, shape: Size) -> bool:
 
 
 def size_words(size: Size) -> str:
-    """A size in words."""
+    """Text such as "480 x 640", height first."""
     return f"{size[0]} x {size[1]}"
 
 
-def _check_proportions(size: Size, shape: Size) -> None:
-    if not is_rounded(size, shape):
+def _refuse_other_proportions(size: Size, shape: Size) -> None:
+    if not is_rounded_size(size, shape):
         raise InputError(
             (
                 f"the prediction is {size_words(size)} (height x width), the "
@@ -300,7 +298,7 @@ def _resize_map(
     values: Float[np.ndarray, "a b"], shape: Size, interpolation: Interpolation | str
 ) -> AnyPlane:
     if is_import_path(interpolation):
-        return interpolated(interpolation, values, shape)
+        return call_interpolation(interpolation, values, shape)
     interpolation = Interpolation(interpolation)
     if interpolation is Interpolation.BICUBIC_CORNERS:
         tall = _resize_rows_cubic(values.shape[0], shape[0], values.astype(np.float64))
@@ -314,6 +312,7 @@ def _resize_map(
 
 
 def _blend_rows(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
+    """Rows between two old ones, by weight."""
     low, high = values[taps.low], values[taps.high]
     high -= low
     high *= taps.weight[:, None]
@@ -337,6 +336,7 @@ def _resize_rows_cubic(
 
 
 def _corner_positions(old: int, new: int) -> Float64[np.ndarray, "k"]:
+    """Positions of new pixels among old ones, corners aligned."""
     return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
 
 
@@ -356,56 +356,59 @@ def _linear_taps(old: int, new: int, interpolation: Interpolation | str) -> _Tap
 
 
 @frozen
-class Placed:
+class PlacedPrediction:
     """A prediction of what the benchmark shows, and notes on its place."""
 
     prediction: PredictionRecord
     notes: tuple[str, ...] = ()
 
 
-def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Placed:
+def place_prediction(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
+) -> PlacedPrediction:
     """Put a prediction of a known crop where it belongs in what the benchmark shows."""
     if truth.depth is None and truth.normals is None:
-        return Placed(prediction=prediction)
+        return PlacedPrediction(prediction=prediction)
     crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
     size = _prediction_size(prediction)
-    whole = size_of(truth)
+    whole = truth_size(truth)
     if size is None or (crop is None and size == whole and benchmark.input_crop == "none"):
-        return Placed(prediction=prediction)
-    shown = size_of(truth_for(benchmark, truth))
+        return PlacedPrediction(prediction=prediction)
+    shown = truth_size(truth_in_view(benchmark, truth))
     if crop is not None:
         crop.check_inside(shown)
         rule = benchmark.interpolation
-        return Placed(
-            prediction=_map_parts(
+        return PlacedPrediction(
+            prediction=_change_parts(
                 prediction,
                 lambda part: _paste_part(_resize_part(part, crop.shape, rule), crop, shown),
             )
         )
     if size == shown:
-        return Placed(prediction=prediction)
-    counted = counted_window(benchmark.crop, shown)
+        return PlacedPrediction(prediction=prediction)
+    counted = scored_window(benchmark.crop, shown)
     if counted.shape == size:
-        place = _depth_crop(counted)
+        place = _crop_of_window(counted)
         note = (
             f"the prediction is of the crop '{benchmark.crop}' alone ({size_words(size)}), and was "
             f"put there: {place} (top, left, height, width)"
         )
-        return Placed(
-            prediction=_map_parts(prediction, lambda part: _paste_part(part, place, shown)),
+        return PlacedPrediction(
+            prediction=_change_parts(prediction, lambda part: _paste_part(part, place, shown)),
             notes=(note,),
         )
     if size == whole:
-        window = shown_window(benchmark.input_crop, whole)
+        window = model_window(benchmark.input_crop, whole)
         note = (
             f"the prediction is of the whole photograph ({size_words(size)}), and was cut to the "
             f"{size_words(shown)} that the benchmark shows"
         )
-        return Placed(
-            prediction=_map_parts(prediction, lambda part: _crop_part(part, window)), notes=(note,)
+        return PlacedPrediction(
+            prediction=_change_parts(prediction, lambda part: _crop_part(part, window)),
+            notes=(note,),
         )
-    for name, place in _known_crops(shown):
-        if place.shape == size and not is_rounded(size, shown):
+    for name, place in _named_crops(shown):
+        if place.shape == size and not is_rounded_size(size, shown):
             raise InputError(
                 problem=(
                     f"the prediction is {size_words(size)}, which is the crop "
@@ -414,22 +417,22 @@ def placed(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> 
                     f"it lies, {{crop={place}}}"
                 )
             )
-    return Placed(prediction=prediction)
+    return PlacedPrediction(prediction=prediction)
 
 
-def _known_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
+def _named_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
     # A size that is exactly one of a benchmark's crops is one.
     for crop in Crop:
         if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
-            yield crop.value, _depth_crop(counted_window(crop, shape))
+            yield crop.value, _crop_of_window(scored_window(crop, shape))
     for crop in InputCrop:
         try:
-            yield crop.value, _depth_crop(shown_window(crop, shape))
+            yield crop.value, _crop_of_window(model_window(crop, shape))
         except InputError:
             continue
 
 
-def _depth_crop(window: PixelWindow) -> DepthCrop:
+def _crop_of_window(window: PixelWindow) -> DepthCrop:
     height, width = window.shape
     return DepthCrop(top=window.top, left=window.left, height=height, width=width)
 
@@ -447,7 +450,7 @@ def _prediction_size(prediction: PredictionRecord) -> Size | None:
     return height, width
 
 
-def _map_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
+def _change_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
     """Prediction of changed parts, without its camera."""
     names = ("depth_or_none", "normals", "confidence", "points")
     parts = {
@@ -482,7 +485,7 @@ def _resize_part(part: Any, shape: Size, rule: Interpolation | str) -> Any:
             )
         return part
     if isinstance(part, DepthMap):
-        return depth_at(part, shape, rule)
+        return resize_depth(part, shape, rule)
     if part.ndim == 3:
-        return normals_at(part, shape, rule)
-    return confidence_at(part, shape)
+        return resize_normals(part, shape, rule)
+    return resize_confidence(part, shape)

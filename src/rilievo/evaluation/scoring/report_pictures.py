@@ -11,13 +11,13 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
 from rilievo.evaluation.scoring.regions import (
+    crop_for_model,
     depth_mask,
-    normals_at,
     normals_mask,
-    placed,
-    shown_to_model,
-    size_of,
-    truth_for,
+    place_prediction,
+    resize_normals,
+    truth_in_view,
+    truth_size,
 )
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.frozen import frozen
@@ -58,7 +58,7 @@ class ReportPictures:
 
     def photo(self, id: str) -> Pixels:
         """The photograph as the model saw it."""
-        return shown_to_model(self.dataset.image(id), self.benchmark.input_crop)
+        return crop_for_model(self.dataset.image(id), self.benchmark.input_crop)
 
     def depth(self, id: str) -> DepthMap | None:
         """Predicted depth [m] as scored, or None."""
@@ -78,8 +78,8 @@ class ReportPictures:
             return None
         prediction = self._prediction_in_view(id)
         assert prediction.normals is not None, "an image with a score of normals has normals"
-        size = size_of(self._truth_in_view(id))
-        normals = normals_at(prediction.normals, size, self.benchmark.interpolation)
+        size = truth_size(self._truth_in_view(id))
+        normals = resize_normals(prediction.normals, size, self.benchmark.interpolation)
         with np.errstate(invalid="ignore"):
             length = np.linalg.norm(normals, axis=0)
             return normals / np.where(length > 0, length, np.float32(1))
@@ -87,7 +87,7 @@ class ReportPictures:
     def sky(self, id: str) -> Mask | None:
         """Predicted sky, or None."""
         sky = self._prediction_in_view(id).sky if self.benchmark.task is Task.DEPTH else None
-        return None if sky is None or sky.shape != size_of(self._truth_in_view(id)) else sky
+        return None if sky is None or sky.shape != truth_size(self._truth_in_view(id)) else sky
 
     def truth(self, id: str) -> Truth:
         """Ground truth, valid only where scored."""
@@ -99,7 +99,9 @@ class ReportPictures:
         return truth
 
     def _prediction_in_view(self, id: str) -> PredictionRecord:
-        return placed(self.benchmark, self.predictions.read(id), self.dataset.truth(id)).prediction
+        return place_prediction(
+            self.benchmark, self.predictions.read(id), self.dataset.truth(id)
+        ).prediction
 
     def _truth_in_view(self, id: str) -> Truth:
-        return truth_for(self.benchmark, self.dataset.truth(id))
+        return truth_in_view(self.benchmark, self.dataset.truth(id))

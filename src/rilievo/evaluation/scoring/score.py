@@ -10,8 +10,8 @@ import numpy as np
 from rilievo.alignment.fit import Fit, PointFit, fit_points, subsample_by_grid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, metrics_of
-from rilievo.evaluation.metrics.certainty import curves_of, reliability_sums
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_metrics
+from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
 from rilievo.evaluation.metrics.depth import OrderPair
 from rilievo.evaluation.metrics.metric import (
     Curves,
@@ -29,23 +29,23 @@ from rilievo.evaluation.metrics.stability import StabilityPair
 from rilievo.evaluation.records import Score
 from rilievo.evaluation.scoring.metres import (
     ComparableDepth,
-    check_answered,
-    fitted_to_scene,
+    alignment_for_kind,
+    apply_scene_fit,
+    count_unanswered,
     in_metres,
-    method_for,
     notes_on_pixels,
     range_sums,
 )
 from rilievo.evaluation.scoring.regions import (
-    confidence_at,
-    depth_at,
     depth_mask,
-    directed,
-    normals_at,
+    nonzero_vector_mask,
     normals_mask,
-    placed,
-    size_of,
-    truth_for,
+    place_prediction,
+    resize_confidence,
+    resize_depth,
+    resize_normals,
+    truth_in_view,
+    truth_size,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
@@ -56,7 +56,7 @@ from rilievo.shapes import AnyPlane, Float32, Float64, Mask, Values
 
 
 @frozen
-class Paired:
+class PairWithFacts:
     """A pair to be scored, and the facts of its image."""
 
     pair: Any
@@ -67,10 +67,10 @@ class Paired:
     notes: tuple[str, ...] = ()
 
 
-def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
+def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> PairWithFacts:
     """Predicted points, fitted to the true ones."""
     raw, valid, kind = _predicted_points(benchmark, prediction, truth)
-    method = method_for(benchmark, kind)
+    method = alignment_for_kind(benchmark, kind)
     if method not in list(PointFit):
         raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{method}'")
     fit = PointFit(method)
@@ -82,7 +82,7 @@ def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
     if not mask.any():
         raise NoGroundTruthError("no pixel has true depth that counts")
     both = mask & valid
-    unanswered = check_answered(benchmark, mask, both)
+    unanswered = count_unanswered(benchmark, mask, both)
     assert truth.depth is not None
     depth = np.where(both, truth.depth, np.float32(0)).astype(np.float64)
     true = truth.camera.points(depth)
@@ -94,7 +94,7 @@ def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
     pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
     assert truth.depth_valid is not None
-    return Paired(
+    return PairWithFacts(
         pair=pair,
         true_share=float(truth.depth_valid.mean()),
         scale=None if fit is PointFit.POINT_SHIFT else fitted.scale,
@@ -103,7 +103,7 @@ def points_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
     )
 
 
-def camera_pair(prediction: PredictionRecord, truth: Truth) -> Paired:
+def camera_pair(prediction: PredictionRecord, truth: Truth) -> PairWithFacts:
     """Predicted and true horizontal field of view."""
     camera = _predicted_camera(prediction)
     if camera is None:
@@ -112,9 +112,9 @@ def camera_pair(prediction: PredictionRecord, truth: Truth) -> Paired:
         raise InputError("the dataset has no camera for this image")
     pair = FieldOfViewPair(
         predicted=_horizontal_fov(camera, prediction.shape[1]),
-        true=_horizontal_fov(truth.camera, size_of(truth)[1]),
+        true=_horizontal_fov(truth.camera, truth_size(truth)[1]),
     )
-    return Paired(pair=pair)
+    return PairWithFacts(pair=pair)
 
 
 def _predicted_camera(prediction: PredictionRecord) -> Camera | None:
@@ -148,7 +148,7 @@ def _predicted_points(
         raise InputError(
             "the prediction has no points, and not both depth and a camera of its own to make them"
         )
-    depth = depth_at(prediction.depth, (height, width), benchmark.interpolation)
+    depth = resize_depth(prediction.depth, (height, width), benchmark.interpolation)
     camera = camera.resized(size=prediction.depth.shape, new_size=(height, width))
     values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
     return camera.points(values), depth.valid, depth.kind
@@ -159,9 +159,9 @@ def stability_pair(
     frames: tuple[PredictionRecord, PredictionRecord],
     truths: tuple[Truth, Truth],
     fit: Fit | None,
-) -> Paired:
+) -> PairWithFacts:
     """Predicted depth of a frame and the next, with the true motion between."""
-    first, second = (truth_for(benchmark, item) for item in truths)
+    first, second = (truth_in_view(benchmark, item) for item in truths)
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
     maps: list[DepthMap] = []
@@ -170,7 +170,7 @@ def stability_pair(
             raise InputError("the prediction has no depth")
         # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
         if fit is not None and benchmark.min_inverse is not None:
-            maps.append(fitted_to_scene(benchmark, prediction.depth, size_of(truth), fit))
+            maps.append(apply_scene_fit(benchmark, prediction.depth, truth_size(truth), fit))
         else:
             metres = in_metres(benchmark, prediction.depth, truth)
             maps.append(replace(metres.aligned.depth, values=metres.depth))
@@ -187,17 +187,17 @@ def stability_pair(
         second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
     )
     share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
-    return Paired(pair=pair, true_share=share)
+    return PairWithFacts(pair=pair, true_share=share)
 
 
 def _depth_or_zeros(truth: Truth) -> Plane:
     if truth.depth is None or truth.depth_valid is None:
-        return np.zeros(size_of(truth))
+        return np.zeros(truth_size(truth))
     return np.where(truth.depth_valid, truth.depth, 0.0).astype(np.float64)
 
 
 @frozen
-class Scored:
+class ScoreWithSums:
     """The score of one image, and its sums for pooled numbers."""
 
     score: Score
@@ -212,17 +212,17 @@ def score(
     prediction: PredictionRecord,
     truth: Truth,
     fit: Fit | None = None,
-) -> Scored:
+) -> ScoreWithSums:
     """Score a prediction of one image against the whole photograph's truth."""
-    place = placed(benchmark, prediction, truth)
-    truth = truth_for(benchmark, truth)
+    place = place_prediction(benchmark, prediction, truth)
+    truth = truth_in_view(benchmark, truth)
     paired = _pair_of_task(benchmark, place.prediction, truth, fit)
     return _score_pair(benchmark, truth, replace(paired, notes=(*place.notes, *paired.notes)))
 
 
 def _pair_of_task(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
-) -> Paired:
+) -> PairWithFacts:
     if benchmark.task is Task.NORMALS:
         return _pair_normals(benchmark, prediction, truth)
     if benchmark.task is Task.POINTS:
@@ -241,10 +241,10 @@ def _pair_of_task(
 
 def _pair_depth(
     metres: ComparableDepth, confidence: Float32[np.ndarray, "a b"] | None, truth: Truth
-) -> Paired:
+) -> PairWithFacts:
     assert truth.depth_valid is not None
     if confidence is not None:
-        confidence = confidence_at(confidence, size_of(truth))
+        confidence = resize_confidence(confidence, truth_size(truth))
         # Pixels that are charged as far have no answer, and nobody is sure of them.
         confidence = np.where(metres.aligned.depth.valid, confidence, np.float32(0))
     pair = DepthPair(
@@ -255,7 +255,7 @@ def _pair_depth(
         confidence=confidence,
     )
     fit, fitted = metres.aligned.fit, metres.aligned.method != "none"
-    return Paired(
+    return PairWithFacts(
         pair=pair,
         true_share=float(truth.depth_valid.mean()),
         scale=fit.scale if fitted else None,
@@ -265,11 +265,13 @@ def _pair_depth(
     )
 
 
-def _pair_normals(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Paired:
+def _pair_normals(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
+) -> PairWithFacts:
     pair = _normals_pair(benchmark, prediction, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
     unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
-    return Paired(
+    return PairWithFacts(
         pair=pair,
         true_share=float(truth.normals_valid.mean()),
         unanswered=unanswered,
@@ -277,10 +279,10 @@ def _pair_normals(benchmark: Benchmark, prediction: PredictionRecord, truth: Tru
     )
 
 
-def angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
+def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
     """Angles between predicted and true normals [°]."""
-    place = placed(benchmark, prediction, truth)
-    return _normals_pair(benchmark, place.prediction, truth_for(benchmark, truth)).angles
+    place = place_prediction(benchmark, prediction, truth)
+    return _normals_pair(benchmark, place.prediction, truth_in_view(benchmark, truth)).angles
 
 
 def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> NormalsPair:
@@ -290,21 +292,21 @@ def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Tru
     if not mask.any():
         raise NoGroundTruthError("no pixel has a true normal that counts")
     assert truth.normals is not None, "what has a mask of normals has normals"
-    resized = normals_at(prediction.normals, size_of(truth), benchmark.interpolation)
-    answered = mask & directed(resized)
-    check_answered(benchmark, mask, answered)
+    resized = resize_normals(prediction.normals, truth_size(truth), benchmark.interpolation)
+    answered = mask & nonzero_vector_mask(resized)
+    count_unanswered(benchmark, mask, answered)
     confidence = prediction.confidence
     if confidence is not None:
-        confidence = confidence_at(confidence, size_of(truth))
+        confidence = resize_confidence(confidence, truth_size(truth))
     return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
 
 
-def _pair_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
+def _pair_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> PairWithFacts:
     if truth.depth is None or truth.depth_valid is None:
         raise InputError("has no true depth")
     if not truth.depth_valid.any():
         raise NoGroundTruthError("no pixel has true depth")
-    resized = depth_at(predicted, size_of(truth), benchmark.interpolation)
+    resized = resize_depth(predicted, truth_size(truth), benchmark.interpolation)
     if not resized.valid.all():
         raise InputError(
             f"the prediction has no answer at {(~resized.valid).sum()} pixels; a picture needs all"
@@ -319,28 +321,28 @@ def _pair_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> P
     # just below a whole number.
     millimetres = np.rint(truth.depth.astype(np.float64) * 1000)
     pair = PicturePair(
-        predicted=eight_bits(
+        predicted=depth_to_8_bits(
             np.maximum(values, 0), turned=resized.kind is DepthKind.AFFINE_INVERSE
         ),
-        true=eight_bits(np.where(truth.depth_valid, millimetres, 0.0), turned=False),
+        true=depth_to_8_bits(np.where(truth.depth_valid, millimetres, 0.0), turned=False),
     )
-    return Paired(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
+    return PairWithFacts(pair=pair, true_share=float(truth.depth_valid.mean()), notes=notes)
 
 
-def _pair_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Paired:
+def _pair_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> PairWithFacts:
     order = truth.order
     if order is None:
         raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
-    resized = depth_at(predicted, order.size, benchmark.interpolation)
+    resized = resize_depth(predicted, order.size, benchmark.interpolation)
     values = resized.values.astype(np.float64)
     if not resized.kind.is_depth:
         values = -values
     values = np.where(resized.valid, values, np.nan)
     nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
-    return Paired(pair=OrderPair(nearer=nearer, farther=farther))
+    return PairWithFacts(pair=OrderPair(nearer=nearer, farther=farther))
 
 
-def eight_bits(values: AnyPlane, *, turned: bool) -> Levels:
+def depth_to_8_bits(values: AnyPlane, *, turned: bool) -> Levels:
     """A non-negative map as a picture: its maximum is 255, or 0 where ``turned``."""
     scaled = values * 255 / values.max()
     return (255 - scaled if turned else scaled).astype(np.uint8)
@@ -351,17 +353,18 @@ def score_stability(
     frames: tuple[PredictionRecord, PredictionRecord],
     truths: tuple[Truth, Truth],
     fit: Fit | None = None,
-) -> Scored:
+) -> ScoreWithSums:
     """Score one frame of a video against the next one."""
     first, second = (
-        placed(benchmark, frame, truth) for frame, truth in zip(frames, truths, strict=True)
+        place_prediction(benchmark, frame, truth)
+        for frame, truth in zip(frames, truths, strict=True)
     )
     paired = stability_pair(benchmark, (first.prediction, second.prediction), truths, fit)
     return _score_pair(benchmark, truths[0], replace(paired, notes=(*first.notes, *paired.notes)))
 
 
-def _score_pair(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
-    metrics, pair = metrics_of(benchmark), paired.pair
+def _score_pair(benchmark: Benchmark, truth: Truth, paired: PairWithFacts) -> ScoreWithSums:
+    metrics, pair = benchmark_metrics(benchmark), paired.pair
     sums = {name: metric.sums(pair) for name, metric in metrics.items()}
     values = {
         name: metrics[name].finish(metric_sums, pair.count) for name, metric_sums in sums.items()
@@ -377,7 +380,7 @@ def _score_pair(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
     judged = any(metric.needs_confidence for metric in metrics.values())
     calibrated = any(metric.needs_probability for metric in metrics.values())
     is_depth = isinstance(pair, DepthPair)
-    return Scored(
+    return ScoreWithSums(
         score=Score(
             id=truth.id,
             values=values,
@@ -391,6 +394,6 @@ def _score_pair(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
         ),
         sums={name: metric_sums for name, metric_sums in sums.items() if metrics[name].pools},
         ranges=range_sums(pair.t, pair.relative) if is_depth else None,
-        curves=curves_of(pair) if judged else None,
+        curves=sparsification_curves(pair) if judged else None,
         reliability=reliability_sums(pair) if calibrated and is_depth else None,
     )

@@ -63,7 +63,7 @@ class Cell:
 
 
 @frozen
-class Images:
+class ColumnImages:
     """Scenes of a column's images, each counting the same if ``by_scene``."""
 
     scenes: tuple[str | None, ...]
@@ -113,7 +113,7 @@ class Column:
     better: Better
     reference: str
     ids: tuple[str, ...]
-    images: Images
+    images: ColumnImages
     values: Mapping[str, Values]
     cells: Mapping[str, Cell]
 
@@ -270,7 +270,9 @@ def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
     """Means of each metric over the sets of a family that has several."""
     groups: dict[tuple[str, str], list[OnSet]] = {}
     for entry in numbers:
-        groups.setdefault((_family(entry.benchmark), entry.metric.metric), []).append(entry)
+        groups.setdefault((_benchmark_family(entry.benchmark), entry.metric.metric), []).append(
+            entry
+        )
     return tuple(
         SetMean(
             family=family,
@@ -289,7 +291,7 @@ def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mean.note for mean in means))
 
 
-def _family(benchmark: str) -> str:
+def _benchmark_family(benchmark: str) -> str:
     name, plus, changes = benchmark.partition("+")
     program = name.partition("-")[0]
     return (program if program in FAMILIES else name) + plus + changes

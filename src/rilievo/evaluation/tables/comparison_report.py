@@ -1,11 +1,4 @@
-"""Report of a comparison: tables, pages and files.
-
-Tables and pages of a comparison, on one benchmark or several.
-
-Files of a comparison: Markdown, CSV, LaTeX and a page.
-
-Comparisons as one long table, numbers in full.
-"""
+"""Report of a comparison: tables, and files of Markdown, CSV, LaTeX and HTML."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +20,9 @@ from rilievo.evaluation.tables.comparison import (
     Row,
     Standing,
 )
-from rilievo.evaluation.tables.report_charts import image_by_image, standing
+from rilievo.evaluation.tables.report_charts import scatter_against_reference, standing_chart
 from rilievo.evaluation.tables.wording import (
-    aligned,
+    alignment_text,
     bounds,
     column_head,
     headline,
@@ -93,24 +86,24 @@ def write_comparison_page(
         values=values_table(group, on_page=True),
         differences=differences_table(group),
         disagreements=_disagreement_table(group, disagreed),
-        alignments=alignments(group),
-        standing=standing(group, leading),
+        alignments=alignment_texts(group),
+        standing=standing_chart(group, leading),
         pairs=[
-            image_by_image(leading, row.name)
+            scatter_against_reference(leading, row.name)
             for row in group.runs
             if leading.ids and row.name != leading.reference
         ],
-        items=list(_items(group, leading, disagreed, pictures)) if pictures else [],
+        items=list(_disputed_items(group, leading, disagreed, pictures)) if pictures else [],
     )
 
 
-def alignments(group: ColumnGroup) -> tuple[str, ...]:
+def alignment_texts(group: ColumnGroup) -> tuple[str, ...]:
     """Alignments of the runs' predictions, each once."""
-    texts = [aligned(row.alignment) for row in group.runs]
+    texts = [alignment_text(row.alignment) for row in group.runs]
     return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 
-def _items(
+def _disputed_items(
     group: ColumnGroup,
     column: Column,
     disagreed: tuple[Disagreement, ...],
@@ -131,7 +124,7 @@ def _items(
         panels, fault = (), None
         try:
             own = {name: pictures[name] for name in names}
-            panels = panels_of(column.ids[place], own, usual)
+            panels = image_panels(column.ids[place], own, usual)
         except RilievoError as error:
             fault = str(error)
         yield Item(
@@ -147,7 +140,7 @@ def _items(
         )
 
 
-def panels_of(
+def image_panels(
     id: str,
     pictures: Mapping[str, ReportPictures],
     usual: list[float],
@@ -193,8 +186,8 @@ def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
         cells = [row.cells.get(column.metric) for column in group.columns]
         source = group.sources[row.source] if row.source else None
         entries = [Entry(text=row.name, source=source)]
-        entries += [entry_of(cell, ranked=ranked) for cell in cells]
-        entries += [Entry(text=aligned(row.alignment) or NOTHING)] if on_page else []
+        entries += [cell_entry(cell, ranked=ranked) for cell in cells]
+        entries += [Entry(text=alignment_text(row.alignment) or NOTHING)] if on_page else []
         rows.append(tuple(entries))
     columns = [Head(text=column_head(metric_column)) for metric_column in group.columns]
     method = [Head(text="aligned by", is_text=True)] if on_page else []
@@ -210,27 +203,27 @@ def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
         rows=tuple(rows),
         parted=len(group.runs),
         notes=(
-            *(() if on_page else _on_alignment(group)),
+            *(() if on_page else _alignment_note(group)),
             *group.notes,
-            *_on_intervals(rows),
+            *_interval_note(rows),
         ),
         sources=tuple(group.sources),
     )
 
 
-def _on_alignment(group: ColumnGroup) -> Iterator[str]:
-    texts = alignments(group)
+def _alignment_note(group: ColumnGroup) -> Iterator[str]:
+    texts = alignment_texts(group)
     if len(texts) == 1 and len({row.alignment for row in group.runs}) == 1:
         yield f"Predictions of every run: {texts[0]}."
 
 
-def _on_intervals(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
+def _interval_note(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
     if any(entry.interval for row in rows for entry in row):
         yield "The range beside or below a number is its 95 % interval."
 
 
-def entry_of(cell: Cell | None, *, ranked: bool = False) -> Entry:
-    """Cell of a table."""
+def cell_entry(cell: Cell | None, *, ranked: bool = False) -> Entry:
+    """Table entry; a dash for no cell."""
     if cell is None:
         return Entry(text=NOTHING)
     reach = "" if cell.low is None else bounds(cell.low, cell.high)
@@ -283,7 +276,7 @@ def _disagreement_table(group: ColumnGroup, images: tuple[Disagreement, ...]) ->
 Links = Mapping[str, Mapping[str, str]]
 
 
-def _columns_of(comparison: Comparison) -> Iterator[tuple[ColumnGroup, Column]]:
+def _group_column_pairs(comparison: Comparison) -> Iterator[tuple[ColumnGroup, Column]]:
     for group in comparison.groups:
         for column in group.columns:
             yield group, column
@@ -293,7 +286,7 @@ def ranks_table(comparison: Comparison) -> Table:
     """Mean ranks alone; no row where there are none."""
     rows = [
         (name, f"{rank.text} ({rank.interval})" if rank.interval else rank)
-        for name, rank in ((model.name, _rank(model)) for model in comparison.models)
+        for name, rank in ((model.name, _mean_rank_entry(model)) for model in comparison.models)
     ]
     return Table(
         heads=make_heads("model", "mean rank (95 % interval)"),
@@ -301,8 +294,8 @@ def ranks_table(comparison: Comparison) -> Table:
     )
 
 
-def changes_table(comparison: Comparison) -> Table:
-    """Ranks of several models under each benchmark."""
+def ranks_by_benchmark_table(comparison: Comparison) -> Table:
+    """Row a benchmark, column a model."""
     models = comparison.models
     rows = [
         (
@@ -323,13 +316,14 @@ def changes_table(comparison: Comparison) -> Table:
     )
 
 
-def pairs_table(comparison: Comparison) -> Table:
+def model_pairs_table(comparison: Comparison) -> Table:
     """Every two models over all benchmarks."""
     rows = [
         (
             pair.first,
             pair.second,
-            f"{_percent(pair.ratio)} ({_percent(pair.low)} to {_percent(pair.high)})",
+            f"{_ratio_as_change(pair.ratio)} "
+            f"({_ratio_as_change(pair.low)} to {_ratio_as_change(pair.high)})",
             f"{pair.p:.4f}",
             "yes" if pair.is_claimed else "not shown",
         )
@@ -344,12 +338,13 @@ def pairs_table(comparison: Comparison) -> Table:
     )
 
 
-def _percent(ratio: float) -> str:
+def _ratio_as_change(ratio: float) -> str:
+    """Text "+3.2 %", or "x 12" from tenfold."""
     return f"{100 * (ratio - 1):+.1f} %" if ratio < 10 else f"x {ratio:.3g}"
 
 
-def means_table(comparison: Comparison) -> Table:
-    """Means over sets alone."""
+def set_means_table(comparison: Comparison) -> Table:
+    """Row a model, column a mean."""
     columns = [Head(text=column_head(mean.metric), group=mean.label) for mean in comparison.means]
     rows = [
         (model.name, *(number(mean.values.get(model.name)) for mean in comparison.means))
@@ -360,13 +355,13 @@ def means_table(comparison: Comparison) -> Table:
 
 def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
     """A row a model: mean ranks, the benchmarks side by side, and means over sets."""
-    ranked, pairs = comparison.has_ranks, list(_columns_of(comparison))
+    ranked, pairs = comparison.has_ranks, list(_group_column_pairs(comparison))
     columns = [Head(text="mean rank ↓")] if ranked else []
     columns += [Head(text=column_head(item), group=group.label) for group, item in pairs]
-    means, rows = means_table(comparison), []
+    means, rows = set_means_table(comparison), []
     for model, (_, *averages) in zip(comparison.models, means.rows, strict=True):
-        cells = [_rank(model)] if ranked else []
-        cells += [_entry(comparison, model, *item, links) for item in pairs]
+        cells = [_mean_rank_entry(model)] if ranked else []
+        cells += [_leaderboard_entry(comparison, model, *item, links) for item in pairs]
         rows.append((model.name, *cells, *averages))
     caption = "Bold: significantly better than every other run"
     return Table(
@@ -380,7 +375,7 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
     )
 
 
-def _rank(model: Standing) -> Entry:
+def _mean_rank_entry(model: Standing) -> Entry:
     if model.mean_rank is None:
         return Entry(text=NOTHING)
     has_interval = model.low is not None and model.high is not None
@@ -388,7 +383,7 @@ def _rank(model: Standing) -> Entry:
     return Entry(text=f"{model.mean_rank:.2f}", interval=reach)
 
 
-def _entry(
+def _leaderboard_entry(
     comparison: Comparison,
     model: Standing,
     group: ColumnGroup,
@@ -396,7 +391,7 @@ def _entry(
     links: Links | None,
 ) -> Entry:
     cell = column.cells.get(model.name)
-    entry = entry_of(cell)
+    entry = cell_entry(cell)
     if links is None or cell is None or column is not group.leading:
         return entry if links is None else replace(entry, interval="")
     several = len(comparison.models) > 1
@@ -422,14 +417,14 @@ def write_leaderboard(comparison: Comparison, path: Path) -> None:
         "leaderboard.html",
         comparison=comparison,
         wide=wide_table(comparison, links),
-        changes=changes_table(comparison),
-        pairs=pairs_table(comparison),
+        changes=ranks_by_benchmark_table(comparison),
+        pairs=model_pairs_table(comparison),
         tables={group.label: values_table(group, on_page=True) for group in comparison.groups},
-        chart=_chart(comparison) if comparison.has_ranks else None,
+        chart=_mean_rank_chart(comparison) if comparison.has_ranks else None,
     )
 
 
-def _chart(comparison: Comparison) -> Chart:
+def _mean_rank_chart(comparison: Comparison) -> Chart:
     marks = [
         Mark(name=model.name, value=model.mean_rank, low=model.low, high=model.high)
         for model in comparison.models
@@ -485,11 +480,11 @@ def long_table(comparison: Comparison) -> Table:
     columns = [field.name for field in fields(LongRow)]
     return Table(
         heads=make_heads(*columns),
-        rows=tuple(tuple(getattr(row, name) for name in columns) for row in _rows_of(comparison)),
+        rows=tuple(tuple(getattr(row, name) for name in columns) for row in _long_rows(comparison)),
     )
 
 
-def _rows_of(comparison: Comparison) -> Iterator[LongRow]:
+def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
     models = {model.name: model for model in comparison.models}
     for group in comparison.groups:
         for row in group.rows:
@@ -564,15 +559,15 @@ def write_comparison(
 
     LaTeX has the first table alone; pictures are for the page of one benchmark.
     """
-    check_ending(path)
+    refuse_unknown_ending(path)
     remove(beside(path))  # of what is replaced now
     ending = path.suffix.lower()
     if ending == ".csv":
         write_text(path, table_as_csv(long_table(comparison)))
     elif ending == ".md":
-        write_text(path, tables_as_markdown(*tables_of(comparison)))
+        write_text(path, tables_as_markdown(*comparison_tables(comparison)))
     elif ending == ".tex":
-        write_text(path, table_as_latex(tables_of(comparison)[0]))
+        write_text(path, table_as_latex(comparison_tables(comparison)[0]))
     elif comparison.is_of_several:
         write_leaderboard(comparison, path)
     else:
@@ -580,15 +575,19 @@ def write_comparison(
     write_checksum(path)
 
 
-def tables_of(comparison: Comparison) -> tuple[Table, ...]:
+def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
     """The tables to read, the first of all models."""
     if comparison.is_of_several:
-        return wide_table(comparison), changes_table(comparison), pairs_table(comparison)
+        return (
+            wide_table(comparison),
+            ranks_by_benchmark_table(comparison),
+            model_pairs_table(comparison),
+        )
     [group] = comparison.groups
     return values_table(group), differences_table(group)
 
 
-def check_ending(path: Path) -> None:
+def refuse_unknown_ending(path: Path) -> None:
     """Refuse a file whose ending names no format."""
     endings = (".md", ".csv", ".tex", ".html")
     if path.suffix.lower() not in endings:

@@ -31,7 +31,7 @@ _MOST_DRAWN = 3000
 def histogram(summary: Summary, values: Values) -> Chart:
     """Histogram of a metric over images; its outer bars take what lies far off."""
     mean, median = float(values.mean()), float(np.median(values))
-    low, high = _bulk(values)
+    low, high = _histogram_range(values)
     edges = np.linspace(low, high, int(np.clip(2 * np.sqrt(values.size), 8, 40)) + 1)
     with drawing(width=4.0, height=2.0) as canvas:
         axes = canvas.axes[0]
@@ -59,7 +59,8 @@ def histogram(summary: Summary, values: Values) -> Chart:
     )
 
 
-def _bulk(values: Values) -> tuple[float, float]:
+def _histogram_range(values: Values) -> tuple[float, float]:
+    """Ends of the bars, without far outliers."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
         reach = max(abs(low), 1.0) / 20
@@ -91,7 +92,7 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
         pixels.bar(left, 100 * shares / shares.sum(), widths, align="edge", color=FAINT)
         pixels.set_ylabel("pixels [%]")
         pixels.set_xlabel("true depth [m]")
-        _scale_depths(pixels, left, widths)
+        _format_depth_axis(pixels, left, widths)
     worst = max(filled, key=lambda row: row.abs_rel)
     caption = (
         "Error of pixels by their true depth. Bias above zero: predicted too far; below: too near"
@@ -104,7 +105,7 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
     )
 
 
-def _scale_depths(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
+def _format_depth_axis(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
     if left[0] > 0 and left[-1] > 2 * left[0]:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -170,7 +171,7 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
     )
 
 
-def standing(group: ColumnGroup, column: Column) -> Chart:
+def standing_chart(group: ColumnGroup, column: Column) -> Chart:
     """Every row's value with its interval, published ones hollow."""
     cells = [(row, row.cells[column.metric]) for row in group.rows if column.metric in row.cells]
     marks = [
@@ -181,7 +182,7 @@ def standing(group: ColumnGroup, column: Column) -> Chart:
     return draw_intervals(marks, head(column), caption)
 
 
-def image_by_image(column: Column, name: str) -> Chart:
+def scatter_against_reference(column: Column, name: str) -> Chart:
     """A run's values against the reference's."""
     x, y = (np.array(column.values[model]) for model in (column.reference, name))
     shown = np.arange(x.size)

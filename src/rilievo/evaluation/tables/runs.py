@@ -1,9 +1,4 @@
-"""Models side by side on one benchmark: runs on disk, and what sets them apart.
-
-Models side by side on one benchmark.
-
-Results on disk: found below folders, and grouped by benchmark.
-"""
+"""Models side by side on one benchmark: runs on disk, and what sets them apart."""
 
 import os
 from collections import Counter
@@ -16,15 +11,15 @@ import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, settings_of
+from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, benchmark_settings
 from rilievo.evaluation.evaluation_folder import FILE_NAME, metric_names, read_evaluation
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.summaries import (
     FEWEST,
     LEVEL,
-    holm,
-    reach_of,
+    holm_correction,
+    metric_reach,
     scene_count,
     scene_means,
     wilcoxon_p,
@@ -33,9 +28,9 @@ from rilievo.evaluation.tables.comparison import (
     Cell,
     Column,
     ColumnGroup,
+    ColumnImages,
     Comparison,
     Difference,
-    Images,
     Row,
 )
 from rilievo.evaluation.tables.wording import PROSE, setting_value
@@ -64,7 +59,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
     """Results in folders, or below those that have none themselves."""
     runs = []
     for path in paths:
-        places = [path] if not os.path.isdir(path) else list(_places(path))
+        places = [path] if not os.path.isdir(path) else list(_evaluation_folders(path))
         if not places:
             raise InputError(
                 f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
@@ -76,7 +71,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def _places(folder: Path) -> Iterator[Path]:
+def _evaluation_folders(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         if FILE_NAME in files:
             folders.clear()
@@ -84,25 +79,25 @@ def _places(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name != "predictions")
 
 
-def is_several(runs: Sequence[Run]) -> bool:
+def is_across_benchmarks(runs: Sequence[Run]) -> bool:
     """Whether runs are of several benchmarks and any two of them compare."""
-    groups = grouped_runs(runs)
+    groups = group_runs(runs)
     models = {run.evaluation.made_by.model for run in runs}
     return len(groups) > 1 and (
         len(models) == 1 or any(len(members) > 1 for members in groups.values())
     )
 
 
-def _key(run: Run) -> _GroupKey:
+def _group_key(run: Run) -> _GroupKey:
     data = run.evaluation.data
     return _GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
 
 
-def grouped_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
+def group_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
     """Runs by benchmark and data, in the order of the first of each."""
     groups: dict[_GroupKey, list[Run]] = {}
     for run in runs:
-        groups.setdefault(_key(run), []).append(run)
+        groups.setdefault(_group_key(run), []).append(run)
     return groups
 
 
@@ -112,12 +107,12 @@ def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
     for (_, *data), (run, *_others) in groups.items():
         before = first_runs.setdefault((run.evaluation.benchmark, *data), run)
         if before is not run:
-            check_benchmark(
+            refuse_other_benchmarks(
                 {printable(member.folder): member.evaluation for member in (before, run)}
             )
 
 
-def labels_of(
+def benchmark_labels(
     groups: Mapping[_GroupKey, Sequence[Run]],
 ) -> dict[_GroupKey, str]:
     """Names of benchmarks, with as much of their data as sets them apart."""
@@ -131,25 +126,25 @@ def labels_of(
     return labels
 
 
-def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
+def refuse_other_benchmarks(runs: Mapping[str, Evaluation]) -> None:
     """Refuse runs of different benchmarks or data."""
     (first, one), *others = runs.items()
     for name, other in others:
         if one.benchmark_sha256 != other.benchmark_sha256:
             raise InputError(
-                f"{_pair(first, name)} are runs of different benchmarks, whose numbers do not "
-                f"compare: {_settings(one, other)}"
+                f"{_quote_pair(first, name)} are runs of different benchmarks, whose numbers do "
+                f"not compare: {_setting_differences(one, other)}"
             )
         for what in ("dataset", "split", "variant"):
             here, there = getattr(one.data, what), getattr(other.data, what)
             if here != there:
                 raise InputError(
-                    f"{_pair(first, name)} were scored on different data: the {what} is '{here}' "
-                    f"and '{there}'"
+                    f"{_quote_pair(first, name)} were scored on different data: the {what} is "
+                    f"'{here}' and '{there}'"
                 )
 
 
-def _settings(one: Evaluation, other: Evaluation) -> str:
+def _setting_differences(one: Evaluation, other: Evaluation) -> str:
     names = [name for name in {**one.settings, **other.settings} if name not in PROSE]
     differing = [
         f"{name.replace('_', ' ')} is {setting_value(one.settings.get(name))} "
@@ -176,7 +171,7 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
             odd = printable(min(ids[name] ^ ids[first]))
             raise InputError(
                 (
-                    f"{_pair(first, name)} were scored on different images, "
+                    f"{_quote_pair(first, name)} were scored on different images, "
                     f"{len(ids[first]):,} and {len(ids[name]):,} ('{odd}' is in one "
                     "alone)"
                 ),
@@ -185,11 +180,11 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
     return tuple(score.id for score in runs[first].scores if score.id in shared)
 
 
-def _pair(one: str, other: str) -> str:
+def _quote_pair(one: str, other: str) -> str:
     return printable(f"'{one}' and '{other}'")
 
 
-def _notes(
+def _comparison_notes(
     runs: Mapping[str, Evaluation], columns: Sequence[Column], *, images: int, is_cut: bool
 ) -> Iterator[str]:
     by_scene, first = is_by_scene(runs), next(iter(runs.values()))
@@ -293,14 +288,14 @@ def compare(
     """
     if not runs:
         raise OptionError("there is no run to compare; give folders that hold evaluation.json")
-    named = named_runs(runs)
+    named = runs_by_name(runs)
     if baseline is not None and baseline not in named:
         raise OptionError(f"no run '{baseline}' for a baseline; {suggest(baseline, named)}")
-    check_benchmark(named)
+    refuse_other_benchmarks(named)
     ids = shared_images(named, common=common)
     is_cut = any(len(run.scores) != len(ids) for run in named.values())
     columns = tuple(
-        compared_metric(named, metric, ids, baseline, is_cut=is_cut)
+        compare_metric(named, metric, ids, baseline, is_cut=is_cut)
         for metric in shared_metrics(named.values(), metrics)
     )
     first = next(iter(named.values()))
@@ -324,13 +319,13 @@ def compare(
         images=len(ids),
         baseline=baseline,
         columns=columns,
-        rows=(*rows, *_published_rows(_published(first), columns, named)),
-        notes=tuple(_notes(named, columns, images=len(ids), is_cut=is_cut)),
+        rows=(*rows, *_published_rows(_comparable_published(first), columns, named)),
+        notes=tuple(_comparison_notes(named, columns, images=len(ids), is_cut=is_cut)),
     )
     return Comparison(groups=(group,), notes=group.notes)
 
 
-def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
+def runs_by_name(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
     """Read runs, named after their model, and after their folder too where models repeat."""
     read = [run if isinstance(run, Evaluation) else read_evaluation(run) for run in runs]
     models = Counter(run.made_by.model for run in read)
@@ -361,13 +356,16 @@ def shared_metrics(
     return tuple(dict.fromkeys(metrics)) if metrics else shared
 
 
-def _published(run: Evaluation) -> tuple[Published, ...]:
+def _comparable_published(run: Evaluation) -> tuple[Published, ...]:
+    """Published results; none where settings differ now."""
     try:
         check_trusted(run.benchmark, "benchmark", "evaluation")
         benchmark = find_benchmark(run.benchmark)
     except OptionError:
         return ()
-    own = {name: value for name, value in settings_of(benchmark).items() if value is not None}
+    own = {
+        name: value for name, value in benchmark_settings(benchmark).items() if value is not None
+    }
     if any(run.settings.get(name) != value for name, value in own.items()):
         return ()
     data = f"{run.data.dataset} {run.data.split}"
@@ -377,6 +375,7 @@ def _published(run: Evaluation) -> tuple[Published, ...]:
 def _published_rows(
     published: Sequence[Published], columns: Sequence[Column], runs: Mapping[str, Evaluation]
 ) -> list[Row]:
+    """Rows with a metric of the columns, the best first."""
     rows = [
         Row(
             name=f"{entry.model} (published)" if entry.model in runs else entry.model,
@@ -400,7 +399,7 @@ def _published_rows(
     return sorted((row for row in rows if row.cells), key=place)
 
 
-def compared_metric(
+def compare_metric(
     runs: Mapping[str, Evaluation],
     metric: str,
     ids: tuple[str, ...],
@@ -418,12 +417,15 @@ def compared_metric(
         name: np.array([row[id][metric] for id in ids], np.float64) for name, row in rows.items()
     }
     scenes = {score.id: score.scene for score in next(iter(runs.values())).scores}
-    images = Images(scenes=tuple(scenes[id] for id in ids), by_scene=is_by_scene(runs))
+    images = ColumnImages(scenes=tuple(scenes[id] for id in ids), by_scene=is_by_scene(runs))
     summaries = {
         name: next(entry for entry in run.summaries if entry.metric == metric)
         for name, run in runs.items()
     }
-    quoted = {name: _quoted(summaries[name], values[name], images, is_cut=is_cut) for name in runs}
+    quoted = {
+        name: _summary_or_mean_cell(summaries[name], values[name], images, is_cut=is_cut)
+        for name in runs
+    }
     better = next(iter(summaries.values())).better
     badnesses = {name: badness(cell.value, better) for name, cell in quoted.items()}
     best = min(runs, key=badnesses.__getitem__)
@@ -431,9 +433,9 @@ def compared_metric(
     # Of what is best near zero, its size is compared: two biases of opposite sign may be equal.
     if better is Better.ZERO:
         values = {name: np.abs(array) for name, array in values.items()}
-    to_best = to_reference = _differences(values, images, best)
+    to_best = to_reference = _differences_to_reference(values, images, best)
     if reference != best:
-        to_reference = _differences(values, images, reference)
+        to_reference = _differences_to_reference(values, images, reference)
     sign = -1 if better is Better.HIGHER else 1
     is_clear = bool(to_best) and all(
         entry.is_significant and sign * entry.mean > 0 for entry in to_best.values()
@@ -464,27 +466,30 @@ def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
     return any(run.settings.get("averaging") == Averaging.PER_SCENE for run in runs.values())
 
 
-def _quoted(
+def _summary_or_mean_cell(
     summary: Summary,
     values: Values,
-    images: Images,
+    images: ColumnImages,
     *,
     is_cut: bool,
 ) -> Cell:
+    """Own number of a run, or mean over shared images."""
     if not is_cut or not values.size:
         return Cell(value=summary.value, low=summary.low, high=summary.high)
-    return images.cell(values, reach_of(summary.better, summary.unit, values.tolist()))
+    return images.cell(values, metric_reach(summary.better, summary.unit, values.tolist()))
 
 
-def _differences(
-    values: Mapping[str, Values], images: Images, reference: str
+def _differences_to_reference(
+    values: Mapping[str, Values], images: ColumnImages, reference: str
 ) -> Mapping[str, Difference]:
     others = {
         name: array - values[reference]
         for name, array in values.items()
         if name != reference and array.size
     }
-    corrected = holm([wilcoxon_p(scene_means(other, images.scenes)) for other in others.values()])
+    corrected = holm_correction(
+        [wilcoxon_p(scene_means(other, images.scenes)) for other in others.values()]
+    )
     cells = map(images.cell, others.values())
     return {
         name: Difference(mean=cell.value, low=cell.low, high=cell.high, p=p)

@@ -18,7 +18,7 @@ import numpy as np
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.metrics.metric import Better, Scenes, badness
-from rilievo.evaluation.summaries import FEWEST, LEVEL, Reach, grouped, reach_of
+from rilievo.evaluation.summaries import FEWEST, LEVEL, Reach, metric_reach, scene_numbers
 from rilievo.evaluation.tables.comparison import (
     Column,
     ColumnGroup,
@@ -31,9 +31,9 @@ from rilievo.evaluation.tables.comparison import (
 )
 from rilievo.evaluation.tables.runs import (
     Run,
+    benchmark_labels,
     compare,
-    grouped_runs,
-    labels_of,
+    group_runs,
     refuse_other_settings,
     shared_metrics,
 )
@@ -60,10 +60,10 @@ def errors_by_scene(
 
     None where there are fewer than three scenes, or numbers that are no errors.
     """
-    groups = grouped(scenes)
+    groups = scene_numbers(scenes)
     if groups.max(initial=-1) + 1 < FEWEST:
         return None
-    if reach_of(better, unit, np.concatenate([*values.values()]).tolist()) is Reach.ANY:
+    if metric_reach(better, unit, np.concatenate([*values.values()]).tolist()) is Reach.ANY:
         return None
     sums = {
         name: np.bincount(groups, 1 - np.asarray(row) if better is Better.HIGHER else row)
@@ -73,7 +73,7 @@ def errors_by_scene(
     return {name: errors / sizes for name, errors in sums.items()} if by_scene else sums
 
 
-def drawn_scenes(
+def draw_scene_counts(
     count: int, seed: str, draws: int = DRAWS
 ) -> Iterator[Float64[np.ndarray, "draws scenes"]]:
     """Counts of each scene in draws with replacement, in parts."""
@@ -95,11 +95,11 @@ def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[Pai
         middle += ratio / len(sets)
         variance += square / len(sets) ** 2
     centre, error = middle[0], np.sqrt(variance[0])
-    farthest = _in_errors(middle[1:] - centre, np.sqrt(variance[1:])).max(axis=1)
+    farthest = _sizes_in_standard_errors(middle[1:] - centre, np.sqrt(variance[1:])).max(axis=1)
     reach = float(np.quantile(farthest, 1 - LEVEL, method="higher"))
-    away = _in_errors(centre, error)
+    away = _sizes_in_standard_errors(centre, error)
     compared = [
-        _pair(
+        _pair_over_sets(
             (names[one], names[other]),
             float(centre[at]),
             reach * float(error[at]) if error[at] > _NONE else 0.0,
@@ -110,17 +110,17 @@ def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[Pai
     return tuple(sorted(compared, key=lambda row: (row.p, row.ratio, row.first, row.second)))
 
 
-def _pair(names: tuple[str, str], at: float, reach: float, p: float) -> PairOverSets:
-    first, second = names if at <= 0 else names[::-1]
-    low, middle, high = np.exp(np.clip([-abs(at) - reach, -abs(at), reach - abs(at)], -100, 100))
+def _pair_over_sets(names: tuple[str, str], log: float, half: float, p: float) -> PairOverSets:
+    first, second = names if log <= 0 else names[::-1]
+    low, middle, high = np.exp(np.clip([-abs(log) - half, -abs(log), half - abs(log)], -100, 100))
     ends = {"ratio": float(middle), "low": float(low), "high": float(high)}
-    return PairOverSets(first=first, second=second, **ends, p=p if at else 1.0)
+    return PairOverSets(first=first, second=second, **ends, p=p if log else 1.0)
 
 
-def _in_errors(
+def _sizes_in_standard_errors(
     differences: Float64[np.ndarray, "*draws pairs"], errors: Float64[np.ndarray, "*draws pairs"]
 ) -> Float64[np.ndarray, "*draws pairs"]:
-    """Sizes of differences in standard errors; without any spread, zero or infinity."""
+    """Absolute differences over errors; zero or infinity without errors."""
     sizes = np.abs(differences)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(errors > _NONE, sizes / errors, np.where(sizes > _NONE, np.inf, 0.0))
@@ -139,7 +139,7 @@ def _log_ratios(
     # A draw of scenes without any error has the least error there is.
     least = np.maximum(_NONE * errors.sum(axis=1).max(), np.finfo(np.float64).tiny)
     ratios, squares = [], []
-    for weights in (np.ones((1, count)), *drawn_scenes(count, label, draws)):
+    for weights in (np.ones((1, count)), *draw_scene_counts(count, label, draws)):
         sums = np.maximum(weights @ errors.T, least)
         spread = (weights @ (errors**2).T) / sums**2
         shared = (weights @ products.T) / (sums[:, one] * sums[:, other])
@@ -175,20 +175,20 @@ def standings(
         OptionError: If a model has two runs of one benchmark, or a benchmark none of the metrics.
         MissingExtraError: If scipy is not installed.
     """
-    runs_by_benchmark = grouped_runs(runs)
+    runs_by_benchmark = group_runs(runs)
     refuse_other_settings(runs_by_benchmark)
-    labels = labels_of(runs_by_benchmark)
+    labels = benchmark_labels(runs_by_benchmark)
     groups = tuple(
         _column_group(labels[key], members, metrics, choose, common=common)
         for key, members in runs_by_benchmark.items()
     )
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
-    ranks = {group.label: _ranks_of(group.leading) for group in groups}
+    ranks = {group.label: _column_ranks(group.leading) for group in groups}
     shared = {
         group.label: group.leading for group in groups if len(ranks[group.label]) == len(names)
     }
-    drawn = {label: _drawn_ranks(column, label) for label, column in shared.items()}
-    models = [_standing(name, ranks, shared, drawn) for name in names]
+    drawn = {label: _bootstrap_ranks(column, label) for label, column in shared.items()}
+    models = [_model_standing(name, ranks, shared, drawn) for name in names]
     models.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0, row.name))
     means = set_means(
         OnSet(
@@ -217,7 +217,9 @@ def standings(
         models=tuple(models),
         shared=tuple(shared),
         notes=(
-            *_notes(groups, shared, len(names), [n for n, item in drawn.items() if item is None]),
+            *_standings_notes(
+                groups, shared, len(names), [n for n, item in drawn.items() if item is None]
+            ),
             *(_notes_on_pairs([*sets], shared) if len(names) > 1 < len(shared) else ()),
             *notes_on_means(means),
         ),
@@ -271,7 +273,7 @@ def _column_group(
     return replace(group, label=label, reports=reports)
 
 
-def _standing(
+def _model_standing(
     name: str,
     ranks: Mapping[str, Mapping[str, float]],
     shared: Collection[str],
@@ -288,7 +290,7 @@ def _standing(
     return Standing(name=name, ranks=own, mean_rank=mean, low=float(low), high=float(high))
 
 
-def _notes(
+def _standings_notes(
     groups: Sequence[ColumnGroup], shared: Collection[str], models: int, without: Sequence[str]
 ) -> Iterator[str]:
     if models > 1 and shared:
@@ -313,13 +315,13 @@ def _notes(
         yield note if len(labels) == len(groups) else f"{', '.join(labels)}: {note}"
 
 
-def _ranks_of(column: Column) -> dict[str, float]:
+def _column_ranks(column: Column) -> dict[str, float]:
     values = np.array([cell.value for cell in column.cells.values()], np.float64)
-    ranks = mean_ranks(badness(values[None], column.better))[0]
+    ranks = tied_ranks(badness(values[None], column.better))[0]
     return dict(zip(column.cells, ranks.tolist(), strict=True))
 
 
-def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarray, "draws models"]:
+def tied_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarray, "draws models"]:
     """Ranks in each row from 1 for the smallest; equal values share their mean."""
     below = (values[:, None, :] < values[:, :, None]).sum(axis=2)
     equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
@@ -338,8 +340,11 @@ def _is_mean_of_images(column: Column) -> bool:
     return np.allclose(means, quoted, rtol=1e-6, atol=1e-12)
 
 
-def _drawn_ranks(column: Column, seed: str) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
-    groups = grouped(column.images.scenes)
+def _bootstrap_ranks(
+    column: Column, seed: str
+) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
+    """Ranks of each model in draws; None where nothing is drawn."""
+    groups = scene_numbers(column.images.scenes)
     sizes = np.bincount(groups)
     if len(sizes) < FEWEST or not _is_mean_of_images(column):
         return None
@@ -348,8 +353,8 @@ def _drawn_ranks(column: Column, seed: str) -> Mapping[str, Float64[np.ndarray, 
         sums, sizes = sums / sizes[:, None], np.ones_like(sizes)
     ranks = np.concatenate(
         [
-            mean_ranks(badness((weights @ sums) / (weights @ sizes)[:, None], column.better))
-            for weights in drawn_scenes(len(sizes), seed)
+            tied_ranks(badness((weights @ sums) / (weights @ sizes)[:, None], column.better))
+            for weights in draw_scene_counts(len(sizes), seed)
         ]
     )
     return dict(zip(column.values, ranks.T, strict=True))

@@ -49,22 +49,22 @@ _ALIGNED: Mapping[str, str] = {
 
 def headline(metrics: Sequence[str]) -> tuple[str, ...]:
     """The leading metric and the two most usual."""
-    usual = sorted(shortlist(metrics)[1:], key=lambda name: _place(name, _HEADLINE))
+    usual = sorted(shortlist(metrics)[1:], key=lambda name: _position_or_end(name, _HEADLINE))
     return (*metrics[:1], *usual[:2])
 
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
     """Choose at most ``SHOWN`` metrics: the leading and usual ones."""
-    ranked = sorted(metrics[1:], key=lambda name: _place(name, _USUAL))
+    ranked = sorted(metrics[1:], key=lambda name: _position_or_end(name, _USUAL))
     chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
     return tuple(name for name in metrics if name in chosen)
 
 
-def _place(name: str, order: Sequence[str]) -> int:
+def _position_or_end(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def aligned(method: str | None) -> str | None:
+def alignment_text(method: str | None) -> str | None:
     """Alignment of predictions in words."""
     if method is None:
         return None
@@ -112,7 +112,7 @@ def column_head(metric: Summary | Column) -> str:
 
 
 def full_name(task: str, summary: Summary) -> str:
-    """Name of a metric that stands alone."""
+    """Label, with "angle" for angles of normals."""
     return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 

@@ -1,11 +1,4 @@
-"""Images, ground truth and predictions as a dataset of FiftyOne (extra ``view``).
-
-Similarity of photographs, by FiftyOne's brain.
-
-Fields of the dataset, and their display.
-
-``view``: fill a FiftyOne dataset from targets, and open its app.
-"""
+"""Images, ground truth and predictions as a dataset of FiftyOne (extra ``view``)."""
 
 import os
 import re
@@ -112,7 +105,7 @@ def _map_fields(items: ViewItems) -> Iterator[_MapField]:
 
 
 def _fields_without_depth(items: ViewItems) -> Iterator[tuple[str, str]]:
-    """Fields of metrics of models without depth."""
+    """Path and description of metrics of models without depth."""
     for column in items.columns:
         if column.kind is None and column.summaries:
             yield column.field, f"{column.label}: metrics"
@@ -147,7 +140,9 @@ def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
         )
 
 
-def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: AbstractSet[str]) -> None:
+def declare_fields(
+    fiftyone: ModuleType, dataset: Any, items: ViewItems, held: AbstractSet[str]
+) -> None:
     """Add fields that rows hold and the dataset lacks."""
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
@@ -169,8 +164,8 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
                 dataset.add_sample_field(f"{path}.{attribute}", ftype)
 
 
-def paths_of(items: ViewItems) -> frozenset[str]:
-    """All fields that only some rows hold."""
+def optional_field_paths(items: ViewItems) -> frozenset[str]:
+    """Fields that only some rows hold."""
     return frozenset(
         [
             *(map_field.path for map_field in _map_fields(items)),
@@ -187,7 +182,7 @@ def _coding_attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
-def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
+def configure_display(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
     """Configure the display of fields; the user's settings stay."""
     config, schema = dataset.app_config, dataset.get_field_schema()
     config.media_fields = [
@@ -247,7 +242,7 @@ def _viridis_colours(count: int, *, falling: bool) -> list[list[int]]:
 def save_views(dataset: Any, items: ViewItems) -> list[str]:
     """Save views such as the worst images, and return their names."""
     names = []
-    for name, view in _saved_views(dataset, items):
+    for name, view in _views_to_save(dataset, items):
         if dataset.has_saved_view(name):
             dataset.delete_saved_view(name)
         dataset.save_view(name, view)
@@ -255,7 +250,7 @@ def save_views(dataset: Any, items: ViewItems) -> list[str]:
     return names
 
 
-def _saved_views(dataset: Any, items: ViewItems) -> Iterator[tuple[str, Any]]:
+def _views_to_save(dataset: Any, items: ViewItems) -> Iterator[tuple[str, Any]]:
     everything = dataset.view()
     for column in items.columns:
         if not column.summaries:
@@ -282,9 +277,9 @@ def put_rows(
     fiftyone: ModuleType, dataset: Any, items: ViewItems, rows: Iterable[ViewRow]
 ) -> Iterator[ViewRow]:
     """Add or update rows, and yield each once written."""
-    rows, paths = iter(rows), paths_of(items)
+    rows, paths = iter(rows), optional_field_paths(items)
     while chunk := list(islice(rows, CHUNK)):
-        declare(fiftyone, dataset, items, set().union(*map(_field_names, chunk)))
+        declare_fields(fiftyone, dataset, items, set().union(*map(_field_names, chunk)))
         dataset.create_index(KEY)
         view = dataset.select_by(KEY, [row.id for row in chunk])
         samples = dict(zip(*view.values([KEY, "id"]), strict=True))
@@ -376,7 +371,7 @@ _ELSEWHERE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
 MARK = "rilievo-view.txt"
 
 
-def connected() -> ModuleType:
+def import_fiftyone() -> ModuleType:
     """Import ``fiftyone``, with a database that responds."""
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
@@ -395,11 +390,11 @@ def connected() -> ModuleType:
             f"installed, and could not. {_REMEDY}, {_ELSEWHERE}"
         ) from error
     except (ServiceException, PyMongoError, OSError, RuntimeError) as error:
-        raise OutputError(_database_failure(error)) from error
+        raise OutputError(_database_failure_text(error)) from error
     return fiftyone
 
 
-def _database_failure(error: Exception) -> str:
+def _database_failure_text(error: Exception) -> str:
     if os.environ.get(URI):
         # Neither the address nor what the driver says of it, which may hold a password.
         return (
@@ -414,7 +409,7 @@ def _database_failure(error: Exception) -> str:
 
 
 @frozen
-class Viewed:
+class FilledView:
     """Result of ``fill_view``; ``failed`` are images, ``faults`` predictions."""
 
     name: str
@@ -432,7 +427,7 @@ def fill_view(
     options: ViewOptions | None = None,
     *,
     show: bool = True,
-) -> Viewed:
+) -> FilledView:
     """Fill a FiftyOne dataset, without opening the app.
 
     Targets are evaluations, folders of predictions, or a dataset's name.
@@ -444,7 +439,7 @@ def fill_view(
     name = options.name or f"rilievo {items.name}"
     folder = options.output or _picture_folder(name)
     _claim_folder(folder)
-    fiftyone = connected()
+    fiftyone = import_fiftyone()
     if fiftyone.dataset_exists(name):
         dataset = fiftyone.load_dataset(name)
     else:
@@ -456,11 +451,11 @@ def fill_view(
         rows = put_rows(fiftyone, dataset, items, _write_rows(items, folder, tally, failed))
         faults = [at(printable(row.id), fault) for row in rows for fault in row.faults]
     items.check_shown(failed)
-    arrange(fiftyone, dataset, items)
+    configure_display(fiftyone, dataset, items)
     views = save_views(dataset, items)
     if options.brain:
         add_similarity(dataset)
-    return Viewed(
+    return FilledView(
         name=name,
         folder=folder,
         images=len(dataset),
@@ -509,7 +504,7 @@ def _claim_folder(folder: Path) -> None:
 
 def open_app(name: str, port: int) -> None:
     """Open the app on a dataset until Ctrl-C."""
-    fiftyone = connected()
+    fiftyone = import_fiftyone()
     try:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)
     except (OSError, RuntimeError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, notes_of
+from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture, write_png
@@ -75,6 +75,7 @@ def _encode_depth(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
 
 
 def _metric_coding(farthest: float) -> Quantisation:
+    """Coding in the finest of mm, cm, dm that reaches."""
     reaches = (step for step in _STEPS if farthest < (LARGEST + 0.5) * step)
     scale = next(reaches, farthest / LARGEST)
     return Quantisation(scale=scale, offset=0.0)
@@ -86,7 +87,7 @@ def _depth_range(depth: DepthMap) -> tuple[float, float]:
     return (float(inside.min()), float(inside.max())) if inside.size else (1.0, 1.0)
 
 
-def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
+def heat_map_limits(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
     """Common limits of maps; ``first`` sets the upper one."""
     held = [item.stored[item.stored > 0] for item in maps]
     lows = [int(item.min()) for item in held if item.size]
@@ -159,7 +160,7 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
         maps=_write_maps(item, folder),
         pictures=dict(_write_normals(item, folder)),
         numbers=dict(_numbers_by_field(item)),
-        notes=tuple(notes_of(item)),
+        notes=tuple(item_notes(item)),
         faults=tuple(
             at(answer.column.label, answer.fault) for answer in item.shown if answer.fault
         ),
@@ -203,7 +204,9 @@ def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
         write_heat_map(path, this)
         stored[field] = StoredMap(
             path=path,
-            limits=limits_of(alike, coded.get(TRUE_DEPTH)) if is_comparable else limits_of([this]),
+            limits=heat_map_limits(alike, coded.get(TRUE_DEPTH))
+            if is_comparable
+            else heat_map_limits([this]),
             kind=this.kind.value,
             unit=this.unit,
             scale=this.coding.scale,

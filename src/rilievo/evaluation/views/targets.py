@@ -24,15 +24,15 @@ from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.evaluation.tables.wording import aligned
+from rilievo.evaluation.tables.wording import alignment_text
 from rilievo.evaluation.views.view_items import (
     DatasetImages,
     FolderImages,
     ModelColumn,
     ViewItems,
-    ids_of,
-    named,
-    photos_of,
+    name_columns,
+    photos_by_id,
+    result_ids,
 )
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
@@ -98,7 +98,7 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     task = selection.benchmark.task
     kind = None if task is Task.NORMALS else shown.kind
     # Alignment does not change the kind of the model's own depth.
-    facts = (evaluation.kind or "normals", aligned(evaluation.alignment))
+    facts = (evaluation.kind or "normals", alignment_text(evaluation.alignment))
     column = ModelColumn(
         label=printable(evaluation.made_by.model),
         field="",
@@ -182,7 +182,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         raise OptionError(f"evaluations know their dataset; leave '{names[0]}' out")
     runs = [open_run(path, options.root) for path in paths]
     for run in runs[1:]:
-        _check_same_images(runs[0], run)
+        _refuse_other_images(runs[0], run)
     absent: Mapping[str, str]
     if runs:
         dataset, data = runs[0].selection.dataset, runs[0].evaluation.data
@@ -209,7 +209,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
             )
         )
     else:
-        results = tuple(dict.fromkeys(id for folder in folders for id in ids_of(folder)))
+        results = tuple(dict.fromkeys(id for folder in folders for id in result_ids(folder)))
         if options.photos is None:
             raise OptionError(
                 problem=(
@@ -218,7 +218,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
                     "{root=FOLDER}"
                 )
             )
-        files = photos_of(results, folders, options.photos)
+        files = photos_by_id(results, folders, options.photos)
         name = printable(options.photos.resolve().name)
         images, ids = FolderImages(files=files), tuple(id for id in results if id in files)
         reason = f"no photograph of it in {printable(options.photos)}"
@@ -228,12 +228,12 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
     ]
     hints += [(f"({printable(folder.resolve().name)})",) for folder in folders]
     columns = [run.column for run in runs]
-    columns += [_open_folder(folder, ids, options) for folder in folders]
+    columns += [_open_predictions_column(folder, ids, options) for folder in folders]
     return ViewItems(
         name=name,
         images=images,
         ids=ids[: options.limit],
-        columns=named(
+        columns=name_columns(
             columns,
             [item.resolve().name for item in (*(run.folder for run in runs), *folders)],
             hints,
@@ -267,7 +267,7 @@ def _sort_targets(
     return runs, folders, names
 
 
-def _check_same_images(one: EvaluatedRun, other: EvaluatedRun) -> None:
+def _refuse_other_images(one: EvaluatedRun, other: EvaluatedRun) -> None:
     for what, here, there in (
         ("dataset", one.evaluation.data.dataset, other.evaluation.data.dataset),
         ("split", one.evaluation.data.split, other.evaluation.data.split),
@@ -281,7 +281,9 @@ def _check_same_images(one: EvaluatedRun, other: EvaluatedRun) -> None:
             )
 
 
-def _open_folder(folder: Path, ids: Sequence[str], options: SourceOptions) -> ModelColumn:
+def _open_predictions_column(
+    folder: Path, ids: Sequence[str], options: SourceOptions
+) -> ModelColumn:
     predictions = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH, pictures=True)
     return ModelColumn(
         label=printable(predictions.made_by.model),

@@ -15,9 +15,9 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.metrics.metric import AnyValues
-from rilievo.evaluation.predictions.foreign import Foreign
+from rilievo.evaluation.predictions.foreign import ForeignPredictions
 from rilievo.evaluation.records import Score, Summary
-from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
+from rilievo.evaluation.scoring.regions import crop_for_model, cut_truth
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
@@ -46,7 +46,7 @@ class DatasetImages:
 
     def photo(self, id: str) -> Pixels:
         """Photograph as models saw it."""
-        return shown_to_model(self.dataset.image(id), self.crop)
+        return crop_for_model(self.dataset.image(id), self.crop)
 
     def photo_file(self, id: str) -> Path | None:
         """File with exactly these pixels, if any."""
@@ -78,7 +78,7 @@ class FolderImages:
         return None
 
 
-def ids_of(folder: Path) -> list[str]:
+def result_ids(folder: Path) -> list[str]:
     """Sorted relative paths of photographs' results, without suffix."""
     ids = [_relative_id(path, folder) for path, _ in _sidecars(folder)]
     if not ids:
@@ -89,7 +89,7 @@ def ids_of(folder: Path) -> list[str]:
     return ids
 
 
-def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
+def photos_by_id(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
     """Photographs of results, by id."""
     if not photos.is_dir():
         raise InputError(f"{photos}: there is no such folder of photographs")
@@ -141,14 +141,14 @@ def _sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
         try:
             sidecar = read_sidecar(path)
         except InputError:
-            if _has_format(path):
+            if _claims_our_format(path):
                 raise
             continue  # JSON files of other programs may be in the folder
         if "independent" not in sidecar.run:
             yield path, sidecar
 
 
-def _has_format(path: Path) -> bool:
+def _claims_our_format(path: Path) -> bool:
     try:
         return f'"{FORMAT}"'.encode() in path.read_bytes()
     except OSError:
@@ -201,7 +201,7 @@ class WrittenPicture:
 
 
 @frozen
-class Shown:
+class ModelAnswer:
     """One model's prediction for one image, or why it is missing."""
 
     column: ModelColumn
@@ -218,7 +218,7 @@ class ViewItem:
     photo: Pixels
     truth: Truth | None
     camera: Camera | None
-    shown: tuple[Shown, ...]
+    shown: tuple[ModelAnswer, ...]
 
     @property
     def disagreement(self) -> float | None:
@@ -248,7 +248,7 @@ class ViewItems:
     def read(self, id: str) -> ViewItem:
         """Read one image with all predictions; broken ones are faults."""
         photo, truth = self.images.photo(id), self.images.truth(id)
-        shown = tuple(_read_shown(column, id) for column in self.columns)
+        shown = tuple(_read_answer(column, id) for column in self.columns)
         cameras = [None if truth is None else truth.camera]
         cameras += [entry.seen.camera for entry in shown if entry.seen is not None]
         camera = next((entry for entry in cameras if entry is not None), None)
@@ -262,27 +262,30 @@ class ViewItems:
             )
 
 
-def _read_shown(column: ModelColumn, id: str) -> Shown:
+def _read_answer(column: ModelColumn, id: str) -> ModelAnswer:
     prediction, fault = None, None
     try:
         if id not in column.ids:
-            return Shown(column=column, seen=None)
+            return ModelAnswer(column=column, seen=None)
         try:
             prediction = column.predictions.read(id)
         except NoArraysError as error:
             fault = note_of(error)
-        return Shown(
-            column=column, seen=prediction, fault=fault, pictures=_pictures(column, id, prediction)
+        return ModelAnswer(
+            column=column,
+            seen=prediction,
+            fault=fault,
+            pictures=_pictures_without_depth(column, id, prediction),
         )
     except RilievoError as error:
-        return Shown(column=column, seen=None, fault=note_of(error))
+        return ModelAnswer(column=column, seen=None, fault=note_of(error))
 
 
-def _pictures(
+def _pictures_without_depth(
     column: ModelColumn, id: str, prediction: PredictionRecord | None
 ) -> tuple[WrittenPicture, ...]:
     """Pictures of an image that stand in for depth."""
-    if not isinstance(column.predictions, Foreign) or (
+    if not isinstance(column.predictions, ForeignPredictions) or (
         prediction and prediction.depth_or_none is not None
     ):
         return ()
@@ -297,7 +300,7 @@ def _pictures(
     )
 
 
-def notes_of(item: ViewItem) -> Iterator[str]:
+def item_notes(item: ViewItem) -> Iterator[str]:
     """Yield notes about an image's scores and missing parts."""
     for answer in item.shown:
         label, score = answer.column.label, answer.column.scores.get(item.id)
@@ -312,7 +315,7 @@ def notes_of(item: ViewItem) -> Iterator[str]:
         yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
 
 
-def named(
+def name_columns(
     columns: Sequence[ModelColumn], folders: Sequence[str], hints: Sequence[Sequence[str]]
 ) -> tuple[ModelColumn, ...]:
     """Make labels and fields of models unique, by folders or ``hints``."""
@@ -323,20 +326,21 @@ def named(
                 hint = hints[place][level] if level < len(hints[place]) else None
                 labels[place] = label if hint is None else f"{label} {hint}"
     labels = list(_make_unique(labels))
-    fields = _make_unique([_field(folder) for folder in folders])
+    fields = _make_unique([_field_name(folder) for folder in folders])
     return tuple(
         replace(column, label=label, field=field)
         for column, label, field in zip(columns, labels, fields, strict=True)
     )
 
 
-def _field(folder: str) -> str:
+def _field_name(folder: str) -> str:
     """Field name of a folder's name."""
     name = re.sub(r"[^0-9a-z]+", "_", folder.lower()).strip("_")
     return f"model_{name}" if not name or name[0].isdigit() or name in FIELDS else name
 
 
 def _make_unique(names: Sequence[str]) -> Iterator[str]:
+    """Yield names, repeated ones with _2, _3."""
     taken: set[str] = set()
     for name in names:
         candidate, number = name, 1

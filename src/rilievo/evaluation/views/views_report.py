@@ -18,7 +18,7 @@ from rilievo.evaluation.views.view_items import (
     ViewItem,
     ViewItems,
     WrittenPicture,
-    notes_of,
+    item_notes,
 )
 from rilievo.frozen import frozen
 from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
@@ -78,7 +78,7 @@ class Card:
     notes: tuple[str, ...]
 
 
-def sortables(items: ViewItems) -> list[Sortable]:
+def sort_quantities(items: ViewItems) -> list[Sortable]:
     """Metrics of every model, and the disagreement of models."""
     pairs = [(column, summary) for column in items.columns for summary in column.summaries]
     sort_keys = [
@@ -96,7 +96,7 @@ def sortables(items: ViewItems) -> list[Sortable]:
     return sort_keys
 
 
-def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
+def _item_panels(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     """Pictures of one image: photograph, truth, each model and its error."""
     summaries = [entry for column in items.columns for entry in column.summaries]
     end = end_of_error_colours([entry.median for entry in summaries if entry.metric == "abs_rel"])
@@ -114,10 +114,10 @@ def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     yield from comparison_panels(item.truth, answers, end, depth=depth, normals=normals)
     for entry in item.shown:
         for picture in entry.pictures:
-            yield _written_panel(entry.column.label, picture)
+            yield _picture_panel(entry.column.label, picture)
 
 
-def _written_panel(model: str, picture: WrittenPicture) -> Panel:
+def _picture_panel(model: str, picture: WrittenPicture) -> Panel:
     facts = picture.facts
     title = model if facts.output == "colour" else f"{model}, {facts.output}"
     panel = photo_panel(picture.pixels, title)
@@ -126,7 +126,7 @@ def _written_panel(model: str, picture: WrittenPicture) -> Panel:
     return replace(panel, words=f"{title}: {facts.holds}", legend=legend, model=model)
 
 
-def card_of(
+def make_card(
     items: ViewItems, sortable: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
 ) -> Card:
     """Card of one image; ``beside`` is a folder for pictures."""
@@ -134,18 +134,18 @@ def card_of(
     figures = [
         Figure(
             panel=panel,
-            address=_picture_address(panel, f"{order:06}-{place}", beside),
+            address=_embed_or_write_picture(panel, f"{order:06}-{place}", beside),
             # Under the picture of what the model gave, and not under that of its error too.
             numbers=_metric_texts(item, columns.get(panel.title.removesuffix(", normals"))),
         )
-        for place, panel in enumerate(_panels_of(items, item))
+        for place, panel in enumerate(_item_panels(items, item))
     ]
     return Card(
         item=item,
         order=order,
         figures=tuple(figures),
         values=dict(_sort_values(sortable, item)),
-        notes=tuple(notes_of(item)),
+        notes=tuple(item_notes(item)),
     )
 
 
@@ -165,8 +165,8 @@ def models_table(items: ViewItems) -> Table:
     return Table(heads=make_heads("model", *words, *numbers, words=words), rows=tuple(rows))
 
 
-def _picture_address(panel: Panel, name: str, beside: Path | None) -> str:
-    """Address of a picture: its data, or a relative path."""
+def _embed_or_write_picture(panel: Panel, name: str, beside: Path | None) -> str:
+    """Data of a picture as address, or path of a file."""
     if beside is None:
         return jpeg_uri(panel.jpeg())
     path = beside / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
@@ -215,7 +215,7 @@ def write_paper_figure(
             raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
     places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
     chosen = tuple(images) or tuple(items.ids[place] for place in places)
-    rows = [sorted(_panels_of(items, items.read(id)), key=_panel_order) for id in chosen]
+    rows = [sorted(_item_panels(items, items.read(id)), key=_panel_order) for id in chosen]
     write_figure(rows, Path(path))
     return chosen
 
@@ -234,7 +234,7 @@ _OURS = 'name="generator" content="rilievo report '
 
 
 @frozen
-class Reported:
+class WrittenGallery:
     """Result of ``write_gallery``; ``failed`` are images, ``faults`` predictions."""
 
     page: Path
@@ -250,7 +250,7 @@ def write_gallery(
     source: SourceOptions | None = None,
     *,
     show: bool = True,
-) -> Reported:
+) -> WrittenGallery:
     """Write a page of images, truth and predictions.
 
     Targets are evaluations, folders of predictions, or a dataset's name. An ``output`` that ends in
@@ -287,7 +287,7 @@ def write_gallery(
         write_checksum(path)
     else:
         write_checksums(beside / CHECKSUMS, (path.name, *written))
-    return Reported(
+    return WrittenGallery(
         page=path,
         images=len(items.ids) + len(items.absent) - len(failed),
         models=tuple(column.label for column in items.columns),
@@ -306,7 +306,7 @@ def _prepare_folder(path: Path, *, alone: bool) -> Path | None:
 
 def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
     """Yield the page in pieces, while cards are built."""
-    sort_keys = sortables(items)
+    sort_keys = sort_quantities(items)
     models = ", ".join(column.label for column in items.columns)
     titles = [entry.label for entry in items.columns if entry.kind is not None or entry.pictures]
     normals = [f"{entry.label}, normals" for entry in items.columns if entry.normals]
@@ -350,7 +350,7 @@ def _read_cards(
     written: list[str],
 ) -> Iterator[Card]:
     """Cards; appends to the three lists."""
-    sort_keys = sortables(items)
+    sort_keys = sort_quantities(items)
     for order, id in enumerate(items.ids):
         try:
             item = items.read(id)
@@ -363,7 +363,7 @@ def _read_cards(
             for entry in item.shown
             if entry.fault is not None and not entry.pictures
         ]
-        card = card_of(items, sort_keys, item, order, beside)
+        card = make_card(items, sort_keys, item, order, beside)
         written += [entry.address for entry in card.figures if beside is not None]
         yield card
         tally.done()
