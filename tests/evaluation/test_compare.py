@@ -278,7 +278,8 @@ def test_published_rows_stand_below_with_their_sources() -> None:
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
     assert all(
-        model.source[:12] in tables_as_markdown(*comparison_tables(compared)) for model in with_metric
+        model.source[:12] in tables_as_markdown(*comparison_tables(compared))
+        for model in with_metric
     )
     other = {**known["settings"], "max_depth": 80.0}
     for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):

@@ -65,7 +65,9 @@ def test_two_images_show_a_difference_without_interval_or_p() -> None:
     values = random_errors()[:2]
     compared = compare([run_of("a", values), run_of("b", values + 1)])
     [row] = (
-        line for line in tables_as_markdown(comparison_tables(compared)[1]).splitlines() if "b − a" in line
+        line
+        for line in tables_as_markdown(comparison_tables(compared)[1]).splitlines()
+        if "b − a" in line
     )
     assert row.split("|")[-3:-1] == [" – ", " – "]
 
