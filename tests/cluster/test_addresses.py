@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cluster import staging
-from rilievo.cluster.staging import Addresses, Remote, list_jobs, remote
+from rilievo.cluster.staging import Addresses, Remote, list_jobs, open_remote
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import address_of, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
@@ -154,7 +154,7 @@ def test_files_of_others_there_are_not_replaced(memory: Any, make_network: MakeN
 def test_a_run_that_ends_between_two_files_leaves_what_the_next_one_finishes(
     memory: Any, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, store = make_network(), Remote.store
+    network, store = make_network(), Remote.upload
 
     def failing(self: Remote, path: Path) -> None:
         if path.name == "b.npz":
@@ -162,7 +162,7 @@ def test_a_run_that_ends_between_two_files_leaves_what_the_next_one_finishes(
         store(self, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Remote, "store", failing)
+        patch.setattr(Remote, "upload", failing)
         with pytest.raises(KeyboardInterrupt):
             do("memory://out", network)
     assert memory.exists("/out/deep/b.depth.png")
@@ -257,7 +257,7 @@ def test_a_server_that_does_not_answer_is_told_from_a_file_that_is_not_there(
 ) -> None:
     monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
     with pytest.raises(InputError, match=r"a\.png: cannot be reached"):
-        remote(f"http://127.0.0.1:{closed_port}/a.png").size_and_time()
+        open_remote(f"http://127.0.0.1:{closed_port}/a.png").size_and_time()
 
 
 class Breaking(Quiet):
@@ -280,9 +280,9 @@ def test_half_files_and_closed_doors_of_a_web_server_are_said(
     monkeypatch.setattr(staging, "FIRST_WAIT", 0.0)
     with hosted(tmp_path, Breaking) as base:
         with pytest.raises(InputError, match="broke off after 3 of 1,000 bytes"):
-            remote(f"{base}a.png").fetch(tmp_path / "a.png")
+            open_remote(f"{base}a.png").download(tmp_path / "a.png")
         with pytest.raises(InputError, match=r"secret\.png: no permission"):
-            remote(f"{base}secret.png").size_and_time()
+            open_remote(f"{base}secret.png").size_and_time()
 
 
 def test_times_that_places_tell_in_words_are_understood() -> None:
@@ -299,9 +299,9 @@ def test_what_cannot_be_reached_is_refused_before_any_work(
     with pytest.raises(OptionError, match="nothing can be written to https"):
         predict_across([tmp_path], PredictOptions(output=Path("https://example.org/x")), show=False)
     with pytest.raises(OptionError, match="such addresses cannot be reached"):
-        remote("nonsense://x/y")
+        open_remote("nonsense://x/y")
     with pytest.raises(OptionError, match="not both"):
         list_jobs(["memory://photos", "photos"], Path("out"), sequence=False)
     monkeypatch.setattr(staging, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"rilievo\[cluster\]"):
-        remote("s3://bucket/x")
+        open_remote("s3://bucket/x")

@@ -94,12 +94,12 @@ class WebFiles:
             return facts | {"Last-Modified": headers.get("Last-Modified")}
 
     def cat_file(self, address: str) -> bytes:
-        """Read a file."""
+        """Bytes of a file."""
         with _open_address(address) as answer:
             return answer.read()
 
     def get_file(self, address: str, path: str) -> None:
-        """Download a file."""
+        """Download; ``OSError`` for less than the announced bytes."""
         with _open_address(address) as answer, Path(path).open("wb") as file:
             shutil.copyfileobj(answer, file, 2**20)
             expected = answer.headers.get("Content-Length", "")
@@ -140,17 +140,17 @@ class Remote:
         """Path without a signature's query."""
         return self.path.split("?", 1)[0]
 
-    def at(self, path: str) -> "Remote":
-        """Another file of this file system."""
+    def with_path(self, path: str) -> "Remote":
+        """Other file of this file system."""
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
-    def matching(self) -> "list[Remote]":
-        """Files that match as a pattern, sorted, none hidden."""
+    def matching_files(self) -> "list[Remote]":
+        """Sorted matches of the path as a pattern, none hidden."""
         paths = self._ask_with_retries(lambda: list(self.files.glob(self.path)))
-        return [self.at(path) for path in sorted(paths) if "/." not in path]
+        return [self.with_path(path) for path in sorted(paths) if "/." not in path]
 
     def exists(self) -> bool:
-        """Whether it exists."""
+        """Whether a file or folder is there."""
         return self._ask_with_retries(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
@@ -168,12 +168,12 @@ class Remote:
             raise InputError(f"{self.address}: the place does not say how large it is")
         return size, _nanoseconds_of_change(info)
 
-    def fetch(self, path: Path) -> None:
-        """Download to a path."""
+    def download(self, path: Path) -> None:
+        """Copy it to a path."""
         self._ask_with_retries(lambda: self.files.get_file(self.path, str(path)))
 
-    def store(self, path: Path) -> None:
-        """Upload atomically."""
+    def upload(self, path: Path) -> None:
+        """Replace it by a local file."""
         try:
             self._ask_with_retries(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
@@ -220,7 +220,7 @@ def _is_unreachable(error: OSError) -> bool:
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
 
-def remote(address: str, *, for_writing: bool = False) -> Remote:
+def open_remote(address: str, *, for_writing: bool = False) -> Remote:
     """Open the file system of an address.
 
     Raises:
@@ -305,9 +305,9 @@ def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Itera
 
 
 def _matches_of_address(address: str) -> list[Remote]:
-    place = remote(address)
+    place = open_remote(address)
     if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
-        return place.matching()
+        return place.matching_files()
     if is_photo_or_video(posixpath.basename(place.plain_path)) or place.exists():
         return [place]
     return []
@@ -326,11 +326,11 @@ def _target_name(place: Remote) -> str:
 
 def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
     ours = address_of(output)
-    own = None if ours is None else remote(ours).path.rstrip("/")
+    own = None if ours is None else open_remote(ours).path.rstrip("/")
     root = folder.path.rstrip("/")
     for directory, subfolders, names in walk(folder):
         here = directory.rstrip("/")
-        results = _names_of_results(folder.at(here), names)
+        results = _names_of_results(folder.with_path(here), names)
         subfolders[:] = sorted(
             name
             for name in subfolders
@@ -339,7 +339,7 @@ def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -
         files = left_out.inputs_among(names, results)
         relative = here[len(root) :].lstrip("/")
         for name, stem in zip(files, unique_names(files), strict=True):
-            yield _job_of_file(folder.at(f"{here}/{name}"), target / relative / stem)
+            yield _job_of_file(folder.with_path(f"{here}/{name}"), target / relative / stem)
 
 
 def _job_of_file(place: Remote, target: Path) -> Job:
@@ -356,7 +356,7 @@ def _names_of_results(folder: Remote, names: Sequence[str]) -> set[str]:
         if not name.endswith(SUFFIX):
             continue
         try:
-            text = folder.at(f"{folder.path}/{name}").text()
+            text = folder.with_path(f"{folder.path}/{name}").text()
             # Folders exported from phones have a JSON beside every photograph.
             if FORMAT not in text[:64]:
                 continue
@@ -377,7 +377,7 @@ class Stage(TaskFiles):
         self._targets: dict[Path, str] = {}
 
     def enter(self, job: Job) -> Job:
-        """Map addresses to scratch paths."""
+        """Job with scratch paths for addresses."""
         source, target = address_of(job.source), address_of(job.target)
         if source is None and target is None:
             return job
@@ -395,17 +395,17 @@ class Stage(TaskFiles):
     def source(self, job: Job) -> Remote | None:
         """Remote source; None on disk."""
         address = self._sources.get(job.source)
-        return None if address is None else remote(address)
+        return None if address is None else open_remote(address)
 
     def target(self, job: Job) -> Remote | None:
         """Remote target without suffix; None on disk."""
         address = self._targets.get(job.target)
-        return None if address is None else remote(address, for_writing=True)
+        return None if address is None else open_remote(address, for_writing=True)
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> "StagedResults":
-        """Results of such jobs."""
+        """Writer of results that uploads them."""
         return StagedResults(model=model, options=options, note=note, stage=self)
 
     def translated(self, message: str) -> str:
@@ -475,7 +475,7 @@ class StagedResults(Results):
         if Results.is_finished(self, job):
             return True
         if source is not None:
-            source.fetch(job.source)
+            source.download(job.source)
             os.utime(job.source, ns=(modified, modified))
         return False
 
@@ -496,7 +496,7 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, fetch
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _remote_beside(target, path)
         if there.exists():
-            there.fetch(path)
+            there.download(path)
     names = {stem.name + OUTPUTS[name].suffix for name in formats}
     if sidecar_path(stem).exists():
         try:
@@ -512,7 +512,7 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, fetch
         if path.exists() or not there.exists():
             continue
         if is_cut or fetches:
-            there.fetch(path)
+            there.download(path)
         else:
             path.touch()
             os.truncate(path, there.size_and_time()[0])
@@ -525,18 +525,18 @@ def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
     sidecar = parse_sidecar(text, printable(json))
     files = tuple(facts.file for facts in sidecar.files)
     Claim(stem=stem, files=files, earlier=sidecar.earlier).begin()
-    _remote_beside(target, pending).store(pending)
+    _remote_beside(target, pending).upload(pending)
     _remote_beside(target, json).remove()
     for facts in sidecar.files:
         if facts.output in formats:
-            _remote_beside(target, stem.with_name(facts.file)).store(stem.with_name(facts.file))
+            _remote_beside(target, stem.with_name(facts.file)).upload(stem.with_name(facts.file))
     json.write_text(text, encoding="utf-8")
-    _remote_beside(target, json).store(json)
+    _remote_beside(target, json).upload(json)
     _remote_beside(target, pending).remove()
 
 
 def _remote_beside(target: Remote, path: Path) -> Remote:
-    return target.at(f"{target.path.rpartition('/')[0]}/{path.name}")
+    return target.with_path(f"{target.path.rpartition('/')[0]}/{path.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,7 +547,7 @@ class Addresses(Storage):
         """Refuse an output that cannot be written to."""
         address = address_of(output)
         if address is not None:
-            remote(address, for_writing=True)
+            open_remote(address, for_writing=True)
 
     def list_jobs(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
