@@ -21,8 +21,8 @@ from PIL import Image
 from lab.scenes.clip import render_clip
 from lab.scenes.venue import Kind
 from rilievo.data.clips.clip_motion import ClipTracker
-from rilievo.data.fuse.clip_views import ClipView, agreed, clip_scale
-from rilievo.data.fuse.fuse_clip import small_size
+from rilievo.data.fuse.clip_views import ClipView, clip_scale, make_depth_agree
+from rilievo.data.fuse.fuse_clip import size_within_side
 from rilievo.data.fuse.volume import fuse_views
 from rilievo.data.trajectories import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
@@ -112,7 +112,7 @@ def _view(
     pose: Float64[np.ndarray, "4 4"],
 ) -> ClipView:
     """A view at the size of fusing; depth of 0.3 to 6 m counts."""
-    size = small_size(depth.shape, 320)
+    size = size_within_side(depth.shape, 320)
     image = Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST)
     small = np.asarray(image)
     valid = (small > 0.3) & (small < FARTHEST)
@@ -161,7 +161,7 @@ def tracked_views(
             views, np.linalg.inv(motion.cam_T_world), motion.scales, strict=True
         )
     ]
-    together = agreed(placed, 1.0).views
+    together = make_depth_agree(placed, 1.0).views
     fit = fit_surfaces(together, truths)
     poses = fit.apply(np.stack([view.world_T_cam for view in together]))
     return tuple(
@@ -239,7 +239,7 @@ def score(name: str, model: Model, shots: Sequence[Shot]) -> float:
     if found is None:
         print(f"{name}: no scale is found")
         return 0.0
-    together = agreed(views, found)
+    together = make_depth_agree(views, found)
     true = _fused([shot.truth for shot in shots])
     print(
         f"{name}: {len(shots)} frames, scale {found:.3f} (truth {scale:.3f}), frames disagree by "

@@ -13,7 +13,7 @@ from judge_rows import Rows
 from panel import registered
 
 import rilievo
-from rilievo.data.datasets.loaders import read_counts
+from rilievo.data.datasets.loaders import read_grey_integers
 from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error, warping_error
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
@@ -34,7 +34,9 @@ def flicker_rows(model: Model, data: Path) -> Rows:
         paths = sorted((data / folder).glob("*.color.jpg"))[first : first + count]
         stems = [path.with_name(path.name.removesuffix(".color.jpg")) for path in paths]
         true = [
-            registered(read_counts(stem.with_name(f"{stem.name}.depth.png")))[::_STEP, ::_STEP]
+            registered(read_grey_integers(stem.with_name(f"{stem.name}.depth.png")))[
+                ::_STEP, ::_STEP
+            ]
             for stem in stems
         ]
         poses = [np.loadtxt(stem.with_name(f"{stem.name}.pose.txt")) for stem in stems]

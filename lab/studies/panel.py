@@ -16,7 +16,7 @@ from real_sets import REAL_SETS
 
 import rilievo
 from rilievo.calibration.ranges import Circumstances, expected_error
-from rilievo.data.datasets.loaders import read_counts
+from rilievo.data.datasets.loaders import read_grey_integers
 from rilievo.evaluation.metrics.depth import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import DepthPair, sparsify
 from rilievo.evaluation.scoring.regions import resize_confidence
@@ -91,7 +91,7 @@ def _seven_scenes(folder: Path) -> Iterator[Sample]:
     """Yield frames with depth brought to the colour camera, as the folder's README says."""
     for path in sorted(folder.glob("*.depth.png")):
         stem = path.name.removesuffix(".depth.png")
-        depth = registered(read_counts(path))
+        depth = registered(read_grey_integers(path))
         yield Sample(
             id=stem,
             image=read_photo(folder / f"{stem}.color.jpg").pixels,

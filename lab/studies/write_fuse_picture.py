@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 import rilievo
-from rilievo.data.clips.pose_files import poses_in
+from rilievo.data.clips.pose_files import read_poses_of_files
 from rilievo.data.fuse.frame_labels import surface_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform
@@ -78,7 +78,9 @@ def main() -> None:
         options = rilievo.FuseOptions(poses=clip / "poses.txt")
         rilievo.fuse_clip(clip, folder / "place.ply", options)
         paths = sorted((clip / "images").iterdir())
-        surface = seen_from_behind(folder / "place.ply", poses_in(clip / "poses.txt", paths))
+        surface = seen_from_behind(
+            folder / "place.ply", read_poses_of_files(clip / "poses.txt", paths)
+        )
         beside(surface, [paths[number] for number in _SHOWN]).save(
             PICTURE, quality=QUALITY, optimize=True
         )

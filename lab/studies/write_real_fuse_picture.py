@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageOps
 from write_fuse_picture import PICTURE, QUALITY, beside, seen_from_behind
 
 import rilievo
-from rilievo.data.clips.pose_files import poses_in
+from rilievo.data.clips.pose_files import read_poses_of_files
 
 _CLIP, _CAMERA, _SHOWN = "tum_fr1_desk_9", (517.3, 516.5, 318.6, 255.3), (0, 4, 8)
 _HEIGHT = 480
@@ -30,7 +30,7 @@ def main() -> None:
     with TemporaryDirectory() as name:
         place = Path(name) / "place.ply"
         rilievo.fuse_clip(clip / "rgb", place, rilievo.FuseOptions(poses=truth, camera=_CAMERA))
-        surface = seen_from_behind(place, poses_in(truth, paths))
+        surface = seen_from_behind(place, read_poses_of_files(truth, paths))
     box = ImageChops.invert(surface).getbbox()
     surface = ImageOps.contain(surface.crop(box), (_HEIGHT * 2, _HEIGHT), Image.Resampling.LANCZOS)
     whole = beside(surface, [paths[number] for number in _SHOWN])

@@ -163,17 +163,17 @@ def _poses(folder: Path) -> None:
 
 
 def _read_poses(folder: Path) -> object:
-    from rilievo.data.clips.pose_files import poses_beside, poses_in
+    from rilievo.data.clips.pose_files import poses_beside, read_poses_of_files
 
     frames = [folder / f"{number}.png" for number in range(3)]
-    found = [poses_in(folder / name, frames) for name in ("kitti.txt", "tum.txt")]
+    found = [read_poses_of_files(folder / name, frames) for name in ("kitti.txt", "tum.txt")]
     return *found, poses_beside([folder], frames)
 
 
 def _read_list(folder: Path) -> object:
-    from rilievo.data.clips.sequences import read_frames
+    from rilievo.data.clips.sequences import read_frame_list
 
-    return read_frames(folder / "train_files.txt")
+    return read_frame_list(folder / "train_files.txt")
 
 
 def _odometry(folder: Path) -> None:

@@ -11,7 +11,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.loaders import Request
 from rilievo.data.datasets.sets.kitti_raw import image_from_laser, listed_frames, read_camera
-from rilievo.data.datasets.sets.tum import read_pairs, read_stamped, read_trajectory
+from rilievo.data.datasets.sets.tum import read_pairs, read_stamped_pictures, read_trajectory
 from rilievo.io.lens_files import read_K
 from rilievo.training.sweep.sweep_config import read_sweep
 
@@ -54,9 +54,9 @@ def _read_kitti(folder: Path) -> object:
 
 
 def _read_tum(folder: Path) -> object:
-    stamped = read_stamped(folder / "rgb.txt")
+    stamped = read_stamped_pictures(folder / "rgb.txt")
     path = read_trajectory(folder / "groundtruth.txt")
-    return stamped, path.at(10.0), list(read_pairs(folder / "pairs.txt"))
+    return stamped, path.nearest_pose(10.0), list(read_pairs(folder / "pairs.txt"))
 
 
 READERS = (

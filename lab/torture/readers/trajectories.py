@@ -11,7 +11,7 @@ _FRAMES = [ClipFrame(index=place, name=f"{place}.png", seconds=float(place)) for
 
 def _read(path: Path) -> object:
     found = read_poses(path)
-    return found.of(_FRAMES, len(_FRAMES)), found.camera, found.notes
+    return found.poses_of_frames(_FRAMES, len(_FRAMES)), found.camera, found.notes
 
 
 READERS = (

@@ -1,9 +1,4 @@
-"""Trajectories of cameras: records, files and errors.
-
-Records of an estimated trajectory, and its texts in KITTI's and TUM's formats.
-
-Errors of a trajectory ``world_T_cam`` after a fit (``Freedom``), and of relative motion.
-"""
+"""Trajectories ``world_T_cam``: records, files of KITTI's and TUM's formats, and errors."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -410,7 +405,7 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
     left = [_error_of_motion(estimate, true, k, k + 1) for k in starts]
     return MotionErrors(
         translation=np.array([np.linalg.norm(motion[:3, 3]) for motion in left], np.float64),
-        rotation=np.array([_degrees(motion[:3, :3]) for motion in left], np.float64),
+        rotation=np.array([_rotation_degrees(motion[:3, :3]) for motion in left], np.float64),
     )
 
 
@@ -433,7 +428,7 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
             if end < len(true):
                 left = _error_of_motion(estimate, true, start, end)
                 translation.append(np.linalg.norm(left[:3, 3]) / length)
-                rotation.append(_degrees(left[:3, :3]) / length)
+                rotation.append(_rotation_degrees(left[:3, :3]) / length)
     if not translation:
         return None
     return LengthErrors(
@@ -461,7 +456,7 @@ def _error_of_motion(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -
     return np.linalg.solve(left, right)
 
 
-def _degrees(R: Matrix) -> float:
-    """Angle [degrees], exact near zero."""
+def _rotation_degrees(R: Matrix) -> float:
+    """Angle, exact near zero."""
     sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
     return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))

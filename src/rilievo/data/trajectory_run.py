@@ -57,8 +57,8 @@ class Chain:
         self._estimated: list[bool] = []
         self._missing = 0
 
-    def begin_or_move(self, later_T_earlier: Transform | None) -> None:
-        """Add a usable frame with its motion, None for the first."""
+    def add_usable_frame(self, later_T_earlier: Transform | None) -> None:
+        """Append its motion, None for the first; interpolate unusable ones before."""
         if later_T_earlier is None:
             self._poses = [np.eye(4) for _ in range(self._missing + 1)]
         else:
@@ -69,8 +69,8 @@ class Chain:
         self._estimated += [False] * self._missing + [True]
         self._missing = 0
 
-    def miss(self) -> None:
-        """Add an unusable frame."""
+    def add_unusable_frame(self) -> None:
+        """Add a frame whose pose is interpolated."""
         self._missing += 1
 
     @property
@@ -166,7 +166,7 @@ def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
             f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
             "metric or up to scale; see 'rilievo models'"
         )
-    size = _height_and_width_for_model(frames.clip.shape)
+    size = _size_within_vga_area(frames.clip.shape)
     tracker, clip_frames = ClipTracker(frames.clip.K_at(size)), []
     for frame in frames.walk(size, stride):
         clip_frames.append(replace(frame, pixels=None))
@@ -183,7 +183,7 @@ def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
     )
 
 
-def _height_and_width_for_model(shape: tuple[int, int]) -> tuple[int, int]:
+def _size_within_vga_area(shape: tuple[int, int]) -> tuple[int, int]:
     shrink = min(1.0, (_AREA / (shape[0] * shape[1])) ** 0.5)
     return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
 
@@ -198,10 +198,10 @@ def _chain_of_motion(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
     before = None
     for frame in frames:
         if frame.problem is not None:
-            chain.miss()
+            chain.add_unusable_frame()
             continue
         pose = next(poses)
-        chain.begin_or_move(None if before is None else pose @ invert(before))
+        chain.add_usable_frame(None if before is None else pose @ invert(before))
         before = pose
     return chain
 
@@ -251,7 +251,7 @@ class MotionNetworks(Protocol):
         ...
 
 
-def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
+def load_motion_networks(model: Path, device: str) -> MotionNetworks | None:
     """Load a folder's networks of motion, if any."""
     if not load_service("predicts-motion")(model):
         return None
@@ -267,10 +267,10 @@ def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) 
     for frame in frames.walk(networks.size, stride):
         clip_frames.append(replace(frame, pixels=None))
         if frame.pixels is None:
-            chain.miss()
+            chain.add_unusable_frame()
             continue
         moved = None if before is None else networks.later_T_earlier(before, frame.pixels)
-        chain.begin_or_move(moved)
+        chain.add_usable_frame(moved)
         before = frame.pixels
     return Walk(chain=chain, frames=tuple(clip_frames), metric=networks.metric)
 
@@ -468,7 +468,7 @@ def write_trajectory(
 
 def _walk_by_model(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> Walk:
     """Walk by networks of motion, else by depth."""
-    motion = motion_of_networks(Path(model), options.device)
+    motion = load_motion_networks(Path(model), options.device)
     if motion is not None:
         return walk_by_networks(frames, motion, options.stride)
     loaded = load_model(model, device=options.device, trust_code=options.trust_code)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import PointFit
-from rilievo.data.datasets.check_download import read_facts
-from rilievo.data.datasets.loaders import spread
+from rilievo.data.datasets.check_download import join_number_readings
+from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -197,7 +197,7 @@ def _missing_truth_warnings(selection: Selection, count: int) -> tuple[str, ...]
     benchmark, dataset = selection.benchmark, selection.dataset
     truths: list[Truth] = []
     most = min(_LOOKED_AT, max(2, len(selection.ids) // 10))
-    for id in spread(selection.ids, most):
+    for id in evenly_spread(selection.ids, most):
         with suppress(RilievoError, OSError):
             truths.append(dataset.truth(id))
     lacking = {
@@ -397,7 +397,9 @@ def _evaluation_record(
     selection, kind = plan.selection, source.predictions.kind
     benchmark = selection.benchmark
     reading = (
-        read_facts(selection.dataset, selection.ids) if benchmark.task in _DEEP else NumberReading()
+        join_number_readings(selection.dataset, selection.ids)
+        if benchmark.task in _DEEP
+        else NumberReading()
     )
     words: Mapping[str, Setting] = {
         "title": benchmark.title,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.pose_files import read_poses
-from rilievo.data.clips.sequences import ClipFrame, read_frames
+from rilievo.data.clips.sequences import ClipFrame, read_frame_list
 from rilievo.errors import InputError
 
 DIGITS = 5000 * "7"
@@ -20,10 +20,10 @@ def test_a_frame_s_number_of_too_many_digits_is_refused_in_a_line(
     path = tmp_path / "train_files.txt"
     path.write_text(f"2011_09_26/drive {number} l\n")
     with pytest.raises(InputError, match="line 1 is") as error:
-        read_frames(path)
+        read_frame_list(path)
     assert len(str(error.value)) < 500
     path.write_text("2011_09_26/drive 0000000005 l\n")
-    assert [each.number for each in read_frames(path)] == [5]
+    assert [each.number for each in read_frame_list(path)] == [5]
 
 
 def test_numbers_of_frames_and_sizes_that_no_camera_has_are_left_out(tmp_path: Path) -> None:
@@ -35,4 +35,4 @@ def test_numbers_of_frames_and_sizes_that_no_camera_has_are_left_out(tmp_path: P
     found = read_poses(path)
     assert found.camera is None
     with pytest.raises(InputError, match="has no pose of a frame"):
-        found.of([ClipFrame(index=0, name="000000.png", seconds=0.0)], 1)
+        found.poses_of_frames([ClipFrame(index=0, name="000000.png", seconds=0.0)], 1)

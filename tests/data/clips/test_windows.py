@@ -9,14 +9,14 @@ from scipy.spatial.transform import Rotation
 from footage import SHAPE, view
 from rilievo.data.clips import bundle_adjustment
 from rilievo.data.clips.bundle_adjustment import (
-    Adjusted,
+    Adjustment,
     PointViews,
     State,
-    adjust,
     adjust_part,
-    equations,
+    bundle_adjust,
+    group_sightings_by_point,
+    normal_equations,
     residuals,
-    views_of,
 )
 from rilievo.data.clips.tracks import MOST_FRAMES, PointTracker, Sightings, grey
 from rilievo.geometry.transforms import invert
@@ -78,21 +78,21 @@ def start_of(views: PointViews, T: np.ndarray, *, off: float = 0.0) -> State:
     )
 
 
-def solved(seen: Sightings) -> Adjusted:
-    views = views_of(seen, 0, K)
+def solved(seen: Sightings) -> Adjustment:
+    views = group_sightings_by_point(seen, 0, K)
     assert views is not None
-    return adjust(views, start_of(views, poses(), off=0.02))
+    return bundle_adjust(views, start_of(views, poses(), off=0.02))
 
 
 def test_equations_hold_the_derivatives_of_the_cost() -> None:
     """The right side is minus half the gradient, by differences along random directions."""
-    views = views_of(sightings(poses(), wrong=0.1, noise=0.2), 0, K)
+    views = group_sightings_by_point(sightings(poses(), wrong=0.1, noise=0.2), 0, K)
     assert views is not None
     rng = np.random.default_rng(0)
     state = start_of(views, poses(), off=0.01)
     state = replace(state, log_factors=0.1 * rng.normal(size=FRAMES))
     slack = 1e6
-    found = equations(views, state, slack)
+    found = normal_equations(views, state, slack)
     for _ in range(7):
         change, deeper = rng.normal(size=len(found.right)), rng.normal(size=len(found.right_points))
         small = 1e-6
@@ -137,7 +137,7 @@ def test_poses_and_depth_come_back_from_wrong_ones() -> None:
 
 def test_points_that_move_by_themselves_are_told_apart() -> None:
     found = solved(sightings(poses(), wrong=0.2, noise=0.1, moved=20))
-    views = views_of(sightings(poses(), moved=20), 0, K)
+    views = group_sightings_by_point(sightings(poses(), moved=20), 0, K)
     assert views is not None
     by_itself = views.point < 20
     assert found.agrees[~by_itself].mean() > 0.98
@@ -218,7 +218,7 @@ def test_factors_of_frames_are_found() -> None:
 
 def test_too_few_points_leave_the_guess() -> None:
     seen = sightings(poses()).where(sightings(poses()).point < 5)
-    assert views_of(seen, 0, K) is None
+    assert group_sightings_by_point(seen, 0, K) is None
     guess = poses()
     solution = adjust_part(Tracked(seen), 0, guess, np.zeros(FRAMES), K)
     np.testing.assert_array_equal(solution.cam_T_world, guess)

@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS, find_dataset, open_dataset
 from rilievo.data.datasets.check_download import check_dataset, write_contact_sheet
-from rilievo.data.datasets.loaders import checked_ids, spread
+from rilievo.data.datasets.loaders import checked_ids, evenly_spread
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.depth_numbers import TOO_NEAR
 from toy_dataset import Toy, write_toy
@@ -105,7 +105,7 @@ def test_a_limit_reads_images_from_everywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "most"), [(10, 3), (5, 5), (7, 1), (3, 9), (0, 2)])
 def test_spread_keeps_order_and_ends(count: int, most: int) -> None:
     ids = [f"{i:02}" for i in range(count)]
-    picked = spread(ids, most)
+    picked = evenly_spread(ids, most)
     assert len(picked) == min(count, most)
     assert list(picked) == sorted(set(picked))
     assert picked[:1] == tuple(ids[:1])

@@ -112,8 +112,10 @@ def test_poses_and_camera_of_a_binary_model(tmp_path: Path, place: str) -> None:
     expected = read_poses(write_text(tmp_path / "text"))
     poses = read_poses(folder if place == "." else tmp_path / place)
     frames = [ClipFrame(index=k, name=f"{k:06d}.jpg", seconds=k) for k in (0, 2)]
-    np.testing.assert_array_equal(poses.of(frames, 3), expected.of(frames, 3))
-    assert np.isfinite(poses.of(frames, 3)).all()
+    np.testing.assert_array_equal(
+        poses.poses_of_frames(frames, 3), expected.poses_of_frames(frames, 3)
+    )
+    assert np.isfinite(poses.poses_of_frames(frames, 3)).all()
     assert poses.camera is not None
     assert poses.camera.shape == (480, 640)
     np.testing.assert_array_equal(poses.camera.K, [[500.25, 0, 320], [0, 501, 239], [0, 0, 1]])

@@ -216,7 +216,7 @@ def test_K_of_the_crop_sees_the_same_rays() -> None:
     assert crop is not None
     K = np.array([[90.0, 0, 39.5], [0, 90.0, 29.5], [0, 0, 1]])
     cropped = crop.K(K)
-    columns = crop.map(np.broadcast_to(np.arange(80.0), (60, 80)))[0]
+    columns = crop.crop_map(np.broadcast_to(np.arange(80.0), (60, 80)))[0]
     rays = (np.arange(512) - cropped[0, 2]) / cropped[0, 0]
     # Within the block of a pixel the ray runs on, and each choice of pixels may miss by one.
     assert np.abs(rays - (columns - 39.5) / 90).max() < 1 / 90

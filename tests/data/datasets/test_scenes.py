@@ -9,18 +9,18 @@ from PIL import Image
 
 import nyu_lookalikes as nyu
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.loaders import scene_of
+from rilievo.data.datasets.loaders import scene_by_folders
 from rilievo.data.datasets.sets.kitti_raw import DRIVE_NAME
 from rilievo.data.datasets.sets.nyuv2.layout import recorded_scene
-from rilievo.data.datasets.sets.sunrgbd import scene_in
+from rilievo.data.datasets.sets.sunrgbd import sun3d_recording
 from rilievo.errors import InputError
 
 
 def test_ids_name_sequences_and_a_bare_sequence_is_its_folder() -> None:
-    assert scene_of("chess/seq-01/frame-000000", Path("scenes")) == "chess/seq-01"
-    assert scene_of("frame-000000", Path("data/seq-03")) == "seq-03"
-    assert scene_of("fr1_desk/rgb/1305.1", Path("tum"), names=2) == "fr1_desk"
-    assert scene_of("rgb/1305.1", Path("data/fr1_desk"), names=2) == "fr1_desk"
+    assert scene_by_folders("chess/seq-01/frame-000000", Path("scenes")) == "chess/seq-01"
+    assert scene_by_folders("frame-000000", Path("data/seq-03")) == "seq-03"
+    assert scene_by_folders("fr1_desk/rgb/1305.1", Path("tum"), names=2) == "fr1_desk"
+    assert scene_by_folders("rgb/1305.1", Path("data/fr1_desk"), names=2) == "fr1_desk"
 
 
 def test_nyu_recordings_are_scenes_and_sorts_of_room_are_none() -> None:
@@ -29,8 +29,8 @@ def test_nyu_recordings_are_scenes_and_sorts_of_room_are_none() -> None:
 
 
 def test_frames_of_sun3d_are_of_a_recording_and_other_photographs_of_none() -> None:
-    assert scene_in("xtion/sun3ddata/hotel_sf/hotel_sf/0000103-000") == "hotel_sf"
-    assert scene_in("kv1/NYUdata/NYU0001") is None
+    assert sun3d_recording("xtion/sun3ddata/hotel_sf/hotel_sf/0000103-000") == "hotel_sf"
+    assert sun3d_recording("kv1/NYUdata/NYU0001") is None
 
 
 def test_kittis_drives_stand_in_both_forms_of_its_ids() -> None:

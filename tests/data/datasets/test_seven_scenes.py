@@ -7,7 +7,7 @@ import pytest
 
 from png_bytes import write_grey16, write_rgb8
 from rilievo.data.datasets import Dataset, open_dataset
-from rilievo.data.datasets.sets.seven_scenes import register
+from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import InputError
 from rilievo.sample import Sample
 
@@ -136,7 +136,7 @@ def test_registered_depth_is_read_where_the_rays_of_colour_meet_it(tmp_path: Pat
 def test_registering_keeps_the_middle_and_loses_the_sides_of_colour() -> None:
     stored = np.full(SHAPE, 700, np.uint16)
     stored[240, 320] = 900
-    registered = register(stored)
+    registered = register_depth(stored)
     assert registered[240, 320] == 900
     # 27.4 of 320 columns are more than the depth camera sees, as 535 / 585 is 0.9145.
     assert np.flatnonzero(registered[240]).tolist() == list(range(27, 613))

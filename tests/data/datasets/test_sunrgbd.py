@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.sets.sunrgbd import is_rotated, metres_of
+from rilievo.data.datasets.sets.sunrgbd import decode_metres, is_rotated
 from rilievo.errors import InputError
 
 NYU_1, NYU_2 = "kv1/NYUdata/NYU0001", "kv1/NYUdata/NYU0002"
@@ -112,9 +112,9 @@ def test_depth_is_filled_by_default_and_raw_when_asked_for(download: Path) -> No
 def test_values_worked_out_by_hand() -> None:
     """1430 mm = 1430 * 8; 9000 mm = 9000 * 8 - 65536 + 1."""
     stored = np.array([[11440, 6465, 0]], np.uint16)
-    metres = metres_of(stored, rotated=True)
+    metres = decode_metres(stored, rotated=True)
     np.testing.assert_allclose(metres, [[1.43, 9.0, 0.0]], rtol=1e-6)
-    plain = metres_of(np.array([[1430]], np.uint16), rotated=False)
+    plain = decode_metres(np.array([[1430]], np.uint16), rotated=False)
     np.testing.assert_allclose(plain, [[1.43]], rtol=1e-6)
 
 
@@ -122,7 +122,7 @@ def test_values_worked_out_by_hand() -> None:
 @settings(deadline=None)
 def test_every_number_of_millimetres_survives_the_rotation(numbers: list[int]) -> None:
     stored = rotated(np.array([numbers]))
-    metres = metres_of(stored, rotated=True)
+    metres = decode_metres(stored, rotated=True)
     np.testing.assert_array_equal(np.rint(metres * 1000), [numbers])
 
 

@@ -102,7 +102,7 @@ def test_a_pose_turns_vectors_as_its_quaternion_does(seed: int) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "groundtruth.txt"
         path.write_text("10.0 0 0 0 " + " ".join(f"{number:.12f}" for number in q))
-        pose = read_trajectory(path).at(10.0)
+        pose = read_trajectory(path).nearest_pose(10.0)
     assert pose is not None
     for axis in np.eye(3):
         turned = hamilton(hamilton(q, np.append(axis, 0)), q * (-1, -1, -1, 1))

@@ -9,14 +9,14 @@ from box_rooms import SIZE, pose, room_view, walk
 from rilievo.data.fuse.clip_views import (
     ClipView,
     DepthCorrection,
-    agreed,
-    agreement,
     clip_scale,
+    compare_depth,
+    correlation_peaks,
     correlations,
-    grey_of,
+    grey_view,
     level_views,
-    neighbours_of,
-    peaks,
+    make_depth_agree,
+    neighbour_indices,
 )
 
 STEP = 0.12
@@ -40,7 +40,7 @@ def true() -> list[ClipView]:
 
 def test_true_depth_correlates_most(true: list[ClipView]) -> None:
     logs = np.linspace(-0.2, 0.2, 9)
-    scores = correlations(grey_of(true[3]), [grey_of(true[1])], true[3].depth, logs, best=1)
+    scores = correlations(grey_view(true[3]), [grey_view(true[1])], true[3].depth, logs, best=1)
     assert scores.shape == (9, *SIZE)
     assert int(scores.mean(axis=(1, 2)).argmax()) == 4
     assert scores[4][:, 12:-12].mean() > 0.8
@@ -49,10 +49,10 @@ def test_true_depth_correlates_most(true: list[ClipView]) -> None:
 def test_a_peak_is_that_of_the_parabola() -> None:
     logs = np.linspace(-0.4, 0.4, 9)
     scores = (1 - 4 * (logs - 0.13) ** 2)[:, None, None].astype(np.float32)
-    found, clear = peaks(scores, logs)
+    found, clear = correlation_peaks(scores, logs)
     assert found[0, 0] == pytest.approx(0.13, abs=1e-4)
     assert clear[0, 0] > 0.05
-    _, at_the_end = peaks(np.linspace(0, 1, 9, dtype=np.float32)[:, None, None], logs)
+    _, at_the_end = correlation_peaks(np.linspace(0, 1, 9, dtype=np.float32)[:, None, None], logs)
     assert at_the_end[0, 0] == 0
 
 
@@ -66,7 +66,7 @@ def test_the_unit_of_the_poses_is_found(true: list[ClipView], factor: float) -> 
 def test_scales_and_smooth_errors_of_views_are_removed(true: list[ClipView]) -> None:
     scales = [1.0, 1.15, 0.9, 1.05, 0.92, 1.1, 0.95]
     views = [wrong(view, scale, 0.1) for view, scale in zip(true, scales, strict=True)]
-    found = agreed(views, 1.0)
+    found = make_depth_agree(views, 1.0)
     before = np.mean([error(view, each) for view, each in zip(views, true, strict=True)])
     after = np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)])
     assert before > 0.07
@@ -76,7 +76,7 @@ def test_scales_and_smooth_errors_of_views_are_removed(true: list[ClipView]) -> 
 
 
 def test_true_depth_stays_as_it_is(true: list[ClipView]) -> None:
-    found = agreed(true, 1.0)
+    found = make_depth_agree(true, 1.0)
     assert np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)]) < 0.01
     assert np.mean([view.valid.mean() for view in found.views]) > 0.7
 
@@ -86,7 +86,7 @@ def test_what_moves_by_itself_is_left_out(true: list[ClipView]) -> None:
     depth, pixels = views[3].depth.copy(), views[3].pixels.copy()
     depth[25:50, 30:60], pixels[25:50, 30:60] = 1.2, (250, 250, 250)
     views[3] = replace(views[3], depth=depth, pixels=pixels)
-    found = agreed(views, 1.0)
+    found = make_depth_agree(views, 1.0)
     assert found.views[3].valid[28:47, 33:57].mean() < 0.1
     assert found.views[3].valid.mean() > 0.6
 
@@ -94,8 +94,8 @@ def test_what_moves_by_itself_is_left_out(true: list[ClipView]) -> None:
 def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
     turning = [room_view(pose((0, 0, 0), 0.02 * k)) for k in range(4)]
     assert clip_scale(turning) is None
-    assert neighbours_of(turning, 1) == []
-    found = agreed(turning, 1.0)
+    assert neighbour_indices(turning, 1) == []
+    found = make_depth_agree(turning, 1.0)
     assert np.isnan(found.after)
     assert all(view.valid.all() for view in found.views)
 
@@ -103,13 +103,13 @@ def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
 def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[ClipView]) -> None:
     blind = replace(true[2], valid=np.zeros(SIZE, bool))
     assert clip_scale([blind] * 3) is None
-    found = agreed([*true[:2], blind, *true[3:]], 1.0)
+    found = make_depth_agree([*true[:2], blind, *true[3:]], 1.0)
     assert not found.views[2].valid.any()
     assert found.views[3].valid.mean() > 0.6
 
 
 def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[ClipView]) -> None:
-    found = neighbours_of(true, 3)
+    found = neighbour_indices(true, 3)
     assert set(found) == {0, 1, 2, 4, 5, 6}
     # 5 % of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
     assert found[0] in (1, 2, 4, 5)
@@ -117,7 +117,7 @@ def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[ClipView]) -
 
 def test_agreement_counts_who_sees_the_same(true: list[ClipView]) -> None:
     other = replace(true[5], depth=true[5].depth * np.float32(1.1))
-    found = agreement(true[3], [true[2], true[4], other])
+    found = compare_depth(true[3], [true[2], true[4], other])
     middle = np.s_[20:50, 30:60]
     assert (found.seeing[middle] == 3).all()
     assert (found.agreeing[middle] == 2).all()
@@ -130,7 +130,7 @@ def test_wrong_poses_make_nothing_worse() -> None:
     moved = []
     for view, turn in zip(views, turns, strict=True):
         moved.append(replace(view, world_T_cam=view.world_T_cam @ pose((0, 0, 0), turn)))
-    found = agreed(moved, 1.0)
+    found = make_depth_agree(moved, 1.0)
     assert found.correction is DepthCorrection.NONE
     assert found.after <= found.before
     assert max(view.valid.mean() for view in found.views) > 0.3
@@ -140,7 +140,7 @@ def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:
     """Blank parts have no say in pictures: there the neighbours' depth counts."""
     factors = np.exp(np.random.default_rng(1).normal(0, 0.05, len(true)))
     views = [wrong(view, factor, 0.0) for view, factor in zip(true, factors, strict=True)]
-    around = [neighbours_of(views, index) for index in range(len(views))]
+    around = [neighbour_indices(views, index) for index in range(len(views))]
     blank = [np.zeros(SIZE, np.float32) for _ in views]
     levels = level_views(views, blank, around)
     scales = [np.median(level.depth / view.depth) for level, view in zip(levels, true, strict=True)]

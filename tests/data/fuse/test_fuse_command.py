@@ -17,7 +17,7 @@ from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse import fuse_clip as fuse_run
 from rilievo.data.fuse.clip_views import ClipView
-from rilievo.data.fuse.fuse_clip import depth_of_options, fuse_clip
+from rilievo.data.fuse.fuse_clip import choose_depth_source, fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.trajectories import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
@@ -182,7 +182,7 @@ def test_frames_named_by_times_have_depth_of_their_own(tmp_path: Path) -> None:
             (folder / kind / f"{k:06d}.{ending}").rename(
                 folder / kind / f"1305031102.{k + 1}.{ending}"
             )
-    depth_of = depth_of_options(options(folder))
+    depth_of = choose_depth_source(options(folder))
     for k in range(3):
         true = np.load(folder / "depth" / f"1305031102.{k + 1}.npy")
         found = depth_of(

@@ -14,9 +14,9 @@ from rilievo.cli import main
 from rilievo.data.fuse.frame_labels import (
     FrameLabel,
     check_labels_folder,
-    label_of,
     read_label,
     read_labels_record,
+    render_label,
     surface_depth,
     write_labels,
 )
@@ -87,7 +87,7 @@ def test_many_small_triangles_leave_no_gap() -> None:
 def test_labels_of_a_perfect_scene_are_its_true_depth() -> None:
     views = walk(7)
     mesh = fuse_views(views, voxel=0.04).mesh
-    label = label_of(mesh, views, 3)
+    label = render_label(mesh, views, 3)
     known = label.weight > 0
     apart = np.abs(label.depth[known] / views[3].depth[known] - 1)
     assert known.mean() > 0.9
@@ -98,7 +98,7 @@ def test_labels_of_a_perfect_scene_are_its_true_depth() -> None:
 def test_what_no_frame_agrees_with_weighs_nothing() -> None:
     views = walk(7)
     wrong = [replace(view, depth=view.depth * np.float32(1.2)) for view in views]
-    label = label_of(fuse_views(views, voxel=0.04).mesh, wrong, 3)
+    label = render_label(fuse_views(views, voxel=0.04).mesh, wrong, 3)
     assert label.depth.any()
     assert (label.weight > 0).mean() < 0.02
 
@@ -107,7 +107,7 @@ def test_a_frame_that_is_wrong_alone_is_outvoted_by_its_neighbours() -> None:
     views = walk(7)
     mesh = fuse_views(views, voxel=0.04).mesh
     views[3] = replace(views[3], depth=views[3].depth * np.float32(1.2))
-    label = label_of(mesh, views, 3)
+    label = render_label(mesh, views, 3)
     true = walk(7)[3].depth
     assert np.median(np.abs(label.depth / true - 1)) < 0.01
     assert 0.7 < np.median(label.weight) < 0.95
@@ -115,7 +115,7 @@ def test_a_frame_that_is_wrong_alone_is_outvoted_by_its_neighbours() -> None:
 
 def test_a_single_frame_is_no_agreement() -> None:
     views = [walk(7)[3]]
-    label = label_of(fuse_views(walk(7), voxel=0.04).mesh, views, 0)
+    label = render_label(fuse_views(walk(7), voxel=0.04).mesh, views, 0)
     assert label.weight.max() == pytest.approx(1 / 3)
 
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from box_rooms import around, colours_at, distance_to_room, pose, room_view, sphere_view, walk
-from rilievo.data.fuse.volume import VOXEL_BYTES, VOXELS, Volume, fuse_views, gltf_R_world, mesh_of
+from rilievo.data.fuse.volume import (
+    VOXEL_BYTES,
+    VOXELS,
+    Volume,
+    extract_mesh,
+    fuse_views,
+    gltf_R_world,
+)
 from rilievo.errors import InputError
 
 VOXEL = 0.05
@@ -27,7 +34,7 @@ def edges_of(triangles: np.ndarray) -> Counter:
 
 def test_a_sphere_seen_from_all_sides_is_closed_and_within_a_voxel() -> None:
     views = [sphere_view(each, 1.0) for each in around(3.0)]
-    mesh = mesh_of(filled(views), specks=0.01)
+    mesh = extract_mesh(filled(views), specks=0.01)
     radii = np.linalg.norm(mesh.points, axis=1)
     assert np.abs(radii - 1).max() < VOXEL
     assert np.abs(radii - 1).mean() < VOXEL / 4
@@ -38,7 +45,7 @@ def test_a_sphere_seen_from_all_sides_is_closed_and_within_a_voxel() -> None:
 
 def test_normals_and_triangles_face_the_cameras() -> None:
     views = [sphere_view(each, 1.0) for each in around(3.0)]
-    mesh = mesh_of(filled(views), specks=0.01)
+    mesh = extract_mesh(filled(views), specks=0.01)
     outward = mesh.points / np.linalg.norm(mesh.points, axis=1, keepdims=True)
     assert (mesh.normals * outward).sum(axis=1).min() > 0.8
     a, b, c = (mesh.points[mesh.triangles[:, k]] for k in range(3))
@@ -46,7 +53,7 @@ def test_normals_and_triangles_face_the_cameras() -> None:
 
 
 def test_a_room_has_its_walls_and_its_colours() -> None:
-    mesh = mesh_of(filled(walk(7)), specks=0.01)
+    mesh = extract_mesh(filled(walk(7)), specks=0.01)
     assert distance_to_room(mesh.points).max() < VOXEL
     true = colours_at(mesh.points.T).astype(float)
     assert np.abs(mesh.colours.astype(float) - true).mean() < 8
@@ -58,8 +65,8 @@ def test_what_other_views_look_through_is_removed() -> None:
     ghost = views[3].depth.copy()
     ghost[20:52, 30:70] = 1.0
     with_ghost = [*views[:3], replace(views[3], depth=ghost), *views[4:]]
-    alone = mesh_of(filled([with_ghost[3]]), specks=0.0)
-    fused = mesh_of(filled(with_ghost), specks=0.0)
+    alone = extract_mesh(filled([with_ghost[3]]), specks=0.0)
+    fused = extract_mesh(filled(with_ghost), specks=0.0)
     assert (distance_to_room(alone.points) > 0.5).sum() > 50
     assert (distance_to_room(fused.points) > 0.5).sum() == 0
 
@@ -70,7 +77,7 @@ def test_weights_decide_between_views_that_differ() -> None:
     volume = Volume(VOXEL)
     volume.add(near, np.full(near.depth.shape, 3, np.float32))
     volume.add(far, np.full(far.depth.shape, 1, np.float32))
-    mesh = mesh_of(volume)
+    mesh = extract_mesh(volume)
     ahead = mesh.points[(np.abs(mesh.points[:, 0]) < 0.8) & (np.abs(mesh.points[:, 1]) < 0.6), 2]
     # Three parts of 2.45 m and one of 2.5 m.
     assert abs(np.median(ahead) - 2.4625) < 0.005
@@ -80,7 +87,7 @@ def test_views_of_one_colour_give_this_colour() -> None:
     view = room_view(pose((0, 0, 0)))
     view = replace(view, pixels=np.full_like(view.pixels, 200))
     views = [replace(view, depth=view.depth * np.float32(1.1)), *[view] * 4]
-    colours = mesh_of(filled(views)).colours
+    colours = extract_mesh(filled(views)).colours
     assert len(colours) > 100
     assert np.abs(colours.astype(float) - 200).max() <= 1
 

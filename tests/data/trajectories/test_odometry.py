@@ -17,7 +17,7 @@ from clips import Clip, write_clip
 from footage import kitti_pose_lines, view, write_frames
 from official_checkpoints import write_checkpoint
 from rilievo.cli import main
-from rilievo.data.clips.pose_files import poses_in
+from rilievo.data.clips.pose_files import read_poses_of_files
 from rilievo.data.trajectories import (
     Trajectory,
     TrajectoryOptions,
@@ -141,10 +141,10 @@ def test_two_parts_of_a_turn_make_the_whole(seed: int, share: float) -> None:
 def test_frames_missing_at_both_ends_stand_where_the_path_does() -> None:
     chain, motion = Chain(), np.eye(4)
     motion[2, 3] = -1.0
-    chain.miss()
-    chain.begin_or_move(None)
-    chain.begin_or_move(motion)
-    chain.miss()
+    chain.add_unusable_frame()
+    chain.add_usable_frame(None)
+    chain.add_usable_frame(motion)
+    chain.add_unusable_frame()
     assert chain.poses[:, 2, 3].tolist() == [0, 0, 1, 1]
     assert chain.estimated.tolist() == [False, True, True, False]
 
@@ -163,8 +163,10 @@ def test_files_come_back_by_the_formats_own_readers(tmp_path: Path) -> None:
     names = [Path(f"{k + 0.25:.6f}.png") for k in range(6)]
     write_kitti(tmp_path / "poses.txt", poses)
     write_tum(tmp_path / "trajectory.txt", np.arange(6) + 0.25, poses)
-    np.testing.assert_allclose(poses_in(tmp_path / "poses.txt", names), poses, atol=1e-6)
-    np.testing.assert_allclose(poses_in(tmp_path / "trajectory.txt", names), poses, atol=1e-6)
+    np.testing.assert_allclose(read_poses_of_files(tmp_path / "poses.txt", names), poses, atol=1e-6)
+    np.testing.assert_allclose(
+        read_poses_of_files(tmp_path / "trajectory.txt", names), poses, atol=1e-6
+    )
     rows = np.loadtxt(tmp_path / "trajectory.txt")
     np.testing.assert_allclose(
         Rotation.from_quat(rows[:, 4:]).as_matrix(), poses[:, :3, :3], atol=1e-7

@@ -14,9 +14,9 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
     Clip,
     OddSizeError,
-    at_size,
     frame_or_reason,
-    pyramid_of,
+    frame_pyramid,
+    undistort_and_resize,
 )
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, OutputError
@@ -48,9 +48,9 @@ def test_frames_are_those_of_the_files_shrunk_as_published(tmp_path: Path) -> No
 
 def test_mirroring_after_shrinking_is_mirroring_before_it() -> None:
     frame = view(7)
-    before = at_size(np.ascontiguousarray(frame[:, ::-1]), SIZE, None)
-    np.testing.assert_array_equal(before, at_size(frame, SIZE, None)[:, ::-1])
-    for level, mirrored in zip(pyramid_of(frame), pyramid_of(frame[:, ::-1]), strict=True):
+    before = undistort_and_resize(np.ascontiguousarray(frame[:, ::-1]), SIZE, None)
+    np.testing.assert_array_equal(before, undistort_and_resize(frame, SIZE, None)[:, ::-1])
+    for level, mirrored in zip(frame_pyramid(frame), frame_pyramid(frame[:, ::-1]), strict=True):
         np.testing.assert_array_equal(level[:, ::-1], mirrored)
 
 
@@ -58,7 +58,7 @@ def test_each_level_of_the_pyramid_is_made_from_the_one_before() -> None:
     image = Image.fromarray(view(0))
     half = image.resize((48, 32), Image.Resampling.LANCZOS)
     quarter = half.resize((24, 16), Image.Resampling.LANCZOS)
-    levels = pyramid_of(view(0))
+    levels = frame_pyramid(view(0))
     assert [level.shape for level in levels] == [(32, 48, 3), (16, 24, 3), (8, 12, 3)]
     np.testing.assert_array_equal(levels[0], half)
     np.testing.assert_array_equal(levels[1], quarter)
@@ -127,7 +127,7 @@ def test_changed_footage_or_another_size_gets_another_cache(tmp_path: Path) -> N
     Image.fromarray(view(50)).save(first)
     assert cache_files(sequence, SIZE, folder).frames != before
     kept = open_store(sequence, SIZE, folder)
-    np.testing.assert_array_equal(kept.frame(0), at_size(view(50), SIZE, None))
+    np.testing.assert_array_equal(kept.frame(0), undistort_and_resize(view(50), SIZE, None))
 
 
 def test_a_broken_frame_is_known_and_remembered(tmp_path: Path) -> None:
@@ -181,7 +181,9 @@ def test_a_lens_is_taken_out_before_the_cache(tmp_path: Path) -> None:
     [bent], straight = list_sequences(data), sequence_of(tmp_path / "clip")
     folder = tmp_path / "cache"
     assert cache_files(bent, SIZE, folder).frames != cache_files(straight, SIZE, folder).frames
-    difference = open_store(bent, SIZE, folder).frame(0).astype(int) - at_size(view(0), SIZE, None)
+    difference = open_store(bent, SIZE, folder).frame(0).astype(int) - undistort_and_resize(
+        view(0), SIZE, None
+    )
     # The middle stays where it is; towards the corners the lens moved things by pixels.
     assert np.abs(difference[14:18, 30:34]).mean() < 8
     assert np.abs(difference).mean() > 8
@@ -199,6 +201,6 @@ def test_a_video_is_decoded_once(tmp_path: Path) -> None:
     again = open_store(sequence, SIZE, tmp_path / "cache", progress=lambda *_: told.append(-1))
     assert told[-1] == 5
     for index, frame in enumerate(open_video(path)):
-        expected = at_size(frame.photo.pixels, SIZE, None)
+        expected = undistort_and_resize(frame.photo.pixels, SIZE, None)
         np.testing.assert_array_equal(kept.frame(index), expected)
         np.testing.assert_array_equal(again.frame(index), expected)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.clips.sequences import shrunk_mask, straight, straightening
+from rilievo.data.clips.sequences import shrink_mask, undistort, undistortion_map
 from rilievo.geometry.cameras.distorted import Distorted
 
 K = np.array([[90.0, 0, 47.0], [0, 85.0, 33.0], [0, 0, 1]])
@@ -34,7 +34,7 @@ def test_points_are_distorted_as_opencv_projects_them(lens: Distorted) -> None:
 
 @pytest.mark.parametrize("lens", [BARREL, RATIONAL])
 def test_frames_are_straightened_by_the_map_of_opencv(lens: Distorted) -> None:
-    how = straightening(lens, K, SHAPE)
+    how = undistortion_map(lens, K, SHAPE)
     x, y = cv2.initUndistortRectifyMap(K, as_opencv(lens), np.eye(3), K, SHAPE[::-1], cv2.CV_32FC1)
     np.testing.assert_allclose(how.x, x, atol=1e-3)
     np.testing.assert_allclose(how.y, y, atol=1e-3)
@@ -53,8 +53,8 @@ def test_a_line_that_the_lens_bends_becomes_straight_again() -> None:
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     y = (rows - 33) / 60 * low / np.maximum(seen, 1e-12)
     frame = (127 + 100 * np.tanh(40 * (y - 0.35))).clip(0, 255).astype(np.uint8)
-    how = straightening(lens, wide, SHAPE)
-    result = straight(np.repeat(frame[..., None], 3, axis=2), how)[..., 0]
+    how = undistortion_map(lens, wide, SHAPE)
+    result = undistort(np.repeat(frame[..., None], 3, axis=2), how)[..., 0]
     assert _bend(result) <= 1
     assert _bend(frame) > 2
 
@@ -66,7 +66,7 @@ def _bend(frame: np.ndarray) -> int:
 
 def test_what_the_lens_did_not_see_is_not_valid() -> None:
     pincushion = bent(k=(0.5, 0.0, 0.0, 0.0, 0.0, 0.0), p=(0.0, 0.0))
-    how = straightening(pincushion, K, SHAPE)
+    how = undistortion_map(pincushion, K, SHAPE)
     assert how.valid[32, 47]
     assert not how.valid[0, 0]
     assert not how.valid[-1, -1]
@@ -74,7 +74,7 @@ def test_what_the_lens_did_not_see_is_not_valid() -> None:
 
 def test_what_lies_beyond_a_fold_of_the_polynomial_is_not_valid() -> None:
     # x (1 - 2 x²) turns back at x = 1 / √6, which is 36.7 px from the middle.
-    how = straightening(bent(k=(-2.0, 0.0, 0.0, 0.0, 0.0, 0.0), p=(0.0, 0.0)), K, SHAPE)
+    how = undistortion_map(bent(k=(-2.0, 0.0, 0.0, 0.0, 0.0, 0.0), p=(0.0, 0.0)), K, SHAPE)
     valid = np.flatnonzero(how.valid[33])
     assert valid.max() == pytest.approx(47 + 36.7, abs=1)
     assert valid.min() == pytest.approx(47 - 36.7, abs=1)
@@ -83,7 +83,7 @@ def test_what_lies_beyond_a_fold_of_the_polynomial_is_not_valid() -> None:
 @given(st.floats(-0.2, 0.2), st.floats(-0.05, 0.05))
 def test_the_middle_of_a_lens_stays_where_it_is(k1: float, k2: float) -> None:
     lens = bent(k=(k1, k2, 0.0, 0.0, 0.0, 0.0), p=(0.001, 0.002))
-    how = straightening(lens, K, SHAPE)
+    how = undistortion_map(lens, K, SHAPE)
     assert how.x[33, 47] == pytest.approx(47, abs=1e-4)
     assert how.y[33, 47] == pytest.approx(33, abs=1e-4)
     assert how.valid[33, 47]
@@ -92,5 +92,5 @@ def test_the_middle_of_a_lens_stays_where_it_is(k1: float, k2: float) -> None:
 def test_a_pixel_of_a_smaller_mask_is_valid_where_all_under_it_are() -> None:
     valid = np.ones((64, 96), bool)
     valid[0, 0] = valid[31, 48] = False
-    small = shrunk_mask(valid, (32, 48))
+    small = shrink_mask(valid, (32, 48))
     assert np.argwhere(~small).tolist() == [[0, 0], [15, 24]]

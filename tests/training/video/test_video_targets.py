@@ -15,7 +15,7 @@ def sequence(numbers: list[int], **more: object) -> Clip:
     return Clip(**named)  # pyright: ignore[reportArgumentType]
 
 
-def found_in(
+def contents_text(
     runs: list[list[int]], *, offsets: tuple[int, ...] = (-1, 1), stride: int = 1
 ) -> TargetSearch:
     count = max(max(run) for run in runs) + 1
@@ -27,15 +27,15 @@ def frames_of(search: TargetSearch) -> list[list[int]]:
 
 
 def test_neighbours_are_those_of_the_run_and_none_reach_over_a_cut() -> None:
-    found = found_in([[0, 1, 4, 5], [6, 7, 8]])
+    found = contents_text([[0, 1, 4, 5], [6, 7, 8]])
     assert frames_of(found) == [[1, 0, 4], [4, 1, 5], [7, 6, 8]]
     assert found.lonely == 4
 
 
 def test_neighbours_are_a_stride_apart() -> None:
-    found = found_in([list(range(7))], stride=2)
+    found = contents_text([list(range(7))], stride=2)
     assert frames_of(found) == [[2, 0, 4], [3, 1, 5], [4, 2, 6]]
-    assert frames_of(found_in([list(range(5))], offsets=(-2, -1, 1))) == [
+    assert frames_of(contents_text([list(range(5))], offsets=(-2, -1, 1))) == [
         [2, 0, 1, 3],
         [3, 1, 2, 4],
     ]
@@ -69,7 +69,7 @@ def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
 
 
 def test_the_last_targets_of_every_sequence_are_held_out() -> None:
-    parted = part([found_in([list(range(42))])], 0.1)
+    parted = part([contents_text([list(range(42))])], 0.1)
     assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
     assert parted.training[-1].place.frame == 34
     assert parted.between == 2
@@ -100,7 +100,7 @@ def test_no_frame_is_both_learned_from_and_held_out(
 def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
     """Frames that the camera stood still in, 92 to 111, do not count as a gap."""
     run = [*range(92), *range(112, 220)]
-    [found] = [found_in([run], stride=stride)]
+    [found] = [contents_text([run], stride=stride)]
     parted = part([found], 0.1, 2)
     judged = [run.index(target.place.frame) for target in parted.held_out]
     count = len(found.targets)
@@ -128,7 +128,7 @@ def test_every_sequence_has_its_own_middle_and_end() -> None:
 
 
 def test_a_short_sequence_has_its_end_held_out_alone() -> None:
-    parted = part([found_in([list(range(42))])], 0.1, 2)
+    parted = part([contents_text([list(range(42))])], 0.1, 2)
     assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
     assert parted.training[-1].place.frame == 33
     assert parted.short == 1
@@ -154,7 +154,7 @@ def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
 
 
 def test_a_share_of_nothing_holds_nothing_out() -> None:
-    parted = part([found_in([list(range(20))])], 0.0)
+    parted = part([contents_text([list(range(20))])], 0.0)
     assert parted.held_out == ()
     assert len(parted.training) == 18
 

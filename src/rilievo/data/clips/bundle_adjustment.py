@@ -40,7 +40,7 @@ class PointViews:
 
     @property
     def deviation(self) -> Float64[np.ndarray, "sightings"]:
-        """Standard deviation of positions [px]."""
+        """Standard deviations [px], growing after a point's first frame."""
         frames = self.frame - self.begins[self.point]
         return _PIXEL * np.sqrt(1 + _SLIDES * frames)
 
@@ -72,13 +72,13 @@ class Residuals:
     in_camera: Float64[np.ndarray, "sightings 3"]
 
     @property
-    def squared(self) -> Float64[np.ndarray, "sightings"]:
-        """Squared error of sightings."""
+    def squared_image_errors(self) -> Float64[np.ndarray, "sightings"]:
+        """Squared lengths in standard deviations."""
         return (self.places**2).sum(axis=1)
 
     def cost(self, slack: float) -> float:
         """Robust cost (Cauchy): errors far above ``slack`` hardly count."""
-        places = slack**2 * np.log1p(self.squared / slack**2).sum()
+        places = slack**2 * np.log1p(self.squared_image_errors / slack**2).sum()
         depths = _ODD**2 * np.log1p(self.depths**2 / _ODD**2).sum()
         return float(places + depths + (self.factors**2).sum())
 
@@ -98,7 +98,7 @@ class Equations:
 
 
 def residuals(views: PointViews, state: State) -> Residuals:
-    """Compute the errors of a state."""
+    """Errors of sightings, depths and log factors."""
     f, centre = views.K[[0, 1], [0, 1]], views.K[[0, 1], [2, 2]]
     begins = views.begins[views.point]
     rays = np.concatenate([(views.first - centre) / f, np.ones((len(views.first), 1))], axis=1)
@@ -121,11 +121,11 @@ def residuals(views: PointViews, state: State) -> Residuals:
     )
 
 
-def equations(views: PointViews, state: State, slack: float) -> Equations:
-    """Compute the normal equations, with Cauchy's weights above ``slack``."""
+def normal_equations(views: PointViews, state: State, slack: float) -> Equations:
+    """Normal equations with Cauchy's weights above ``slack``."""
     errors = residuals(views, state)
     parts = _error_derivatives(views, errors)
-    weight = 1 / (1 + errors.squared / slack**2)
+    weight = 1 / (1 + errors.squared_image_errors / slack**2)
     frames, points = len(state.cam_T_world), len(state.log_depths)
     # Columns of a sighting: the pose of its frame, and that of the frame it begins in.
     columns = np.concatenate(
@@ -138,19 +138,19 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
     size = 7 * frames
     J = np.concatenate([parts.pose, parts.begin], axis=2)
     left = weight[:, None, None] * J
-    matrix = _sum_by_place(
+    matrix = _sums_at_indices(
         columns[:, :, None] * size + columns[:, None, :],
         left.transpose(0, 2, 1) @ J,
         size * size,
     ).reshape(size, size)
-    right = _sum_by_place(columns, np.einsum("nia,ni->na", left, errors.places), size)
-    across = _sum_by_place(
+    right = _sums_at_indices(columns, np.einsum("nia,ni->na", left, errors.places), size)
+    across = _sums_at_indices(
         columns * points + views.point[:, None],
         np.einsum("nia,ni->na", left, parts.deeper),
         size * points,
     ).reshape(size, points)
-    seen_points = _sum_by_place(views.point, weight * (parts.deeper**2).sum(axis=1), points)
-    right_points = _sum_by_place(
+    seen_points = _sums_at_indices(views.point, weight * (parts.deeper**2).sum(axis=1), points)
+    right_points = _sums_at_indices(
         views.point, weight * (parts.deeper * errors.places).sum(axis=1), points
     )
     has_depth = np.isfinite(views.first_depth)
@@ -199,10 +199,10 @@ def _error_derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
     )
 
 
-def _sum_by_place(
-    places: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
+def _sums_at_indices(
+    indices: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
 ) -> Float64[np.ndarray, "_"]:
-    return np.bincount(places.ravel(), values.ravel(), size)
+    return np.bincount(indices.ravel(), values.ravel(), size)
 
 
 OUTLIER = 3.0  # deviations of a mistaken sighting
@@ -214,7 +214,7 @@ _LARGEST_STEP = 1.0
 
 
 @frozen
-class Adjusted:
+class Adjustment:
     """Result; ``doubt`` is the standard error of log depths."""
 
     state: State
@@ -222,11 +222,11 @@ class Adjusted:
     doubt: Float64[np.ndarray, "points"]
 
 
-def adjust(views: PointViews, start: State) -> Adjusted:
+def bundle_adjust(views: PointViews, start: State) -> Adjustment:
     """Find the state that explains sightings best; the first frame stays."""
     state, damping, slack = start, _DAMPING, _SLACK
     for _ in range(_ROUNDS):
-        system = equations(views, state, OUTLIER * max(1.0, slack))
+        system = normal_equations(views, state, OUTLIER * max(1.0, slack))
         changed, cost, damping = _step_of_lower_cost(views, state, system, damping)
         if changed is None:
             break
@@ -235,10 +235,10 @@ def adjust(views: PointViews, start: State) -> Adjusted:
         if slack <= 1 and done:
             break
         slack /= 2
-    last = equations(views, state, OUTLIER)
-    return Adjusted(
+    last = normal_equations(views, state, OUTLIER)
+    return Adjustment(
         state=state,
-        agrees=residuals(views, state).squared < OUTLIER**2,
+        agrees=residuals(views, state).squared_image_errors < OUTLIER**2,
         doubt=1 / np.sqrt(np.maximum(last.seen_points, 1e-12)),
     )
 
@@ -246,8 +246,8 @@ def adjust(views: PointViews, start: State) -> Adjusted:
 def _step_of_lower_cost(
     views: PointViews, state: State, equations: Equations, damping: float
 ) -> tuple[State | None, float, float]:
-    """State of lower cost, None without one, its cost and damping."""
-    active = _unknowns_but_first_frame(len(state.cam_T_world))
+    """State of lower cost or None, its cost, and the next damping."""
+    active = _unknown_indices_after_first_frame(len(state.cam_T_world))
     while damping < _MOST_DAMPING:
         changed = _state_after_step(state, *_solve_damped_equations(equations, active, damping))
         cost = residuals(views, changed).cost(equations.slack)
@@ -257,14 +257,14 @@ def _step_of_lower_cost(
     return None, equations.cost, damping
 
 
-def _unknowns_but_first_frame(frames: int) -> Int64[np.ndarray, "a"]:
+def _unknown_indices_after_first_frame(frames: int) -> Int64[np.ndarray, "a"]:
     return np.concatenate([np.arange(6, 6 * frames), np.arange(6 * frames + 1, 7 * frames)])
 
 
 def _solve_damped_equations(
     equations: Equations, active: Int64[np.ndarray, "a"], damping: float
 ) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
-    """Changes of poses with log factors, and of log depths."""
+    """Steps of poses with log factors, and of log depths."""
     points = equations.points * (1 + damping) + 1e-9
     across = equations.across[active]
     shares = across / points
@@ -346,12 +346,12 @@ class PointDepths:
     doubt: Values
 
     @classmethod
-    def none(cls) -> "PointDepths":
+    def empty(cls) -> "PointDepths":
         """Empty record."""
         return cls(places=np.zeros((0, 2)), depth=np.zeros(0), given=np.zeros(0), doubt=np.zeros(0))
 
     def times(self, factor: float) -> "PointDepths":
-        """Points with depth multiplied by ``factor``."""
+        """Points of multiplied depth."""
         return replace(self, depth=self.depth * factor)
 
 
@@ -374,12 +374,12 @@ def adjust_part(
     """Adjust one unbroken part from frame ``first`` on."""
     count = len(cam_T_world)
     windows = [
-        _adjust_window(tracker, first, slice(begin, end), cam_T_world, log_factors, K)
-        for begin, end in _overlapping_spans(count)
+        _adjust_window_or_guess(tracker, first, slice(begin, end), cam_T_world, log_factors, K)
+        for begin, end in _overlapping_window_spans(count)
     ]
-    units = _log_units_of_windows(windows)
+    units = _log_factors_to_common_unit(windows)
     poses, factors = cam_T_world.copy(), log_factors.copy()
-    points: list[PointDepths] = [PointDepths.none()] * count
+    points: list[PointDepths] = [PointDepths.empty()] * count
     taken = 0
     for window, unit in zip(windows, units.tolist(), strict=True):
         span = window.span
@@ -394,7 +394,9 @@ def adjust_part(
         ]
         taken = span.stop
     return AdjustedPart(
-        cam_T_world=poses, log_factors=_median_log_factors(points, factors), points=tuple(points)
+        cam_T_world=poses,
+        log_factors=_median_log_depth_ratios(points, factors),
+        points=tuple(points),
     )
 
 
@@ -406,7 +408,7 @@ class _AdjustedWindow:
     points: tuple[PointDepths, ...]
 
 
-def _adjust_window(
+def _adjust_window_or_guess(
     tracker: PointTracker,
     first: int,
     span: slice,
@@ -417,14 +419,14 @@ def _adjust_window(
     poses, factors = cam_T_world[span], log_factors[span]
     count = len(poses)
     guess = _AdjustedWindow(
-        span=span, cam_T_world=poses, log_factors=factors, points=(PointDepths.none(),) * count
+        span=span, cam_T_world=poses, log_factors=factors, points=(PointDepths.empty(),) * count
     )
-    views = views_of(
+    views = group_sightings_by_point(
         tracker.sightings(first + span.start, first + span.stop), first + span.start, K
     )
     if views is None:
         return guess
-    solution = adjust(views, _initial_state(views, poses, factors))
+    solution = bundle_adjust(views, _initial_state(views, poses, factors))
     if solution.agrees.mean() < _AGREE or not np.isfinite(solution.state.cam_T_world).all():
         return guess
     return _AdjustedWindow(
@@ -435,7 +437,7 @@ def _adjust_window(
     )
 
 
-def _log_units_of_windows(windows: Sequence[_AdjustedWindow]) -> Float64[np.ndarray, "w"]:
+def _log_factors_to_common_unit(windows: Sequence[_AdjustedWindow]) -> Float64[np.ndarray, "w"]:
     steps = [np.nan]
     for before, after in itertools.pairwise(windows):
         shared = before.span.stop - after.span.start
@@ -449,15 +451,15 @@ def _log_units_of_windows(windows: Sequence[_AdjustedWindow]) -> Float64[np.ndar
 
 
 def _log_depth_ratios(one: PointDepths, other: PointDepths) -> Values:
-    """Logs of one over other at common positions."""
+    """Logs of one over the other at common positions."""
     _, here, there = np.intersect1d(
         one.places @ [1, 1j], other.places @ [1, 1j], return_indices=True
     )
     return np.log(one.depth[here] / other.depth[there])
 
 
-def views_of(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
-    """Sightings in frames from ``first`` on; None if too few points count."""
+def group_sightings_by_point(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
+    """Views by point, in frames from ``first``; None for few points."""
     if not len(sightings.frame):
         return None
     often = np.bincount(sightings.point - sightings.point.min()) >= _SEEN
@@ -480,10 +482,10 @@ def views_of(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
     )
 
 
-def _overlapping_spans(count: int) -> list[tuple[int, int]]:
-    spans = [(0, min(count, WINDOW))]
-    while spans[-1][1] < count:
-        end = min(count, spans[-1][1] + STEP)
+def _overlapping_window_spans(frames: int) -> list[tuple[int, int]]:
+    spans = [(0, min(frames, WINDOW))]
+    while spans[-1][1] < frames:
+        end = min(frames, spans[-1][1] + STEP)
         spans.append((max(end - WINDOW, 0), end))
     return spans
 
@@ -504,8 +506,8 @@ def _initial_state(
     )
 
 
-def _median_log_factors(points: Sequence[PointDepths], guessed: Values) -> Values:
-    """Median of each frame, interpolated; the guess without any."""
+def _median_log_depth_ratios(points: Sequence[PointDepths], guessed: Values) -> Values:
+    """Median log of depth over model's, interpolated; else the guess."""
     medians = np.full(len(points), np.nan)
     for frame, point in enumerate(points):
         ratios = np.log(point.depth / point.given)
@@ -518,7 +520,7 @@ def _median_log_factors(points: Sequence[PointDepths], guessed: Values) -> Value
     return np.interp(np.arange(len(points)), frames, medians[frames])
 
 
-def _reliable_points_in(frame: int, views: PointViews, adjustment: Adjusted) -> PointDepths:
+def _reliable_points_in(frame: int, views: PointViews, adjustment: Adjustment) -> PointDepths:
     often = np.bincount(views.point, adjustment.agrees, len(views.begins))
     total = np.bincount(views.point, minlength=len(views.begins))
     sure = (often >= _SEEN - 1) & (often > total / 2)

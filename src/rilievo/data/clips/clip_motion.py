@@ -22,8 +22,8 @@ from rilievo.data.clips.tracks import (
     depth_at,
     grey,
     rays_at,
+    track_by_homography,
     track_corners,
-    track_matched,
 )
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert, rigid
@@ -118,7 +118,7 @@ class ClipTracker:
         return motion
 
     def motion(self) -> ClipMotion:
-        """Motion of all frames so far."""
+        """Motion of all frames so far, bundle-adjusted."""
         chain = self._chain_motions()
         poses, scales = chain.cam_T_world.copy(), chain.scales.copy()
         points: list[PointDepths] = []
@@ -161,18 +161,18 @@ class ClipTracker:
             scales=scales,
             parts=parts,
             frames=tuple(self._frames),
-            points=(PointDepths.none(),) * count,
+            points=(PointDepths.empty(),) * count,
         )
 
     def _motion_of_frame(self, now: _FrameWithDepth) -> FrameMotion:
         """Compare a frame with the key frame or the last, or begin a part."""
         for track, key in itertools.product(
-            (track_corners, track_matched), self._frames_to_compare
+            (track_corners, track_by_homography), self._frames_to_compare
         ):
             tracks = track(key.grey, now.grey, TRACKING)
             pair = motion_of_tracks(tracks, key.depth, self._K)
             if pair.known:
-                far = _is_far_from_key(tracks, now.grey.shape[1])
+                far = _needs_new_key(tracks, now.grey.shape[1])
                 self._key = now if far else key
                 ratio = 1.0
                 if far or now.has_depth:
@@ -189,7 +189,7 @@ class ClipTracker:
         return (self._key,) if self._key is self._last else (self._key, self._last)
 
 
-def _is_far_from_key(tracks: Tracks, width: int) -> bool:
+def _needs_new_key(tracks: Tracks, width: int) -> bool:
     return tracks.share < _LOST or float(np.median(np.abs(tracks.way).max(axis=1))) > _MOVED * width
 
 
@@ -200,7 +200,7 @@ def _median_depth_ratio(
     pair: PairMotion,
     K: Float[np.ndarray, "3 3"],
 ) -> float:
-    """Ratio of the depth of common corners, key frame over now."""
+    """Key frame's depth over now's at corners; 1 for few."""
     z, own = depth_at(key.depth, tracks.start), depth_at(now.depth, tracks.end)
     moved = (rays_at(tracks.start, K) * z[:, None]) @ pair.source_T_target[2, :3]
     ratios = (moved + pair.source_T_target[2, 3]) / own

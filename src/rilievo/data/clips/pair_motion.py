@@ -65,8 +65,8 @@ def fit_pose(corners: Corners) -> PoseFit:
     )
 
 
-def across_lines(errors: Errors) -> Positions:
-    """Errors across the epipolar line, which depth cannot explain."""
+def errors_across_epipolar_lines(errors: Errors) -> Positions:
+    """Parts of errors that depth cannot explain [px]."""
     length = np.maximum((errors.along**2).sum(axis=1, keepdims=True), 1e-12)
     along = (errors.error * errors.along).sum(axis=1, keepdims=True) / length
     return errors.error - along * errors.along
@@ -240,7 +240,9 @@ class CornerMisfit(NamedTuple):
     turn: float
 
 
-def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> CornerMisfit | None:
+def corner_misfit(
+    tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]
+) -> CornerMisfit | None:
     """Misfit of corners under intrinsics; None where too few have depth.
 
     Raises:
@@ -251,7 +253,9 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
         return None
     corners, fit, _ = solution
     turn = float(np.linalg.norm(axis_angle_from_rotation(fit.R)))
-    errors = np.linalg.norm(across_lines(image_errors(corners, fit.R, fit.t)), axis=1)
+    errors = np.linalg.norm(
+        errors_across_epipolar_lines(image_errors(corners, fit.R, fit.t)), axis=1
+    )
     return CornerMisfit(across=float(np.median(errors)), turn=turn)
 
 
@@ -278,14 +282,16 @@ def _motion_of_fit(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
     points = _triangulate_corners(corners, fit)
     valid = np.isfinite(points.depth)
     errors = depth_errors(corners.points[:, 2] / points.depth, points.parallax)
-    turned = rays_at(_pixels_of_points(corners.points @ fit.R.T, corners.K), corners.K)
+    turned = rays_at(_project_to_pixels(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
     return PairMotion(
         source_T_target=rigid(fit.R, fit.t * unit),
         tracked=len(corners.points),
         inliers=int(good.sum()),
-        error=float(np.median(np.linalg.norm(across_lines(residuals), axis=1)[good])),
+        error=float(
+            np.median(np.linalg.norm(errors_across_epipolar_lines(residuals), axis=1)[good])
+        ),
         parallax=float(np.median(np.linalg.norm(left, axis=1)[good])),
         direction_error=_direction_error(fit),
         corners=Triangulated(
@@ -312,7 +318,7 @@ def _triangulate_corners(corners: Corners, fit: PoseFit) -> Triangulated:
     parallax = focal * np.linalg.norm(left, axis=1)
     good = (parallax > _PARALLAX) & (z > 0) & (pixels < OUTLIER * PIXEL)
     return Triangulated(
-        places=_pixels_of_points(corners.points, corners.K),
+        places=_project_to_pixels(corners.points, corners.K),
         depth=np.where(good, z, np.nan),
         parallax=parallax,
     )
@@ -326,7 +332,7 @@ def depth_errors(ratio: Values, parallax: Values) -> Float64[np.ndarray, "m"]:
     return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
-def _pixels_of_points(points: Points, K: Matrix) -> Positions:
+def _project_to_pixels(points: Points, K: Matrix) -> Positions:
     z = np.maximum(points[:, 2:], NEAREST)
     return K[[0, 1], [0, 1]] * points[:, :2] / z + K[[0, 1], [2, 2]]
 
@@ -392,7 +398,7 @@ def _errors_by_focal_factor(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _P
     for factor in _FACTORS:
         changed = K.astype(np.float64)
         changed[[0, 1], [0, 1]] *= factor
-        attempts.append(misfit(pair.tracks, pair.depth, changed))
+        attempts.append(corner_misfit(pair.tracks, pair.depth, changed))
     corner_fits = [corner_fit for corner_fit in attempts if corner_fit is not None]
     if len(corner_fits) < len(attempts):
         return None

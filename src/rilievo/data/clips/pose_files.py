@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.data.clips.sequences import ClipFrame, FrameCalibration
 from rilievo.data.datasets.colmap import read_cameras, read_images
-from rilievo.data.datasets.loaders import numbers_of, text_lines
+from rilievo.data.datasets.loaders import parse_numbers, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
@@ -44,7 +44,7 @@ class PoseFile:
     camera: FrameCalibration | None = None
     notes: tuple[str, ...] = ()
 
-    def of(self, frames: Sequence[ClipFrame], count: int) -> Transforms:
+    def poses_of_frames(self, frames: Sequence[ClipFrame], count: int) -> Transforms:
         """Find ``world_T_cam`` of frames, NaN where missing.
 
         Raises:
@@ -58,7 +58,7 @@ class PoseFile:
                 )
             matrices = [self.by_line[frame.index] for frame in frames]
         elif self.by_time is not None:
-            matrices = [self.by_time.at(frame.seconds) for frame in frames]
+            matrices = [self.by_time.nearest_pose(frame.seconds) for frame in frames]
         else:
             matrices = self._poses_by_name_or_number(frames, count)
         nothing = np.full((4, 4), np.nan)
@@ -75,8 +75,8 @@ class PoseFile:
         self, frames: Sequence[ClipFrame], count: int
     ) -> list[Transform | None]:
         assert self.by_name is not None, "a file of poses has one kind of them"
-        stems = {stem_of(name): pose for name, pose in self.by_name.items()}
-        transforms = [stems.get(stem_of(frame.name)) for frame in frames]
+        stems = {frame_stem(name): pose for name, pose in self.by_name.items()}
+        transforms = [stems.get(frame_stem(frame.name)) for frame in frames]
         if any(transform is not None for transform in transforms):
             return transforms
         numbers = {_last_number_in(stem): pose for stem, pose in stems.items()}
@@ -93,14 +93,14 @@ def read_poses(path: Path) -> PoseFile:
     if path.suffix.lower() == ".json":
         return _read_nerf_transforms(path)
     if path.name in _COLMAP:
-        return _read_colmap(path)
+        return _read_colmap_poses(path)
     if path.suffix.lower() == ".bin":
         raise InputError(
             f"{printable(path)}: is binary, and binary poses are read from COLMAP's images.bin "
             "alone; name that file, or its folder"
         )
     first = next(text_lines(path), None)
-    numbers = () if first is None else numbers_of(first.text) or ()
+    numbers = () if first is None else parse_numbers(first.text) or ()
     if len(numbers) == _KITTI:
         return PoseFile(path=path, by_line=read_kitti_poses(path))
     if len(numbers) == _TUM:
@@ -116,7 +116,7 @@ def read_kitti_poses(path: Path) -> Transforms:
     """Read a pose from each line, row by row."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
-        numbers = numbers_of(line.text)
+        numbers = parse_numbers(line.text)
         if numbers is None or len(numbers) != _KITTI:
             raise InputError(
                 f"{printable(path)}: line {line.number} is '{printable(line.text[:60])}'; "
@@ -125,11 +125,11 @@ def read_kitti_poses(path: Path) -> Transforms:
         rows.append(numbers)
     upper = np.reshape(rows, (-1, 3, 4))
     poses = rigid(upper[:, :, :3], upper[:, :, 3])
-    check_rotations(poses, path)
+    check_rigid_poses(poses, path)
     return poses
 
 
-def check_rotations(poses: Transforms, path: Path) -> None:
+def check_rigid_poses(poses: Transforms, path: Path) -> None:
     """Check that poses are rigid."""
     # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
     is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)
@@ -157,7 +157,7 @@ def _pose_file_in(folder: Path) -> Path:
     )
 
 
-def _read_colmap(path: Path) -> PoseFile:
+def _read_colmap_poses(path: Path) -> PoseFile:
     images = list(read_images(path))
     if not images:
         raise InputError(f"{printable(path)}: has no image with a pose")
@@ -202,7 +202,7 @@ def _read_nerf_transforms(path: Path) -> PoseFile:
     for number, frame in enumerate(frames):
         pose = _transform_matrix_of_frame(frame, path, number)
         poses[str(frame.get("file_path", number))] = pose @ _FROM_OPENGL
-    check_rotations(np.stack(list(poses.values())), path)
+    check_rigid_poses(np.stack(list(poses.values())), path)
     notes = []
     if any(record.get(name) for name in ("k1", "k2", "p1", "p2")):
         notes.append(
@@ -249,7 +249,7 @@ def _camera_of_nerf_transforms(entries: Mapping[str, Any]) -> FrameCalibration |
     return FrameCalibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
 
 
-def stem_of(name: str) -> str:
+def frame_stem(name: str) -> str:
     """Name of a frame that its depth and pose share, without ``.depth.png``."""
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
@@ -268,7 +268,7 @@ def sequence_poses(
 ) -> Transforms | None:
     """Poses of a sequence ``world_T_cam`` [m]; by default those beside it, to score motion."""
     if source is not None and source != AUTO:
-        return poses_in(Path(source), files)
+        return read_poses_of_files(Path(source), files)
     try:
         poses = poses_beside(homes, files)
     except InputError:
@@ -291,29 +291,29 @@ def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | N
     for home in homes:
         for name in _BESIDE:
             if (home / name).is_file():
-                return poses_in(home / name, files)
+                return read_poses_of_files(home / name, files)
     return None
 
 
-def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
+def read_poses_of_files(path: Path, files: Sequence[Path]) -> Transforms:
     """Read ``world_T_cam`` of frames; NaN where missing."""
     frames = []
     for index, file in enumerate(files):
-        numbers = numbers_of(file.stem)
+        numbers = parse_numbers(file.stem)
         seconds = numbers[0] if numbers else float("nan")
         frames.append(ClipFrame(index=index, name=file.name, seconds=seconds))
-    return read_poses(path).of(frames, len(files))
+    return read_poses(path).poses_of_frames(frames, len(files))
 
 
 def _read_pose_or_nan(path: Path) -> Transform:
     """Pose; NaN if missing or lost."""
     if not path.is_file():
         return np.full((4, 4), np.nan)
-    rows = [numbers_of(line.text) for line in text_lines(path)]
+    rows = [parse_numbers(line.text) for line in text_lines(path)]
     if len(rows) != 4 or any(row is None or len(row) != 4 for row in rows):
         raise InputError(f"{printable(path)}: expected a pose, four rows of four numbers")
     pose = np.array(rows, np.float64)
     if not np.isfinite(pose).all():
         return np.full((4, 4), np.nan)
-    check_rotations(pose[None], path)
+    check_rigid_poses(pose[None], path)
     return pose

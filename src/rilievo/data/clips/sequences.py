@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.datasets.loaders import found_in, names_in, text_lines
+from rilievo.data.datasets.loaders import contents_text, names_in, text_lines
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -53,7 +53,7 @@ def read_calibration(path: Path) -> FrameCalibration:
 
 
 @frozen
-class Straightening:
+class UndistortionMap:
     """Map from an undistorted frame to the original; ``valid`` pixels lie inside that."""
 
     x: Field
@@ -61,7 +61,7 @@ class Straightening:
     valid: Mask
 
 
-def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straightening:
+def undistortion_map(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> UndistortionMap:
     """Map that undistorts frames and keeps K; pixels beyond the turning point are invalid."""
     height, width = shape
     column, row = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
@@ -70,28 +70,28 @@ def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straigh
     seen_x, seen_y = lens.distort(x, y)
     u, v = seen_x * K[0, 0] + K[0, 2], seen_y * K[1, 1] + K[1, 2]
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-    return Straightening(
+    return UndistortionMap(
         x=u.astype(np.float32),
         y=v.astype(np.float32),
-        valid=inside & _is_before_turning_point(lens, np.hypot(x, y)),
+        valid=inside & _mask_before_turning_point(lens, np.hypot(x, y)),
     )
 
 
-def straight(pixels: Pixels, how: Straightening) -> Pixels:
-    """Undistort a frame; black where nothing was seen."""
+def undistort(pixels: Pixels, undistortion: UndistortionMap) -> Pixels:
+    """Undistort a frame; black outside."""
     with needing("frames of a distorting lens", "train"):
         import cv2
-    return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)
+    return cv2.remap(pixels, undistortion.x, undistortion.y, cv2.INTER_LINEAR)
 
 
-def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h new_w"]:
-    """Resize a mask; results have no invalid pixel under them."""
+def shrink_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h new_w"]:
+    """Resize a mask; pixels over any invalid one are invalid."""
     height, width = size
     levels = Image.fromarray(valid.astype(np.uint8) * 255)
     return np.asarray(levels.resize((width, height), Image.Resampling.BOX)) == 255
 
 
-def _is_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
+def _mask_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
     steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
     radii, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
     falls = np.flatnonzero(np.diff(radii) <= 0)
@@ -113,8 +113,8 @@ class SequenceCamera:
     note: str | None = None
 
 
-def camera_of_user(data: VideoData) -> FrameCalibration | None:
-    """Camera that the user stated, if any."""
+def calibration_of_user(data: VideoData) -> FrameCalibration | None:
+    """Calibration by the user's file or intrinsics, not field of view."""
     options = [
         f"{{{name}}}"
         for name, option in (
@@ -150,14 +150,14 @@ def choose_camera(
     exif: Camera | None = None,
 ) -> SequenceCamera:
     """Choose the camera: the user's, the file's, EXIF or a guess."""
-    user_camera = camera_of_user(data)
+    user_camera = calibration_of_user(data)
     if user_camera is not None:
         chosen = _camera_for_shape(user_camera, shape, name)
-        note = _note_on_camera_for_all(data, name, own=beside)
+        note = _note_on_user_camera(data, name, own=beside)
         return chosen if note is None else replace(chosen, note=_join_notes(chosen.note, note))
     if data.fov is not None:
         camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
-        return SequenceCamera(camera=camera, note=_note_on_camera_for_all(data, name, own=beside))
+        return SequenceCamera(camera=camera, note=_note_on_user_camera(data, name, own=beside))
     if beside is not None:
         return _camera_for_shape(beside, shape, name)
     held = "" if data.learn_camera else ", and held fixed where poses are estimated"
@@ -176,7 +176,7 @@ def choose_camera(
     )
 
 
-def _note_on_camera_for_all(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
+def _note_on_user_camera(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
     if own is not None:
         return (
             f"{printable(name)}: has a camera file beside it, which the camera that is given "
@@ -338,7 +338,7 @@ class OddSizeError(InputError):
 
 
 def read_frame(
-    sequence: Clip, index: int, size: tuple[int, int], how: Straightening | None
+    sequence: Clip, index: int, size: tuple[int, int], undistortion: UndistortionMap | None
 ) -> Pixels:
     """Read a frame at the training size."""
     path = sequence.files[index]
@@ -351,42 +351,42 @@ def read_frame(
             f"{sequence.shape[0]}; a sequence has one size: put these frames into a folder of "
             "their own"
         )
-    return at_size(image, size, how)
+    return undistort_and_resize(image, size, undistortion)
 
 
 def frame_or_reason(
-    sequence: Clip, index: int, size: tuple[int, int], how: Straightening | None
+    sequence: Clip, index: int, size: tuple[int, int], undistortion: UndistortionMap | None
 ) -> Pixels | str:
     """Read a frame, or return a line on why not."""
     try:
-        return read_frame(sequence, index, size, how)
+        return read_frame(sequence, index, size, undistortion)
     except OddSizeError:
         raise
     except InputError as error:
         return note_of(error)
 
 
-def how_straight(sequence: Clip) -> Straightening | None:
-    """Map that undistorts a sequence, if needed."""
+def sequence_undistortion(sequence: Clip) -> UndistortionMap | None:
+    """Map of a sequence with distortion, else None."""
     lens = sequence.camera.lens
     if lens is None:
         return None
-    return straightening(lens, sequence.camera.camera.K, sequence.shape)
+    return undistortion_map(lens, sequence.camera.camera.K, sequence.shape)
 
 
-def at_size(
+def undistort_and_resize(
     frame: Image.Image | UInt8[np.ndarray, "a b 3"],
     size: tuple[int, int],
-    how: Straightening | None,
+    undistortion: UndistortionMap | None,
 ) -> Pixels:
-    """Resize a frame: Lanczos over bytes, as published."""
-    if how is not None:
-        frame = straight(np.asarray(frame), how)
+    """Remove distortion, if any; resize by Lanczos, as published."""
+    if undistortion is not None:
+        frame = undistort(np.asarray(frame), undistortion)
     image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
-def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
+def frame_pyramid(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
     """Resize a frame to a half, a quarter and an eighth."""
     image = Image.fromarray(frame)
     smaller: list[np.ndarray] = []
@@ -398,7 +398,7 @@ def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
 
 
 def _read_upright(path: Path) -> Image.Image:
-    """Upright RGB picture."""
+    """Upright RGB."""
     name = printable(path)
     size_bytes = check_regular(path)
     try:
@@ -433,13 +433,13 @@ def _find_training_list(root: Path, split: str) -> Path:
         raise OptionError(
             f"no list of the split '{printable(split)}': a file, a folder with train_files.txt, "
             f"or a name under {printable(root / 'splits')} is expected (found there: "
-            f"{found_in(root / 'splits')}); eigen_zhou and others are in the folder splits/ of "
-            "github.com/nianticlabs/monodepth2: copy them there"
+            f"{contents_text(root / 'splits')}); eigen_zhou and others are in the folder splits/ "
+            "of github.com/nianticlabs/monodepth2: copy them there"
         )
     return training
 
 
-def read_frames(path: Path) -> list[ListedFrame]:
+def read_frame_list(path: Path) -> list[ListedFrame]:
     """Read ``folder frame side`` a line; the left is the default side."""
     frames: list[ListedFrame] = []
     for line in text_lines(path):
@@ -466,7 +466,7 @@ class ListedSequences:
     targets: Mapping[tuple[str, str], ListedTargets]
 
 
-def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences:
+def read_split_lists(root: Path, split: str, *, stereo: bool) -> ListedSequences:
     """Read the lists of a split, with both sides for ``stereo``.
 
     A "train" list goes with the "val" list beside it.
@@ -491,7 +491,7 @@ def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences
 
 def _frame_numbers_by_folder_and_side(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
     groups: dict[tuple[str, str], list[int]] = {}
-    for frame in read_frames(path):
+    for frame in read_frame_list(path):
         groups.setdefault((frame.folder, frame.side), []).append(frame.number)
     return {key: tuple(numbers) for key, numbers in groups.items()}
 
@@ -507,6 +507,6 @@ def numbered_files(folder: Path) -> dict[int, Path]:
     if not files:
         raise InputError(
             f"{printable(folder)}: frames such as 0000000005.png are expected, found "
-            f"{found_in(folder)}"
+            f"{contents_text(folder)}"
         )
     return dict(sorted(files.items()))

@@ -93,7 +93,7 @@ def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Posi
     now = new_corners(frames[0], np.zeros((0, 2)), tracking)
     places, alive = [now], np.ones(len(now), bool)
     for one, other in itertools.pairwise(frames):
-        now, success = follow(one, other, now, tracking)
+        now, success = track_positions(one, other, now, tracking)
         alive &= success
         places.append(np.where(alive[:, None], now, np.nan))
     return places
@@ -118,7 +118,7 @@ def new_corners(
     return np.zeros((0, 2)) if corners is None else corners[:, 0].astype(np.float64)
 
 
-def follow(
+def track_positions(
     first: GreyFrame,
     second: GreyFrame,
     places: Positions,
@@ -143,12 +143,12 @@ def follow(
     return there[:, 0].astype(np.float64), good
 
 
-def track_matched(
+def track_by_homography(
     first: GreyFrame,
     second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
-    """Track corners over large motion, or none between scenes.
+    """Track corners over large motion; none between scenes.
 
     A homography of ORB features (Rublee et al., ICCV 2011) begins the tracking.
 
@@ -286,7 +286,7 @@ class PointTracker:
         if self._last is None or cut:
             self._keep_points_of_mask(np.zeros(len(self._numbers), bool))
         else:
-            self._places, success = follow(self._last, frame, self._places, self.tracking)
+            self._places, success = track_positions(self._last, frame, self._places, self.tracking)
             self._keep_points_of_mask(success & (index - self._begun < MOST_FRAMES))
         self._last = frame
         few = len(self._numbers) < _FEW * self.tracking.corners

@@ -18,7 +18,7 @@ from rilievo.data.datasets.check_download import (
     check_dataset,
     write_contact_sheet,
 )
-from rilievo.data.datasets.loaders import Absent, spread
+from rilievo.data.datasets.loaders import Absent, evenly_spread
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.depth_numbers import NumberReading
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         dataset, limit=request.limit, show=_print_progress if sys.stderr.isatty() else None
     )
     if request.sheet is not None:
-        write_contact_sheet(dataset, spread(dataset.ids, _SHEET_IMAGES), request.sheet)
+        write_contact_sheet(dataset, evenly_spread(dataset.ids, _SHEET_IMAGES), request.sheet)
     with printing():
         say("\n".join(_report_lines(report, request.sheet)))
     return 0 if report.is_whole else 1
@@ -97,8 +97,8 @@ def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
     yield ""
     whole, part = len(check.images), f"{check.read} of {check.listed}"
     yield f"read '{check.split}', {check.variant}: {part} images, {whole} are whole"
-    yield from _lines_of_entries("missing", check.absent)
-    yield from _lines_of_entries("broken", check.broken)
+    yield from _problem_lines("missing", check.absent)
+    yield from _problem_lines("broken", check.broken)
     if check.images:
         yield from _depth_lines(check.images)
         yield from _reading_lines(check.reading)
@@ -116,7 +116,7 @@ def _split_row(count: SplitCount) -> tuple[str, ...]:
     return count.split, official, str(count.found), str(count.absent)
 
 
-def _lines_of_entries(what: str, entries: Sequence[Absent]) -> Iterator[str]:
+def _problem_lines(what: str, entries: Sequence[Absent]) -> Iterator[str]:
     if not entries:
         return
     yield f"{len(entries)} {what}:"

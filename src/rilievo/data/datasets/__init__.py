@@ -41,17 +41,17 @@ __all__ = [
 ]
 
 
-def _module_and_class(thing: object, name: str) -> str:
-    return f"{_dataset_type(thing, name).__module__}:{_dataset_type(thing, name).__qualname__}"
+def _text_of_module_and_class(thing: object, name: str) -> str:
+    return f"{_check_loader(thing, name).__module__}:{_check_loader(thing, name).__qualname__}"
 
 
-def _dataset_type(thing: object, name: str) -> type[Dataset]:
+def _check_loader(thing: object, name: str) -> type[Dataset]:
     if not (isinstance(thing, type) and issubclass(thing, Dataset)):
         raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
     return thing
 
 
-DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _module_and_class)
+DATASETS: Registry[str] = Registry(_DATASETS, "dataset", _text_of_module_and_class)
 """Loaders of datasets by name.
 
 >>> "nyuv2" in rilievo.DATASETS
@@ -65,7 +65,7 @@ def find_dataset(name: str) -> type[Dataset]:
     Raises:
         OptionError: If there is no such loader.
     """
-    return _dataset_type(load_outside(DATASETS.find(name), "dataset"), name)
+    return _check_loader(load_outside(DATASETS.find(name), "dataset"), name)
 
 
 @answered

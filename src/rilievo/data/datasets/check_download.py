@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, spread
+from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, evenly_spread
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
@@ -90,17 +90,17 @@ def check_dataset(
     dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
 ) -> Check:
     """Read images of a dataset with their truth, at most ``limit``, evenly spread."""
-    ids = spread(dataset.ids, limit)
+    ids = evenly_spread(dataset.ids, limit)
     images: list[ImageFacts] = []
     broken: list[Absent] = []
-    for count, outcome in enumerate(_read_in_threads(dataset, ids), start=1):
+    for count, outcome in enumerate(_read_image_facts_in_threads(dataset, ids), start=1):
         if isinstance(outcome, ImageFacts):
             images.append(outcome)
         else:
             broken.append(outcome)
         if show is not None:
             show(count, len(ids))
-    reading = read_facts(dataset, ids)
+    reading = join_number_readings(dataset, ids)
     return Check(
         card=dataset.card,
         root=dataset.request.root,
@@ -117,13 +117,13 @@ def check_dataset(
     )
 
 
-def read_facts(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
-    """Facts, doubts and range of a few images."""
+def join_number_readings(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
+    """Facts, doubts and range of at most 24 images."""
     facts: dict[NumberFact, None] = {}
     count: Counter[str] = Counter()
     first: dict[str, str] = {}
     ends: list[float] = []
-    chosen = spread(ids, _MOST_READ)
+    chosen = evenly_spread(ids, _MOST_READ)
     for id in chosen:
         try:
             reading = dataset.reading(id)
@@ -147,7 +147,9 @@ def read_facts(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
     return NumberReading(facts=tuple(facts), doubts=tuple(doubts), near=near, far=far)
 
 
-def _read_in_threads(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:
+def _read_image_facts_in_threads(
+    dataset: Dataset, ids: Sequence[str]
+) -> Iterator[ImageFacts | Absent]:
     @retry_miscounted
     def facts_or_reason(id: str) -> ImageFacts | Absent:
         try:

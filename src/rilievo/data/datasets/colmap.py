@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import Line, numbers_of, text_lines
+from rilievo.data.datasets.loaders import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import MOST_SIDE
@@ -99,7 +99,7 @@ def _read_text_images(path: Path) -> Iterator[ImageRow]:
     for line in text_lines(path):
         words = line.text.split()
         # Lines of points hold triples of numbers; lines of images have nine words and a name.
-        if len(words) % 3 == 0 and numbers_of(" ".join([words[-1], *words[9:10]])):
+        if len(words) % 3 == 0 and parse_numbers(" ".join([words[-1], *words[9:10]])):
             continue
         try:
             pose = tuple(float(word) for word in words[1:8])

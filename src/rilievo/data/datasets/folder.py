@@ -14,9 +14,9 @@ from rilievo.data.datasets.folder_layout import (
     FolderLayout,
     NormalsLayout,
     StoredKind,
-    described_folder,
     expected_path,
     files_by_id,
+    folder_of_layout,
     read_layout,
 )
 from rilievo.data.datasets.loaders import (
@@ -24,7 +24,7 @@ from rilievo.data.datasets.loaders import (
     PhotoFiles,
     Request,
     checked_ids,
-    found_in,
+    contents_text,
     normals_of_stored,
     own_card,
     text_lines,
@@ -78,10 +78,10 @@ class Folder(PhotoFiles[_Files]):
         layout, folder = FolderLayout(), request.root
         if described.is_file():
             layout = read_layout(described)
-            folder = described_folder(described, layout)
+            folder = folder_of_layout(described, layout)
         self._folder = folder
         self._layout = _with_default_parts(layout, folder)
-        self._find_files(self._ids_of_split(layout, described))
+        self._set_files_and_ids(self._ids_of_split(layout, described))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class Folder(PhotoFiles[_Files]):
 
     @property
     def camera_advice(self) -> str:
-        """YAML line of a camera."""
+        """Advice to state the camera in YAML."""
         return (
             f"; where the camera is known, say so in {FILE_NAME}, such as 'camera: {{fx: 525, "
             "cx: 319.5, cy: 239.5}'"
@@ -167,7 +167,7 @@ class Folder(PhotoFiles[_Files]):
         )
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
-        """Camera of a lens that is no pinhole."""
+        """Camera, if known and no pinhole."""
         camera = self._camera_of_image(id, shape)
         return None if camera is None or isinstance(camera.lens, Pinhole) else camera
 
@@ -192,12 +192,12 @@ class Folder(PhotoFiles[_Files]):
             return None
         return checked_ids([line.text for line in text_lines(listing)], printable(listing))
 
-    def _find_files(self, ids: tuple[str, ...] | None) -> None:
+    def _set_files_and_ids(self, ids: tuple[str, ...] | None) -> None:
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
             raise InputError(
                 f"{self._folder}: has neither 'depth/' nor 'normals/' and no {FILE_NAME} that says "
-                f"where they are; it holds {found_in(self._folder)}"
+                f"where they are; it holds {contents_text(self._folder)}"
             )
         partners = {part: files_by_id(self._folder, glob) for part, glob in patterns.items()}
         taken = {path for paths in partners.values() for path in paths.values()}
@@ -209,7 +209,7 @@ class Folder(PhotoFiles[_Files]):
         if not images:
             raise InputError(
                 f"{self._folder}: no photograph fits '{self._layout.image}'; it holds "
-                f"{found_in(self._folder)}"
+                f"{contents_text(self._folder)}"
             )
         if ids is None:
             ids = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))

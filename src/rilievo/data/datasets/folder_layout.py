@@ -142,8 +142,8 @@ def read_layout(path: Path) -> FolderLayout:
     return layout
 
 
-def described_folder(path: Path, layout: FolderLayout) -> Path:
-    """Folder of a layout from ``path``."""
+def folder_of_layout(path: Path, layout: FolderLayout) -> Path:
+    """Folder that a YAML describes; environment variables are expanded."""
     named = os.path.expanduser(os.path.expandvars(layout.folder or "."))
     unset = re.search(r"\$\{?\w+\}?", named)
     if unset:
@@ -219,7 +219,9 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for place, folders, names in walk(start, links=True):
         folders[:] = [
-            name for name in folders if not name.startswith(".") and not _leads_back(place, name)
+            name
+            for name in folders
+            if not name.startswith(".") and not _is_link_to_ancestor(place, name)
         ]
         for name in names:
             path = Path(place, name)
@@ -235,8 +237,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
-def _leads_back(place: str, name: str) -> bool:
-    """Whether a link leads to an ancestor."""
+def _is_link_to_ancestor(place: str, name: str) -> bool:
     path = os.path.join(place, name)
     if not os.path.islink(path):
         return False
@@ -245,7 +246,7 @@ def _leads_back(place: str, name: str) -> bool:
 
 
 def expected_path(folder: Path, pattern: str, id: str) -> Path:
-    """Path of the file of an id."""
+    """Pattern's path of an id."""
     return folder / PurePosixPath(pattern.replace("{id}", id))
 
 

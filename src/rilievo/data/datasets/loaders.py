@@ -1,7 +1,4 @@
-"""Base classes of datasets, which hold only paths, so that other processes can have them.
-
-Helpers of loaders.
-"""
+"""Base classes and helpers of datasets, which hold only paths, so that processes can share them."""
 
 import os
 import tomllib
@@ -60,21 +57,21 @@ def text_lines(path: Path) -> Iterator[Line]:
             yield Line(number=number, text=stripped)
 
 
-def scene_of(id: str, root: Path, *, names: int = 1) -> str:
+def scene_by_folders(id: str, root: Path, *, names: int = 1) -> str:
     """Folders of an id without the last ``names`` parts, or the root's name."""
     return "/".join(id.split("/")[:-names]) or root.absolute().name
 
 
-def numbers_of(text: str) -> tuple[float, ...] | None:
-    """Numbers of a line, if it has nothing else."""
+def parse_numbers(text: str) -> tuple[float, ...] | None:
+    """Numbers of a line; None if it has other words."""
     try:
         return tuple(float(word) for word in text.split())
     except ValueError:
         return None
 
 
-def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
-    """Read integers of a grey PNG or PGM."""
+def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
+    """Read a PNG or PGM of ``bits``."""
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
@@ -85,7 +82,7 @@ def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder, without dangling links."""
+    """Names in a folder without dangling links; none if missing."""
     try:
         with os.scandir(folder) as entries:
             return frozenset(
@@ -97,8 +94,8 @@ def names_in(folder: Path) -> frozenset[str]:
         raise InputError(f"{folder}: cannot be read ({reason(error)})") from error
 
 
-def found_in(folder: Path) -> str:
-    """Contents of a folder, in words."""
+def contents_text(folder: Path) -> str:
+    """First names in a folder, for messages."""
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
@@ -341,8 +338,8 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
-    """Choose up to ``most`` ids, evenly spread."""
+def evenly_spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
+    """Choose up to ``most`` ids."""
     if most is None or most >= len(ids):
         return tuple(ids)
     places = np.linspace(0, len(ids) - 1, most).round()
@@ -429,8 +426,8 @@ class MaskedValues(NamedTuple):
     valid: Mask
 
 
-def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
-    """Wrap metres; only positive finite values are valid."""
+def masked_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
+    """Mark positive finite values as valid."""
     values = np.ascontiguousarray(values, dtype=np.float32)
     return MaskedValues(values, np.isfinite(values) & (values > 0))
 
@@ -457,8 +454,8 @@ class DepthFiles:
     cut: Callable[[Pixels], UInt8[np.ndarray, "h2 w2 3"]] | None = None
 
 
-def where_present(read: Callable[[Path], Part], path: Path, *_: object) -> Part | None:
-    """Camera or pose of a file, if it exists."""
+def read_if_present(read: Callable[[Path], Part], path: Path, *_: object) -> Part | None:
+    """Read a camera or pose, or None without a file."""
     return read(path) if path.is_file() else None
 
 
@@ -477,8 +474,8 @@ class DepthPatterns:
     masks: tuple[str, ...] = ()
     camera: str | Camera | None = None
 
-    def of(self, id: str, folder: Path, scene: str | None = None) -> DepthFiles:
-        """Files of an image below a folder."""
+    def files_of_image(self, id: str, folder: Path, scene: str | None = None) -> DepthFiles:
+        """Paths below a folder."""
 
         def path_of(pattern: str) -> Path:
             return folder / pattern.replace("{id}", id)
@@ -536,6 +533,6 @@ class DepthSet(PhotoFiles[DepthFiles]):
 
 def read_steps(path: Path, *, steps: float) -> MaskedValues:
     """Read 16-bit depth, 0 unknown; ``steps`` is the number of a metre."""
-    stored = read_counts(path)
+    stored = read_grey_integers(path)
     # A quotient in 64 bits, rounded to 32, is that of 32 bits.
     return MaskedValues((stored / steps).astype(np.float32), stored != 0)

@@ -77,15 +77,15 @@ class MatSlices:
     def slice(self, name: str, index: int) -> np.ndarray:
         """Read entry ``index`` of the first stored axis."""
         with self._one_line_errors(f"'{name}' cannot be read at {index}"):
-            return np.asarray(self._array(name, parts=True)[index])
+            return np.asarray(self._local_dataset(name, parts=True)[index])
 
     def whole(self, name: str) -> np.ndarray:
         """Read a whole array as stored."""
         with self._one_line_errors(f"'{name}' cannot be read"):
-            return np.asarray(self._array(name))
+            return np.asarray(self._local_dataset(name))
 
     def text(self, name: str, index: int) -> str | None:
-        """Read entry ``index`` of a cell array of texts."""
+        """Read a text of a cell array, if the file has that."""
         file = self._file_of_this_process()
         if name not in file:
             return None
@@ -110,8 +110,8 @@ class MatSlices:
             self._file.close()
         self._file = None
 
-    def _array(self, name: str, *, parts: bool = False) -> Any:
-        """Dataset of this file, not of external links."""
+    def _local_dataset(self, name: str, *, parts: bool = False) -> Any:
+        """HDF5 dataset; external links are refused."""
         file = self._file_of_this_process()
         link, array = file.get(name, getlink=True), file[name]
         if not hasattr(array, "is_virtual"):

@@ -40,8 +40,8 @@ class ClipView:
     world_T_cam: Transform
 
 
-def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
-    """Views that see most from a fitting distance, the best first."""
+def neighbour_indices(views: Sequence[ClipView], index: int) -> list[int]:
+    """Indices of overlapping views, of the best parallax first."""
     candidates: list[tuple[float, int]] = []
     for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
         if other == index:
@@ -53,7 +53,7 @@ def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
 
 
 def _median_parallax(view: ClipView, other: ClipView) -> float:
-    """Share of the width; 0 with too little overlap."""
+    """Share of width; 0 with little overlap."""
     at = np.ix_(
         *(
             np.linspace(0, side - 1, _GRID + 2).round().astype(int)[1:-1]
@@ -101,24 +101,24 @@ class Grey:
     world_T_cam: Transform
 
     def reduced(self, factor: int) -> "Grey":
-        """Picture reduced by a whole factor."""
+        """Sides divided by a whole factor."""
         size = self.values.shape
         height, width = max(1, size[0] // factor), max(1, size[1] // factor)
-        cv2 = opencv()
+        cv2 = import_opencv()
         small = cv2.resize(self.values, (width, height), interpolation=cv2.INTER_AREA)
         K = resize_K(self.K, size=size, new_size=(height, width))
         return Grey(values=small, K=K, world_T_cam=self.world_T_cam)
 
 
-def opencv() -> ModuleType:
-    """Import OpenCV."""
+def import_opencv() -> ModuleType:
+    """Raise ``MissingExtraError`` without OpenCV."""
     with needing("fusing a surface", "fuse"):
         import cv2
     return cv2
 
 
-def grey_of(view: ClipView) -> Grey:
-    """Grey picture of a view."""
+def grey_view(view: ClipView) -> Grey:
+    """Brightness of a view."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return Grey(
         values=view.pixels.astype(np.float32) @ weights, K=view.K, world_T_cam=view.world_T_cam
@@ -138,7 +138,7 @@ def correlations(
     The ``best`` neighbours count at each pixel, since others may be hidden.
     """
     scores = np.stack(
-        [_correlations_with_one(view, neighbour, depth, logs) for neighbour in neighbours]
+        [_correlations_with_neighbour(view, neighbour, depth, logs) for neighbour in neighbours]
     )
     count = min(best, len(neighbours))
     if count < len(scores):
@@ -146,13 +146,13 @@ def correlations(
     return scores.mean(axis=0)
 
 
-def _correlations_with_one(
+def _correlations_with_neighbour(
     view: Grey,
     other: Grey,
     depth: Field,
     logs: Values,
 ) -> Float32[np.ndarray, "n h w"]:
-    cv2 = opencv()
+    cv2 = import_opencv()
     height, width = depth.shape
     other_T_view = invert(other.world_T_cam) @ view.world_T_cam
     turned = np.einsum("ij,jhw->ihw", other.K @ other_T_view[:3, :3], rays(view.K, height, width))
@@ -182,7 +182,7 @@ def _window_mean_and_variance(cv2: ModuleType, values: Field) -> tuple[Field, Fi
     return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
 
 
-def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
+def correlation_peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
     """Log factor of the highest score, and its clearness in [0, 1]."""
     highest = scores.argmax(axis=0)
     inner = highest.clip(1, len(logs) - 2)
@@ -209,7 +209,7 @@ def level_views(
     clear: Sequence[Field],
     around: Sequence[Sequence[int]],
 ) -> list[ClipView]:
-    """Level out depth in the unit of the poses; ``clear`` is clearness, 0 to 1."""
+    """Average log depth with neighbours, weighed by ``clear``, 0 to 1."""
     weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
     for _ in range(_ROUNDS):
         views = [
@@ -239,7 +239,7 @@ def _level_with_neighbours(
         counts = its[row, column] / (1 + (apart / _ELSEWHERE) ** 4)
         total[inside] += counts * apart
         weight[inside] += counts
-    smooth = opencv().GaussianBlur
+    smooth = import_opencv().GaussianBlur
     logs = smooth(total, (0, 0), _BLUR) / smooth(weight, (0, 0), _BLUR)
     return replace(view, depth=(view.depth * np.exp(logs)).astype(np.float32))
 
@@ -269,10 +269,10 @@ class ViewAgreement:
     apart: float
 
 
-def agreement(
+def compare_depth(
     view: ClipView, others: Sequence[ClipView], tolerance: float = TOLERANCE
 ) -> ViewAgreement:
-    """Compare depth of views in the unit of the poses."""
+    """Count agreeing and seeing neighbours by pixel."""
     agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
     differences: list[np.ndarray] = [np.zeros(0)]
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
@@ -355,10 +355,12 @@ def _log_factor_votes(
     if index + step >= len(views):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     factor = max(1, min(views[index].depth.shape) // _ROWS)
-    view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
+    view, other = (grey_view(views[k]).reduced(factor) for k in (index, index + step))
     depth = _resize_map(views[index].depth, view.values.shape)
     valid = _resize_map(views[index].valid.astype(np.float32), view.values.shape) > 0.5
-    factors, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
+    factors, clear = correlation_peaks(
+        correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP
+    )
     return factors[valid], clear[valid]
 
 
@@ -368,12 +370,12 @@ def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarr
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def agreed(
+def make_depth_agree(
     views: Sequence[ClipView], scale: float, report: Report = lambda done, total: None
 ) -> AgreedViews:
-    """Bring depth of views to agree, in time order; ``scale`` is that of ``clip_scale``."""
+    """Correct depth of views in time order; ``scale`` is ``clip_scale``'s."""
     scaled = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
-    around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
+    around = [neighbour_indices(scaled, index)[:COMPARED] for index in range(len(scaled))]
     corrections = []
     for index, view in enumerate(scaled):
         # Pictures decide, since flat depth agrees better with itself.
@@ -386,7 +388,7 @@ def agreed(
         for view, item in zip(scaled, corrections, strict=True)
     ]
     before, alone = (
-        _median_difference(_agreements_with_neighbours(item, around))
+        _median_of_differences(_agreements_with_neighbours(item, around))
         for item in (scaled, corrected)
     )
     clear = [item.clear for item in corrections]
@@ -394,7 +396,7 @@ def agreed(
         corrected, clear = scaled, [np.zeros_like(item) for item in clear]
     is_smooth = not is_refused and any(item.logs.any() for item in corrections)
     level = level_views(corrected, clear, around)
-    after = _median_difference(_agreements_with_neighbours(level, around))
+    after = _median_of_differences(_agreements_with_neighbours(level, around))
     compared = _agreements_with_neighbours(level, around, tolerance=max(TOLERANCE, after))
     return AgreedViews(
         views=tuple(
@@ -419,7 +421,7 @@ def _agreements_with_neighbours(
     views: Sequence[ClipView], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
 ) -> list[ViewAgreement]:
     return [
-        agreement(view, [views[other] for other in others], tolerance)
+        compare_depth(view, [views[other] for other in others], tolerance)
         for view, others in zip(views, around, strict=True)
     ]
 
@@ -428,7 +430,7 @@ def _mask_of_enough_agreement(view: ViewAgreement) -> np.ndarray:
     return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
 
 
-def _median_difference(agreements: Sequence[ViewAgreement]) -> float:
+def _median_of_differences(agreements: Sequence[ViewAgreement]) -> float:
     differences = [
         view_agreement.apart for view_agreement in agreements if np.isfinite(view_agreement.apart)
     ]
@@ -445,7 +447,7 @@ def _best_log_correction(view: ClipView, others: Sequence[ClipView]) -> _LogCorr
     nothing = np.zeros(view.depth.shape, np.float32)
     if not others:
         return _LogCorrection(logs=nothing, clear=nothing)
-    grey, around = grey_of(view), [grey_of(item) for item in others]
+    grey, around = grey_view(view), [grey_view(item) for item in others]
     middle = _smooth_log_factors(
         grey.reduced(2), [item.reduced(2) for item in around], view.depth, _COARSE, 4.0
     )
@@ -478,13 +480,13 @@ def _smooth_log_factors(
     towards: float | None = None,
 ) -> _LogFactors:
     """Smooth log factors; unclear places get ``towards``, or the median."""
-    cv2 = opencv()
+    cv2 = import_opencv()
 
     def blurred(values: np.ndarray, sigma: float) -> Field:
         return cv2.GaussianBlur(values, (0, 0), sigma)
 
     scores = correlations(view, others, _resize_map(depth, view.values.shape), logs)
-    factors, clear = peaks(np.stack([blurred(score, blur) for score in scores]), logs)
+    factors, clear = correlation_peaks(np.stack([blurred(score, blur) for score in scores]), logs)
     chosen = clear > _CLEAR
     is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
     median = float(np.median(factors[chosen])) if is_enough else 0.0
@@ -497,6 +499,6 @@ def _smooth_log_factors(
 def _resize_map(values: Float32[np.ndarray, "a b"], size: tuple[int, ...]) -> Field:
     if values.shape == size:
         return values
-    cv2 = opencv()
+    cv2 = import_opencv()
     how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(values, (size[1], size[0]), interpolation=how)

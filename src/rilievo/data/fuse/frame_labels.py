@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.pose_files import stem_of
+from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.fuse.clip_views import (
     AGREEING,
     COMPARED,
     TOLERANCE,
     AgreedViews,
     ClipView,
-    agreement,
-    neighbours_of,
+    compare_depth,
+    neighbour_indices,
 )
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
@@ -127,28 +127,28 @@ class FrameLabel:
     weight: Field
 
 
-def label_of(
+def render_label(
     mesh: TriangleMesh, views: Sequence[ClipView], index: int, *, tolerance: float = TOLERANCE
 ) -> FrameLabel:
-    """Render the surface into a view, and count agreeing views, of three at least."""
+    """Render a view's depth; weight is the share of agreeing views."""
     view = views[index]
     height, width = view.depth.shape
     depth = surface_depth(mesh, view.K, view.world_T_cam, (height, width))
     visible = depth > 0
     filled = np.where(visible, depth, np.float32(1))
-    others = [views[other] for other in neighbours_of(views, index)[:COMPARED]]
-    comparison = agreement(replace(view, depth=filled, valid=visible), others, tolerance)
+    others = [views[other] for other in neighbour_indices(views, index)[:COMPARED]]
+    comparison = compare_depth(replace(view, depth=filled, valid=visible), others, tolerance)
     own = np.where(view.valid & (view.depth > 0), view.depth, np.float32(1))
     is_own = view.valid & visible & (np.abs(np.log(own / filled)) < tolerance)
     share = (comparison.agreeing + is_own) / np.maximum(comparison.seeing + 1, AGREEING)
     return FrameLabel(depth=depth, weight=np.where(visible, share, 0).astype(np.float32))
 
 
-def labels_of(mesh: TriangleMesh, views: AgreedViews) -> Iterator[FrameLabel]:
-    """Yield the label of each view of a surface."""
+def render_labels(mesh: TriangleMesh, views: AgreedViews) -> Iterator[FrameLabel]:
+    """Yield a label a view."""
     apart = views.after if math.isfinite(views.after) else 0.0
     for index in range(len(views.views)):
-        yield label_of(mesh, views.views, index, tolerance=max(TOLERANCE, apart))
+        yield render_label(mesh, views.views, index, tolerance=max(TOLERANCE, apart))
 
 
 def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
@@ -187,7 +187,7 @@ def write_labels(
     with replacing_folder(folder) as part:
         for view, label in zip(views, labels, strict=True):
             np.savez_compressed(
-                part / f"{stem_of(view.name)}.npz",
+                part / f"{frame_stem(view.name)}.npz",
                 depth=label.depth,
                 weight=label.weight,
                 world_T_cam=view.world_T_cam,
@@ -199,7 +199,7 @@ def write_labels(
             unit=unit,
             size=(int(views[0].depth.shape[0]), int(views[0].depth.shape[1])),
             camera=(float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])),
-            names=tuple(stem_of(view.name) for view in views),
+            names=tuple(frame_stem(view.name) for view in views),
             weight=float(np.mean(weights)),
             digest=digest.hexdigest(),
         )
@@ -251,6 +251,6 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
     return FrameLabel(depth=depth.astype(np.float32), weight=weight.astype(np.float32))
 
 
-def camera_of(record: LabelsRecord) -> Matrix:
+def labels_K(record: LabelsRecord) -> Matrix:
     """Intrinsics of labels [px]."""
     return pinhole_K(*record.camera)

@@ -10,12 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.clip_motion import ClipTracker
-from rilievo.data.clips.pose_files import AUTO, PoseFile, read_poses, stem_of
+from rilievo.data.clips.pose_files import AUTO, PoseFile, frame_stem, read_poses
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
-from rilievo.data.datasets.loaders import found_in, names_in
-from rilievo.data.fuse.clip_views import AgreedViews, ClipView, agreed, clip_scale, opencv
-from rilievo.data.fuse.frame_labels import FrameLabel, check_labels_folder, labels_of, write_labels
+from rilievo.data.datasets.loaders import contents_text, names_in
+from rilievo.data.fuse.clip_views import (
+    AgreedViews,
+    ClipView,
+    clip_scale,
+    import_opencv,
+    make_depth_agree,
+)
+from rilievo.data.fuse.frame_labels import (
+    FrameLabel,
+    check_labels_folder,
+    render_labels,
+    write_labels,
+)
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.volume import FusedSurface, fuse_views, gltf_R_world
 from rilievo.depth_map import DepthKind, DepthMap
@@ -44,8 +55,8 @@ DepthOf = Callable[[ClipFrame, Camera, tuple[int, int]], DepthMap | str]
 _MAP_SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
 
 
-def depth_of_options(options: FuseOptions) -> DepthOf:
-    """Find where depth comes from: a model or files."""
+def choose_depth_source(options: FuseOptions) -> DepthOf:
+    """Function that predicts depth, or reads files."""
     if options.depth is not None:
         return _FileDepth(options.depth, options.depth_unit)
     trust(options.trust_code)
@@ -83,15 +94,15 @@ class _FileDepth:
         for name in sorted(
             depths or names, key=lambda name: _MAP_SUFFIXES.index(Path(name).suffix.lower())
         ):
-            self._files.setdefault(stem_of(name), name)
+            self._files.setdefault(frame_stem(name), name)
         if not self._files:
             raise InputError(
                 f"{printable(folder)}: has no depth files ({', '.join(_MAP_SUFFIXES)}), found "
-                f"{found_in(folder)}"
+                f"{contents_text(folder)}"
             )
 
     def __call__(self, frame: ClipFrame, camera: Camera, size: tuple[int, int]) -> DepthMap | str:
-        name = self._files.get(stem_of(frame.name), self._files.get(f"{frame.index:06d}"))
+        name = self._files.get(frame_stem(frame.name), self._files.get(f"{frame.index:06d}"))
         if name is None:
             return f"{frame.name}: has no depth file in {printable(self._folder)}"
         depth = self._read_depth(self._folder / name)
@@ -127,7 +138,7 @@ def _resize_nearest(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
     """Nearest depth, since a mean lies on no surface."""
     if depth.shape == size:
         return depth
-    cv2 = opencv()
+    cv2 = import_opencv()
     to = (size[1], size[0])
     values = cv2.resize(depth.values, to, interpolation=cv2.INTER_NEAREST_EXACT)
     valid = cv2.resize(depth.valid.astype(np.uint8), to, interpolation=cv2.INTER_NEAREST_EXACT)
@@ -141,7 +152,7 @@ _NAMED = 5
 
 
 @frozen
-class Collected:
+class CollectedViews:
     """Views of a clip; ``is_scaled`` if their poses come from depth."""
 
     views: tuple[ClipView, ...]
@@ -151,27 +162,27 @@ class Collected:
     notes: tuple[str, ...]
 
 
-def small_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    """(height, width) with a longer side of at most ``side``."""
+def size_within_side(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width), both at least 16."""
     share = min(1.0, side / max(shape))
     return max(16, round(share * shape[0])), max(16, round(share * shape[1]))
 
 
-def collect(
+def collect_views(
     footage: ClipReader,
     depth_of: DepthOf,
     poses: PoseFile | None,
     options: FuseOptions,
     report: Report,
-) -> Collected:
-    """Read frames with depth and poses."""
+) -> CollectedViews:
+    """Read frames with depth and poses; refuse fewer than three."""
     beside = footage.true_poses() if poses is None and options.poses is not None else None
     track = poses is None and beside is None
     clip = _read_views(footage, depth_of, options, report, track=track)
     problems, notes = list(clip.problems), []
     notes += [note for note in (footage.clip.camera.note, footage.fault) if note is not None]
     if clip.tracker is not None:
-        views, tracking_notes = _views_of_longest_part(clip)
+        views, tracking_notes = _views_and_notes_of_longest_part(clip)
         notes += tracking_notes
     else:
         views = _views_with_poses(clip, poses, beside, footage.count)
@@ -192,7 +203,7 @@ def collect(
         summary = f"{len(views)} of {len(clip.views) + len(problems)} frames have depth and a pose"
         text = "; ".join([f"fusing takes at least {_FEWEST}", *map(template, notes)])
         raise InputError(f"{summary};", problem=text)
-    return Collected(
+    return CollectedViews(
         views=tuple(views),
         kind=clip.kind,
         is_scaled=clip.tracker is not None,
@@ -214,7 +225,7 @@ class _FrameViews:
 def _read_views(
     footage: ClipReader, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
 ) -> _FrameViews:
-    size = small_size(footage.clip.shape, options.side)
+    size = size_within_side(footage.clip.shape, options.side)
     K = footage.clip.K_at(size)
     stride = max(1, math.ceil(footage.count / options.frames))
     total = min(options.frames, math.ceil(footage.count / stride)) if footage.count else None
@@ -260,7 +271,7 @@ def _views_with_poses(
     if not footage.views:
         return []
     if poses is not None:
-        transforms = poses.of(footage.frames, count)
+        transforms = poses.poses_of_frames(footage.frames, count)
     else:
         assert beside is not None, "frames without known poses are tracked"
         transforms = beside[[frame.index for frame in footage.frames]]
@@ -271,7 +282,7 @@ def _views_with_poses(
     ]
 
 
-def _views_of_longest_part(frame: _FrameViews) -> tuple[list[ClipView], list[str]]:
+def _views_and_notes_of_longest_part(frame: _FrameViews) -> tuple[list[ClipView], list[str]]:
     if not frame.views or frame.tracker is None:
         return [], []
     motion = frame.tracker.motion()
@@ -346,8 +357,8 @@ _CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
 _ESTIMATED = "estimated"
 
 
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Report nothing."""
+def _report_nothing(what: str, done: int, total: int | None) -> None:
+    """Ignore progress."""
 
 
 @answered
@@ -355,7 +366,7 @@ def fuse_clip(
     clip: str | Path,
     output: str | Path,
     options: FuseOptions | None = None,
-    report: Report = _silent,
+    report: Report = _report_nothing,
 ) -> FuseRecord:
     """Fuse a clip into one coloured surface (``.glb`` or ``.ply``), with a JSON beside it.
 
@@ -393,7 +404,7 @@ def fuse_clip(
     )
     if poses is None and footage.clip.poses_file is not None:
         poses = read_poses(footage.clip.poses_file)
-    collected = collect(footage, depth_of_options(options), poses, options, report)
+    collected = collect_views(footage, choose_depth_source(options), poses, options, report)
     agreement = _agree_in_one_unit(collected, report)
     surface = fuse_views(
         agreement.views,
@@ -413,7 +424,7 @@ def fuse_clip(
 
 @dataclass(frozen=True, slots=True)
 class _FuseResults:
-    collected: Collected
+    collected: CollectedViews
     agreed: AgreedViews
     surface: FusedSurface
     poses: PoseFile | None
@@ -447,12 +458,12 @@ def _record_path(output: Path) -> Path:
 
 
 def _check_packages() -> None:
-    opencv()
+    import_opencv()
     with needing("fusing a surface", "fuse"):
         import skimage.measure  # noqa: F401
 
 
-def _agree_in_one_unit(collected: Collected, report: Report) -> AgreedViews:
+def _agree_in_one_unit(collected: CollectedViews, report: Report) -> AgreedViews:
     scale = 1.0 if collected.is_scaled else clip_scale(collected.views)
     if scale is None:
         if collected.kind is not DepthKind.METRIC:
@@ -463,7 +474,9 @@ def _agree_in_one_unit(collected: Collected, report: Report) -> AgreedViews:
         scale = 1.0
     if collected.kind is DepthKind.METRIC and abs(math.log(scale)) < _SAME_UNIT:
         scale = 1.0
-    return agreed(collected.views, scale, lambda done, total: report("agreeing", done, total))
+    return make_depth_agree(
+        collected.views, scale, lambda done, total: report("agreeing", done, total)
+    )
 
 
 def _make_record(clip: Path, output: Path, options: FuseOptions, done: _FuseResults) -> FuseRecord:
@@ -538,7 +551,7 @@ def _write_labels(
     """Write labels; return their mean weight."""
 
     def labels_with_progress() -> Iterator[FrameLabel]:
-        for index, label in enumerate(labels_of(surface.mesh, agreed)):
+        for index, label in enumerate(render_labels(surface.mesh, agreed)):
             report("labels", index + 1, len(agreed.views))
             yield label
 

@@ -46,7 +46,7 @@ class Volume:
         self._offsets = grid.reshape(-1, 3) * np.float32(voxel)
 
     @property
-    def count(self) -> int:
+    def block_count(self) -> int:
         """Number of blocks."""
         return len(self._slots)
 
@@ -58,7 +58,7 @@ class Volume:
     @property
     def places(self) -> Int32[np.ndarray, "n 3"]:
         """Position of each block, in blocks."""
-        return self._places[: self.count]
+        return self._places[: self.block_count]
 
     def block(self, place: tuple[int, int, int]) -> int | None:
         """Number of a block, if it exists."""
@@ -115,7 +115,7 @@ class Volume:
         """Add blocks that are missing; refuse too many."""
         keys = _keys_of_blocks(places).tolist()
         new = [index for index, key in enumerate(keys) if key not in self._slots]
-        needed = self.count + len(new)
+        needed = self.block_count + len(new)
         if needed > self._most_blocks:
             raise InputError(
                 problem=(
@@ -226,7 +226,7 @@ class _Piece:
     triangles: Int32[np.ndarray, "m 3"]
 
 
-def mesh_of(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
+def extract_mesh(volume: Volume, *, specks: float = 0.0) -> TriangleMesh:
     """Extract the surface, without patches of up to a share ``specks``.
 
     Raises:
@@ -424,9 +424,9 @@ def fuse_views(
             )
         )
     return FusedSurface(
-        mesh=mesh_of(volume, specks=_SPECKS),
+        mesh=extract_mesh(volume, specks=_SPECKS),
         voxel=side,
-        blocks=volume.count,
+        blocks=volume.block_count,
         nbytes=volume.nbytes,
         notes=tuple(notes),
     )

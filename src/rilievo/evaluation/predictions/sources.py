@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import Dataset, names_in, spread
+from rilievo.data.datasets.loaders import Dataset, evenly_spread, names_in
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -436,7 +436,7 @@ def refuse_other_photographs(cache: PredictionCache, selection: Selection) -> No
     """Refuse predictions of other photographs; some, evenly spread, are compared."""
     dataset = selection.dataset
     there = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
-    for id in spread(there, COMPARED):
+    for id in evenly_spread(there, COMPARED):
         try:
             pixels = crop_for_model(dataset.image(id), selection.benchmark.input_crop)
             same = cache.is_of(id, pixels)

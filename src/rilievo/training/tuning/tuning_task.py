@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rilievo.alignment.ground_truth import align
 from rilievo.data.datasets import Dataset
-from rilievo.data.datasets.loaders import spread
+from rilievo.data.datasets.loaders import evenly_spread
 from rilievo.depth_map import DepthMap
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.frozen import frozen
@@ -76,7 +76,7 @@ class Judge:
     """Images on which models are scored: all, or many, evenly spread."""
 
     def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
-        self._dataset, self.ids = dataset, spread(ids, _MOST)
+        self._dataset, self.ids = dataset, evenly_spread(ids, _MOST)
         scenes = [dataset.scene(id) for id in self.ids]
         self.places = [
             FramePlace(sequence=scenes.index(scene), frame=ids.index(id))

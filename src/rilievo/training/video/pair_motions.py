@@ -25,7 +25,7 @@ from rilievo.data.clips.pair_motion import (
     depth_errors,
     motion_of_tracks,
 )
-from rilievo.data.clips.tracks import Tracking, follow, grey, rays_at, track_corners
+from rilievo.data.clips.tracks import Tracking, grey, rays_at, track_corners, track_positions
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
@@ -144,7 +144,7 @@ class WindowTracker:
             return []
         frames = [grey(self._frames.frame_of(place)) for place in (one, other)]
         here, there = motions[one].points, motions[other].points
-        moved, back = follow(frames[0], frames[1], here.places, TRACKING)
+        moved, back = track_positions(frames[0], frames[1], here.places, TRACKING)
         nearest = _nearest_of_each(moved, there.places)
         same = back & (nearest.apart < _SAME)
         return _relative_deviations(here.depth[same] / there.depth[nearest.index[same]]).tolist()

@@ -1,7 +1,4 @@
-"""Sources of sequences, one module per layout.
-
-Frames of one clip, without lens distortion.
-"""
+"""Sources of sequences, one module per layout."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -11,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.footage import ClipCamera, SourceKind, VideoData
-from rilievo.data.clips.pose_files import poses_in
+from rilievo.data.clips.pose_files import read_poses_of_files
 from rilievo.data.clips.sequences import (
     Clip,
     ClipFrame,
     FrameCalibration,
-    at_size,
     choose_camera,
     frame_or_reason,
-    how_straight,
+    sequence_undistortion,
+    undistort_and_resize,
 )
-from rilievo.data.datasets.loaders import numbers_of
+from rilievo.data.datasets.loaders import parse_numbers
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import printable
@@ -109,7 +106,7 @@ class ClipReader:
         if self.clip.video is not None:
             yield from self._walk_video(self.clip.video, size, stride)
             return
-        how = how_straight(self.clip)
+        how = sequence_undistortion(self.clip)
         for index in range(0, len(self.clip.files), stride):
             file = self.clip.files[index]
             outcome = frame_or_reason(self.clip, index, size, how)
@@ -117,7 +114,7 @@ class ClipReader:
             yield ClipFrame(
                 index=index,
                 name=file.name,
-                seconds=_seconds_of(file, self.clip.numbers[index]),
+                seconds=_seconds_by_name_or_number(file, self.clip.numbers[index]),
                 pixels=None if broken else outcome,
                 problem=outcome if broken else None,
             )
@@ -127,10 +124,10 @@ class ClipReader:
         if self.clip.poses_file is None:
             return self.clip.poses
         names = tuple(Path(f"{index:06d}") for index in range(self.count))
-        return poses_in(self.clip.poses_file, names)
+        return read_poses_of_files(self.clip.poses_file, names)
 
     def _walk_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        reader, how = open_video(video), how_straight(self.clip)
+        reader, how = open_video(video), sequence_undistortion(self.clip)
         count = 0
         for frame in reader:
             count = frame.index + 1
@@ -140,7 +137,7 @@ class ClipReader:
                 index=frame.index,
                 name=f"{frame.index:06d}",
                 seconds=float(frame.ticks * reader.time_base),
-                pixels=at_size(frame.photo.pixels, size, how),
+                pixels=undistort_and_resize(frame.photo.pixels, size, how),
             )
         self.count, self.fault = count, reader.fault
 
@@ -160,9 +157,9 @@ def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData
     )
 
 
-def _seconds_of(file: Path, number: int) -> float:
+def _seconds_by_name_or_number(file: Path, number: int) -> float:
     """Time in a name, as in TUM, or else the number."""
-    numbers = numbers_of(file.stem) if "." in file.stem else None
+    numbers = parse_numbers(file.stem) if "." in file.stem else None
     return (
         numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)
     )

@@ -18,7 +18,7 @@ from rilievo.data.clips.sequences import (
     choose_camera,
     first_photo,
 )
-from rilievo.data.datasets.loaders import found_in, names_in
+from rilievo.data.datasets.loaders import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text, reason
@@ -57,7 +57,7 @@ def sequences(data: VideoData) -> list[Clip]:
     if not snippets:
         raise InputError(
             f"{printable(root)}: is no Cityscapes with sequences: {_LEFT}_sequence/{split}/CITY "
-            f"is expected, found {found_in(root)}"
+            f"is expected, found {contents_text(root)}"
         )
     eyes = (_LEFT, _RIGHT) if data.stereo else (_LEFT,)
     return [

@@ -13,10 +13,10 @@ from rilievo.data.clips.sequences import (
     OtherEye,
     choose_camera,
     first_photo,
-    listed_sequences,
     numbered_files,
+    read_split_lists,
 )
-from rilievo.data.datasets.loaders import found_in, names_in
+from rilievo.data.datasets.loaders import contents_text, names_in
 from rilievo.data.datasets.sets.kitti_raw import (
     CAMERA_FILE,
     CAMERAS,
@@ -35,7 +35,7 @@ def sequences(data: VideoData) -> list[Clip]:
         raise OptionError("poses of kitti-raw are not read; kitti-odometry has them")
     if data.split is None:
         return _clips_of_all_drives(root, data)
-    lists = listed_sequences(root, data.split, stereo=data.stereo)
+    lists = read_split_lists(root, data.split, stereo=data.stereo)
     _refuse_missing_cameras(root, lists)
     return [
         _clip_of_drive(root / folder, side, data, targets)
@@ -53,7 +53,7 @@ def _clips_of_all_drives(root: Path, data: VideoData) -> list[Clip]:
     if not drives:
         raise InputError(
             f"{printable(root)}: is no KITTI raw: folders such as "
-            f"2011_09_26/2011_09_26_drive_0002_sync are expected, found {found_in(root)}"
+            f"2011_09_26/2011_09_26_drive_0002_sync are expected, found {contents_text(root)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
     return [

@@ -15,10 +15,10 @@ from rilievo.data.clips.sequences import (
     OtherEye,
     choose_camera,
     first_photo,
-    listed_sequences,
     numbered_files,
+    read_split_lists,
 )
-from rilievo.data.datasets.loaders import found_in, names_in, numbers_of, text_lines
+from rilievo.data.datasets.loaders import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole, printable, shortened
@@ -36,10 +36,10 @@ def sequences(data: VideoData) -> list[Clip]:
     if not there:
         raise InputError(
             f"{printable(root)}: is no KITTI odometry: sequences/00/image_2 is expected, found "
-            f"{found_in(folder)}"
+            f"{contents_text(folder)}"
         )
     if data.split is not None and not _are_sequence_numbers(data.split):
-        return _clips_of_lists(root, folder, there, data)
+        return _clips_of_split_lists(root, folder, there, data)
     wanted = there if data.split is None else [f"{int(name):02d}" for name in data.split.split(",")]
     if missing := [name for name in wanted if name not in there]:
         raise OptionError(
@@ -57,9 +57,11 @@ def _are_sequence_numbers(split: str) -> bool:
     return all(is_whole(name.strip()) for name in split.split(","))
 
 
-def _clips_of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[Clip]:
+def _clips_of_split_lists(
+    root: Path, folder: Path, there: list[str], data: VideoData
+) -> list[Clip]:
     assert data.split is not None, "asked by the caller"
-    lists = listed_sequences(root, data.split, stereo=data.stereo)
+    lists = read_split_lists(root, data.split, stereo=data.stereo)
     for name, _ in lists.targets:
         if not is_whole(name) or f"{int(name):02d}" not in there:
             raise InputError(
@@ -106,7 +108,7 @@ def _read_projections_by_side(path: Path) -> dict[str, Float64[np.ndarray, "3 4"
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, _, rest = line.text.partition(":")
-        entries[name.strip()] = numbers_of(rest) or ()
+        entries[name.strip()] = parse_numbers(rest) or ()
     for name in _MATRICES.values():
         if len(entries.get(name, ())) != 12 or not np.isfinite(entries[name]).all():
             raise InputError(

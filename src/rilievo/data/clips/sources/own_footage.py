@@ -14,8 +14,8 @@ from rilievo.data.clips.sequences import (
     first_photo,
     read_calibration,
 )
-from rilievo.data.datasets.loaders import found_in, names_in
-from rilievo.data.datasets.sets.tum import camera_of
+from rilievo.data.datasets.loaders import contents_text, names_in
+from rilievo.data.datasets.sets.tum import room_camera
 from rilievo.errors import InputError, MissingFileError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import CameraSource
@@ -57,7 +57,7 @@ def sequences(data: VideoData) -> list[Clip]:
         places = list(_find_footage(root, _folder_name(root), 0))
         if not places:
             raise InputError(
-                f"{as_typed(root)}: has neither photographs nor videos, found {found_in(root)}"
+                f"{as_typed(root)}: has neither photographs nor videos, found {contents_text(root)}"
             )
         repeats = sum(
             _folder_name(Path(path)) == _folder_name(root) for path in data.roots[:number]
@@ -157,7 +157,7 @@ def _calibration_beside_frames(place: _FootagePlace) -> FrameCalibration | None:
             if (folder / name).is_file():
                 return read_calibration(folder / name)
     if (place.home / "rgb.txt").is_file():
-        camera = camera_of(place.home)
+        camera = room_camera(place.home)
         if camera.source is CameraSource.GIVEN:
             return FrameCalibration(K=camera.K, shape=(480, 640))
     return None

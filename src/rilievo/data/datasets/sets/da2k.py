@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import PhotoFiles, Request, found_in, own_card
+from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, read_text
@@ -35,7 +35,7 @@ class Da2k(PhotoFiles[_Entry]):
         path = request.root / ANNOTATIONS
         if not path.is_file():
             raise InputError(
-                f"{request.root}: expected {ANNOTATIONS}, found {found_in(request.root)}"
+                f"{request.root}: expected {ANNOTATIONS}, found {contents_text(request.root)}"
             )
         entries = {
             Path(name).with_suffix("").as_posix(): _entry_of_pairs(request.root / name, pairs, path)

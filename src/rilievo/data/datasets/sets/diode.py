@@ -13,9 +13,9 @@ from rilievo.data.datasets.loaders import (
     MaskedValues,
     NormalAxes,
     Request,
-    found_in,
+    contents_text,
+    masked_metres,
     normals_of_stored,
-    of_metres,
     own_card,
     walk,
 )
@@ -37,7 +37,7 @@ _SCENE = re.compile(r"scene_\d+")
 
 def _read_depth(path: Path) -> MaskedValues:
     with np.errstate(over="ignore", invalid="ignore"):
-        return of_metres(read_map(path).astype(np.float32))
+        return masked_metres(read_map(path).astype(np.float32))
 
 
 _FILES = DepthPatterns(
@@ -62,12 +62,12 @@ class Diode(DepthSet):
         if not any((folder / area).is_dir() for area in places):
             raise InputError(
                 f"{request.root}: expected {part}/ with {' and '.join(places)} inside, found "
-                f"{found_in(request.root)}"
+                f"{contents_text(request.root)}"
             )
         entries = {}
         for id in (stem for area in places for stem in _relative_stems_below(folder, area)):
             scene = _SCENE.search(id)
-            files = _FILES.of(id, folder, scene[0] if scene else None)
+            files = _FILES.files_of_image(id, folder, scene[0] if scene else None)
             if request.variant == "normals":
                 files = replace(files, needs=(folder / f"{id}_normal.npy",))
             entries[id] = files

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.loaders import PhotoFiles, Request, found_in, own_card, walk
+from rilievo.data.datasets.loaders import PhotoFiles, Request, contents_text, own_card, walk
 from rilievo.data.datasets.mat_file import read_pickle
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
@@ -88,7 +88,7 @@ def _folder_of_split(request: Request) -> Path:
         return root
     raise InputError(
         f"{request.root}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
-        f"{found_in(request.root)}"
+        f"{contents_text(request.root)}"
     )
 
 
@@ -104,7 +104,7 @@ def _ids_stems_and_paths(folder: Path) -> list[tuple[str, str, Path]]:
     return sorted(images)
 
 
-def _read_normals_of_colours(
+def _read_outward_normals_of_colours(
     path: Path, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     stored = _check_three_channels(path, read_numbers(path))
@@ -114,7 +114,7 @@ def _read_normals_of_colours(
     return normals, stored.sum(axis=2) > 0
 
 
-def _read_normals_of_floats(
+def _read_outward_normals_of_floats(
     path: Path, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     stored = _check_three_channels(path, read_numbers(path)).astype(np.float32)
@@ -122,10 +122,10 @@ def _read_normals_of_floats(
         return stored, np.sqrt(np.square(stored).sum(axis=2)) > _SHORTEST
 
 
-def _read_normals_of_box(
+def _read_outward_normals_of_box(
     path: Path, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    """Normals of a box; x and y are turned around."""
+    """Normals in a box, zero outside; x and y change sign."""
     content = read_pickle(path)
     try:
         top, bottom, left, right = (
@@ -152,9 +152,9 @@ def _check_three_channels(
 
 
 _FORMS: Mapping[str, _Form] = {
-    "scannet": _Form(suffix=".png", read=_read_normals_of_colours),
-    "nyuv2": _Form(suffix=".png", read=_read_normals_of_colours),
-    "ibims": _Form(suffix=".exr", read=_read_normals_of_floats),
-    "sintel": _Form(suffix=".exr", read=_read_normals_of_floats),
-    "oasis": _Form(suffix=".pkl", read=_read_normals_of_box),
+    "scannet": _Form(suffix=".png", read=_read_outward_normals_of_colours),
+    "nyuv2": _Form(suffix=".png", read=_read_outward_normals_of_colours),
+    "ibims": _Form(suffix=".exr", read=_read_outward_normals_of_floats),
+    "sintel": _Form(suffix=".exr", read=_read_outward_normals_of_floats),
+    "oasis": _Form(suffix=".pkl", read=_read_outward_normals_of_box),
 }

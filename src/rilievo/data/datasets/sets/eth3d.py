@@ -11,7 +11,7 @@ from rilievo.data.datasets.loaders import (
     DepthSet,
     MaskedValues,
     Request,
-    found_in,
+    contents_text,
     names_in,
     own_card,
 )
@@ -38,7 +38,7 @@ class Eth3d(DepthSet):
         if not folders:
             raise InputError(
                 f"{request.root}: holds no scene with {_CALIBRATION}/, images/ and "
-                f"ground_truth_depth/, as ETH3D's do; it holds {found_in(request.root)}"
+                f"ground_truth_depth/, as ETH3D's do; it holds {contents_text(request.root)}"
             )
         views = {id: view for folder in folders for id, view in _views_by_id(folder).items()}
         self._set_entries_of_list(views, request.list_file)

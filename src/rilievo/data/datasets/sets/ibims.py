@@ -8,9 +8,9 @@ from rilievo.data.datasets.loaders import (
     MaskedValues,
     Request,
     checked_ids,
-    found_in,
+    contents_text,
+    masked_metres,
     names_in,
-    of_metres,
     own_card,
     text_lines,
 )
@@ -23,7 +23,7 @@ _METRES = 50 / 65535
 
 
 def _read_depth(path: Path) -> MaskedValues:
-    return of_metres(read_map(path) * _METRES)
+    return masked_metres(read_map(path) * _METRES)
 
 
 _FILES = DepthPatterns(
@@ -46,12 +46,14 @@ class Ibims(DepthSet):
             names = [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
             if (folder / "depth").is_dir() and names:
                 entries = {
-                    name: _FILES.of(name, folder) for name in _ids_of_list_or_folder(folder, names)
+                    name: _FILES.files_of_image(name, folder)
+                    for name in _ids_of_list_or_folder(folder, names)
                 }
                 self._set_entries_of_list(entries, request.list_file)
                 return
         raise InputError(
-            f"{request.root}: expected {_RAW}/ with rgb/ and depth/, found {found_in(request.root)}"
+            f"{request.root}: expected {_RAW}/ with rgb/ and depth/, found "
+            f"{contents_text(request.root)}"
         )
 
 

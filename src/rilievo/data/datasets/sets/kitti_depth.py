@@ -10,7 +10,7 @@ from rilievo.data.datasets.loaders import (
     DepthSet,
     Request,
     checked_ids,
-    found_in,
+    contents_text,
     names_in,
     own_card,
     read_steps,
@@ -23,7 +23,7 @@ from rilievo.data.datasets.sets.kitti_raw import (
     Names,
     camera_of_shape,
     listed_frames,
-    picture_of,
+    picture_path,
     read_camera,
 )
 from rilievo.errors import InputError, OptionError
@@ -58,7 +58,7 @@ def annotated_files(request: Request) -> Pairs:
     if not drives:
         raise InputError(
             f"{part}: folders such as 2011_09_26_drive_0002_sync are expected here, found "
-            f"{found_in(part)}"
+            f"{contents_text(part)}"
         )
     names = cache(names_in)
     return [
@@ -84,7 +84,7 @@ def paired_files(request: Request) -> Pairs:
     if not (pictures.is_dir() and depths.is_dir()):
         raise InputError(
             f"{request.root}: the folders rgb and depth are expected in it, found "
-            f"{found_in(request.root)}"
+            f"{contents_text(request.root)}"
         )
     images = {
         Path(name).stem: name
@@ -105,29 +105,29 @@ def paired_files(request: Request) -> Pairs:
 
 def annotated_folder(root: Path) -> Path:
     """Folder with ``train`` and ``val``, or drives."""
-    for folder in _root_and_below(root):
+    for folder in _root_and_subfolders(root):
         for part in _PARTS:
             drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
             if any((folder / part / drive / "proj_depth").is_dir() for drive in drives):
                 return folder
     raise InputError(
         f"{root}: has no annotated depth: data_depth_annotated with train and val is expected in "
-        f"it, found {found_in(root)}; 'pairs' is another split"
+        f"it, found {contents_text(root)}; 'pairs' is another split"
     )
 
 
 def raw_folder(root: Path) -> Path:
     """Folder with the dates of KITTI raw."""
-    for folder in _root_and_below(root):
+    for folder in _root_and_subfolders(root):
         if any(_DATE.fullmatch(name) for name in names_in(folder)):
             return folder
     raise InputError(
         f"{root}: has no pictures: KITTI raw, folders such as "
-        f"2011_09_26/2011_09_26_drive_0002_sync, is expected in it, found {found_in(root)}"
+        f"2011_09_26/2011_09_26_drive_0002_sync, is expected in it, found {contents_text(root)}"
     )
 
 
-def _root_and_below(root: Path) -> Iterator[Path]:
+def _root_and_subfolders(root: Path) -> Iterator[Path]:
     yield root
     for name in sorted(names_in(root)):
         yield root / name
@@ -143,7 +143,7 @@ def _id_and_files_of_frame(
     frame: KittiFrame, depth: Path, raw: Path, names: Names
 ) -> tuple[str, DepthFiles]:
     camera = partial(_camera_of_day_or_shape, day=raw / frame.date, side=frame.camera)
-    return _id_and_files_of_paths(frame.id, picture_of(frame, raw, names), depth, camera)
+    return _id_and_files_of_paths(frame.id, picture_path(frame, raw, names), depth, camera)
 
 
 def _id_and_files_of_paths(

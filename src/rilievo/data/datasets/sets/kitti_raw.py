@@ -1,7 +1,4 @@
-"""KITTI raw: pictures from a car, with laser scans.
-
-KITTI's frames by lists of papers, cameras and laser (Geiger et al., IJRR 2013).
-"""
+"""KITTI raw: pictures from a car, with laser scans (Geiger et al., IJRR 2013)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,10 +14,10 @@ from rilievo.data.datasets.loaders import (
     MaskedValues,
     Request,
     checked_ids,
-    found_in,
+    contents_text,
     names_in,
-    numbers_of,
     own_card,
+    parse_numbers,
     text_lines,
 )
 from rilievo.errors import InputError
@@ -81,8 +78,8 @@ class KittiFrame:
         return f"{self.date}/{self.drive}/{self.camera}/data/{self.index}"
 
 
-def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
-    """File of a picture: published PNG, or converted JPEG."""
+def picture_path(frame: KittiFrame, raw: Path, names: Names) -> Path:
+    """Published PNG, or converted JPEG."""
     folder = raw / frame.date / frame.drive / frame.camera / "data"
     jpg = f"{frame.index}.jpg"
     png = f"{frame.index}.png"
@@ -94,7 +91,7 @@ def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFram
     """Frames of the user's list, or of the split's: ``eigen`` (2014) or ``eigen_benchmark``."""
     root, split = request.root, request.split
     if request.list_file is not None:
-        return _read_list(request.list_file, annotated=split == "eigen_benchmark")
+        return _read_frame_list(request.list_file, annotated=split == "eigen_benchmark")
     places = _LISTS[split]
     path = next((root / place for place in places if (root / place).is_file()), None)
     if path is None:
@@ -102,7 +99,7 @@ def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFram
             f"{root}: has no list of the split '{split}' (looked for {', '.join(places)}); put it "
             "there, or name a list file of your own"
         )
-    frames = _read_list(path, annotated=split == "eigen_benchmark")
+    frames = _read_frame_list(path, annotated=split == "eigen_benchmark")
     if len(frames) != counts[split]:
         raise InputError(
             f"{path}: lists {len(frames)} frames, but the split '{split}' has {counts[split]}; "
@@ -111,7 +108,7 @@ def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFram
     return frames
 
 
-def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
+def _read_frame_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
     frames: list[KittiFrame] = []
     for line in text_lines(path):
         parts = _PICTURED.fullmatch(line.text)
@@ -164,7 +161,7 @@ _DATES: Mapping[str, tuple[int, int, float, float, float]] = {
 
 
 def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
-    """Intrinsics by size, which tells five dates apart."""
+    """Intrinsics if a size tells the date."""
     for height, width, focal, cx, cy in _DATES.values():
         if shape == (height, width):
             return Camera(K=pinhole_K(focal, focal, cx, cy))
@@ -205,7 +202,7 @@ def _read_number_entries(path: Path) -> dict[str, tuple[float, ...]]:
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, colon, rest = line.text.partition(":")
-        numbers = numbers_of(rest) if colon else None
+        numbers = parse_numbers(rest) if colon else None
         if numbers:
             entries[name.strip()] = numbers
     return entries
@@ -334,7 +331,7 @@ class KittiRaw(DepthSet):
             day = request.root / frame.date
             scans = day / frame.drive / "velodyne_points" / "data"
             files[frame.id] = DepthFiles(
-                image=picture_of(frame, request.root, names),
+                image=picture_path(frame, request.root, names),
                 depth=scans / f"{frame.index}.bin",
                 read=partial(_project_scan, day=day, side=frame.camera, rule=request.variant),
                 camera=partial(_camera_of_day, day=day, side=frame.camera),
@@ -360,7 +357,7 @@ def _frames_of_request(request: Request) -> list[KittiFrame]:
     if not drives:
         raise InputError(
             f"{root}: is no KITTI raw: folders such as 2011_09_26/2011_09_26_drive_0002_sync are "
-            f"expected in it, found {found_in(root)}"
+            f"expected in it, found {contents_text(root)}"
         )
     if request.list_file is not None or not request.split.startswith("all"):
         return listed_frames(request, KittiRaw.card.counts)

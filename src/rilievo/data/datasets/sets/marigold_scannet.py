@@ -7,7 +7,7 @@ from rilievo.data.datasets.loaders import (
     DepthFiles,
     DepthSet,
     Request,
-    found_in,
+    contents_text,
     own_card,
     read_steps,
     text_lines,
@@ -31,7 +31,7 @@ class MarigoldScannet(DepthSet):
                 path=request.root,
                 problem=(
                     f"expected {LIST} beside the unpacked frames (or name it "
-                    f"with {{list}}), found {literal(found_in(request.root))}"
+                    f"with {{list}}), found {literal(contents_text(request.root))}"
                 ),
             )
         entries = {}

@@ -11,7 +11,7 @@ from rilievo.data.datasets.loaders import (
     DepthSet,
     MaskedValues,
     Request,
-    found_in,
+    contents_text,
     own_card,
     text_lines,
     walk,
@@ -46,7 +46,7 @@ class Middlebury(DepthSet):
         if not scenes:
             raise InputError(
                 f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
-                f"Middlebury 2014 does; it holds {found_in(request.root)}"
+                f"Middlebury 2014 does; it holds {contents_text(request.root)}"
             )
         self._set_entries_of_list(scenes, request.list_file)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.alignment.fit import nearest_pixel_of_cells
-from rilievo.data.datasets.loaders import FileList, Request, found_in, own_card, text_lines
+from rilievo.data.datasets.loaders import FileList, Request, contents_text, own_card, text_lines
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
@@ -66,8 +66,8 @@ class CentredView:
         return K
 
 
-def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredView:
-    """View of an image with K in shares of sides."""
+def centred_view(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredView:
+    """View whose axis meets the middle; K in shares of sides."""
     # As the bundle's program reads them.
     K = K.astype(np.float32).astype(np.float64)
     height, width = shape
@@ -228,7 +228,7 @@ class MogeBundle(FileList[_Entry]):
         if not (folder / INDEX).is_file():
             raise InputError(
                 f"{request.root}: expected {request.split}/{INDEX}, or {INDEX} in it, found "
-                f"{found_in(request.root)}"
+                f"{contents_text(request.root)}"
             )
         entries = {
             line.text.strip("/"): _Entry(
@@ -258,14 +258,14 @@ class MogeBundle(FileList[_Entry]):
             id=id,
             depth=np.where(valid, depth, np.float32(0)),
             depth_valid=valid,
-            objects=self._object_numbers(entry, view),
+            objects=self._largest_object_numbers(entry, view),
             camera=Camera(K=view.K_px),
             is_metric=self._set.is_metric,
         )
 
     def _view_of_entry(self, entry: _Entry, size: tuple[int, int]) -> CentredView:
         try:
-            return view_of(read_intrinsics(entry.meta), size, self._set.shape)
+            return centred_view(read_intrinsics(entry.meta), size, self._set.shape)
         except (np.linalg.LinAlgError, ZeroDivisionError, OverflowError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
@@ -273,7 +273,9 @@ class MogeBundle(FileList[_Entry]):
                 f"{entry.meta}: its intrinsics give no view of the picture ({error})"
             ) from error
 
-    def _object_numbers(self, entry: _Entry, view: CentredView) -> Int64[np.ndarray, "h w"] | None:
+    def _largest_object_numbers(
+        self, entry: _Entry, view: CentredView
+    ) -> Int64[np.ndarray, "h w"] | None:
         path = entry.meta.with_name("segmentation.png")
         if not (self._set.has_objects and path.is_file()):
             return None

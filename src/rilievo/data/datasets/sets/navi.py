@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.data.datasets.loaders import Absent, FileList, Request, found_in, names_in, own_card
+from rilievo.data.datasets.loaders import (
+    Absent,
+    FileList,
+    Request,
+    contents_text,
+    names_in,
+    own_card,
+)
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
@@ -38,20 +45,20 @@ class ObjectCrop:
     left: int
     side: int
 
-    def map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
-        """Crop a map."""
-        part = whole[self._pixels_of_copy()]
-        return part[self._pixels_of_crop()]
+    def crop_map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
+        """Nearest pixels, without interpolation."""
+        part = whole[self._original_pixels_of_copy()]
+        return part[self._copy_pixels_of_crop()]
 
-    def picture(self, pixels: Pixels) -> UInt8[np.ndarray, "512 512 3"]:
-        """Crop the photograph: bilinear to the copy, then nearest."""
+    def crop_photo(self, pixels: Pixels) -> UInt8[np.ndarray, "512 512 3"]:
+        """Resize bilinearly to the copy, then take nearest pixels."""
         height, width = self.kept
         copy = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(copy)[self._pixels_of_crop()]
+        return np.asarray(copy)[self._copy_pixels_of_crop()]
 
-    def nearest(self, whole: Float64[np.ndarray, "h w"]) -> float:
+    def least_depth(self, whole: Float64[np.ndarray, "h w"]) -> float:
         """Least depth in the copy, also outside the crop."""
-        depths = whole[self._pixels_of_copy()]
+        depths = whole[self._original_pixels_of_copy()]
         return float(depths[depths > 0].min())
 
     def K(self, K: Matrix) -> Matrix:
@@ -60,12 +67,12 @@ class ObjectCrop:
         square = crop_K(half, top=self.top, left=self.left)
         return resize_K(square, size=(self.side, self.side), new_size=(_SIDE, _SIDE))
 
-    def _pixels_of_copy(self) -> Grid:
-        return _pixel_grid(_nearest_by_centres, self.kept, self.size)
+    def _original_pixels_of_copy(self) -> Grid:
+        return _pixel_grid(_nearest_indices_by_centres, self.kept, self.size)
 
-    def _pixels_of_crop(self) -> Grid:
-        inside = _nearest_by_corners(_SIDE, self.side)
-        rows, columns = _pixel_grid(_nearest_by_corners, self.half, self.kept)
+    def _copy_pixels_of_crop(self) -> Grid:
+        inside = _nearest_indices_by_corners(_SIDE, self.side)
+        rows, columns = _pixel_grid(_nearest_indices_by_corners, self.half, self.kept)
         return rows[self.top + inside], columns[:, self.left + inside]
 
 
@@ -75,8 +82,8 @@ def object_crop(mask: Mask) -> ObjectCrop | None:
     factor = float(_KEPT) / min(size)
     copy_size = (int(size[0] * factor), int(size[1] * factor))
     half = (_side_at_512(copy_size[0], min(copy_size)), _side_at_512(copy_size[1], min(copy_size)))
-    small = mask[_pixel_grid(_nearest_by_centres, copy_size, size)][
-        _pixel_grid(_nearest_by_corners, half, copy_size)
+    small = mask[_pixel_grid(_nearest_indices_by_centres, copy_size, size)][
+        _pixel_grid(_nearest_indices_by_corners, half, copy_size)
     ]
     # The centre square; Python rounds halves to even, as torchvision does.
     top, left = (round((space - _SIDE) / 2) for space in half)
@@ -120,14 +127,14 @@ def _pixel_grid(
     return rows[:, None], columns[None, :]
 
 
-def _nearest_by_centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """Nearest pixels by centres, from Pillow for its rounding."""
+def _nearest_indices_by_centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
+    """Indices from Pillow, for its rounding."""
     indices = Image.fromarray(np.arange(old, dtype=np.int32)[None])
     return np.asarray(indices.resize((new, 1), Image.Resampling.NEAREST))[0]
 
 
-def _nearest_by_corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """Nearest pixels by corners, as in PyTorch and OpenCV."""
+def _nearest_indices_by_corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
+    """Indices as in PyTorch and OpenCV."""
     return np.minimum((np.arange(new) * (old / new)).astype(np.int64), old - 1)
 
 
@@ -213,7 +220,7 @@ class Navi(FileList[_View]):
         depth = _read_depth(view)
         if depth.shape != pixels.shape[:2]:
             raise InputError(f"{view.depth}: is {depth.shape}, the photograph {pixels.shape[:2]}")
-        return _crop_around_object(depth, view).picture(pixels)
+        return _crop_around_object(depth, view).crop_photo(pixels)
 
     def photo_file(self, id: str) -> Path | None:
         """File of the photograph, unless cropped."""
@@ -227,8 +234,8 @@ class Navi(FileList[_View]):
         depth, K = whole, _intrinsics_at_size(view, whole.shape)
         if self.request.variant.endswith("-crop"):
             crop = _crop_around_object(whole, view)
-            depth, K = crop.map(whole), crop.K(K)
-            nearest = crop.nearest(whole)
+            depth, K = crop.crop_map(whole), crop.K(K)
+            nearest = crop.least_depth(whole)
         valid = depth > 0
         if self.request.variant.startswith("relative"):
             depth = _relative_depth(depth, valid, nearest)
@@ -269,7 +276,7 @@ def _scenes_of_split(root: Path, split: _Split) -> list[Path]:
     if not any_scene:
         raise InputError(
             f"{root}: expected folders of objects with multiview_*/, multiview-*/ or {_WILD}/ and "
-            f"annotations.json inside, found {found_in(root)}"
+            f"annotations.json inside, found {contents_text(root)}"
         )
     return scenes
 

@@ -14,14 +14,14 @@ from rilievo.data.datasets.loaders import (
     MaskedValues,
     Request,
     checked_ids,
-    found_in,
+    contents_text,
     names_in,
-    numbers_of,
     own_card,
-    read_counts,
-    scene_of,
+    parse_numbers,
+    read_grey_integers,
+    read_if_present,
+    scene_by_folders,
     text_lines,
-    where_present,
 )
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
@@ -55,14 +55,14 @@ class SevenScenes(DepthSet):
 
 
 def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
-    stored = read_counts(path)
+    stored = read_grey_integers(path)
     if stored.shape != _SHAPE:
         raise InputError(f"{path}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)")
-    stored = register(stored) if registered else stored
+    stored = register_depth(stored) if registered else stored
     return MaskedValues(stored.astype(np.float32) / _STEPS_A_METRE, ~np.isin(stored, _NO_DEPTH))
 
 
-def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
+def register_depth(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
     """Resample depth to the colour camera; 0 outside its view."""
     (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
     height, width = _SHAPE
@@ -104,7 +104,7 @@ def _sequence_paths(request: Request) -> Iterator[str]:
     if not scenes:
         raise InputError(
             f"{root}: scenes with folders such as seq-01, or frames such as "
-            f"frame-000000.color.png, are expected in it, found {found_in(root)}"
+            f"frame-000000.color.png, are expected in it, found {contents_text(root)}"
         )
     for scene in scenes:
         for sequence in _sequences_of_split(root / scene, request):
@@ -148,14 +148,14 @@ def _files_of_frame(
         depth=folder / f"{stem}.depth.png",
         read=partial(_read_depth, registered=registered),
         camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
-        pose=partial(where_present, _read_pose, folder / f"{stem}.pose.txt"),
-        scene=scene_of(id, request.root),
+        pose=partial(read_if_present, _read_pose, folder / f"{stem}.pose.txt"),
+        scene=scene_by_folders(id, request.root),
     )
 
 
 def _read_pose(path: Path) -> Transform:
     words = " ".join(line.text for line in text_lines(path))
-    numbers = numbers_of(words)
+    numbers = parse_numbers(words)
     if numbers is not None and len(numbers) == 16:
         pose = np.array(numbers).reshape(4, 4)
         R = pose[:3, :3]

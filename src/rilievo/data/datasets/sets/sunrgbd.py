@@ -14,14 +14,14 @@ from rilievo.data.datasets.loaders import (
     MaskedValues,
     Request,
     checked_ids,
+    contents_text,
+    evenly_spread,
     file_camera,
-    found_in,
     names_in,
     own_card,
-    read_counts,
-    spread,
+    read_grey_integers,
+    read_if_present,
     text_lines,
-    where_present,
 )
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
@@ -47,8 +47,8 @@ def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
     return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
 
 
-def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
-    """Decode to depth [m]; ((v >> 3) | (v << 13)) / 1000 if rotated."""
+def decode_metres(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
+    """Depth [m]; ((v >> 3) | (v << 13)) / 1000 if rotated."""
     if rotated:
         stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
     return stored.astype(np.float32) / np.float32(1000)
@@ -61,19 +61,19 @@ class _Storage:
         self._frames, self._folder = frames, folder
 
     def depth(self, path: Path) -> MaskedValues:
-        stored = read_counts(path)
-        return MaskedValues(metres_of(stored, rotated=self.is_rotated), stored > 0)
+        stored = read_grey_integers(path)
+        return MaskedValues(decode_metres(stored, rotated=self.is_rotated), stored > 0)
 
     @cached_property
     def is_rotated(self) -> bool:
         """Whether most of a few files are rotated."""
         votes = []
-        for id in spread(sorted(self._frames), _VOTES):
+        for id in evenly_spread(sorted(self._frames), _VOTES):
             folder = self._frames[id] / self._folder
             # A broken file is refused when its own depth is read.
             with suppress(InputError):
                 votes += [
-                    is_rotated(read_counts(folder / name))
+                    is_rotated(read_grey_integers(folder / name))
                     for name in _names_with_suffix(folder)[:1]
                 ]
         return 2 * sum(votes) >= len(votes)
@@ -96,7 +96,7 @@ class SunRgbd(DepthSet):
         if not tree.frames:
             raise InputError(
                 f"{request.root}: holds no frame of SUN RGB-D, which is a folder with image/ and "
-                f"depth/ or depth_bfx/; found {found_in(request.root)}"
+                f"depth/ or depth_bfx/; found {contents_text(request.root)}"
             )
         depth = _DEPTH_FOLDERS[request.variant]
         ids, storage = _ids_of_request(request, tree), _Storage(tree.frames, depth)
@@ -124,6 +124,7 @@ def _find_tree(root: Path) -> _Tree:
 
 
 def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[Path]:
+    """Folders of frames; split files are appended to ``splits``."""
     names = names_in(folder)
     if "image" in names and names & set(_DEPTH_FOLDERS.values()):
         yield folder
@@ -143,8 +144,8 @@ def _id_of_folder(folder: Path, root: Path) -> str:
     return folder.name if folder == root else folder.relative_to(root).as_posix()
 
 
-def scene_in(id: str) -> str | None:
-    """Recording of SUN3D; other sources are single photographs."""
+def sun3d_recording(id: str) -> str | None:
+    """Recording, if of SUN3D."""
     _, separator, rest = id.partition("sun3ddata/")
     return rest.split("/")[0] if separator else None
 
@@ -230,6 +231,6 @@ def _files_of_frame(
         image=paths[0],
         depth=paths[1],
         read=storage.depth,
-        camera=partial(where_present, file_camera, folder / "intrinsics.txt"),
-        scene=scene_in(id),
+        camera=partial(read_if_present, file_camera, folder / "intrinsics.txt"),
+        scene=sun3d_recording(id),
     )

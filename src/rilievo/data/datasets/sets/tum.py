@@ -14,12 +14,12 @@ from rilievo.data.datasets.loaders import (
     Line,
     Request,
     checked_ids,
-    found_in,
+    contents_text,
     names_in,
-    numbers_of,
     own_card,
+    parse_numbers,
     read_steps,
-    scene_of,
+    scene_by_folders,
     text_lines,
 )
 from rilievo.errors import InputError
@@ -60,8 +60,8 @@ class TimedPoses:
     seconds: Values
     poses: Transforms
 
-    def at(self, seconds: float) -> Transform | None:
-        """Nearest pose within ``MAX_SECONDS``, if any."""
+    def nearest_pose(self, seconds: float) -> Transform | None:
+        """Pose within ``MAX_SECONDS``, if any."""
         if not len(self.seconds):
             return None
         apart = np.abs(self.seconds - seconds)
@@ -69,7 +69,7 @@ class TimedPoses:
         return self.poses[nearest] if apart[nearest] < MAX_SECONDS else None
 
 
-def read_stamped(path: Path) -> list[Stamped]:
+def read_stamped_pictures(path: Path) -> list[Stamped]:
     """Read ``rgb.txt`` or ``depth.txt``."""
     return [_picture_of_words(line.text.split(), line, path) for line in text_lines(path)]
 
@@ -85,7 +85,7 @@ def read_trajectory(path: Path) -> TimedPoses:
     """Read ``groundtruth.txt``: seconds, tx ty tz [m], qx qy qz qw."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
-        row = numbers_of(line.text)
+        row = parse_numbers(line.text)
         if row is None or len(row) != 8 or not np.isfinite(row).all():
             raise _line_error(line, path, "seconds tx ty tz qx qy qz qw")
         # Quaternions are printed with four decimals, so rounding changes the length by about 1e-4.
@@ -121,8 +121,8 @@ def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | Non
     return partner
 
 
-def camera_of(folder: Path) -> Camera:
-    """Intrinsics by the room's name, else a Kinect's, marked as assumed."""
+def room_camera(folder: Path) -> Camera:
+    """Intrinsics by name, else a Kinect's, marked as assumed."""
     listing = folder / "rgb.txt"
     head = ""
     if listing.is_file():
@@ -136,7 +136,7 @@ def camera_of(folder: Path) -> Camera:
 
 
 def _picture_of_words(words: Sequence[str], line: Line, path: Path) -> Stamped:
-    seconds = numbers_of(words[0]) if len(words) == 2 else None
+    seconds = parse_numbers(words[0]) if len(words) == 2 else None
     if seconds is None or not np.isfinite(seconds[0]):
         raise _line_error(
             line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'"
@@ -172,7 +172,7 @@ def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Abs
     if not folders:
         raise InputError(
             f"{root}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them is expected, "
-            f"found {found_in(root)}"
+            f"found {contents_text(root)}"
         )
     recorded = cache(_read_recording)
     if request.list_file is not None:
@@ -181,7 +181,9 @@ def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Abs
             yield _id_and_files(root, Path(), colour, depth, recording)
         return
     for folder in folders:
-        colours, depths = (read_stamped(root / folder / name) for name in ("rgb.txt", "depth.txt"))
+        colours, depths = (
+            read_stamped_pictures(root / folder / name) for name in ("rgb.txt", "depth.txt")
+        )
         partners = associate(
             [stamp.seconds for stamp in colours], [stamp.seconds for stamp in depths]
         )
@@ -197,7 +199,7 @@ def _sequence_folders(root: Path) -> list[Path]:
 def _read_recording(folder: Path) -> _Recording:
     path = folder / "groundtruth.txt"
     trajectory = read_trajectory(path) if path.is_file() else None
-    return _Recording(camera=camera_of(folder), trajectory=trajectory)
+    return _Recording(camera=room_camera(folder), trajectory=trajectory)
 
 
 def _id_and_files(
@@ -213,6 +215,6 @@ def _id_and_files(
         depth=root / folder / depth.file,
         read=partial(read_steps, steps=_STEPS_A_METRE),
         camera=recording.camera,
-        pose=None if path is None else path.at(colour.seconds),
-        scene=scene_of(id, root, names=2),
+        pose=None if path is None else path.nearest_pose(colour.seconds),
+        scene=scene_by_folders(id, root, names=2),
     )

@@ -19,17 +19,17 @@ from rilievo.data.datasets.loaders import (
     DepthSet,
     MaskedValues,
     Request,
-    found_in,
+    contents_text,
+    masked_metres,
     names_in,
-    numbers_of,
-    of_metres,
     own_card,
+    parse_numbers,
+    read_if_present,
     read_steps,
     text_lines,
-    where_present,
 )
 from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_day, raw_folder
-from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_of
+from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_path
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
@@ -89,7 +89,7 @@ def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Pa
     for folder in _folders_by_level(root):
         if is_it(folder):
             return folder
-    raise InputError(f"{printable(root)}: expected {expected}, found {found_in(root)}")
+    raise InputError(f"{printable(root)}: expected {expected}, found {contents_text(root)}")
 
 
 def folder_of_videos(root: Path, videos: Sequence[str], expected: str) -> Path:
@@ -97,8 +97,8 @@ def folder_of_videos(root: Path, videos: Sequence[str], expected: str) -> Path:
     return folder_below(root, expected, lambda folder: not names_in(folder).isdisjoint(videos))
 
 
-def stems(folder: Path, suffix: str) -> list[str]:
-    """Sorted names of a suffix."""
+def sorted_stems(folder: Path, suffix: str) -> list[str]:
+    """Names without their suffix."""
     return sorted(name[: -len(suffix)] for name in names_in(folder) if name.endswith(suffix))
 
 
@@ -119,28 +119,28 @@ _LEFT = CAMERAS["l"]
 _STEPS_A_METRE = 256.0
 
 
-def even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Picture without an odd last row or column."""
+def crop_to_even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Drop an odd last row or column."""
     height, width = image.shape[:2]
     return image[: height - height % 2, : width - width % 2]
 
 
-def _open_kitti(root: Path, _: str) -> Videos:
+def _kitti_frame_lister(root: Path, _: str) -> Videos:
     annotated, raw, names = annotated_folder(root), raw_folder(root), cache(names_in)
 
     def frames_of_video(video: str, taken: slice) -> Frames:
         parts = (annotated / part / video / "proj_depth" for part in ("val", "train", ""))
         there = next((part for part in parts if part.is_dir()), annotated / video)
         depths = there / "groundtruth" / _LEFT
-        for stem in stems(depths, ".png")[taken]:
+        for stem in sorted_stems(depths, ".png")[taken]:
             frame = KittiFrame(drive=video, camera=_LEFT, index=stem)
             files = DepthFiles(
-                image=picture_of(frame, raw, names),
+                image=picture_path(frame, raw, names),
                 depth=depths / f"{stem}.png",
                 scene=video,
                 read=partial(read_steps, steps=_STEPS_A_METRE),
                 camera=partial(_left_camera_of_day, day=raw / frame.date),
-                cut=even_sides,
+                cut=crop_to_even_sides,
             )
             yield f"{video}/rgb/{stem}", files
 
@@ -167,7 +167,7 @@ KITTI = Download(
         "2011_09_30_drive_0016_sync",
         "2011_10_03_drive_0047_sync",
     ),
-    open=_open_kitti,
+    open=_kitti_frame_lister,
 )
 
 
@@ -183,7 +183,7 @@ _BONN = (
 )
 
 
-def _open_bonn(root: Path, variant: str) -> Videos:
+def _bonn_frame_lister(root: Path, variant: str) -> Videos:
     folder = folder_of_videos(root, _BONN, "folders of Bonn RGB-D such as rgbd_bonn_balloon2")
 
     def frames_of_video(video: str, taken: slice) -> Frames:
@@ -209,26 +209,26 @@ def _colour_and_depth_stems(folder: Path, variant: str, taken: slice) -> Iterato
 
 
 def _stems_by_time(folder: Path) -> list[str]:
-    return sorted(filter(_SECONDS.fullmatch, stems(folder, ".png")), key=float)
+    return sorted(filter(_SECONDS.fullmatch, sorted_stems(folder, ".png")), key=float)
 
 
-BONN = Download(videos=_BONN, open=_open_bonn, variants=(ASSOCIATED,))
+BONN = Download(videos=_BONN, open=_bonn_frame_lister, variants=(ASSOCIATED,))
 
 INSIDE = slice(8, -8), slice(11, -11)  # rows and columns inside black margins
 _SCANNET = tuple(f"scene{number:04}_00" for number in range(707, 807))
 
 
-def without_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Picture without black margins."""
+def crop_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Drop ScanNet's black margins."""
     return image[INSIDE]
 
 
-def _open_scannet(root: Path, _: str) -> Videos:
+def _scannet_frame_lister(root: Path, _: str) -> Videos:
     folder = folder_of_videos(root, _SCANNET, "exported scenes of ScanNet such as scene0707_00")
 
     def frames_of_video(video: str, taken: slice) -> Frames:
         scene = folder / video
-        numbers = filter(is_whole, stems(scene / "color", ".jpg"))
+        numbers = filter(is_whole, sorted_stems(scene / "color", ".jpg"))
         for number in sorted(numbers, key=int)[taken]:
             frame = DepthFiles(
                 image=scene / "color" / f"{number}.jpg",
@@ -236,12 +236,12 @@ def _open_scannet(root: Path, _: str) -> Videos:
                 scene=video,
                 read=partial(read_steps, steps=1000),
                 camera=partial(
-                    where_present, _read_depth_camera, scene / "intrinsic/intrinsic_depth.txt"
+                    read_if_present, _read_depth_camera, scene / "intrinsic/intrinsic_depth.txt"
                 ),
                 pose=partial(
-                    where_present, _read_pose_unless_lost, scene / "pose" / f"{number}.txt"
+                    read_if_present, _read_pose_unless_lost, scene / "pose" / f"{number}.txt"
                 ),
-                cut=without_margins,
+                cut=crop_margins,
             )
             yield f"{video}/color/{number}", frame
 
@@ -259,13 +259,13 @@ def _read_pose_unless_lost(path: Path) -> Transform | None:
 
 
 def _read_4x4_matrix(path: Path) -> Transform:
-    numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
+    numbers = parse_numbers(" ".join(line.text for line in text_lines(path)))
     if numbers is None or len(numbers) != 16:
         raise InputError(f"{printable(path)}: expected the 16 numbers of a 4x4 matrix")
     return np.array(numbers).reshape(4, 4)
 
 
-SCANNET = Download(videos=_SCANNET, open=_open_scannet)
+SCANNET = Download(videos=_SCANNET, open=_scannet_frame_lister)
 
 
 _TAG = np.float32(202021.25).astype("<f4").tobytes()
@@ -299,22 +299,22 @@ _NAMES = (
 )
 
 
-def _open_sintel(root: Path, variant: str) -> Videos:
+def _sintel_frame_lister(root: Path, variant: str) -> Videos:
     # Pictures and depth are two downloads, which may lie beside each other.
     name = FINAL if variant == FINAL else "clean"
     pictures, depths = _folder_of_part(root, name), _folder_of_part(root, "depth")
     cameras = depths.with_name("camdata_left")
 
     def frames_of_video(video: str, taken: slice) -> Frames:
-        for stem in stems(pictures / video, ".png")[taken]:
+        for stem in sorted_stems(pictures / video, ".png")[taken]:
             camera = cameras / video / f"{stem}.cam"
             frame = DepthFiles(
                 image=pictures / video / f"{stem}.png",
                 depth=depths / video / f"{stem}.dpt",
                 scene=video,
                 read=_read_depth,
-                camera=partial(where_present, _camera_of_cam_file, camera),
-                pose=partial(where_present, _pose_of_cam_file, camera),
+                camera=partial(read_if_present, _camera_of_cam_file, camera),
+                pose=partial(read_if_present, _pose_of_cam_file, camera),
             )
             yield f"{name}/{video}/{stem}", frame
 
@@ -331,7 +331,7 @@ def _folder_of_part(root: Path, name: str) -> Path:
 
 
 def _read_depth(path: Path) -> MaskedValues:
-    return of_metres(read_dpt(path))
+    return masked_metres(read_dpt(path))
 
 
 def _camera_of_cam_file(path: Path) -> Camera:
@@ -343,7 +343,7 @@ def _pose_of_cam_file(path: Path) -> Transform:
 
 
 def read_dpt(path: Path) -> Field:
-    """Read depth [m]."""
+    """Read Sintel's depth [m]."""
     content = _read_tagged_file(path, "depth (.dpt)")
     width, height = (int(number) for number in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
     check_size(printable(path), (height, width))
@@ -358,7 +358,7 @@ def read_dpt(path: Path) -> Field:
 
 
 def read_cam(path: Path) -> tuple[Camera, Transform]:
-    """Read intrinsics and ``world_T_cam``."""
+    """Read Sintel's intrinsics and ``world_T_cam``."""
     content = _read_tagged_file(path, "a camera (.cam)")
     if len(content) != _CAMERA_BYTES:
         raise InputError(
@@ -385,7 +385,7 @@ def _read_tagged_file(path: Path, what: str) -> bytes:
 
 SINTEL = Download(
     videos=_NAMES,
-    open=_open_sintel,
+    open=_sintel_frame_lister,
     variants=(FINAL,),
 )
 

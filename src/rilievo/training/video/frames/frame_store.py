@@ -16,7 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.data.clips.sequences import Clip, at_size, frame_or_reason, how_straight
+from rilievo.data.clips.sequences import (
+    Clip,
+    frame_or_reason,
+    sequence_undistortion,
+    undistort_and_resize,
+)
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.checksums import (
@@ -240,7 +245,9 @@ def _decode_files(
     missing = [index for index in needed if index not in done]
     if missing:
         files.check_room(len(missing), size)
-        read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
+        read = partial(
+            frame_or_reason, sequence, size=size, undistortion=sequence_undistortion(sequence)
+        )
         # A few are decoded in parallel: Pillow releases the GIL.
         frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
         with _FrameWriter(files, count, bytes_each) as writer:
@@ -262,12 +269,12 @@ def _decode_video(
     about = files.read_about()
     if about is not None and files.has_length(about.count, size):
         return
-    reader, how = open_video(video), how_straight(sequence)
+    reader, how = open_video(video), sequence_undistortion(sequence)
     files.check_room(reader.frame_estimate or 0, size)
     count = 0
     with _FrameWriter(files, 0, size[0] * size[1] * 3) as writer:
         for frame in reader:
-            writer.put(count, at_size(frame.photo.pixels, size, how))
+            writer.put(count, undistort_and_resize(frame.photo.pixels, size, how))
             count += 1
             if progress is not None:
                 progress(sequence.id, count, max(count, reader.frame_estimate or 0))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rilievo.data.clips.tracks import Tracks, grey, track_corners, track_matched
+from rilievo.data.clips.tracks import Tracks, grey, track_by_homography, track_corners
 from rilievo.frozen import frozen
 from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 
@@ -57,7 +57,7 @@ def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Matrix
 ) -> Motion:
     """Measure the motion between two grey frames."""
-    attempts = (track(first, second) for track in (track_corners, track_matched))
+    attempts = (track(first, second) for track in (track_corners, track_by_homography))
     same = (
         attempt
         for attempt in attempts

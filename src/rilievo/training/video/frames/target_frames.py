@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rilievo.data.clips.sequences import Clip, pyramid_of
+from rilievo.data.clips.sequences import Clip, frame_pyramid
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import flip_K
@@ -383,7 +383,7 @@ class VideoTargetFrames:
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self.frame_of(place) for place in target.places])
         compared = frames if self._source_pyramids else frames[:1]
-        levels = [pyramid_of(frame) for frame in compared]
+        levels = [frame_pyramid(frame) for frame in compared]
         pose_motions = self._recorded_motion(target)
         height, width = frames.shape[1:3]
         maps = {

@@ -10,14 +10,14 @@ import numpy as np
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.folder_layout import FILE_NAME
-from rilievo.data.datasets.loaders import Dataset, read_counts
+from rilievo.data.datasets.loaders import Dataset, read_grey_integers
 from rilievo.data.datasets.sets.kitti_raw import (
     image_from_laser,
     project_nearest,
     read_camera,
     read_velodyne,
 )
-from rilievo.data.datasets.sets.seven_scenes import register
+from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
 from rilievo.shapes import Field
@@ -278,10 +278,10 @@ def _open_folder_or_none(home: Path) -> Dataset | None:
 def _seven_scenes_depth(path: Path) -> Field | None:
     if not path.is_file():
         return None
-    stored = read_counts(path)
+    stored = read_grey_integers(path)
     if stored.shape != _SEVEN_SCENES:
         return None
-    counts = register(stored)
+    counts = register_depth(stored)
     return np.where(counts == _LOST, 0, counts).astype(np.float32) / _STEPS_A_METRE
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.pose_files import poses_in, stem_of
-from rilievo.data.clips.sequences import Clip, how_straight, shrunk_mask
+from rilievo.data.clips.pose_files import frame_stem, read_poses_of_files
+from rilievo.data.clips.sequences import Clip, sequence_undistortion, shrink_mask
 from rilievo.data.clips.sources import list_sequences
-from rilievo.data.fuse.frame_labels import LabelsRecord, camera_of, read_label, read_labels_record
+from rilievo.data.fuse.frame_labels import LabelsRecord, labels_K, read_label, read_labels_record
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.atomic import replacing
@@ -87,10 +87,10 @@ def training_K(opening: Opening, sequence: Clip) -> Matrix:
 
 def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
     """Undistorted pixels above the car's bonnet; None for all."""
-    how = how_straight(sequence)
+    how = sequence_undistortion(sequence)
     if how is None and not sequence.hood:
         return None
-    valid = np.ones(size, bool) if how is None else np.array(shrunk_mask(how.valid, size))
+    valid = np.ones(size, bool) if how is None else np.array(shrink_mask(how.valid, size))
     valid[math.floor(size[0] * (1 - sequence.hood)) :] = False
     return valid
 
@@ -321,7 +321,7 @@ def _with_frames_of_video(sequence: Clip, frames: FrameStore | None) -> Clip:
     if sequence.video is None or frames is None:
         return sequence
     names = tuple(Path(f"{index:06d}") for index in range(frames.count))
-    poses = None if sequence.poses_file is None else poses_in(sequence.poses_file, names)
+    poses = None if sequence.poses_file is None else read_poses_of_files(sequence.poses_file, names)
     return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
 
 
@@ -459,7 +459,7 @@ def _label_names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
         )
     files = frames.sequences[targets[0].place.sequence].sequence.files
     return {
-        target.place: stem_of(files[target.place.frame].name)
+        target.place: frame_stem(files[target.place.frame].name)
         if files
         else f"{target.place.frame:06d}"
         for target in targets
@@ -468,7 +468,7 @@ def _label_names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
 
 def _check_camera(training: VideoTargetFrames, record: LabelsRecord, labels: Path) -> None:
     own = training.K_of(training.targets[0])
-    theirs = resize_K(camera_of(record), size=record.size, new_size=training.size)
+    theirs = resize_K(labels_K(record), size=record.size, new_size=training.size)
     apart = max(abs(theirs[k, k] / own[k, k] - 1) for k in (0, 1))
     if apart > _MOST_APART:
         raise InputError(

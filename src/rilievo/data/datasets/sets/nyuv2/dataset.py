@@ -12,10 +12,10 @@ from rilievo.data.datasets.loaders import (
     MaskedValues,
     Request,
     checked_ids,
-    found_in,
-    of_metres,
+    contents_text,
+    masked_metres,
     own_card,
-    read_counts,
+    read_grey_integers,
     read_steps,
     text_lines,
 )
@@ -33,11 +33,11 @@ from rilievo.data.datasets.sets.nyuv2.layout import (
     Pairs,
     carries_sync_names,
     find_geonet,
-    find_normals,
+    find_normals_reader,
     find_pairs,
     find_sync,
-    listed,
     official_indices,
+    read_image_list,
     recorded_scene,
 )
 from rilievo.errors import InputError
@@ -65,7 +65,7 @@ class SyncFolders(PairedLayout):
         """Images of a split or list."""
         pairs, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
-            return listed(
+            return read_image_list(
                 list_file,
                 _entries_by_unique_word({id: id for id in pairs}),
                 _entries_by_unique_word(absent),
@@ -93,7 +93,7 @@ class SyncFolders(PairedLayout):
         return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Read millimetres; 0 is a hole."""
+        """Read depth; 0 is a hole."""
         return read_steps(self._pair(id).truth, steps=_MILLIMETRES)
 
 
@@ -133,15 +133,15 @@ class LabelledImages(PairedLayout):
                 if name.isdecimal()
             }
             words = {id: id for id in images}
-            return listed(list_file, words, {**gone, **absent}, "ids are as 0045")
+            return read_image_list(list_file, words, {**gone, **absent}, "ids are as 0045")
         return Listing(ids=tuple(images), absent=tuple(absent.values()))
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Read millimetres, or steps of 3.9 cm."""
+        """Read depth of 16 or 8 bits."""
         path = self._pair(id).truth
         if not self._is_8_bit:
             return read_steps(path, steps=_MILLIMETRES)
-        steps = read_counts(path, bits=8)
+        steps = read_grey_integers(path, bits=8)
         metres = (steps.astype(np.float32) + 0.5) / np.float32(_STEPS_PER_METRE)
         return MaskedValues(values=metres, valid=steps > 0)
 
@@ -182,14 +182,14 @@ def _entries_by_unique_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     twice: set[str] = set()
     for id, image in images.items():
-        for word in _words_for_id(id):
+        for word in _spellings_of_id(id):
             if word in entries:
                 twice.add(word)
             entries[word] = image
     return {word: image for word, image in entries.items() if word not in twice}
 
 
-def _words_for_id(id: str) -> Iterator[str]:
+def _spellings_of_id(id: str) -> Iterator[str]:
     parts = id.split("/")
     for start in range(max(1, len(parts) - 1)):
         folder = "".join(f"{part}/" for part in parts[start:-1])
@@ -277,7 +277,7 @@ class NYUv2(Dataset):
 
 def _recognise_layout(root: Path) -> NyuLayout:
     if root.is_file():
-        return _labelled_mat(root)
+        return _layout_of_labelled_mat(root)
     for recognise in _LAYOUTS:
         if (layout := recognise(root)) is not None:
             return layout
@@ -285,17 +285,17 @@ def _recognise_layout(root: Path) -> NyuLayout:
         f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders of "
         "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files "
         "(DSINE's NNNNNN_img.png are dataset 'dsine', split 'nyuv2'); found "
-        f"{found_in(root)}"
+        f"{contents_text(root)}"
     )
 
 
-def _labelled_mat(path: Path) -> NyuLayout:
-    return LabelledMat(path, find_normals(path.parent))
+def _layout_of_labelled_mat(path: Path) -> NyuLayout:
+    return LabelledMat(path, find_normals_reader(path.parent))
 
 
-def _labelled_mat_in(root: Path) -> NyuLayout | None:
+def _layout_of_labelled_mat_in(root: Path) -> NyuLayout | None:
     path = root / _LABELLED_NAME
-    return _labelled_mat(path) if path.is_file() else None
+    return _layout_of_labelled_mat(path) if path.is_file() else None
 
 
 def _layout_of_two_folders(root: Path) -> NyuLayout | None:
@@ -304,7 +304,7 @@ def _layout_of_two_folders(root: Path) -> NyuLayout | None:
         return None
     if carries_sync_names(pairs):
         return SyncFolders(root, pairs)
-    return LabelledImages(root, pairs, find_normals(root))
+    return LabelledImages(root, pairs, find_normals_reader(root))
 
 
 def _geonet_layout(root: Path) -> NyuLayout | None:
@@ -319,7 +319,7 @@ def _sync_layout(root: Path) -> NyuLayout | None:
 
 # The first match counts: layouts detected by a single name come before those that need a search.
 _LAYOUTS: tuple[Callable[[Path], NyuLayout | None], ...] = (
-    _labelled_mat_in,
+    _layout_of_labelled_mat_in,
     _layout_of_two_folders,
     _geonet_layout,
     _sync_layout,
@@ -343,7 +343,7 @@ class LabelledMat(NyuLayout):
         """Images of a split or list."""
         if list_file is not None:
             names = {f"{index:04d}": f"{index:04d}" for index in range(self._count)}
-            return listed(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
+            return read_image_list(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
         if split == "all":
             indices = tuple(range(self._count))
         elif self._count == LABELLED:
@@ -362,7 +362,7 @@ class LabelledMat(NyuLayout):
 
     def depth(self, id: str, variant: str) -> MaskedValues:
         """Read ``rawDepths`` with holes, or ``depths``."""
-        return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
+        return masked_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
     def normals(self, id: str) -> MaskedValues | None:
         """Read true normals."""

@@ -18,8 +18,8 @@ from rilievo.data.datasets.loaders import (
     Absent,
     MaskedValues,
     find_entry,
+    masked_metres,
     names_in,
-    of_metres,
     text_lines,
 )
 from rilievo.data.datasets.mat_file import MatSlices, read_gzip_pickle, read_mat
@@ -194,10 +194,10 @@ def recorded_scene(id: str) -> str | None:
     return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
-def listed(
+def read_image_list(
     list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], what: str
 ) -> Listing:
-    """Read a list of images, each the first word of a line."""
+    """Read ids, each the first word of a line."""
     listed_ids: list[str] = []
     missing: list[Absent] = []
     for line in text_lines(list_file):
@@ -240,8 +240,8 @@ _GEONET_SHIFT = 2 * np.array([122.175, 116.169, 103.508], np.float32)
 _ROUNDING = 2.0
 
 
-def find_normals(folder: Path) -> NormalsOf | None:
-    """Make a reader of normals by index from 0, of a folder; None without normals."""
+def find_normals_reader(folder: Path) -> NormalsOf | None:
+    """Reader of normals by index from 0, if any."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
             return partial(_read_ladicky_normals, place / "all_normals.pklz")
@@ -264,13 +264,13 @@ def _read_ladicky_normals(path: Path, index: int) -> MaskedValues:
         raise InputError(f"{path}: has no normals of image {index + 1}")
     place = content.places[index + 1]
     mask = None if content.masks is None else content.masks[place] != 0
-    return inward(np.moveaxis(content.normals[place], -1, 0), mask, path)
+    return inward_normals(np.moveaxis(content.normals[place], -1, 0), mask, path)
 
 
 def _read_geonet_normals(stored: MatSlices, masks: MatSlices | None, index: int) -> MaskedValues:
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
-    return inward(normals, mask, stored.path)
+    return inward_normals(normals, mask, stored.path)
 
 
 class _LadickyArrays(NamedTuple):
@@ -304,7 +304,7 @@ def _read_ladicky_arrays(path: Path) -> _LadickyArrays:
     return _LadickyArrays(normals, masks, {int(name): place for place, name in enumerate(names)})
 
 
-def inward(
+def inward_normals(
     outward: Float[np.ndarray, "3 h w"],
     mask: Mask | None,
     path: Path,
@@ -355,7 +355,7 @@ class GeoNetFolder(NyuLayout):
         """All images."""
         if list_file is not None:
             words = {f"{id}{end}": id for id in self._files for end in ("", ".mat")}
-            return listed(list_file, words, {}, "ids are the files' names")
+            return read_image_list(list_file, words, {}, "ids are the files' names")
         if split not in ("all", "train"):
             raise InputError(
                 f"{self.root}: GeoNet's files are for training and hold no '{split}'; take the "
@@ -379,7 +379,7 @@ class GeoNetFolder(NyuLayout):
     def depth(self, id: str, variant: str) -> MaskedValues:
         """Read depth [m]; zero is unknown."""
         path = find_entry(self._files, id, self.root)
-        return of_metres(
+        return masked_metres(
             _cut_to_480_rows_640_columns(path, "depth", read_mat(path, "depth")["depth"], axes=2)
         )
 
@@ -395,7 +395,7 @@ class GeoNetFolder(NyuLayout):
         mask = None
         if "mask" in arrays:
             mask = _cut_to_480_rows_640_columns(path, "mask", arrays["mask"], axes=2) != 0
-        return inward(normals.astype(np.float32), mask, path)
+        return inward_normals(normals.astype(np.float32), mask, path)
 
 
 def find_geonet(root: Path) -> dict[str, Path] | None:
