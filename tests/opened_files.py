@@ -40,7 +40,7 @@ _THROUGH_LIBRARIES = frozenset(
         *("rilievo.registry.load_offered", "rilievo.registry.names_offered"),
         *(
             "rilievo.models.catalogue.download._fetched",
-            "rilievo.cluster.staging.Remote.store",
+            "rilievo.cluster.staging.Remote.upload",
         ),
         *(
             "rilievo.cluster.ray_tasks._refuse_silent_address",
