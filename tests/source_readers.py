@@ -22,10 +22,10 @@ HELPERS = frozenset(
     {
         "rilievo.io.files.limits.read_text",
         "rilievo.io.numbers.ExrChannels",
-        "rilievo.io.files.archives.check_archive",
-        "rilievo.io.files.archives.read_arrays",
+        "rilievo.io.files.archives.check_zip_ratio",
+        "rilievo.io.files.archives.read_npz_arrays",
         "rilievo.data.datasets.loaders.text_lines",
-        "rilievo.io.outputs.writing.opened",
+        "rilievo.io.outputs.writing.open_stored_image",
     }
 )
 """Functions that open any path for their callers: the callers are the readers."""

@@ -15,7 +15,7 @@ from rilievo.cli import main
 from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.errors import MissingExtraError, OptionError, RilievoError
 from rilievo.geometry.borders import Margins
-from rilievo.io.files.limits import check_memory, check_room
+from rilievo.io.files.limits import check_disk_space, check_memory
 from rilievo.messages import (
     Note,
     at,
@@ -72,7 +72,7 @@ def refused(call: Callable[[], object]) -> RilievoError:
 
 def other_errors(folder: Path) -> list[RilievoError]:
     return [
-        refused(lambda: check_room(folder, 1e30, "results", "choose another with {output}")),
+        refused(lambda: check_disk_space(folder, 1e30, "results", "choose another with {output}")),
         refused(lambda: check_memory(1e12, "results", "choose fewer with {save}", free=1)),
         MissingExtraError("", "markers", option="markers"),
         refused(lambda: rilievo.predict(np.zeros((64, 64, 4), np.uint8))),

@@ -32,7 +32,7 @@ from lab.making.graph_writer import GraphWriter
 from lab.making.outline_graph import PICK, Field, Weights, pick_layout, sharpen, taken
 from lab.making.outlined_graph import Features, features_of
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.io.checksums import append_sum
+from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 
@@ -404,7 +404,7 @@ def write_fused(model: onnx.ModelProto, path: Path) -> None:
     """Write a model with the sum of its file."""
     with replacing(path) as part:
         onnx.save(model, str(part))
-        append_sum(part)
+        append_onnx_checksum(part)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

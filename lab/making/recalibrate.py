@@ -36,7 +36,7 @@ from lab.making.nyu_frames import held_out_frames
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
 from rilievo.errors import InputError, OptionError
-from rilievo.io.checksums import ONNX_KEY, append_sum
+from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.photographs.metadata import ASSUMED_FOV
@@ -267,7 +267,7 @@ def recalibrate(
         _append(source, part, Recalibration([float(weight) for weight in weights]))
         numbers = " ".join(f"{weight:.4f}" for weight in weights)
         set_metadata(part, {**metadata, RECALIBRATED: numbers})
-        append_sum(part)
+        append_onnx_checksum(part)
     return weights
 
 
@@ -431,7 +431,7 @@ def without_recalibration(source: Path, target: Path) -> None:
     with replacing(target) as part:
         onnx.save(model if model is gated else gate(model), str(part))
         set_metadata(part, facts)
-        append_sum(part)
+        append_onnx_checksum(part)
 
 
 def _is_tail(node: onnx.NodeProto) -> bool:

@@ -15,7 +15,7 @@ from lab.making.padding import fold_paddings
 from lab.making.provenances import provenance_of
 from lab.making.recipe_options import DETAIL, LAYOUT
 from rilievo.errors import InputError
-from rilievo.io.checksums import append_sum
+from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
@@ -70,7 +70,7 @@ def export_layout(path: Path, *networks: LayoutNet) -> None:
         )
         fold_paddings(part)
         append_metadata(part, metadata_of(provenance_of(LAYOUT, photographs=True)))
-        append_sum(part)
+        append_onnx_checksum(part)
 
 
 def export_run(run: Path, path: Path, *, recipe: str, mirrored: Path | None = None) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.io.outputs.formats.turn import Scene, View, raster_of_view
+from rilievo.io.outputs.formats.turn import Scene, View, rasterise_view
 from rilievo.shapes import Matrix
 
 LIGHT = np.array([-0.55, -0.65, -0.5]) / np.linalg.norm([0.55, 0.65, 0.5])
@@ -46,7 +46,7 @@ def lit_picture(
     scene: Scene, normals: Float[np.ndarray, "3 h w"], view: View
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Draw a surface in soft light, above a grid."""
-    raster = raster_of_view(scene, view, FINE)
+    raster = rasterise_view(scene, view, FINE)
     there = raster.inverse_depth > 0
     height, width = scene.photo.shape[:2]
     column, row = (

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import depth_picture
-from rilievo.io.outputs.formats.turn import Scene, first_view, scene_of, view_picture
+from rilievo.io.outputs.formats.turn import Scene, draw_view, first_view, make_scene
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 
@@ -56,10 +56,10 @@ def surface(prediction: Prediction) -> Scene:
     assert prediction.camera is not None
     assert prediction.photo is not None
     parts = (prediction, prediction.depth, prediction.camera, prediction.photo)
-    return scene_of(*parts, SaveOptions())
+    return make_scene(*parts, SaveOptions())
 
 
 def turned(prediction: Prediction, yaw: float, pitch: float) -> Image.Image:
     """The surface from the side, turned by so many degrees around it and down."""
     scene = surface(prediction)
-    return Image.fromarray(view_picture(scene, replace(first_view(scene), yaw=yaw, pitch=pitch)))
+    return Image.fromarray(draw_view(scene, replace(first_view(scene), yaw=yaw, pitch=pitch)))

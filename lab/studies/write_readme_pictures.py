@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
-from rilievo.io.outputs.formats.turn import Scene, View, first_view, raster_of_view
+from rilievo.io.outputs.formats.turn import Scene, View, first_view, rasterise_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
     wide = View(size=(3 * height, 3 * width), K=K)
     there = np.zeros(wide.size, bool)
     for yaw, pitch in poses[:: SWAY // 12]:
-        there |= raster_of_view(scene, replace(wide, yaw=yaw, pitch=pitch)).inverse_depth > 0
+        there |= rasterise_view(scene, replace(wide, yaw=yaw, pitch=pitch)).inverse_depth > 0
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
     begin, end = np.array([(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)])
     panel = np.array(SOLID)

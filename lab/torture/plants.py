@@ -63,7 +63,7 @@ def planted(command: Sequence[str]) -> Sequence[str]:
 def _scans() -> None:
     from rilievo.io.photographs import decode
 
-    decode.check_scans = lambda file, name: None
+    decode.check_jpeg_scans = lambda file, name: None
 
 
 def _channels() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from rilievo.cluster import staging
 from rilievo.cluster.staging import Addresses, Remote, list_jobs, open_remote
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.io.files.limits import address_of, local_path
+from rilievo.io.files.limits import address_or_none, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import PredictWork, predict_across
@@ -67,11 +67,11 @@ def do(output: str, network: Path, **more: object) -> Report:
 
 
 def test_an_address_is_told_from_a_path_also_after_it_has_been_one() -> None:
-    assert address_of("s3://bucket/a b/c.jpg") == "s3://bucket/a b/c.jpg"
-    assert address_of(Path("s3://bucket/c.jpg")) == "s3://bucket/c.jpg"
-    assert address_of("photos/c.jpg") is None
-    assert address_of("C:/photos/c.jpg") is None
-    assert address_of("file:///photos/c.jpg") is None
+    assert address_or_none("s3://bucket/a b/c.jpg") == "s3://bucket/a b/c.jpg"
+    assert address_or_none(Path("s3://bucket/c.jpg")) == "s3://bucket/c.jpg"
+    assert address_or_none("photos/c.jpg") is None
+    assert address_or_none("C:/photos/c.jpg") is None
+    assert address_or_none("file:///photos/c.jpg") is None
     assert local_path("file:///photos/c.jpg") == "/photos/c.jpg"
     assert local_path(Path("file:///photos")) == "/photos"
 

@@ -83,7 +83,7 @@ def test_a_crop_that_is_no_rounding_is_refused_with_both_sizes(
 def test_a_crop_that_is_said_is_placed_and_resized_in_its_own_frame() -> None:
     truth = whole((480, 640))
     assert truth.depth is not None
-    place = DepthCrop.read("20,30,400,560")
+    place = DepthCrop.parse("20,30,400,560")
     for values in (truth.depth[place.slices], truth.depth[place.slices][::2, ::2]):
         predicted = stored(depth=metric(values), crop=place)
         found = score(BENCHMARKS["moge-scale"], predicted, truth).score

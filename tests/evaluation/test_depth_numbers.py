@@ -147,7 +147,7 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
 def test_a_guess_is_said_once(root: Path) -> None:
     png(root / "depth/a.png", METRES * 1000)
     reading = check_dataset(open_dataset("folder", root)).reading
-    assert reading.line == (
+    assert reading.summary_line == (
         "read as millimetres: 1 to 2.92 m (a guess: whole numbers of no stated unit)"
     )
     assert {fact.origin for fact in reading.facts if fact.name == "scale"} == {FactOrigin.GUESSED}

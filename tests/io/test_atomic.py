@@ -14,7 +14,7 @@ import pytest
 
 from rilievo.errors import OutputError
 from rilievo.io.files import atomic
-from rilievo.io.files.atomic import make_folder, part_of, remove, replacing, sweep_parts
+from rilievo.io.files.atomic import make_folder, random_part_path, remove, replacing, sweep_parts
 
 
 def names(folder: Path) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_name_that_is_too_long_is_refused_and_the_longest_allowed_is_written(
 
 
 def test_parts_of_two_long_names_are_two_files(tmp_path: Path) -> None:
-    one, other = (part_of(tmp_path / ("n" * 254 + end)) for end in "ab")
+    one, other = (random_part_path(tmp_path / ("n" * 254 + end)) for end in "ab")
     assert one != other
 
 
@@ -170,7 +170,7 @@ with replacing(Path({str(tmp_path)!r}) / "depth.png") as part:
     ended = subprocess.run([sys.executable, "-c", program])
     assert ended.returncode == -signal.SIGKILL
     [dead] = names(tmp_path)
-    mine = part_of(tmp_path / "depth.png").name
+    mine = random_part_path(tmp_path / "depth.png").name
     foreign = {dead.replace("rilievo-part", "part"), ".mydownload.999999999.part", ".note.part"}
     kept = {"depth.png", ".hidden", mine, f"{dead}.txt", ".rilievo-part", *foreign}
     for name in kept:
@@ -227,7 +227,7 @@ def test_a_killed_process_that_its_parent_did_not_wait_for_is_dead(tmp_path: Pat
 
 
 def test_a_part_of_an_earlier_process_with_our_number_is_swept_after_a_day(tmp_path: Path) -> None:
-    mine, earlier = (part_of(tmp_path / "depth.png") for _ in range(2))
+    mine, earlier = (random_part_path(tmp_path / "depth.png") for _ in range(2))
     for part in (mine, earlier):
         part.write_bytes(b"half")
     two_days_ago = time.time() - 2 * 86_400

@@ -13,11 +13,11 @@ from rilievo.io.map_pictures import (
     ColourRange,
     Drawn,
     colour_range,
+    colour_range_from_depths,
     colourise,
-    drawn_values,
     invalid_colour,
     normals_picture,
-    range_of,
+    picture_quantity,
 )
 
 NEAR_TO_FAR = np.linspace(1.0, 5.0, 40, dtype=np.float32).reshape(4, 10)
@@ -80,7 +80,7 @@ def test_brightness_grows_along_the_map(name: str) -> None:
 @pytest.mark.parametrize("kind", DepthKind)
 @pytest.mark.parametrize("what", Drawn)
 def test_near_is_bright_or_far_is_whatever_the_kind(kind: DepthKind, what: Drawn) -> None:
-    picture = colourise(depth_map(kind), colour_map="grey", what=what)
+    picture = colourise(depth_map(kind), colour_map="grey", quantity=what)
     brightness = picture[..., 0].ravel().astype(int)
     steps = np.diff(brightness)
     assert (steps <= 0).all() if what is Drawn.INVERSE_DEPTH else (steps >= 0).all()
@@ -89,7 +89,7 @@ def test_near_is_bright_or_far_is_whatever_the_kind(kind: DepthKind, what: Drawn
 
 def test_depth_is_drawn_by_its_inverse() -> None:
     np.testing.assert_allclose(
-        drawn_values(depth_map(DepthKind.METRIC)), 1 / NEAR_TO_FAR, rtol=1e-6
+        picture_quantity(depth_map(DepthKind.METRIC)), 1 / NEAR_TO_FAR, rtol=1e-6
     )
     picture = colourise(
         DepthMap(values=np.array([[1, 2, 4]], np.float32), kind=DepthKind.METRIC),
@@ -184,10 +184,18 @@ def test_a_picture_of_many_bands_is_that_of_its_rows() -> None:
 
 def test_limits_are_given_as_depths() -> None:
     near, far = Drawn.INVERSE_DEPTH, Drawn.DEPTH
-    assert range_of(2.0, 4.0, DepthKind.METRIC, near) == ColourRange(low=0.25, high=0.5)
-    assert range_of(2.0, 4.0, DepthKind.UP_TO_SCALE, far) == ColourRange(low=2.0, high=4.0)
-    assert range_of(9.0, 4.0, DepthKind.AFFINE_INVERSE, near) == ColourRange(low=4.0, high=9.0)
-    assert range_of(2.0, 4.0, DepthKind.AFFINE, near) == ColourRange(low=-4.0, high=-2.0)
+    assert colour_range_from_depths(2.0, 4.0, DepthKind.METRIC, near) == ColourRange(
+        low=0.25, high=0.5
+    )
+    assert colour_range_from_depths(2.0, 4.0, DepthKind.UP_TO_SCALE, far) == ColourRange(
+        low=2.0, high=4.0
+    )
+    assert colour_range_from_depths(9.0, 4.0, DepthKind.AFFINE_INVERSE, near) == ColourRange(
+        low=4.0, high=9.0
+    )
+    assert colour_range_from_depths(2.0, 4.0, DepthKind.AFFINE, near) == ColourRange(
+        low=-4.0, high=-2.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,7 +203,7 @@ def test_limits_are_given_as_depths() -> None:
 )
 def test_limits_that_are_no_range_of_depths_are_refused(near: float, far: float) -> None:
     with pytest.raises(OptionError):
-        range_of(near, far, DepthKind.METRIC, Drawn.INVERSE_DEPTH)
+        colour_range_from_depths(near, far, DepthKind.METRIC, Drawn.INVERSE_DEPTH)
 
 
 def test_an_unknown_colour_map_is_refused_with_the_nearest() -> None:

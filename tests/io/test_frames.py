@@ -11,7 +11,7 @@ from PIL import Image
 from photographs_with_depth import gdepth
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
-from rilievo.io.photographs.own_depth import own_depth_of
+from rilievo.io.photographs.own_depth import read_own_depth
 from rilievo.io.videos.frame_folder import FrameFolder, natural_sort_key
 
 
@@ -95,9 +95,9 @@ def test_depth_in_files_is_read_once_and_of_the_first_frame_alone(
 
     def decode(*given: Any) -> OwnDepth | None:
         decoded.append(given)
-        return own_depth_of(*given)
+        return read_own_depth(*given)
 
-    monkeypatch.setattr("rilievo.io.photographs.own_depth.own_depth_of", decode)
+    monkeypatch.setattr("rilievo.io.photographs.own_depth.read_own_depth", decode)
     folder = FrameFolder(tmp_path, own_depth=own_depth)
     assert (folder.own_depth is not None) == own_depth
     for _ in range(2):

@@ -16,7 +16,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.io.lens_files import read_lens
-from rilievo.io.outputs.sidecar import describe
+from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import camera_of_size, camera_text, read_camera
 from rilievo.prediction import Prediction
@@ -245,7 +245,7 @@ def test_results_of_any_lens_are_read_back(tmp_path, lens):
     depth = DepthMap(values=np.full((60, 120), 2, np.float32), kind=DepthKind.METRIC)
     given = Prediction(depth_or_none=depth, camera=Camera(lens=lens), made_by=MADE_BY)
     assert given.depth.is_distance == lens.has_unit_rays
-    assert ("distance" in describe(given).depth.meaning) == lens.has_unit_rays
+    assert ("distance" in make_sidecar(given).depth.meaning) == lens.has_unit_rays
     given.save(tmp_path / "room", ["npz", "npy"])
     for name in ("room.npz", "room.json"):
         back = read_prediction(tmp_path / name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import OutputError
-from rilievo.io.files.atomic import part_of, replacing_folder, sweep_parts
+from rilievo.io.files.atomic import random_part_path, replacing_folder, sweep_parts
 
 
 def fill(path: Path, *, fail: bool = False) -> None:
@@ -56,7 +56,7 @@ def test_what_a_dead_process_left_is_swept_and_a_living_one_keeps_its_own(tmp_pa
     left = tmp_path / f".clip.frames.{dead}-0.rilievo-part"
     left.mkdir()
     (left / "0.txt").write_text("half")
-    mine = part_of(tmp_path / "frames")
+    mine = random_part_path(tmp_path / "frames")
     mine.mkdir()
     outside = tmp_path / "outside"
     outside.mkdir()

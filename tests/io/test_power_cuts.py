@@ -11,7 +11,7 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io.files.atomic import part_of, replacing, replacing_folder, sync_files
+from rilievo.io.files.atomic import random_part_path, replacing, replacing_folder, sync_files
 from rilievo.io.files.commit import place
 from rilievo.io.outputs.overwrite_policy import pending_path
 from rilievo.io.outputs.save_options import SaveOptions
@@ -209,7 +209,7 @@ def test_a_link_that_was_planted_is_not_followed(
     folder = tmp_path / "out"
     folder.mkdir()
     monkeypatch.setattr(os, "urandom", lambda count: b"\1" * count)
-    planted = part_of(folder / "a.txt")
+    planted = random_part_path(folder / "a.txt")
     planted.symlink_to(victim)
     with pytest.raises(OutputError), replacing(folder / "a.txt") as part:
         part.write_text("overwritten")
@@ -233,7 +233,7 @@ def test_a_link_that_takes_the_place_of_a_part_does_not_become_the_result(tmp_pa
 
 
 def test_parts_have_names_that_nobody_can_guess(tmp_path: Path) -> None:
-    names = {part_of(tmp_path / "a.txt").name.split("-")[1] for _ in range(20)}
+    names = {random_part_path(tmp_path / "a.txt").name.split("-")[1] for _ in range(20)}
     assert len(names) == 20
     assert min(map(len, names)) >= 16
 

@@ -18,8 +18,8 @@ from rilievo.io.outputs.sidecar import (
     Sidecar,
     SourceFacts,
     SurfaceFacts,
-    camera_of,
-    describe,
+    camera_from_facts,
+    make_sidecar,
     parse_sidecar,
     read_sidecar,
     write_sidecar,
@@ -28,7 +28,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction_record import Calibration, MadeBy
 
 WHOLE = replace(
-    describe(
+    make_sidecar(
         replace(
             prediction(),
             calibration=Calibration(
@@ -99,7 +99,7 @@ def test_the_json_says_what_a_reader_must_know() -> None:
 
 def test_the_field_of_view_reaches_from_edge_to_edge() -> None:
     """16 pixels on each side of the centre at a focal length of 30: twice atan(16 / 30)."""
-    facts = describe(prediction()).camera
+    facts = make_sidecar(prediction()).camera
     assert facts is not None
     assert facts.horizontal_fov == pytest.approx(2 * np.degrees(np.arctan(16 / 30)))
     above, below = np.arctan(11.5 / 31), np.arctan(12.5 / 31)
@@ -110,10 +110,10 @@ def test_the_camera_comes_back_bit_for_bit(tmp_path: Path) -> None:
     given = prediction()
     assert given.camera is not None
     camera = replace(given.camera, K=given.camera.K * [[1 / 3], [1 / 7], [1]])
-    write_sidecar(tmp_path / "a.json", describe(replace(given, camera=camera)))
+    write_sidecar(tmp_path / "a.json", make_sidecar(replace(given, camera=camera)))
     facts = read_sidecar(tmp_path / "a.json").camera
     assert facts is not None
-    back = camera_of(facts)
+    back = camera_from_facts(facts)
     np.testing.assert_array_equal(back.K, camera.K)
     assert back.source is camera.source
 
@@ -122,7 +122,7 @@ def test_a_map_without_a_valid_pixel_has_no_range() -> None:
     whole = prediction()
     assert whole.depth is not None
     depth = replace(whole.depth, valid=np.zeros(whole.shape, bool))
-    facts = describe(replace(whole, depth_or_none=depth)).depth
+    facts = make_sidecar(replace(whole, depth_or_none=depth)).depth
     assert facts is not None
     assert (facts.minimum, facts.maximum, facts.valid_pixels) == (None, None, 0)
 
@@ -130,7 +130,7 @@ def test_a_map_without_a_valid_pixel_has_no_range() -> None:
 def test_a_prediction_of_normals_alone_is_described() -> None:
     whole = prediction()
     bare = Prediction(normals=whole.normals, made_by=MADE_BY)
-    sidecar = describe(bare)
+    sidecar = make_sidecar(bare)
     assert sidecar.depth is None
     assert sidecar.camera is None
     assert sidecar.source == SourceFacts(file="array", width=32, height=24)

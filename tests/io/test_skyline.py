@@ -14,7 +14,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.map_pictures import COLOUR_MAPS, colour_table, invalid_colour, sky_colour
 from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.skyline import up_to_sky
+from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import PredictionRecord
 
@@ -45,7 +45,7 @@ def horizon(kind: DepthKind = DepthKind.METRIC, shape: tuple[int, int] = SHAPE) 
 @pytest.mark.parametrize("kind", [*DepthKind])
 def test_the_ground_is_even_up_to_the_sky_in_pictures_alone(kind: DepthKind) -> None:
     made = horizon(kind)
-    shown = up_to_sky(made.depth, made.sky).values
+    shown = extend_ground_to_sky(made.depth, made.sky).values
     np.testing.assert_allclose(shown[100:], made.depth.values[110, 0], rtol=1e-6)
     np.testing.assert_array_equal(shown[:100], made.depth.values[:100])
     assert made.depth.values[101, 0] != made.depth.values[110, 0]
@@ -92,7 +92,7 @@ def test_pages_draw_the_same_ground(
     depth = depth.astype(np.float32)
     sky, valid = rows < outline, random.random(shape) > 0.01
     depth_map = DepthMap(values=depth, kind=kind, valid=valid)
-    shown = up_to_sky(depth_map, sky).values
+    shown = extend_ground_to_sky(depth_map, sky).values
     assert (shown != depth)[valid].sum() > 100
     depth.tofile(tmp_path / "depth")
     for name, mask in (("valid", valid), ("sky", sky)):

@@ -15,7 +15,7 @@ from rilievo.io.checksums import (
     CHECKSUMS,
     FEATURES,
     CheckLevel,
-    append_sum,
+    append_onnx_checksum,
     first_fault,
     sum_of,
     write_checksums,
@@ -87,7 +87,7 @@ def test_a_folder_with_checksums_a_model_and_kept_predictions(tmp_path: Path) ->
     (run / "record.json").write_text("{}")
     write_checksums(run / CHECKSUMS, ("weights.safetensors", "record.json"))
     (run / "small.onnx").write_bytes(bytes(range(256)))
-    append_sum(run / "small.onnx")
+    append_onnx_checksum(run / "small.onnx")
     (kept / "fingerprint.json").write_text("{}")
     np.savez(kept / "a.npz", depth=np.ones((9, 9)))
     assert verify(tmp_path).whole == 4
@@ -113,9 +113,9 @@ def test_a_record_without_checksums_is_named_beside_whole_results(results: Path)
 def test_the_sum_of_an_onnx_file_is_written_once_and_changes_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"graph")
-    append_sum(path)
+    append_onnx_checksum(path)
     once = path.read_bytes()
-    append_sum(path)
+    append_onnx_checksum(path)
     assert path.read_bytes() == once
     assert once.startswith(b"graph")
 

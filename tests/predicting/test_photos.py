@@ -234,7 +234,7 @@ def _save_parts(job: Job, photo: Photo, inference: Inference) -> FileSet:
     record = job.target.with_suffix(".json")
     placement = FileSet(record=record, notice=record.with_suffix(".txt"), notice_text="")
     for path in (job.target.with_suffix(".npy"), record):
-        placement.part(path).write_bytes(b"written")
+        placement.create_part(path).write_bytes(b"written")
         time.sleep(0.005)  # the call that was given last is under way
     return placement
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.making.distil.depth_losses import confidence_of
-from rilievo.io.checksums import append_sum
+from rilievo.io.checksums import append_onnx_checksum
 from rilievo.io.files.atomic import replacing
 from rilievo.models.onnx_files.onnx_model import FIRST_FORMAT
 from rilievo.shapes import Float32, UInt8
@@ -75,7 +75,7 @@ def export_small(network: SmallNet, path: Path, provenance: Provenance) -> None:
             free_batch=True,
         )
         append_metadata(part, metadata_of(provenance))
-        append_sum(part)
+        append_onnx_checksum(part)
 
 
 def metadata_of(provenance: Provenance) -> dict[str, str]:

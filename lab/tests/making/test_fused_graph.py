@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from lab.making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, detail_of, fuse, main
 from rilievo.errors import InputError
-from rilievo.io.checksums import has_sum
+from rilievo.io.checksums import has_onnx_checksum
 
 HEIGHT, WIDTH = 128, 192
 
@@ -215,7 +215,7 @@ def test_the_command_writes_a_file_that_says_what_both_learned_from(files, tmp_p
     facts = {entry.key: entry.value for entry in onnx.load(str(out)).metadata_props}
     assert facts["rilievo.trained_on"] == "this (layout), and that (detail)"
     assert (facts["rilievo.area"], facts["rilievo.name"]) == ("24576", "rilievo/two")
-    assert has_sum(out)
+    assert has_onnx_checksum(out)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from lab.making.provenances import PROVENANCES
 from lab.making.write_default_models import PACKAGE, read_outlines, rewrite_small
 from rilievo import load_model, predict
 from rilievo.errors import InputError
-from rilievo.io.checksums import has_sum
+from rilievo.io.checksums import has_onnx_checksum
 from rilievo.training.conversion.onnx_file import multiply_out
 from rilievo.training.networks.small import SmallNet
 
@@ -133,7 +133,7 @@ def test_the_file_keeps_its_facts_and_can_be_written_again(tmp_path: Path) -> No
     rewrite_small(SHIPPED, first, outlines=weights)
     rewrite_small(first, second)
     one, other, shipped = (onnx.load(str(path)) for path in (first, second, SHIPPED))
-    assert has_sum(first)
+    assert has_onnx_checksum(first)
     assert {e.key for e in one.metadata_props} == {e.key for e in shipped.metadata_props}
     before, after = run(one), run(other)
     assert all(torch.equal(before[name], after[name]) for name in NAMES)

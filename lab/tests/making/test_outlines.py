@@ -29,7 +29,7 @@ from lab.making.outline_network import (
 )
 from lab.making.write_default_models import PACKAGE, read_layout, read_outlines, rewrite_base
 from rilievo.errors import InputError
-from rilievo.io.checksums import has_sum
+from rilievo.io.checksums import has_onnx_checksum
 
 NAMES = ("depth", "normals", "confidence", "sky")
 SIZE = (128, 192)
@@ -144,7 +144,7 @@ def test_the_file_keeps_its_facts_and_can_be_written_again(tmp_path: Path) -> No
     rewrite_base(source, outlines=weights, out=first)
     rewrite_base(first, out=second)
     one, other = (onnx.load(str(path)) for path in (first, second))
-    assert has_sum(first)
+    assert has_onnx_checksum(first)
     assert len(one.opset_import) == 1
     assert {e.key for e in one.metadata_props} == {
         e.key for e in onnx.load(str(source)).metadata_props

@@ -98,19 +98,19 @@ def test_a_scan_bomb_is_found_when_scans_are_not_counted(
     reader = READERS["photo: JPEG"]
     sandbox.begin(reader)
     assert not [case for case in range(5) if run_case(reader, sandbox, 31, case).where == DEAR]
-    monkeypatch.setattr("rilievo.io.photographs.decode.check_scans", lambda file, name: None)
+    monkeypatch.setattr("rilievo.io.photographs.decode.check_jpeg_scans", lambda file, name: None)
     assert any(run_case(reader, sandbox, 31, case).where == DEAR for case in range(5))
 
 
 def test_a_defect_is_planted_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from rilievo.io.photographs import decode
 
-    monkeypatch.setattr(decode, "check_scans", decode.check_scans)
-    counted = decode.check_scans
+    monkeypatch.setattr(decode, "check_jpeg_scans", decode.check_jpeg_scans)
+    counted = decode.check_jpeg_scans
     plant("")
-    assert decode.check_scans is counted
+    assert decode.check_jpeg_scans is counted
     plant("scans")
-    assert decode.check_scans is not counted
+    assert decode.check_jpeg_scans is not counted
     with pytest.raises(SystemExit, match="no defect 'typo'"):
         plant("typo")
 

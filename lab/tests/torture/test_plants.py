@@ -14,7 +14,7 @@ from lab.torture.readers import all_readers
 
 ROOT = Path(__file__).parents[3]
 _CHANGED = {
-    "scans": "rilievo.io.photographs.decode.check_scans",
+    "scans": "rilievo.io.photographs.decode.check_jpeg_scans",
     "channels": "rilievo.io.numbers._READERS",
     "lengths": "rilievo.models.onnx_files.engines._fields",
     "lock": "rilievo.io.files.commit._hold_lock",

@@ -12,7 +12,7 @@ from lab.torture.readers.pictures import colours
 from lab.torture.readers.pictures import save as save_picture
 from lab.torture.readers.runs import write_features
 from lab.torture.readers.videos import write_video
-from rilievo.io.checksums import CHECKSUMS, append_sum, write_checksums
+from rilievo.io.checksums import CHECKSUMS, append_onnx_checksum, write_checksums
 from rilievo.io.verification import verify
 from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import PredictOptions
@@ -49,7 +49,7 @@ def _write_whole(folder: Path) -> None:
     write_text(folder / "run" / "log.csv", "step,loss\n1,0.5\n")
     write_checksums(folder / "run" / CHECKSUMS, ("config.json", "log.csv"))
     write_onnx(folder)
-    append_sum(folder / "net.onnx")
+    append_onnx_checksum(folder / "net.onnx")
     write_cache(folder)
     write_features(folder)
     write_kept_frames(folder / "footage")

@@ -25,14 +25,14 @@ from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, place_one
 from rilievo.io.files.limits import (
-    address_of,
+    address_or_none,
     local_path,
     number_duplicates,
     printable,
     reason,
     unique_names,
 )
-from rilievo.io.files.web import TIMEOUT, request_of
+from rilievo.io.files.web import TIMEOUT, make_request
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.decode import VIDEO_SUFFIXES
@@ -109,7 +109,7 @@ class WebFiles:
 
 def _open_address(address: str) -> HTTPResponse:
     try:
-        return urlopen(request_of(address), timeout=TIMEOUT)
+        return urlopen(make_request(address), timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code in (404, 410):
@@ -277,7 +277,7 @@ def list_jobs(
 ) -> Iterator[Job]:
     """List all jobs as ``find_jobs`` does, either on disk or at addresses."""
     left_out = LeftOut() if left_out is None else left_out
-    addresses = [address for name in inputs if (address := address_of(name)) is not None]
+    addresses = [address for name in inputs if (address := address_or_none(name)) is not None]
     if not addresses:
         return find_jobs(
             list(map(local_path, inputs)), output, sequence=sequence, left_out=left_out
@@ -325,7 +325,7 @@ def _target_name(place: Remote) -> str:
 
 
 def _jobs_below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
-    ours = address_of(output)
+    ours = address_or_none(output)
     own = None if ours is None else open_remote(ours).path.rstrip("/")
     root = folder.path.rstrip("/")
     for directory, subfolders, names in walk(folder):
@@ -378,7 +378,7 @@ class Stage(TaskFiles):
 
     def enter(self, job: Job) -> Job:
         """Job with scratch paths for addresses."""
-        source, target = address_of(job.source), address_of(job.target)
+        source, target = address_or_none(job.source), address_or_none(job.target)
         if source is None and target is None:
             return job
         here = self._unused_path()
@@ -444,7 +444,9 @@ class StagedResults(Results):
         if self.options.saving.resume == "hash":
             return CheckLevel.HASHES
         return (
-            CheckLevel.ENDS if address_of(self.options.saving.output) is None else CheckLevel.SIZES
+            CheckLevel.ENDS
+            if address_or_none(self.options.saving.output) is None
+            else CheckLevel.SIZES
         )
 
     def is_finished(self, job: Job) -> bool:
@@ -524,7 +526,7 @@ def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
     text = json.read_text(encoding="utf-8")
     sidecar = parse_sidecar(text, printable(json))
     files = tuple(facts.file for facts in sidecar.files)
-    Claim(stem=stem, files=files, earlier=sidecar.earlier).begin()
+    Claim(stem=stem, files=files, earlier=sidecar.earlier).write_pending_list()
     _remote_beside(target, pending).upload(pending)
     _remote_beside(target, json).remove()
     for facts in sidecar.files:
@@ -545,7 +547,7 @@ class Addresses(Storage):
 
     def check_output(self, output: Path) -> None:
         """Refuse an output that cannot be written to."""
-        address = address_of(output)
+        address = address_or_none(output)
         if address is not None:
             open_remote(address, for_writing=True)
 

@@ -414,7 +414,7 @@ def _evaluation_record(
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if plan.method is None else str(plan.method),
-        data=replace(selection.facts, numbers=reading.facts, read_as=reading.line),
+        data=replace(selection.facts, numbers=reading.facts, read_as=reading.summary_line),
         summaries=tallied.summaries(exact_pooled_median(job, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,

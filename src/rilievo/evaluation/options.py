@@ -191,7 +191,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     @property
     def place(self) -> DepthCrop | None:
         """Crop that the given predictions are of, or None."""
-        return None if self.crop is None else DepthCrop.read(self.crop)
+        return None if self.crop is None else DepthCrop.parse(self.crop)
 
     @property
     def depth_kind(self) -> DepthKind | None:

@@ -1,9 +1,4 @@
-"""Camera models in files of other programs: COLMAP, Kalibr, ROS, OpenCV.
-
-COLMAP's camera models and binary files (COLMAP documentation, "Output Format").
-
-Calibrations of other programs, with the names of Kalibr, ROS and OpenCV.
-"""
+"""Camera models in files of COLMAP (its documentation, "Output Format"), Kalibr, ROS and OpenCV."""
 
 import math
 import re
@@ -29,7 +24,7 @@ class _CameraModel(NamedTuple):
     coefficients: int
 
     @property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         return self.focals + 2 + self.coefficients
 
 
@@ -72,12 +67,12 @@ class ImageRow(NamedTuple):
     place: str
 
 
-def binary_cameras(path: Path) -> Iterator[CameraRow]:
-    """Read ``cameras.bin``."""
+def read_cameras_bin(path: Path) -> Iterator[CameraRow]:
+    """Yield COLMAP's cameras."""
     names = [*MODELS]
     with _open_reader(path) as content:
-        for _ in range(content.count("cameras", _struct_bytes("IiQQ3d"))):
-            id, number, width, height = content.take("IiQQ", "a camera")
+        for _ in range(content.read_count("cameras", _struct_size("IiQQ3d"))):
+            id, number, width, height = content.read_struct("IiQQ", "a camera")
             place = f"{content.name}, camera {id}"
             if not 0 <= number < len(names):
                 raise InputError(
@@ -89,47 +84,47 @@ def binary_cameras(path: Path) -> Iterator[CameraRow]:
                     path=place,
                 )
             model = names[number]
-            numbers = content.take(f"{MODELS[model].parameters}d", "parameters")
+            numbers = content.read_struct(f"{MODELS[model].parameter_count}d", "parameters")
             yield CameraRow(id, model, width, height, numbers, place)
-        content.check_end()
+        content.refuse_trailing_bytes()
 
 
-def binary_images(path: Path) -> Iterator[ImageRow]:
-    """Read ``images.bin`` without points."""
+def read_images_bin(path: Path) -> Iterator[ImageRow]:
+    """Yield COLMAP's images without their points."""
     with _open_reader(path) as content:
-        for _ in range(content.count("images", _struct_bytes("I7dIcQ"))):
-            id, *pose, camera_id = content.take("I7dI", "an image")
+        for _ in range(content.read_count("images", _struct_size("I7dIcQ"))):
+            id, *pose, camera_id = content.read_struct("I7dI", "an image")
             place = f"{content.name}, image {id}"
-            name = content.text(place)
-            content.skip(_POINT * content.count("points", _POINT))
+            name = content.read_name(place)
+            content.skip_bytes(_POINT * content.read_count("points", _POINT))
             yield ImageRow(tuple(pose), camera_id, name, place)
-        content.check_end()
+        content.refuse_trailing_bytes()
 
 
 class _ByteReader:
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         self._file, self.name, self._size = file, name, size
 
-    def take(self, form: str, what: str) -> tuple[Any, ...]:
-        at, size = self._file.tell(), _struct_bytes(form)
+    def read_struct(self, form: str, label: str) -> tuple[Any, ...]:
+        at, size = self._file.tell(), _struct_size(form)
         content = self._file.read(size)
         if len(content) < size:
             raise InputError(
                 (
-                    f"ends at byte {at + len(content)}, inside {what}: it is "
+                    f"ends at byte {at + len(content)}, inside {label}: it is "
                     "cut off or no file of COLMAP; copy it again"
                 ),
                 path=self.name,
             )
         return struct.unpack(f"<{form}", content)
 
-    def count(self, what: str, least: int) -> int:
-        [count] = self.take("Q", f"the number of {what}")
+    def read_count(self, label: str, least: int) -> int:
+        [count] = self.read_struct("Q", f"the number of {label}")
         left = self._size - self._file.tell()
         if count * least > left:
             raise InputError(
                 (
-                    f"states {count} {what} at byte {self._size - left - 8}, and "
+                    f"states {count} {label} at byte {self._size - left - 8}, and "
                     f"{left} bytes follow, but each takes {least} or more: it "
                     "is cut off or no file of COLMAP; copy it again"
                 ),
@@ -137,13 +132,13 @@ class _ByteReader:
             )
         return count
 
-    def text(self, place: str) -> str:
+    def read_name(self, place: str) -> str:
         at = self._file.tell()
         name, zero, _ = self._file.read(_LONGEST_NAME + 1).partition(b"\0")
         if not zero and len(name) > _LONGEST_NAME:
             raise InputError(f"has a name of over {_LONGEST_NAME} bytes; copy it again", path=place)
         self._file.seek(at + len(name))
-        self.take("c", "a name")
+        self.read_struct("c", "a name")
         try:
             return name.decode()
         except UnicodeDecodeError as error:
@@ -151,10 +146,10 @@ class _ByteReader:
                 (f"has a name that is no text in UTF-8 (byte {error.start})"), path=place
             ) from error
 
-    def skip(self, count: int) -> None:
+    def skip_bytes(self, count: int) -> None:
         self._file.seek(count, 1)
 
-    def check_end(self) -> None:
+    def refuse_trailing_bytes(self) -> None:
         at = self._file.tell()
         if at < self._size:
             raise InputError(
@@ -176,7 +171,7 @@ def _open_reader(path: Path) -> Iterator[_ByteReader]:
         raise unreadable(error, path) from error
 
 
-def _struct_bytes(form: str) -> int:
+def _struct_size(form: str) -> int:
     return struct.calcsize(f"<{form}")
 
 
@@ -216,16 +211,16 @@ _NPZ_BEND = ("dist", "D", "distCoeffs", "dist_coeffs", "distortion", "distortion
 _NPZ_SIZE = ("image_size", "imageSize", "img_size", "size", "resolution")
 
 
-def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """Entries of a calibration in Kalibr's and ROS's names.
+def to_kalibr_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Convert calibrations of ORB-SLAM, VINS and ``transforms.json``; others stay.
 
     Raises:
         InputError: If they name a model that is not read.
     """
     forms = (
-        _entries_of_orb_slam(entries)
-        or _entries_of_vins(entries)
-        or _entries_of_transforms(entries, place)
+        _kalibr_from_orb_slam(entries)
+        or _kalibr_from_vins(entries)
+        or _kalibr_from_transforms(entries, place)
         or entries
     )
     for name in ("camera_model", "model_type", "model", "distortion_model"):
@@ -260,7 +255,7 @@ def _kalibr_entries(
     }
 
 
-def _entries_of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _kalibr_from_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for prefix in ("Camera.", "Camera1."):
         own = {
             str(key).removeprefix(prefix): entry
@@ -274,7 +269,7 @@ def _entries_of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None
     return None
 
 
-def _entries_of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _kalibr_from_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
     own = entries.get("projection_parameters")
     if not isinstance(own, Mapping):
         return None
@@ -292,8 +287,7 @@ def _entries_of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return _kalibr_entries(focal, bend, model, size)
 
 
-def _entries_of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-    """Camera of ``transforms.json``."""
+def _kalibr_from_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
     frames = entries.get("frames")
     if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
         named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
@@ -332,8 +326,8 @@ def _entries_of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[st
     return _kalibr_entries([fx, fy, *centre], entries, model, [width, height])
 
 
-def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
-    """Entries of OpenCV's FileStorage."""
+def parse_opencv_xml(text: str, path: Path) -> Mapping[str, Any]:
+    """Read numbers and texts of OpenCV's FileStorage by tag."""
     shown = printable(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise InputError("declares entities, which no calibration needs", path=shown)
@@ -356,8 +350,8 @@ def _element_value(element: Element) -> Any:
     return numbers if data is not None or len(numbers) != 1 else numbers[0]
 
 
-def npz_entries(path: Path) -> Mapping[str, Any]:
-    """Entries of an npz file with matrix and coefficients."""
+def read_npz_calibration(path: Path) -> Mapping[str, Any]:
+    """Read matrix, coefficients, resolution and model in Kalibr's names."""
     entries: dict[str, Any] = {}
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         for ours, names in (

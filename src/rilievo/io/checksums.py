@@ -148,14 +148,14 @@ def write_checksums(
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def beside(path: Path) -> Path:
-    """Path of a single file's checksum."""
+def checksum_path(path: Path) -> Path:
+    """Path of the JSON beside a single file."""
     return path.with_name(f"{path.name}.{CHECKSUMS}")
 
 
 def write_checksum(path: Path) -> None:
     """Write size and SHA-256 beside a single file."""
-    write_checksums(beside(path), (path.name,))
+    write_checksums(checksum_path(path), (path.name,))
 
 
 def read_sums(path: Path) -> Mapping[str, FileSum] | None:
@@ -197,10 +197,10 @@ def is_torn(record: Path) -> bool:
     return False
 
 
-def is_marked(path: Path) -> bool:
-    """Whether a file, whole or truncated, is ours or empty."""
+def is_ours_or_blank(path: Path) -> bool:
+    """Whether a file, or folder of frames, has our mark or no content."""
     if path.is_dir():
-        return path.suffix == ".frames" and all(map(is_marked, path.iterdir()))
+        return path.suffix == ".frames" and all(map(is_ours_or_blank, path.iterdir()))
     try:
         head, tail = _first_and_last_bytes(path, _SEARCHED) if path.is_file() else (b"", b"")
     except OSError:
@@ -228,7 +228,7 @@ def _onnx_metadata_entry(digest: str) -> bytes:
     return bytes([_METADATA_FIELD << 3 | 2, len(pair)]) + pair
 
 
-def append_sum(path: Path) -> None:
+def append_onnx_checksum(path: Path) -> None:
     """Append or replace an ONNX file's checksum."""
     content = path.read_bytes()
     if _onnx_digest_at_end(content) is not None:
@@ -236,7 +236,7 @@ def append_sum(path: Path) -> None:
     path.write_bytes(content + _onnx_metadata_entry(hashlib.sha256(content).hexdigest()))
 
 
-def has_sum(path: Path) -> bool:
+def has_onnx_checksum(path: Path) -> bool:
     """Whether an ONNX file ends in a checksum."""
     try:
         return _onnx_digest_at_end(_first_and_last_bytes(path, _ENTRY_BYTES)[1]) is not None
@@ -263,7 +263,7 @@ def _onnx_digest_at_end(content: bytes) -> str | None:
     )
 
 
-def with_checksum(header: bytes, features: bytes) -> bytes:
+def features_file_bytes(header: bytes, features: bytes) -> bytes:
     """Bytes of a file of features: header, CRC-32 of both, features."""
     checksum = _CHECKSUM.pack(zlib.crc32(features, zlib.crc32(header)))
     return (header + checksum).ljust(HEADER_BYTES, b"\0") + features
@@ -289,46 +289,46 @@ def features_fault(path: Path) -> str | None:
     return None
 
 
-def sums_path(frames: Path) -> Path:
-    """Path of the checksums of frames."""
+def frame_checksums_path(frames: Path) -> Path:
+    """Path of the frames' records."""
     return frames.with_suffix(".sums")
 
 
-def about_path(frames: Path) -> Path:
+def frames_description_path(frames: Path) -> Path:
     """Path of the description of complete frames."""
     return frames.with_suffix(".json")
 
 
-def record(state: int, pixels: bytes) -> bytes:
-    """Bytes of a frame's record."""
+def frame_record_bytes(state: int, pixels: bytes) -> bytes:
+    """State of a frame, and CRC-32 of its pixels."""
     return np.array((state, zlib.crc32(pixels)), RECORD).tobytes()
 
 
-def read_records(frames: Path) -> np.ndarray:
-    """Read the records of frames; empty where there are none."""
-    path = sums_path(frames)
+def read_frame_records(frames: Path) -> np.ndarray:
+    """Read state and CRC-32 of each frame; empty without a file."""
+    path = frame_checksums_path(frames)
     stored = path.read_bytes() if path.is_file() else b""
     return np.frombuffer(stored, RECORD, count=len(stored) // RECORD.itemsize)
 
 
-def damaged_frames(
-    frames: Path, records: np.ndarray, indices: Iterable[int], bytes_each: int
+def damaged_frame_indices(
+    frames: Path, records: np.ndarray, indices: Iterable[int], frame_bytes: int
 ) -> Iterator[int]:
-    """Yield frames whose pixels differ from their record."""
+    """Yield those of ``indices`` whose pixels differ from their record."""
     with frames.open("rb") as file:
         for index in indices:
-            file.seek(index * bytes_each)
-            if zlib.crc32(file.read(bytes_each)) != records[index]["crc32"]:
+            file.seek(index * frame_bytes)
+            if zlib.crc32(file.read(frame_bytes)) != records[index]["crc32"]:
                 yield index
 
 
-def frames_fault(frames: Path, count: int, bytes_each: int) -> str | None:
-    """Fault of a complete file of frames, in words."""
-    if frames.stat().st_size != count * bytes_each:
-        return f"holds {frames.stat().st_size} bytes, not {count * bytes_each}: remove it"
-    records = read_records(frames)
+def frames_fault(frames: Path, count: int, frame_bytes: int) -> str | None:
+    """Wrong size or first damaged frame, in words."""
+    if frames.stat().st_size != count * frame_bytes:
+        return f"holds {frames.stat().st_size} bytes, not {count * frame_bytes}: remove it"
+    records = read_frame_records(frames)
     there = np.flatnonzero(records["state"][:count] == THERE)
-    bad = next(damaged_frames(frames, records, map(int, there), bytes_each), None)
+    bad = next(damaged_frame_indices(frames, records, map(int, there), frame_bytes), None)
     if bad is None:
         return None
     return f"its frame {bad} differs from what was written (crc32): remove it, and train anew"

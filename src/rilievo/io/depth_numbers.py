@@ -19,7 +19,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.numbers import npz_member, one_line_errors, open_npz, read_map
-from rilievo.io.outputs.sidecar import Sidecar, camera_of, parse_sidecar
+from rilievo.io.outputs.sidecar import Sidecar, camera_from_facts, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.shapes import AnyPlane, Shaped, Size, Values
 
@@ -104,8 +104,8 @@ class NumberReading:
     far: float | None = None
 
     @property
-    def line(self) -> str | None:
-        """Meaning with source and range; None without facts."""
+    def summary_line(self) -> str | None:
+        """Unit, range and source in words; None without a unit."""
         scales = [fact for fact in self.facts if fact.name == "scale"]
         if not scales:
             return None
@@ -161,13 +161,13 @@ def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
     Raises:
         InputError: If the file is broken, or states the impossible.
     """
-    statement = statement_of(path)
+    statement = read_depth_statement(path)
     name = array if array is not None else statement.array
     return DepthNumbers(stored=read_map(path, name=name), statement=statement)
 
 
 def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
-    """Convert stored numbers to the values that a file states."""
+    """Convert to values, NaN where invalid; uncoded numbers stay."""
     if not statement.is_coded:
         return stored
     empty = np.isin(stored, statement.invalid)
@@ -187,7 +187,7 @@ def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement)
     return np.where(empty, np.nan, values)
 
 
-def statement_of(path: Path) -> DepthStatement:
+def read_depth_statement(path: Path) -> DepthStatement:
     """Facts that a file states, or a JSON beside it."""
     check_regular(path)
     own = _statement_in_file(path)
@@ -199,7 +199,7 @@ def statement_of(path: Path) -> DepthStatement:
 
 
 def _merge_statements(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
-    """Statement beside a file, with its own array and camera."""
+    """Statement beside a file, with its array, and its camera if missing."""
     return replace(
         beside, array=own.array, camera=own.camera if beside.camera is None else beside.camera
     )
@@ -294,7 +294,7 @@ def _statement_of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStat
     kind = depth.kind
     if facts.holds.startswith("inverse depth"):
         kind = DepthKind.AFFINE_INVERSE
-    camera = None if sidecar.camera is None else camera_of(sidecar.camera)
+    camera = None if sidecar.camera is None else camera_from_facts(sidecar.camera)
     along = camera is not None and camera.lens.has_unit_rays and kind is DepthKind.METRIC
     return DepthStatement(
         kind=DISTANCE if along else kind.value,
@@ -320,10 +320,10 @@ def _statement_of_texts(texts: Mapping[str, Any], place: str, path: Path) -> Dep
     elif words in UNITS:
         scale, kind = UNITS[words], kind or DepthKind.METRIC.value
     elif words and _finite_or_none(unit) is not None:
-        scale = _positive_number(texts, "unit", path)
+        scale = _require_positive(texts, "unit", path)
     near, far = _finite_or_none(texts.get("near")), _finite_or_none(texts.get("far"))
     if near is not None and far is not None:
-        pair = (_positive_number(texts, "near", path), _positive_number(texts, "far", path))
+        pair = (_require_positive(texts, "near", path), _require_positive(texts, "far", path))
         return DepthStatement(
             kind=kind, scale=scale, logarithm=pair, invalid=(_UNKNOWN,), place=place
         )
@@ -338,7 +338,7 @@ def _statement_of_texts(texts: Mapping[str, Any], place: str, path: Path) -> Dep
         offset = _finite_or_none(texts.get("offset")) or 0.0
         is_own_unit = words in UNITS and (kind == DepthKind.METRIC.value)
         factor = UNITS[words] if is_own_unit else 1.0
-        step = _positive_number(texts, "scale", path)
+        step = _require_positive(texts, "scale", path)
         return replace(rest, scale=step * factor, offset=offset * factor)
     for name in _COUNTS:
         counts = _finite_or_none(texts.get(name))
@@ -366,7 +366,7 @@ def _finite_or_none(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _positive_number(texts: Mapping[str, Any], name: str, path: Path) -> float:
+def _require_positive(texts: Mapping[str, Any], name: str, path: Path) -> float:
     number = _finite_or_none(texts.get(name))
     if number is None or number <= 0:
         raise InputError(
@@ -408,15 +408,15 @@ def scale_fact(
 
 
 def unit_words(scale: float) -> str:
-    """Scale in words."""
+    """Unit of ``scale`` metres in words."""
     names = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}
     return names.get(scale, f"counts of {scale:.6g} m")
 
 
-def doubts_of(
+def reading_doubts(
     stored: Shaped[np.ndarray, "h w"], metres: Values, *, meaningless: tuple[float, ...] = ()
 ) -> Iterator[str]:
-    """Doubts about how a map [m] is read."""
+    """Yield doubts, a line each, about invalid numbers and the unit."""
     whole = stored.dtype.kind in "ui" and stored.dtype.itemsize > 1
     if whole:
         most = np.iinfo(stored.dtype).max
@@ -480,8 +480,8 @@ class DepthCrop:
         return f"{self.top},{self.left},{self.height},{self.width}"
 
     @staticmethod
-    def of(numbers: Sequence[object], option: str) -> "DepthCrop":
-        """Make a crop of four whole numbers."""
+    def from_numbers(numbers: Sequence[object], option: str) -> "DepthCrop":
+        """Make a crop of top, left, height and width."""
         whole = [number for number in numbers if isinstance(number, int)]
         if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
             raise OptionError(
@@ -493,11 +493,11 @@ class DepthCrop:
         return DepthCrop(top=top, left=left, height=height, width=width)
 
     @staticmethod
-    def read(text: str, option: str = "crop") -> "DepthCrop":
+    def parse(text: str, option: str = "crop") -> "DepthCrop":
         """Parse TOP,LEFT,HEIGHT,WIDTH."""
         parts = text.split(",")
         numbers = [int(part) if part.strip().isdecimal() else part for part in parts]
-        return DepthCrop.of(numbers, option)
+        return DepthCrop.from_numbers(numbers, option)
 
     def check_inside(self, shape: Size) -> None:
         """Refuse a crop that leaves a picture (height, width)."""
@@ -507,7 +507,7 @@ class DepthCrop:
                 f"{shape[1]} pixels (height x width)"
             )
 
-    def placed(
+    def paste_into_picture(
         self, values: Shaped[np.ndarray, "*c h w"], shape: Size, empty: float
     ) -> Shaped[np.ndarray, "*c a b"]:
         """Put a map into a picture that is ``empty`` elsewhere."""

@@ -28,8 +28,8 @@ class NotThisRecord(ValueError):
         self.problem, self.place = problem, place
 
     @property
-    def in_file(self) -> str:
-        """Message with the value's name in a user's file."""
+    def message_in_file(self) -> str:
+        """Message that begins with the value's name."""
         if self.place is None:
             return self.problem
         return f"{self.place.removeprefix('.') or 'it'} {self.problem}"
@@ -147,8 +147,8 @@ def _refuse_unless(holds: bool, expected: str, data: Any, where: str) -> None:
         )
 
 
-def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) -> None:
-    """Refuse names without effect in a user's file.
+def check_field_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) -> None:
+    """Refuse names of a user's file that no field has.
 
     ``inside`` is the record's path, "" or ending in a dot; other records of ``whole`` may have
     them.
@@ -157,19 +157,19 @@ def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) ->
     for choice in get_args(kind):
         if get_origin(kind) is tuple and isinstance(data, list):
             for item in data:
-                check_names(choice, item, inside=inside, whole=whole)
+                check_field_names(choice, item, inside=inside, whole=whole)
         elif get_origin(kind) in (Union, types.UnionType):
-            check_names(choice, data, inside=inside, whole=whole)
+            check_field_names(choice, data, inside=inside, whole=whole)
     if is_dataclass(kind) and isinstance(data, dict):
         types_of = _field_types(kind)
         for name, value in data.items():
             if name not in types_of:
-                hint = _other_place_hint(whole, str(name)) or suggest(str(name), types_of)
+                hint = _field_place_hint(whole, str(name)) or suggest(str(name), types_of)
                 raise NotThisRecord(f"has no '{inside}{name}'; {hint}")
-            check_names(types_of[name], value, inside=f"{inside}{name}.", whole=whole)
+            check_field_names(types_of[name], value, inside=f"{inside}{name}.", whole=whole)
 
 
-def _other_place_hint(whole: Any, name: str) -> str | None:
+def _field_place_hint(whole: Any, name: str) -> str | None:
     places = [*dict.fromkeys(_places_of_field(whole, name, ""))]
     if not places:
         return None

@@ -21,10 +21,10 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.camera_models import (
     MODELS,
     READ,
-    binary_cameras,
-    npz_entries,
-    plain_entries,
-    xml_entries,
+    parse_opencv_xml,
+    read_cameras_bin,
+    read_npz_calibration,
+    to_kalibr_entries,
 )
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.json_record import parse_yaml
@@ -62,22 +62,22 @@ _LONGEST = 100_000
 def read_K(path: Path) -> Matrix:
     """Read K [px] from four (fx fy cx cy) or nine numbers, or a 3x3 npy array."""
     if path.suffix != ".npy":
-        return camera_of(_K_in_text(path), path).K
+        return camera_from_K(_read_K_text(path), path).K
     K = read_numbers(path).astype(np.float64)
     if K.shape != (3, 3):
         raise InputError(f"has shape {K.shape}, expected K, (3, 3)", path=path)
-    return camera_of(K, path).K
+    return camera_from_K(K, path).K
 
 
-def camera_of(K: Matrix, path: Path) -> Camera:
-    """Camera of a file's intrinsics."""
+def camera_from_K(K: Matrix, path: Path) -> Camera:
+    """Make a camera; errors name ``path``."""
     try:
         return Camera(K=K)
     except InputError as error:
         raise InputError(problem=template(error), path=path) from error
 
 
-def _K_in_text(path: Path) -> Matrix:
+def _read_K_text(path: Path) -> Matrix:
     check_regular(path)
     try:
         numbers = _parse_floats(path.read_text(encoding="utf-8-sig"))
@@ -114,14 +114,14 @@ def read_lens(path: Path) -> SpelledLens:
     if suffix == ".npy":
         return _lens_of_K(read_K(path))
     if suffix == ".bin":
-        cameras = [colmap_lens(*row[1:]) for row in binary_cameras(path)]
+        cameras = [colmap_lens(*row[1:]) for row in read_cameras_bin(path)]
         return _single_lens(cameras, path)
     if suffix == ".npz":
-        return _lens_of_entries(npz_entries(path), printable(path))
+        return _lens_of_entries(read_npz_calibration(path), printable(path))
     check_regular(path)
     text = read_text(path).removeprefix("\ufeff")
     if suffix == ".xml":
-        return _lens_of_entries(xml_entries(text, path), printable(path))
+        return _lens_of_entries(parse_opencv_xml(text, path), printable(path))
     if suffix == ".json":
         return _lens_in_json(text, path)
     if suffix in (".yaml", ".yml"):
@@ -231,7 +231,7 @@ def colmap_lens(
     if model not in names:
         raise InputError(f"has COLMAP's model '{model}'; read are {', '.join(names)}", path=place)
     name, focals, count = MODELS[model]
-    expected = MODELS[model].parameters
+    expected = MODELS[model].parameter_count
     if len(numbers) != expected:
         raise InputError(f"{model} has {expected} parameters, got {len(numbers)}", path=place)
     # COLMAP's origin is the corner of the first pixel.
@@ -313,7 +313,7 @@ def _lens_in_yaml(text: str, path: Path) -> SpelledLens:
 
 
 def _lens_of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
-    entries = plain_entries(entries, place)
+    entries = to_kalibr_entries(entries, place)
     focal = _numbers_of_entry(entries, _MATRIX, place) or [
         number
         for name in ("fx", "fy", "cx", "cy")
@@ -380,7 +380,7 @@ def _lens_in_json(text: str, path: Path) -> SpelledLens:
             return read_spelling(entries["lens"], option="its lens")
         if "K" not in entries:
             return _lens_of_entries(entries, printable(path))
-        return _lens_of_K(camera_of(np.asarray(entries["K"], float), path).K)
+        return _lens_of_K(camera_from_K(np.asarray(entries["K"], float), path).K)
     except (
         ValueError,
         LookupError,

@@ -1,8 +1,6 @@
-"""Pictures of maps: colours of depth and normals, and fast PNG.
+"""Colour maps, pictures of depth and normals, and fast PNG.
 
-Fast PNG of smooth maps (W3C 2025): one filter and the fastest deflate.
-
-Colour maps, and pictures of depth and normals.
+PNG (W3C 2025) has one filter and the fastest deflate.
 """
 
 import math
@@ -64,11 +62,11 @@ def write_png(
             _write_chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
         if palette is not None:
             _write_chunk(file, b"PLTE", palette.tobytes())
-        _write_pixels(file, pixels)
+        _write_pixel_chunks(file, pixels)
         _write_chunk(file, b"IEND", b"")
 
 
-def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
+def _write_pixel_chunks(file: BinaryIO, pixels: np.ndarray) -> None:
     # Imported on demand, because sizes of bands alone need neither.
     import zlib
 
@@ -161,7 +159,7 @@ def sky_colour(colour_map: str) -> tuple[int, int, int]:
 
 @cache
 def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    """RGB of a colour map."""
+    """RGB of a colour map's 256 rows."""
     with Image.open(Path(__file__).with_name("colour_maps.png"), formats=["PNG"]) as image:
         return np.asarray(image)[COLOUR_MAPS.index(check_colour_map(name))]
 
@@ -200,15 +198,17 @@ class ColourRange:
             )
 
 
-def drawn_values(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
-    """Values of a picture, defined where ``depth.valid``.
+def picture_quantity(depth: DepthMap, quantity: Drawn = Drawn.INVERSE_DEPTH) -> Field:
+    """Inverse depth, or depth; affine values as they are, or negated.
 
-    Affine kinds cannot be inverted: they are drawn as they are, or negated.
+    Undefined outside ``depth.valid``.
     """
-    return _picture_values(depth.values, depth.kind, what)
+    return _invert_or_negate(depth.values, depth.kind, quantity)
 
 
-def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
+def colour_range_from_depths(
+    near: float, far: float, kind: DepthKind, quantity: Drawn
+) -> ColourRange:
     """Convert a range of depth, in either order, to drawn values.
 
     Raises:
@@ -218,16 +218,16 @@ def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRan
     if kind.is_depth:
         if min(ends) <= 0:
             raise OptionError(f"a colour range of depths is positive, got {near:g} to {far:g}")
-        drawn_ends = [1 / end for end in ends] if what is Drawn.INVERSE_DEPTH else [*ends]
+        drawn_ends = [1 / end for end in ends] if quantity is Drawn.INVERSE_DEPTH else [*ends]
     else:
-        drawn_ends = [_drawing_sign(kind, what) * end for end in ends]
+        drawn_ends = [_drawing_sign(kind, quantity) * end for end in ends]
     if near == far:
         raise OptionError(f"a colour range has two different ends, got {near:g} twice")
     return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
 
 
 def colour_range(
-    depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH, sky: Mask | None = None
+    depth: DepthMap, quantity: Drawn = Drawn.INVERSE_DEPTH, sky: Mask | None = None
 ) -> ColourRange:
     """Percentiles 2 and 98 of drawn values, without the sky.
 
@@ -237,10 +237,10 @@ def colour_range(
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
     some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    sample = DrawnSample.of(some, what, None if sky is None else sky[grid])
+    sample = DrawnSample.from_map(some, quantity, None if sky is None else sky[grid])
     if not sample.values.size:
         return ColourRange(low=0.0, high=1.0)
-    return range_of_samples([sample], depth.kind, what)
+    return range_of_samples([sample], depth.kind, quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,21 +251,23 @@ class DrawnSample:
     upper: Float32[np.ndarray, "m"]
 
     @classmethod
-    def of(cls, depth: DepthMap, what: Drawn, sky: Mask | None = None) -> "DrawnSample":
-        """Take the values of a map without its sky."""
-        values, rows = drawn_values(depth, what), math.ceil(0.9 * depth.shape[0])
+    def from_map(cls, depth: DepthMap, quantity: Drawn, sky: Mask | None = None) -> "DrawnSample":
+        """Sample of a map's valid pixels without its sky."""
+        values, rows = picture_quantity(depth, quantity), math.ceil(0.9 * depth.shape[0])
         shown = depth.valid if sky is None else depth.valid & ~sky
         return cls(values[shown], values[:rows][shown[:rows]])
 
 
-def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:
+def range_of_samples(
+    samples: Sequence[DrawnSample], kind: DepthKind, quantity: Drawn
+) -> ColourRange:
     """Common ``colour_range`` of several maps; a constant one keeps its range."""
     low, high = _percentiles_2_and_98(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
         least = LEAST_SHARE * (high - low)
         first, last = _percentiles_2_and_98(upper)
-        if what is Drawn.INVERSE_DEPTH:
+        if quantity is Drawn.INVERSE_DEPTH:
             high = min(high, max(last, low + least))
         else:
             low = max(low, min(first, high - least))
@@ -292,7 +294,7 @@ def colourise(
     *,
     colour_map: str = DEPTH_COLOURS,
     limits: ColourRange | None = None,
-    what: Drawn = Drawn.INVERSE_DEPTH,
+    quantity: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> Pixels:
     """Draw depth as RGB; invalid pixels have ``invalid_colour``, those of the sky ``sky_colour``.
@@ -306,10 +308,13 @@ def colourise(
         sky = None
     table = colour_table(colour_map) if sky is None else sky_table(colour_map)
     if limits is None:
-        limits = colour_range(depth, what, sky)
+        limits = colour_range(depth, quantity, sky)
     picture = np.empty((*depth.shape, 3), np.uint8)
     for rows in bands(depth.shape):
-        numbers, valid = _picture_values(depth.values[rows], depth.kind, what), depth.valid[rows]
+        numbers, valid = (
+            _invert_or_negate(depth.values[rows], depth.kind, quantity),
+            depth.valid[rows],
+        )
         is_whole = valid.all()
         levels = _levels_in_range(numbers if is_whole else np.where(valid, numbers, 0), limits)
         if sky is not None:
@@ -324,14 +329,14 @@ def colourise(
 def colour_levels(
     depth: DepthMap,
     limits: ColourRange,
-    what: Drawn = Drawn.INVERSE_DEPTH,
+    quantity: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
     """Rows of the colour table for each pixel of a fully valid map."""
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
         levels[rows] = _levels_in_range(
-            _picture_values(depth.values[rows], depth.kind, what), limits
+            _invert_or_negate(depth.values[rows], depth.kind, quantity), limits
         )
         if sky is not None:
             _set_sky_level(levels[rows], sky[rows])
@@ -392,20 +397,20 @@ def normals_picture(
     return picture
 
 
-def _picture_values(values: Field, kind: DepthKind, what: Drawn) -> Field:
+def _invert_or_negate(values: Field, kind: DepthKind, quantity: Drawn) -> Field:
     if not kind.is_depth:
-        return -values if _drawing_sign(kind, what) < 0 else values
-    if what is Drawn.DEPTH:
+        return -values if _drawing_sign(kind, quantity) < 0 else values
+    if quantity is Drawn.DEPTH:
         return values
     # Invalid values may be anything, and must not raise warnings.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.float32(1) / np.maximum(values, np.float32(_NEAREST))
 
 
-def _drawing_sign(kind: DepthKind, what: Drawn) -> int:
+def _drawing_sign(kind: DepthKind, quantity: Drawn) -> int:
     """1 where affine values grow in the drawn order, otherwise -1."""
     grow_when_near = kind is DepthKind.AFFINE_INVERSE
-    return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
+    return 1 if grow_when_near == (quantity is Drawn.INVERSE_DEPTH) else -1
 
 
 def _levels_in_range(numbers: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:

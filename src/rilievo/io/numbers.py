@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
-from rilievo.io.files.archives import check_directories, check_member, check_npy
+from rilievo.io.files.archives import check_npy_header, check_tiff_tags, check_zip_member
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -33,7 +33,7 @@ from rilievo.io.files.limits import (
     reason,
     retry_miscounted,
 )
-from rilievo.io.photographs.decode import PILLOW_ERRORS, load
+from rilievo.io.photographs.decode import PILLOW_ERRORS, load_pixels
 from rilievo.shapes import Float32, Shaped, UInt8, UInt16
 
 # A channel of the largest photograph, or 15 at 4K.
@@ -75,12 +75,12 @@ class ExrChannels:
         """Whether channels are R, G, B (and A) of one type."""
         return {*self.names} in ({*"RGB"}, {*"RGBA"}) and len({*self._types.values()}) == 1
 
-    def colours(self) -> np.ndarray:
+    def read_colours(self) -> np.ndarray:
         """Read R, G, B (and A) as the last axis."""
         order = "RGBA"[: len(self.names)]
-        return np.stack([self.read(name) for name in order], axis=-1)
+        return np.stack([self.read_channel(name) for name in order], axis=-1)
 
-    def text(self, name: str) -> str:
+    def attribute_text(self, name: str) -> str:
         """Text of an attribute.
 
         Raises:
@@ -92,7 +92,7 @@ class ExrChannels:
             raise ValueError("its header is damaged")
         return content.decode()
 
-    def read(self, name: str) -> np.ndarray:
+    def read_channel(self, name: str) -> np.ndarray:
         """Read a channel in its type."""
         content = self._file.channel(name)
         return np.frombuffer(content, self._types[name]).reshape(self._shape)
@@ -128,10 +128,10 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
         raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
     for signature, read in _READERS.items():
         if content.startswith(signature):
-            return _check_type_and_shape(read(content, Path(path), name), shown)
+            return _squeeze_and_check(read(content, Path(path), name), shown)
     if content[:2] in (b"P5", b"P6", b"Pf", b"PF") and content[2:3].isspace():
         with one_line_errors(shown, "PGM or PFM file"):
-            return _check_type_and_shape(_netpbm_array(content), shown)
+            return _squeeze_and_check(_netpbm_array(content), shown)
     raise InputError(f"its content is not an array of numbers; {_EXPECTED}", path=shown)
 
 
@@ -162,7 +162,7 @@ def one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
         ) from error
 
 
-def _check_type_and_shape(numbers: np.ndarray, shown: str) -> np.ndarray:
+def _squeeze_and_check(numbers: np.ndarray, shown: str) -> np.ndarray:
     if numbers.dtype == bool:
         numbers = numbers.astype(np.uint8)
     if numbers.dtype.kind not in "uif":
@@ -192,7 +192,7 @@ def _png_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
 def _tiff_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown, file = printable(path), BytesIO(content)
     with one_line_errors(shown, "TIFF file"):
-        check_directories(file, shown)
+        check_tiff_tags(file, shown)
         file.seek(0)
     with one_line_errors(shown, "TIFF file"), TiffImageFile(file) as image:
         _refuse_converted_pixels(image, _stored_mode(image), shown)
@@ -221,7 +221,7 @@ def _load_pixels(image: ImageFile) -> np.ndarray:
     width, height = image.size
     # Of four channels of 16 bits, or one of 32.
     check_unpacked("the image", height, width, 8, most_bytes=8 * MAX_PIXELS)
-    load(image)
+    load_pixels(image)
     return np.array(image)
 
 
@@ -237,7 +237,7 @@ def _colour_of_16_bits(content: bytes, image: ImageFile, stored: str) -> np.ndar
 @retry_miscounted
 def _npy_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
     with one_line_errors(printable(path), "npy file"):
-        check_npy(BytesIO(content), len(content))
+        check_npy_header(BytesIO(content), len(content))
         return np.load(BytesIO(content), allow_pickle=False)
 
 
@@ -268,7 +268,7 @@ def npz_member(archive: Mapping[str, Any], name: str) -> np.ndarray:
     if isinstance(archive, NpzFile) and archive.zip is not None:
         for member in archive.zip.infolist():
             if member.filename in (name, f"{name}.npy"):
-                check_member(member, most_bytes=MAX_BYTES)
+                check_zip_member(member, most_bytes=MAX_BYTES)
     array = archive[name]
     if not isinstance(array, np.ndarray):
         raise ValueError(f"'{name}' in it is not an array")
@@ -284,8 +284,8 @@ def _exr_array(content: bytes, path: Path, name: str | None) -> np.ndarray:
         raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
     with one_line_errors(shown, "EXR file"):
         if name is None and channels.are_colours:
-            return channels.colours()
-        return channels.read(_select_name(list(channels.names), name, "channel", shown))
+            return channels.read_colours()
+        return channels.read_channel(_select_name(list(channels.names), name, "channel", shown))
 
 
 def _select_name(names: list[str], name: str | None, what: str, shown: str) -> str:

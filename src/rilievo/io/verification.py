@@ -18,20 +18,20 @@ from rilievo.io.checksums import (
     FRAMES_FORMAT,
     MISSING,
     FileSum,
-    about_path,
-    beside,
+    checksum_path,
     content_fault,
     features_fault,
+    frames_description_path,
     frames_fault,
-    has_sum,
+    has_onnx_checksum,
     is_blank,
-    is_marked,
+    is_ours_or_blank,
     is_torn,
     onnx_fault,
     read_sums,
     sum_of,
 )
-from rilievo.io.files.archives import BROKEN_FILE, check_member
+from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
 from rilievo.io.files.limits import MAX_BYTES, printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
@@ -86,11 +86,11 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
             for place, folders, names in os.walk(path):
                 folders.sort()
                 for name in sorted(names):
-                    findings.at(Path(place, name))
+                    findings.verify_path(Path(place, name))
         elif path.exists():
-            findings.at(path)
-            if beside(path).exists():
-                findings.at(beside(path))
+            findings.verify_path(path)
+            if checksum_path(path).exists():
+                findings.verify_path(checksum_path(path))
         else:
             raise MissingFileError("no such file or folder", path=path)
     if not (findings.whole or findings.faults):
@@ -107,7 +107,7 @@ class _Findings:
     whole: set[Path] = field(default_factory=set)
     faults: dict[Path, str] = field(default_factory=dict)
 
-    def at(self, path: Path) -> None:
+    def verify_path(self, path: Path) -> None:
         """Verify the file or folder at a path."""
         name = path.name
         if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
@@ -118,7 +118,7 @@ class _Findings:
             elif not (path.parent / CHECKSUMS).exists():
                 self._add_result(path, f"has no {CHECKSUMS} beside it: nothing can be compared")
         elif name.endswith(SUFFIX):
-            self._verify_json(path)
+            self._verify_sidecar(path)
         elif name.endswith(".json.pending"):
             record = path.with_name(name.removesuffix(".pending")[1:])
             if not record.exists():
@@ -145,14 +145,14 @@ class _Findings:
         else:
             self._verify_sums(path.parent, sums)
 
-    def _verify_json(self, path: Path) -> None:
+    def _verify_sidecar(self, path: Path) -> None:
         if is_torn(path):
             stem = path.name.removesuffix(SUFFIX)
-            beside = set(path.parent.glob(f"{glob.escape(stem)}.*")) - {path}
-            if any(is_marked(neighbour) for neighbour in beside):
+            neighbours = set(path.parent.glob(f"{glob.escape(stem)}.*")) - {path}
+            if any(is_ours_or_blank(neighbour) for neighbour in neighbours):
                 self._add_result(path, _NO_CONTENT)
             return
-        head = _read_head(path)
+        head = _read_json_head(path)
         if head is None or head.format != FORMAT:
             return
         try:
@@ -176,7 +176,7 @@ class _Findings:
             # The file's name ends in its own checksum.
             is_same = sum_of(path).sha256.startswith(match[1])
             self._add_result(path, None if is_same else CHANGED)
-        elif has_sum(path):
+        elif has_onnx_checksum(path):
             self._add_result(path, onnx_fault(path))
         elif is_blank(path):
             self._add_result(path, "has no content")
@@ -187,7 +187,7 @@ class _Findings:
             self._add_result(path, _archive_fault(path))
 
     def _verify_frames(self, path: Path) -> None:
-        about = _read_head(about_path(path))
+        about = _read_json_head(frames_description_path(path))
         if about is not None and about.format == FRAMES_FORMAT and len(about.size) == 2:
             height, width = about.size
             self._add_result(path, frames_fault(path, about.count, height * width * 3))
@@ -206,7 +206,7 @@ class _JsonHead:
     count: int = 0
 
 
-def _read_head(path: Path) -> _JsonHead | None:
+def _read_json_head(path: Path) -> _JsonHead | None:
     try:
         return from_json(_JsonHead, read_text(path))
     except (InputError, NotThisRecord):
@@ -217,7 +217,7 @@ def _archive_fault(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
-                check_member(member, most_bytes=MAX_BYTES)
+                check_zip_member(member, most_bytes=MAX_BYTES)
             bad = archive.testzip()
     except BROKEN_FILE as error:
         return f"is broken ({reason(error)})"

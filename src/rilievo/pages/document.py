@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
-from rilievo.io.outputs.formats.colour_files import colours_of
+from rilievo.io.outputs.formats.colour_files import css_colours
 from rilievo.version import VERSION
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -138,7 +138,7 @@ def _template_environment() -> "Environment":
 def _ramp_variables() -> str:
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
     ramps = (
-        f"--{name}-ramp: linear-gradient(to right, {', '.join(colours_of(colour_map))});"
+        f"--{name}-ramp: linear-gradient(to right, {', '.join(css_colours(colour_map))});"
         for name, colour_map in maps.items()
     )
     return f":root {{ {' '.join(ramps)} }}\n"

@@ -24,16 +24,16 @@ from rilievo.io.json_record import to_json
 from rilievo.io.map_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.outputs.formats.colour_files import (
     colour_bar,
-    colours_of,
-    css,
+    css_colours,
     depth_picture,
-    shown_sky,
+    hex_colour,
+    sky_or_none,
 )
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.skyline import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.photo import jpeg_bytes, reduced
+from rilievo.io.photographs.photo import jpeg_bytes, shrink_to_image
 from rilievo.measure.measurement_records import page_terms
 from rilievo.pages.document import asset, page_pieces, write_pieces
 from rilievo.pages.pictures import jpeg_uri
@@ -88,7 +88,7 @@ def write(job: WriteJob) -> FileFacts:
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
     relief, missing = _relief_or_reason(job)
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
-    bar = None if depth is None else colour_bar(depth, options, shown_sky(prediction))
+    bar = None if depth is None else colour_bar(depth, options, sky_or_none(prediction))
     facts = replace(
         job.facts("page with pictures and, where there is depth, the surface"),
         unit=None if depth is None else job.depth_facts.unit,
@@ -105,7 +105,7 @@ def write(job: WriteJob) -> FileFacts:
         about=job.about,
         facts=surface,
         sources=_SOURCES,
-        json=job.about.alone(facts),
+        json=job.about.embedded_json(facts),
         pictures=pictures,
         bar=bar,
         missing=missing,
@@ -137,7 +137,7 @@ def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
 
 def saved_page() -> str:
     """HTML of a page that browsers fill."""
-    ramp = f"linear-gradient(to right, {', '.join(colours_of(DEPTH_COLOURS))})"
+    ramp = f"linear-gradient(to right, {', '.join(css_colours(DEPTH_COLOURS))})"
     page = page_pieces(
         "saved.html",
         scripts=stage_scripts(),
@@ -149,7 +149,7 @@ def saved_page() -> str:
 
 
 def _stage_style(ramp: str, colour_map: str = DEPTH_COLOURS) -> str:
-    sky = css(sky_colour(colour_map))
+    sky = hex_colour(sky_colour(colour_map))
     return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; --sky: {sky}; }}\n"
 
 
@@ -161,7 +161,7 @@ def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> S
         edge_jump=options.edge,
         grazing_degrees=0.0,
         specks=options.specks,
-        dropped=options.dropped,
+        dropped=options.drop_text,
         sky=sky,
         backing=BACKING,
     )
@@ -226,7 +226,7 @@ def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -
 
 def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
     """Photograph, at most ``side`` large, for surfaces too."""
-    image = reduced(photo, min(side, options.texture_side))
+    image = shrink_to_image(photo, min(side, options.texture_side))
     jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
     return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)
 

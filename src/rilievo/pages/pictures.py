@@ -25,8 +25,8 @@ from rilievo.io.map_pictures import (
     invalid_colour,
     normals_picture,
 )
-from rilievo.io.outputs.formats.colour_files import colours_of
-from rilievo.io.outputs.skyline import up_to_sky
+from rilievo.io.outputs.formats.colour_files import css_colours
+from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.photographs.photo import jpeg_bytes
 from rilievo.pages.charts import shorten_name
 from rilievo.sample import Truth
@@ -223,7 +223,7 @@ def depth_panel(
     """Depth in colours: near is red."""
     if sky is not None and not sky.any():
         sky = None
-    small, part = _shrink_depth(up_to_sky(depth, sky)), _shrink_sky(sky)
+    small, part = _shrink_depth(extend_ground_to_sky(depth, sky)), _shrink_sky(sky)
     limits = limits or colour_range(small, sky=part)
     marks = ("far", "near")
     if small.kind is DepthKind.METRIC and limits.low > 0:
@@ -258,7 +258,7 @@ def _shrink_sky(sky: Mask | None) -> Mask | None:
 
 
 def _colour_range_of_shrunk(depth: DepthMap, sky: Mask | None) -> ColourRange:
-    return colour_range(_shrink_depth(up_to_sky(depth, sky)), sky=_shrink_sky(sky))
+    return colour_range(_shrink_depth(extend_ground_to_sky(depth, sky)), sky=_shrink_sky(sky))
 
 
 def _depth_error_panel(model: str, true: DepthMap, depth: DepthMap, end: float) -> Panel:
@@ -319,7 +319,7 @@ def _colour_numbers(
     small = shrink(values[None], valid)
     # Numbers without a place in space, which are drawn as they are.
     numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)
-    return colourise(numbers, colour_map=colour_map, limits=limits, what=Drawn.DEPTH)
+    return colourise(numbers, colour_map=colour_map, limits=limits, quantity=Drawn.DEPTH)
 
 
 SUFFIXES = (".pdf", ".svg", ".png")
@@ -414,7 +414,7 @@ def _draw_legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> N
     wide = (_WIDTH - 2 * _MARGIN) / max(2, len(legends)) - 0.2
     for place, (ramp, legend) in enumerate(legends.items()):
         left, bottom = _MARGIN + place * (wide + 0.2), top - 0.08
-        steps = [[tuple(bytes.fromhex(colour[1:])) for colour in colours_of(_RAMPS[ramp], 256)]]
+        steps = [[tuple(bytes.fromhex(colour[1:])) for colour in css_colours(_RAMPS[ramp], 256)]]
         _add_axes(figure, (left, bottom, wide, 0.06)).imshow(steps, aspect="auto")
         marks = ("far", "near") if ramp == "depth" else (legend.marks[0], legend.marks[-1])
         for spot, mark in enumerate(marks):

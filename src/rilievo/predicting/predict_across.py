@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import address_of, local_path, printable
+from rilievo.io.files.limits import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
@@ -66,7 +66,7 @@ class Storage:
 
 def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
     """Access to files on disk, or at addresses."""
-    if all(address_of(name) is None for name in (*inputs, output)):
+    if all(address_or_none(name) is None for name in (*inputs, output)):
         return Storage()
     return load_service("addresses")()
 
@@ -205,7 +205,7 @@ def predict_across(
     work = PredictWork(options=in_each, video=video, places=places)
     total = count + len(run.failures)
     with Tally(output=output, total=total, show=show) as tally:
-        if address_of(output) is None:
+        if address_or_none(output) is None:
             make_ready(output)
         run.tell(tally)
         reports = spread_out(

@@ -15,7 +15,7 @@ from rilievo.calibration.sizes import read_known_csv, read_known_of_fixed_camera
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.limits import check_room, cores
+from rilievo.io.files.limits import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.messages import Note, literal, template
@@ -305,7 +305,7 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
     needed = sum(map(results.bytes_of, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
     hint = "choose another folder with {output}, or fewer outputs with {save}"
-    check_room(results.options.saving.output, needed, what, hint)
+    check_disk_space(results.options.saving.output, needed, what, hint)
     return photo_memory(sizes, results.memory_of)
 
 

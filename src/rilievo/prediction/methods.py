@@ -31,8 +31,8 @@ from rilievo.io.depth_numbers import (
     DepthStatement,
     NumberFact,
     NumberReading,
-    doubts_of,
     read_depth_numbers,
+    reading_doubts,
     scale_fact,
 )
 from rilievo.io.files.atomic import sum_of
@@ -387,10 +387,12 @@ def _fit_to_photo(
     """Values and mask in the photograph's size."""
     size = (values.shape[0], values.shape[1])
     if crop is not None:
-        where = DepthCrop.read(crop)
+        where = DepthCrop.parse(crop)
         if where.shape != size:
             raise InputError(f"is {size[0]} x {size[1]}, but the crop {where}", path=place)
-        return where.placed(values, shape, np.nan), where.placed(mask, shape, False)
+        return where.paste_into_picture(values, shape, np.nan), where.paste_into_picture(
+            mask, shape, False
+        )
     if size == shape:
         return values, mask
     if abs((size[1] / size[0]) / (shape[1] / shape[0]) - 1) > _PROPORTIONS:
@@ -412,14 +414,14 @@ def _number_reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) ->
     metres = depth.values[depth.valid].astype(np.float64)
     statement = numbers.statement
     invalid = statement.invalid if statement.is_coded else (0.0,)
-    doubts = tuple(doubts_of(numbers.stored, metres, meaningless=invalid))
+    doubts = tuple(reading_doubts(numbers.stored, metres, meaningless=invalid))
     return NumberReading(
         facts=(fact,), doubts=doubts, near=float(metres.min()), far=float(metres.max())
     )
 
 
 def _depth_notes(reading: NumberReading, camera: Camera) -> list[str]:
-    notes: list[str] = [Note(f"depth is {reading.line}"), *reading.doubts]
+    notes: list[str] = [Note(f"depth is {reading.summary_line}"), *reading.doubts]
     if camera.source is CameraSource.ASSUMED:
         notes.append(
             Note(

@@ -19,7 +19,7 @@ from rilievo.io.outputs.sidecar import (
     FileFacts,
     Sidecar,
     SourceFacts,
-    camera_of,
+    camera_from_facts,
     parse_sidecar,
     read_sidecar,
     sidecar_path,
@@ -96,7 +96,7 @@ def read_prediction(path: str | Path) -> Prediction:
             normals=stored.normals,
             confidence=stored.confidence,
             sky=stored.sky,
-            camera=None if sidecar.camera is None else camera_of(sidecar.camera),
+            camera=None if sidecar.camera is None else camera_from_facts(sidecar.camera),
             calibration=sidecar.calibration,
             anchoring=sidecar.anchoring,
             photo=_stored_photo(stored, sidecar),
@@ -200,7 +200,7 @@ def _read_files(files: _StoredFiles) -> Stored:
             _check_arrays(path, stored, files.sidecar.source)
             if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
                 stored = replace(stored, is_anchored=True)
-            have = have.completed_by(stored)
+            have = have.fill_from(stored)
     return have
 
 

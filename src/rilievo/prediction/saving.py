@@ -33,7 +33,7 @@ from rilievo.io.outputs.sidecar import (
     OUR_AXES,
     FileFacts,
     Sidecar,
-    describe,
+    make_sidecar,
     sidecar_path,
     write_sidecar,
 )
@@ -185,20 +185,20 @@ def write_parts(
         can_be_anchored(prediction)  # Its anchoring is found and stored.
     of_surface = {name for name in names if _needs_surface_depth(prediction, name)}
     surface = anchored(prediction) if of_surface else prediction
-    about = describe(prediction, run=run, anchored=surface if of_surface else None)
+    about = make_sidecar(prediction, run=run, anchored=surface if of_surface else None)
     files = [path.name for path in paths]
     state = record_state(stem)
     overwrite = options.overwrite
     before, claim = _claim_files(stem, files, about, run, thoroughness, overwrite=overwrite)
-    with fill_or_discard(claim.placement()) as placement:
-        json_part = placement.part(placement.record)
+    with fill_or_discard(claim.make_file_set()) as placement:
+        json_part = placement.create_part(placement.record)
         facts, shared = [], dict[tuple[str, SaveOptions], Any]()
         settings = {name: own.get(name, options) for name in names}
         for number, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
             its = own.get(name)
             is_of_surface = name in of_surface
             job = WriteJob(
-                path=placement.part(path),
+                path=placement.create_part(path),
                 file=path.name,
                 output=name,
                 prediction=surface if is_of_surface else prediction,
@@ -225,7 +225,7 @@ def write_parts(
             return None
         before, claim = _claim_files(stem, files, about, run, thoroughness, overwrite=overwrite)
         write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
-        return claim.listed()
+        return claim.pending_text()
 
     placement.renew = renew
     return placement

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rilievo.io.map_pictures import ColourRange
-from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, shown_sky
+from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, sky_or_none
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.serving.listener.guard import Guard
@@ -209,7 +209,7 @@ class LivePage:
         try:
             for prediction in predictions:
                 limits = _smoothed_range(
-                    picture_range(prediction.depth, options, shown_sky(prediction)), limits
+                    picture_range(prediction.depth, options, sky_or_none(prediction)), limits
                 )
                 self._newest.put(_jpeg_bytes(_photo_left_of_depth(prediction, options, limits)))
         finally:

@@ -15,7 +15,7 @@ from PIL import Image
 from predictions import K, prediction, said_beside, values_of
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.map_pictures import NO_NORMAL
-from rilievo.io.outputs.formats.png16 import coding_of, encode
+from rilievo.io.outputs.formats.png16 import choose_quantisation, encode
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import SaveOptions, save
@@ -73,7 +73,7 @@ def test_depth_beyond_what_millimetres_reach_has_a_coarser_step(tmp_path: Path) 
 def test_codings_worked_out_by_hand(
     kind: DepthKind, low: float, high: float, scale: float, offset: float | None
 ) -> None:
-    coding = coding_of(kind, low, high)
+    coding = choose_quantisation(kind, low, high)
     assert coding.scale == pytest.approx(scale, rel=1e-4)
     if offset is not None:
         assert coding.offset == pytest.approx(offset)
@@ -89,7 +89,7 @@ def test_no_number_moves_by_more_than_half_a_step(
 ) -> None:
     if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         values = values * np.float32(sign)
-    coding = coding_of(kind, float(values.min()), float(values.max()))
+    coding = choose_quantisation(kind, float(values.min()), float(values.max()))
     stored = encode(DepthMap(values=values, kind=kind), coding)
     assert stored.min() >= 1
     back = stored * coding.scale + coding.offset

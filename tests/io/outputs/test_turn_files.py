@@ -18,11 +18,11 @@ from rilievo.io.outputs.formats.turn import (
     Scene,
     Turn,
     View,
+    draw_turn,
+    draw_view,
     first_view,
-    raster_of_view,
-    scene_of,
-    turn,
-    view_picture,
+    make_scene,
+    rasterise_view,
 )
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
@@ -56,9 +56,9 @@ def post(*, near: float = 2.0, far: float = 3.0, sky: bool = False) -> Predictio
 def drawn(given: Prediction, yaw: float, options: SaveOptions | None = None) -> np.ndarray:
     assert given.camera is not None
     assert given.photo is not None
-    scene = scene_of(given, given.depth, given.camera, given.photo, options or SaveOptions())
+    scene = make_scene(given, given.depth, given.camera, given.photo, options or SaveOptions())
     first = first_view(scene)
-    return view_picture(scene, View(size=first.size, K=first.K, yaw=yaw))
+    return draw_view(scene, View(size=first.size, K=first.K, yaw=yaw))
 
 
 def share(frame: np.ndarray, colour: tuple[int, int, int]) -> float:
@@ -190,10 +190,10 @@ def test_in_a_panorama_one_stands_and_looks_around() -> None:
     )
     assert given.camera is not None
     assert given.photo is not None
-    scene = scene_of(given, given.depth, given.camera, given.photo, SaveOptions())
+    scene = make_scene(given, given.depth, given.camera, given.photo, SaveOptions())
     first = first_view(scene)
     for yaw in (0, 25, -25):
-        raster = raster_of_view(scene, replace(first, yaw=yaw))
+        raster = rasterise_view(scene, replace(first, yaw=yaw))
         assert (raster.inverse_depth > 0).all()
         # The middle of the window sees the ray that it is turned to.
         row, column = (side // 2 for side in first.size)
@@ -224,9 +224,9 @@ def test_both_files_of_a_turn_are_drawn_once(
 
     def counted(scene: Scene) -> Turn:
         scenes.append(scene)
-        return turn(scene)
+        return draw_turn(scene)
 
-    monkeypatch.setattr("rilievo.io.outputs.formats.turn.turn", counted)
+    monkeypatch.setattr("rilievo.io.outputs.formats.turn.draw_turn", counted)
     *both, _ = save(post(), tmp_path / "both", ["turn", "turn-mp4"])
     assert len(scenes) == 1
     assert [path.read_bytes() for path in both] == alone

@@ -73,7 +73,7 @@ def test_a_ply_keeps_all(tmp_path: Path) -> None:
 
 def test_a_turned_mesh_has_turned_normals() -> None:
     R = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    mesh, turned = tetrahedron(), tetrahedron().turned(R)
+    mesh, turned = tetrahedron(), tetrahedron().rotate(R)
     np.testing.assert_allclose(turned.points, mesh.points @ R.T, atol=1e-6)
     np.testing.assert_allclose(turned.normals, mesh.normals @ R.T, atol=1e-6)
     np.testing.assert_array_equal(turned.triangles, mesh.triangles)

@@ -13,7 +13,7 @@ import rilievo.predicting.predict_across
 from killed_predictions import KilledPredictWork
 from rilievo.cli import main
 from rilievo.errors import RilievoError
-from rilievo.io.files.atomic import part_of, sweep_parts
+from rilievo.io.files.atomic import random_part_path, sweep_parts
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across
 from rilievo.predicting.run import predict_files
@@ -131,7 +131,7 @@ def test_the_command_spreads_and_says_what_it_did(
 
 
 def test_parts_of_another_machine_are_left_alone_until_they_are_a_day_old(tmp_path: Path) -> None:
-    part = part_of(tmp_path / "depth.png")
+    part = random_part_path(tmp_path / "depth.png")
     elsewhere = part.with_name(part.name.replace(part.name[-21:-13], "0123abcd"))
     assert elsewhere != part
     elsewhere.write_bytes(b"half")

@@ -147,8 +147,8 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _reading_lines(reading: NumberReading) -> Iterator[str]:
-    if reading.line is not None:
-        yield f"          {reading.line}"
+    if reading.summary_line is not None:
+        yield f"          {reading.summary_line}"
     others = [f"{fact.name} {fact}" for fact in reading.facts if fact.name != "scale"]
     if others:
         yield "          " + "; ".join(others[:_LISTED])

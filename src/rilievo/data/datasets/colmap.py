@@ -15,11 +15,11 @@ from rilievo.io.camera_models import (
     MODELS,
     CameraRow,
     ImageRow,
-    binary_cameras,
-    binary_images,
+    read_cameras_bin,
+    read_images_bin,
 )
 from rilievo.io.files.limits import printable
-from rilievo.io.lens_files import camera_of, pinhole_K
+from rilievo.io.lens_files import camera_from_K, pinhole_K
 from rilievo.shapes import Matrix, Transform
 
 _FARTHEST = 1e9
@@ -46,13 +46,13 @@ class ColmapImage:
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
     """Read cameras by id."""
-    rows = binary_cameras(path) if path.suffix == ".bin" else _read_text_cameras(path)
+    rows = read_cameras_bin(path) if path.suffix == ".bin" else _read_text_cameras(path)
     return {row.id: _camera_of_row(row, path) for row in rows}
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
     """Read images without points."""
-    rows = binary_images(path) if path.suffix == ".bin" else _read_text_images(path)
+    rows = read_images_bin(path) if path.suffix == ".bin" else _read_text_images(path)
     for row in rows:
         q, t = np.array(row.pose[:4]), np.array(row.pose[4:])
         if not (abs(t).max() < _FARTHEST and 0.5 < math.hypot(*q) < 2):
@@ -74,7 +74,7 @@ def _camera_of_row(row: CameraRow, path: Path) -> ColmapCamera:
         )
     focals = MODELS[row.model].focals
     fx, fy, cx, cy = row.numbers[0], *row.numbers[focals - 1 : focals + 2]
-    K = camera_of(pinhole_K(fx, fy, cx - 0.5, cy - 0.5), path).K
+    K = camera_from_K(pinhole_K(fx, fy, cx - 0.5, cy - 0.5), path).K
     return ColmapCamera(model=row.model, width=row.width, height=row.height, K=K)
 
 

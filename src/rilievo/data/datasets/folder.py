@@ -45,8 +45,8 @@ from rilievo.io.depth_numbers import (
     FactOrigin,
     NumberFact,
     NumberReading,
-    doubts_of,
     read_depth_numbers,
+    reading_doubts,
     scale_fact,
 )
 from rilievo.io.files.limits import printable
@@ -110,7 +110,7 @@ class Folder(PhotoFiles[_Files]):
             is_metric = numbers.statement.kind != DepthKind.UP_TO_SCALE
             if layout.depth.crop is not None:
                 crop, size = (
-                    DepthCrop.of(layout.depth.crop, "'crop'"),
+                    DepthCrop.from_numbers(layout.depth.crop, "'crop'"),
                     self._photo_height_and_width(files.image),
                 )
                 if depth.shape != crop.shape:
@@ -118,9 +118,9 @@ class Folder(PhotoFiles[_Files]):
                         f"{files.depth}: is {depth.shape[0]} x {depth.shape[1]} (height x width), "
                         f"but 'crop' says {crop.height} x {crop.width}"
                     )
-                depth = crop.placed(depth, size, 0)
-                depth_valid = crop.placed(depth_valid, size, False)
-                sky = None if sky is None else crop.placed(sky, size, False)
+                depth = crop.paste_into_picture(depth, size, 0)
+                depth_valid = crop.paste_into_picture(depth_valid, size, False)
+                sky = None if sky is None else crop.paste_into_picture(sky, size, False)
                 if camera is not None:
                     camera = self._camera_of_image(id, size) or camera.cropped(
                         top=-crop.top, left=-crop.left
@@ -158,7 +158,7 @@ class Folder(PhotoFiles[_Files]):
         meaningless = (*layout.invalid, *layout.sky)
         if numbers.statement.is_coded:
             meaningless = (*numbers.statement.invalid, *layout.sky)
-        doubts = doubts_of(numbers.stored, metres, meaningless=meaningless)
+        doubts = reading_doubts(numbers.stored, metres, meaningless=meaningless)
         return NumberReading(
             facts=tuple(_facts_about_depth(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),

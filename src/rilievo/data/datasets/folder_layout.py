@@ -15,7 +15,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth_numbers import DepthCrop
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import NotThisRecord, check_names, from_json, parse_yaml
+from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, parse_yaml
 from rilievo.messages import template
 
 FILE_NAME = "rilievo.yaml"
@@ -130,10 +130,10 @@ def read_layout(path: Path) -> FolderLayout:
         if isinstance(data.get(name), str):
             data[name] = {"file": data[name]}
     try:
-        check_names(FolderLayout, data)
+        check_field_names(FolderLayout, data)
         layout = from_json(FolderLayout, json.dumps(data))
     except (NotThisRecord, TypeError, ValueError) as error:
-        text = error.in_file if isinstance(error, NotThisRecord) else str(error)
+        text = error.message_in_file if isinstance(error, NotThisRecord) else str(error)
         raise InputError(text, path=shown) from error
     for name in layout.splits:
         if name not in SPLITS[1:]:
@@ -197,7 +197,7 @@ def _check_layout(layout: FolderLayout, shown: str) -> None:
         raise InputError(f"{shown}: a camera's width and height are positive")
     if depth is not None and depth.crop is not None:
         try:
-            DepthCrop.of(depth.crop, "'crop'")
+            DepthCrop.from_numbers(depth.crop, "'crop'")
         except OptionError as error:
             raise InputError(path=shown, problem=template(error)) from error
     if depth is None or depth.kind in (None, StoredKind.DEPTH):

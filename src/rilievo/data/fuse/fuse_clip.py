@@ -34,7 +34,7 @@ from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
-from rilievo.io.checksums import is_marked
+from rilievo.io.checksums import is_ours_or_blank
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
@@ -440,7 +440,7 @@ def _check_output(output: Path, options: FuseOptions) -> None:
     for path in (output, record):
         if not os.path.lexists(path):
             continue
-        if not is_marked(path):
+        if not is_ours_or_blank(path):
             raise OutputError(
                 f"{printable(path)}: rilievo fuse did not write this file, so it is not replaced: "
                 "move it or choose another name"
@@ -571,7 +571,7 @@ def _write_surface_and_record(
             R = gltf_R_world([view.world_T_cam for view in views.views])
             write_gltf(
                 part,
-                surface.mesh.turned(R),
+                surface.mesh.rotate(R),
                 name=output.stem,
                 about={**about, "gltf_R_world": R.tolist()},
             )

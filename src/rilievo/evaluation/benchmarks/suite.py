@@ -21,7 +21,7 @@ from pathlib import Path
 from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
 from rilievo.registry import check_trusted
 
 _FOLDER = Path(__file__).with_name("suites")
@@ -100,7 +100,7 @@ def _read_suite(path: Path) -> Suite:
         if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
             raise ValueError(f"a line has more than {_MOST_DOTS} dots")
         table = tomllib.loads(text)
-        check_names(Suite, table)
+        check_field_names(Suite, table)
         suite = from_json(Suite, json.dumps(table))
         for run in suite.runs:
             check_trusted(run.benchmark, "benchmark", where)
@@ -108,7 +108,7 @@ def _read_suite(path: Path) -> Suite:
     except UntrustedCodeError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        text = error.in_file if isinstance(error, NotThisRecord) else str(error)
+        text = error.message_in_file if isinstance(error, NotThisRecord) else str(error)
         line = " ".join(text.split())
         raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
     suite = replace(suite, name=path.stem, runs=tuple(_resolve_run_paths(suite, path.parent)))

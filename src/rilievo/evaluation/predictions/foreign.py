@@ -27,7 +27,7 @@ from rilievo.evaluation.stored_predictions import (
     unknown_maker,
 )
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, statement_of
+from rilievo.io.depth_numbers import DepthCrop, read_depth_numbers, read_depth_statement
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
@@ -197,7 +197,7 @@ def open_foreign(
         if task is not Task.NORMALS and not points and files:
             path = next(iter(files.values()))
             with suppress(InputError):  # A broken file is named when it is read.
-                stored = combine_encodings(stored, statement_of(path), path)
+                stored = combine_encodings(stored, read_depth_statement(path), path)
         kind = None if task is Task.NORMALS else _require_kind(stored, folder)
         made_by = unknown_maker(folder.resolve().name, kind, stored)
     return ForeignPredictions(

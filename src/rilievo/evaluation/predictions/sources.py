@@ -33,7 +33,7 @@ from rilievo.evaluation.stored_predictions import Meaning, PeerConfidence, Sourc
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checksums import is_blank
-from rilievo.io.files.archives import BROKEN_FILE, check_member
+from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason, retry_miscounted
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -169,7 +169,7 @@ class PredictionCache:
             # numpy leaves a broken file open that it opened itself.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 for member in file.zip.infolist():
-                    check_member(member, most_bytes=MAX_BYTES)
+                    check_zip_member(member, most_bytes=MAX_BYTES)
                 yield file
         except RilievoError:
             raise

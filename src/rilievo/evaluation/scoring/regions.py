@@ -464,9 +464,11 @@ def _change_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) ->
 
 def _paste_part(part: Any, place: DepthCrop, shape: Size) -> Any:
     if isinstance(part, DepthMap | PointMap):
-        values = place.placed(part.values, shape, np.nan)
-        return replace(part, values=values, valid=place.placed(part.valid, shape, False))
-    return place.placed(part, shape, np.nan if part.ndim == 3 else 0)
+        values = place.paste_into_picture(part.values, shape, np.nan)
+        return replace(
+            part, values=values, valid=place.paste_into_picture(part.valid, shape, False)
+        )
+    return place.paste_into_picture(part, shape, np.nan if part.ndim == 3 else 0)
 
 
 def _crop_part(part: Any, window: PixelWindow) -> Any:

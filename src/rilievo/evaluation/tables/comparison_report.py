@@ -30,7 +30,7 @@ from rilievo.evaluation.tables.wording import (
     quantity,
 )
 from rilievo.frozen import frozen
-from rilievo.io.checksums import beside, write_checksum
+from rilievo.io.checksums import checksum_path, write_checksum
 from rilievo.io.files.atomic import remove
 from rilievo.pages.charts import Chart, Mark, draw_intervals
 from rilievo.pages.document import write_page, write_text
@@ -560,7 +560,7 @@ def write_comparison(
     LaTeX has the first table alone; pictures are for the page of one benchmark.
     """
     refuse_unknown_ending(path)
-    remove(beside(path))  # of what is replaced now
+    remove(checksum_path(path))  # of what is replaced now
     ending = path.suffix.lower()
     if ending == ".csv":
         write_text(path, table_as_csv(long_table(comparison)))

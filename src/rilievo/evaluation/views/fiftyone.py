@@ -236,7 +236,7 @@ def _viridis_colours(count: int, *, falling: bool) -> list[list[int]]:
     ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
     limits = ColourRange(low=0.0, high=1.0)
-    return colourise(drawn, colour_map="viridis", limits=limits, what=Drawn.DEPTH)[0].tolist()
+    return colourise(drawn, colour_map="viridis", limits=limits, quantity=Drawn.DEPTH)[0].tolist()
 
 
 def save_views(dataset: Any, items: ViewItems) -> list[str]:

@@ -16,7 +16,7 @@ from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import DEPTH_COLOURS, invalid_colour, normals_picture, write_png
-from rilievo.io.outputs.formats.png16 import Quantisation, coding_of, encode
+from rilievo.io.outputs.formats.png16 import Quantisation, choose_quantisation, encode
 from rilievo.io.outputs.sidecar import UNITS
 from rilievo.messages import at
 from rilievo.shapes import Mask, Pixels, UInt16
@@ -70,7 +70,7 @@ def _encode_depth(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
     if depth.kind is DepthKind.METRIC and shared is not None:
         coding = shared
     else:
-        coding = coding_of(depth.kind, *_depth_range(depth))
+        coding = choose_quantisation(depth.kind, *_depth_range(depth))
     return HeatMap(stored=encode(depth, coding), coding=coding, kind=depth.kind)
 
 

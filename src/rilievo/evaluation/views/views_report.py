@@ -22,7 +22,7 @@ from rilievo.evaluation.views.view_items import (
 )
 from rilievo.frozen import frozen
 from rilievo.io.checksums import CHECKSUMS, write_checksum, write_checksums
-from rilievo.io.checksums import beside as checksum_of
+from rilievo.io.checksums import checksum_path as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS

@@ -43,10 +43,10 @@ STORED = 2
 
 
 @retry_miscounted
-def read_arrays(
+def read_npz_arrays(
     file: IO[bytes], names: Collection[str], *, most_bytes: int
 ) -> dict[str, np.ndarray]:
-    """Read those of the named arrays that exist.
+    """Read those of an npz file's named arrays that exist.
 
     Raises:
         ValueError: If an array states more than ``most_bytes``; else errors of ``BROKEN_FILE``.
@@ -58,14 +58,14 @@ def read_arrays(
             member = members.get(f"{name}.npy")
             if member is None:
                 continue
-            check_member(member, most_bytes=most_bytes)
+            check_zip_member(member, most_bytes=most_bytes)
             with archive.open(member) as content:
                 arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
     return arrays
 
 
-def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
-    """Refuse a zip's member that states more than ``most_bytes``, or more than its bytes can hold.
+def check_zip_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
+    """Refuse a member that unpacks to more than ``most_bytes``, or impossibly much.
 
     Raises:
         ValueError: If it does.
@@ -74,7 +74,7 @@ def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
     check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most)
 
 
-def check_archive(path: Path, *, most_ratio: int) -> None:
+def check_zip_ratio(path: Path, *, most_ratio: int) -> None:
     """Refuse an archive that unpacks to too many times its size.
 
     Raises:
@@ -87,7 +87,7 @@ def check_archive(path: Path, *, most_ratio: int) -> None:
     check_unpacked("it", size, most_bytes=most_ratio * path.stat().st_size)
 
 
-def check_npy(file: IO[bytes], size: int) -> None:
+def check_npy_header(file: IO[bytes], size: int) -> None:
     """Refuse an npy file whose header states more than its size [bytes].
 
     Raises:
@@ -144,31 +144,31 @@ class _TiffDirectories:
         self.is_big = b"+" in head[2:4] and not as_classic
         letter = "<" if self._order == "little" else ">"
         self._entry = struct.Struct(letter + ("HHQ8s" if self.is_big else "HHI4s"))
-        self.first = self._unsigned(head[8:16] if self.is_big else head[4:8])
+        self.first = self._unsigned_int(head[8:16] if self.is_big else head[4:8])
 
-    def at(self, place: int, name: str) -> tuple[list[tuple[int, _Tag]], int]:
-        """Tags of a directory, and the place of the next or 0."""
+    def read_directory(self, place: int, name: str) -> tuple[list[tuple[int, _Tag]], int]:
+        """Tags of the directory at a place, and the place of the next or 0."""
         if not 0 < place < self.size:
             return [], 0
         self._file.seek(place)
-        count = self._unsigned(self._file.read(8 if self.is_big else 2))
+        count = self._unsigned_int(self._file.read(8 if self.is_big else 2))
         if count > MOST_TAGS:
             raise _tiff_error(name, f"a directory of {count:,} tags", f"{MOST_TAGS:,}")
         content = self._file.read(count * self._entry.size)
         whole = content[: len(content) // self._entry.size * self._entry.size]
         tags = [(tag, _Tag(*rest)) for tag, *rest in self._entry.iter_unpack(whole)]
-        return tags, self._unsigned(self._file.read(8 if self.is_big else 4))
+        return tags, self._unsigned_int(self._file.read(8 if self.is_big else 4))
 
-    def number(self, tag: _Tag | None, usual: int) -> int:
+    def tag_value(self, tag: _Tag | None, usual: int) -> int:
         if tag is None or tag.count != 1 or tag.kind not in (3, 4, 13, 16):
             return usual
-        return self._unsigned(tag.stored[: _SIZES[tag.kind]])
+        return self._unsigned_int(tag.stored[: _SIZES[tag.kind]])
 
-    def _unsigned(self, stored: bytes) -> int:
+    def _unsigned_int(self, stored: bytes) -> int:
         return int.from_bytes(stored, self._order)
 
 
-def check_directories(file: IO[bytes], name: str) -> None:
+def check_tiff_tags(file: IO[bytes], name: str) -> None:
     """Refuse a TIFF or EXIF of which Pillow would unpack too many numbers; its position changes.
 
     Raises:
@@ -184,22 +184,22 @@ def check_directories(file: IO[bytes], name: str) -> None:
             if place in history or len(history) > _MOST_PAGES:
                 continue
             history.add(place)
-            tags, _ = directories.at(place, name)
+            tags, _ = directories.read_directory(place, name)
             # Pillow passes over what cannot lie in the file.
             tags = [(key, tag) for key, tag in tags if tag.size <= directories.size]
             _check_tags(tags, directories, name)
-            places += [directories.number(tag, 0) for key, tag in tags if key in _DIRECTORIES]
+            places += [directories.tag_value(tag, 0) for key, tag in tags if key in _DIRECTORIES]
 
 
-def has_pages(file: IO[bytes]) -> bool:
-    """Whether a TIFF has pages besides previews and masks."""
+def has_further_tiff_pages(file: IO[bytes]) -> bool:
+    """Whether a TIFF has pages after the first, besides previews and masks."""
     directories = _TiffDirectories(file)
-    _, place = directories.at(directories.first, "")
+    _, place = directories.read_directory(directories.first, "")
     for _ in range(_MOST_PAGES):
-        tags, after = directories.at(place, "")
+        tags, after = directories.read_directory(place, "")
         if not tags:
             return False
-        if directories.number(dict(tags).get(_SUBFILE), 0) & ~_PAGE == 0:
+        if directories.tag_value(dict(tags).get(_SUBFILE), 0) & ~_PAGE == 0:
             return True
         place = after
     return False
@@ -207,10 +207,10 @@ def has_pages(file: IO[bytes]) -> bool:
 
 def _check_tags(tags: list[tuple[int, _Tag]], directories: _TiffDirectories, name: str) -> None:
     first = dict(reversed(tags))
-    rows, columns = (directories.number(first.get(key), MOST_TAGS) for key in (_HEIGHT, _WIDTH))
+    rows, columns = (directories.tag_value(first.get(key), MOST_TAGS) for key in (_HEIGHT, _WIDTH))
     tiles = -(-rows // _SMALLEST_TILE) * -(-columns // _SMALLEST_TILE)
-    is_planar = directories.number(first.get(_PLANAR), 1) == 2
-    samples = directories.number(first.get(_SAMPLES), 1) if is_planar else 1
+    is_planar = directories.tag_value(first.get(_PLANAR), 1) == 2
+    samples = directories.tag_value(first.get(_SAMPLES), 1) if is_planar else 1
     # Strips of one row, or the smallest tiles; a thousandfold less is usual.
     strips = min(max(rows, tiles, 1) * min(samples, _MOST_SAMPLES), MOST_STRIPS)
     numbers = stored = 0

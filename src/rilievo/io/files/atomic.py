@@ -74,7 +74,7 @@ def sync_file(path: Path) -> None:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "something else has taken the place of a part file")
-        sync_open_file(file)
+        sync_if_supported(file)
     finally:
         os.close(file)
 
@@ -88,7 +88,7 @@ def sync_folder(path: Path) -> None:
     except PermissionError:
         return  # one that may be written to and not be read cannot be synced
     try:
-        sync_open_file(folder)
+        sync_if_supported(folder)
     finally:
         os.close(folder)
 
@@ -128,8 +128,8 @@ def sync_files(
         return [attempt(path) for path in paths]
 
 
-def sync_open_file(file: int) -> None:
-    """Sync an open file."""
+def sync_if_supported(file: int) -> None:
+    """Sync an open file, unless its kind cannot be synced."""
     try:
         os.fsync(file)
     except OSError as error:
@@ -167,7 +167,7 @@ def _yield_part(path: Path, make: Callable[[Path], Path], *, durable: bool) -> I
             sync_folder(path.parent)
     except BaseException as error:
         if part is not None:
-            discard(part)
+            remove_part(part)
         if isinstance(error, OSError) and not isinstance(error, RilievoError):
             raise unwritable(path, error) from error
         raise
@@ -178,7 +178,7 @@ def new_part(path: Path) -> Path:
     _sweep_parts_once(path.parent)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
-    part = part_of(path)
+    part = random_part_path(path)
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
     return part
 
@@ -186,7 +186,7 @@ def new_part(path: Path) -> Path:
 def new_part_folder(path: Path) -> Path:
     """Make an empty part folder."""
     _sweep_parts_once(path.parent)
-    part = part_of(path)
+    part = random_part_path(path)
     part.mkdir()
     return part
 
@@ -198,9 +198,9 @@ def rename(part: Path, path: Path) -> None:
     os.replace(part, path)
 
 
-def part_of(path: Path) -> Path:
-    """Unique name of a file's part, which nobody can guess."""
-    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_machine_name()}.rilievo-part"
+def random_part_path(path: Path) -> Path:
+    """Hidden path beside a file, which nobody can guess."""
+    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_machine_checksum()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
         # ``path`` may have the longest name allowed, so the part needs a short one; the checksum
@@ -243,8 +243,8 @@ def remove(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def discard(part: Path) -> None:
-    """Remove a part."""
+def remove_part(part: Path) -> None:
+    """Remove a part file or folder; errors are ignored."""
     try:
         if part.is_dir() and not part.is_symlink():
             _remove_tree(part, ignore_errors=True)
@@ -256,7 +256,7 @@ def discard(part: Path) -> None:
 
 
 def make_folder(directory: Path) -> None:
-    """Make a folder and its parents."""
+    """Make and sync a folder and its parents, unless they exist."""
     try:
         missing = [
             folder for folder in (directory, *directory.parents) if not os.path.lexists(folder)
@@ -308,14 +308,14 @@ def _sweep_parts_once(folder: Path) -> None:
 def _is_abandoned_part(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
     pid = int(part["pid"])
     # A container that starts again gives the number of its killed process to the next one: to us.
-    if part["place"] in (None, _machine_name()) and pid != os.getpid():
+    if part["place"] in (None, _machine_checksum()) and pid != os.getpid():
         return not _is_running(pid)
     return time.time() - entry.stat().st_mtime > _ABANDONED
 
 
 @cache
-def _machine_name() -> str:
-    """Name of the machine or container."""
+def _machine_checksum() -> str:
+    """CRC-32 of the names of machine and container, in hexadecimal."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:

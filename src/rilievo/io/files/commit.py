@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rilievo.errors import OutputError, RilievoError
 from rilievo.io.files.atomic import (
-    discard,
     new_part,
     new_part_folder,
     remove,
+    remove_part,
     rename,
     sync_files,
     sync_folder,
@@ -139,14 +139,14 @@ class FileSet:
     error: OutputError | None = None
     _parts: dict[Path, Path] = field(default_factory=dict)
 
-    def part(self, path: Path) -> Path:
-        """Create a part file."""
+    def create_part(self, path: Path) -> Path:
+        """Create a part file for a path; return the part."""
         self.latest = path
         self._parts[path] = new_part(path)
         return self._parts[path]
 
-    def part_folder(self, path: Path) -> Path:
-        """Create a part folder."""
+    def create_part_folder(self, path: Path) -> Path:
+        """Create a part folder for a path; return the part."""
         self.latest = path
         self._parts[path] = new_part_folder(path)
         return self._parts[path]
@@ -154,9 +154,9 @@ class FileSet:
     def discard(self) -> None:
         """Remove all parts."""
         for part in self._parts.values():
-            discard(part)
+            remove_part(part)
 
-    def _write_notice(self) -> None:
+    def _write_notice_part(self) -> None:
         assert self.record in self._parts, "a set without a record is not placed"
         text = self.renew() or self.notice_text
         self._parts[self.notice] = new_part(self.notice)
@@ -174,10 +174,10 @@ class FileSet:
     def _set_error(self, path: Path, error: OSError | OutputError) -> None:
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
-    def _discard_rest(self) -> None:
+    def _discard_notice_or_parts(self) -> None:
         if self.error is None and not self._parts:
             # The notice is redundant beside a record, and the next run removes it.
-            discard(self.notice)
+            remove_part(self.notice)
         else:
             self.discard()
 
@@ -223,7 +223,7 @@ def place(placements: Sequence[FileSet], *, durable: bool = True) -> list[Output
 
 def _place_in_steps(sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
     try:
-        _run_step(sets, FileSet._write_notice)
+        _run_step(sets, FileSet._write_notice_part)
         if durable:
             parts = [
                 (placement, *item)
@@ -239,10 +239,10 @@ def _place_in_steps(sets: Sequence[FileSet], *, durable: bool) -> list[OutputErr
         for step in range(3):
             _run_step(sets, lambda file_set, step=step: file_set._rename_step(step))
             if durable:
-                _sync_folders(sets)
+                _sync_record_folders(sets)
     finally:
         for placement in sets:
-            placement._discard_rest()
+            placement._discard_notice_or_parts()
     return [placement.error for placement in sets]
 
 
@@ -256,7 +256,7 @@ def _run_step(sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
                 placement._set_error(placement.record, error)
 
 
-def _sync_folders(sets: Sequence[FileSet]) -> None:
+def _sync_record_folders(sets: Sequence[FileSet]) -> None:
     folders = list(
         dict.fromkeys(placement.record.parent for placement in sets if placement.error is None)
     )

@@ -1,12 +1,6 @@
-"""Limits of all inputs: regular files that fit in memory, and names in messages.
+"""Limits of inputs, names in messages, and free memory, disk space and cores.
 
 Names may be addresses, also s3://bucket/key. ``tests/reader_table.toml`` has each reader's bound.
-
-Memory and cores of this machine.
-
-Free memory and disk space, checked before long work.
-
-Cores of this machine.
 """
 
 import io
@@ -110,8 +104,8 @@ def read_text(path: Path) -> str:
         raise InputError(f"is not UTF-8 text (byte {error.start})", path=name) from error
 
 
-def as_typed(path: Path) -> str:
-    """Printable path, relative to the working folder."""
+def relative_printable(path: Path) -> str:
+    """Printable path, from the working folder where it lies inside."""
     here = Path.cwd()
     return printable(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -200,8 +194,8 @@ def unique_names(files: Sequence[str]) -> list[str]:
     )
 
 
-def address_of(name: str | Path) -> str | None:
-    """Address of a name; None for a path."""
+def address_or_none(name: str | Path) -> str | None:
+    """Address with ``//``; None for paths and ``file://``."""
     match = _address_match(name)
     if match is None or match["scheme"] == "file":
         return None
@@ -261,7 +255,9 @@ class BoundedReader(io.RawIOBase):
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
-def check_room(folder: Path, needed: float, what: str, hint: str, *, spare: float = 0) -> None:
+def check_disk_space(
+    folder: Path, needed: float, what: str, hint: str, *, spare: float = 0
+) -> None:
     """Refuse work for which a disk has no space.
 
     Raises:
@@ -273,13 +269,13 @@ def check_room(folder: Path, needed: float, what: str, hint: str, *, spare: floa
     if needed > free - spare:
         raise OutputError(
             path=printable(folder),
-            problem=f"{what} take about {in_bytes(needed)}, and {in_bytes(free)} are free: free "
-            f"some space, or {hint}",
+            problem=f"{what} take about {format_bytes(needed)}, and {format_bytes(free)} are free: "
+            f"free some space, or {hint}",
         )
 
 
-def in_bytes(count: float) -> str:
-    """Number of bytes in words."""
+def format_bytes(count: float) -> str:
+    """Number of bytes, such as "1.2 GB"."""
     unit, size = next((pair for pair in _UNITS if count >= pair[1]), ("bytes", 1))
     return f"{count / size:,.3g} {unit}"
 
@@ -300,8 +296,8 @@ def check_memory(needed: float, what: str, hint: str, *, free: int | None = None
     free = free_memory() if free is None else free
     if free is not None and needed > free:
         raise OptionError(
-            problem=f"{what} take about {in_bytes(needed)} of memory, and {in_bytes(free)} are "
-            f"free: free some memory, or {hint}"
+            problem=f"{what} take about {format_bytes(needed)} of memory, and {format_bytes(free)} "
+            f"are free: free some memory, or {hint}"
         )
 
 
@@ -313,7 +309,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
     swap = facts.get("SwapFree", 0)
     rooms = [facts["MemAvailable"] + swap] if "MemAvailable" in facts else []
     rooms += _bytes_left_in_groups(root, swap)
-    limit = _address_space_bytes()
+    limit = _address_space_limit()
     if limit is not None:
         rooms.append(limit - _meminfo_bytes(root / "proc/self/status").get("VmSize", 0))
     return max(0, min(rooms)) if rooms else None
@@ -385,7 +381,7 @@ def _group_swap_bytes_left(folder: Path, free: int) -> int:
     return free if limit is None else max(0, min(free, limit - used))
 
 
-def _address_space_bytes() -> int | None:
+def _address_space_limit() -> int | None:
     if sys.platform != "linux":
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)

@@ -14,7 +14,7 @@ TIMEOUT = 30  # s, without any byte
 _KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and accents are quoted
 
 
-def request_of(url: str) -> Request:
+def make_request(url: str) -> Request:
     """Request for an address as users paste it."""
     return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
 
@@ -22,7 +22,7 @@ def request_of(url: str) -> Request:
 def fetch(url: str) -> bytes:
     """Download an address through the system's proxies."""
     try:
-        with urlopen(request_of(url), timeout=TIMEOUT) as answer:
+        with urlopen(make_request(url), timeout=TIMEOUT) as answer:
             content = answer.read(MOST_BYTES + 1)
     except HTTPError as error:
         error.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checksums import CheckLevel, first_fault, is_marked, is_torn
+from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text
@@ -49,7 +49,7 @@ def earlier_sidecar(
         raise OutputError(problem=f"{literal(path)} {WAS_MADE} {words}: {MEND}")
     # The JSON file lists complete files only.
     whole = tuple(
-        file for file in before.files if fault_of(stem.parent, file, thoroughness) is None
+        file for file in before.files if file_fault(stem.parent, file, thoroughness) is None
     )
     return replace(before, files=whole)
 
@@ -70,11 +70,14 @@ def first_difference(
             if name == "processing":
                 then = was.get(name, "not stated")
                 return f"another version of rilievo (processing was {then}, is {now.get(name)})"
-            return f"other options ({name} was {_words(was.get(name))}, is {_words(now.get(name))})"
+            return (
+                f"other options ({name} was {_setting_text(was.get(name))}, "
+                f"is {_setting_text(now.get(name))})"
+            )
     return None
 
 
-def _words(value: Setting) -> str:
+def _setting_text(value: Setting) -> str:
     """Setting as text; "not given" without one."""
     return "not given" if value is None or value == "" else str(value)
 
@@ -99,7 +102,7 @@ def merge_sidecars(
     )
 
 
-def fault_of(folder: Path, facts: FileFacts, thoroughness: CheckLevel) -> str | None:
+def file_fault(folder: Path, facts: FileFacts, thoroughness: CheckLevel) -> str | None:
     """Fault of a missing or changed file; None if it is whole."""
     if facts.sums is None:
         return f"{facts.file} has no size"
@@ -159,21 +162,21 @@ class Claim:
     files: tuple[str, ...]
     earlier: tuple[str, ...]
 
-    def placement(self) -> FileSet:
-        """File set that lists its files first."""
+    def make_file_set(self) -> FileSet:
+        """File set of the claim, without parts."""
         return FileSet(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
-            notice_text=self.listed(),
+            notice_text=self.pending_text(),
         )
 
-    def begin(self) -> None:
-        """Save the pending list before the first file is in place."""
+    def write_pending_list(self) -> None:
+        """Write the pending list; remove the JSON."""
         with replacing(pending_path(self.stem)) as part:
-            part.write_text(self.listed(), encoding="utf-8")
+            part.write_text(self.pending_text(), encoding="utf-8")
         remove(sidecar_path(self.stem))
 
-    def listed(self) -> str:
+    def pending_text(self) -> str:
         """Text of the pending list."""
         return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
 
@@ -197,7 +200,7 @@ def check_claim(
     for path in there:
         if path.name in left and not finished:
             continue
-        if is_cut and (is_marked(path) or (path == json and is_torn(json))):
+        if is_cut and (is_ours_or_blank(path) or (path == json and is_torn(json))):
             continue
         if path.name not in finished:
             raise OutputError(
@@ -212,7 +215,7 @@ def check_claim(
                 "exists from an earlier run", path=path, hint="pass {overwrite=True} to replace it"
             )
     if is_cut:
-        left |= {name for name in others if is_marked(stem.with_name(name))}
+        left |= {name for name in others if is_ours_or_blank(stem.with_name(name))}
     earlier = sorted(
         name
         for name in (finished | left) - {json.name, *files}

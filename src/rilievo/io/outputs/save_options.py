@@ -256,8 +256,8 @@ class SaveOptions(Record):
         return BACKING if self.backing is None else self.backing
 
     @property
-    def dropped(self) -> str | None:
-        """Parts left out, in one string."""
+    def drop_text(self) -> str | None:
+        """Parts of ``drop`` with commas; None without."""
         return ",".join(self.drops) or None
 
 

@@ -35,7 +35,7 @@ MEANINGS = {
 SUFFIX = ".json"
 
 
-def _meaning_of(kind: DepthKind, *, is_distance: bool) -> str:
+def _depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
     words = MEANINGS[kind]
     if not is_distance:
         return words
@@ -186,7 +186,7 @@ class Sidecar:
         """Names of described files."""
         return tuple(facts.file for facts in self.files)
 
-    def alone(self, facts: FileFacts) -> str:
+    def embedded_json(self, facts: FileFacts) -> str:
         """One-line JSON about one file, to embed in it."""
         return to_json(replace(self, files=(facts,), earlier=()))
 
@@ -201,7 +201,7 @@ def sidecar_path(stem: Path) -> Path:
     return stem.with_name(stem.name + SUFFIX)
 
 
-def describe(
+def make_sidecar(
     prediction: PredictionRecord,
     *,
     run: Mapping[str, Setting] | None = None,
@@ -268,7 +268,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
     return sidecar
 
 
-def camera_of(facts: CameraFacts) -> Camera:
+def camera_from_facts(facts: CameraFacts) -> Camera:
     """Make the camera that facts describe.
 
     Raises:
@@ -290,7 +290,7 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     return DepthFacts(
         kind=depth.kind,
         unit=UNITS.get(depth.kind, "arbitrary"),
-        meaning=_meaning_of(depth.kind, is_distance=depth.is_distance),
+        meaning=_depth_meaning(depth.kind, is_distance=depth.is_distance),
         minimum=float(inside.min()) if valid_pixels else None,
         maximum=float(inside.max()) if valid_pixels else None,
         valid_pixels=valid_pixels,

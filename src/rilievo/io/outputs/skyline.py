@@ -1,7 +1,5 @@
 """Sky and background: what surfaces leave out, and how pictures draw the skyline.
 
-Sky and background: what surfaces leave out, and how pictures draw the skyline.
-
 Networks blend ground and sky over about 1.5 % of the diagonal; pictures continue the ground.
 """
 
@@ -12,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.surfaces.patches import patches
-from rilievo.io.map_pictures import Drawn, drawn_values
+from rilievo.io.map_pictures import Drawn, picture_quantity
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, Shaped
@@ -110,7 +108,7 @@ def normals_mask(prediction: PredictionRecord) -> Mask | None:
 
 
 def sky_share(prediction: PredictionRecord) -> float | None:
-    """Share of the model's sky; None if it has no mask."""
+    """Share of pixels in the model's sky; None without its mask."""
     sky = prediction.sky
     return None if sky is None else round(float(sky.mean()), 6)
 
@@ -181,8 +179,8 @@ _BAND_SIDE = 320
 _BEYOND = 2
 
 
-def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
-    """Depth whose band continues the ground inside, where this is nearer."""
+def extend_ground_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
+    """Depth with the ground continued up to the sky, where nearer."""
     if sky is None or not sky.any():
         return depth
     step = math.ceil(max(depth.shape) / _BAND_SIDE)
@@ -192,8 +190,10 @@ def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
     is_inside = ground & ~_dilate(sky[grid], band)
     if not is_inside.any():
         return depth
-    nearness = drawn_values(depth, Drawn.INVERSE_DEPTH)
-    inside = _extend_into_band(np.where(is_inside, nearness[grid], 0), is_inside, ground, band)
+    nearness = picture_quantity(depth, Drawn.INVERSE_DEPTH)
+    inside = _spread_neighbour_means(
+        np.where(is_inside, nearness[grid], 0), is_inside, ground, band
+    )
     inside[is_inside] = np.nan
     rows, columns = (
         np.minimum(np.arange(length) // step, cells - 1)
@@ -221,7 +221,7 @@ def _dilate(mask: Mask, reach: int) -> Mask:
     return wide
 
 
-def _extend_into_band(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
+def _spread_neighbour_means(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
     height, width = mask.shape
     places = [np.s_[row : row + height, column : column + width] for row, column in _AROUND]
     values, counts = np.pad(field, 1).astype(np.float32), np.pad(mask, 1).astype(np.float32)

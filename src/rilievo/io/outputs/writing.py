@@ -1,9 +1,4 @@
-"""Job of every writer, facts and points of its surfaces, arrays of every reader.
-
-The job of every writer, and the arrays of every reader.
-
-Points of a surface, with the facts of its files.
-"""
+"""Job of every writer, facts and points of its surfaces, arrays of every reader."""
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -19,13 +14,13 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
-from rilievo.io.files.archives import check_directories
+from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.files.limits import MAX_PIXELS, printable
 from rilievo.io.map_pictures import write_png
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import OUR_AXES, DepthFacts, FileFacts, Sidecar, SurfaceFacts
 from rilievo.io.outputs.skyline import sky_share, surface_pixels
-from rilievo.io.photographs.decode import load as load_pixels
+from rilievo.io.photographs.decode import load_pixels
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Field, Mask, Pixels, UInt8, Vectors
 
@@ -85,7 +80,7 @@ class WriteJob:
         palette: np.ndarray | None = None,
     ) -> FileFacts:
         """Write a picture with its description, which is returned."""
-        text = {"Software": "rilievo", "rilievo": self.about.alone(facts)}
+        text = {"Software": "rilievo", "rilievo": self.about.embedded_json(facts)}
         write_png(self.path, pixels, text, palette=palette)
         return facts
 
@@ -108,7 +103,7 @@ class Stored:
         """Whether a part is missing."""
         return getattr(self, "values" if part == "depth" else part) is None
 
-    def completed_by(self, other: "Stored") -> "Stored":
+    def fill_from(self, other: "Stored") -> "Stored":
         """Fill missing parts from ``other``."""
         added = {
             name: getattr(other, name)
@@ -130,11 +125,11 @@ def from_nan(values: Field) -> Stored:
 
 
 @contextmanager
-def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
+def open_stored_image(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
     """Open an image of ours, without ``Image.open``'s warning of large ones."""
     if plugin.format == "TIFF":
         with path.open("rb") as file:
-            check_directories(file, printable(path))
+            check_tiff_tags(file, printable(path))
     with plugin(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -207,7 +202,7 @@ def mesh_facts(
 
 
 def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
-    """Describe a cloud of every ``step``-th pixel."""
+    """Describe a surface of every ``step``-th pixel."""
     options = job.options
     return SurfaceFacts(
         pixel_step=step,
@@ -215,7 +210,7 @@ def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
         edge_jump=options.edge,
         grazing_degrees=options.grazing,
         specks=options.specks,
-        dropped=options.dropped,
+        dropped=options.drop_text,
         sky=sky_share(job.prediction),
         backing=options.backing or None,
     )

@@ -1,9 +1,7 @@
-"""Decode files and bytes to Pillow images; every failure is a one-line error.
+"""Recognise and decode files to Pillow images; every failure is a one-line error.
 
 ``Image.open`` would import all decoders, with a lower limit. JPEG's scans are bounded as by
 ``djpeg -maxscans``.
-
-Recognise files by their first bytes.
 """
 
 import re
@@ -22,7 +20,7 @@ from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.files.archives import check_directories
+from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
@@ -260,7 +258,7 @@ def decode(
     if isinstance(file, Image.Image):
         check_size(name, (file.height, file.width), max_pixels=max_pixels)
         with one_line_errors(name):
-            load(file)
+            load_pixels(file)
         return file
     kind = _photo_format(file, name, size_bytes)
     with one_line_errors(name, f"{kind.name} file"):
@@ -270,7 +268,7 @@ def decode(
         # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
         stored = " ".join(str(tile[3]) for tile in image.tile)
         is_deep = image.mode == "RGB" and ";16" in stored
-        load(image)
+        load_pixels(image)
         # Pillow leaves the transparent level or colour of a PNG in its stored bits. A level that no
         # pixel has after that stays away.
         level = image.info.get("transparency")
@@ -280,7 +278,7 @@ def decode(
             factor = 85 if "L;2" in stored else 17 if "L;4" in stored else 1
             image.info["transparency"] = level * factor
     if is_deep:
-        low, high = _span_of_16_bits(image, is_upper_byte=True)
+        low, high = _percentiles_1_and_99(image, is_upper_byte=True)
         if high - low < _LEAST:
             raise _narrow_span_error(name, low, high, "scale it")
     return image
@@ -337,23 +335,23 @@ def _open_image(
         needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
         raise InputError(f"{needed}", path=name) from error
     if kind is TIFF:
-        check_directories(file, name)
+        check_tiff_tags(file, name)
     file.seek(0)
     # Pillow refuses a header above twice its limit, not above the limit itself.
-    with _raise_pillow_limit(max_pixels // 2):
+    with _lift_pillow_limit(max_pixels // 2):
         image = decoder(file)
     width, height = image.size
     check_size(name, (height, width), max_pixels=max_pixels)
     if kind is JPEG:
         place = file.tell()
-        check_scans(file, name)
+        check_jpeg_scans(file, name)
         file.seek(place)
     return image
 
 
-def load(image: Image.Image) -> None:
+def load_pixels(image: Image.Image) -> None:
     """Decode an image's pixels after its size was checked."""
-    with _raise_pillow_limit(image.width * image.height):
+    with _lift_pillow_limit(image.width * image.height):
         image.load()
 
 
@@ -381,7 +379,7 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
 
 
 @contextmanager
-def _raise_pillow_limit(pixels: int) -> Generator[None, None, None]:
+def _lift_pillow_limit(pixels: int) -> Generator[None, None, None]:
     # Pillow's limit is process-wide, so one image at a time.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
@@ -405,7 +403,7 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
         )
 
 
-def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
+def _percentiles_1_and_99(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
     # The whole range if black.
     width, height = image.size
     rows, count = max(1, _ROWS_PIXELS // width), np.zeros(_FULL + 1, np.int64)
@@ -420,7 +418,7 @@ def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, i
 
 
 def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[int, int]:
-    """1st and 99th percentile of a 16-bit grey image.
+    """1st and 99th percentile of 16-bit grey; narrow spans are refused.
 
     Raises:
         InputError: If they span less than a 16th of the levels, without ``stretch``.
@@ -429,7 +427,7 @@ def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[
         least, most = np.ravel(image.getextrema())
         if least < 0 or most > _FULL:
             return 0, _FULL  # such values are refused where they are converted
-    low, high = _span_of_16_bits(image, is_upper_byte=False)
+    low, high = _percentiles_1_and_99(image, is_upper_byte=False)
     if high - low < _LEAST and not stretch:
         raise _narrow_span_error(name, low, high, "read it with {stretch=True}, or scale it")
     return low, high
@@ -444,7 +442,7 @@ def _narrow_span_error(name: str, low: int, high: int, cure: str) -> InputError:
     )
 
 
-def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
+def check_jpeg_scans(file: BufferedReader | BytesIO, name: str) -> None:
     """Refuse a JPEG file of more than ``MOST_SCANS``; the file's position changes.
 
     Raises:

@@ -1,10 +1,6 @@
-"""Metadata of photographs: orientation and camera, and XMP packets.
-
-Orientation and camera of a photograph by its EXIF block or HEIC file.
+"""Metadata of photographs: EXIF, HEIC's camera, and XMP packets of depth and panoramas.
 
 Odd, broken or missing tags count as absent.
-
-XMP packets in JPEG, PNG, WebP, TIFF and HEIC files, for depth and panoramas.
 """
 
 import math
@@ -20,7 +16,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
-from rilievo.io.files.archives import check_directories
+from rilievo.io.files.archives import check_tiff_tags
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.shapes import Matrix
 
@@ -73,14 +69,14 @@ class ExifFacts:
 
 
 def exif_facts(image: Image.Image) -> ExifFacts:
-    """Read the tags of a loaded image."""
+    """Read a loaded image's tags, and HEIC's camera."""
     K = heif_K(image)
     heif = None if K is None else Camera(K=K, source=CameraSource.HEIF)
     try:
         tags = image.getexif()
         if not tags:
             return ExifFacts(heif=heif)
-        check_directories(getattr(tags, "fp", BytesIO()), "EXIF")
+        check_tiff_tags(getattr(tags, "fp", BytesIO()), "EXIF")
         block = tags.get_ifd(_EXIF_BLOCK)
         turned: object = tags.get(_ORIENTATION)
     except PILLOW_ERRORS:
@@ -184,17 +180,17 @@ class XmpPackets:
         """Whether they mention a namespace, by text search."""
         return any(namespace.encode() in packet for packet in (self.main, *self.parts))
 
-    def roots(self, name: str) -> "list[Element]":
-        """Main packet, and the extended one if announced."""
-        root = parse(self.main, name)
-        guid = properties([root], _NOTE).get("HasExtendedXMP")
+    def xml_roots(self, name: str) -> "list[Element]":
+        """Parse the main packet, and the extended one if announced."""
+        root = parse_xmp(self.main, name)
+        guid = xmp_properties([root], _NOTE).get("HasExtendedXMP")
         if guid is None:
             return [root]
         parts = [part for part in self.parts if part[:_GUID_BYTES] == guid.encode()]
-        return [root, parse(_join_extended_parts(parts, name), name)]
+        return [root, parse_xmp(_join_extended_parts(parts, name), name)]
 
 
-def packets_of(image: Image.Image) -> XmpPackets:
+def read_xmp_packets(image: Image.Image) -> XmpPackets:
     """Read the packets of an opened image."""
     main = image.info.get("xmp", b"")
     if isinstance(main, str):
@@ -208,7 +204,7 @@ def packets_of(image: Image.Image) -> XmpPackets:
     return XmpPackets(main if isinstance(main, bytes) else b"", tuple(parts))
 
 
-def packets_in(content: bytes) -> Iterator[bytes]:
+def xmp_packets_in(content: bytes) -> Iterator[bytes]:
     """Yield every XMP packet in a file's bytes."""
     end = 0
     while (start := content.find(_BEGIN, end)) >= 0:
@@ -219,7 +215,7 @@ def packets_in(content: bytes) -> Iterator[bytes]:
         yield content[start:end]
 
 
-def parse(packet: bytes, name: str) -> "Element":
+def parse_xmp(packet: bytes, name: str) -> "Element":
     """Parse the XML of a packet."""
     from xml.etree.ElementTree import ParseError, fromstring
 
@@ -235,25 +231,25 @@ def parse(packet: bytes, name: str) -> "Element":
         raise InputError(f"its XMP is not valid XML ({error})", path=name) from error
 
 
-def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
+def xmp_properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
     """Simple properties of a namespace, each the first of its name."""
     texts: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
-            for key, value in _own_properties(element, namespace):
+            for key, value in _element_properties(element, namespace):
                 texts.setdefault(key, value)
     return texts
 
 
-def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
+def xmp_structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
     """Elements with properties of a namespace, in file order."""
     entries = (
-        dict(_own_properties(element, namespace)) for root in roots for element in root.iter()
+        dict(_element_properties(element, namespace)) for root in roots for element in root.iter()
     )
     return [entry for entry in entries if entry]
 
 
-def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
+def _element_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
     prefix = f"{{{namespace}}}"
     for key, value in element.attrib.items():
         if key.startswith(prefix):
@@ -286,7 +282,7 @@ def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
     if _PANORAMA.encode() not in packet:
         return None
     try:
-        stated = properties([parse(packet, "the photograph")], _PANORAMA)
+        stated = xmp_properties([parse_xmp(packet, "the photograph")], _PANORAMA)
     except InputError:
         return None
     if stated.get("ProjectionType", "equirectangular").lower() != "equirectangular":

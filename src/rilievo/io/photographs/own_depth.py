@@ -25,13 +25,13 @@ from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
 from rilievo.io.photographs.metadata import (
     XmpPackets,
     heif_K,
-    packets_in,
-    packets_of,
-    parse,
-    properties,
-    structures,
+    parse_xmp,
+    read_xmp_packets,
+    xmp_packets_in,
+    xmp_properties,
+    xmp_structures,
 )
-from rilievo.io.photographs.pixels import as_stored
+from rilievo.io.photographs.pixels import stored_view
 from rilievo.shapes import Float64
 
 # Plausible baselines [m].
@@ -42,7 +42,7 @@ _ENTRIES, _ENTRY_BYTES = 0xB002, 16
 _MOST_PICTURES = 16
 
 
-def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
+def other_view_and_baseline(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
     """Find the other view of a HEIC photograph, if its file names one; its position changes.
 
     Returns:
@@ -56,12 +56,12 @@ def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
     if b"ster" not in content:
         return None
     try:
-        return _other_view_in_boxes(content + file.read())
+        return _view_and_baseline_in_boxes(content + file.read())
     except (struct.error, LookupError, StopIteration) as error:
         raise InputError("its boxes are cut short, or lack a part") from error
 
 
-def _other_view_in_boxes(content: bytes) -> tuple[BytesIO, float] | None:
+def _view_and_baseline_in_boxes(content: bytes) -> tuple[BytesIO, float] | None:
     meta, start = next(box for kind, box in _heif_boxes(content) if kind == b"meta")
     boxes = dict(_heif_boxes(meta, 4))
     groups = dict(_heif_boxes(boxes.get(b"grpl", (b"", 0))[0]))
@@ -95,9 +95,9 @@ def _heif_boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[byte
         at = end
 
 
-def _camera_positions(properties: bytes) -> Mapping[int, Sequence[float]]:
-    """Position of each camera [m]; else the origin."""
-    boxes = dict(_heif_boxes(properties))
+def _camera_positions(iprp: bytes) -> Mapping[int, Sequence[float]]:
+    """Position of each image's camera [m]; without one, the origin."""
+    boxes = dict(_heif_boxes(iprp))
     # Indices count from 1; 0 is none.
     owned = [(b"", (b"", 0)), *_heif_boxes(boxes[b"ipco"][0])]
     table, at = boxes[b"ipma"][0], 8
@@ -149,34 +149,34 @@ _FEWEST = 20
 _MOST_TURN = 2.5e-4
 
 
-def own_depth_of(
+def read_own_depth(
     image: Image.Image, packets: XmpPackets, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
     """Read the depth of a loaded photograph, if any; a map in metres goes before two views."""
     if packets.mention(DEPTH_MAP):
-        return _result_or_none(
+        return _result_or_broken(
             "Dynamic Depth", lambda: _dynamic_depth_map(packets, file, orientation)
         )
     if packets.mention(GDEPTH):
-        return _result_or_none("GDepth", lambda: _gdepth_map(packets, orientation))
+        return _result_or_broken("GDepth", lambda: _gdepth_map(packets, orientation))
     device_map = None
     if image.info.get("depth_images"):
-        device_map = _result_or_none("HEIF", lambda: _apple_depth_in_heif(image, file))
+        device_map = _result_or_broken("HEIF", lambda: _apple_depth_in_heif(image, file))
         if device_map is not None and device_map.metres is not None:
             return device_map
     if "heif" in image.info and file is not None:
-        pair = _result_or_none("two views", lambda: _depth_of_two_views(image, file))
+        pair = _result_or_broken("two views", lambda: _depth_of_two_views(image, file))
         if pair is not None and (pair.metres is not None or device_map is None):
             return pair
     if device_map is not None:
         return device_map
     if "mp" in image.info and file is not None:
-        return _result_or_none("Apple", lambda: _apple_depth_in_jpeg(image, file, orientation))
+        return _result_or_broken("Apple", lambda: _apple_depth_in_jpeg(image, file, orientation))
     return None
 
 
-def _result_or_none(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
-    """Result of a reader, whose errors never fail the photograph."""
+def _result_or_broken(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
+    """Result of a reader; after an error, depth marked as broken."""
     try:
         return read()
     except (InputError, MemoryError, *PILLOW_ERRORS) as error:
@@ -184,13 +184,13 @@ def _result_or_none(source: str, read: Callable[[], OwnDepth | None]) -> OwnDept
 
 
 def _gdepth_map(packets: XmpPackets, orientation: int) -> OwnDepth | None:
-    entries = properties(packets.roots("GDepth"), GDEPTH)
+    entries = xmp_properties(packets.xml_roots("GDepth"), GDEPTH)
     if "Data" not in entries:
         # Editors keep the range and drop the map.
         return None
-    codes = _grey_of_bytes(_from_base64(entries["Data"]))
+    codes = _decode_grey(_decode_base64(entries["Data"]))
     sure = (
-        _grey_of_bytes(_from_base64(entries["Confidence"])) if entries.get("Confidence") else None
+        _decode_grey(_decode_base64(entries["Confidence"])) if entries.get("Confidence") else None
     )
     return _depth_of_codes("GDepth", entries, codes, sure, orientation)
 
@@ -200,10 +200,10 @@ def _dynamic_depth_map(
 ) -> OwnDepth | None:
     if file is None:
         return None
-    roots = packets.roots("Dynamic Depth")
-    entries = properties(roots, DEPTH_MAP)
+    roots = packets.xml_roots("Dynamic Depth")
+    entries = xmp_properties(roots, DEPTH_MAP)
     # A file may have a directory of each kind; both list everything after the first picture.
-    directories = [structures(roots, space) for space in ITEMS]
+    directories = [xmp_structures(roots, space) for space in ITEMS]
     items = next(
         (
             directory
@@ -212,13 +212,15 @@ def _dynamic_depth_map(
         ),
         [],
     )
-    codes = _grey_of_bytes(_item_bytes(file, items, entries.get("DepthURI"), "Depth"))
+    codes = _decode_grey(_read_container_item(file, items, entries.get("DepthURI"), "Depth"))
     sure = entries.get("ConfidenceURI")
-    confidence = _grey_of_bytes(_item_bytes(file, items, sure, "Confidence")) if sure else None
+    confidence = (
+        _decode_grey(_read_container_item(file, items, sure, "Confidence")) if sure else None
+    )
     return _depth_of_codes("Dynamic Depth", entries, codes, confidence, orientation)
 
 
-def _item_bytes(
+def _read_container_item(
     file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
 ) -> bytes:
     lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
@@ -260,7 +262,7 @@ def _depth_of_codes(
     if unit is None:
         unused = f"its unit is '{stated[:20]}', expected metres" if stated else _NO_UNIT
         return OwnDepth(source=source, unused=unused)
-    near, far = _finite_entry(entries, "Near"), _finite_entry(entries, "Far")
+    near, far = _require_finite(entries, "Near"), _require_finite(entries, "Far")
     shape = entries.get("Format", "RangeInverse")
     if shape not in ("RangeInverse", "RangeLinear"):
         raise InputError(f"its format is '{shape[:30]}', expected RangeInverse or RangeLinear")
@@ -283,7 +285,7 @@ def _apple_depth_in_jpeg(
         if PIXEL_DATA.encode() not in content:
             continue
         picture = _decode_map(content)
-        root = parse(packets_of(picture).main, "Apple")
+        root = parse_xmp(read_xmp_packets(picture).main, "Apple")
         own_depth = _apple_depth(picture, [root], orientation)
         if own_depth is not None:
             return own_depth
@@ -294,7 +296,7 @@ def _other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Itera
     """Yield every picture but the first; none if the index is broken."""
     index, start = image.info["mp"], image.info["mpoffset"]
     try:
-        places = _picture_places(index)
+        places = _picture_offsets_and_sizes(index)
     except struct.error:
         # Editors copy the index even when they drop the other pictures.
         return
@@ -306,7 +308,7 @@ def _other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Itera
         yield file.read(length)
 
 
-def _picture_places(index: bytes) -> list[tuple[int, int]]:
+def _picture_offsets_and_sizes(index: bytes) -> list[tuple[int, int]]:
     order = ">" if index[:2] == b"MM" else "<"
     [directory] = struct.unpack_from(f"{order}L", index, 4)
     [count] = struct.unpack_from(f"{order}H", index, directory)
@@ -329,17 +331,17 @@ def _apple_depth_in_heif(
     picture = stored.to_pillow()
     if file is not None:
         file.seek(0)
-        for packet in packets_in(file.read()):
+        for packet in xmp_packets_in(file.read()):
             if PIXEL_DATA.encode() in packet:
                 # The decoder has rotated the map together with the photograph.
-                own_depth = _apple_depth(picture, [parse(packet, "Apple")], 1)
+                own_depth = _apple_depth(picture, [parse_xmp(packet, "Apple")], 1)
                 if own_depth is not None:
                     return own_depth
     return OwnDepth(source="HEIF", unused=_NO_UNIT)
 
 
 def _depth_of_two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
-    pair = other_view(file)
+    pair = other_view_and_baseline(file)
     if pair is None:
         return None
     content, baseline = pair
@@ -372,8 +374,8 @@ def _depth_of_two_views(image: Image.Image, file: BufferedReader | BytesIO) -> O
 
 
 def _apple_depth(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
-    """Apple's depth, or disparity [1/m]; None for mattes."""
-    entries = {**properties(roots, PIXEL_DATA), **properties(roots, DEPTH_DATA)}
+    """Depth by Apple's map of depth or disparity; None for mattes."""
+    entries = {**xmp_properties(roots, PIXEL_DATA), **xmp_properties(roots, DEPTH_DATA)}
     kind = entries.get("AuxiliaryImageType", "").lower()
     if kind not in ("disparity", "depth"):
         native = entries.get("NativeFormat", "")
@@ -383,11 +385,11 @@ def _apple_depth(picture: Image.Image, roots: list, orientation: int) -> OwnDept
         return None
     if entries.get("Accuracy", "relative").lower() != "absolute":
         return OwnDepth(source="Apple", unused=_RELATIVE)
-    low, high = _finite_entry(entries, "FloatMinValue"), _finite_entry(entries, "FloatMaxValue")
+    low, high = _require_finite(entries, "FloatMinValue"), _require_finite(entries, "FloatMaxValue")
     first, last = (float(entries.get(key, there)) for key, there in _CODES)
     if not (first < last and low < high):
         raise InputError(f"its range goes from {low:g} to {high:g}")
-    codes = (255 * _grey_map(picture) - first) / (last - first)
+    codes = (255 * _grey_in_unit_range(picture) - first) / (last - first)
     numbers = low + codes * (high - low)
     if kind == "disparity":
         numbers = np.where(numbers > 0, 1 / np.where(numbers > 0, numbers, 1), 0)
@@ -404,12 +406,12 @@ def _upright_depth(
         raise InputError("it has no pixel with depth")
     height, width = usable.shape
     upright = np.empty((width, height) if orientation >= 5 else usable.shape, np.float32)
-    as_stored(upright, orientation)[:] = usable
+    stored_view(upright, orientation)[:] = usable
     return OwnDepth(source=source, metres=upright, along_ray=along_ray)
 
 
-def _grey_of_bytes(content: bytes) -> _Map:
-    return _grey_map(_decode_map(content))
+def _decode_grey(content: bytes) -> _Map:
+    return _grey_in_unit_range(_decode_map(content))
 
 
 def _decode_map(content: bytes) -> Image.Image:
@@ -421,7 +423,7 @@ def _check_map_size(width: int, height: int) -> None:
         raise InputError(f"its map has {width}x{height} pixels, which is too large to be read")
 
 
-def _grey_map(picture: Image.Image) -> _Map:
+def _grey_in_unit_range(picture: Image.Image) -> _Map:
     _check_map_size(*picture.size)
     # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
     # not averaged.
@@ -434,7 +436,7 @@ def _grey_map(picture: Image.Image) -> _Map:
     return np.asarray(picture.convert("L")).astype(np.float64) / 255
 
 
-def _from_base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     try:
         # Some writers leave out the padding.
         bare = "".join(text.split()).rstrip("=")
@@ -443,7 +445,7 @@ def _from_base64(text: str) -> bytes:
         raise InputError("its map is not valid base64") from error
 
 
-def _finite_entry(entries: Mapping[str, str], key: str) -> float:
+def _require_finite(entries: Mapping[str, str], key: str) -> float:
     try:
         number = float(entries[key])
     except (KeyError, ValueError):

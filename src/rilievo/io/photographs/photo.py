@@ -1,7 +1,4 @@
-"""Read photographs from paths, URLs, bytes, arrays and Pillow images.
-
-Types of photographs' sources, without their readers.
-"""
+"""Read photographs from paths, URLs, bytes, arrays and Pillow images."""
 
 import io
 import math
@@ -14,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
-from rilievo.io.files.archives import has_pages
+from rilievo.io.files.archives import has_further_tiff_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
 from rilievo.io.photographs.metadata import camera_from_exif, exif_facts
@@ -189,15 +186,15 @@ def _photo_from_image(
     # Most photographs have none of these, so that no module is imported for them.
     of_depth = {"depth_images", "mp", "heif"} if how.own_depth else set()
     if {"xmp", *of_depth} & image.info.keys():
-        from rilievo.io.photographs.metadata import camera_from_gpano, packets_of
+        from rilievo.io.photographs.metadata import camera_from_gpano, read_xmp_packets
 
-        packets = packets_of(image)
+        packets = read_xmp_packets(image)
         camera = camera_from_gpano(packets.main, size)
         if how.own_depth:
-            from rilievo.io.photographs.own_depth import own_depth_of
+            from rilievo.io.photographs.own_depth import read_own_depth
 
-            own_depth = own_depth_of(image, packets, file, facts.orientation)
-    return _add_pixel_notes(
+            own_depth = read_own_depth(image, packets, file, facts.orientation)
+    return _blacken_transparent_and_note(
         Photo(
             pixels=picture.pixels,
             camera=camera or facts.heif or camera_from_exif(facts, size),
@@ -209,7 +206,7 @@ def _photo_from_image(
     )
 
 
-def _add_pixel_notes(photo: Photo) -> Photo:
+def _blacken_transparent_and_note(photo: Photo) -> Photo:
     # Black changes depth least where pixels are transparent.
     notes, pixels, transparent = [*photo.notes], photo.pixels, photo.transparent
     step = max(1, math.isqrt(math.prod(photo.shape) // _LOOKED_AT))
@@ -235,7 +232,7 @@ def _add_pixel_notes(photo: Photo) -> Photo:
 
 def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> str | None:
     if image.format == "TIFF" and file is not None:
-        several = has_pages(file)
+        several = has_further_tiff_pages(file)
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF"):
         try:
             several = bool(getattr(image, "is_animated", False))
@@ -272,7 +269,9 @@ def _photo_from_array(array: np.ndarray, how: _ReadOptions) -> Photo:
         plane = array.reshape(array.shape[:2]) if is_grey else array
         return _photo_from_pillow(Image.fromarray(plane), how, name)
     notes = (NOT_STRETCHED,) if how.stretch else ()
-    return _add_pixel_notes(Photo(pixels=np.ascontiguousarray(array), notes=notes, name=name))
+    return _blacken_transparent_and_note(
+        Photo(pixels=np.ascontiguousarray(array), notes=notes, name=name)
+    )
 
 
 def _uint8_from_floats(array: np.ndarray, name: str) -> np.ndarray:
@@ -311,7 +310,7 @@ def _encode_jpeg(image: Image.Image, quality: int, subsampling: int, *, own_tabl
     return file.getvalue()
 
 
-def reduced(photo: Photo, side: int) -> Image.Image:
+def shrink_to_image(photo: Photo, side: int) -> Image.Image:
     """Photograph as an image at most ``side`` wide and high."""
     image = Image.fromarray(photo.pixels)
     if max(image.size) > side:

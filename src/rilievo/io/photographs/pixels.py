@@ -70,7 +70,9 @@ def upright_pixels(
     if span is None and _is_grey_16(image):
         grey_span(image, name)
     pixels = np.empty((*_upright_size(image, orientation), 3), np.uint8)
-    _convert_strips(image, as_stored(pixels, orientation), _srgb_converter(image, name, span), name)
+    _convert_strips(
+        image, stored_view(pixels, orientation), _srgb_converter(image, name, span), name
+    )
     return pixels
 
 
@@ -81,11 +83,11 @@ def _is_grey_16(image: Image.Image) -> bool:
 
 def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask | None:
     """Upright mask of alpha below half; None if there is none."""
-    alpha = _alpha_of(image)
+    alpha = _alpha_reader(image)
     if alpha is None:
         return None
     mask = np.empty(_upright_size(image, orientation), bool)
-    _convert_strips(image, as_stored(mask, orientation), lambda strip: alpha(strip) < _HALF, name)
+    _convert_strips(image, stored_view(mask, orientation), lambda strip: alpha(strip) < _HALF, name)
     if mask.all():
         raise InputError(
             "all of its pixels are transparent, so it shows nothing",
@@ -95,8 +97,8 @@ def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask
     return mask if mask.any() else None
 
 
-def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
-    """Function for alpha of strips; None where opaque."""
+def _alpha_reader(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
+    """Function from a strip to its alpha; None where opaque."""
     bands = image.getbands()
     if bands[-1] in ("A", "a"):
         return lambda strip: np.asarray(strip.getchannel(bands[-1]))
@@ -129,7 +131,7 @@ def _convert_strips(
             into[top:bottom] = np.asarray(convert(strip))
 
 
-def as_stored(
+def stored_view(
     upright: Shaped[np.ndarray, "h w *c"], orientation: int
 ) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
     """View of upright pixels in the stored orientation."""
@@ -157,7 +159,7 @@ def _srgb_converter(
     mode, to_base = (
         _base_mode_converter(image, name) if span is None else ("L", _stretch_converter(span, name))
     )
-    in_srgb = _profile_converter(mode, image.info.get("icc_profile"))
+    in_srgb = _profile_to_srgb_converter(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
         return lambda strip: in_srgb(to_base(strip))
     if mode == "LAB":
@@ -185,9 +187,11 @@ def _base_mode_converter(
         case "P" | "RGBX" | "YCbCr" | "HSV":
             return "RGB", lambda strip: strip.convert("RGB")
         case "I" | "F":
-            return "L", lambda strip: _scale_grey(strip, _FULL_16 if strip.mode == "I" else 1, name)
+            return "L", lambda strip: _scale_grey_to_8_bits(
+                strip, _FULL_16 if strip.mode == "I" else 1, name
+            )
         case mode if mode in _GREY_16:
-            return "L", lambda strip: _scale_grey(strip, _FULL_16, name)
+            return "L", lambda strip: _scale_grey_to_8_bits(strip, _FULL_16, name)
     raise InputError(
         f"has pixels of kind '{image.mode}', which is not read; export it as RGB or grey",
         path=name,
@@ -213,7 +217,7 @@ def _stretch_converter(span: tuple[int, int], name: str) -> Callable[[Image.Imag
     return convert
 
 
-def _scale_grey(strip: Image.Image, top: int, name: str) -> Image.Image:
+def _scale_grey_to_8_bits(strip: Image.Image, top: int, name: str) -> Image.Image:
     values = _check_grey_values(strip, top, name)
     return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
 
@@ -234,7 +238,7 @@ def _check_grey_values(strip: Image.Image, top: int, name: str) -> np.ndarray:
     return values
 
 
-def _profile_converter(
+def _profile_to_srgb_converter(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
     # None for sRGB, and for a foreign or broken profile.

@@ -114,8 +114,8 @@ class OpenFile:
     def __str__(self) -> str:
         return self._name
 
-    def reader(self) -> "FileReader":
-        """Read it from its beginning."""
+    def open_reader(self) -> "FileReader":
+        """New reader at its beginning."""
         return FileReader(self._descriptor, self._name)
 
 

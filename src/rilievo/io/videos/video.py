@@ -71,13 +71,13 @@ class Damage:
 
 
 @contextmanager
-def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
-    """Open a container; failures are ``InputError``."""
+def open_container(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
+    """Yield an open container; failures are ``InputError``."""
     if isinstance(path, Path):
         check_regular(path)
     try:
         # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
-        file = f"file:{path.absolute()}" if isinstance(path, Path) else path.reader()
+        file = f"file:{path.absolute()}" if isinstance(path, Path) else path.open_reader()
         container = av.open(file, options=dict(_OPTIONS), **_TEXT)
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or reason(error)
@@ -128,7 +128,7 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
 def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
     """Decode every possible frame, in order of presentation."""
     shown = 0
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = video_stream(path, container)
         stream.thread_type = "AUTO"
         try:
@@ -141,10 +141,10 @@ def decode_frames(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]
             # With several threads, good frames beside a damaged packet are lost. With one thread
             # they are not, so the file is read again from its beginning with one.
             pass
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = video_stream(path, container)
         stream.thread_type = "NONE"
-        yield from islice(_salvage(container, stream, damage), shown, None)
+        yield from islice(_salvage_frames(container, stream, damage), shown, None)
 
 
 class _BrokenPacketError(Exception):
@@ -157,7 +157,7 @@ def _decode_strictly(packet: Packet) -> list[VideoFrame]:
     return packet.decode()
 
 
-def _salvage(
+def _salvage_frames(
     container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[VideoFrame]:
     for packet in _packets(container, stream, damage):
@@ -219,8 +219,8 @@ def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
     )
 
 
-def orientation_of(picture: VideoFrame) -> Orientation:
-    """Rotation of a frame by its display matrix (a b u; c d v; x y w), in 16.16 fixed point.
+def frame_orientation(picture: VideoFrame) -> Orientation:
+    """Transposition and mirroring by the display matrix (a b u; c d v; x y w), 16.16 fixed point.
 
     A stored pixel (p, q) is shown at (a p + c q, b p + d q).
     """
@@ -288,7 +288,7 @@ class VideoReader(FrameSource):
         """Open a file; ``fps`` keeps the frames nearest in time, at most all of them."""
         self.path, self.fault, self.notes = Path(str(path)), None, ()
         self._file = path
-        with opened(path) as container:
+        with open_container(path) as container:
             stream = video_stream(path, container)
             check_size(printable(str(path)), (stream.height, stream.width))
             self.time_base = stream.time_base or Fraction(1, 90_000)
@@ -299,7 +299,7 @@ class VideoReader(FrameSource):
             self._shape = square_shape(stream)
             if self._shape != (stream.height, stream.width):
                 check_size(printable(str(path)), self._shape)
-                self.notes = (_squared_note(stream, self._shape),)
+                self.notes = (_square_pixels_note(stream, self._shape),)
             self.frame_estimate = stream.frames or None
             if not self.frame_estimate and self._expected_end is not None:
                 self.frame_estimate = round(self._expected_end * self.rate)
@@ -314,7 +314,7 @@ class VideoReader(FrameSource):
         first = next(decode_frames(path, Damage()), None)
         if first is None:
             raise InputError("no frame of this video can be decoded; is it whole?", path=path)
-        self._turn, self._changes = orientation_of(first), self.notes
+        self._turn, self._changes = frame_orientation(first), self.notes
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)
 
@@ -382,7 +382,7 @@ def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
     return picture.pts if previous is None else max(picture.pts, previous + 1)
 
 
-def _squared_note(stream: VideoStream, shape: tuple[int, int]) -> str:
+def _square_pixels_note(stream: VideoStream, shape: tuple[int, int]) -> str:
     height, width = shape
     return (
         f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "
@@ -429,7 +429,7 @@ def _decode_live(
             for frame in container.decode(video=0):
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)
-                yield orientation_of(frame).apply(rgb(frame, shape))
+                yield frame_orientation(frame).apply(rgb(frame, shape))
                 count += 1
     except (FFmpegError, OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -448,17 +448,17 @@ class _LatestFrame:
         self._ended = False
         self.left = False
 
-    def put(self, frame: Pixels) -> None:
+    def replace_frame(self, frame: Pixels) -> None:
         with self._change:
             self._frame = frame
             self._change.notify()
 
-    def end(self, error: BaseException | None) -> None:
+    def mark_end(self, error: BaseException | None) -> None:
         with self._change:
             self._ended, self._error = True, error
             self._change.notify()
 
-    def take(self) -> Pixels | None:
+    def wait_for_frame(self) -> Pixels | None:
         with self._change:
             self._change.wait_for(lambda: self._frame is not None or self._ended)
             frame, self._frame = self._frame, None
@@ -471,7 +471,7 @@ def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
     slot = _LatestFrame()
     threading.Thread(target=_put_frames, args=(frames, slot), name="live", daemon=True).start()
     try:
-        while (frame := slot.take()) is not None:
+        while (frame := slot.wait_for_frame()) is not None:
             yield frame
     finally:
         slot.left = True
@@ -480,10 +480,10 @@ def _newest_frames(frames: Iterator[Pixels]) -> Iterator[Pixels]:
 def _put_frames(frames: Iterator[Pixels], slot: _LatestFrame) -> None:
     try:
         for frame in frames:
-            slot.put(frame)
+            slot.replace_frame(frame)
             if slot.left:
                 break
     except Exception as error:
-        slot.end(error)
+        slot.mark_end(error)
     else:
-        slot.end(None)
+        slot.mark_end(None)

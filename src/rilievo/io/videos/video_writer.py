@@ -21,7 +21,7 @@ from rilievo.io.videos.video import (
     VideoFrame,
     VideoStream,
     av,
-    opened,
+    open_container,
 )
 from rilievo.shapes import Pixels, UInt16
 
@@ -38,7 +38,7 @@ _REPEATABLE = {"fflags": "+bitexact"}
 
 def sound_suffix(path: Path) -> str | None:
     """Suffix that can hold this video's sound: .mp4, .mkv or None."""
-    with opened(path) as source:
+    with open_container(path) as source:
         name = _codec_name(source.streams.audio[0]) if source.streams.audio else None
     if name in _IN_MP4:
         return ".mp4"
@@ -58,7 +58,9 @@ class Sound:
 
     def copy_until(self, time: Fraction | None) -> None:
         """Copy the sound before ``time`` [s], or all."""
-        while self._waiting is not None and (time is None or _packet_seconds(self._waiting) < time):
+        while self._waiting is not None and (
+            time is None or _packet_dts_seconds(self._waiting) < time
+        ):
             try:
                 self._target.mux(self._waiting)
             except (av.error.ArgumentError, av.error.InvalidDataError):
@@ -67,7 +69,7 @@ class Sound:
             self._waiting = next(self._packets, None)
 
     def _sound_packets(self, path: Path, origin: Fraction) -> Iterator[Packet]:
-        with opened(path) as source:
+        with open_container(path) as source:
             track = source.streams.audio[0]
             copy: Stream = self._target.add_stream_from_template(track)
             shift = round(origin / track.time_base) if track.time_base else 0
@@ -90,7 +92,7 @@ def _codec_name(track: Stream) -> str | None:
     return None if track.codec_context is None else track.codec_context.codec.canonical_name
 
 
-def _packet_seconds(packet: Packet) -> Fraction:
+def _packet_dts_seconds(packet: Packet) -> Fraction:
     assert packet.dts is not None, "packets without are left out"
     assert packet.time_base is not None, "demuxers give every packet one"
     return packet.dts * packet.time_base
@@ -161,22 +163,22 @@ def writing_part(
         f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
     )
     try:
-        stream = _add_stream(path, container, like)
+        stream = _add_video_stream(path, container, like)
         copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)
         writer = VideoWriter(container, stream, like, copied, part)
         yield writer
         writer.finish()
     except FFmpegError as error:
-        _abandon(container)
+        _close_silently(container)
         if isinstance(error, OSError):  # such as of a full disk
             raise
         raise OutputError(f"cannot be written ({reason(error)})", path=path) from error
     except BaseException:
-        _abandon(container)
+        _close_silently(container)
         raise
 
 
-def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> VideoStream:
+def _add_video_stream(path: Path, container: OutputContainer, like: VideoFormat) -> VideoStream:
     try:
         if like.coding is Coding.PICTURE:
             # With its tree of macroblocks, x264 answers otherwise from call to call on processors
@@ -199,7 +201,7 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
     return stream
 
 
-def _abandon(container: OutputContainer) -> None:
+def _close_silently(container: OutputContainer) -> None:
     try:
         container.close()
     except (FFmpegError, OSError):

@@ -7,7 +7,7 @@ from typing import Any
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
-from rilievo.io.files.limits import as_typed
+from rilievo.io.files.limits import relative_printable
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import Filter, Resizing, Space
@@ -74,10 +74,12 @@ def find_folder(request: ModelRequest) -> FoundModel | None:
         return None
     folder = Path(request.name).resolve()
     if not (folder / CONFIG).is_file():
-        raise ModelError(f"not a checkpoint: the folder has no {CONFIG}", path=as_typed(folder))
+        raise ModelError(
+            f"not a checkpoint: the folder has no {CONFIG}", path=relative_printable(folder)
+        )
     if request.kind is None:
         raise ModelError(
-            path=as_typed(folder),
+            path=relative_printable(folder),
             problem=f"give the kind of its depth with {{kind=...}}: {', '.join(DepthKind)}",
         )
     return FoundModel(card=unlisted_card(str(folder), request.kind, local=True))

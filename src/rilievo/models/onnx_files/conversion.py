@@ -29,7 +29,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import (
     make_folder,
-    part_of,
+    random_part_path,
     remove,
     sweep_parts,
     sync_file,
@@ -163,7 +163,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     sweep_parts(where)
     convert = origin.converter()
     _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
-    part = part_of(where / f"{key}.onnx")
+    part = random_part_path(where / f"{key}.onnx")
     try:
         convert(part, precision)
         path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"

@@ -18,7 +18,7 @@ from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files import limits
 from rilievo.io.files.commit import FileSet, place
-from rilievo.io.files.limits import MAX_PIXELS, in_bytes
+from rilievo.io.files.limits import MAX_PIXELS, format_bytes
 from rilievo.io.photographs.decode import header_size
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
@@ -331,7 +331,7 @@ class PhotoMemory:
         if self.free is None or self.at_once is None:
             return ""
         count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
-        return f"{in_bytes(self.free)} of memory are free, so {count} at once is done, not more"
+        return f"{format_bytes(self.free)} of memory are free, so {count} at once is done, not more"
 
     def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
         """Refuse a photograph that does not fit.

@@ -11,13 +11,13 @@ from rilievo.calibration.sizes import Known, find_sparse_file
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checksums import CheckLevel, is_torn
-from rilievo.io.files.atomic import discard
+from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
-from rilievo.io.files.limits import check_regular, check_room, printable, reason
+from rilievo.io.files.limits import check_disk_space, check_regular, printable, reason
 from rilievo.io.outputs.overwrite_policy import (
     MEND,
     WAS_MADE,
-    fault_of,
+    file_fault,
     first_difference,
     pending_path,
 )
@@ -212,7 +212,7 @@ class Results:
         """Write a prediction's parts; return what remains to be placed."""
         options = self.options
         needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
-        check_room(job.target.parent, needed, what, "choose another folder with {output}")
+        check_disk_space(job.target.parent, needed, what, "choose another folder with {output}")
         metres = self.metres(job, photo.shape)
         # The run has told these of all photographs.
         notes = {*option_notes(options)}
@@ -252,7 +252,7 @@ class Results:
         saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
         for facts in self._earlier_files(job):
             name = facts.output
-            if name not in saving and fault_of(job.target.parent, facts, self.thoroughness):
+            if name not in saving and file_fault(job.target.parent, facts, self.thoroughness):
                 saving[name] = self.options.saving
                 # Without options of before if they are none, as in a broken file.
                 with suppress(OptionError, TypeError):
@@ -291,13 +291,15 @@ class Results:
                 before = sidecar.run
             if any(getattr(saving, option) != before.get(option) for option in options_of(name)):
                 return False
-        faults = (fault_of(job.target.parent, facts, self.thoroughness) for facts in sidecar.files)
+        faults = (
+            file_fault(job.target.parent, facts, self.thoroughness) for facts in sidecar.files
+        )
         fault = next(filter(None, faults), None)
         if fault is not None:
             self.note(Note("made anew", path=printable(job.target.parent / fault)))
             return False
         # A leftover, if the system refused to remove it at the end of the earlier run.
-        discard(pending_path(job.target))
+        remove_part(pending_path(job.target))
         sweep_lock(lock_path(path))
         return True
 

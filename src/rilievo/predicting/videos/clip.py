@@ -112,9 +112,9 @@ def predict_clip(
     with ExitStack() as outer:
         # After the parts, which give their space back, the answers may be kept.
         answers = outer.enter_context(answers_of(target, key, is_positive=is_positive))
-        placement = outer.enter_context(fill_or_discard(claim.placement()))
+        placement = outer.enter_context(fill_or_discard(claim.make_file_set()))
         parts = outer.enter_context(ExitStack())
-        json_part = placement.part(placement.record)
+        json_part = placement.create_part(placement.record)
         if answers.earlier is None:
             answers.stored.expect(target.parent, _most_frames(source))
             first_pass = run_first_pass(source, model, answers.stored, options, report)
@@ -143,7 +143,7 @@ def predict_clip(
         before = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
         claim = check_claim(target, names, overwrite=True)
         write_sidecar(json_part, merge_sidecars(sidecar, sidecar.files, before, claim.earlier))
-        return claim.listed()
+        return claim.pending_text()
 
     placement.renew = renew
     place_one(placement)
@@ -378,7 +378,7 @@ def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: Firs
 
 def _open_sink(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
     if row.video is None:
-        return FolderSink(placement.part_folder(row.path), row.path.name, row.outputs, form)
+        return FolderSink(placement.create_part_folder(row.path), row.path.name, row.outputs, form)
     # Imported on demand: it needs PyAV.
     from rilievo.predicting.videos.clip_outputs import open_video
 

@@ -20,7 +20,13 @@ from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, sum_of
 from rilievo.io.files.commit import FileSet
-from rilievo.io.map_pictures import NORMALS_AXES, ColourRange, Drawn, normals_picture, range_of
+from rilievo.io.map_pictures import (
+    NORMALS_AXES,
+    ColourRange,
+    Drawn,
+    colour_range_from_depths,
+    normals_picture,
+)
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import (
     stereo_picture,
@@ -28,9 +34,16 @@ from rilievo.io.outputs.formats.picture_files import (
     stereo_size,
     stereo_words,
 )
-from rilievo.io.outputs.formats.png16 import coding_of, encode
+from rilievo.io.outputs.formats.png16 import choose_quantisation, encode
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import MEANINGS, UNITS, CameraFacts, FileFacts, Sidecar, describe
+from rilievo.io.outputs.sidecar import (
+    MEANINGS,
+    UNITS,
+    CameraFacts,
+    FileFacts,
+    Sidecar,
+    make_sidecar,
+)
 from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
@@ -158,7 +171,7 @@ class FolderSink(Sink):
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Write the files of a frame."""
-        about, extent = describe(prediction), self._form.extent
+        about, extent = make_sidecar(prediction), self._form.extent
         depth = prediction.depth_or_none
         is_empty = depth is not None and not depth.valid.any()
         for output, written in self._written.items():
@@ -173,7 +186,7 @@ class FolderSink(Sink):
                     output=output,
                     prediction=made_of,
                     options=self._form.options,
-                    about=about if made_of is prediction else describe(made_of),
+                    about=about if made_of is prediction else make_sidecar(made_of),
                     extent=None if extent is None else extent.ends,
                 )
             )
@@ -298,7 +311,7 @@ def open_video(
     like = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:
         like = replace(like, size=drawing.size)
-    part, sound = placement.part(row.path), None if video.is_numbers else form.sound
+    part, sound = placement.create_part(row.path), None if video.is_numbers else form.sound
     writer = parts.enter_context(writing_part(row.path, part, like, sound=sound))
     return drawing.sink(writer, drawing.facts, drawing.draw)
 
@@ -343,7 +356,7 @@ def numbers(name: str, form: ClipForm) -> Drawing:
     """Depth as 16-bit numbers in one coding."""
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
-    coding = coding_of(kind, *form.extent.ends)
+    coding = choose_quantisation(kind, *form.extent.ends)
     facts = FileFacts(
         file=name,
         output="png16",
@@ -360,4 +373,4 @@ def _colour_limits(extent: Extent, options: SaveOptions) -> ColourRange:
     if options.colour_limits is None:
         return extent.colours
     near, far = options.colour_limits
-    return range_of(near, far, extent.kind, options.draw)
+    return colour_range_from_depths(near, far, extent.kind, options.draw)

@@ -18,10 +18,10 @@ import numpy as np
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins
-from rilievo.io.files.atomic import discard
+from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_of
+from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_from_facts
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.messages import literal, template
 from rilievo.models.base import Model
@@ -140,7 +140,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
     path = target.with_name(f".{target.name}.rilievo-answers")
     earlier = _read_record(path, key)
     if earlier is None:
-        discard(path)
+        remove_part(path)
     with path.open("rb") if earlier else nameless_file(target.parent) as file:
         stored = StoredAnswers(file, is_positive=is_positive)
         if earlier is not None:
@@ -156,7 +156,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
                 hint=f"the answers of its {stored.count:,} frames are kept in "
                 f"{literal(printable(path))}: the same command goes on from there",
             ) from error
-    discard(path)
+    remove_part(path)
 
 
 def repeat_first_pass(
@@ -174,7 +174,7 @@ def repeat_first_pass(
         stretches=record.stretches,
         shots=record.shots,
         borders=record.borders,
-        cameras=tuple(camera_of(facts) for facts in record.cameras),
+        cameras=tuple(camera_from_facts(facts) for facts in record.cameras),
         anchorings=(),
         metric=first.metric,
         size=source.size,

@@ -20,9 +20,9 @@ from rilievo.frozen import frozen
 from rilievo.geometry.borders import Margins, bars_jump, find_black_bars, may_have_bars
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.map_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
-from rilievo.io.outputs.formats.colour_files import shown_sky
-from rilievo.io.outputs.sidecar import Sidecar, describe
-from rilievo.io.outputs.skyline import up_to_sky
+from rilievo.io.outputs.formats.colour_files import sky_or_none
+from rilievo.io.outputs.sidecar import Sidecar, make_sidecar
+from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
@@ -256,7 +256,7 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
     shown = prediction
     if Need.NORMALS not in parts_of(options.outputs):
         shown = prediction.but(normals=None)
-    about = describe(shown, run=options.run)
+    about = make_sidecar(shown, run=options.run)
     uses_anchor = about.anchoring is not None and about.anchoring.refused is None
     return First(
         prediction=own,
@@ -349,7 +349,7 @@ def measure(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Ex
     stride = -(-count // _FRAMES)
     samples: list[DrawnSample] = []
     for index, prediction in enumerate(predictions):
-        depth, sky = prediction.depth, shown_sky(prediction)
+        depth, sky = prediction.depth, sky_or_none(prediction)
         kind, has_sky = depth.kind, has_sky or sky is not None
         inside = depth.values[depth.valid]
         if not inside.size:
@@ -366,6 +366,6 @@ def measure(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Ex
 def _drawn_sample(depth: DepthMap, what: Drawn, sky: Mask | None) -> DrawnSample:
     stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    shown = up_to_sky(depth, sky)
+    shown = extend_ground_to_sky(depth, sky)
     some = DepthMap(values=shown.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    return DrawnSample.of(some, what, None if sky is None else sky[grid])
+    return DrawnSample.from_map(some, what, None if sky is None else sky[grid])

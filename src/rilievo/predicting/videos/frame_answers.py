@@ -16,7 +16,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import unwritable
-from rilievo.io.files.limits import check_room
+from rilievo.io.files.limits import check_disk_space
 from rilievo.models.base import Inference
 from rilievo.shapes import Field, Float32, Mask, UInt8
 
@@ -85,7 +85,7 @@ class StoredAnswers:
                 f"the answers of {self.expected:,} frames",
                 "choose another folder with {output}",
             )
-            check_room(
+            check_disk_space(
                 self.folder, self.expected * record.itemsize, what, f"{hint}, or a lower {{fps}}"
             )
         row = np.zeros((), record)

@@ -31,7 +31,7 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
 from rilievo.geometry.surfaces.lattice import goes_round
-from rilievo.io.files.archives import read_arrays
+from rilievo.io.files.archives import read_npz_arrays
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.measurement_records import page_terms
@@ -217,7 +217,7 @@ def inference_bytes(inference: Inference) -> bytes:
 def load_inference(path: Path) -> Inference:
     """Inference from the file of ``inference_bytes``."""
     with path.open("rb") as file:
-        arrays = read_arrays(file, _MEMBERS, most_bytes=_MOST_BYTES)
+        arrays = read_npz_arrays(file, _MEMBERS, most_bytes=_MOST_BYTES)
     camera = None
     if "lens" in arrays:
         lens = read_spelling(arrays["lens"].item()).lens((2, 2))

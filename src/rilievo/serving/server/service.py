@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from rilievo.calibration.readings import Pixel, median_around, note_on_shares
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.sidecar import describe
+from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.messages import parameter, worded
 from rilievo.models.base import Inference, Model
@@ -138,7 +138,7 @@ def client_notes(prediction: Prediction) -> list[str]:
 
 def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
     """JSON of a prediction, with values at points (u, v)."""
-    facts: dict[str, object] = json.loads(to_json(describe(prediction)))
+    facts: dict[str, object] = json.loads(to_json(make_sidecar(prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
         facts.pop(name, None)
     if points:

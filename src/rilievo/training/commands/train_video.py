@@ -11,7 +11,7 @@ from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import free_memory, in_bytes, printable
+from rilievo.io.files.limits import format_bytes, free_memory, printable
 from rilievo.io.json_record import to_json
 from rilievo.messages import for_terminal
 from rilievo.schema import option
@@ -101,7 +101,7 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
     height, width = config.blueprint.size
     lines, frames = [], sum(len(clip.files) for clip in footage)
     if frames:
-        room = in_bytes(frames * height * width * 3)
+        room = format_bytes(frames * height * width * 3)
         lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")
     try:
         from rilievo.training.video.video_plan import LESS, memory_of_step
@@ -109,9 +109,9 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
         lines.append("memory: is computed where the extra 'train' is installed")
     else:
         (needed, step), free = memory_of_step(config), free_memory()
-        line = f"memory: {step} take about {in_bytes(needed)}"
+        line = f"memory: {step} take about {format_bytes(needed)}"
         if free is not None:
-            line += f", {in_bytes(free)} are free here"
+            line += f", {format_bytes(free)} are free here"
             line += f": too little on a CPU: {LESS}" if needed > free else ""
         lines.append(line)
     with printing():

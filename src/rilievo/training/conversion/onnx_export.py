@@ -14,8 +14,8 @@ import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing
 from rilievo.frozen import frozen
-from rilievo.io.checksums import ONNX_KEY, append_sum
-from rilievo.io.files.atomic import part_of, replacing
+from rilievo.io.checksums import ONNX_KEY, append_onnx_checksum
+from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal
 from rilievo.models import MODELS, load_model, read_kind, replicate_cards
@@ -319,7 +319,7 @@ def export_model(
             agreement = _wrap_third_party(source, part, options)
         else:
             agreement = _export_model(name, part, options, photos)
-        append_sum(part)
+        append_onnx_checksum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
         doubted = doubt(written) if written.facts.adopted else None
     return Exported(
@@ -408,7 +408,7 @@ def _convert_precision_or_size(
     if precision == FP32 and size is None:
         _copy_onnx(model, part)
         return compare(model, part, precision, photos)
-    sized = part if precision == FP32 else part_of(part)
+    sized = part if precision == FP32 else random_part_path(part)
     facts = replace(model.facts, preparation=preparation)
     try:
         if size is None:

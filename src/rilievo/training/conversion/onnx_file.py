@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line, needing, suggest
-from rilievo.io.files.atomic import part_of
+from rilievo.io.files.atomic import random_part_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import in_braces
 from rilievo.models.base import PreparedModel
@@ -269,7 +269,7 @@ def write_onnx(
         )
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
     facts = replace(_onnx_facts(model, preparation), precision=precision)
-    traced = part if precision == FP32 else part_of(part)
+    traced = part if precision == FP32 else random_part_path(part)
     try:
         agreement = _trace_and_compare(model, facts, traced)
         if precision == FP32:

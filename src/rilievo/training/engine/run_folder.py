@@ -25,7 +25,7 @@ from rilievo.io.files.atomic import (
     replacing,
     sweep_parts,
     sync_folder,
-    sync_open_file,
+    sync_if_supported,
     unwritable,
 )
 from rilievo.io.files.commit import hold_or_refuse, lock_path
@@ -89,7 +89,7 @@ class Journal:
                 )
                 file.flush()
                 # Synced, so that a checkpoint that survives a power cut has its rows.
-                sync_open_file(file.fileno())
+                sync_if_supported(file.fileno())
             if is_new:
                 sync_folder(self._run)
         except OSError as error:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError, needing
-from rilievo.io.files.archives import STORED, check_archive
+from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.json_record import from_json, to_json
@@ -79,7 +79,7 @@ def load_checkpoint(
     """Restore the parts of a run, and return its counts."""
     check_regular(path)
     try:
-        check_archive(path, most_ratio=STORED)
+        check_zip_ratio(path, most_ratio=STORED)
         entries = torch.load(path, map_location="cpu", weights_only=True)
         written_by = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.frozen import frozen
-from rilievo.io.checksums import FEATURES, HEADER, HEADER_BYTES, MAGIC, is_blank, with_checksum
+from rilievo.io.checksums import (
+    FEATURES,
+    HEADER,
+    HEADER_BYTES,
+    MAGIC,
+    features_file_bytes,
+    is_blank,
+)
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json, to_json
@@ -103,7 +110,7 @@ def pack(
             numbers[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
     payload = numbers.tobytes()
     header = HEADER.pack(MAGIC, VERSION, b"fp16", stamp.identity, stamp.image, len(payload))
-    return with_checksum(header, payload)
+    return features_file_bytes(header, payload)
 
 
 def unpack(path: Path, layout: Layout, stamp: Stamp) -> StoredFeatures:

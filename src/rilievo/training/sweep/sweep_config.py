@@ -15,7 +15,7 @@ from rilievo.frozen import frozen
 from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import NotThisRecord, check_names, from_json, to_json
+from rilievo.io.json_record import NotThisRecord, check_field_names, from_json, to_json
 from rilievo.messages import template
 from rilievo.models.load_options import TrustOptions
 from rilievo.registry import check_trusted
@@ -178,10 +178,10 @@ def read_sweep(path: Path) -> SweepConfig:
             raise ValueError(f"{dots} dots in a line: no sweep has so many")
         table = tomllib.loads(text)
         _expand_short_forms(table, path.parent)
-        check_names(SweepConfig, table)
+        check_field_names(SweepConfig, table)
         config = from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
-        raise InputError(error.in_file, path=where) from error
+        raise InputError(error.message_in_file, path=where) from error
     except OptionError as error:
         raise InputError(problem=template(error), path=where) from error
     except (TypeError, ValueError, RecursionError) as error:

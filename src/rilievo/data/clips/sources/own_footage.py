@@ -19,7 +19,7 @@ from rilievo.data.datasets.sets.tum import room_camera
 from rilievo.errors import InputError, MissingFileError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import CameraSource
-from rilievo.io.files.limits import as_typed, printable
+from rilievo.io.files.limits import printable, relative_printable
 from rilievo.io.photographs.decode import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import natural_sort_key
@@ -53,11 +53,11 @@ def sequences(data: VideoData) -> list[Clip]:
     clips: list[Clip] = []
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
-            raise MissingFileError(f"{as_typed(root)}: no such file or folder")
+            raise MissingFileError(f"{relative_printable(root)}: no such file or folder")
         places = list(_find_footage(root, _folder_name(root), 0))
         if not places:
             raise InputError(
-                f"{as_typed(root)}: has neither photographs nor videos, found {contents_text(root)}"
+                f"{relative_printable(root)}: has neither photographs nor videos, found {contents_text(root)}"
             )
         repeats = sum(
             _folder_name(Path(path)) == _folder_name(root) for path in data.roots[:number]

@@ -25,7 +25,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import check_regular, reason
-from rilievo.io.lens_files import camera_of, pinhole_K
+from rilievo.io.lens_files import camera_from_K, pinhole_K
 from rilievo.shapes import Float32, Float64, Matrix, Transform
 
 Names = Callable[[Path], frozenset[str]]
@@ -175,7 +175,7 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
     number = camera[-2:]
     width, height = _entry_as_array(entries, f"S_rect_{number}", (2,), path).tolist()
     P = _entry_as_array(entries, f"P_rect_{number}", (3, 4), path)
-    camera_of(P[:, :3], path)
+    camera_from_K(P[:, :3], path)
     return KittiCamera(
         shape=(int(height), int(width)),
         P=P,

@@ -19,7 +19,7 @@ from rilievo.data.datasets.loaders import (
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.lens_files import camera_of
+from rilievo.io.lens_files import camera_from_K
 from rilievo.io.numbers import read_map
 from rilievo.shapes import Matrix
 
@@ -102,4 +102,4 @@ def _read_calibration(path: Path) -> _Calibration:
         raise InputError(
             f"{path}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES ({error})"
         ) from error
-    return _Calibration(K=camera_of(K, path).K, baseline=baseline, doffs=doffs)
+    return _Calibration(K=camera_from_K(K, path).K, baseline=baseline, doffs=doffs)

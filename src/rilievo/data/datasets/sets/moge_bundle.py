@@ -16,7 +16,7 @@ from rilievo.data.datasets.loaders import FileList, Request, contents_text, own_
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth_numbers import decode_numbers, statement_of
+from rilievo.io.depth_numbers import decode_numbers, read_depth_statement
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
@@ -306,7 +306,7 @@ class Segmentation:
 
 def read_log_depth(path: Path) -> Field:
     """Read depth of a logarithmic PNG; NaN if unknown, infinite for sky."""
-    stored, statement = _read_sixteen_bits(path), statement_of(path)
+    stored, statement = _read_sixteen_bits(path), read_depth_statement(path)
     if statement.logarithm is None:
         raise InputError(
             f"{path}: has no number 'near' in its text, or no 'far', by which MoGe's bundle codes "

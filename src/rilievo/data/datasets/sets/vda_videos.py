@@ -44,7 +44,7 @@ from rilievo.io.files.limits import (
     reason,
 )
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.lens_files import camera_of
+from rilievo.io.lens_files import camera_from_K
 from rilievo.messages import literal, template
 from rilievo.sample import Truth
 from rilievo.shapes import Field, Pixels, Transform, UInt8
@@ -249,7 +249,7 @@ def _scannet_frame_lister(root: Path, _: str) -> Videos:
 
 
 def _read_depth_camera(path: Path) -> Camera:
-    return camera_of(_read_4x4_matrix(path)[:3, :3], path)
+    return camera_from_K(_read_4x4_matrix(path)[:3, :3], path)
 
 
 def _read_pose_unless_lost(path: Path) -> Transform | None:
@@ -369,7 +369,7 @@ def read_cam(path: Path) -> tuple[Camera, Transform]:
     R = cam_T_world[:, :3]
     if not (np.isfinite(numbers).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3)):
         raise InputError(f"{printable(path)}: its transform is no rotation with a translation")
-    return camera_of(K, path), invert(rigid(R, cam_T_world[:, 3]))
+    return camera_from_K(K, path), invert(rigid(R, cam_T_world[:, 3]))
 
 
 def _read_tagged_file(path: Path, what: str) -> bytes:

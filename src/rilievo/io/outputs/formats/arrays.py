@@ -16,12 +16,12 @@ from rilievo.depth_map import DepthMap
 from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
-from rilievo.io.files.archives import read_arrays
+from rilievo.io.files.archives import read_npz_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
 from rilievo.io.map_pictures import linear_light
 from rilievo.io.numbers import ExrChannels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
-from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, opened, with_nan
+from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, open_stored_image, with_nan
 from rilievo.shapes import Vectors
 
 _ABOUT = "about"
@@ -34,27 +34,27 @@ _CHECKSUM = "crc32"
 _MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
 
 
-def write_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
+def write_depth_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth values, NaN where invalid."""
     with job.path.open("wb") as file:
         np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
-def read_npy(path: Path, facts: FileFacts) -> Stored:
+def read_depth_npy(path: Path, facts: FileFacts) -> Stored:
     """Read the values."""
     return from_nan(_load_npy(path))
 
 
 def write_normals_npy(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write normals, in our axes."""
+    """Write normals (h, w, 3), in our axes."""
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
     return replace(job.facts("normals"), axes=OUR_AXES)
 
 
 def read_normals_npy(path: Path, facts: FileFacts) -> Stored:
-    """Read the normals."""
+    """Read normals (h, w, 3) as (3, h, w)."""
     return Stored(normals=np.ascontiguousarray(np.moveaxis(_load_npy(path), 2, 0)))
 
 
@@ -97,7 +97,7 @@ def write_npz(job: WriteJob) -> FileFacts:
         arrays["K"] = camera.K
     elif camera is not None:
         arrays["lens"] = np.array(str(spelling_of(camera.lens)))
-    arrays[_ABOUT] = np.array(about.alone(facts))
+    arrays[_ABOUT] = np.array(about.embedded_json(facts))
     # numpy compresses at level 6: five times slower, and only a tenth smaller.
     method = zipfile.ZIP_DEFLATED if job.options.compress else zipfile.ZIP_STORED
     with zipfile.ZipFile(job.path, "w", method, allowZip64=True, compresslevel=1) as archive:
@@ -108,9 +108,9 @@ def write_npz(job: WriteJob) -> FileFacts:
 
 
 def read_npz(path: Path, facts: FileFacts) -> Stored:
-    """Read the arrays."""
+    """Read all maps and the photograph."""
     with path.open("rb") as file:
-        arrays = read_arrays(
+        arrays = read_npz_arrays(
             file,
             (*_MAPS, "photo", "transparent"),
             most_bytes=_MOST_BYTES,
@@ -127,17 +127,17 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
     )
 
 
-def embedded_npz(path: Path) -> str:
+def read_npz_json(path: Path) -> str:
     """Read the JSON."""
     with path.open("rb") as file:
-        return read_arrays(file, (_ABOUT,), most_bytes=MAX_TEXT_BYTES)[_ABOUT].item()
+        return read_npz_arrays(file, (_ABOUT,), most_bytes=MAX_TEXT_BYTES)[_ABOUT].item()
 
 
-def write_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
+def write_depth_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth values, NaN where invalid, and the JSON."""
     facts = job.float_depth_facts(job.depth_facts.meaning)
     tags = ImageFileDirectory_v2()
-    tags[_IMAGE_DESCRIPTION] = job.about.alone(facts)
+    tags[_IMAGE_DESCRIPTION] = job.about.embedded_json(facts)
     tags[_SOFTWARE] = "rilievo"
     image = Image.fromarray(with_nan(depth.values, depth.valid))
     compression = "tiff_adobe_deflate" if job.options.compress else None
@@ -145,20 +145,20 @@ def write_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
     return facts
 
 
-def read_tiff(path: Path, facts: FileFacts) -> Stored:
+def read_depth_tiff(path: Path, facts: FileFacts) -> Stored:
     """Read the values."""
-    with opened(TiffImageFile, path) as image:
+    with open_stored_image(TiffImageFile, path) as image:
         return from_nan(np.array(image, np.float32))
 
 
-def embedded_tiff(path: Path) -> str:
+def read_tiff_json(path: Path) -> str:
     """Read the JSON."""
-    with opened(TiffImageFile, path) as image:
+    with open_stored_image(TiffImageFile, path) as image:
         description = image.getexif()[_IMAGE_DESCRIPTION]
     return description
 
 
-def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
+def write_depth_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
     channel = _depth_channel_name(depth)
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
@@ -217,7 +217,7 @@ def _write_exr_channels(
         "compression": compression,
         "type": OpenEXR.scanlineimage,
         **header,
-        _KEY: job.about.alone(facts),
+        _KEY: job.about.embedded_json(facts),
     }
     rows = {name: np.ascontiguousarray(values) for name, values in channels.items()}
     try:
@@ -228,20 +228,20 @@ def _write_exr_channels(
         raise OSError(str(error).replace(job.path.name, job.file)) from error
 
 
-def read_exr(path: Path, facts: FileFacts) -> Stored:
+def read_depth_exr(path: Path, facts: FileFacts) -> Stored:
     """Read the values."""
     channels = _exr_channels(path)
     [name] = channels.names
-    values = np.array(channels.read(name), np.float32)
+    values = np.array(channels.read_channel(name), np.float32)
     # OpenEXR returns zeros for rows that it cannot read.
-    if channels.text(_CHECKSUM) != f"{zlib.crc32(values.data):08x}":
+    if channels.attribute_text(_CHECKSUM) != f"{zlib.crc32(values.data):08x}":
         raise ValueError("the checksum of its pixels does not match")
     return from_nan(values)
 
 
-def embedded_exr(path: Path) -> str:
+def read_exr_json(path: Path) -> str:
     """Read the JSON."""
-    return _exr_channels(path).text(_KEY)
+    return _exr_channels(path).attribute_text(_KEY)
 
 
 def _exr_channels(path: Path) -> ExrChannels:

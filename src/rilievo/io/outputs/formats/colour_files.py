@@ -12,16 +12,16 @@ from rilievo.io.map_pictures import (
     Drawn,
     colour_levels,
     colour_range,
+    colour_range_from_depths,
     colour_table,
     colourise,
     invalid_colour,
-    range_of,
     sky_colour,
     sky_table,
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
-from rilievo.io.outputs.skyline import up_to_sky
+from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction_record import PredictionRecord
 from rilievo.shapes import Mask, Pixels
@@ -38,11 +38,11 @@ _STOPS = 17
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as a colour picture."""
-    options, sky = job.options, shown_sky(job.prediction)
+    options, sky = job.options, sky_or_none(job.prediction)
     limits = picture_range(depth, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
     facts = replace(job.facts("picture of depth"), colour=colour)
-    shown = up_to_sky(depth, sky)
+    shown = extend_ground_to_sky(depth, sky)
     if depth.valid.all():
         palette = colour_table if sky is None else sky_table
         levels = colour_levels(shown, limits, options.draw, sky)
@@ -51,8 +51,8 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.write_png(depth_picture(job.prediction, options), facts)
 
 
-def shown_sky(prediction: PredictionRecord) -> Mask | None:
-    """Mask of the sky that has a colour of its own."""
+def sky_or_none(prediction: PredictionRecord) -> Mask | None:
+    """Mask of the sky; None where no pixel is sky."""
     sky = prediction.sky
     return None if sky is None or not sky.any() else sky
 
@@ -65,16 +65,16 @@ def depth_picture(
     limits: ColourRange | None = None,
 ) -> Pixels:
     """Draw depth at some rows and columns, with the range of the map."""
-    depth, sky = prediction.depth, shown_sky(prediction)
+    depth, sky = prediction.depth, sky_or_none(prediction)
     part = None if sky is None else sky[rows, columns]
     some = DepthMap(
         values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
     )
     return colourise(
-        up_to_sky(some, part),
+        extend_ground_to_sky(some, part),
         colour_map=options.colour_map,
         limits=limits or picture_range(depth, options, sky),
-        what=options.draw,
+        quantity=options.draw,
         sky=part,
     )
 
@@ -82,9 +82,9 @@ def depth_picture(
 def picture_range(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> ColourRange:
     """Colour range of the options, or of the map up to its sky."""
     if options.colour_limits is None:
-        return colour_range(up_to_sky(depth, sky), options.draw, sky)
+        return colour_range(extend_ground_to_sky(depth, sky), options.draw, sky)
     near, far = options.colour_limits
-    return range_of(near, far, depth.kind, options.draw)
+    return colour_range_from_depths(near, far, depth.kind, options.draw)
 
 
 def colour_facts(
@@ -131,27 +131,27 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     is_known = depth.valid if sky is None else depth.valid | sky
     return Bar(
         facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
-        colours=colours_of(options.colour_map),
+        colours=css_colours(options.colour_map),
         ticks=_tick_labels(limits, options.draw, unit) if numbered else ends,
         caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
         + ("" if is_known.all() else f"; {flat} where there is no depth"),
-        sky=None if sky is None else css(sky_colour(options.colour_map)),
+        sky=None if sky is None else hex_colour(sky_colour(options.colour_map)),
     )
 
 
-def colours_of(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
-    """CSS colours of a map at even steps."""
+def css_colours(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
+    """Colours of a map at even steps, as ``#rrggbb``."""
     table = colour_table(colour_map)
     places = np.linspace(0, len(table) - 1, steps).round().astype(int)
-    return tuple(map(css, table[places].tolist()))
+    return tuple(map(hex_colour, table[places].tolist()))
 
 
-def css(colour: Sequence[int]) -> str:
-    """Colour as CSS writes it."""
+def hex_colour(colour: Sequence[int]) -> str:
+    """Colour as ``#rrggbb``."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _tick_labels(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
+def _tick_labels(limits: ColourRange, quantity: Drawn, unit: str) -> tuple[str, ...]:
     numbers = np.linspace(limits.low, limits.high, _TICKS)
-    depths = 1 / numbers if what is Drawn.INVERSE_DEPTH else numbers
+    depths = 1 / numbers if quantity is Drawn.INVERSE_DEPTH else numbers
     return tuple(f"{depth:.3g}{unit}" for depth in depths)

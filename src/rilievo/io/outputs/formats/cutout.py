@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthMap
-from rilievo.io.map_pictures import Drawn, drawn_values, range_of
+from rilievo.io.map_pictures import Drawn, colour_range_from_depths, picture_quantity
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
@@ -20,7 +20,7 @@ _SOFTNESS = 400
 
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write the near part; sky and pixels without depth are transparent."""
-    values, near = drawn_values(depth), depth.valid.copy()
+    values, near = picture_quantity(depth), depth.valid.copy()
     if job.prediction.sky is not None:
         near &= ~job.prediction.sky
     near &= values >= _least_inverse_depth(depth, values[near], job.options)
@@ -40,7 +40,7 @@ def _least_inverse_depth(
     depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions
 ) -> float:
     if options.colour_limits is not None:
-        return range_of(*options.colour_limits, depth.kind, Drawn.INVERSE_DEPTH).low
+        return colour_range_from_depths(*options.colour_limits, depth.kind, Drawn.INVERSE_DEPTH).low
     return otsu(values) if values.size else np.inf
 
 

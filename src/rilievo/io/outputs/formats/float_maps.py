@@ -22,7 +22,7 @@ _LONGEST_HEADER = 64
 _HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
 
 
-def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
+def write_depth_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as PFM, NaN where invalid."""
     height, width = depth.shape
     rows = with_nan(depth.values, depth.valid)[::-1]
@@ -31,7 +31,7 @@ def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
-def read_pfm(path: Path, facts: FileFacts) -> Stored:
+def read_depth_pfm(path: Path, facts: FileFacts) -> Stored:
     """Read the values."""
     with path.open("rb") as file:
         kind, size, scale = (file.readline(_LONGEST_HEADER).strip() for _ in range(3))
@@ -42,13 +42,13 @@ def read_pfm(path: Path, facts: FileFacts) -> Stored:
     return from_nan(np.ascontiguousarray(values[::-1], np.float32))
 
 
-def write_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
+def write_depth_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth, 0 where invalid."""
     _write_colmap_planes(job.path, np.where(depth.valid, depth.values, np.float32(0))[None])
     return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
 
 
-def read_colmap(path: Path, facts: FileFacts) -> Stored:
+def read_depth_colmap(path: Path, facts: FileFacts) -> Stored:
     """Read depth."""
     [values] = _read_colmap_planes(path, 1)
     return Stored(values=np.where(values > 0, values, np.float32(np.nan)), valid=values > 0)

@@ -1,8 +1,6 @@
-"""Textured mesh as binary glTF.
+"""Textured mesh as binary glTF 2.0 (ISO/IEC 12113:2022).
 
 Axes are (x, -y, -z) of ours: a rotation by 180 degrees, so triangles keep their orientation.
-
-Triangle meshes as binary glTF 2.0 (ISO/IEC 12113:2022).
 
 The material is unlit, as photographs contain lighting. Numbers are floats: Open3D misreads
 KHR_mesh_quantization.
@@ -31,7 +29,7 @@ from rilievo.io.map_pictures import linear_light
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import surface_pixels
 from rilievo.io.outputs.writing import WriteJob, mesh_facts
-from rilievo.io.photographs.photo import reduced
+from rilievo.io.photographs.photo import shrink_to_image
 from rilievo.shapes import Float32, Int32, Matrix, UInt8, UInt16
 
 AXES = "x right, y up, z backwards (glTF)"
@@ -65,8 +63,8 @@ class TriangleMesh:
     places: Float32[np.ndarray, "n 2"] | None = None
     texture: Texture | None = None
 
-    def turned(self, R: Matrix) -> "TriangleMesh":
-        """Rotate the mesh: points become R p."""
+    def rotate(self, R: Matrix) -> "TriangleMesh":
+        """Copy with points and normals R p."""
         points, normals = ((rows @ R.T).astype(np.float32) for rows in (self.points, self.normals))
         return replace(self, points=points, normals=normals)
 
@@ -140,7 +138,7 @@ def _vector_part(
 
 
 def _linear_colours(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
-    """Linear colours with opacity."""
+    """Linear RGBA of 16 bits, opaque."""
     linear = linear_light()[colours]
     opaque = np.ones((len(colours), 1), np.float32)
     return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
@@ -243,7 +241,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         job.path,
         textured.mesh,
         name=Path(job.about.source.file).stem,
-        about=json.loads(job.about.alone(textured.facts)),
+        about=json.loads(job.about.embedded_json(textured.facts)),
         # glTF has cameras of pinholes alone; the surface of another lens needs none.
         camera=_gltf_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
     )
@@ -283,7 +281,7 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
     )
     if not len(surface.triangles):
         raise InputError("no surface is left to write as a mesh", path=job.about.source.file)
-    picture = None if photo is None else reduced(photo, options.texture_side)
+    picture = None if photo is None else shrink_to_image(photo, options.texture_side)
     facts = replace(
         job.facts("mesh of the surface"),
         unit=job.depth_facts.unit,

@@ -9,7 +9,7 @@ from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import grid_of, sample_range
 from rilievo.io.map_pictures import normals_picture
-from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, shown_sky
+from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, sky_or_none
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import normals_mask
@@ -27,21 +27,21 @@ class _PanelSizes:
     margin: int
 
     @property
-    def line(self) -> int:
+    def line_height(self) -> int:
         return round(1.6 * self.font)
 
     @property
-    def top(self) -> int:
-        return self.margin + self.line
+    def top_margin(self) -> int:
+        return self.margin + self.line_height
 
     @property
-    def bottom(self) -> int:
-        return self.margin // 2 + 3 * self.line + self.margin
+    def bottom_margin(self) -> int:
+        return self.margin // 2 + 3 * self.line_height + self.margin
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write photograph, depth and normals side by side."""
-    bar = colour_bar(depth, job.options, shown_sky(job.prediction))
+    bar = colour_bar(depth, job.options, sky_or_none(job.prediction))
     facts = job.facts("photograph, depth and, where there are some, normals, with legends")
     picture = np.asarray(panel_picture(job.prediction, job.options))
     return job.write_png(picture, replace(facts, colour=bar.facts))
@@ -54,21 +54,21 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
     width, height = next(iter(pictures.values())).size
     sizes = _PanelSizes(font=max(11, round(width / 34)), margin=max(8, round(width / 30)))
     across = len(pictures) * (width + sizes.margin) + sizes.margin
-    sheet = Image.new("RGB", (across, sizes.top + height + sizes.bottom), _PAPER)
+    sheet = Image.new("RGB", (across, sizes.top_margin + height + sizes.bottom_margin), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(sizes.font)
     for place, (title, picture) in enumerate(pictures.items()):
         left = sizes.margin + place * (width + sizes.margin)
         draw.text((left, sizes.margin // 2), title, _INK, font)
-        sheet.paste(picture, (left, sizes.top))
-        box = (left, sizes.top + height + sizes.margin // 2, width)
+        sheet.paste(picture, (left, sizes.top_margin))
+        box = (left, sizes.top_margin + height + sizes.margin // 2, width)
         if title == "Depth":
-            bar = colour_bar(prediction.depth, options, shown_sky(prediction))
+            bar = colour_bar(prediction.depth, options, sky_or_none(prediction))
             _draw_legend(sheet, bar, box, sizes, font)
         elif title == "Normals":
-            ball = _normals_ball(2 * sizes.line)
+            ball = _normals_ball(2 * sizes.line_height)
             sheet.paste(ball, box[:2])
-            words = (left + ball.width + sizes.margin // 2, box[1] + sizes.line // 2)
+            words = (left + ball.width + sizes.margin // 2, box[1] + sizes.line_height // 2)
             draw.text(words, _NORMALS, _INK, font)
     return sheet
 
@@ -106,22 +106,22 @@ def _draw_legend(
     draw = ImageDraw.Draw(sheet)
     ramp = Image.new("RGB", (len(bar.colours), 1))
     ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
-    height = round(0.7 * sizes.line)
+    height = round(0.7 * sizes.line_height)
     if bar.sky is not None:
         room = round(draw.textlength("sky", font)) + sizes.margin
         draw.rectangle((left, top, left + room - sizes.margin, top + height - 1), bar.sky)
-        draw.text((left, top + height + sizes.line // 5), "sky", _INK, font)
+        draw.text((left, top + height + sizes.line_height // 5), "sky", _INK, font)
         left, width = left + room, width - room
     sheet.paste(ramp.resize((width, height), Image.Resampling.BILINEAR), (left, top))
     for place, tick in enumerate(bar.ticks):
         share = place / (len(bar.ticks) - 1)
         x = left + share * (width - draw.textlength(tick, font))
-        draw.text((x, top + height + sizes.line // 5), tick, _INK, font)
+        draw.text((x, top + height + sizes.line_height // 5), tick, _INK, font)
     _, _, words = bar.caption.partition("; ")
     while words and draw.textlength(words, font) > width:
         # Captions of several lines are broken between sentences.
         words = words.rpartition("; " if "; " in words else " ")[0]
-    draw.text((left, top + height + sizes.line + sizes.line // 5), words, _INK, font)
+    draw.text((left, top + height + sizes.line_height + sizes.line_height // 5), words, _INK, font)
 
 
 def _normals_ball(side: int) -> Image.Image:

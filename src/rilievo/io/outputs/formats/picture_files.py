@@ -18,14 +18,14 @@ from rilievo.io.map_pictures import (
     Drawn,
     bands,
     colour_range,
-    drawn_values,
+    colour_range_from_depths,
     normals_picture,
-    range_of,
+    picture_quantity,
 )
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.skyline import normals_mask, sky_share
-from rilievo.io.outputs.writing import Stored, WriteJob, opened
+from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Int, Mask, Pixels, UInt8, Vectors
 
@@ -61,7 +61,7 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
     span = limits.high - limits.low
     if span <= 0:
         return np.zeros(depth.shape, np.float32)
-    numbers = np.where(depth.valid, drawn_values(depth), np.float32(limits.low))
+    numbers = np.where(depth.valid, picture_quantity(depth), np.float32(limits.low))
     nearness = np.clip((numbers - np.float32(limits.low)) / np.float32(span), 0, 1)
     factor = np.float32(options.strength * depth.shape[1])
     return (nearness - np.float32(options.convergence)) * factor
@@ -82,16 +82,16 @@ def eye_view(pixels: Pixels, parallax: Field, side: float) -> Pixels:
 
 def _eye_view_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     width = parallax.shape[1]
-    moved, mask = _eye_parallax(parallax, np.float32(side))
-    rows, columns = np.indices(moved.shape, sparse=True)
-    source = np.clip(columns - moved * np.float32(side), 0, width - 1)
+    shift, mask = _eye_parallax(parallax, np.float32(side))
+    rows, columns = np.indices(shift.shape, sparse=True)
+    source = np.clip(columns - shift * np.float32(side), 0, width - 1)
     first = np.minimum(source.astype(np.intp), width - 2)
     part = source - first
     # Colours are not interpolated across an edge: the nearer pixel is taken.
     torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
     part = np.where(torn, np.rint(part), part)[..., None]
     colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
-    return np.rint(colours).astype(np.uint8)[rows, _hole_sources(moved, mask)]
+    return np.rint(colours).astype(np.uint8)[rows, _hole_sources(shift, mask)]
 
 
 def _eye_parallax(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
@@ -101,30 +101,30 @@ def _eye_parallax(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
     target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
     inside = (target >= 0) & (target < width)
     target += width * np.arange(height)[:, None]
-    moved = np.full(parallax.shape, -np.inf, np.float32)
+    shift = np.full(parallax.shape, -np.inf, np.float32)
     # The largest one stays, which is the nearest.
-    np.maximum.at(moved.reshape(-1), target[inside], parallax[inside])
-    moved[np.isneginf(moved)] = np.nan
+    np.maximum.at(shift.reshape(-1), target[inside], parallax[inside])
+    shift[np.isneginf(shift)] = np.nan
     # Slopes are stretched: a pixel between two of the same surface gets their mean.
-    before, after = moved[:, :-2], moved[:, 2:]
-    gap = np.isnan(moved[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
-    moved[:, 1:-1][gap] = ((before + after) / 2)[gap]
-    mask = ~np.isnan(moved)
-    return np.where(mask, moved, np.float32(0)), mask
+    before, after = shift[:, :-2], shift[:, 2:]
+    gap = np.isnan(shift[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
+    shift[:, 1:-1][gap] = ((before + after) / 2)[gap]
+    mask = ~np.isnan(shift)
+    return np.where(mask, shift, np.float32(0)), mask
 
 
-def _hole_sources(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
+def _hole_sources(shift: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
     """Column whose colour each pixel takes, its own outside holes."""
     width = mask.shape[1]
     rows, columns = np.indices(mask.shape, sparse=True)
     left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)
     right = np.minimum.accumulate(np.where(mask, columns, width)[:, ::-1], axis=1)[:, ::-1]
-    at_left = np.where(left >= 0, moved[rows, np.maximum(left, 0)], np.inf)
-    at_right = np.where(right < width, moved[rows, np.minimum(right, width - 1)], np.inf)
+    at_left = np.where(left >= 0, shift[rows, np.maximum(left, 0)], np.inf)
+    at_right = np.where(right < width, shift[rows, np.minimum(right, width - 1)], np.inf)
     edge = np.where(at_left <= at_right, left, right)
     edge = np.clip(edge, 0, width - 1)
     mirrored = np.clip(2 * edge - columns, 0, width - 1)
-    alike = mask[rows, mirrored] & (np.abs(moved[rows, mirrored] - moved[rows, edge]) <= 2 * _STEP)
+    alike = mask[rows, mirrored] & (np.abs(shift[rows, mirrored] - shift[rows, edge]) <= 2 * _STEP)
     return np.where(mask, columns, np.where(alike, mirrored, edge))
 
 
@@ -138,7 +138,7 @@ def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
     """Read normals in our axes within half a degree; pixels without one face the camera."""
-    with opened(PngImageFile, path) as image:
+    with open_stored_image(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
     signs = {words: signs for signs, words in NORMALS_AXES.values()}
@@ -159,7 +159,7 @@ def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
     """Range of inverse depth of the options, if any."""
     if options.colour_limits is None:
         return None
-    return range_of(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
+    return colour_range_from_depths(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
 
 
 def stereo_words(options: StereoOptions) -> str:
@@ -181,7 +181,7 @@ def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:
 
 def read_confidence(path: Path, facts: FileFacts) -> Stored:
     """Read the confidence, within 1/510."""
-    with opened(PngImageFile, path) as image:
+    with open_stored_image(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))
 
 
@@ -194,5 +194,5 @@ def write_sky(job: WriteJob, sky: Mask) -> FileFacts:
 
 def read_sky(path: Path, facts: FileFacts) -> Stored:
     """Read the mask."""
-    with opened(PngImageFile, path) as image:
+    with open_stored_image(PngImageFile, path) as image:
         return Stored(sky=np.asarray(image.convert("L")) > 127)

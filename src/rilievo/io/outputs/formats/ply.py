@@ -25,7 +25,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     cloud, facts = surface_points(
         job, depth, camera, form="a point cloud", holds="points of the surface"
     )
-    write_ply_points(job.path, cloud, comments_of(job, facts))
+    write_ply_points(job.path, cloud, header_comments(job, facts))
     return facts
 
 
@@ -51,17 +51,17 @@ def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -
         PlyData(elements, byte_order="<", comments=comments).write(file)
 
 
-def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
-    """Header lines: unit, axes, and the JSON in pieces."""
+def header_comments(job: WriteJob, facts: FileFacts) -> list[str]:
+    """Comments of the header: unit, axes, and the JSON in pieces."""
     return [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
-        *json_comments(job.about.alone(facts)),
+        *json_comments(job.about.embedded_json(facts)),
     ]
 
 
 def json_comments(text: str) -> list[str]:
-    """Header lines that hold a JSON in pieces."""
+    """Comments ``rilievo: ...`` with a JSON in pieces."""
     return [f"rilievo: {piece}" for piece in _json_pieces(text)]
 
 

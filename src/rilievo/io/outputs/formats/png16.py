@@ -11,9 +11,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.frozen import frozen
-from rilievo.io.map_pictures import bands, drawn_values, write_png
+from rilievo.io.map_pictures import bands, picture_quantity, write_png
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.writing import Stored, WriteJob, opened
+from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.shapes import UInt16
 
 KEY = "rilievo"
@@ -29,8 +29,8 @@ class Quantisation:
     offset: float
 
 
-def coding_of(kind: DepthKind, low: float, high: float) -> Quantisation:
-    """Choose the coding of a range.
+def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisation:
+    """Choose scale and offset for a range of values.
 
     Depth has an offset only if the nearest point would fall below the first step.
     """
@@ -61,13 +61,13 @@ def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
 
 def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write inverse depth: the nearest is white; black is invalid."""
-    inverse = replace(depth, values=drawn_values(depth))
+    inverse = replace(depth, values=picture_quantity(depth))
     values = inverse.values[inverse.valid]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    coding = coding_of(DepthKind.AFFINE_INVERSE, low, high)
+    coding = choose_quantisation(DepthKind.AFFINE_INVERSE, low, high)
     facts = job.facts("inverse depth: the nearest is white, the farthest nearly black")
     facts = replace(facts, scale=coding.scale, offset=coding.offset, invalid=0)
-    text = {"Software": "rilievo", KEY: job.about.alone(facts)}
+    text = {"Software": "rilievo", KEY: job.about.embedded_json(facts)}
     write_png(job.path, encode(inverse, coding), text)
     return facts
 
@@ -76,7 +76,9 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as stored numbers."""
     about = job.depth_facts
     low, high = job.extent or (about.minimum, about.maximum)
-    coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
+    coding = choose_quantisation(
+        depth.kind, 1.0 if low is None else low, 1.0 if high is None else high
+    )
     facts = replace(
         job.float_depth_facts(about.meaning), scale=coding.scale, offset=coding.offset, invalid=0
     )
@@ -87,7 +89,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
         "scale": repr(coding.scale),
         "offset": repr(coding.offset),
         "invalid": "0",
-        KEY: job.about.alone(facts),
+        KEY: job.about.embedded_json(facts),
     }
     write_png(job.path, encode(depth, coding), text)
     return facts
@@ -95,7 +97,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 def read(path: Path, facts: FileFacts) -> Stored:
     """Read depth, within half a ``scale``."""
-    with opened(PngImageFile, path) as image:
+    with open_stored_image(PngImageFile, path) as image:
         stored = np.asarray(image)
     if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
         raise ValueError("it does not have 16 bits, or its JSON has no scale")
@@ -105,7 +107,7 @@ def read(path: Path, facts: FileFacts) -> Stored:
     return Stored(values=values, valid=stored > 0)
 
 
-def embedded(path: Path) -> str:
+def read_json(path: Path) -> str:
     """Read the embedded JSON."""
-    with opened(PngImageFile, path) as image:
+    with open_stored_image(PngImageFile, path) as image:
         return image.info[KEY]

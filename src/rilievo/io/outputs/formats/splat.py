@@ -12,7 +12,7 @@ from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
-from rilievo.io.outputs.formats.ply import comments_of
+from rilievo.io.outputs.formats.ply import header_comments
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob, surface_points
 from rilievo.shapes import Float32, UInt8
@@ -32,18 +32,18 @@ _GREY = 128
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point, a chunk at a time."""
-    cloud, parts, facts = splats_of(job, depth, camera)
+    cloud, parts, facts = make_splats(job, depth, camera)
     with job.path.open("wb") as file:
-        _write_header(file, len(cloud.points), comments_of(job, facts))
+        _write_header(file, len(cloud.points), header_comments(job, facts))
         for part in parts:
-            file.write(_splat_rows(part, colours_of(cloud, part)).data)
+            file.write(_splat_rows(part, splat_colours(cloud, part)).data)
     return facts
 
 
-def splats_of(
+def make_splats(
     job: WriteJob, depth: DepthMap, camera: Camera
 ) -> tuple[PointCloud, Iterable[Splats], FileFacts]:
-    """Make splats, which stay while another output needs them."""
+    """Points, their splats in chunks, and facts; kept while outputs need them."""
     cloud, facts = surface_points(
         job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=RIM
     )
@@ -69,7 +69,7 @@ def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:
     file.write(("\n".join(lines) + "\n").encode("ascii"))
 
 
-def colours_of(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
+def splat_colours(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
     """Colours of a chunk's splats; grey without a photograph."""
     if cloud.colours is None:
         return np.full((len(part.centres), 3), _GREY, np.uint8)

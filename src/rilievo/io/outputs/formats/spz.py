@@ -14,7 +14,7 @@ from isal import igzip
 from rilievo.depth_map import DepthMap
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.formats.glb import AXES
-from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, colours_of, splats_of
+from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, make_splats, splat_colours
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Float32, UInt8
@@ -30,12 +30,12 @@ _TO_SPZ = np.array([1, -1, -1], np.float32)
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point."""
-    cloud, parts, facts = splats_of(job, depth, camera)
+    cloud, parts, facts = make_splats(job, depth, camera)
     bits = _fraction_bits(cloud.points)
     positions, colours, scales, rotations = [], [], [], []
     for part in parts:
         positions.append(_fixed_point_24_bits(part.centres * _TO_SPZ, bits))
-        harmonics = (colours_of(cloud, part) / 255 - 0.5) / CONSTANT_HARMONIC
+        harmonics = (splat_colours(cloud, part) / 255 - 0.5) / CONSTANT_HARMONIC
         colours.append(_round_to_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
         scales.append(_round_to_bytes((np.log(part.scales) + 10) * 16))
         # The fourth number of the quaternion follows from its length, and is not negative.

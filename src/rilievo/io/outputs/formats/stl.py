@@ -8,7 +8,7 @@ from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
-from rilievo.io.map_pictures import drawn_values
+from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
@@ -21,10 +21,10 @@ _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attrib
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the relief."""
+    """Write inverse depth as a closed relief [mm]."""
     step = surface_step(depth.shape, min(job.options.surface_points, _MOST_POINTS))
     grid = grid_of(depth.shape, step)
-    values, valid = drawn_values(depth)[grid], depth.valid[grid]
+    values, valid = picture_quantity(depth)[grid], depth.valid[grid]
     if min(values.shape) < 2:
         raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
     limits = picture_range(depth, job.options)
@@ -52,11 +52,11 @@ def _relief_points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
     height = len(heights)
     row, column = np.indices(heights.shape)
     top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
-    ground = top[_outline_vertices(heights.shape)] * [1, 1, 0]
+    ground = top[_outline_vertex_indices(heights.shape)] * [1, 1, 0]
     return np.concatenate([top, ground, ground.mean(axis=0, keepdims=True)]).astype(np.float32)
 
 
-def _outline_vertices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
+def _outline_vertex_indices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     sides = (number[-1, :-1], number[:0:-1, -1], number[0, :0:-1], number[:-1, 0])
     return np.concatenate(sides)
@@ -68,7 +68,7 @@ def _relief_triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
         part.reshape(-1)
         for part in (number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:])
     )
-    top = _outline_vertices(shape)
+    top = _outline_vertex_indices(shape)
     ground = number.size + np.arange(len(top), dtype=np.int32)
     middle = np.full_like(top, number.size + len(top))
     then, below = np.roll(top, -1), np.roll(ground, -1)

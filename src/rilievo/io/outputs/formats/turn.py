@@ -1,8 +1,4 @@
-"""Turning surface as an animated WebP or a video.
-
-Turning surface as an animated WebP or a video.
-
-Frames of a surface that turns for three seconds, from the photograph's view and back.
+"""Turning surface, three seconds from the photograph's view and back, as WebP or video.
 
 Sky stays far behind. In a panorama or fisheye the camera looks around.
 """
@@ -102,14 +98,14 @@ class View:
 
     @property
     def rotation(self) -> Matrix:
-        """Rotation of the scene before the camera."""
+        """Rotation of the scene's points by yaw, then pitch."""
         a, b = math.radians(self.yaw), math.radians(self.pitch)
         about_y = [[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]]
         about_x = [[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]]
         return np.array(about_x) @ np.array(about_y)
 
 
-def scene_of(
+def make_scene(
     prediction: PredictionRecord,
     depth: DepthMap,
     camera: Camera,
@@ -197,7 +193,7 @@ def first_view(scene: Scene, side: int = _SIDE) -> View:
     return View(size=size, K=resize_K(scene.camera.K, size=(height, width), new_size=size))
 
 
-def turn(scene: Scene) -> Turn:
+def draw_turn(scene: Scene) -> Turn:
     """Draw the frames; it swings back through the same views."""
     first = first_view(scene)
     K = first.K.copy()
@@ -211,12 +207,12 @@ def turn(scene: Scene) -> Turn:
     for aside in dict.fromkeys(asides):
         yaw, pitch = (_LOOK, 0.0) if scene.is_inside else _SWING
         view = replace(first, K=K, yaw=yaw * aside, pitch=pitch * aside**2)
-        drawn[aside] = _picture_of_paint(scene, view, paint)
+        drawn[aside] = _draw_view(scene, view, paint)
     return Turn(scene=scene, frames=tuple(drawn[aside] for aside in asides))
 
 
-def raster_of_view(scene: Scene, view: View, fine: int = 1) -> Raster:
-    """Draw the surface with ``fine`` samples a pixel along each side."""
+def rasterise_view(scene: Scene, view: View, fine: int = 1) -> Raster:
+    """Raster of ``fine`` x ``fine`` samples a pixel."""
     height, width = view.size
     points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
     size = (fine * height, fine * width)
@@ -224,13 +220,13 @@ def raster_of_view(scene: Scene, view: View, fine: int = 1) -> Raster:
     return rasterise(scene.mesh, points.astype(np.float32), K, size)
 
 
-def view_picture(scene: Scene, view: View) -> Pixels:
+def draw_view(scene: Scene, view: View) -> Pixels:
     """Draw the surface in the photograph's colours."""
-    return _picture_of_paint(scene, view, _scale_photo(scene.photo, view.size))
+    return _draw_view(scene, view, _scale_photo(scene.photo, view.size))
 
 
-def _picture_of_paint(scene: Scene, view: View, paint: _ScaledPhoto) -> Pixels:
-    raster = raster_of_view(scene, view, _FINE)
+def _draw_view(scene: Scene, view: View, paint: _ScaledPhoto) -> Pixels:
+    raster = rasterise_view(scene, view, _FINE)
     height, width = paint.size
     u, v = (_nearest_pixels(*axis) for axis in zip(raster.pixels, paint.scale, strict=True))
     place = np.clip(v, 0, height - 1, out=v).astype(np.intp)
@@ -297,7 +293,7 @@ _METHOD = 2
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write the turn as an endless WebP animation."""
-    made = _turn_of_job(job, depth, camera, photo)
+    made = _make_or_reuse_turn(job, depth, camera, photo)
     first, *rest = (Image.fromarray(frame) for frame in made.frames)
     with job.path.open("wb") as file:
         first.save(
@@ -319,7 +315,7 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
     from rilievo.io.videos.frame_source import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
-    made = _turn_of_job(job, depth, camera, photo)
+    made = _make_or_reuse_turn(job, depth, camera, photo)
     height, width = made.frames[0].shape[:2]
     like = VideoFormat(
         size=(height, width), rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
@@ -330,11 +326,11 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
     return _turn_facts(job, made.scene)
 
 
-def _turn_of_job(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
+def _make_or_reuse_turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
     key = ("turn", job.options)
     made = job.shared.pop(key, None)
     if made is None:
-        made = turn(scene_of(job.prediction, depth, camera, photo, job.options))
+        made = draw_turn(make_scene(job.prediction, depth, camera, photo, job.options))
     if not job.later.isdisjoint(_OUTPUTS):
         job.shared[key] = made
     return made

@@ -98,7 +98,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the mesh of ``glb`` with its texture."""
     textured = textured_mesh(job, depth, camera)
     # A string of USD is one of JSON, but for escapes of characters outside ASCII.
-    about = json.dumps(job.about.alone(textured.facts), ensure_ascii=False)
+    about = json.dumps(job.about.embedded_json(textured.facts), ensure_ascii=False)
     files = {"surface.usda": _usd_layer_text(textured.mesh, about).encode()}
     if textured.mesh.texture is not None:
         files[_TEXTURE] = textured.mesh.texture.jpeg

@@ -11,7 +11,7 @@ from torch import Tensor
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
-from rilievo.io.files.archives import STORED, check_archive
+from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
 from rilievo.messages import template
 from rilievo.training.networks.backbones.weights import Entries, State, fitting
@@ -88,7 +88,7 @@ def read_entries(path: Path) -> Entries:
     """Read tensors and plain values; code is refused."""
     _check_is_torch_file(path)
     try:
-        check_archive(path, most_ratio=STORED)
+        check_zip_ratio(path, most_ratio=STORED)
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise ModelError(f"{path}: {_refusal_reason(error)}") from error

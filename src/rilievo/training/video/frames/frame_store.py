@@ -30,14 +30,14 @@ from rilievo.io.checksums import (
     FRAMES_FORMAT,
     RECORD,
     THERE,
-    about_path,
-    damaged_frames,
-    read_records,
-    record,
-    sums_path,
+    damaged_frame_indices,
+    frame_checksums_path,
+    frame_record_bytes,
+    frames_description_path,
+    read_frame_records,
 )
-from rilievo.io.files.atomic import make_folder, replacing, sync_open_file, unwritable
-from rilievo.io.files.limits import check_room, is_whole, printable, read_text, unreadable
+from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
+from rilievo.io.files.limits import check_disk_space, is_whole, printable, read_text, unreadable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.videos import open_video
 from rilievo.predicting.summary import map_ahead
@@ -78,12 +78,12 @@ class CacheFiles:
     @property
     def sums(self) -> Path:
         """State and checksum of each frame."""
-        return sums_path(self.frames)
+        return frame_checksums_path(self.frames)
 
     @property
     def about(self) -> Path:
         """Description (JSON), written last."""
-        return about_path(self.frames)
+        return frames_description_path(self.frames)
 
     def check_places(self) -> None:
         """Check that only regular files stand here."""
@@ -96,7 +96,7 @@ class CacheFiles:
         what = f"a cache of {count:,} frames of {size[1]}x{size[0]}"
         hint = "name a folder on another disk, or train at a smaller size"
         needed = count * size[0] * size[1] * 3
-        check_room(self.frames.parent, needed, what, hint, spare=_ROOM)
+        check_disk_space(self.frames.parent, needed, what, hint, spare=_ROOM)
 
     def has_length(self, count: int, size: Size) -> bool:
         """Whether the file holds these frames."""
@@ -107,7 +107,7 @@ class CacheFiles:
         """Read the record of each frame; 0 where frames are missing."""
         records = np.zeros(count, RECORD)
         if self.has_length(count, size):
-            stored = read_records(self.frames)[:count]
+            stored = read_frame_records(self.frames)[:count]
             records[: len(stored)] = stored
         return records
 
@@ -241,7 +241,7 @@ def _decode_files(
         return
     if there and before is None:
         # They were perhaps on their way when the power failed.
-        done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
+        done -= set(damaged_frame_indices(files.frames, records, sorted(there), bytes_each))
     missing = [index for index in needed if index not in done]
     if missing:
         files.check_room(len(missing), size)
@@ -299,7 +299,7 @@ class _FrameWriter:
         # The description of the cache is written after this.
         try:
             self._write_records()
-            sync_open_file(self._sums.fileno())
+            sync_if_supported(self._sums.fileno())
         finally:
             self._frames.close()
             self._sums.close()
@@ -311,16 +311,16 @@ class _FrameWriter:
     def put(self, index: int, frame: Pixels | str) -> None:
         if isinstance(frame, str):
             self.broken[str(index)] = frame
-            self._records[index] = record(BROKEN, b"")
+            self._records[index] = frame_record_bytes(BROKEN, b"")
         else:
             pixels = np.ascontiguousarray(frame).tobytes()
             _write_all(self._frames, pixels, index * self._bytes)
-            self._records[index] = record(THERE, pixels)
+            self._records[index] = frame_record_bytes(THERE, pixels)
         if len(self._records) >= _GROUP:
             self._write_records()
 
     def _write_records(self) -> None:
-        sync_open_file(self._frames.fileno())
+        sync_if_supported(self._frames.fileno())
         for index, row in self._records.items():
             _write_all(self._sums, row, index * RECORD.itemsize)
         self._records = {}
