@@ -11,7 +11,7 @@ from rilievo.io.outputs.sidecar import read_sidecar, sidecar_path
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
-from rilievo.prediction.saving import OUTPUTS, Need, parts_of
+from rilievo.prediction.saving import OUTPUTS, Need, output_parts
 from rilievo.sample import Photo
 
 
@@ -43,10 +43,10 @@ def test_normals_are_described_only_for_what_takes_them(
 
 def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
     for name, output in OUTPUTS.items():
-        parts = parts_of([name])
+        parts = output_parts([name])
         assert parts >= set(output.needs)
         assert parts >= set(output.gives)
-    assert Need.NORMALS not in parts_of(["colour", "png16", "npy", "tiff", "exr", "confidence"])
+    assert Need.NORMALS not in output_parts(["colour", "png16", "npy", "tiff", "exr", "confidence"])
 
 
 @pytest.mark.parametrize("save", ["all", "npy"])

@@ -20,7 +20,7 @@ from rilievo.errors import (
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving as outputs
-from rilievo.prediction.output_record import load
+from rilievo.prediction.output_record import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.prediction_record import Calibration
@@ -76,8 +76,8 @@ def test_every_output_says_its_media_type_its_name_and_its_sizes() -> None:
 def test_every_line_of_the_table_is_true(name: str) -> None:
     output = OUTPUTS[name]
     for place in (output.writer, output.reader, output.embedded):
-        assert place is None or callable(load(place))
-    assert [*signature(load(output.writer)).parameters] == ["job", *output.needs]
+        assert place is None or callable(import_function(place))
+    assert [*signature(import_function(output.writer)).parameters] == ["job", *output.needs]
     assert bool(output.reader) == bool(output.gives)
     assert (output.extra is None) == (output.package is None)
     assert "\n" not in output.summary
@@ -267,10 +267,10 @@ def test_a_failure_while_writing_changes_nothing(
     def fail(job: object, *parts: object) -> None:
         raise OSError(28, "No space left on device")
 
-    writer = load(OUTPUTS[name].writer)
+    writer = import_function(OUTPUTS[name].writer)
     monkeypatch.setattr(import_module(writer.__module__), writer.__name__, fail)
     # Two outputs may have one writer, which fails at the first of them.
-    others = [other for other in OUTPUTS if load(OUTPUTS[other].writer) is not fail]
+    others = [other for other in OUTPUTS if import_function(OUTPUTS[other].writer) is not fail]
     with pytest.raises(OutputError) as caught:
         save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", [*others, name], OVERWRITE)
     path = tmp_path / f"photo{OUTPUTS[name].suffix}"

@@ -11,7 +11,7 @@ import pytest
 from predictions import prediction
 from rilievo.io.files.atomic import sweep_parts
 from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.prediction.output_record import load
+from rilievo.prediction.output_record import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, SaveOptions, save
 
@@ -148,7 +148,7 @@ def check_whole(folder: Path) -> None:
             assert depth is not None
             assert depth.kind == sidecar.depth.kind
             if OUTPUTS[facts.output].embedded:
-                text = load(OUTPUTS[facts.output].embedded)(folder / facts.file)
+                text = import_function(OUTPUTS[facts.output].embedded)(folder / facts.file)
                 assert json.loads(text)["depth"]["kind"] == sidecar.depth.kind
 
 

@@ -20,7 +20,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.saving import is_installed
+from rilievo.prediction.saving import is_output_installed
 
 NAME = "rilievo/small"
 
@@ -51,7 +51,8 @@ def outputs_of(prediction: Prediction) -> list[str]:
     return [
         name
         for name, output in OUTPUTS.items()
-        if is_installed(name) and all(prediction.has(has.get(need, need)) for need in output.needs)
+        if is_output_installed(name)
+        and all(prediction.has(has.get(need, need)) for need in output.needs)
     ]
 
 

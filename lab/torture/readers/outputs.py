@@ -20,7 +20,7 @@ from rilievo.evaluation.tables.runs import compare
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.prediction import Prediction
-from rilievo.prediction.readback import read_prediction, written_pictures
+from rilievo.prediction.readback import existing_pictures, read_prediction
 from rilievo.prediction.saving import save
 from rilievo.prediction_record import MadeBy
 from rilievo.sample import Photo
@@ -157,7 +157,7 @@ READERS = (
         "our pictures beside depth",
         lambda folder: save(prediction(), folder / "x", ("png16", *_PICTURES)),
         {file: "png" for file in _PICTURES.values()} | {"x.json": "json"},
-        lambda folder: (read_prediction(folder / "x"), written_pictures(folder / "x")),
+        lambda folder: (read_prediction(folder / "x"), existing_pictures(folder / "x")),
     ),
     row(
         "our normals as npy",

@@ -14,7 +14,7 @@ from rilievo.messages import at, for_terminal
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.prediction import Prediction
-from rilievo.prediction.saving import read_names, save
+from rilievo.prediction.saving import parse_output_names, save
 from rilievo.schema import option
 
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         complain(for_terminal(at(printable(request.depth), note)))
     stem = request.output / Path(request.photo).stem
     options = SaveOptions(overwrite=request.overwrite)
-    paths = save(prediction, stem, read_names(request.save), options)
+    paths = save(prediction, stem, parse_output_names(request.save), options)
     with printing():
         print("\n".join(map(printable, paths)))
     return 0

@@ -11,7 +11,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.messages import Note, literal
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_names import split_names, unknown_output
+from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.registry import is_import_path
 from rilievo.schema import Door, Groups, Record, option, options_of
 
@@ -129,7 +129,7 @@ class Saving(SaveOptions):
                     option="save", problem="json: leave it out, since a JSON is always written"
                 )
             elif name != ALL and name not in OUTPUTS:
-                hint = unknown_output(name, [*OUTPUTS, ALL])
+                hint = unknown_output_hint(name, [*OUTPUTS, ALL])
                 raise OptionError(option="save", problem=f"has no '{literal(name)}'; {hint}")
         return OUTPUTS.ordered([*names, *(OUTPUTS.own if ALL in names else ())])
 

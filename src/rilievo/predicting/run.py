@@ -43,8 +43,8 @@ from rilievo.predicting.summary import (
     Tally,
     fail,
 )
-from rilievo.prediction.output import OUTPUTS, options_of
-from rilievo.prediction.saving import parts_of
+from rilievo.prediction.output import OUTPUTS, option_names
+from rilievo.prediction.saving import output_parts
 from rilievo.signals import take
 from rilievo.terminal import fitted
 
@@ -252,7 +252,8 @@ def without_output(options: PredictOptions, outputs: Collection[str]) -> list[st
     is_changed["confidence"] = options.refine.confidence == "mirror"
     # What decides how an output looks, and what it holds.
     concerns = {
-        output: {*options_of(output), *parts_of([output])} for output in (*OUTPUTS.own, *outputs)
+        output: {*option_names(output), *output_parts([output])}
+        for output in (*OUTPUTS.own, *outputs)
     }
     for name, about in _ABOUT.items():
         if is_changed[name] and not any(name in concerns[output] for output in outputs):

@@ -111,7 +111,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
             NoDepthError: If there is no depth.
             InputError: If it cannot be anchored.
         """
-        return _import_methods().anchored(self)
+        return _import_methods().anchor_prediction(self)
 
     def measure(self, *points: tuple[float, float], in_plane: bool = False) -> "Measurement":
         """Measure a length or an area.
@@ -238,4 +238,4 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         return _import_methods().panel_png(self)
 
     def _repr_html_(self) -> str:
-        return _import_methods().framed_page(self)
+        return _import_methods().page_iframe(self)

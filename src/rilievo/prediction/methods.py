@@ -50,7 +50,7 @@ from rilievo.measure.extents import RegionMeasurement, RegionMeasurer
 from rilievo.measure.quantities import Measurement
 from rilievo.measure.regions import DetectedBoxes, RegionLike, as_region, regions_of_detector
 from rilievo.messages import Note, literal
-from rilievo.prediction.saving import AnyPrediction, anchored, save, with_normals
+from rilievo.prediction.saving import AnyPrediction, anchor_prediction, save, with_normals
 from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.sample import Photo
 from rilievo.shapes import Float64, Mask, Shaped, Size
@@ -77,7 +77,7 @@ def measure(
 def measure_box(
     prediction: PredictionRecord, region: RegionLike | DetectedBoxes, name: str
 ) -> RegionMeasurement | list[RegionMeasurement]:
-    """Measure things in a region."""
+    """Measure the thing in a region, or in every detected box."""
     extents = RegionMeasurer(prediction)
     if isinstance(region, DetectedBoxes):
         return [extents.measure(detection) for detection in regions_of_detector(region)]
@@ -102,7 +102,7 @@ def show(prediction: PredictionRecord) -> None:
 
 
 def panel_png(prediction: PredictionRecord) -> bytes:
-    """Panel as a PNG for a notebook."""
+    """Panel as PNG, at most 480 px high."""
     picture = panel_picture(prediction)
     if picture.height > _PANEL_HEIGHT:
         width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
@@ -112,7 +112,7 @@ def panel_png(prediction: PredictionRecord) -> bytes:
     return stream.getvalue()
 
 
-def framed_page(prediction: PredictionRecord) -> str:
+def page_iframe(prediction: PredictionRecord) -> str:
     """Page of ``--save html`` in an iframe."""
     with TemporaryDirectory() as folder:
         [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
@@ -129,7 +129,7 @@ def points(prediction: PredictionRecord, step: int | None = None) -> PointCloud:
     Raises:
         InputError: If depth is affine, or the camera unknown.
     """
-    prediction = anchored(prediction)
+    prediction = anchor_prediction(prediction)
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     return surfaces.point_cloud(
         depth.depth(),
@@ -143,8 +143,8 @@ def points(prediction: PredictionRecord, step: int | None = None) -> PointCloud:
 
 
 def mesh(prediction: PredictionRecord, step: int | None = None) -> Mesh:
-    """Mesh as of ``--save glb``, not merged."""
-    prediction = anchored(prediction)
+    """Coloured mesh as of ``--save glb``, not merged."""
+    prediction = anchor_prediction(prediction)
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     surface = surfaces.mesh(
         depth.depth(),
@@ -228,7 +228,7 @@ def prediction_of_depth(
     unit: float | None = None,
     crop: str | None = None,
 ) -> AnyPrediction:
-    """Body of ``Prediction.from_depth``."""
+    """Body of ``Prediction.from_depth``, with ``make`` as class."""
     read = photo if isinstance(photo, Photo) else read_photo(photo, own_depth=False)
     if isinstance(depth, str | Path):
         numbers, place = read_depth_numbers(Path(depth).expanduser()), printable(Path(depth))

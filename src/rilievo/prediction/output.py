@@ -27,7 +27,7 @@ def bytes_a_pixel(names: Iterable[str], gives: Collection[Need]) -> int:
     return sum(whole if OUTPUTS[name].whole else OUTPUTS[name].bytes_a_pixel for name in names)
 
 
-def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
+def least_memory(names: Iterable[str], pixels: int, points: int) -> int:
     """Least bytes of memory for the largest of a photograph's files."""
     points = min(points, pixels)
     outputs = [OUTPUTS[name] for name in names]
@@ -35,7 +35,7 @@ def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
     return MEMORY_A_PIXEL * pixels + max(own, default=0)
 
 
-def outside_output(output: object, name: str) -> Output:
+def check_outside_output(output: object, name: str) -> Output:
     """Check an output of another package."""
     if not isinstance(output, Output) or isinstance(output.writer, str):
         raise OptionError(
@@ -533,10 +533,10 @@ _OUTPUTS: Mapping[str, Output] = {
         video=VideoForm(drawing="clip_outputs:stereo"),
     ),
 }
-OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", outside_output)
+OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", check_outside_output)
 
 
-def options_of(name: str) -> tuple[str, ...]:
+def option_names(name: str) -> tuple[str, ...]:
     """Options that concern an output."""
     stated = OUTPUTS.find(name).options
     return WRITING if stated is None else stated

@@ -29,7 +29,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 _OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
 
 
-def unknown_output(name: str, names: Iterable[str]) -> str:
+def unknown_output_hint(name: str, names: Iterable[str]) -> str:
     """End of the message for an unknown output, with the nearest names."""
     from difflib import get_close_matches
 
@@ -42,7 +42,7 @@ def unknown_output(name: str, names: Iterable[str]) -> str:
     return "use " + " or ".join(f"{output} ({OUTPUTS.own[output].summary})" for output in meant)
 
 
-def read_names(names: str | Sequence[str]) -> list[str]:
+def parse_output_names(names: str | Sequence[str]) -> list[str]:
     """Names of outputs, as ``split_names`` reads them.
 
     Raises:
@@ -51,7 +51,7 @@ def read_names(names: str | Sequence[str]) -> list[str]:
     outputs = split_names(names)
     for name in outputs:
         if not is_import_path(name) and name not in OUTPUTS:
-            raise OptionError(f"no output '{name}'; {unknown_output(name, OUTPUTS)}")
+            raise OptionError(f"no output '{name}'; {unknown_output_hint(name, OUTPUTS)}")
     return outputs
 
 
@@ -63,32 +63,32 @@ def split_names(names: str | Sequence[str]) -> list[str]:
 
 
 @frozen
-class Named:
+class StemAndOutput:
     """Path that names an output by its suffix."""
 
     stem: Path
     output: str
 
 
-def output_of(path: Path) -> Named | None:
-    """Output of a path such as ``cat.glb``."""
+def output_by_suffix(path: Path) -> StemAndOutput | None:
+    """Stem and output of ``cat.glb``; None without an output's suffix."""
     name = path.name
     # The longest first: .splat.ply also ends in .ply.
     for output, record in sorted(OUTPUTS.own.items(), key=lambda item: -len(item[1].suffix)):
         if name.lower().endswith(record.suffix) and len(name) > len(record.suffix):
-            return Named(stem=path.with_name(name[: -len(record.suffix)]), output=output)
+            return StemAndOutput(stem=path.with_name(name[: -len(record.suffix)]), output=output)
     short = _OF_SUFFIX.get(path.suffix.lower())
-    return None if short is None else Named(stem=path.with_suffix(""), output=short)
+    return None if short is None else StemAndOutput(stem=path.with_suffix(""), output=short)
 
 
 def check_suffix(path: Path) -> None:
     """Refuse a suffix of no output; without one a path is a stem."""
     suffix = path.suffix
-    if suffix not in ("", ".") and output_of(path) is None:
+    if suffix not in ("", ".") and output_by_suffix(path) is None:
         raise OptionError(
             (
                 f"no output has the suffix '{printable(suffix)}'; "
-                f"{unknown_output(suffix, OUTPUTS)}; after a stem with a dot, "
+                f"{unknown_output_hint(suffix, OUTPUTS)}; after a stem with a dot, "
                 "name the outputs too"
             ),
             path=printable(path),

@@ -121,7 +121,7 @@ class Output:
     tool: ToolForm | None = None
 
 
-def load(
+def import_function(
     place: str | Callable[..., Any], home: str = "rilievo.io.outputs.formats"
 ) -> Callable[..., Any]:
     """Import ``module:function``; without a dot, of the package ``home``."""

@@ -29,7 +29,7 @@ from rilievo.messages import template
 from rilievo.other_libraries import answered
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Surface, load
+from rilievo.prediction.output_record import Surface, import_function
 from rilievo.sample import Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")
@@ -107,8 +107,8 @@ def read_prediction(path: str | Path) -> Prediction:
         raise InputError(problem=template(error), path=path) from error
 
 
-def written_pictures(path: Path) -> dict[Path, FileFacts]:
-    """Facts about the pictures that are there, by path."""
+def existing_pictures(path: Path) -> dict[Path, FileFacts]:
+    """Facts about a prediction's PNG and WebP files that exist, by path."""
     files = _find_files(path)
     paths = {files.folder / facts.file: facts for facts in files.sidecar.files}
     return {
@@ -120,12 +120,12 @@ def written_pictures(path: Path) -> dict[Path, FileFacts]:
 
 def _find_files(path: Path) -> _StoredFiles:
     if path.name.endswith(SUFFIX):
-        return _StoredFiles(folder=path.parent, sidecar=_photo_sidecar(path, path))
+        return _StoredFiles(folder=path.parent, sidecar=_read_photo_sidecar(path, path))
     if not path.is_file():
         beside = sidecar_path(path)
         if not beside.is_file():
             raise MissingFileError("there is no such file, and no JSON beside it", path=path)
-        return _StoredFiles(folder=path.parent, sidecar=_photo_sidecar(beside, path))
+        return _StoredFiles(folder=path.parent, sidecar=_read_photo_sidecar(beside, path))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
             beside = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
@@ -134,11 +134,11 @@ def _find_files(path: Path) -> _StoredFiles:
                 if any(facts.file == path.name for facts in sidecar.files):
                     return _StoredFiles(folder=path.parent, sidecar=sidecar, named=path.name)
             if output.embedded:
-                return _find_embedded(path, output.embedded)
+                return _read_embedded_sidecar(path, output.embedded)
     raise InputError("no JSON file of rilievo lists it", path=path)
 
 
-def _photo_sidecar(json: Path, named: Path) -> Sidecar:
+def _read_photo_sidecar(json: Path, named: Path) -> Sidecar:
     sidecar = read_sidecar(json)
     if _is_video_sidecar(json):
         raise InputError(
@@ -160,9 +160,9 @@ def _is_video_sidecar(json: Path) -> bool:
     return True
 
 
-def _find_embedded(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
+def _read_embedded_sidecar(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
     try:
-        text = load(embedded)(path)
+        text = import_function(embedded)(path)
     except RilievoError:
         raise
     except BROKEN_FILE as error:
@@ -209,7 +209,7 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
     assert reader is not None, "only readable files come here"
     check_regular(path)
     try:
-        return load(reader)(path, facts)
+        return import_function(reader)(path, facts)
     except RilievoError:
         raise
     except BROKEN_FILE as error:

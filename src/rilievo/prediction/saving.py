@@ -1,7 +1,4 @@
-"""Save a prediction in formats of the output table, and files of a mesh or points alone.
-
-Depth for surfaces: its own, or anchored.
-"""
+"""Save a prediction in formats of the output table, and files of a mesh or points alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -39,9 +36,9 @@ from rilievo.io.outputs.sidecar import (
 )
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.messages import template
-from rilievo.prediction.output import OUTPUTS, options_of
-from rilievo.prediction.output_names import check_suffix, output_of, read_names
-from rilievo.prediction.output_record import Need, Surface, load
+from rilievo.prediction.output import OUTPUTS, option_names
+from rilievo.prediction.output_names import check_suffix, output_by_suffix, parse_output_names
+from rilievo.prediction.output_record import Need, Surface, import_function
 from rilievo.prediction_record import Anchoring, PredictionRecord, Setting
 from rilievo.shapes import Vectors
 
@@ -49,13 +46,15 @@ AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 _WINDOW = 5
 
 
-def anchored(prediction: AnyPrediction) -> AnyPrediction:
-    """Prediction with depth and normals for surfaces."""
+def anchor_prediction(prediction: AnyPrediction) -> AnyPrediction:
+    """Prediction up to scale by its anchoring, where depth is affine."""
     depth = prediction.depth
     if depth.is_depth:
         return prediction
-    anchoring = checked_anchoring(prediction)
-    return with_normals(prediction.but(depth_or_none=anchored_depth(depth, fit_of(anchoring))))
+    anchoring = require_anchoring(prediction)
+    return with_normals(
+        prediction.but(depth_or_none=anchored_depth(depth, anchoring_fit(anchoring)))
+    )
 
 
 def with_normals(prediction: AnyPrediction) -> AnyPrediction:
@@ -67,8 +66,8 @@ def with_normals(prediction: AnyPrediction) -> AnyPrediction:
     return made
 
 
-def checked_anchoring(prediction: PredictionRecord) -> Anchoring:
-    """Anchoring of affine depth.
+def require_anchoring(prediction: PredictionRecord) -> Anchoring:
+    """Anchoring that was found and not refused.
 
     Raises:
         InputError: If there is none.
@@ -82,7 +81,7 @@ def checked_anchoring(prediction: PredictionRecord) -> Anchoring:
     return anchoring
 
 
-def fit_of(anchoring: Anchoring) -> Fit:
+def anchoring_fit(anchoring: Anchoring) -> Fit:
     """Fit of an anchoring that was not refused."""
     assert anchoring.space is not None, "it was not refused"
     assert anchoring.scale is not None, "it was not refused"
@@ -96,8 +95,8 @@ def fit_of(anchoring: Anchoring) -> Fit:
     )
 
 
-def can_be_anchored(prediction: PredictionRecord) -> bool:
-    """Whether surfaces can be made of its depth."""
+def can_make_surface(prediction: PredictionRecord) -> bool:
+    """Whether depth is not affine, or can be anchored."""
     depth = prediction.depth_or_none
     if depth is None or depth.is_depth:
         return depth is not None
@@ -150,12 +149,12 @@ def save(
         OutputError: If the system refuses, or another's file is in the way.
     """
     stem = Path(stem)
-    named = output_of(stem)
+    named = output_by_suffix(stem)
     if names is None:
         check_suffix(stem)
         names = [named.output if named else "colour"]
     else:
-        names = read_names(names)
+        names = parse_output_names(names)
     if named is not None and named.output in names:
         stem = named.stem
     place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
@@ -170,21 +169,21 @@ def write_parts(
     *,
     run: Mapping[str, Setting] | None = None,
     thoroughness: CheckLevel = CheckLevel.ENDS,
-    own: Mapping[str, SaveOptions] | None = None,
+    options_by_output: Mapping[str, SaveOptions] | None = None,
 ) -> FileSet:
-    """Write files as parts, which ``Placement.place`` renames.
+    """Write files as parts, which ``place`` renames.
 
-    ``own`` has options of single outputs.
+    ``options_by_output`` has options of single outputs.
     """
-    options, own = options or SaveOptions(), own or {}
+    options, options_by_output = options or SaveOptions(), options_by_output or {}
     check_outputs(names)
     check_parts(prediction, names)
     make_folder(stem.parent)
     paths = _output_paths(stem, names)
     if any(OUTPUTS[name].whole for name in names):
-        can_be_anchored(prediction)  # Its anchoring is found and stored.
+        can_make_surface(prediction)  # Its anchoring is found and stored.
     of_surface = {name for name in names if _needs_surface_depth(prediction, name)}
-    surface = anchored(prediction) if of_surface else prediction
+    surface = anchor_prediction(prediction) if of_surface else prediction
     about = make_sidecar(prediction, run=run, anchored=surface if of_surface else None)
     files = [path.name for path in paths]
     state = record_state(stem)
@@ -193,9 +192,9 @@ def write_parts(
     with fill_or_discard(claim.make_file_set()) as placement:
         json_part = placement.create_part(placement.record)
         facts, shared = [], dict[tuple[str, SaveOptions], Any]()
-        settings = {name: own.get(name, options) for name in names}
+        settings = {name: options_by_output.get(name, options) for name in names}
         for number, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
-            its = own.get(name)
+            its = options_by_output.get(name)
             is_of_surface = name in of_surface
             job = WriteJob(
                 path=placement.create_part(path),
@@ -213,7 +212,7 @@ def write_parts(
             )
             described = write_file(job)
             file_sum = sum_of(job.path)
-            look = None if its is None else {one: getattr(its, one) for one in options_of(name)}
+            look = None if its is None else {one: getattr(its, one) for one in option_names(name)}
             facts.append(
                 replace(described, options=look, bytes=file_sum.bytes, sha256=file_sum.sha256)
             )
@@ -240,7 +239,7 @@ def _claim_files(
     *,
     overwrite: bool,
 ) -> tuple[Sidecar | None, Claim]:
-    """JSON of an earlier run, and permission; read twice, in case another run wrote meanwhile."""
+    """JSON of an earlier run, and claim; again after another run wrote."""
     others = [path.name for path in _output_paths(stem, OUTPUTS.own)]
     while True:
         state = record_state(stem)
@@ -263,19 +262,19 @@ def check_outputs(names: Sequence[str]) -> None:
         raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
         extra = OUTPUTS.find(name).extra
-        if extra and not is_installed(name):
+        if extra and not is_output_installed(name):
             raise MissingExtraError(f"output '{name}'", extra)
 
 
-def is_installed(name: str) -> bool:
+def is_output_installed(name: str) -> bool:
     """Whether an output's package is installed."""
     package = OUTPUTS.find(name).package
     return package is None or find_spec(package) is not None
 
 
-def surface_for(prediction: PredictionRecord, name: str) -> PredictionRecord:
+def prediction_for_output(prediction: PredictionRecord, name: str) -> PredictionRecord:
     """Prediction for an output, anchored where it is of a surface."""
-    return anchored(prediction) if _needs_surface_depth(prediction, name) else prediction
+    return anchor_prediction(prediction) if _needs_surface_depth(prediction, name) else prediction
 
 
 def _needs_surface_depth(prediction: PredictionRecord, name: str) -> bool:
@@ -285,7 +284,7 @@ def _needs_surface_depth(prediction: PredictionRecord, name: str) -> bool:
         return False
     if Need.NORMALS in OUTPUTS[name].needs and prediction.has("normals"):
         return False
-    return surface is Surface.YES or can_be_anchored(prediction)
+    return surface is Surface.YES or can_make_surface(prediction)
 
 
 def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
@@ -293,27 +292,29 @@ def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
     for name in names:
         is_surface = _needs_surface_depth(prediction, name)
         if is_surface:
-            checked_anchoring(prediction)
+            require_anchoring(prediction)
         for need in OUTPUTS[name].needs:
             if is_surface and need is Need.NORMALS and prediction.camera is not None:
                 continue  # They are those of the surface.
             if not prediction.has("depth_or_none" if need is Need.DEPTH else need):
                 if need is Need.NORMALS and prediction.anchoring is not None:
-                    checked_anchoring(prediction)  # It says why there is no surface.
+                    require_anchoring(prediction)  # It says why there is no surface.
                 raise OptionError(
                     f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
                     "does not give"
                 )
 
 
-def parts_of(names: Sequence[str]) -> set[Need]:
-    """Parts that these outputs are made of."""
+def output_parts(names: Sequence[str]) -> set[Need]:
+    """Parts that outputs need or take."""
     return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}
 
 
 def write_file(job: WriteJob) -> FileFacts:
     """Write a file by its output's writer."""
-    facts = load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
+    facts = import_function(OUTPUTS[job.output].writer)(
+        job, *needed_parts(job.prediction, job.output)
+    )
     if not isinstance(facts, FileFacts):
         raise OptionError(
             f"output '{job.output}': its writer returned a {type(facts).__name__}; expected "
@@ -323,7 +324,7 @@ def write_file(job: WriteJob) -> FileFacts:
 
 
 def needed_parts(prediction: PredictionRecord, output: str) -> tuple[Any, ...]:
-    """Parts that an output needs, in order, checked and anchored before."""
+    """Values of the parts that an output needs, in order."""
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)
 
 

@@ -33,7 +33,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.messages import literal, template
-from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
+from rilievo.prediction.readback import NoArraysError, existing_pictures, read_prediction
 from rilievo.prediction_record import MadeBy, PredictionRecord
 from rilievo.shapes import Field, Shaped
 
@@ -116,7 +116,7 @@ class ForeignPredictions:
 
     def pictures(self, id: str) -> Mapping[Path, FileFacts]:
         """Facts about pictures of one image, by path."""
-        return written_pictures(self.files[id]) if self.ours else {}
+        return existing_pictures(self.files[id]) if self.ours else {}
 
     def _confidence(self, id: str, path: Path) -> Field | None:
         if self.sure is None:
@@ -295,7 +295,7 @@ def _first_prediction(
                 raise
             lacking[path] = error
     for path, error in lacking.items():
-        if written_pictures(path):
+        if existing_pictures(path):
             return path, error
     raise lacking[paths[0]]
 

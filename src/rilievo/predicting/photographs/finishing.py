@@ -134,9 +134,9 @@ def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Phot
     """Whether outputs need neither normals nor confidence."""
     # Imported on demand: predicting alone writes no files.
     from rilievo.prediction.output_record import Need
-    from rilievo.prediction.saving import parts_of
+    from rilievo.prediction.saving import output_parts
 
-    is_plain = parts_of(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
+    is_plain = output_parts(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
     return is_plain and not is_metric(options, photo)
 
 

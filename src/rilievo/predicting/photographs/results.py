@@ -32,13 +32,13 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
 from rilievo.predicting.photographs.photos import PhotoMemory, size_of
 from rilievo.predicting.photographs.user_facts import Metres, with_camera
-from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, memory_of, options_of
+from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, least_memory, option_names
 from rilievo.prediction.output_record import Need, Surface
 from rilievo.prediction.saving import (
-    can_be_anchored,
+    can_make_surface,
     check_outputs,
-    is_installed,
-    parts_of,
+    is_output_installed,
+    output_parts,
     write_parts,
 )
 from rilievo.prediction_record import Setting
@@ -69,14 +69,16 @@ class Results:
         if not saving.asks_for_all:
             return saving.formats
         return tuple(
-            name for name in saving.formats if not self._missing_parts(name) and is_installed(name)
+            name
+            for name in saving.formats
+            if not self._missing_parts(name) and is_output_installed(name)
         )
 
     def left_out_of_all(self) -> Iterator[str]:
         """Notes on outputs of ``all`` without a package."""
         for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
             extra = OUTPUTS[name].extra
-            if not self._missing_parts(name) and not is_installed(name):
+            if not self._missing_parts(name) and not is_output_installed(name):
                 yield Note(f"{{save=all}} leaves out {literal(name)}, which needs rilievo[{extra}]")
 
     def check(self) -> None:
@@ -135,7 +137,7 @@ class Results:
 
     def memory_of(self, shape: tuple[int, int]) -> int:
         """Least memory for them."""
-        return memory_of(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
+        return least_memory(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth if useful."""
@@ -227,14 +229,14 @@ class Results:
             tell(note)
         own, saving = self.to_write(job), options.saving
         has_depth, has_normals = prediction.has("depth_or_none"), prediction.has("normals")
-        if saving.asks_for_all and has_depth and not can_be_anchored(prediction):
+        if saving.asks_for_all and has_depth and not can_make_surface(prediction):
             own = {
                 name: its
                 for name, its in own.items()
                 if OUTPUTS[name].surface is not Surface.YES
                 and (Need.NORMALS not in OUTPUTS[name].needs or has_normals)
             }
-        if Need.NORMALS not in parts_of([*own]):
+        if Need.NORMALS not in output_parts([*own]):
             prediction = prediction.but(normals=None)
         run = self.run_facts(job)
         return write_parts(
@@ -244,7 +246,7 @@ class Results:
             saving,
             run=run,
             thoroughness=self.thoroughness,
-            own=own,
+            options_by_output=own,
         )
 
     def to_write(self, job: Job) -> Mapping[str, SaveOptions]:
@@ -258,7 +260,7 @@ class Results:
                 with suppress(OptionError, TypeError):
                     before = facts.options
                     if before is not None:
-                        was: Any = {option: before.get(option) for option in options_of(name)}
+                        was: Any = {option: before.get(option) for option in option_names(name)}
                         saving[name] = replace(self.options.saving, **was)
         return {name: saving[name] for name in OUTPUTS.ordered([*saving])}
 
@@ -276,7 +278,7 @@ class Results:
         if job.medium is not Medium.PHOTO:
             # All outputs of a clip are written together: those not asked for must agree.
             others = there.keys() - {*self.formats}
-            bound = {option for name in others for option in options_of(name)}
+            bound = {option for name in others for option in option_names(name)}
             free = {*WRITING} - bound
             run = {key: sidecar.run.get(key) if key in free else run[key] for key in run}
         difference = first_difference(sidecar, self.model.made_by, run)
@@ -289,7 +291,7 @@ class Results:
             before = there[name].options
             if before is None:  # those of a clip's files stand in its run
                 before = sidecar.run
-            if any(getattr(saving, option) != before.get(option) for option in options_of(name)):
+            if any(getattr(saving, option) != before.get(option) for option in option_names(name)):
                 return False
         faults = (
             file_fault(job.target.parent, facts, self.thoroughness) for facts in sidecar.files

@@ -81,7 +81,7 @@ from rilievo.predicting.videos.frame_answers import StoredAnswers, steady_answer
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
-from rilievo.prediction.saving import parts_of
+from rilievo.prediction.saving import output_parts
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 
@@ -372,7 +372,7 @@ class _Clip:
 
 
 def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: FirstPass) -> bool:
-    is_shown = any(row.video is None or Need.PHOTO in parts_of(row.outputs) for row in rows)
+    is_shown = any(row.video is None or Need.PHOTO in output_parts(row.outputs) for row in rows)
     return is_shown or source.has_alpha or bool(first_pass.anchorings)
 
 

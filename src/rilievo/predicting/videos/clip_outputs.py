@@ -50,8 +50,8 @@ from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoForm
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Need, VideoForm, load
-from rilievo.prediction.saving import needed_parts, surface_for, write_file
+from rilievo.prediction.output_record import Need, VideoForm, import_function
+from rilievo.prediction.saving import needed_parts, prediction_for_output, write_file
 from rilievo.prediction_record import Anchoring
 from rilievo.sample import Photo
 from rilievo.shapes import Pixels, UInt16
@@ -178,7 +178,7 @@ class FolderSink(Sink):
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
                 continue  # no pixel has depth (only sky, say), so there is no surface to write
             name = frame.stem + OUTPUTS[output].suffix
-            made_of = surface_for(prediction, output)
+            made_of = prediction_for_output(prediction, output)
             facts = write_file(
                 WriteJob(
                     path=self._part / name,
@@ -261,7 +261,7 @@ class VideoSink(Sink):
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
         output = self._facts.output
-        return self._draw(*needed_parts(surface_for(prediction, output), output))
+        return self._draw(*needed_parts(prediction_for_output(prediction, output), output))
 
     def write(self, rendered: Rendered, ticks: int) -> None:
         """Encode the next frame."""
@@ -280,7 +280,7 @@ class ColourSink(VideoSink):
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
-        rendered: Rendered = self._draw(surface_for(prediction, "colour"))
+        rendered: Rendered = self._draw(prediction_for_output(prediction, "colour"))
         return rendered
 
 
@@ -289,7 +289,7 @@ class NormalsSink(VideoSink):
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
-        [normals] = needed_parts(surface_for(prediction, "normals"), "normals")
+        [normals] = needed_parts(prediction_for_output(prediction, "normals"), "normals")
         return self._draw(normals, normals_mask(prediction))
 
 
@@ -307,7 +307,7 @@ def open_video(
     row: SinkRow, video: VideoForm, form: ClipForm, placement: FileSet, parts: ExitStack
 ) -> VideoSink:
     """Open a video as a part of a placement."""
-    drawing: Drawing = load(video.drawing, _HOME)(row.path.name, form)
+    drawing: Drawing = import_function(video.drawing, _HOME)(row.path.name, form)
     like = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:
         like = replace(like, size=drawing.size)

@@ -34,7 +34,7 @@ from rilievo.predicting.videos.frame_answers import (
     StoredAnswers,
     nameless_file,
 )
-from rilievo.prediction.saving import parts_of
+from rilievo.prediction.saving import output_parts
 from rilievo.prediction_record import Setting
 from rilievo.version import VERSION
 
@@ -118,7 +118,7 @@ def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
         "source": state_of_source(source.path),
         "model": [model.card.name, model.weights_sha256, dict(model.settings)],
         "run": dict(options.run),
-        "parts": sorted(parts_of(options.outputs)),
+        "parts": sorted(output_parts(options.outputs)),
         "temporal": options.temporal,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

@@ -35,7 +35,7 @@ from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAn
 from rilievo.predicting.videos.frame_scales import AnchorTrack, ScaleTrack, look_of, sample_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
-from rilievo.prediction.saving import check_parts, parts_of
+from rilievo.prediction.saving import check_parts, output_parts
 from rilievo.prediction_record import Anchoring
 from rilievo.sample import Photo
 from rilievo.shapes import Mask, Pixels, UInt8
@@ -167,7 +167,7 @@ def run_first_pass(
     first: First | None = None
     anchors: AnchorTrack | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
-    parts = parts_of(options.outputs)
+    parts = output_parts(options.outputs)
     are_alone = parts.isdisjoint((Need.NORMALS, Need.CONFIDENCE))
     ticks: list[int] = []
     names: list[str] = []
@@ -254,7 +254,7 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
         prediction = metric.applied_to(prediction)
     check_parts(prediction, options.outputs)
     shown = prediction
-    if Need.NORMALS not in parts_of(options.outputs):
+    if Need.NORMALS not in output_parts(options.outputs):
         shown = prediction.but(normals=None)
     about = make_sidecar(shown, run=options.run)
     uses_anchor = about.anchoring is not None and about.anchoring.refused is None

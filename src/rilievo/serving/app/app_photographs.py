@@ -42,7 +42,7 @@ from rilievo.pages.relief import lens_on_pages
 from rilievo.predicting.photographs.finishing import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.saving import can_be_anchored
+from rilievo.prediction.saving import can_make_surface
 from rilievo.sample import Photo
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.request_refusals import Refusal
@@ -101,7 +101,7 @@ _QUALITY = 88
 
 def view_bytes(original: Prediction, name: str, model: Model, inference: Inference) -> bytes:
     """Page's file of a prediction: JSON, every n-th pixel, JPEG."""
-    prediction = original.anchored if can_be_anchored(original) else original
+    prediction = original.anchored if can_make_surface(original) else original
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"
     height, width = prediction.shape

@@ -23,7 +23,7 @@ from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_names import split_names, unknown_output
+from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.schema import Door, OptionField, Record, Switch, names_of, options_of
 from rilievo.serving.browser.document import VIDEOS
 
@@ -253,7 +253,7 @@ def parse_output_names(save: str) -> tuple[str, ...]:
         raise OptionError(option="save", problem="names nothing", hint=hint)
     for name in names:
         if name not in choices:
-            hint = literal(unknown_output(name, choices))
+            hint = literal(unknown_output_hint(name, choices))
             raise OptionError(option="save", problem=f"has no '{literal(name)}'", hint=hint)
     return tuple(names)
 

@@ -21,7 +21,7 @@ from rilievo.io.files.atomic import unwritable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.saving import check_parts, is_installed, save
+from rilievo.prediction.saving import check_parts, is_output_installed, save
 from rilievo.serving.listener.request_refusals import Refusal, busy_refusal
 
 PREFIX = "rilievo-serve-"
@@ -229,7 +229,7 @@ def can_write_output(prediction: Prediction, name: str) -> bool:
         check_parts(prediction, [name])
     except (OptionError, InputError):
         return False
-    return is_installed(name)
+    return is_output_installed(name)
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:

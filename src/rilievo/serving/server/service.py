@@ -25,7 +25,7 @@ from rilievo.predicting.photographs.user_facts import with_camera
 from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
-from rilievo.prediction.saving import parts_of
+from rilievo.prediction.saving import output_parts
 from rilievo.sample import Photo
 from rilievo.serving.listener.http_server import OpenStreams
 from rilievo.serving.listener.process import trim_heap
@@ -126,7 +126,7 @@ def finish(
         names = file_output_names(outputs)
         notes = without_output(request.options, names)
         prediction = prediction.but(notes=(*prediction.notes, *notes))
-        if Need.NORMALS not in parts_of(names):
+        if Need.NORMALS not in output_parts(names):
             prediction = prediction.but(normals=None)
     return prediction.but(made_by=replace(prediction.made_by, model=display_name))
 

@@ -57,7 +57,8 @@ def sequences(data: VideoData) -> list[Clip]:
         places = list(_find_footage(root, _folder_name(root), 0))
         if not places:
             raise InputError(
-                f"{relative_printable(root)}: has neither photographs nor videos, found {contents_text(root)}"
+                f"{relative_printable(root)}: has neither photographs nor videos, "
+                f"found {contents_text(root)}"
             )
         repeats = sum(
             _folder_name(Path(path)) == _folder_name(root) for path in data.roots[:number]
