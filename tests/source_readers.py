@@ -34,7 +34,7 @@ _OPENERS = frozenset(
     {
         *(name.rpartition(".")[2] for name in HELPERS),
         *("read_text", "read_bytes", "urlopen", "_http.send", "open_code"),
-        *("open_container", "service.opened", "_service.opened"),
+        *("open_container", "service.open_video", "_service.open_video"),
         *("np.load", "np.fromfile", "np.loadtxt", "np.genfromtxt", "np.memmap"),
         *("h5py.File", "loadmat", "OpenEXR.File", "ZipFile", "TarFile", "mmap.mmap", "plugin"),
         *("InferenceSession", "read_model", "compile_model", "onnx.load", "onnx.load_model"),
