@@ -48,7 +48,7 @@ from rilievo.evaluation.views.targets import open_targets
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.models import load_model
 from rilievo.sample import Truth
-from rilievo.training.commands.train_probe import read
+from rilievo.training.commands.train_probe import parse_and_complete
 from rilievo.training.losses.supervised import angular_loss, angular_von_mises_fisher_loss
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import video_loss
@@ -151,7 +151,7 @@ def test_the_learning_rate_rises_for_1_5_epochs_and_falls_by_a_cosine() -> None:
         ("probe3d", lambda r: 0.01 + 0.99 * math.cos(math.pi / 2 * r)),
         ("default", lambda r: 0.5 * (1 + math.cos(math.pi * r))),
     ):
-        config = read("probe", [*words, preset])[1]
+        config = parse_and_complete("probe", [*words, preset])[1]
         assert (config.learning_rate, config.weight_decay) == (5e-4, 0.01)
         for step in range(0, 200):
             rise = 0.01 + 0.99 * step / 30
@@ -210,7 +210,7 @@ def test_the_toy_loop_trains_to_the_same_weights(tmp_path: Path, network: str, t
         truths.append(metres if task == "depth" else normals.transpose(2, 0, 1))
     words = ["--root", str(tmp_path), "-o", "run", "--network", network, "--weights", "random"]
     words += ["--task", task, "--preset", "plain", "--size", "32,48", "--epochs", "3"]
-    config = with_overrides(read("supervised", words)[1], {"shuffle": False})
+    config = with_overrides(parse_and_complete("supervised", words)[1], {"shuffle": False})
     train_probe(config, tmp_path / "run", RunOptions(device="cpu", shown=False))
 
     backbone = make_chosen_backbone(config.blueprint)

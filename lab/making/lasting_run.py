@@ -22,7 +22,7 @@ from lab.making.nyu_frames import NyuFrames
 from lab.making.recipe_frames import RecipeFrames
 from lab.making.recipe_options import DETAIL, LAYOUT, RecipeOptions
 from rilievo.errors import OptionError
-from rilievo.training.adapters.torch_model import find_device
+from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.networks.small import SMALL, SmallNet, read_exported
@@ -40,7 +40,7 @@ def train_lasting(options: RecipeOptions) -> None:
     config = replace(
         config,
         threads=options.threads or config.threads,
-        precision=options.precision or affordable(config.precision, find_device(options.device)),
+        precision=options.precision or affordable(config.precision, torch_device(options.device)),
     )
     if options.recipe == LAYOUT and options.encoder is None:
         raise OptionError("layout starts from the folder of EfficientNet-Lite2: give --encoder")

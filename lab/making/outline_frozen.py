@@ -161,10 +161,10 @@ def _fill(frozen: Frozen, path: Path) -> None:
 
     from lab.making.gating import ungate
     from lab.making.quick_upsampling import slow_upsampling
-    from rilievo.training.conversion.onnx_file import multiply_out
+    from rilievo.training.conversion.onnx_file import replace_dequantize_nodes
 
     model = ungate(onnx.load(str(path)))
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     slow_upsampling(model)
     values = _values(model)
     if not frozen.layout:

@@ -20,7 +20,7 @@ from lab.making.layout_network import LayoutNet
 from rilievo.errors import ModelError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
-from rilievo.training.conversion.onnx_file import multiply_out
+from rilievo.training.conversion.onnx_file import replace_dequantize_nodes
 
 MEMBERS = 2
 """Networks of the pair; the second one sees mirror images."""
@@ -39,7 +39,7 @@ def shipped_layout(path: Path, member: int) -> LayoutNet:
         ModelError: If the file holds no such network.
     """
     model = ungate(onnx.load(path))
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     values, prefix = _values(model), f"layout./networks.{member}/"
     nodes = [node for node in model.graph.node if node.name.startswith(prefix)]
     convolutions = [node for node in nodes if node.op_type == "Conv"]
@@ -151,7 +151,7 @@ def read_changes(path: Path, start: Path) -> list[dict[str, Tensor]]:
 def _steps(path: Path, member: int) -> dict[str, Float32[np.ndarray, "..."]]:
     """Eighths of the steps that a file stores weights with, by their names in the network."""
     model = ungate(onnx.load(path))
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     prefix, network = f"layout./networks.{member}/", LayoutNet()
     nodes = [n for n in model.graph.node if n.name.startswith(prefix) and n.op_type == "Conv"]

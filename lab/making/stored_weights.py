@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, numpy_helper
 
-from rilievo.training.conversion.onnx_file import graphs_of
+from rilievo.training.conversion.onnx_file import graph_and_branches
 
 INT8, STEP = "/int8", "/step"
 """Suffixes of the names of whole steps and of their sizes."""
@@ -19,7 +19,7 @@ INT8, STEP = "/int8", "/step"
 
 def dequantise(model: onnx.ModelProto) -> None:
     """Replace the products of whole steps and their sizes in place, at equal bits."""
-    for graph in graphs_of(model.graph):
+    for graph in graph_and_branches(model.graph):
         casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast"}
         weights = {each.name: each for each in graph.initializer}
         nodes, gone = list[onnx.NodeProto](), set[str]()

@@ -65,7 +65,11 @@ from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.training.conversion.onnx_file import halve, multiply_out, set_metadata
+from rilievo.training.conversion.onnx_file import (
+    replace_dequantize_nodes,
+    set_metadata,
+    write_fp16_weights,
+)
 from rilievo.training.networks.small import SmallNet
 
 _ROOT = Path(__file__).parents[2]
@@ -115,7 +119,7 @@ def write_base(layouts: Sequence[Path], detail: Path | None, target: Path) -> No
         store_in_8_bits(coarse)
         if detail is None:
             model = ungate(onnx.load(str(target)))
-            multiply_out(model)
+            replace_dequantize_nodes(model)
             onnx.save(detail_of(model), str(fine))
         else:
             export_run(detail, fine, recipe=DETAIL)
@@ -140,7 +144,7 @@ def rewrite_base(
         InputError: If a file has no such weights, or ``target`` no such networks.
     """
     model = ungate(onnx.load(str(target)))
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     layout = None
     if layouts:
         networks = [read_layout(path) for path in layouts]
@@ -170,7 +174,7 @@ def rewrite_small(target: Path, out: Path, outlines: Path | None = None) -> None
     facts = [each for each in model.metadata_props if each.key != ONNX_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(facts)
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     sharper = outlines_of(model) if outlines is None else read_outlines(outlines, maps=1)
     if sharper is not None:
         quicken(model)
@@ -239,7 +243,7 @@ def store_in_half(path: Path) -> None:
     """Store a network's weights in 16 bits; arithmetic is in 32 all the same."""
     metadata = OnnxModel(path, LoadOptions(device="cpu")).metadata
     with replacing(path) as part:
-        halve(path, part)
+        write_fp16_weights(path, part)
         set_metadata(part, {**metadata, "rilievo.precision": "fp16"})
 
 

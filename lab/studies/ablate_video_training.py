@@ -33,7 +33,7 @@ from scipy.stats import t as student
 
 from rilievo import FuseOptions, fuse_clip, load_model, predict
 from rilievo.models.base import Model
-from rilievo.training.commands.train_video import read
+from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_run import train_video
 
@@ -212,7 +212,7 @@ def configuration(way: Way, footage: Footage, *, seed: int, steps: int) -> Video
         *("--steps", str(steps), "--seed", str(seed), "--batch-size", "4"),
         *("--size", ",".join(map(str, SIZE)), "-o", "run"),
     )
-    _, config = read(arguments)
+    _, config = parse_and_complete(arguments)
     return way.whole(config)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import InputError, ModelError
-from rilievo.training.adapters.run_models import is_run, read_run
+from rilievo.training.adapters.run_models import is_run, read_probe_run
 from rilievo.training.adapters.transformers_models import read_config, read_processor
 from rilievo.training.sweep.sweep_config import read_cell
 
 READERS = {
     "cell.json": lambda path: read_cell(path.parent),
-    "config.json": lambda path: (read_config(path), read_run(path.parent)),
+    "config.json": lambda path: (read_config(path), read_probe_run(path.parent)),
     "preprocessor_config.json": lambda path: read_processor(path.parent, "dpt"),
 }
 

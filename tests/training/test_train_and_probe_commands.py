@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models import load_model
-from rilievo.training.commands.train_probe import read
+from rilievo.training.commands.train_probe import parse_and_complete
 from rilievo.training.networks.blueprint import Form
 from rilievo.training.probe.probe_config import ProbeConfig
 
@@ -113,7 +113,7 @@ def test_the_kinds_of_training_are_listed(capsys: pytest.CaptureFixture[str]) ->
 
 
 def config(kind: str, words: str) -> ProbeConfig:
-    return read(kind, ["-o", "x", *words.split()])[1]
+    return parse_and_complete(kind, ["-o", "x", *words.split()])[1]
 
 
 def test_a_pretrained_encoder_learns_ten_times_slower_than_its_decoder() -> None:

@@ -19,7 +19,7 @@ from lab.making.distil.teachers import Teacher, described, read_teachers
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import printable
 from rilievo.pages.training import write_training_page
-from rilievo.training.adapters.torch_model import find_device
+from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, say
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, rows_of
 from rilievo.training.losses.supervised import own_loss
@@ -86,7 +86,7 @@ def configured(config: TrainConfig, options: DistilOptions) -> TrainConfig:
     return replace(
         config,
         threads=options.threads or config.threads,
-        precision=options.precision or affordable(config.precision, find_device(options.device)),
+        precision=options.precision or affordable(config.precision, torch_device(options.device)),
         depth_loss=options.depth_loss,
     )
 
@@ -104,7 +104,7 @@ def affordable(precision: str, device: torch.device) -> str:
 
 def check_options(options: DistilOptions) -> None:
     """Check device, folder and start, before the frames, which take long to read."""
-    find_device(options.device)
+    torch_device(options.device)
     if options.depth_loss is not None:
         own_loss(options.depth_loss)
     check_folder(options.output, resume=options.resume)

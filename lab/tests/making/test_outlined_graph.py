@@ -21,7 +21,7 @@ from lab.making.write_default_models import PACKAGE, read_outlines, rewrite_smal
 from rilievo import load_model, predict
 from rilievo.errors import InputError
 from rilievo.io.checksums import has_onnx_checksum
-from rilievo.training.conversion.onnx_file import multiply_out
+from rilievo.training.conversion.onnx_file import replace_dequantize_nodes
 from rilievo.training.networks.small import SmallNet
 
 SHIPPED = PACKAGE / "small.onnx"
@@ -72,7 +72,7 @@ def run(model: onnx.ModelProto, *inner: str) -> dict[str, Tensor]:
 def small() -> onnx.ModelProto:
     """The embedded model with outlines as its network leaves them."""
     model = onnx.load(str(SHIPPED))
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     return without_outlines(model)
 
 

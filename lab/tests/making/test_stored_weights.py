@@ -11,7 +11,7 @@ from lab.making.write_default_models import PACKAGE, rewrite_base, rewrite_small
 from rilievo.io.checksums import has_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.training.conversion.onnx_file import graphs_of, multiply_out
+from rilievo.training.conversion.onnx_file import graph_and_branches, replace_dequantize_nodes
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (1, 160, 128, 3)).astype(np.uint8)
 
@@ -47,7 +47,7 @@ def dequantised(model: onnx.ModelProto) -> list[int]:
     """Weights that each graph of a model multiplies out: its own, no surfaces, surfaces."""
     return [
         sum(node.op_type == "DequantizeLinear" for node in graph.node)
-        for graph in graphs_of(model.graph)
+        for graph in graph_and_branches(model.graph)
     ]
 
 
@@ -56,7 +56,7 @@ def test_weights_are_multiplied_out_in_branches_too(tmp_path: Path) -> None:
     model = onnx.load(str(path))
     before = dequantised(model)
     assert [count > 0 for count in before] == [True, False, True]
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     assert dequantised(model) == [0, 0, 0]
     dequantise(model)
     assert dequantised(model) == before

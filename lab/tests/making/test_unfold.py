@@ -13,7 +13,7 @@ from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
 from rilievo.telemetry import import_onnxruntime
-from rilievo.training.conversion.onnx_file import halve
+from rilievo.training.conversion.onnx_file import write_fp16_weights
 from rilievo.training.networks.small import BASE, SMALL, SmallNet, Widths, double, read_exported
 
 WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
@@ -56,7 +56,7 @@ def test_a_network_read_from_its_file_says_the_same(exported: Path) -> None:
 @pytest.mark.slow
 @torch.no_grad()
 def test_weights_in_16_bits_are_read_too(exported: Path, tmp_path: Path) -> None:
-    halve(exported, tmp_path / "half.onnx")
+    write_fp16_weights(exported, tmp_path / "half.onnx")
     network = settled(1)
     read_exported(network, tmp_path / "half.onnx")
     difference = network.eval()(IMAGE).log_depth - settled(0)(IMAGE).log_depth

@@ -71,7 +71,7 @@ def _read_run(folder: Path) -> object:
 def _tuned(folder: Path) -> None:
     from rilievo.depth_map import DepthKind
     from rilievo.training.adapters.run_models import WEIGHTS
-    from rilievo.training.adapters.trained import make_tuned
+    from rilievo.training.adapters.trained import make_tuned_network
     from rilievo.training.engine.task import save_weights
     from rilievo.training.networks.blueprint import Family, TunedBlueprint
     from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
@@ -88,7 +88,7 @@ def _tuned(folder: Path) -> None:
         tuning=TuningOptions(start="run"),
     )
     assert config.network is not None, "it was just given"
-    save_weights(make_tuned(config.network, folder), folder / WEIGHTS)
+    save_weights(make_tuned_network(config.network, folder), folder / WEIGHTS)
     (folder / "config.json").write_text(to_json(config, indent=1))
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from rilievo.errors import ModelError
 from rilievo.models import load_model
-from rilievo.training.adapters.transformers_models import check_size
+from rilievo.training.adapters.transformers_models import check_network_size
 from tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
@@ -87,7 +87,7 @@ def test_a_network_may_be_eight_times_its_file_and_two_gigabytes_more() -> None:
         return made[-1]
 
     # 2 GiB are 2^29 numbers of four bytes; 100 more bytes in the file allow 200 more of them.
-    check_size(lambda: network(2**29 + 200), 100, Path("x"))
+    check_network_size(lambda: network(2**29 + 200), 100, Path("x"))
     with pytest.raises(ModelError, match=r"of a network of 2\.1 GB, but its weights are 0\.000 GB"):
-        check_size(lambda: network(2**29 + 201), 100, Path("x"))
+        check_network_size(lambda: network(2**29 + 201), 100, Path("x"))
     assert all(each.weight.device == torch.device("meta") for each in made)

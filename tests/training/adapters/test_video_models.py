@@ -20,7 +20,7 @@ from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.sample import Photo
 from rilievo.training.adapters.run_models import AS_INVERSE, VIDEO_FORMAT, VideoRunFacts
-from rilievo.training.adapters.trained import without_borders
+from rilievo.training.adapters.trained import blend_with_mirrored
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import make_networks
@@ -129,16 +129,18 @@ def test_post_processing_takes_each_border_from_the_side_that_sees_it(
 ) -> None:
     random = torch.Generator().manual_seed(seed)
     plain, mirrored = torch.rand(2, 1, 3, width, generator=random, dtype=torch.float64)
-    said = without_borders(plain, mirrored)
+    said = blend_with_mirrored(plain, mirrored)
     place = np.linspace(0, 1, width)
     left, right = place <= 0.05, place >= 0.95
     middle = (place >= 0.1) & (place <= 0.9)
     assert torch.equal(said[..., left], mirrored[..., left])
     assert torch.equal(said[..., right], plain[..., right])
     torch.testing.assert_close(said[..., middle], ((plain + mirrored) / 2)[..., middle])
-    torch.testing.assert_close(without_borders(plain, plain), plain)
+    torch.testing.assert_close(blend_with_mirrored(plain, plain), plain)
     # Mirrored, the two change places.
-    torch.testing.assert_close(without_borders(mirrored.flip(-1), plain.flip(-1)), said.flip(-1))
+    torch.testing.assert_close(
+        blend_with_mirrored(mirrored.flip(-1), plain.flip(-1)), said.flip(-1)
+    )
 
 
 def test_numbers_spread_over_what_depth_can_be(mono: Path) -> None:
@@ -155,7 +157,7 @@ def test_a_post_processed_answer_is_made_of_two(mono: Path) -> None:
     assert (one.settings["post_process"], two.settings["post_process"]) == (False, True)
     pixels = one.preparation.pixels(photo)
     answers = one.run(np.stack([pixels, pixels[:, ::-1]]))["depth"]
-    inverse = without_borders(
+    inverse = blend_with_mirrored(
         torch.from_numpy(1 / answers[:1]), torch.from_numpy(1 / answers[1:, :, ::-1])
     )
     said = two.run(np.array(pixels)[None])["depth"]

@@ -190,7 +190,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = onnx_export._nodes_before_network
+    right = onnx_export._input_nodes_and_constants
 
     def wrong(foreign: ForeignModel, theirs: str) -> Any:
         nodes, constants = right(foreign, theirs)
@@ -200,7 +200,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
         ]
         return nodes, doubled
 
-    monkeypatch.setattr(onnx_export, "_nodes_before_network", wrong)
+    monkeypatch.setattr(onnx_export, "_input_nodes_and_constants", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from probed_scenes import small_config
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.training.commands.train_probe import read
+from rilievo.training.commands.train_probe import parse_and_complete
 from rilievo.training.networks.blueprint import Readout
 from rilievo.training.probe.probe_config import (
     PLAIN,
@@ -68,27 +68,31 @@ def test_probe3d_has_its_numbers() -> None:
 def test_plain_is_adam_at_a_constant_rate_from_the_command_line(name: str) -> None:
     words = ["--root", "data", "-o", "run", "--preset", "plain", "--task", "both"]
     words += ["--backbone", "depth-cnn", "--weights", "random"]
-    config = read(name, words)[1]
+    config = parse_and_complete(name, words)[1]
     assert (config.preset, config.losses) == (PLAIN, Losses(depth="mse", normals="mse"))
     assert (config.learning_rate, config.weight_decay, config.batch_size) == (1e-3, 0.0, 2)
     assert {rate_factor(config, step=step, epoch_steps=7) for step in range(70)} == {1.0}
     assert config.schedule is Schedule.CONSTANT
     falling = replace(config, final_factor=0.0)
     assert rate_factor(falling, step=69, epoch_steps=7) == 1.0
-    other = read(name, [*words, "--normals-loss", "uncertain", "--batch-size", "4"])[1]
+    other = parse_and_complete(name, [*words, "--normals-loss", "uncertain", "--batch-size", "4"])[
+        1
+    ]
     assert (other.losses.normals, other.blueprint.uncertainty) == ("uncertain", True)
     assert (other.batch_size, other.weight_decay) == (4, 0.0)
 
 
 def test_the_probes_kernel_and_readout_are_options_of_the_command() -> None:
     words = ["-b", "timm/vit", "--root", "data", "-o", "run", "--kernel", "3"]
-    blueprint = read("probe", [*words, "--depth.readout", "most_probable"])[1].blueprint
+    blueprint = parse_and_complete("probe", [*words, "--depth.readout", "most_probable"])[
+        1
+    ].blueprint
     assert (blueprint.probe.kernel, blueprint.depth.readout) == (3, Readout.MOST_PROBABLE)
 
 
 def test_a_whole_network_has_no_preset_of_probes() -> None:
     with pytest.raises(OptionError, match="preset is default or plain, got 'probe3d'"):
-        read("supervised", ["--root", "data", "-o", "run", "--preset", "probe3d"])
+        parse_and_complete("supervised", ["--root", "data", "-o", "run", "--preset", "probe3d"])
 
 
 def test_relative_depth_of_navi_is_no_metres() -> None:

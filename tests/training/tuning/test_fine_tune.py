@@ -17,7 +17,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.run_models import read_tuned_run
-from rilievo.training.adapters.trained import make_tuned
+from rilievo.training.adapters.trained import make_tuned_network
 from rilievo.training.conversion.onnx_file import set_metadata
 from rilievo.training.engine.run_folder import VALIDATIONS, rows_of
 from rilievo.training.networks.blueprint import (
@@ -216,7 +216,7 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
     assert record is not None
     assert record.steps <= 6, "three batches of four a pass"
     before = open_start(str(small)).network
-    after = make_tuned(read_tuned_run(tmp_path).network, tmp_path)
+    after = make_tuned_network(read_tuned_run(tmp_path).network, tmp_path)
     after.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     moved = [
         np.mean([(a - b).abs().mean().item() for a, b in zip(*pair, strict=True)])

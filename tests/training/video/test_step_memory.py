@@ -12,7 +12,7 @@ from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.files import limits
 from rilievo.training.commands import train_video as command
-from rilievo.training.commands.train_video import read
+from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.video.video_plan import memory_of_step
 from rilievo.training.video.video_run import train_video
 from sliding_walls import write_walls
@@ -88,7 +88,7 @@ def test_a_step_takes_about_what_was_computed(walls: Path, tmp_path: Path) -> No
         line = ["train", "video", str(walls), "-o", str(tmp_path / count), *OPTIONS, *words]
         # One step may teach nothing.
         taken.append(peak_memory(line, tmp_path / "peak", codes=(0, 1)))
-        _, config = read([str(walls), "-o", "x", *OPTIONS, *words])
+        _, config = parse_and_complete([str(walls), "-o", "x", *OPTIONS, *words])
         computed.append(memory_of_step(config)[0])
     ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])
     assert 0.8 <= ratio <= 3, {"taken": taken, "computed": computed}

@@ -17,7 +17,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.schema import option
 from rilievo.training.commands import train_video
-from rilievo.training.commands.train_video import read
+from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.video.video_config import VideoConfig
@@ -166,7 +166,7 @@ def test_a_slip_is_said_before_torch_is_loaded(tmp_path: Path, words: str) -> No
 
 
 def config(words: str) -> VideoConfig:
-    return read(["a.mp4", "-o", "x", "--device", "cpu", *words.split()])[1]
+    return parse_and_complete(["a.mp4", "-o", "x", "--device", "cpu", *words.split()])[1]
 
 
 def test_options_come_to_where_they_belong() -> None:
@@ -212,7 +212,7 @@ def test_a_new_field_of_the_losses_is_an_option_with_its_help(
         main(["train", "video", "--help", "--all"])
     line = capsys.readouterr().out.partition("--losses.curvature NUMBER")[2].partition("--")[0]
     assert " ".join(line.split()[:6]) == "Weight of bent surfaces. [default: 0]"
-    asked, _ = read(["a.mp4", "-o", "x", "--losses.curvature", "0.5"])
+    asked, _ = parse_and_complete(["a.mp4", "-o", "x", "--losses.curvature", "0.5"])
     assert asked.config.losses == MoreLosses(curvature=0.5)
 
 

@@ -20,7 +20,7 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.trained import VideoNetwork
-from rilievo.training.commands.train_video import read
+from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.engine.run_folder import STEPS, rows_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
@@ -243,7 +243,7 @@ def test_with_and_without_a_gpu_a_clip_refines_the_embedded_model(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
 
     def asked(words: str = "") -> VideoConfig:
-        return read([str(walls), "-o", "run", *words.split()])[1]
+        return parse_and_complete([str(walls), "-o", "run", *words.split()])[1]
 
     config = asked()
     assert config.preset == "clip"
@@ -271,7 +271,7 @@ def test_a_run_sees_every_shape_at_the_size_of_its_start(walls: Path, tmp_path: 
         for index in range(2):
             Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(clip / f"{index}.png")
         options = [str(clip), "-o", "run", "--start", "rilievo/small"]
-        blueprint = read(options)[1].blueprint
+        blueprint = parse_and_complete(options)[1].blueprint
         own = load_model("rilievo/small").preparation.sizing
         assert blueprint.size == own.size(shape)
         sizing = VideoNetwork(blueprint, DepthNet(blueprint)).preparation.sizing

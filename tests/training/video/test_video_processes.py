@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rilievo.training.commands.train_video import read
+from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.video.video_run import train_video
 from sliding_walls import write_walls
 from video_runs import CPU, weights_of
@@ -54,7 +54,7 @@ def test_two_processes_learn_what_one_does_that_accumulates_two_batches(tmp_path
         assert process.returncode in (0, 1), errors
         said.append(answer)
     assert ["next: " in each for each in said] == [True, False]
-    _, config = read([str(walls), "-o", "one", *OPTIONS])
+    _, config = parse_and_complete([str(walls), "-o", "one", *OPTIONS])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     record = train_video(replace(config, accumulate=2), tmp_path / "one", CPU)

@@ -19,7 +19,7 @@ from rilievo.models.load_options import LoadOptions, checked
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Vectors
-from rilievo.training.adapters.torch_model import ENGINE, dtype_of, find_device
+from rilievo.training.adapters.torch_model import ENGINE, arithmetic_dtype, torch_device
 from rilievo.training.networks.features import is_out_of_memory
 
 # Uncertainty at which confidence is one half: members of an ensemble differ by a tenth of the
@@ -43,15 +43,19 @@ class DiffusionModel(Model):
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
-        self.device = find_device(options.device)
-        self._autocast = dtype_of(options, self.device) is not precision_dtype(options, self.device)
+        self.device = torch_device(options.device)
+        self._autocast = arithmetic_dtype(options, self.device) is not weights_dtype(
+            options, self.device
+        )
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._pipeline = pipeline.to(self.device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._ensemble, self._seed = settings.ensemble, settings.seed
-        self._steps = self._number_or_default("steps", settings.steps, "default_denoising_steps")
-        self._resolution = self._number_or_default(
+        self._steps = self._number_or_pipeline_default(
+            "steps", settings.steps, "default_denoising_steps"
+        )
+        self._resolution = self._number_or_pipeline_default(
             "resolution", settings.resolution, "default_processing_resolution"
         )
         multiple = getattr(pipeline, "vae_scale_factor", 1)
@@ -82,7 +86,7 @@ class DiffusionModel(Model):
         """Predict photographs one by one, each from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
-    def _number_or_default(self, name: str, number: int | None, default: str) -> int:
+    def _number_or_pipeline_default(self, name: str, number: int | None, default: str) -> int:
         value = getattr(self._pipeline, default, None) if number is None else number
         if not isinstance(value, int):
             raise OptionError(
@@ -126,9 +130,9 @@ class DiffusionModel(Model):
             raise ModelError(
                 f"{model}: the pipeline failed on {width} x {height} pixels: {first_line(error)}"
             ) from error
-        return self._read_output(output)
+        return self._inference_from_output(output)
 
-    def _read_output(self, output: Any) -> Inference:
+    def _inference_from_output(self, output: Any) -> Inference:
         prediction = getattr(output, "prediction", None)
         if not isinstance(prediction, np.ndarray):
             raise ModelError(
@@ -148,7 +152,9 @@ class DiffusionModel(Model):
                     f"model '{self.card.name}' returned NaN or infinite values at precision "
                     f"{self.settings['precision']}; fp32 is the safest"
                 )
-        confidence = None if uncertainty is None else confidence_of(uncertainty[0, ..., 0])
+        confidence = (
+            None if uncertainty is None else confidence_from_uncertainty(uncertainty[0, ..., 0])
+        )
         if answer.shape[-1] == 3:
             return Inference(normals=from_viewer_axes(answer), confidence=confidence)
         if self.card.kind is None:
@@ -167,12 +173,12 @@ def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
     return np.stack([x, -y, -z])
 
 
-def confidence_of(uncertainty: Field) -> Field:
-    """Convert an ensemble's uncertainty to a confidence in (0, 1]."""
+def confidence_from_uncertainty(uncertainty: Field) -> Field:
+    """Confidence 1 / (1 + uncertainty / 0.1)."""
     return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
 
 
-def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Type of the weights: fp32 for bf16 on a CPU, where torch lacks some operations."""
-    dtype = dtype_of(options, device)
+def weights_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
+    """Type of the weights: fp32 on a CPU even for bf16."""
+    dtype = arithmetic_dtype(options, device)
     return torch.float32 if device.type == "cpu" else dtype

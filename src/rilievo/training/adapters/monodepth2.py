@@ -67,8 +67,8 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
             f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "
             f"folder, the one of {ENCODER} and {DEPTH}"
         )
-    from rilievo.training.adapters.trained import load_video
+    from rilievo.training.adapters.trained import load_video_in_torch
 
     line = f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}"
     sys.stderr.write(fitted(line, sys.stderr) + "\n")
-    return load_video(card, options)
+    return load_video_in_torch(card, options)

@@ -19,7 +19,7 @@ from rilievo.training.adapters.run_models import (
     CONFIG,
     WEIGHTS,
     VideoSettings,
-    read_run,
+    read_probe_run,
     read_tuned_run,
     read_video_run,
 )
@@ -27,7 +27,7 @@ from rilievo.training.conversion.engine_choice import (
     TORCH,
     choose_engine,
     load_converter,
-    open_by_choice,
+    open_converted_or_in_torch,
 )
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ MADE_BY = ("torch", "timm", "transformers")
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run of a probe."""
+    """Open a probe's run with the chosen engine."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
-    blueprint = read_run(folder).blueprint
+    blueprint = read_probe_run(folder).blueprint
     check_trusted(blueprint.backbone.name, "backbone", folder / CONFIG)
     check_trusted(blueprint.probe.kind, "probe", folder / CONFIG)
     settings: dict[str, Setting] = {
@@ -48,11 +48,11 @@ def load_probe(card: ModelCard, options: LoadOptions) -> Model:
         "probe": blueprint.probe.kind,
         "treatment": blueprint.treatment,
     }
-    return _load_run(card, options, settings)
+    return _open_run_by_engine(card, options, settings)
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run on video."""
+    """Open a run on video with the chosen engine."""
     assert card.source is not None, "the card of a run has its folder"
     blueprint = read_video_run(Path(card.source)).blueprint
     post_process = read_settings(VideoSettings, options.settings, card.name).post_process
@@ -61,21 +61,23 @@ def load_video(card: ModelCard, options: LoadOptions) -> Model:
         "unit": blueprint.unit,
         "post_process": post_process,
     }
-    return _load_run(card, options, settings)
+    return _open_run_by_engine(card, options, settings)
 
 
 def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a run of further training."""
+    """Open further training with the chosen engine."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     network = read_tuned_run(folder).network
     if network.probed is not None:
         check_trusted(network.probed.backbone.name, "backbone", folder / CONFIG)
         check_trusted(network.probed.probe.kind, "probe", folder / CONFIG)
-    return _load_run(card, options, {"family": network.family.value})
+    return _open_run_by_engine(card, options, {"family": network.family.value})
 
 
-def _load_run(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]) -> Model:
+def _open_run_by_engine(
+    card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]
+) -> Model:
     what = f"model '{card.name}'"
     choice = choose_engine(options, what)
     in_torch = partial(_load_in_torch, card, options.settings)
@@ -97,7 +99,7 @@ def _load_run(card: ModelCard, options: LoadOptions, settings: Mapping[str, Sett
         converter=partial(load_converter, in_torch),
         made_by=MADE_BY,
     )
-    return open_by_choice(origin, choice, in_torch)
+    return open_converted_or_in_torch(origin, choice, in_torch)
 
 
 def _load_in_torch(
@@ -107,8 +109,8 @@ def _load_in_torch(
         from rilievo.training.adapters import trained
 
     loaders = {
-        "probe-run": trained.load_probe,
-        "video-run": trained.load_video,
-        "tuned-run": trained.load_tuned,
+        "probe-run": trained.load_probe_in_torch,
+        "video-run": trained.load_video_in_torch,
+        "tuned-run": trained.load_tuned_in_torch,
     }
     return loaders[card.loader](card, replace(options, settings=settings))

@@ -28,7 +28,7 @@ TUNED_FORMAT = "rilievo-tuned/1"
 
 
 @frozen
-class RunFacts:
+class ProbeRunFacts:
     """Facts of a probe's ``config.json``."""
 
     format: str = ""
@@ -54,7 +54,7 @@ class TunedRunFacts:
     network: TunedBlueprint
 
 
-Facts = TypeVar("Facts", RunFacts, VideoRunFacts, TunedRunFacts)
+Facts = TypeVar("Facts", ProbeRunFacts, VideoRunFacts, TunedRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
@@ -67,9 +67,9 @@ def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
         return False
 
 
-def read_run(folder: Path) -> RunFacts:
+def read_probe_run(folder: Path) -> ProbeRunFacts:
     """Read the facts of a probe's run."""
-    return _read_facts(RunFacts, folder, PROBE_FORMAT, "of a probe")
+    return _read_config_of_format(ProbeRunFacts, folder, PROBE_FORMAT, "of a probe")
 
 
 def predicts_motion(folder: Path) -> bool:
@@ -79,8 +79,8 @@ def predicts_motion(folder: Path) -> bool:
     return is_official(folder) and (folder / POSE).is_file()
 
 
-def preparation_of(blueprint: Blueprint) -> Preparation:
-    """Preparation of photographs as in training."""
+def probe_preparation(blueprint: Blueprint) -> Preparation:
+    """Bilinear resizing to the blueprint's size."""
     height, width = blueprint.size
     return Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
@@ -88,17 +88,19 @@ def preparation_of(blueprint: Blueprint) -> Preparation:
     )
 
 
-def _read_facts(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
+def _read_config_of_format(
+    kind: type[Facts], folder: Path, expected_format: str, whose: str
+) -> Facts:
     try:
         facts = from_json(kind, read_text(folder / CONFIG))
     except (NotThisRecord, OptionError, InputError) as error:
         raise ModelError(
-            f"is not a run {what}:", path=folder / CONFIG, problem=template(error)
+            f"is not a run {whose}:", path=folder / CONFIG, problem=template(error)
         ) from error
-    if facts.format != expected:
+    if facts.format != expected_format:
         raise ModelError(
-            f"{folder / CONFIG}: is of format '{facts.format}', expected '{expected}': it was "
-            "trained by another version of rilievo"
+            f"{folder / CONFIG}: is of format '{facts.format}', expected '{expected_format}': "
+            "it was trained by another version of rilievo"
         )
     return facts
 
@@ -120,7 +122,7 @@ def is_video_run(folder: Path) -> bool:
 
 def read_video_run(folder: Path) -> VideoRunFacts:
     """Read the facts of a run on video."""
-    return _read_facts(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
+    return _read_config_of_format(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
 
 
 def is_tuned_run(folder: Path) -> bool:
@@ -130,4 +132,6 @@ def is_tuned_run(folder: Path) -> bool:
 
 def read_tuned_run(folder: Path) -> TunedRunFacts:
     """Read the facts of further training."""
-    return _read_facts(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")
+    return _read_config_of_format(
+        TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further"
+    )

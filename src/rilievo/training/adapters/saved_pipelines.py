@@ -23,7 +23,11 @@ from rilievo.models.hub.diffusion_cards import (
 )
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions, checked, read_settings
-from rilievo.training.adapters.transformers_models import check_config, check_size, read_config
+from rilievo.training.adapters.transformers_models import (
+    check_config,
+    check_network_size,
+    read_config,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -44,17 +48,17 @@ _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
-    """Load a pipeline."""
+    """Load a pipeline of depth or normals."""
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)
-    from rilievo.training.adapters.marigold import DiffusionModel, precision_dtype
-    from rilievo.training.adapters.torch_model import ENGINE, find_device
+    from rilievo.training.adapters.marigold import DiffusionModel, weights_dtype
+    from rilievo.training.adapters.torch_model import ENGINE, torch_device
 
     options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
-    dtype = precision_dtype(options, find_device(options.device))
+    dtype = weights_dtype(options, torch_device(options.device))
     snapshot = open_snapshot(card, options.revision, wanted)
     index = read_index(snapshot.folder)
-    card = _card_with_kind(card, index)
+    card = _card_with_kind_or_normals(card, index)
     pipeline = _make_pipeline(card, snapshot, index, dtype)
     where = {} if snapshot.commit is None else {"commit": snapshot.commit}
     return DiffusionModel(
@@ -74,7 +78,7 @@ def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
         raise MissingExtraError(f"model '{card.name}'", EXTRA)
 
 
-def _card_with_kind(card: ModelCard, index: PipelineIndex) -> ModelCard:
+def _card_with_kind_or_normals(card: ModelCard, index: PipelineIndex) -> ModelCard:
     if index.normals:
         if card.kind is not None:
             raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
@@ -102,7 +106,7 @@ def _make_pipeline(
             f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
         )
     parts = {
-        name: None if part is None else _load_part(card, snapshot, name, part, dtype)
+        name: None if part is None else _load_pipeline_part(card, snapshot, name, part, dtype)
         for name, part in index.parts.items()
     }
     try:
@@ -113,7 +117,7 @@ def _make_pipeline(
         ) from error
 
 
-def _load_part(
+def _load_pipeline_part(
     card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype"
 ) -> Any:
     import diffusers
@@ -128,16 +132,16 @@ def _load_part(
     if not isinstance(part_class, type) or not hasattr(part_class, "from_pretrained"):
         raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
-        return _from_pretrained(part_class, folder)
+        return _from_local_files(part_class, folder)
     with _loading_errors(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
-        check_size(
+        check_network_size(
             lambda: _network_without_weights(part_class, folder), snapshot.weights_bytes, folder
         )
     # Without accelerate, diffusers would print that loading takes more memory.
     theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     typed = theirs if library is diffusers else {"dtype": dtype}
-    network, info = _from_pretrained(
+    network, info = _from_local_files(
         part_class,
         folder,
         **typed,
@@ -161,7 +165,7 @@ def _network_without_weights(part_class: Any, folder: Path) -> Any:
         return part_class(config_class.from_pretrained(folder, local_files_only=True))
 
 
-def _from_pretrained(part_class: Any, folder: Path, **options: Any) -> Any:
+def _from_local_files(part_class: Any, folder: Path, **options: Any) -> Any:
     with _loading_errors(folder):
         return part_class.from_pretrained(str(folder), local_files_only=True, **options)
 

@@ -53,7 +53,7 @@ class TorchNetwork(nn.Module, ABC):
 
     @abstractmethod
     def answer(self, pixels: Images) -> Tensors:
-        """Run on normalised pixels."""
+        """Compute ``outputs``, in their order, from normalised pixels."""
 
 
 class TorchModel(TracedModel):
@@ -73,8 +73,8 @@ class TorchModel(TracedModel):
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card, self.weights_sha256 = card, weights_sha256
         self.preparation, self.needs_focal = network.preparation, needs_focal
-        self.device = find_device(options.device)
-        self._dtype = dtype_of(options, self.device)
+        self.device = torch_device(options.device)
+        self._dtype = arithmetic_dtype(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.network = network.eval().requires_grad_(False).to(self.device)
@@ -88,7 +88,7 @@ class TorchModel(TracedModel):
         }
 
     def run(self, batch: Photographs) -> Arrays:
-        """Run in the requested precision."""
+        """Compute outputs by name, in the requested precision."""
         parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
         dtype, mixed = self._dtype, self._dtype is not torch.float32
         try:
@@ -100,22 +100,22 @@ class TorchModel(TracedModel):
                 answers = [torch.cat(same) for same in zip(*outputs, strict=True)]
         # As of a config that fits no weights.
         except (RuntimeError, LookupError, ValueError) as error:
-            raise _failure_of_run(self.card, error, batch) from error
+            raise _as_model_error(self.card, error, batch) from error
         return {
             name: answer.cpu().numpy()
             for name, answer in zip(self.network.outputs, answers, strict=True)
         }
 
 
-def dtype_of(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """Type of the arithmetic."""
+def arithmetic_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
+    """Torch's type for a precision; refuses fp16 on a CPU."""
     if options.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
     return _DTYPES[options.precision]
 
 
-def find_device(name: str) -> torch.device:
-    """Find a torch device."""
+def torch_device(name: str) -> torch.device:
+    """Device that is there; ``auto`` is the first GPU, else the CPU."""
     kind, _, index = name.partition(":")
     if name in ("coreml", "directml"):
         raise OptionError(
@@ -135,7 +135,7 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
-def _failure_of_run(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
+def _as_model_error(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
     count, height, width, _ = batch.shape
     model, size = f"model '{card.name}'", f"{count} x {height}x{width}"
     if is_out_of_memory(error):
@@ -165,11 +165,11 @@ class PlainDepthHead(TorchNetwork):
         self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
 
     def answer(self, pixels: Images) -> Tensors:
-        """Predict depth."""
-        depth = self.body(pixel_values=self._pad_to_fill(pixels)).predicted_depth
+        """Predict depth, with the offset."""
+        depth = self.body(pixel_values=self._pad_evenly_to_fill(pixels)).predicted_depth
         return (depth + self.offset if self.offset else depth,)
 
-    def _pad_to_fill(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
+    def _pad_evenly_to_fill(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
         fill = self.preparation.fill
         if fill == 1:
             return pixels

@@ -1,7 +1,4 @@
-"""Trained networks as models in torch.
-
-Camera motion from trained networks.
-"""
+"""Trained networks in torch: models, and camera motion."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,15 +27,15 @@ from rilievo.training.adapters.run_models import (
     CONFIG,
     PIPELINE,
     WEIGHTS,
-    RunFacts,
+    ProbeRunFacts,
     VideoSettings,
     is_video_run,
-    preparation_of,
-    read_run,
+    probe_preparation,
+    read_probe_run,
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork, find_device
+from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork, torch_device
 from rilievo.training.adapters.transformers_models import empty_network
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import fitting, read_state
@@ -74,15 +71,15 @@ _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometr
 _BORDER = 0.05
 
 
-def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a probe's run in torch."""
+def load_probe_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a probe's run."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
-    facts = read_run(folder)
+    facts = read_probe_run(folder)
     blueprint = facts.blueprint
     return TorchModel(
         card,
-        ProbeNetwork(preparation_of(blueprint), read_probed(folder, facts)),
+        ProbeNetwork(probe_preparation(blueprint), load_probed_network(folder, facts)),
         options,
         weights_sha256=_file_sha256(folder / WEIGHTS),
         settings={
@@ -93,8 +90,8 @@ def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
     )
 
 
-def read_probed(folder: Path, facts: RunFacts) -> Probed:
-    """Build a run's network, whose frozen backbone has to have the same weights."""
+def load_probed_network(folder: Path, facts: ProbeRunFacts) -> Probed:
+    """Load a run's network; refuse a frozen backbone with other weights."""
     path = folder / WEIGHTS
     check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
     check_trusted(facts.blueprint.probe.kind, "probe", folder / CONFIG)
@@ -133,15 +130,15 @@ class ProbeNetwork(TorchNetwork):
         self.outputs = tuple(name for name, has in there.items() if has)
 
     def answer(self, pixels: Images) -> Tensors:
-        """Run the probe."""
-        with _positions_as_constants():
+        """Predict depth, normals and confidence, as far as learned."""
+        with _antialiased_resizing_as_constants():
             depth, normals, kappa = self.probed(pixels)
         confidence = None if kappa is None else kappa / (1 + kappa)
         return tuple(output for output in (depth, normals, confidence) if output is not None)
 
 
 @contextmanager
-def _positions_as_constants() -> Iterator[None]:
+def _antialiased_resizing_as_constants() -> Iterator[None]:
     """Make resampled positions constants: ONNX has no operator for their antialiasing."""
     if not torch.onnx.is_in_onnx_export():
         yield
@@ -175,23 +172,19 @@ class VideoNetwork(TorchNetwork):
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
     def answer(self, pixels: Images) -> Tensors:
-        """Predict from RGB in 0..1."""
+        """Predict depth from RGB in 0..1."""
         inverse = self._inverse_depth(pixels)
         if self.post_process:
             mirrored = self._inverse_depth(pixels.flip(-1)).flip(-1)
-            inverse = without_borders(inverse, mirrored)
+            inverse = blend_with_mirrored(inverse, mirrored)
         return (self.blueprint.unit / inverse,)
 
     def _inverse_depth(self, pixels: Images) -> Float[Tensor, "b _ _"]:
         return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
 
 
-def without_borders(plain: Maps, mirrored: Maps) -> Maps:
-    """Combine two predictions (Godard et al., CVPR 2017, post-processing).
-
-    After training on stereo pairs the left border comes from the mirrored prediction, the right one
-    from the plain one.
-    """
+def blend_with_mirrored(plain: Maps, mirrored: Maps) -> Maps:
+    """Mean of both; the left border is ``mirrored``, the right ``plain`` (Godard et al. 2017)."""
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
     right = left.flip(-1)
@@ -212,8 +205,8 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     )
 
 
-def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a video run or checkpoint in torch."""
+def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a video run, or a checkpoint of Monodepth2."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     folder = Path(card.source)
@@ -259,21 +252,21 @@ class SmallNetwork(TorchNetwork):
             nn.init.zeros_(weights)
 
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
-        """Compute from RGB in 0..255."""
+        """Predict depth and unit normals from RGB in 0..255."""
         surface = self.network(image)
         logs = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
         return depth, F.normalize(double(surface.normals.float()), dim=1)
 
     def answer(self, pixels: Images) -> Tensors:
-        """Compute from RGB in 0..1."""
+        """Predict them from RGB in 0..1."""
         return self(pixels.permute(0, 2, 3, 1) * 255)
 
 
-def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
-    """Make a network of further training without weights."""
+def make_tuned_network(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
+    """Make a network for a run's weights; only pipelines have any."""
     if blueprint.family is Family.MARIGOLD:
-        return LatentNetwork(open_pipeline(folder / PIPELINE).pipeline)
+        return LatentNetwork(open_pipeline_on_cpu(folder / PIPELINE).pipeline)
     if blueprint.family is Family.SMALL:
         return SmallNetwork(blueprint.area)
     if blueprint.family is Family.TRANSFORMERS:
@@ -288,22 +281,22 @@ def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | Latent
     probed = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
     backbone = make_chosen_backbone(probed)
     whole = Probed(probed, backbone, make_chosen_probe(probed, backbone, seed=0))
-    return ProbeNetwork(preparation_of(probed), whole)
+    return ProbeNetwork(probe_preparation(probed), whole)
 
 
-def open_pipeline(folder: Path) -> DiffusionModel:
+def open_pipeline_on_cpu(folder: Path) -> DiffusionModel:
     """Open a run's pipeline."""
     model = load_model(str(folder), device="cpu")
     assert isinstance(model, DiffusionModel), "the folder has the index of a pipeline"
     return model
 
 
-def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load further training in torch."""
+def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load further training, other than a pipeline's."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_tuned_run(folder).network
-    network = fill_from_file(make_tuned(blueprint, folder), folder / WEIGHTS)
+    network = fill_from_file(make_tuned_network(blueprint, folder), folder / WEIGHTS)
     assert isinstance(network, TorchNetwork), "runs of pipelines are loaded as pipelines"
     return TorchModel(
         card,
@@ -340,7 +333,7 @@ class MotionModel:
 
         The earlier depth gives the size of ``cnn`` translations.
         """
-        frames = [self._frame_tensor(frame) for frame in (earlier, later)]
+        frames = [self._unit_range_batch(frame) for frame in (earlier, later)]
         [motion] = self._networks(frames[0], (frames[1],)).source_T_target
         assert motion is not None, "the pose network says it"
         matrix = motion[0].double().cpu().numpy()
@@ -349,7 +342,7 @@ class MotionModel:
         matrix[:3, 3] *= self._unit
         return matrix
 
-    def _frame_tensor(self, frame: Pixels) -> torch.Tensor:
+    def _unit_range_batch(self, frame: Pixels) -> torch.Tensor:
         pixels = torch.from_numpy(frame.copy()).to(self._device)
         return pixels.permute(2, 0, 1)[None].float() / 255
 
@@ -366,7 +359,7 @@ def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
     )
     if networks.notes:
         raise ModelError(networks.notes[0])
-    return MotionModel(networks, find_device(device))
+    return MotionModel(networks, torch_device(device))
 
 
 def _blueprint_with_pose(folder: Path) -> VideoBlueprint:

@@ -19,7 +19,7 @@ from rilievo.training.adapters.run_models import (
     is_run,
     is_tuned_run,
     is_video_run,
-    read_run,
+    read_probe_run,
     read_tuned_run,
     read_video_run,
 )
@@ -29,7 +29,7 @@ _NON_COMMERCIAL = ", NON-COMMERCIAL"
 
 
 def find_trained(request: ModelRequest) -> FoundModel | None:
-    """Find a run or a Monodepth2 checkpoint."""
+    """Card of a run's or Monodepth2's folder."""
     # A folder of that name, such as a clone of its repository, comes first.
     if not os.path.isdir(request.name):
         is_family = request.text == monodepth2.MONODEPTH2
@@ -38,7 +38,7 @@ def find_trained(request: ModelRequest) -> FoundModel | None:
     if is_official(folder):
         return FoundModel(card=monodepth2.folder_card(folder))
     if is_run(folder):
-        return FoundModel(card=run_card(folder))
+        return FoundModel(card=probe_run_card(folder))
     if is_tuned_run(folder):
         return FoundModel(card=tuned_run_card(folder))
     return FoundModel(card=video_run_card(folder)) if is_video_run(folder) else None
@@ -55,9 +55,9 @@ def _weights_megabytes(folder: Path) -> float:
     return weights.stat().st_size / 1e6
 
 
-def run_card(folder: Path) -> ModelCard:
+def probe_run_card(folder: Path) -> ModelCard:
     """Card of a probe's run."""
-    facts = read_run(folder)
+    facts = read_probe_run(folder)
     blueprint = facts.blueprint
     task, backbone = blueprint.task, blueprint.backbone
     tuned = "tuned with it" if facts.backbone_rate else "frozen"
@@ -75,7 +75,7 @@ def run_card(folder: Path) -> ModelCard:
     )
 
 
-def _all_priors_with_licences(folder: Path) -> list[str]:
+def _priors_along_starts_with_licences(folder: Path) -> list[str]:
     named: list[str] = []
     folders: set[Path] = set()
     while folder not in folders and is_video_run(folder):
@@ -99,7 +99,7 @@ def _name_with_licence(name: str) -> str:
 
 def video_run_card(folder: Path) -> ModelCard:
     """Card of a run on video."""
-    facts, teachers = read_video_run(folder), _all_priors_with_licences(folder)
+    facts, teachers = read_video_run(folder), _priors_along_starts_with_licences(folder)
     blueprint = facts.blueprint
     height, width = blueprint.size
     named = ", ".join(teachers)
@@ -144,13 +144,13 @@ def tuned_run_card(folder: Path) -> ModelCard:
         teacher=network.teacher,
         commercial=False if _NON_COMMERCIAL in network.teacher else None,
         area=network.area or None,
-        resizing=_resizing_of(network),
+        resizing=_tuned_resizing(network),
         megabytes=_weights_megabytes(folder),
         **facts,
     )
 
 
-def _resizing_of(network: TunedBlueprint) -> Resizing:
+def _tuned_resizing(network: TunedBlueprint) -> Resizing:
     if network.family is Family.MARIGOLD:
         return diffusion_cards.RESIZING
     return resizing_of(network.architecture) if network.architecture else PLAIN

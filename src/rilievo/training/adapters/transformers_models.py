@@ -1,7 +1,4 @@
-"""Depth models of transformers; code of a checkpoint is never run.
-
-Configuration of a checkpoint of transformers: its safety and preparation.
-"""
+"""Depth models of transformers; checkpoints' code is never run."""
 
 import fnmatch
 import math
@@ -30,7 +27,7 @@ from rilievo.training.conversion.engine_choice import (
     MADE_BY,
     choose_engine,
     load_converter,
-    open_by_choice,
+    open_converted_or_in_torch,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +52,7 @@ _HALF = (0.5, 0.5, 0.5)
 
 
 def read_config(path: Path) -> Entries:
-    """Read a checkpoint's configuration."""
+    """Read a checkpoint's configuration, a JSON object."""
     try:
         config = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
@@ -93,17 +90,17 @@ def check_config(config: Entries, path: Path) -> None:
         )
 
 
-def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
+def check_network_size(make: "Callable[[], nn.Module]", file_bytes: int, path: Path) -> None:
     """Refuse a network much larger than its files of weights."""
     import torch
 
     with torch.device("meta"):
         network = make()
     needed = BYTES * sum(parameter.numel() for parameter in network.parameters())
-    if needed > PACKED * held + SPARE:
+    if needed > PACKED * file_bytes + SPARE:
         raise ModelError(
             f"{path}: its configuration is of a network of {needed / 1e9:.1f} GB, but its weights "
-            f"are {held / 1e9:.3f} GB: one of the two is of another model"
+            f"are {file_bytes / 1e9:.3f} GB: one of the two is of another model"
         )
 
 
@@ -132,40 +129,48 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
 def _dpt_preparation(entries: Entries) -> Preparation:
     fill = _read_whole_number(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
-        return _make_preparation(entries, _native_sizing(1), Resampling.BILINEAR, fill=fill)
+        return _preparation_with_normalisation(
+            entries, _native_sizing(1), Resampling.BILINEAR, fill=fill
+        )
     multiple = _read_whole_number(entries, "ensure_multiple_of", 1)
     keeps_aspect = bool(entries.get("keep_aspect_ratio"))
-    sizing = _sizing_to(_read_size(entries, (384, 384)), multiple, keeps_aspect=keeps_aspect)
-    return _make_preparation(entries, sizing, _read_resampling(entries, 3), fill=fill)
+    sizing = _fixed_or_aspect_sizing(
+        _read_size(entries, (384, 384)), multiple, keeps_aspect=keeps_aspect
+    )
+    return _preparation_with_normalisation(entries, sizing, _read_resampling(entries, 3), fill=fill)
 
 
 def _zoedepth_preparation(entries: Entries) -> Preparation:
     _check_bilinear(entries, "ZoeDepth")
     multiple = _read_whole_number(entries, "ensure_multiple_of", 32)
     keeps_aspect = entries.get("keep_aspect_ratio", True)
-    sizing = _sizing_to(_read_size(entries, (384, 512)), multiple, keeps_aspect=keeps_aspect)
+    sizing = _fixed_or_aspect_sizing(
+        _read_size(entries, (384, 512)), multiple, keeps_aspect=keeps_aspect
+    )
     padding = 3.0 if entries.get("do_pad", True) else 0.0
-    return _make_preparation(entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding)
+    return _preparation_with_normalisation(
+        entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding
+    )
 
 
 def _glpn_preparation(entries: Entries) -> Preparation:
     multiple = (
         _read_whole_number(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
     )
-    return _make_preparation(
+    return _preparation_with_normalisation(
         {"do_normalize": False, **entries}, _native_sizing(multiple), _read_resampling(entries, 2)
     )
 
 
 def _depth_pro_preparation(entries: Entries) -> Preparation:
     _check_bilinear(entries, "Depth Pro")
-    sizing = _sizing_to(_read_size(entries, (1536, 1536)))
-    return _make_preparation(entries, sizing, Resampling.BILINEAR_POINTS)
+    sizing = _fixed_or_aspect_sizing(_read_size(entries, (1536, 1536)))
+    return _preparation_with_normalisation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
 def _tips_preparation(entries: Entries) -> Preparation:
-    sizing = _sizing_to(_read_size(entries, (448, 448)))
-    return _make_preparation(
+    sizing = _fixed_or_aspect_sizing(_read_size(entries, (448, 448)))
+    return _preparation_with_normalisation(
         {"do_normalize": False, **entries}, sizing, _read_resampling(entries, 2)
     )
 
@@ -181,7 +186,7 @@ _READERS: Mapping[str, Callable[[Entries], Preparation]] = {
 FAMILIES = tuple(_READERS)
 
 
-def _make_preparation(
+def _preparation_with_normalisation(
     entries: Entries,
     sizing: Sizing,
     resampling: Resampling,
@@ -217,7 +222,7 @@ def _native_sizing(multiple: int) -> Sizing:
     return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
 
 
-def _sizing_to(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
+def _fixed_or_aspect_sizing(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
     height, width = size
     if keeps_aspect:
         return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
@@ -281,7 +286,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         converter=partial(load_converter, in_torch),
         made_by=MADE_BY,
     )
-    return open_by_choice(origin, choice, in_torch)
+    return open_converted_or_in_torch(origin, choice, in_torch)
 
 
 def _load_in_torch(
@@ -307,7 +312,7 @@ def _load_in_torch(
 
 
 def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
-    """Names of files that a checkpoint needs."""
+    """Names of settings, then weights, safetensors if there are any."""
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
     settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
@@ -349,18 +354,18 @@ def _read_supported_type(folder: Path) -> str:
 
 def _load_network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
     preparation = read_processor(snapshot.folder, model_type)
-    return _wrap_body(_load_body(card, snapshot), preparation, card.kind, model_type)
+    return _wrap_in_depth_head(_load_body(card, snapshot), preparation, card.kind, model_type)
 
 
 def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
     """Make a checkpoint's network without weights."""
     model_type = _read_supported_type(folder)
-    return _wrap_body(
+    return _wrap_in_depth_head(
         _network_without_weights(folder), read_processor(folder, model_type), kind, model_type
     )
 
 
-def _wrap_body(
+def _wrap_in_depth_head(
     body: Any, preparation: Preparation, kind: DepthKind | None, model_type: str
 ) -> "TorchNetwork":
     from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
@@ -388,7 +393,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
         with quiet("transformers"):
-            check_size(
+            check_network_size(
                 lambda: _network_without_weights(snapshot.folder),
                 snapshot.weights_bytes,
                 snapshot.folder,

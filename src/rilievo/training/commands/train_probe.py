@@ -65,8 +65,8 @@ class SupervisedArguments(ProbeArguments):
     tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
-def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
-    """Parse arguments, and complete the configuration."""
+def parse_and_complete(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
+    """Parse arguments; complete the configuration by its preset."""
     alone = name == "probe"
     into = ProbeArguments if alone else SupervisedArguments
     command = f"rilievo train {name}"
@@ -93,8 +93,8 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
     return request, complete(request.config, fields)
 
 
-def _train_and_say(name: str, arguments: Sequence[str]) -> int:
-    request, config = read(name, arguments)
+def _train_to_exit_code(name: str, arguments: Sequence[str]) -> int:
+    request, config = parse_and_complete(name, arguments)
     from rilievo.training.probe.probe_run import page_line, train_probe
 
     record = train_probe(config, request.output, request.run)
@@ -107,26 +107,26 @@ def _train_and_say(name: str, arguments: Sequence[str]) -> int:
             f"{record.cpu_seconds:.0f} CPU seconds on {record.device}"
         )
         page = page_line(request.output, verdict, counts, record.doubts)
-        _say_end(request.output, record, page)
+        _say_results(request.output, record, page)
     return 1 if record.doubts else 0
 
 
-main = partial(_train_and_say, "probe")
+main = partial(_train_to_exit_code, "probe")
 """Train a probe; returns 1 when it learned nothing."""
 
 
 def main_supervised(arguments: Sequence[str]) -> int:
     """Train a whole network; returns 1 when it learned nothing."""
-    request, own = read("supervised", arguments)
+    request, own = parse_and_complete("supervised", arguments)
     assert isinstance(request, SupervisedArguments), "the record of this command"
     config = tuning_config(request, arguments)
     if request.dry_run:
-        lines = _plan_lines(own) if config is None else plan_tuning(config)
+        lines = _dry_run_lines(own) if config is None else plan_tuning(config)
         with printing():
             say("\n".join([*lines, "nothing was trained"]))
         return 0
     if config is None:
-        return _train_and_say("supervised", arguments)
+        return _train_to_exit_code("supervised", arguments)
     from rilievo.training.probe.probe_run import page_line
 
     record = fine_tune(config, request.output, request.run)
@@ -175,7 +175,7 @@ def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> Tun
     return replace(config, **changes)
 
 
-def _plan_lines(config: ProbeConfig) -> tuple[str, ...]:
+def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
     from rilievo.training.probe.probe_frames import first_target, open_frames
 
     frames, blueprint = open_frames(config), config.blueprint
@@ -192,7 +192,7 @@ def _plan_lines(config: ProbeConfig) -> tuple[str, ...]:
     )
 
 
-def _say_end(output: Path, record: "TrainingRecord", page: str) -> None:
+def _say_results(output: Path, record: "TrainingRecord", page: str) -> None:
     with printing():
         say(
             f"{output}: {record.steps} steps on {record.images} images, "

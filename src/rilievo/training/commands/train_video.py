@@ -44,8 +44,8 @@ class Arguments:
     )
 
 
-def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
-    """Parse arguments, and complete the configuration."""
+def parse_and_complete(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
+    """Parse arguments; complete the configuration by its preset."""
     request = parse(
         Arguments,
         arguments,
@@ -61,7 +61,7 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
 
 def main(arguments: Sequence[str]) -> int:
     """Train on videos; returns 1 when nothing was learned."""
-    request, config = read(arguments)
+    request, config = parse_and_complete(arguments)
     # Before torch is imported, which takes seconds: most slips are in the paths.
     footage = list_sequences(config.data)
     if request.dry_run:
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str]) -> int:
             with needing("an encoder of timm", "train"):
                 from rilievo.training.networks.video.encoders import find_timm
             find_timm(config.blueprint.encoder)
-        _say_plan(config, footage)
-        _say_needs(config, footage)
+        _say_config_and_footage(config, footage)
+        _say_disk_and_memory(config, footage)
         return 0
     with needing("training on video", "train"):
         from rilievo.training.video.video_run import train_video
@@ -78,12 +78,12 @@ def main(arguments: Sequence[str]) -> int:
     record = train_video(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
-        _say_end(request.output, record)
-        _write_page(request.output, record)
+        _say_results(request.output, record)
+        _write_page_and_say_where(request.output, record)
     return 1 if record.doubts else 0
 
 
-def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
+def _say_config_and_footage(config: VideoConfig, footage: Sequence[Clip]) -> None:
     with printing():
         print(to_json(config, indent=2))
         for item in differences(config):
@@ -97,7 +97,7 @@ def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
             say(f"note: {for_terminal(note)}")
 
 
-def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
+def _say_disk_and_memory(config: VideoConfig, footage: Sequence[Clip]) -> None:
     height, width = config.blueprint.size
     lines, frames = [], sum(len(clip.files) for clip in footage)
     if frames:
@@ -127,7 +127,7 @@ def _describe_clip(sequence: Clip) -> str:
     return f"{printable(sequence.id)}: {kind} of {width}x{height}, {focal}{targets}"
 
 
-def _write_page(run: Path, record: "VideoRecord") -> None:
+def _write_page_and_say_where(run: Path, record: "VideoRecord") -> None:
     from rilievo.training.video.video_summary import write_video_run_page
 
     with printing():
@@ -138,7 +138,7 @@ def _write_page(run: Path, record: "VideoRecord") -> None:
             say(f"note: {missing}")
 
 
-def _say_end(run: Path, record: "VideoRecord") -> None:
+def _say_results(run: Path, record: "VideoRecord") -> None:
     with printing():
         say(
             f"{run}: {record.steps} steps on {record.targets} targets, {record.seconds:.0f} seconds"

@@ -36,15 +36,15 @@ PRECISIONS = {
 
 
 @frozen
-class Choice:
+class EngineChoice:
     """Engine that was chosen for a model."""
 
     options: LoadOptions
     usual: bool
 
 
-def choose_engine(options: LoadOptions, what: str) -> Choice:
-    """Choose an engine with the precision."""
+def choose_engine(options: LoadOptions, what: str) -> EngineChoice:
+    """Replace ``auto`` by an engine; refuse precisions that it lacks."""
     usual = options.engine == AUTO
     if usual:
         options = replace(options, engine=_default_engine(options))
@@ -58,7 +58,7 @@ def choose_engine(options: LoadOptions, what: str) -> Choice:
             ),
         )
     checked_options = checked(options, engines=ENGINES, what=what, precisions=PRECISIONS)
-    return Choice(options=checked_options, usual=usual)
+    return EngineChoice(options=checked_options, usual=usual)
 
 
 def _default_engine(options: LoadOptions) -> str:
@@ -76,8 +76,8 @@ def may_have_cuda() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
-def open_by_choice(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
-    """Open a model with the chosen engine, or else torch."""
+def open_converted_or_in_torch(origin: Origin, choice: EngineChoice, in_torch: InTorch) -> Model:
+    """Open a converted file; where a model refuses conversion, torch."""
     options = choice.options
     if options.engine == TORCH:
         return in_torch(options)
@@ -95,6 +95,6 @@ def open_by_choice(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
 
 
 def load_converter(in_torch: InTorch) -> Convert:
-    """Load the function that exports a model."""
+    """Load a model; return the function that exports it."""
     model = in_torch(LoadOptions(device="cpu", engine=TORCH))
     return lambda part, precision: write_onnx(model, part, precision=precision)

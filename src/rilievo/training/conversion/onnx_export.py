@@ -1,9 +1,4 @@
-"""Export of a model to a self-contained ONNX file.
-
-Options of ``rilievo export``.
-
-ONNX files of other programs, wrapped into our format.
-"""
+"""Export of models, and of other programs' files, to our ONNX format."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,16 +38,16 @@ from rilievo.training.conversion.onnx_file import (
     FP32,
     INT8,
     TracedModel,
-    check_precision,
-    compare,
-    compress,
-    describe,
-    fix_size,
-    is_dequantised,
-    multiply_weights,
+    append_model_metadata,
+    check_file_precision,
+    convert_precision,
+    fix_size_in_file,
+    fixed_size_preparation,
+    may_have_8bit_weights,
+    measure_agreement,
     set_metadata,
-    with_fixed_size,
     write_onnx,
+    write_without_dequantize,
 )
 
 if TYPE_CHECKING:
@@ -105,7 +100,7 @@ class ExportOptions(TrustOptions):
     """Third-party files: name of the model in results."""
 
     def __post_init__(self) -> None:
-        check_precision(self.precision)
+        check_file_precision(self.precision)
         if self.calibration is not None and self.precision != INT8:
             raise OptionError(
                 option="calibration", problem=f"is for int8, not for {self.precision}"
@@ -149,8 +144,8 @@ class ExportOptions(TrustOptions):
 _PREFIX = "network/"  # avoids clashes between the network's names and ours
 
 
-def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
-    """Write a copy that takes photographs; ``part`` is valid only after that."""
+def write_wrapped_copy(source: Path, part: Path, statement: Statement) -> Agreement:
+    """Write a copy that takes photographs, and compare it."""
     with needing("wrapping an ONNX file", "export"):
         import onnx
     foreign = ForeignModel(source, statement)
@@ -171,8 +166,8 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
         needs_focal=False,
         adopted=True,
     )
-    describe(part, foreign, facts)
-    return compare(foreign, part, "fp32")
+    append_model_metadata(part, foreign, facts)
+    return measure_agreement(foreign, part, "fp32")
 
 
 def _wrap_graph_in_place(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
@@ -180,8 +175,8 @@ def _wrap_graph_in_place(network: "ModelProto", foreign: ForeignModel, axis: int
 
     graph = network.graph
     theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
-    nodes, constants = _nodes_before_network(foreign, theirs)
-    behind, more = _nodes_after_network(answer, axis)
+    nodes, constants = _input_nodes_and_constants(foreign, theirs)
+    behind, more = _output_nodes_and_constants(answer, axis)
     inner = [*nodes, *graph.node, *behind]
     del graph.node[:]
     graph.node.extend(inner)
@@ -200,7 +195,7 @@ def _wrap_graph_in_place(network: "ModelProto", foreign: ForeignModel, axis: int
     del network.metadata_props[:]
 
 
-def _nodes_before_network(
+def _input_nodes_and_constants(
     foreign: ForeignModel, theirs: str
 ) -> tuple[list["NodeProto"], list[Any]]:
     from onnx import TensorProto, helper, numpy_helper
@@ -227,7 +222,9 @@ def _nodes_before_network(
     return nodes, constants
 
 
-def _nodes_after_network(answer: str, axis: int | None) -> tuple[list["NodeProto"], list[Any]]:
+def _output_nodes_and_constants(
+    answer: str, axis: int | None
+) -> tuple[list["NodeProto"], list[Any]]:
     from onnx import TensorProto, helper, numpy_helper
 
     if axis is None:
@@ -316,9 +313,9 @@ def export_model(
     with replacing(path) as part:
         source = Path(name)
         if source.suffix == ".onnx" and source.exists() and not says_what_it_is(source):
-            agreement = _wrap_third_party(source, part, options)
+            agreement = _wrap_with_options(source, part, options)
         else:
-            agreement = _export_model(name, part, options, photos)
+            agreement = _trace_or_convert_model(name, part, options, photos)
         append_onnx_checksum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
         doubted = doubt(written) if written.facts.adopted else None
@@ -334,7 +331,7 @@ def export_model(
     )
 
 
-def _wrap_third_party(source: Path, part: Path, options: ExportOptions) -> Agreement:
+def _wrap_with_options(source: Path, part: Path, options: ExportOptions) -> Agreement:
     if options.precision != "fp32":
         raise OptionError(
             f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
@@ -343,10 +340,10 @@ def _wrap_third_party(source: Path, part: Path, options: ExportOptions) -> Agree
     if options.kind is None and options.mean is None:
         metadata = open_session(source, LoadOptions(device="cpu")).metadata
         statement = ultralytics_statement(source, metadata)
-    return adopt(source, part, statement or options.statement(source))
+    return write_wrapped_copy(source, part, statement or options.statement(source))
 
 
-def _export_model(
+def _trace_or_convert_model(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     if foreign := [f"{{{one}}}" for one in changed_options(options, _OF_FOREIGN)]:
@@ -355,7 +352,7 @@ def _export_model(
             problem=f"leave {' and '.join(foreign)} out, which describe files of other programs",
         )
     model_entry = MODELS.get(str(name))
-    _check_single_graph(str(name), model_entry)
+    _refuse_pipelines_and_remote_models(str(name), model_entry)
     entry = ENTRIES.get(str(name))
     if entry is not None and entry.twin is None:
         raise ModelError(
@@ -380,7 +377,7 @@ def _export_model(
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
 
-def _check_single_graph(name: str, card: ModelCard | None) -> None:
+def _refuse_pipelines_and_remote_models(name: str, card: ModelCard | None) -> None:
     others = (diffusion_cards.LOADER, replicate_cards.LOADER)
     listed = card is not None and card.loader in others
     if (
@@ -395,7 +392,9 @@ def _convert_precision_or_size(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     size, precision = options.size, options.precision
-    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
+    preparation = (
+        model.preparation if size is None else fixed_size_preparation(model.preparation, size)
+    )
     if precision != FP32 and model.facts.precision != FP32:
         raise OptionError(
             f"its weights are {model.facts.precision} already",
@@ -406,19 +405,19 @@ def _convert_precision_or_size(
             ),
         )
     if precision == FP32 and size is None:
-        _copy_onnx(model, part)
-        return compare(model, part, precision, photos)
+        _copy_without_dequantize(model, part)
+        return measure_agreement(model, part, precision, photos)
     sized = part if precision == FP32 else random_part_path(part)
     facts = replace(model.facts, preparation=preparation)
     try:
         if size is None:
             sized.write_bytes(model.path.read_bytes())
         else:
-            _copy_onnx(model, sized)
-            fix_size(sized, size, model.path.name)
+            _copy_without_dequantize(model, sized)
+            fix_size_in_file(sized, size, model.path.name)
         if precision != FP32:
             facts = replace(facts, precision=precision)
-            compress(sized, part, precision, preparation, photos)
+            convert_precision(sized, part, precision, preparation, photos)
     finally:
         if sized != part:
             sized.unlink(missing_ok=True)
@@ -426,17 +425,16 @@ def _convert_precision_or_size(
     entries = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
     set_metadata(part, {**entries, **facts.metadata(), **origin})
     if precision != FP32:
-        return compare(model, part, precision, photos)
+        return measure_agreement(model, part, precision, photos)
     # Threads add up in an order that depends on load, and a rounded pick then falls elsewhere.
     load = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
     with plain_kernels():
-        return compare(OnnxModel(model.path, load), part, precision, photos, threads=1)
+        return measure_agreement(OnnxModel(model.path, load), part, precision, photos, threads=1)
 
 
-def _copy_onnx(model: OnnxModel, part: Path) -> None:
-    """Copy a file, with 8-bit weights multiplied out."""
-    if model.facts.precision == INT8_WEIGHTS and is_dequantised(model.path):
-        multiply_weights(model.path, part)
+def _copy_without_dequantize(model: OnnxModel, part: Path) -> None:
+    if model.facts.precision == INT8_WEIGHTS and may_have_8bit_weights(model.path):
+        write_without_dequantize(model.path, part)
     else:
         part.write_bytes(model.path.read_bytes())
 

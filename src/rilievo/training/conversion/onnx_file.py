@@ -1,7 +1,4 @@
-"""Export of a model in torch to an ONNX file, by the tracing exporter, whose files run faster.
-
-Interface of exported models; without torch.
-"""
+"""ONNX files, written by torch's tracing exporter, whose files run faster."""
 
 import sys
 import warnings
@@ -48,8 +45,8 @@ FILE_PRECISIONS = (FP32, FP16, INT8)
 LARGEST_FP16 = 65504.0
 
 
-def halve(source: Path, target: Path) -> None:
-    """Store weights in 16 bits, but not the arithmetic, which would overflow."""
+def write_fp16_weights(source: Path, target: Path) -> None:
+    """Copy a file with fp16 weights; arithmetic, which would overflow, stays."""
     onnx = import_onnx()
     model = onnx.load(str(source))
     graph = model.graph
@@ -74,23 +71,23 @@ def halve(source: Path, target: Path) -> None:
     _write_model(model, target)
 
 
-def is_dequantised(path: Path) -> bool:
-    """Whether a file may store 8-bit weights for sessions to multiply out."""
+def may_have_8bit_weights(path: Path) -> bool:
+    """Whether a file has any DequantizeLinear."""
     return b"DequantizeLinear" in path.read_bytes()
 
 
-def multiply_weights(source: Path, target: Path) -> None:
-    """Store a network whose 8-bit weights every engine multiplies out once, at equal bits."""
+def write_without_dequantize(source: Path, target: Path) -> None:
+    """Copy a network as ``replace_dequantize_nodes`` changes it."""
     onnx = import_onnx()
     model = onnx.load(str(source))
-    multiply_out(model)
+    replace_dequantize_nodes(model)
     _write_model(model, target)
 
 
-def multiply_out(model: "ModelProto") -> None:
-    """Multiply a network's 8-bit weights out in place."""
+def replace_dequantize_nodes(model: "ModelProto") -> None:
+    """Convert 8-bit weights by Cast and Mul, in place, for equal bits."""
     onnx = import_onnx()
-    for graph in graphs_of(model.graph):
+    for graph in graph_and_branches(model.graph):
         weights = {tensor.name: tensor for tensor in graph.initializer}
         nodes = []
         for node in graph.node:
@@ -111,17 +108,17 @@ def multiply_out(model: "ModelProto") -> None:
         graph.node.extend(nodes)
 
 
-def graphs_of(graph: "GraphProto") -> "Iterator[GraphProto]":
-    """Yield a graph and its branches."""
+def graph_and_branches(graph: "GraphProto") -> "Iterator[GraphProto]":
+    """Yield a graph, then nested ones."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                yield from graphs_of(attribute.g)
+                yield from graph_and_branches(attribute.g)
 
 
-def fix_size(path: Path, size: Size, name: str) -> None:
-    """Fix the size [px] of a network's input and outputs, except those of a branch."""
+def fix_size_in_file(path: Path, size: Size, name: str) -> None:
+    """Fix the size [px] of inputs and outputs, except a branch's."""
     onnx = import_onnx()
     model = onnx.load(str(path))
     graph = model.graph
@@ -261,54 +258,56 @@ def write_onnx(
 
     ``photos`` calibrate int8 and are compared.
     """
-    check_precision(precision)
+    check_file_precision(precision)
     if model.network.mixes_batches:
         raise ModelError(
             f"model '{model.card.name}' cannot be exported: the photographs of a batch "
             "affect each other in its network"
         )
-    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
+    preparation = (
+        model.preparation if size is None else fixed_size_preparation(model.preparation, size)
+    )
     facts = replace(_onnx_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else random_part_path(part)
     try:
         agreement = _trace_and_compare(model, facts, traced)
         if precision == FP32:
             return agreement
-        compress(traced, part, precision, preparation, photos)
+        convert_precision(traced, part, precision, preparation, photos)
         set_metadata(part, _file_metadata(model, facts))
-        return compare(model, part, precision, photos)
+        return measure_agreement(model, part, precision, photos)
     finally:
         if traced != part:
             traced.unlink(missing_ok=True)
 
 
-def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
-    """Add a model's metadata to a file."""
+def append_model_metadata(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
+    """Append metadata and the weights' hash to a file."""
     append_metadata(part, _file_metadata(model, facts))
 
 
-def compress(
+def convert_precision(
     source: Path,
     target: Path,
     precision: str,
     preparation: Preparation,
     photos: Sequence[Path],
 ) -> None:
-    """Convert an fp32 file to a precision; nothing is written for fp32."""
+    """Convert an fp32 file; nothing is written for fp32."""
     if precision == FP16:
-        halve(source, target)
+        write_fp16_weights(source, target)
     elif precision != FP32:
         quantise(source, target, preparation, photos)
 
 
-def compare(
+def measure_agreement(
     model: PreparedModel,
     part: Path,
     precision: str,
     photos: Sequence[Path] = (),
     threads: int | None = None,
 ) -> Agreement:
-    """Compare a file with its model."""
+    """Compare a file with its model; refuse too large differences."""
     try:
         load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
         converted = OnnxModel(part, load)
@@ -320,7 +319,7 @@ def compare(
         raise ModelError(f"model '{model.card.name}' cannot be exported:", problem=words) from error
 
 
-def check_precision(precision: str) -> None:
+def check_file_precision(precision: str) -> None:
     """Refuse an unknown precision."""
     if precision not in FILE_PRECISIONS:
         suggestion = suggest(precision, FILE_PRECISIONS)
@@ -347,8 +346,8 @@ def _trace_and_compare(model: TracedModel, facts: OnnxFacts, path: Path) -> Agre
                 free_size=free_size,
                 free_batch=free_batch,
             )
-            describe(path, model, facts)
-            return compare(model, path, FP32)
+            append_model_metadata(path, model, facts)
+            return measure_agreement(model, path, FP32)
         except ModelError:
             if not free_batch:
                 raise
@@ -362,8 +361,8 @@ def _black_input(preparation: Preparation) -> "Tensor":
     return torch.from_numpy(np.array(black))[None]
 
 
-def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
-    """Preparation with a fixed size."""
+def fixed_size_preparation(preparation: Preparation, size: Size) -> Preparation:
+    """Replace the sizing; refuse sizes that are not multiples."""
     height, width = size
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:

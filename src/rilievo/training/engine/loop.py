@@ -20,7 +20,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.signals import follows, raise_once
-from rilievo.training.adapters.torch_model import find_device
+from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import (
     CHECKPOINT,
@@ -113,7 +113,7 @@ def make_fabric(chosen: Devices) -> Any:
         def convert_input(self, data: Any) -> Any:
             return data
 
-    device = find_device(chosen.device)
+    device = torch_device(chosen.device)
     if chosen.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
     count = nodes = 1

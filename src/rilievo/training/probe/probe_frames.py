@@ -9,7 +9,7 @@ from rilievo.messages import literal
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.sample import Truth
 from rilievo.shapes import Field, Pixels, Size
-from rilievo.training.adapters.run_models import preparation_of
+from rilievo.training.adapters.run_models import probe_preparation
 from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
@@ -167,7 +167,7 @@ def open_frames(config: ProbeConfig) -> TrainingFrames:
             dataset,
             ids,
             config.data,
-            preparation=preparation_of(config.blueprint),
+            preparation=probe_preparation(config.blueprint),
             largest=config.blueprint.depth.largest,
         )
         for ids in (training, held_out)

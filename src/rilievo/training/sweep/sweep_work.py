@@ -16,7 +16,7 @@ from rilievo.models import load_model
 from rilievo.predicting.work_processes import Failure
 from rilievo.registry import load_service
 from rilievo.training.adapters.run_models import is_run
-from rilievo.training.adapters.torch_model import find_device
+from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import say
 from rilievo.training.networks.blueprint import BackboneChoice
 from rilievo.training.networks.probe_network import make_chosen_backbone
@@ -137,7 +137,7 @@ def _train_and_score(
     scoring: Any,
 ) -> SweepCell:
     run, task, choice = folder / plan.run, plan.config.blueprint.task, config.cache
-    backbone = make_chosen_backbone(plan.config.blueprint).to(find_device(options.device))
+    backbone = make_chosen_backbone(plan.config.blueprint).to(torch_device(options.device))
     features = None
     # Features are the same in every epoch if the backbone is frozen and images repeat.
     if choice.enabled and not plan.config.backbone_rate and not plan.config.augmentation.changes:

@@ -29,8 +29,8 @@ from rilievo.training.adapters.run_models import (
     is_run,
     is_tuned_run,
     is_video_run,
-    preparation_of,
-    read_run,
+    probe_preparation,
+    read_probe_run,
     read_tuned_run,
 )
 from rilievo.training.adapters.torch_model import (
@@ -45,10 +45,10 @@ from rilievo.training.adapters.trained import (
     ProbeNetwork,
     SmallNetwork,
     fill_from_file,
-    make_tuned,
-    read_probed,
+    load_probed_network,
+    make_tuned_network,
 )
-from rilievo.training.adapters.trained_cards import run_card, tuned_run_card
+from rilievo.training.adapters.trained_cards import probe_run_card, tuned_run_card
 from rilievo.training.adapters.transformers_models import PROCESSOR_FILE
 from rilievo.training.engine.task import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
@@ -99,7 +99,7 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
     folder = Path(name)
     if is_tuned_run(folder):
         blueprint = replace(read_tuned_run(folder).network, start=name)
-        network = fill_from_file(make_tuned(blueprint, folder), folder / WEIGHTS)
+        network = fill_from_file(make_tuned_network(blueprint, folder), folder / WEIGHTS)
         return Start(
             blueprint=blueprint,
             network=network,
@@ -189,7 +189,7 @@ def _count_shared_parts(one: str, other: str) -> int:
 
 
 def _probe_start(name: str, folder: Path) -> Start:
-    card, facts = run_card(folder), read_run(folder)
+    card, facts = probe_run_card(folder), read_probe_run(folder)
     if card.kind is None:
         problem = "names a model of normals alone: runs are judged by depth"
         raise OptionError(option="start", problem=problem)
@@ -201,7 +201,9 @@ def _probe_start(name: str, folder: Path) -> Start:
             licence=card.licence,
             probed=facts.blueprint,
         ),
-        network=ProbeNetwork(preparation_of(facts.blueprint), read_probed(folder, facts)),
+        network=ProbeNetwork(
+            probe_preparation(facts.blueprint), load_probed_network(folder, facts)
+        ),
         card=card,
         sha256=_file_sha256(folder / WEIGHTS),
     )
