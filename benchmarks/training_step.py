@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import plain_steps
-from rilievo.training.engine.task import is_fused
+from rilievo.training.engine.task import fused_option
 from rilievo.training.losses.supervised import log_gradient_loss, scale_invariant_loss
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import video_loss
@@ -28,7 +28,7 @@ from rilievo.training.networks.probes import DepthHead, make_probe
 from rilievo.training.networks.video.video_networks import VideoNetworks
 
 Loss = Callable[[], Tensor]
-_FUSED = is_fused(torch.device("cpu"))
+_FUSED = fused_option(torch.device("cpu"))
 
 
 class _ByOperator(TorchDispatchMode):

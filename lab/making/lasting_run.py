@@ -23,7 +23,7 @@ from lab.making.recipe_frames import RecipeFrames
 from lab.making.recipe_options import DETAIL, LAYOUT, RecipeOptions
 from rilievo.errors import OptionError
 from rilievo.training.adapters.torch_model import torch_device
-from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
+from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.networks.small import SMALL, SmallNet, read_exported
 
@@ -71,14 +71,14 @@ def train(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     learner, run = learner_of(config, frames, options), options.output
-    fabric = make_fabric(Devices(device=options.device, precision=config.precision, partly=True))
+    fabric = launch_fabric(Devices(device=options.device, precision=config.precision, partly=True))
     run.mkdir(parents=True, exist_ok=True)
     task = LastingTask(config, learner, frames, run, fabric)
     state = learner.network.state_dict()
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     fingerprint = hashlib.sha256(repr(shapes).encode()).hexdigest()
     engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
-    engine.go(tensorboard=options.tensorboard, stop_at=stop_at)
+    engine.train_to_end(tensorboard=options.tensorboard, stop_at=stop_at)
     return task
 
 

@@ -119,7 +119,7 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
         mix = self._frames.mix(self._config.stage, size=self._config.batch_size)
         return make_batch(mix, seed=self._config.seed, number=step)
 
-    def rate(self) -> float:
+    def rate_share(self) -> float:
         """Linear warm-up over the first steps, then constant, until it falls at the end."""
         config, step = self._config, self.state.step
         factor = min(1.0, (step + 1) / config.warm_up_steps)
@@ -128,13 +128,13 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
             factor *= _LEAST_RATE + (1 - _LEAST_RATE) * cosine
         return factor
 
-    def share_of_rate(self, group: int) -> float:
+    def group_rate_factor(self, group: int) -> float:
         """Share of its rate that the encoder has, which rises after the steps without it."""
         after = self._config.encoder_after
         risen = (self.state.step - after) / max(after, 1)
         return min(1.0, max(0.0, risen)) if group == 0 else 1.0
 
-    def place(self) -> dict[str, float]:
+    def log_columns(self) -> dict[str, float]:
         """Images seen, number of frames, and images per second of CPU time."""
         images = self.state.step * self.images
         return {

@@ -14,7 +14,7 @@ from lab.making.distil.frames.frame_batches import Batch
 from lab.making.lasting_task import Learner
 from lab.making.layout_network import CELL, LayoutNet
 from lab.making.layout_recipe import LayoutConfig
-from rilievo.training.losses.supervised import centred_error, mean_of
+from rilievo.training.losses.supervised import centred_error, mean_of_valid
 
 _LEAST = 0.5
 """Share of a cell's pixels that have a true value for its mean to count."""
@@ -104,7 +104,7 @@ def normals_loss(predicted: Float[Tensor, "b 3 h8 w8"], true: Cells) -> Float[Te
     Cells across edges have a short mean, whose direction says little.
     """
     cosine = (F.normalize(predicted, dim=1) * true.mean).sum(dim=1)
-    return mean_of(true.mean.norm(dim=1) - cosine, true.known).mean()
+    return mean_of_valid(true.mean.norm(dim=1) - cosine, true.known).mean()
 
 
 def sky_loss(log_odds: Float[Tensor, "b h8 w8"], batch: Batch) -> Float[Tensor, ""]:
@@ -112,4 +112,4 @@ def sky_loss(log_odds: Float[Tensor, "b h8 w8"], batch: Batch) -> Float[Tensor, 
     share = cells_of(batch.sky.float(), batch.marked)
     each = F.binary_cross_entropy_with_logits(log_odds, share.mean, reduction="none")
     counted = share.known.any(dim=2).any(dim=1)
-    return mean_of(each, share.known).sum() / counted.sum().clamp(min=1)
+    return mean_of_valid(each, share.known).sum() / counted.sum().clamp(min=1)

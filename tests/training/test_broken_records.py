@@ -10,7 +10,7 @@ import pytest
 from lab.making.distil.teachers import read_teachers
 from rilievo.errors import InputError
 from rilievo.pages.training import write_training_page
-from rilievo.training.engine.run_folder import rows_of
+from rilievo.training.engine.run_folder import read_log_rows
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import Estimate, read_estimate, write_estimate
 
@@ -73,9 +73,9 @@ def test_motions_that_are_no_archive_are_refused(kind: str, tmp_path: Path) -> N
 def test_a_log_that_is_no_table_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes(content)
     with pytest.raises(InputError, match=r"log\.csv: "):
-        rows_of(tmp_path, "log.csv")
+        read_log_rows(tmp_path, "log.csv")
     (tmp_path / "log.csv").write_bytes(b"")
-    assert rows_of(tmp_path, "log.csv") == []
+    assert read_log_rows(tmp_path, "log.csv") == []
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"teacher\.json: is a pipe"):
         read_teachers(tmp_path)
     with pytest.raises(InputError, match=r"log\.csv: is a pipe"):
-        rows_of(tmp_path, "log.csv")
+        read_log_rows(tmp_path, "log.csv")

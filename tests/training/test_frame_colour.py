@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rilievo.errors import OptionError
 from rilievo.training.engine.frame_colour import (
     ColourChange,
-    _change_planes,
+    _change_planes_in_place,
     _order_and_factors,
-    changed,
+    change_colours,
 )
 from rilievo.training.video.frames.target_frames import draw_change
 from rilievo.training.video.video_config import VideoAugmentation
@@ -38,7 +38,7 @@ def by_torchvision(image: torch.Tensor, change: ColourChange) -> torch.Tensor:
 def changed_floats(floats: np.ndarray, change: ColourChange) -> np.ndarray:
     """Change the colours of floats in 0..1 as ``changed`` does, without its rounding."""
     result = floats.copy()
-    _change_planes(result, *_order_and_factors(change))
+    _change_planes_in_place(result, *_order_and_factors(change))
     return result
 
 
@@ -47,7 +47,7 @@ def test_changes_are_those_of_torchvision_in_every_order(order: tuple[int, ...])
     change = ColourChange(order=order, brightness=1.17, contrast=0.83, saturation=1.2, hue=-0.093)
     expected = by_torchvision(torch.from_numpy(FLOATS), change).numpy()
     np.testing.assert_allclose(changed_floats(FLOATS, change), expected, atol=1e-5)
-    rounded = changed(FRAME, change).transpose(2, 0, 1)
+    rounded = change_colours(FRAME, change).transpose(2, 0, 1)
     np.testing.assert_allclose(rounded, expected * 255, atol=0.502)
 
 
@@ -75,7 +75,7 @@ def test_changes_are_those_of_torchvision_at_any_strength(
 def test_each_change_is_within_a_level_of_torchvision_on_bytes(name: str, value: float) -> None:
     adjust = getattr(F, f"adjust_{name}")
     expected = adjust(torch.from_numpy(FRAME.transpose(2, 0, 1).copy()), value).numpy()
-    ours = changed(FRAME, ColourChange(**{name: value})).transpose(2, 0, 1)
+    ours = change_colours(FRAME, ColourChange(**{name: value})).transpose(2, 0, 1)
     assert np.abs(ours.astype(int) - expected).max() <= 1
 
 
@@ -83,12 +83,12 @@ def test_no_change_leaves_every_level() -> None:
     levels = np.arange(256, dtype=np.uint8)
     frame = np.stack(np.meshgrid(levels, levels), axis=-1)
     frame = np.concatenate([frame, frame[..., :1]], axis=-1)
-    np.testing.assert_array_equal(changed(frame, ColourChange()), frame)
+    np.testing.assert_array_equal(change_colours(frame, ColourChange()), frame)
 
 
 def test_a_change_leaves_its_input() -> None:
     frame = FRAME.copy()
-    changed(frame, ColourChange(brightness=0.5, hue=0.3))
+    change_colours(frame, ColourChange(brightness=0.5, hue=0.3))
     np.testing.assert_array_equal(frame, FRAME)
 
 

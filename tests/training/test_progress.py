@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.training.engine.progress import Decoding, Progress, listed
+from rilievo.training.engine.progress import Decoding, Progress, first_and_last_notes
 
 
 class Clock:
@@ -100,7 +100,7 @@ def test_long_decoding_is_told_in_lines(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_first_and_the_last_of_many_notes_are_said() -> None:
     notes = tuple(map(str, range(20)))
-    lines = listed(notes)
+    lines = first_and_last_notes(notes)
     assert (lines[:4], lines[5:]) == (notes[:4], notes[-4:])
     assert lines[4] == "... and 12 more, in record.json at the end"
-    assert listed(notes[:8]) == notes[:8]
+    assert first_and_last_notes(notes[:8]) == notes[:8]

@@ -16,10 +16,10 @@ from torch import Tensor
 from rilievo.shapes import Bool
 from rilievo.training.losses.supervised import (
     LEAST_DEVIATION,
+    centre_and_scale,
     centred_error,
     gradient_error,
-    mean_of,
-    normalised,
+    mean_of_valid,
 )
 from rilievo.training.tensors import Maps, Masks, PerImage, Scalar
 
@@ -44,8 +44,8 @@ def error_size(
     The error, in any unit, is centred, and zero where pixels are not valid. Gradients are taken at
     ``scales`` sizes, 1, 1/2, 1/4 …
     """
-    absolute = mean_of(error.abs(), valid)
-    spread = (mean_of(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
+    absolute = mean_of_valid(error.abs(), valid)
+    spread = (mean_of_valid(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
     return absolute + 0.3 * spread + 0.5 * gradient_error(error, valid, scales=scales, exact=exact)
 
 
@@ -59,7 +59,7 @@ def spread_loss(
     A. Kendall and Y. Gal, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer
     Vision?", NIPS 2017. The error is detached: only the spread is learned from it.
     """
-    return mean_of(error.detach().abs() * torch.exp(-log_spread) + log_spread, valid)
+    return mean_of_valid(error.detach().abs() * torch.exp(-log_spread) + log_spread, valid)
 
 
 def confidence_of(log_spread: Maps) -> Maps:
@@ -106,8 +106,8 @@ def affine_error(
     """
     zero = torch.zeros_like(taught)
     predicted = torch.exp(sign[:, None, None] * centred_error(log_depth, zero, valid))
-    ours = normalised(predicted, valid, LEAST_DEVIATION)
-    theirs = normalised(taught, valid, torch.finfo(taught.dtype).tiny)
+    ours = centre_and_scale(predicted, valid, LEAST_DEVIATION)
+    theirs = centre_and_scale(taught, valid, torch.finfo(taught.dtype).tiny)
     return torch.where(valid, ours - theirs, zero)
 
 
@@ -129,7 +129,7 @@ def log_error(
     zero = torch.zeros_like(taught)
     predicted = torch.exp(sign[:, None, None] * centred_error(log_depth, zero, valid))
     y = torch.where(valid, taught, zero)
-    mean_y, mean_p = mean_of(y, valid), mean_of(predicted, valid)
+    mean_y, mean_p = mean_of_valid(y, valid), mean_of_valid(predicted, valid)
     off_y, off_p = y - mean_y[:, None, None], predicted - mean_p[:, None, None]
     spread = (off_y.square() * valid).sum(dim=(1, 2))
     factor = (off_y * off_p * valid).sum(dim=(1, 2)) / spread.clamp(min=1e-12)
@@ -149,4 +149,4 @@ def sky_loss(log_odds: Maps, true: Masks, known: Masks) -> Scalar:
     """
     losses = F.binary_cross_entropy_with_logits(log_odds, true.float(), reduction="none")
     counted = known.any(dim=2).any(dim=1)
-    return torch.sum(mean_of(losses, known)) / counted.sum().clamp(min=1)
+    return torch.sum(mean_of_valid(losses, known)) / counted.sum().clamp(min=1)

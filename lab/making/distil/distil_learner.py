@@ -8,7 +8,7 @@ from lab.making.distil.depth_losses import sky_loss, taught_depth_loss
 from lab.making.distil.distil_config import TrainConfig
 from lab.making.distil.frames.frame_batches import Batch
 from lab.making.distil.normals_losses import agreement_loss, cosine_loss
-from rilievo.training.losses.supervised import own_loss
+from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.small import SmallNet, double
 
 
@@ -19,7 +19,7 @@ class DistilLearner(nn.Module):
         super().__init__()
         self.network, self._config = network, config
         own = config.depth_loss
-        self._depth_loss = taught_depth_loss if own is None else own_loss(own)
+        self._depth_loss = taught_depth_loss if own is None else load_own_loss(own)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``loss``, and its parts before their weights."""

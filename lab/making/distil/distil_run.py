@@ -21,8 +21,8 @@ from rilievo.io.files.limits import printable
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, say
-from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, rows_of
-from rilievo.training.losses.supervised import own_loss
+from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, read_log_rows
+from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.mobilenetv2 import ResNet50V2, load_published, load_published_resnet
 from rilievo.training.networks.small import SMALL, SmallNet, Widths, read_exported
 
@@ -106,7 +106,7 @@ def check_options(options: DistilOptions) -> None:
     """Check device, folder and start, before the frames, which take long to read."""
     torch_device(options.device)
     if options.depth_loss is not None:
-        own_loss(options.depth_loss)
+        load_own_loss(options.depth_loss)
     check_folder(options.output, resume=options.resume)
     if (start := options.start) is None:
         return
@@ -179,7 +179,7 @@ def run_training(
         device=options.device,
         tensorboard=options.tensorboard,
     )
-    if is_first_process() and (rows := rows_of(options.output, STEPS)):
+    if is_first_process() and (rows := read_log_rows(options.output, STEPS)):
         say(_page_line(options.output, name, rows[-1]))
 
 

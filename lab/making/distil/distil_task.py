@@ -22,7 +22,7 @@ from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import CONFIG
-from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
+from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
 from rilievo.training.engine.task import RunState, Stateful, TrainingTask
@@ -79,14 +79,14 @@ def train(
     check_folder(run, resume=resume)
     torch.set_num_threads(config.threads)
     chosen = Devices(device=device, precision=config.precision, partly=True)
-    fabric = make_fabric(chosen)
+    fabric = launch_fabric(chosen)
     run.mkdir(parents=True, exist_ok=True)
     task = DistilTask(config, network, frames, run, fabric, provenance)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     printed = repr(shapes) + (config.depth_loss or "")
     fingerprint = hashlib.sha256(printed.encode()).hexdigest()
     engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
-    engine.go(tensorboard=tensorboard, stop_at=stop_at)
+    engine.train_to_end(tensorboard=tensorboard, stop_at=stop_at)
     return task.average
 
 
@@ -166,11 +166,11 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         number = step * fabric.world_size + fabric.global_rank
         return make_batch(mix, seed=self._config.seed, number=number)
 
-    def rate(self) -> float:
+    def rate_share(self) -> float:
         """Linear warm-up over the first steps, half a cosine over the whole run."""
         return learning_rate_factor(self._config, step=self.state.step, progress=self.share)
 
-    def place(self) -> dict[str, float]:
+    def log_columns(self) -> dict[str, float]:
         """Images seen, share of the run that is done, and number of frames."""
         images, frames = self.state.step * self.images, len(self._frames)
         return {"images": images, "progress": self.share, "frames": frames}
@@ -188,7 +188,7 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         decay = average_decay(self._config, self.state.step)
         update_average(self.average, self._network, decay)
 
-    def is_validated(self) -> bool:
+    def is_validation_due(self) -> bool:
         """Whether the minutes between validations have passed."""
         is_due = self.state.seconds - self._validated > 60 * self._config.validation_minutes
         self._validated = self.state.seconds if is_due else self._validated

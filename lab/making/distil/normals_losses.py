@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.shapes import Float
-from rilievo.training.losses.supervised import mean_of
+from rilievo.training.losses.supervised import mean_of_valid
 from rilievo.training.tensors import Maps, Masks, Normals, PerImage
 
 _REACH = 2
@@ -23,7 +23,7 @@ def cosine_loss(
 
     Predicted directions have any length. Images without a valid pixel count as zero.
     """
-    return mean_of(1 - (F.normalize(predicted, dim=1) * true).sum(dim=1), valid)
+    return mean_of_valid(1 - (F.normalize(predicted, dim=1) * true).sum(dim=1), valid)
 
 
 def normals_of_log_depth(

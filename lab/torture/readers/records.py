@@ -104,9 +104,9 @@ def _write_logs(folder: Path) -> None:
 
 def _read_logs(folder: Path) -> object:
     from rilievo.pages.training import write_training_page
-    from rilievo.training.engine.run_folder import rows_of
+    from rilievo.training.engine.run_folder import read_log_rows
 
-    found = [rows_of(folder, name) for name in ("log.csv", "validation.csv")]
+    found = [read_log_rows(folder, name) for name in ("log.csv", "validation.csv")]
     return found, write_training_page(folder, kind="video", verdict="It ended.", counts="3 steps")
 
 

@@ -142,9 +142,9 @@ def write_features(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.training.probe.probe_run import probe_folder
+    from rilievo.training.probe.probe_run import probe_run_folder
 
-    return probe_folder(folder).read_record()
+    return probe_run_folder(folder).read_record()
 
 
 READERS = (

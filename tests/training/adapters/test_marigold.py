@@ -20,7 +20,7 @@ from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.training.adapters.marigold import (
     DiffusionModel,
-    confidence_from_uncertainty,
+    ensemble_confidence,
     from_viewer_axes,
 )
 from tiny_pipelines import edit_index, save_pipeline
@@ -147,7 +147,7 @@ def test_a_rendered_plane_has_the_normals_that_its_depth_says() -> None:
 @given(u=st.floats(0, 10, width=32), more=st.floats(0.125, 1, width=32))
 def test_confidence_is_one_for_agreement_and_falls_with_uncertainty(u: float, more: float) -> None:
     values = np.array([[0.0, u, u + more, 0.1]], np.float32)
-    [[at_none, less_sure, least_sure, half]] = confidence_from_uncertainty(values)
+    [[at_none, less_sure, least_sure, half]] = ensemble_confidence(values)
     assert at_none == 1
     assert 1 >= less_sure > least_sure > 0
     assert half == pytest.approx(0.5)

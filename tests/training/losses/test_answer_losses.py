@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.depth_map import DepthKind
-from rilievo.training.losses.supervised import answer_error, answer_loss, target_of
+from rilievo.training.losses.supervised import answer_error, answer_loss, depth_target
 
 FACTOR = st.floats(0.1, 10)
 SHIFT = st.floats(-0.5, 5)
@@ -112,6 +112,6 @@ def test_pixels_that_are_not_valid_are_not_read(kind: DepthKind) -> None:
 
 def test_truth_is_inverted_for_affine_inverse_depth_alone_and_unknown_stays_zero() -> None:
     depth = torch.tensor([[[2.0, 0.0, 0.5]]])
-    inverse = target_of(DepthKind.AFFINE_INVERSE, depth)
+    inverse = depth_target(DepthKind.AFFINE_INVERSE, depth)
     assert inverse.tolist() == [[[0.5, 0.0, 2.0]]]
-    assert target_of(DepthKind.METRIC, depth) is depth
+    assert depth_target(DepthKind.METRIC, depth) is depth

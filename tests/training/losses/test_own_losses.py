@@ -10,7 +10,7 @@ from lab.making.distil.distil_learner import DistilLearner
 from lab.making.distil.frames.frame_batches import Batch
 from light_networks import LIGHT
 from rilievo.errors import OptionError
-from rilievo.training.losses.supervised import own_loss
+from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.probe.probe_config import Losses
 from rilievo.training.probe.probe_task import depth_objective, normals_objective
@@ -63,10 +63,10 @@ def _fields(config: TrainConfig) -> dict[str, object]:
 @pytest.mark.parametrize("name", ["relativ", "nowhere.at_all:relative"])
 def test_a_loss_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match=name):
-        own_loss(Losses(depth=name).depth)
+        load_own_loss(Losses(depth=name).depth)
 
 
 def test_a_loss_returns_one_number(lab: Path) -> None:
     (lab / "lab_shapes.py").write_text("def whole(x, y, valid):\n    return x - y\n")
     with pytest.raises(OptionError, match="one number"):
-        own_loss(f"{lab / 'lab_shapes.py'}:whole")(*torch.ones(3, 4))
+        load_own_loss(f"{lab / 'lab_shapes.py'}:whole")(*torch.ones(3, 4))

@@ -12,8 +12,8 @@ from rilievo.training.losses.warped_frames import (
     photometric_error,
     prepare_target,
     sample_image,
-    window_spread,
     window_sum,
+    window_sum_adjoint,
 )
 from video_loss_by_hand import error_between
 
@@ -79,7 +79,7 @@ def test_sums_over_windows_and_their_adjoint(seed: int, height: int, width: int)
     expected = 9 * uniform_filter(x.numpy(), size=(0, 0, 3, 3), mode="mirror")
     np.testing.assert_allclose(window_sum(x).numpy(), expected, atol=1e-12)
     inner = (window_sum(x) * y).sum().item()
-    assert (x * window_spread(y)).sum().item() == pytest.approx(inner, abs=1e-10)
+    assert (x * window_sum_adjoint(y)).sum().item() == pytest.approx(inner, abs=1e-10)
 
 
 def test_arguments_are_left_as_they_are() -> None:

@@ -10,14 +10,14 @@ from torch import Tensor
 from lab.scenes import Kind, make_textures, render_clip
 from painted_walls import wall_views
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.losses.warped_frames import Explanation, Views, explain, frames_of
+from rilievo.training.losses.warped_frames import Explanation, Views, explain, frames_at_scale
 
 OPTIONS = VideoLosses()
 
 
 def explained(views: Views, depth: Tensor, options: VideoLosses = OPTIONS) -> Explanation:
     motion = tuple(T for T in views.source_T_target if T is not None)
-    return explain(frames_of(views, options, None), depth, motion, options)
+    return explain(frames_at_scale(views, options, None), depth, motion, options)
 
 
 def everywhere(views: Views, depth: float) -> Tensor:
@@ -85,7 +85,7 @@ def test_rendered_frames_are_explained_by_their_true_depth_and_poses() -> None:
     )
     true = torch.tensor(target.depth, dtype=torch.float64)[None]
     depth = torch.where(torch.isfinite(true) & (true > 0), true, 1e3)
-    frames = frames_of(views, OPTIONS, None)
+    frames = frames_at_scale(views, OPTIONS, None)
     right = explained(views, depth).warped_error
     assert right.mean() < 0.6 * frames.still.mean()
     for factor in (0.5, 2.0):

@@ -12,7 +12,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.view_synthesis import TERMS, VideoLoss, video_loss
-from rilievo.training.losses.warped_frames import Views, explain, frames_of
+from rilievo.training.losses.warped_frames import Views, explain, frames_at_scale
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
 HEIGHT, WIDTH = 16, 24
@@ -154,7 +154,7 @@ def test_other_means_give_the_same_loss_with_a_predicted_mask() -> None:
 def test_a_predicted_mask_does_not_flatter_the_error_that_is_reported(minimum: bool) -> None:
     batch, options = Batch(3), VideoLosses(automask=False, minimum=minimum)
     views, depth = batch.views(), 1 + batch.answers()[0][:, 0]
-    frames, motion = frames_of(views, options, None), batch.source_T_target()
+    frames, motion = frames_at_scale(views, options, None), batch.source_T_target()
     plain = explain(frames, depth, motion, options)
     masks = batch.mask()[0]
     masked = explain(frames, depth, motion, options, masks=masks)
@@ -351,7 +351,7 @@ def test_points_behind_the_camera_have_the_largest_error_and_no_gradient() -> No
     depth = torch.full((2, HEIGHT, WIDTH), 1.0, dtype=torch.float64, requires_grad=True)
     back = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
     back[:, 2, 3] = -2
-    frames = frames_of(views, options, None)
+    frames = frames_at_scale(views, options, None)
     found = explain(frames, depth, (back, back), options)
     assert (found.error == 1).all()
     found.error.sum().backward()
@@ -375,7 +375,7 @@ def test_a_mask_of_pixels_shrinks_to_squares_that_count_whole() -> None:
     views = replace(Batch().views(), valid=torch.ones(2, HEIGHT, WIDTH, dtype=torch.bool))
     assert views.valid is not None
     views.valid[0, 3, 5] = False
-    valid = frames_of(views, PLAIN, None, scale=2).valid
+    valid = frames_at_scale(views, PLAIN, None, scale=2).valid
     assert valid is not None
     assert valid.shape == (2, 4, 6)
     assert (~valid).nonzero().tolist() == [[0, 0, 1]]

@@ -19,8 +19,8 @@ from rilievo.training.probe.feature_cache import (
     FeatureCache,
     Layout,
     Stamp,
-    pack,
-    unpack,
+    encode_features,
+    open_features,
 )
 
 STAMP = Stamp(identity=b"i" * 32, image=b"p" * 32)
@@ -69,9 +69,9 @@ def test_whatever_numbers_come_back_within_the_stated_error(
     layer = torch.tensor(values).view(2, 2, 3)
     layout = Layout(shapes=((2, 2, 3),), tokens=False)
     path = tmp_path_factory.mktemp("file") / "one.features"
-    path.write_bytes(pack([layer], None, layout, STAMP))
+    path.write_bytes(encode_features([layer], None, layout, STAMP))
     back = torch.empty(2, 2, 3)
-    unpack(path, layout, STAMP).into(back, 0)
+    open_features(path, layout, STAMP).copy_map_into(back, 0)
     assert ((back - layer).abs() <= layer.abs() / 2048 * 1.0001 + 3.1e-8).all()
 
 
@@ -82,7 +82,7 @@ def test_the_file_is_a_header_and_numbers_as_described(tmp_path: Path) -> None:
     [path] = files_of(cache)
     data = path.read_bytes()
     assert len(data) == 128 + 36 + 3 * 4  # 3 x 2 x 3 numbers of two bytes, and the token
-    assert len(data) == cache.layout((16, 24)).bytes_each
+    assert len(data) == cache.layout((16, 24)).file_bytes
     cells = image[0].double().reshape(2, 8, 3, 8, 3).mean((1, 3)).permute(2, 0, 1) / 255
     numbers = np.frombuffer(data, "<f2", 18, 128).reshape(3, 2, 3)
     np.testing.assert_allclose(numbers, cells.numpy(), rtol=1.001 / 2048)
@@ -133,7 +133,7 @@ def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> No
 
 def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
     backbone = means()
-    each = FeatureCache(tmp_path, backbone).layout((20, 28)).bytes_each
+    each = FeatureCache(tmp_path, backbone).layout((20, 28)).file_bytes
     cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * each / 1e6)
     with pytest.raises(OutputError, match="the feature cache is full: 0 MB of 0 MB"):
         cache.features(images(3))

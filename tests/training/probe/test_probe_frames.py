@@ -12,12 +12,12 @@ from PIL import Image
 from probed_scenes import SIZE, scenes, small_config
 from rilievo.errors import InputError, OptionError
 from rilievo.training.probe.probe_batches import (
-    cropped,
+    augment_frame,
+    crop_and_enlarge,
     epoch_order,
-    mirrored,
-    sources_of,
+    mirror_frame,
+    step_image_origins,
     steps_an_epoch,
-    variant,
 )
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 from rilievo.training.probe.probe_frames import ProbeFrame, open_frames, open_training_set
@@ -35,7 +35,7 @@ def a_frame(seed: int = 0) -> ProbeFrame:
 
 def test_a_mirror_turns_normals_round_and_twice_is_nothing() -> None:
     frame = a_frame()
-    once, twice = mirrored(frame), mirrored(mirrored(frame))
+    once, twice = mirror_frame(frame), mirror_frame(mirror_frame(frame))
     np.testing.assert_array_equal(once.normals[0, :, 0], -frame.normals[0, :, -1])
     np.testing.assert_array_equal(once.normals[1:, :, 0], frame.normals[1:, :, -1])
     np.testing.assert_array_equal(twice.image, frame.image)
@@ -46,7 +46,7 @@ def test_a_crop_keeps_pixels_and_their_truth_together() -> None:
     depth = np.arange(192, dtype=np.float32).reshape(12, 16) + 1
     image = np.repeat(depth[..., None].astype(np.uint8), 3, axis=2)
     frame = replace(a_frame(), depth=depth, image=image)
-    part = cropped(frame, side=0.5, at=(1.0, 0.0))
+    part = crop_and_enlarge(frame, side=0.5, at=(1.0, 0.0))
     np.testing.assert_array_equal(part.image[..., 0], part.depth.astype(np.uint8))
     assert part.depth.min() == depth[6, 0]
     assert part.depth.max() == depth[11, 7]
@@ -58,7 +58,7 @@ def test_a_version_is_a_function_of_seed_image_and_number(
 ) -> None:
     options = Augmentation(flip=0.5, jitter=0.8, crop=0.5)
     one, other = (
-        variant(a_frame(), options, seed=seed, index=index, number=number) for _ in range(2)
+        augment_frame(a_frame(), options, seed=seed, index=index, number=number) for _ in range(2)
     )
     np.testing.assert_array_equal(one.image, other.image)
     np.testing.assert_array_equal(one.depth, other.depth)
@@ -72,7 +72,7 @@ def test_every_epoch_sees_every_image_once(count: int, batch: int, epoch: int) -
     seen = [
         source.index
         for step in range(epoch * steps, (epoch + 1) * steps)
-        for source in sources_of(config, count, step)
+        for source in step_image_origins(config, count, step)
     ]
     assert sorted(seen) == list(range(count))
 

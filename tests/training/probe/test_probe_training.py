@@ -25,7 +25,7 @@ from rilievo.training.probe.probe_config import (
     TrainingRecord,
     preset_config,
 )
-from rilievo.training.probe.probe_run import probe_folder, train_probe
+from rilievo.training.probe.probe_run import probe_run_folder, train_probe
 
 CPU = RunOptions(device="cpu")
 
@@ -184,7 +184,7 @@ def test_another_process_at_its_first_step_keeps_its_configuration(
     root: Path, tmp_path: Path
 ) -> None:
     config = small_config(root)
-    folder = probe_folder(tmp_path)
+    folder = probe_run_folder(tmp_path)
     folder.write_config(config)
     before = (tmp_path / "config.json").read_bytes()
     with hold_run_folder(tmp_path), pytest.raises(OutputError, match="another process trains"):

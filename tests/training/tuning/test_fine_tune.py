@@ -19,7 +19,7 @@ from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.run_models import read_tuned_run
 from rilievo.training.adapters.trained import make_tuned_network
 from rilievo.training.conversion.onnx_file import set_metadata
-from rilievo.training.engine.run_folder import VALIDATIONS, rows_of
+from rilievo.training.engine.run_folder import VALIDATIONS, read_log_rows
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
     Blueprint,
@@ -32,7 +32,7 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning import tuning_learner
-from rilievo.training.tuning.starts import layers_of, open_start
+from rilievo.training.tuning.starts import network_layers, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 from rilievo.training.tuning.tuning_task import divide_images
@@ -136,7 +136,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert load_model(tmp_path, device="cpu", engine="torch").kind == "up_to_scale"
     fine_tune(config, tmp_path, replace(CPU, resume=True))
     assert same(run, tmp_path)
-    assert rows_of(run, VALIDATIONS) == rows_of(tmp_path, VALIDATIONS)
+    assert read_log_rows(run, VALIDATIONS) == read_log_rows(tmp_path, VALIDATIONS)
 
 
 def test_a_run_goes_on_from_a_run_and_remembers_where_it_came_from(
@@ -220,14 +220,14 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
     after.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     moved = [
         np.mean([(a - b).abs().mean().item() for a, b in zip(*pair, strict=True)])
-        for pair in zip(layers_of(before).weights, layers_of(after).weights, strict=True)
+        for pair in zip(network_layers(before).weights, network_layers(after).weights, strict=True)
     ]
     assert moved[0] < 0.01 * moved[-1]
 
 
 def test_every_weight_of_a_network_stands_in_one_layer(small: Path) -> None:
     start = open_start(str(small))
-    layers = layers_of(start.network)
+    layers = network_layers(start.network)
     assert layers.backbone == 18
     listed = [id(each) for layer in layers.weights for each in layer]
     assert len(listed) == len(set(listed))

@@ -17,10 +17,10 @@ from rilievo.training.networks import latent_network
 from rilievo.training.networks.latent_network import LatentNetwork, layered_noise
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
 from rilievo.training.tuning.starts import (
-    layers_of,
+    network_layers,
     open_start,
-    write_headed_config,
-    write_headed_weights,
+    write_library_config,
+    write_library_weights,
 )
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
@@ -212,7 +212,7 @@ def test_noise_has_several_resolutions_and_unit_deviation() -> None:
 
 def test_every_weight_of_the_unet_stands_in_one_layer(pipeline: Path) -> None:
     network = network_of(pipeline)
-    layers = layers_of(network)
+    layers = network_layers(network)
     assert layers.backbone == len(layers.weights) == 5
     listed = [id(each) for layer in layers.weights for each in layer]
     assert sorted(listed) == sorted(id(each) for each in network.unet.parameters())
@@ -222,13 +222,13 @@ def test_a_pipeline_that_has_learned_stays_where_a_run_begins_again(
     pipeline: Path, tmp_path: Path
 ) -> None:
     network = network_of(pipeline)
-    write_headed_config(network, tmp_path)
+    write_library_config(network, tmp_path)
     with torch.no_grad():
         next(network.unet.parameters()).add_(1)
-    write_headed_weights(network, tmp_path)
+    write_library_weights(network, tmp_path)
     path = tmp_path / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
     learned = path.read_bytes()
-    write_headed_config(network_of(pipeline), tmp_path)
+    write_library_config(network_of(pipeline), tmp_path)
     assert path.read_bytes() == learned
     assert [part.name for part in tmp_path.iterdir()] == [PIPELINE]
 

@@ -18,7 +18,7 @@ from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
 from rilievo.training.tuning import tuning_learner
-from rilievo.training.tuning.starts import checkpoint_activations, layers_of, open_start
+from rilievo.training.tuning.starts import checkpoint_activations, network_layers, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rilievo.training.video.other_places import read_places
@@ -124,7 +124,7 @@ def test_every_weight_but_the_field_of_views_stands_in_one_layer(
     family: str, checkpoint: Checkpoints
 ) -> None:
     start = open_start(str(checkpoint(family)), KINDS[family])
-    layers = layers_of(start.network)
+    layers = network_layers(start.network)
     assert layers.backbone >= 4, "the blocks of these networks"
     listed = [id(each) for layer in layers.weights for each in layer]
     assert len(listed) == len(set(listed))
@@ -143,7 +143,7 @@ def test_each_of_two_encoders_begins_in_the_first_layer(checkpoint: Checkpoints)
         encoder.num_hidden_layers = 6  # the longest rows, as those of the published network
     network.body = transformers.DepthProForDepthEstimation(config)
     names = {id(each): name for name, each in network.body.depth_pro.named_parameters()}
-    layers = layers_of(network)
+    layers = network_layers(network)
     assert layers.backbone == 6
     others = [
         {names[id(each)] for each in layer if ".layer." not in names[id(each)]}

@@ -6,7 +6,7 @@ import pytest
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.errors import OptionError
-from rilievo.training.engine.config_fields import changed
+from rilievo.training.engine.config_fields import with_changed_fields
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
@@ -113,7 +113,7 @@ def test_blueprint_data_and_batch_are_no_matter_of_a_preset() -> None:
 )
 def test_a_change_that_makes_no_sense_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        changed(CONFIG, changes, fixed=("data.",))
+        with_changed_fields(CONFIG, changes, fixed=("data.",))
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:

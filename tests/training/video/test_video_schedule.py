@@ -95,7 +95,7 @@ def spent(minutes: Minutes, pace: Callable[[float], float], *, validation: float
         seconds = pace(clock)
         clock += seconds
         minutes.share = minutes.count(seconds)
-        if minutes.is_validated():
+        if minutes.is_validation_due():
             clock += validation
             minutes.validation = validation
             minutes.share = minutes.count(validation)

@@ -18,7 +18,7 @@ from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models import load_model
 from rilievo.training.engine import loop
-from rilievo.training.engine.loop import random_of
+from rilievo.training.engine.loop import batch_seed
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
@@ -174,7 +174,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
 def test_chance_within_a_batch_is_its_numbers_and_leaves_that_outside_alone() -> None:
     before, drawn = torch.get_rng_state(), []
     for number in (3, 3, 4):
-        with random_of(0, number, torch.device("cpu")):
+        with batch_seed(0, number, torch.device("cpu")):
             drawn.append(torch.rand(2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(drawn[0], drawn[1])

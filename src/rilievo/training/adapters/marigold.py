@@ -19,7 +19,7 @@ from rilievo.models.load_options import LoadOptions, checked
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Vectors
-from rilievo.training.adapters.torch_model import ENGINE, arithmetic_dtype, torch_device
+from rilievo.training.adapters.torch_model import ENGINE, torch_device, torch_dtype
 from rilievo.training.networks.features import is_out_of_memory
 
 # Uncertainty at which confidence is one half: members of an ensemble differ by a tenth of the
@@ -44,9 +44,7 @@ class DiffusionModel(Model):
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
         self.device = torch_device(options.device)
-        self._autocast = arithmetic_dtype(options, self.device) is not weights_dtype(
-            options, self.device
-        )
+        self._autocast = torch_dtype(options, self.device) is not weight_dtype(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._pipeline = pipeline.to(self.device)
@@ -152,9 +150,7 @@ class DiffusionModel(Model):
                     f"model '{self.card.name}' returned NaN or infinite values at precision "
                     f"{self.settings['precision']}; fp32 is the safest"
                 )
-        confidence = (
-            None if uncertainty is None else confidence_from_uncertainty(uncertainty[0, ..., 0])
-        )
+        confidence = None if uncertainty is None else ensemble_confidence(uncertainty[0, ..., 0])
         if answer.shape[-1] == 3:
             return Inference(normals=from_viewer_axes(answer), confidence=confidence)
         if self.card.kind is None:
@@ -173,12 +169,12 @@ def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
     return np.stack([x, -y, -z])
 
 
-def confidence_from_uncertainty(uncertainty: Field) -> Field:
+def ensemble_confidence(uncertainty: Field) -> Field:
     """Confidence 1 / (1 + uncertainty / 0.1)."""
     return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
 
 
-def weights_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
+def weight_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
     """Type of the weights: fp32 on a CPU even for bf16."""
-    dtype = arithmetic_dtype(options, device)
+    dtype = torch_dtype(options, device)
     return torch.float32 if device.type == "cpu" else dtype

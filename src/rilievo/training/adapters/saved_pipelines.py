@@ -51,11 +51,11 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
     """Load a pipeline of depth or normals."""
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)
-    from rilievo.training.adapters.marigold import DiffusionModel, weights_dtype
+    from rilievo.training.adapters.marigold import DiffusionModel, weight_dtype
     from rilievo.training.adapters.torch_model import ENGINE, torch_device
 
     options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
-    dtype = weights_dtype(options, torch_device(options.device))
+    dtype = weight_dtype(options, torch_device(options.device))
     snapshot = open_snapshot(card, options.revision, wanted)
     index = read_index(snapshot.folder)
     card = _card_with_kind_or_normals(card, index)
@@ -133,7 +133,7 @@ def _load_pipeline_part(
         raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
         return _from_local_files(part_class, folder)
-    with _loading_errors(folder):
+    with _loading_errors_as_one_line(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
         check_network_size(
             lambda: _network_without_weights(part_class, folder), snapshot.weights_bytes, folder
@@ -166,13 +166,12 @@ def _network_without_weights(part_class: Any, folder: Path) -> Any:
 
 
 def _from_local_files(part_class: Any, folder: Path, **options: Any) -> Any:
-    with _loading_errors(folder):
+    with _loading_errors_as_one_line(folder):
         return part_class.from_pretrained(str(folder), local_files_only=True, **options)
 
 
 @contextmanager
-def _loading_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of a part's loading into one line."""
+def _loading_errors_as_one_line(folder: Path) -> Iterator[None]:
     from rilievo.training.networks.backbones.weights import quiet
 
     if not folder.is_dir():

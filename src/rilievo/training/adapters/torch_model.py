@@ -74,7 +74,7 @@ class TorchModel(TracedModel):
         self.card, self.weights_sha256 = card, weights_sha256
         self.preparation, self.needs_focal = network.preparation, needs_focal
         self.device = torch_device(options.device)
-        self._dtype = arithmetic_dtype(options, self.device)
+        self._dtype = torch_dtype(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.network = network.eval().requires_grad_(False).to(self.device)
@@ -107,7 +107,7 @@ class TorchModel(TracedModel):
         }
 
 
-def arithmetic_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
+def torch_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
     """Torch's type for a precision; refuses fp16 on a CPU."""
     if options.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")

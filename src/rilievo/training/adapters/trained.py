@@ -139,7 +139,7 @@ class ProbeNetwork(TorchNetwork):
 
 @contextmanager
 def _antialiased_resizing_as_constants() -> Iterator[None]:
-    """Make resampled positions constants: ONNX has no operator for their antialiasing."""
+    # ONNX has no operator for antialiasing.
     if not torch.onnx.is_in_onnx_export():
         yield
         return

@@ -21,8 +21,8 @@ from rilievo.training.probe.probe_config import (
     ProbeConfig,
     RunOptions,
     UncheckedProbeConfig,
-    probe_config,
-    supervised_config,
+    complete_probe_config,
+    complete_supervised_config,
 )
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
@@ -89,13 +89,13 @@ def parse_and_complete(name: str, arguments: Sequence[str]) -> tuple[ProbeArgume
         ),
     )
     fields = fields_in_arguments(into, arguments, "config")
-    complete = probe_config if alone else supervised_config
+    complete = complete_probe_config if alone else complete_supervised_config
     return request, complete(request.config, fields)
 
 
 def _train_to_exit_code(name: str, arguments: Sequence[str]) -> int:
     request, config = parse_and_complete(name, arguments)
-    from rilievo.training.probe.probe_run import page_line, train_probe
+    from rilievo.training.probe.probe_run import train_probe, write_page
 
     record = train_probe(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
@@ -106,7 +106,7 @@ def _train_to_exit_code(name: str, arguments: Sequence[str]) -> int:
             f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held out, "
             f"{record.cpu_seconds:.0f} CPU seconds on {record.device}"
         )
-        page = page_line(request.output, verdict, counts, record.doubts)
+        page = write_page(request.output, verdict, counts, record.doubts)
         _say_results(request.output, record, page)
     return 1 if record.doubts else 0
 
@@ -127,7 +127,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
         return 0
     if config is None:
         return _train_to_exit_code("supervised", arguments)
-    from rilievo.training.probe.probe_run import page_line
+    from rilievo.training.probe.probe_run import write_page
 
     record = fine_tune(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
@@ -144,7 +144,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
             f"{record.steps} steps on {record.images} images, {record.cpu_seconds:.0f} CPU "
             f"seconds{early}; weights of step {record.best_step}"
         )
-        page = page_line(request.output, lines[0], counts, record.doubts, lines[1:])
+        page = write_page(request.output, lines[0], counts, record.doubts, lines[1:])
         with printing():
             say(f"{request.output}: {counts}")
             say("\n".join([*lines, *(f"warning: {doubt}" for doubt in record.doubts), page]))
@@ -176,7 +176,7 @@ def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> Tun
 
 
 def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
-    from rilievo.training.probe.probe_frames import first_target, open_frames
+    from rilievo.training.probe.probe_frames import describe_first_target, open_frames
 
     frames, blueprint = open_frames(config), config.blueprint
     with needing("training", "train"):
@@ -187,7 +187,7 @@ def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
     return (
         f"network: {blueprint.backbone.name} for {blueprint.task}",
         f"images: {len(frames.training)} to learn from, {len(frames.held_out)} held out",
-        first_target(frames.training, blueprint.task),
+        describe_first_target(frames.training, blueprint.task),
         f"steps: {steps} of {config.batch_size} images",
     )
 

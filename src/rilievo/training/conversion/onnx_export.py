@@ -42,10 +42,10 @@ from rilievo.training.conversion.onnx_file import (
     check_file_precision,
     convert_precision,
     fix_size_in_file,
-    fixed_size_preparation,
     may_have_8bit_weights,
     measure_agreement,
     set_metadata,
+    with_fixed_size,
     write_onnx,
     write_without_dequantize,
 )
@@ -392,9 +392,7 @@ def _convert_precision_or_size(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     size, precision = options.size, options.precision
-    preparation = (
-        model.preparation if size is None else fixed_size_preparation(model.preparation, size)
-    )
+    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
     if precision != FP32 and model.facts.precision != FP32:
         raise OptionError(
             f"its weights are {model.facts.precision} already",

@@ -264,9 +264,7 @@ def write_onnx(
             f"model '{model.card.name}' cannot be exported: the photographs of a batch "
             "affect each other in its network"
         )
-    preparation = (
-        model.preparation if size is None else fixed_size_preparation(model.preparation, size)
-    )
+    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
     facts = replace(_onnx_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else random_part_path(part)
     try:
@@ -361,7 +359,7 @@ def _black_input(preparation: Preparation) -> "Tensor":
     return torch.from_numpy(np.array(black))[None]
 
 
-def fixed_size_preparation(preparation: Preparation, size: Size) -> Preparation:
+def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
     """Replace the sizing; refuse sizes that are not multiples."""
     height, width = size
     multiple = preparation.sizing.multiple

@@ -21,9 +21,9 @@ _RANGES: Mapping[str, Callable[[float], bool]] = {
 }
 
 
-def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
-    """Check that a record's numbers lie in ranges."""
-    for words, names in ranges.items():
+def check_ranges(record: object, names_by_range: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse numbers out of their ranges; None passes."""
+    for words, names in names_by_range.items():
         for name in names:
             number = getattr(record, name)
             if number is not None and not _RANGES[words](number):
@@ -51,10 +51,10 @@ class FieldDifference:
 
 
 def find_differences(
-    config: object, *, usual: object, named: object, reasons: Mapping[str, str]
+    config: object, *, default_preset: object, chosen_preset: object, reasons: Mapping[str, str]
 ) -> tuple[FieldDifference, ...]:
     """List the fields that differ from the preset ``default``, without the seed."""
-    usual_words, named_words = words_of(usual), words_of(named)
+    usual_words, named_words = fields_as_text(default_preset), fields_as_text(chosen_preset)
     return tuple(
         FieldDifference(
             field=path,
@@ -62,16 +62,16 @@ def find_differences(
             default=usual_words[path],
             reason=reasons.get(path) if value == named_words[path] else None,
         )
-        for path, value in words_of(config).items()
+        for path, value in fields_as_text(config).items()
         if value != usual_words[path] and path != "seed"
     )
 
 
-def changed(
+def with_changed_fields(
     config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
 ) -> Config:
-    """Change fields by path, such as ``losses.depth``; those of ``fixed`` are set elsewhere."""
-    data, words = json.loads(to_json(config)), words_of(config)
+    """Change fields by path, such as ``losses.depth``, except ``fixed`` ones."""
+    data, words = json.loads(to_json(config)), fields_as_text(config)
     for path, value in changes.items():
         if path not in words or path.startswith(fixed):
             open_fields = [name for name in words if not name.startswith(fixed)]
@@ -107,8 +107,8 @@ def with_fields_of(
     return replace(usual, **changes)
 
 
-def with_whole_paths(config: Config) -> Config:
-    """Make the data's paths absolute."""
+def with_absolute_paths(config: Config) -> Config:
+    """Replace the data's paths."""
     data = json.loads(to_json(config))
     for name in _PATHS:
         value = data["data"].get(name)
@@ -119,9 +119,9 @@ def with_whole_paths(config: Config) -> Config:
     return from_json(type(config), json.dumps(data))
 
 
-def differing_options(before: object, now: object) -> list[str]:
-    """Describe the fields that differ."""
-    old, new = words_of(before), words_of(now)
+def describe_changes(before: object, now: object) -> list[str]:
+    """List "path was old, is new"."""
+    old, new = fields_as_text(before), fields_as_text(now)
     return [
         f"{name} was {old.get(name)}, is {value}"
         for name, value in new.items()
@@ -129,11 +129,11 @@ def differing_options(before: object, now: object) -> list[str]:
     ]
 
 
-def words_of(record: object, prefix: str = "") -> dict[str, str]:
+def fields_as_text(record: object, prefix: str = "") -> dict[str, str]:
     """Convert fields to text, by path."""
     words: dict[str, str] = {}
     assert is_dataclass(record), "a configuration is made of records"
     for field in fields(record):
         value, path = getattr(record, field.name), f"{prefix}{field.name}"
-        words |= words_of(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
+        words |= fields_as_text(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
     return words

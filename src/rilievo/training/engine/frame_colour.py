@@ -34,11 +34,11 @@ class ColourChange:
             raise OptionError(f"the order of colour changes has each of 0 to 3, got {self.order}")
 
 
-def changed(frame: Pixels, change: ColourChange) -> Pixels:
-    """Change a frame's colours, rounding once at the end."""
+def change_colours(frame: Pixels, change: ColourChange) -> Pixels:
+    """Return a changed frame, rounded once."""
     result = np.empty_like(frame)
     order, values = _order_and_factors(change)
-    _change_bytes(np.ascontiguousarray(frame), order, values, result)
+    _write_changed_bytes(np.ascontiguousarray(frame), order, values, result)
     return result
 
 
@@ -75,8 +75,8 @@ def _channel_from_hue_sector(sector, largest, spread):
 
 @_compile
 @no_type_check
-def _rotate_hue(line, turn):
-    """Rotate the hue of a row without branches, which vectorises."""
+def _rotate_hue_in_place(line, turn):
+    # Without branches, which vectorises.
     shift = np.float32(6) * turn
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
@@ -95,41 +95,41 @@ def _rotate_hue(line, turn):
 
 @_compile
 @no_type_check
-def _scale_and_shift_in_place(line, value, towards):
+def _scale_and_shift_in_place(line, factor, offset):
     for channel in range(3):
         for x in range(line.shape[1]):
-            line[channel, x] = _clip_to_unit(value * line[channel, x] + towards)
+            line[channel, x] = _clip_to_unit(factor * line[channel, x] + offset)
 
 
 @_compile
 @no_type_check
-def _scale_saturation(line, value):
+def _scale_saturation_in_place(line, factor):
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
-        towards = (np.float32(1) - value) * _luminance(r, g, b)
-        line[0, x] = _clip_to_unit(value * r + towards)
-        line[1, x] = _clip_to_unit(value * g + towards)
-        line[2, x] = _clip_to_unit(value * b + towards)
+        towards = (np.float32(1) - factor) * _luminance(r, g, b)
+        line[0, x] = _clip_to_unit(factor * r + towards)
+        line[1, x] = _clip_to_unit(factor * g + towards)
+        line[2, x] = _clip_to_unit(factor * b + towards)
 
 
 @_compile
 @no_type_check
-def _change_row_in_place(line, order, values, mean):
+def _change_row_in_place(line, order, values, mean_grey):
     for kind in order:
         value = values[kind]
         if kind == 0:
             _scale_and_shift_in_place(line, value, np.float32(0))
         elif kind == 1:
-            _scale_and_shift_in_place(line, value, (np.float32(1) - value) * mean)
+            _scale_and_shift_in_place(line, value, (np.float32(1) - value) * mean_grey)
         elif kind == 2:
-            _scale_saturation(line, value)
+            _scale_saturation_in_place(line, value)
         else:
-            _rotate_hue(line, value)
+            _rotate_hue_in_place(line, value)
 
 
 @_compile
 @no_type_check
-def _change_planes(planes, order, values):
+def _change_planes_in_place(planes, order, values):
     height, width = planes.shape[1:]
     contrast = 0
     while order[contrast] != 1:
@@ -149,14 +149,14 @@ def _change_planes(planes, order, values):
 
 @_compile
 @no_type_check
-def _change_bytes(frame, order, values, result):
+def _write_changed_bytes(frame, order, values, result):
     height, width = frame.shape[:2]
     planes = np.empty((3, height, width), np.float32)
     for y in range(height):
         for channel in range(3):
             for x in range(width):
                 planes[channel, y, x] = np.float32(frame[y, x, channel]) / np.float32(255)
-    _change_planes(planes, order, values)
+    _change_planes_in_place(planes, order, values)
     for y in range(height):
         for channel in range(3):
             for x in range(width):

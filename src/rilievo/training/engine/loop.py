@@ -41,7 +41,7 @@ from rilievo.training.engine.task import (
 from rilievo.training.networks.features import is_out_of_memory
 
 
-class Stopping:
+class SignalDeferral:
     """Deferral of SIGINT and SIGTERM while a step is taken; the second raises."""
 
     def __init__(self, *, defers: bool) -> None:
@@ -50,7 +50,7 @@ class Stopping:
         self._inside = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> "Stopping":
+    def __enter__(self) -> "SignalDeferral":
         for number in (signal.SIGINT, signal.SIGTERM) if self._defers else ():
             if signal.getsignal(number) in (signal.default_int_handler, raise_once):
                 self._before[number] = signal.signal(number, self._handle_signal)
@@ -62,7 +62,7 @@ class Stopping:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Defer the signals in the block."""
+        """Defer the first signal in the block."""
         self._inside = True
         try:
             yield
@@ -100,7 +100,7 @@ class Devices:
     partly: bool = False
 
 
-def make_fabric(chosen: Devices) -> Any:
+def launch_fabric(chosen: Devices) -> Any:
     """Launch Lightning Fabric, alone or as a process of torchrun."""
     with needing("training", "train"):
         from lightning_fabric import Fabric
@@ -149,7 +149,7 @@ class TrainingLoop(Generic[State]):
         self._saved_at: int | None = None
         self._saved_time, self._saving = time.monotonic(), 0.0
 
-    def go(
+    def train_to_end(
         self,
         *,
         tensorboard: bool = False,
@@ -185,18 +185,18 @@ class TrainingLoop(Generic[State]):
                 before=self._resume_note(resumes=resumes),
             ) as progress,
             # Processes that stop after different steps would wait for each other.
-            Stopping(defers=self._fabric.world_size == 1) as stopping,
+            SignalDeferral(defers=self._fabric.world_size == 1) as stopping,
         ):
             try:
-                with self.failures():
+                with self.advise_on_failure():
                     is_begun = task.begin(log, progress)
                 if is_begun:
-                    self._check_and_save(log)
+                    self._check_weights_and_save(log)
                 self._take_steps(log, progress, stopping, stop_at)
                 if task.state.step == stop_at:
                     return False
                 if task.end(log, progress):
-                    self._check_and_save(log)
+                    self._check_weights_and_save(log)
             except KeyboardInterrupt as error:
                 error.args = (self._stop_note(),)
                 raise
@@ -204,7 +204,7 @@ class TrainingLoop(Generic[State]):
 
     def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
         """Write the last weights and the record."""
-        with self.failures():
+        with self.advise_on_failure():
             content = record()
         if self._fabric.is_global_zero:
             # A run that is resumed at its end may have lost them.
@@ -229,27 +229,27 @@ class TrainingLoop(Generic[State]):
             yield
 
     def _take_steps(
-        self, log: Journal, progress: Progress, stopping: Stopping, stop_at: int | None
+        self, log: Journal, progress: Progress, stopping: SignalDeferral, stop_at: int | None
     ) -> None:
         task, state = self._task, self._task.state
         batches = task.batches()
         try:
             while not task.is_over:
-                with self.failures():
+                with self.advise_on_failure():
                     with stopping.deferred():
                         loss = self._take_step(batches)
                     task.after_step(loss)
                 progress.step(loss, share=task.share or None)
                 if state.step % STEPS_A_ROW == 0 or task.is_over:
                     self._log_means_over_processes(log)
-                is_validated = task.is_validated()
-                if is_validated:
-                    with self.failures():
+                validates = task.is_validation_due()
+                if validates:
+                    with self.advise_on_failure():
                         task.validate(log, progress)
                 stops = stopping.is_asked or state.step == stop_at
                 is_marked = state.step % task.checkpoint_steps == 0
-                if stops or is_validated or task.is_over or is_marked:
-                    self._check_and_save(log)
+                if stops or validates or task.is_over or is_marked:
+                    self._check_weights_and_save(log)
                 elif self._is_checkpoint_due():
                     self._write_checkpoint(log)
                 if stopping.is_asked:
@@ -277,7 +277,7 @@ class TrainingLoop(Generic[State]):
         task, fabric, state = self._task, self._fabric, self._task.state
         start, cpu = time.perf_counter(), time.process_time()
         for number, group in enumerate(self._optimizer.param_groups):
-            group["lr"] = group["initial_lr"] * task.rate() * task.share_of_rate(number)
+            group["lr"] = group["initial_lr"] * task.rate_share() * task.group_rate_factor(number)
         self._stepped.train()
         loss: Tensor | None = None
         for part in range(task.accumulate):
@@ -287,7 +287,7 @@ class TrainingLoop(Generic[State]):
             number = (state.step * task.accumulate + part) * fabric.world_size
             waits = part + 1 < task.accumulate
             with (
-                random_of(task.seed, number + fabric.global_rank, fabric.device),
+                batch_seed(task.seed, number + fabric.global_rank, fabric.device),
                 fabric.no_backward_sync(self._stepped, enabled=waits),
             ):
                 losses = self._stepped(batch)
@@ -325,7 +325,7 @@ class TrainingLoop(Generic[State]):
         self._losses, self._row_began = [], state.seconds
         row = {
             "step": state.step,
-            **task.place(),
+            **task.log_columns(),
             "learning_rate": self._optimizer.param_groups[-1]["lr"],
             **dict(zip(names, numbers.tolist(), strict=True)),
             "images_per_second": images / spent,
@@ -360,8 +360,8 @@ class TrainingLoop(Generic[State]):
             self._row_began = task.state.row_began
         self._fabric.barrier()
 
-    def _check_and_save(self, log: Journal) -> None:
-        with self.failures():
+    def _check_weights_and_save(self, log: Journal) -> None:
+        with self.advise_on_failure():
             # No run could resume from weights that are not finite.
             check_finite("network", *self._task.learner.parameters())
         if self._fabric.is_global_zero:
@@ -395,8 +395,8 @@ class TrainingLoop(Generic[State]):
         self._saving = self._saved_time - began
 
     @contextmanager
-    def failures(self) -> Iterator[None]:
-        """Turn failures in the block into one line."""
+    def advise_on_failure(self) -> Iterator[None]:
+        """Turn non-finite values into InputError, lack of memory into OptionError."""
         try:
             yield
         except FloatingPointError as error:
@@ -410,8 +410,8 @@ class TrainingLoop(Generic[State]):
 
 
 @contextmanager
-def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Seed networks by run and batch, so that runs can resume."""
+def batch_seed(seed: int, number: int, device: torch.device) -> Iterator[None]:
+    """Seed torch in the block by run and batch; then restore it."""
     # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed * 1_000_003 + number)

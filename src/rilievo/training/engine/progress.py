@@ -36,11 +36,11 @@ class Progress:
         self._share_before = done / steps if steps else share
         self._began, self._told = clock(), -float("inf")
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._make_bar: Any = None
+        self._bar: Any = None
         if before is not None:
             self.say(before)
-        self._make_bar = _make_bar(steps, done, images) if shown and is_terminal and steps else None
-        if self._make_bar is None:
+        self._bar = _make_bar(steps, done, images) if shown and is_terminal and steps else None
+        if self._bar is None:
             length = f"{self._share_before:.0%}" if steps is None else f"step {done} of {steps}"
             self.say(f"{what}: {length}, {images} image{'s' if images > 1 else ''} a step")
 
@@ -48,22 +48,22 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._make_bar is not None:
-            self._make_bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
         """Count one more step; reading the loss would wait for a GPU, so only a line does."""
         self._step += 1
-        if self._make_bar is not None:
-            self._make_bar.update(self._images)
+        if self._bar is not None:
+            self._bar.update(self._images)
         now = self._clock()
         is_last = self._step == self._steps
         if not self._shown or (now - self._told < _SECONDS_A_LINE and not is_last):
             return
         self._told = now
         words = "" if loss is None else f"loss {float(loss):.4g}"
-        if self._make_bar is not None:
-            self._make_bar.set_description_str(words or "train")
+        if self._bar is not None:
+            self._bar.set_description_str(words or "train")
             return
         if share is None:
             share = self._step / self._steps if self._steps else self._share_before
@@ -77,9 +77,9 @@ class Progress:
         self.say(", ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        if self._make_bar is not None:
-            self._make_bar.write(fitted(text, sys.stderr), file=sys.stderr)
+        """Print a line, unless hidden."""
+        if self._bar is not None:
+            self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif self._shown:
             say(text)
 
@@ -119,8 +119,8 @@ class Decoding:
                 sys.stderr.flush()
 
 
-def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """First and last of many notes."""
+def first_and_last_notes(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Notes, or four first and last with a count between."""
     if len(notes) <= 2 * _NOTES:
         return notes
     left = len(notes) - 2 * _NOTES

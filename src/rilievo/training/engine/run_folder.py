@@ -33,7 +33,7 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
-from rilievo.training.engine.config_fields import differing_options, with_whole_paths
+from rilievo.training.engine.config_fields import describe_changes, with_absolute_paths
 
 LOGS = STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
 _PLACES = ("step", "epoch")
@@ -57,7 +57,7 @@ class Journal:
         writes: bool = True,
     ) -> None:
         self._run, self._writes = run, writes
-        self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
+        self._writer: Any = _open_tensorboard(run, step) if tensorboard and writes else None
         for name in LOGS if writes else ():
             _write_or_remove(run / name, records.get(name))
 
@@ -74,7 +74,7 @@ class Journal:
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
-        """Add a row to a log."""
+        """Append a row to a CSV log, and to TensorBoard."""
         if not self._writes:
             return
         path = self._run / name
@@ -112,8 +112,8 @@ def hold_run_folder(run: Path) -> AbstractContextManager[None]:
     return hold_or_refuse(lock_path(run / CHECKPOINT), busy)
 
 
-def rows_of(run: Path, name: str) -> list[dict[str, str]]:
-    """Rows of a log by column."""
+def read_log_rows(run: Path, name: str) -> list[dict[str, str]]:
+    """Rows of a log, texts by column; none without a log."""
     path = run / name
     if not path.exists() or is_blank(path):
         return []
@@ -123,7 +123,7 @@ def rows_of(run: Path, name: str) -> list[dict[str, str]]:
         raise InputError(f"{printable(path)}: is no table of a run: {error}") from error
 
 
-def _open_writer(run: Path, step: int) -> Any:
+def _open_tensorboard(run: Path, step: int) -> Any:
     with needing("TensorBoard", "train"):
         from torch.utils.tensorboard import SummaryWriter
     return SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
@@ -165,7 +165,7 @@ class RunFolder(Generic[Config, Record]):
                 problem="holds a run already: go on with it ({resume}), or choose another folder",
             )
         before = self.read_config()
-        differ = differing_options(with_whole_paths(before), config)
+        differ = describe_changes(with_absolute_paths(before), config)
         if differ:
             raise OutputError(
                 f"{printable(self.path)}: holds a run with other options ({'; '.join(differ)}): "
@@ -175,17 +175,17 @@ class RunFolder(Generic[Config, Record]):
 
     @property
     def is_begun(self) -> bool:
-        """Whether there is a configuration."""
+        """Whether there is a whole configuration."""
         path = self.path / CONFIG
         return path.exists() and not is_torn(path)
 
     @property
     def is_saved(self) -> bool:
-        """Whether there was a checkpoint."""
+        """Whether there is a checkpoint or its result."""
         return any((self.path / name).exists() for name in (CHECKPOINT, WEIGHTS, RECORD))
 
     def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
-        """Write a new run's configuration, unless one can be read, also into ``folders``."""
+        """Write a new run's configuration to ``folders``, unless there."""
         if self.is_begun and not self.is_saved:
             # That run may be at its first step still, in another process.
             with hold_run_folder(self.path):
@@ -198,7 +198,7 @@ class RunFolder(Generic[Config, Record]):
             if path.parent == self.path:
                 is_kept = path.exists() and not is_torn(path)
             else:
-                is_kept = _has_text(path, text)
+                is_kept = _file_equals_text(path, text)
             if is_kept:
                 continue
             make_folder(path.parent)
@@ -236,7 +236,7 @@ class RunFolder(Generic[Config, Record]):
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
-        """Whether the run is finished; its checkpoint is deleted last."""
+        """Whether the run is finished; refuses broken weights."""
         run, checkpoint = self.path, self.path / CHECKPOINT
         if checkpoint.exists():
             if is_blank(checkpoint):
@@ -261,7 +261,7 @@ class RunFolder(Generic[Config, Record]):
         return True
 
 
-def _has_text(path: Path, text: str) -> bool:
+def _file_equals_text(path: Path, text: str) -> bool:
     try:
         return path.exists() and read_text(path) == text
     except InputError:

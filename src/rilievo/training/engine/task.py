@@ -1,7 +1,4 @@
-"""Interface of training to the engine.
-
-Checkpoints: the state of a run, written atomically.
-"""
+"""Interface of training to the engine, and atomic checkpoints."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
@@ -178,10 +175,10 @@ class TrainingTask(ABC, Generic[State, Network]):
         """Yield this process's batches from the current step; None for an empty one."""
 
     @abstractmethod
-    def rate(self) -> float:
-        """Share of the peak learning rate."""
+    def rate_share(self) -> float:
+        """Share of the peak learning rate at this step."""
 
-    def share_of_rate(self, group: int) -> float:
+    def group_rate_factor(self, group: int) -> float:
         """Factor of that rate for one group of parameters."""
         return 1.0
 
@@ -200,8 +197,8 @@ class TrainingTask(ABC, Generic[State, Network]):
         """Whether the run ends."""
         return self.share >= 1
 
-    def place(self) -> dict[str, float]:
-        """Columns of the log beside the step."""
+    def log_columns(self) -> dict[str, float]:
+        """Columns beside the step in logs."""
         return {}
 
     def begin(self, log: Journal, progress: Progress) -> bool:
@@ -211,7 +208,7 @@ class TrainingTask(ABC, Generic[State, Network]):
     def after_step(self, loss: Tensor | None) -> None:
         """Do what follows a step; ``loss`` is None for empty batches."""
 
-    def is_validated(self) -> bool:
+    def is_validation_due(self) -> bool:
         """Whether a validation follows."""
         return False
 
@@ -227,19 +224,19 @@ class TrainingTask(ABC, Generic[State, Network]):
 
 
 def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
-    """Groups of parameters with their full rates."""
+    """Groups of an optimizer, with their full rates."""
     return [
         {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in parts
     ]
 
 
-def is_fused(device: torch.device) -> bool | None:
-    """Whether an optimizer updates in one pass, a fifth of a CPU's time; None for torch's way."""
+def fused_option(device: torch.device) -> bool | None:
+    """True on a CPU, where fused updates are quick, else None."""
     return True if device.type == "cpu" else None
 
 
 def check_finite(what: str, *values: Tensor) -> None:
-    """Check that all values are finite.
+    """Refuse values that are not finite.
 
     Raises:
         FloatingPointError: If one is not.

@@ -30,8 +30,8 @@ _FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor 
 
 
 @cache
-def own_loss(place: str) -> Callable[..., Scalar]:
-    """Load a loss of the user's own, ``package.module:NAME`` or ``path/to/file.py:NAME``."""
+def load_own_loss(place: str) -> Callable[..., Scalar]:
+    """Load a loss, ``package.module:NAME`` or ``path/to/file.py:NAME``."""
     function = load_outside(place, "loss")
     if not callable(function):
         raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
@@ -103,11 +103,11 @@ def log_gradient_loss(
         values, mask = error[strided], valid[strided]
         count = mask.sum().clamp(min=1)
         for axis in axes:
-            total = total + _sum_of_steps(values, mask, axis) / count
+            total = total + _sum_of_differences(values, mask, axis) / count
     return total
 
 
-def _sum_of_steps(values: Maps, masks: Masks, axis: int) -> Scalar:
+def _sum_of_differences(values: Maps, masks: Masks, axis: int) -> Scalar:
     """Sum of |differences| between valid pixels two apart."""
     pairs = values.shape[axis] - _STEP
     if pairs < 1:
@@ -177,7 +177,7 @@ _GRADIENTS = 0.5  # weight of the gradients, as of MiDaS
 _LEAST = 1e-6
 
 
-def target_of(kind: DepthKind, depth: Maps) -> Maps:
+def depth_target(kind: DepthKind, depth: Maps) -> Maps:
     """Inverse depth [1/m] for affine inverse depth, else depth [m]; 0 where unknown."""
     if kind is not DepthKind.AFFINE_INVERSE:
         return depth
@@ -197,16 +197,18 @@ def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) ->
     if kind is DepthKind.METRIC:
         return scale_invariant_loss(predicted.clamp(min=_LEAST), target, valid)
     error = answer_error(kind, predicted, target, valid)
-    sizes = mean_of(error.abs(), valid) + _GRADIENTS * gradient_error(error, valid, scales=SCALES)
+    sizes = mean_of_valid(error.abs(), valid) + _GRADIENTS * gradient_error(
+        error, valid, scales=SCALES
+    )
     return sizes.sum() / counted.sum()
 
 
 def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Maps:
     """Subtract the target; metric depth and depth up to scale are compared as logarithms."""
     if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
-        size = mean_of(predicted.detach().abs(), valid).clamp(min=_LEAST)[:, None, None]
-        ours = normalised(predicted / size, valid, LEAST_DEVIATION)
-        theirs = normalised(target, valid, torch.finfo(target.dtype).tiny)
+        size = mean_of_valid(predicted.detach().abs(), valid).clamp(min=_LEAST)[:, None, None]
+        ours = centre_and_scale(predicted / size, valid, LEAST_DEVIATION)
+        theirs = centre_and_scale(target, valid, torch.finfo(target.dtype).tiny)
         return torch.where(valid, ours - theirs, torch.zeros_like(ours))
     one = torch.ones_like(target)
     logs = predicted.clamp(min=_LEAST).log(), torch.where(valid, target, one).log()
@@ -222,7 +224,7 @@ def centred_error(
 ) -> Maps:
     """Subtract the truth and the mean error of the image."""
     error = torch.where(valid, predicted - true, 0.0)
-    return torch.where(valid, error - mean_of(error, valid)[:, None, None], 0.0)
+    return torch.where(valid, error - mean_of_valid(error, valid)[:, None, None], 0.0)
 
 
 def gradient_error(
@@ -237,22 +239,22 @@ def gradient_error(
     for scale in range(scales):
         across = (error[:, :, 1:] - error[:, :, :-1]).abs()
         down = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        errors = mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
-        errors = errors + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
+        errors = mean_of_valid(across, valid[:, :, 1:] & valid[:, :, :-1])
+        errors = errors + mean_of_valid(down, valid[:, 1:, :] & valid[:, :-1, :])
         total = total + (errors if exact is None or scale >= _FINE else errors * exact)
         error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
     return total
 
 
-def normalised(values: Maps, valid: Masks, least: float) -> Maps:
+def centre_and_scale(values: Maps, valid: Masks, least: float) -> Maps:
     """Subtract the median; divide by the mean absolute deviation, at least ``least``."""
     numbers = values.masked_fill(~valid, torch.nan).flatten(1)
     median = numbers.nanmedian(dim=1).values.nan_to_num()[:, None, None]
     off = torch.where(valid, values - median, torch.zeros_like(values))
-    return off / mean_of(off.abs(), valid).clamp(min=least)[:, None, None]
+    return off / mean_of_valid(off.abs(), valid).clamp(min=least)[:, None, None]
 
 
-def mean_of(values: Maps, valid: Masks) -> PerImage:
+def mean_of_valid(values: Maps, valid: Masks) -> PerImage:
     """Average the valid pixels of each image; 0 without any."""
     count = valid.sum(dim=(1, 2)).clamp(min=1)
     return (values * valid).sum(dim=(1, 2)) / count

@@ -20,15 +20,15 @@ from rilievo.frozen import frozen
 from rilievo.geometry.transforms import scale_translation
 from rilievo.registry import load_outside
 from rilievo.shapes import Size
-from rilievo.training.losses.supervised import own_loss
+from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.warped_frames import (
     Explanation,
     Frames,
     Views,
-    Warped,
+    WarpedSource,
     explain,
-    frames_of,
+    frames_at_scale,
     warp,
 )
 from rilievo.training.tensors import (
@@ -73,12 +73,12 @@ class VideoScene:
     multiplied: bool = False
 
     def depth(self, sigmoid: Sigmoids, size: Size | None = None) -> Maps:
-        """Depth at a size, by default the finest."""
-        share = resized(sigmoid.to(self.views.target.dtype), size or self.full.size)[:, 0]
+        """Depth of a sigmoid, by default at the finest size."""
+        share = resize_bilinearly(sigmoid.to(self.views.target.dtype), size or self.full.size)[:, 0]
         return 1 / (1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * share)
 
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
-        """Motion in the unit of a scale's depth."""
+        """Motion in the unit of ``depth``, at one scale."""
         if not self.multiplied:
             return self.motion
         mean = (1 / depth).mean(dim=(1, 2))
@@ -91,7 +91,7 @@ class VideoScene:
         """Frames that a scale compares."""
         if self.options.scales is Scales.FULL or scale == 0:
             return self.full
-        return frames_of(self.views, self.options, self.generator, scale=scale)
+        return frames_at_scale(self.views, self.options, self.generator, scale=scale)
 
 
 @frozen
@@ -106,8 +106,8 @@ class AtScale:
     explanation: Explanation
 
 
-def resized(x: StackAtScale, size: Size) -> Stack:
-    """Resize bilinearly, with the image's edges kept."""
+def resize_bilinearly(x: StackAtScale, size: Size) -> Stack:
+    """Resize, with the image's edges kept."""
     if (x.shape[-2], x.shape[-1]) == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
@@ -116,7 +116,7 @@ def resized(x: StackAtScale, size: Size) -> Stack:
 _LEAST_MEAN = 1e-7  # as published; avoids a division by zero if the sigmoid is zero everywhere
 
 
-def depth_disagreement(view: Warped) -> Maps:
+def depth_disagreement(view: WarpedSource) -> Maps:
     """|z - D| / (z + D), z of the target's points and D of the source (Bian et al., 2019)."""
     D = view.image[:, 0]
     z = torch.where(view.in_view, view.depth, D)
@@ -203,7 +203,7 @@ def _consistency_term(scene: VideoScene) -> Tensor | None:
     return None if scene.agreement is None else scene.agreement.consistency
 
 
-def _anchor_term(name: str) -> Callable[[VideoScene], Tensor | None]:
+def _make_anchor_term(name: str) -> Callable[[VideoScene], Tensor | None]:
 
     def term(scene: VideoScene) -> Tensor | None:
         maps = scene.views.maps
@@ -227,19 +227,19 @@ TERMS: Mapping[str, Term] = {
         weight="predictive_mask", factor=0.2, of_scale=_mask_term, lacks=_problem_without_mask
     ),
     "consistency": Term(weight="consistency", of_batch=_consistency_term),
-    "anchor": Term(weight="anchor", of_batch=_anchor_term("prior")),
-    "corners": Term(weight="corners", of_batch=_anchor_term("corners")),
-    "labels": Term(weight="labels", of_batch=_anchor_term("labels")),
+    "anchor": Term(weight="anchor", of_batch=_make_anchor_term("prior")),
+    "corners": Term(weight="corners", of_batch=_make_anchor_term("corners")),
+    "labels": Term(weight="labels", of_batch=_make_anchor_term("labels")),
 }
 
 
 @cache
-def terms_of(options: VideoLosses) -> Mapping[str, Term]:
-    """Terms of the table, and the user's own, each like ``Term.of_scale`` or a ``Term``."""
+def terms_with_own(options: VideoLosses) -> Mapping[str, Term]:
+    """Terms of ``TERMS``, and the user's own."""
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():
         candidate = load_outside(place, "loss")
-        own = candidate if isinstance(candidate, Term) else Term(of_scale=own_loss(place))
+        own = candidate if isinstance(candidate, Term) else Term(of_scale=load_own_loss(place))
         terms[place] = replace(own, weight="", factor=weight)
     return terms
 
@@ -319,13 +319,13 @@ def video_loss(
             generator=generator,
             min_depth=min_depth,
             max_depth=max_depth,
-            full=frames_of(views, options, generator),
+            full=frames_at_scale(views, options, generator),
             sigmoid=sigmoids[0],
             masks=masks if options.predictive_mask else None,
             source_sigmoids=source_sigmoids,
             multiplied=multiplied,
         )
-        terms = terms_of(options)
+        terms = terms_with_own(options)
         for term in terms.values():
             if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
                 raise InputError(missing)
@@ -334,17 +334,17 @@ def video_loss(
             _loss_at_scale(scene, terms, *entry)
             for entry in enumerate(zip(scales, sigmoids, strict=True))
         ]
-        return _sum_scales_and_batch(scene, terms, parts)
+        return _average_scales_and_add_batch(scene, terms, parts)
 
 
-def _sum_scales_and_batch(
-    scene: VideoScene, every: Mapping[str, Term], parts: list["_ScaleLoss"]
+def _average_scales_and_add_batch(
+    scene: VideoScene, all_terms: Mapping[str, Term], parts: list["_ScaleLoss"]
 ) -> VideoLoss:
     total = torch.stack([part.cost for part in parts]).mean()
     terms = {
         name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms
     }
-    for name, term in every.items():
+    for name, term in all_terms.items():
         weight = term.weight_in(scene.options)
         if weight and term.of_batch and (value := term.of_batch(scene)) is not None:
             total = total + weight * value
@@ -371,9 +371,12 @@ class _ScaleLoss:
 
 
 def _loss_at_scale(
-    scene: VideoScene, every: Mapping[str, Term], place: int, item: tuple[int, Tensor]
+    scene: VideoScene,
+    all_terms: Mapping[str, Term],
+    scale_index: int,
+    scale_and_sigmoid: tuple[int, Tensor],
 ) -> _ScaleLoss:
-    scale, sigmoid = item
+    scale, sigmoid = scale_and_sigmoid
     frames, sources = scene.frames(scale), len(scene.motion)
     outcomes: list[_ScaleLoss] = []
 
@@ -381,22 +384,22 @@ def _loss_at_scale(
         here = replace(scene, motion=others[:sources])
         mask = others[sources] if others[sources:] else None
         at = _predictions_at_scale(here, replace(frames, K=K), scale, sigmoid, mask)
-        weights = {name: term.weight_in(scene.options) for name, term in every.items()}
+        weights = {name: term.weight_in(scene.options) for name, term in all_terms.items()}
         terms = {
             name: weights[name] * value
-            for name, term in every.items()
+            for name, term in all_terms.items()
             if weights[name] and term.of_scale and (value := term.of_scale(here, at)) is not None
         }
         total = sum(terms.values(), sigmoid.new_zeros(()))
         detached = {name: value.detach() for name, value in terms.items()}
-        explanation = None if place else at.explanation.detached()
+        explanation = None if scale_index else at.explanation.detached()
         depth = at.depth.detach()
         outcomes.append(
             _ScaleLoss(cost=total, terms=detached, depth=depth, explanation=explanation)
         )
         return total
 
-    masks = () if scene.masks is None else (scene.masks[place],)
+    masks = () if scene.masks is None else (scene.masks[scale_index],)
     value = with_early_gradient(cost, sigmoid, frames.K, *scene.motion, *masks)
     return replace(outcomes[0], cost=value)
 
@@ -406,7 +409,7 @@ def _predictions_at_scale(
 ) -> AtScale:
     sigmoid = sigmoid.to(scene.views.target.dtype)
     depth = scene.depth(sigmoid, frames.size)
-    mask = None if mask is None else resized(mask.to(sigmoid.dtype), frames.size)
+    mask = None if mask is None else resize_bilinearly(mask.to(sigmoid.dtype), frames.size)
     trust = None
     if scene.agreement is not None and scene.options.motion_mask:
         trust = scene.agreement.trust

@@ -73,8 +73,8 @@ def window_sum(x: Channels) -> Channels:
     return x
 
 
-def window_spread(x: Channels) -> Channels:
-    """Apply the adjoint of ``window_sum``."""
+def window_sum_adjoint(x: Channels) -> Channels:
+    """Distribute gradients of window sums to their pixels."""
     for dim in (3, 2):
         total, last = _sum_of_both_neighbours(x, dim), x.shape[dim] - 1
         total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
@@ -116,7 +116,7 @@ class _PhotometricError(Function):
         for part in _image_slices(image):
             y = target[part]
             x = image.detach()[part]
-            similarity = _ssim_terms(
+            similarity = _ssim_and_slopes(
                 x, y, twice[part], power[part], variance[part], slopes[:, part]
             )
             share = similarity.clamp_(-1, 1).sum(dim=1).mul_(-ssim / 2).add_(x.shape[1] * ssim / 2)
@@ -136,7 +136,7 @@ class _PhotometricError(Function):
             x, y, arriving = image[part], target[part], upstream[0][part][:, None]
             weight = arriving * (-ctx.ssim / (2 * colours))
             by_sum, by_square, by_product = (
-                window_spread(slope.mul(weight)) for slope in slopes[:, part].unbind()
+                window_sum_adjoint(slope.mul(weight)) for slope in slopes[:, part].unbind()
             )
             by_sum.addcmul_(by_square, x, value=18).addcmul_(by_product, y, value=18)
             sign = torch.sub(x, y).sign_()
@@ -153,10 +153,10 @@ def _image_slices(image: Tensor) -> list[slice]:
     return [slice(k, k + 1) for k in range(image.shape[0])]
 
 
-def _ssim_terms(
+def _ssim_and_slopes(
     x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
 ) -> Tensor:
-    """SSIM, with its derivatives into ``slopes``."""
+    """SSIM; its derivatives are written to ``slopes``."""
     X = window_sum(x)
     covariance = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
     spread = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)
@@ -176,7 +176,7 @@ def _ssim_terms(
 
 
 @frozen
-class Warped:
+class WarpedSource:
     """Source frame, resampled where it sees the target's points.
 
     Attributes:
@@ -195,7 +195,7 @@ class Warped:
 
     @property
     def in_view(self) -> Masks:
-        """Points that lie inside the source's image."""
+        """Points in front of the source and inside its image."""
         height, width = self.depth.shape[-2:]
         u, v = self.pixels.unbind(dim=1)
         return self.in_front & (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
@@ -209,13 +209,13 @@ def warp(
     *,
     align_corners: bool = True,
     in_front: bool = True,
-) -> Warped:
+) -> WarpedSource:
     """Warp a source frame to the target's camera by the target's depth."""
     epsilon = None if in_front else PUBLISHED_EPSILON
     projection = project_to_source(depth, K, source_T_target, epsilon=epsilon)
     pixels = projection[:, :2]
     image = sample_image(source, pixels, align_corners=align_corners)
-    return Warped(image=image, pixels=pixels, depth=projection[:, 2])
+    return WarpedSource(image=image, pixels=pixels, depth=projection[:, 2])
 
 
 def sample_image(
@@ -293,7 +293,7 @@ class Frames:
         return torch.where(self.valid, error, 0.0).sum() / self.valid.sum().clamp(min=1)
 
 
-def frames_of(
+def frames_at_scale(
     views: Views, options: VideoLosses, generator: torch.Generator | None, *, scale: int = 0
 ) -> Frames:
     """Take views at a scale; without a generator there is no noise."""
@@ -311,13 +311,13 @@ def frames_of(
     return Frames(
         target=prepared,
         sources=sources,
-        K=_K_of_scale(views, options, scale),
+        K=_K_at_scale(views, options, scale),
         valid=None if views.valid is None else _shrink_where_all_valid(views.valid, 2**scale),
         still=chosen.amin(dim=1),
     )
 
 
-def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:
+def _K_at_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:
     if not scale:
         return views.K
     height, width = views.pyramid[scale].shape[-2:]
@@ -383,7 +383,9 @@ def explain(
         )
         for source, T in zip(frames.sources, source_T_target, strict=True)
     )
-    whole = torch.stack([_warp_error(frames, projection, options) for projection in warped], dim=1)
+    whole = torch.stack(
+        [_error_or_worst_behind(frames, projection, options) for projection in warped], dim=1
+    )
     errors = whole if masks is None else whole * masks
     if options.minimum:
         # If two sources have the same error, only the first gets a gradient.
@@ -405,6 +407,6 @@ def explain(
     )
 
 
-def _warp_error(frames: Frames, warped: Warped, options: VideoLosses) -> Maps:
+def _error_or_worst_behind(frames: Frames, warped: WarpedSource, options: VideoLosses) -> Maps:
     error = photometric_error(warped.image, frames.target, ssim=options.ssim)
     return torch.where(warped.in_front, error, WORST) if options.in_front else error

@@ -67,7 +67,7 @@ class Layout:
         return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": end})
 
     @property
-    def bytes_each(self) -> int:
+    def file_bytes(self) -> int:
         """Size of a file [bytes]."""
         return HEADER_BYTES + self.fields.itemsize
 
@@ -79,7 +79,7 @@ class StoredFeatures:
     numbers: np.ndarray
     layout: Layout
 
-    def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
+    def copy_map_into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
         """Decode one layer's map into ``target``."""
         target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
 
@@ -88,7 +88,7 @@ class StoredFeatures:
         return torch.from_numpy(self.numbers[f"token{layer}"])
 
 
-def pack(
+def encode_features(
     maps: Sequence[Float[Tensor, "_c _h _w"]],
     tokens: Sequence[Float[Tensor, "_c"]] | None,
     layout: Layout,
@@ -113,15 +113,15 @@ def pack(
     return features_file_bytes(header, payload)
 
 
-def unpack(path: Path, layout: Layout, stamp: Stamp) -> StoredFeatures:
-    """Open a file after checks."""
+def open_features(path: Path, layout: Layout, stamp: Stamp) -> StoredFeatures:
+    """Map a file into memory; refuse another image's or backbone's."""
     name = printable(path)
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
     size = path.stat().st_size
-    if size != layout.bytes_each or not head.startswith(MAGIC):
+    if size != layout.file_bytes or not head.startswith(MAGIC):
         raise InputError(
-            f"{name}: no kept features, or not the {layout.bytes_each} bytes that were expected; "
+            f"{name}: no kept features, or not the {layout.file_bytes} bytes that were expected; "
             "remove it to have it made again"
         )
     # The identity covers the version too.
@@ -155,8 +155,7 @@ class Identity:
 class FeatureCache:
     """Cache of one backbone's features, in a folder that others may share.
 
-    Features are always those stored, so that all epochs see the same numbers. A full folder is an
-    error: an epoch would evict what the next one begins with.
+    Features are those stored, so that epochs see the same numbers. A full folder is an error.
     """
 
     def __init__(
@@ -211,15 +210,15 @@ class FeatureCache:
         stamps = [
             Stamp(identity=self.identity.digest, image=image_sha256(picture)) for picture in image
         ]
-        missing = [i for i, stamp in enumerate(stamps) if not self._is_there(stamp, layout)]
+        missing = [i for i, stamp in enumerate(stamps) if not self._is_stored(stamp, layout)]
         self.found += len(stamps) - len(missing)
         if missing:
             self._compute_and_store(image[missing], [stamps[i] for i in missing], layout)
-        stored = [unpack(self._file_of(stamp), layout, stamp) for stamp in stamps]
+        stored = [open_features(self._feature_path(stamp), layout, stamp) for stamp in stamps]
         return self._stack_on_device(stored, layout, size)
 
     def _compute_and_store(self, image: Pictures, stamps: list[Stamp], layout: Layout) -> None:
-        self._check_room(len(stamps) * layout.bytes_each)
+        self._check_room_for_bytes(len(stamps) * layout.file_bytes)
         device = self._backbone.mean.device
         pixels = as_input(image.to(device))
         with (
@@ -231,12 +230,12 @@ class FeatureCache:
             maps = [tensor[index] for tensor in made.maps]
             tokens = [tensor[index] for tensor in made.tokens] if made.tokens is not None else None
             try:
-                data = pack(maps, tokens, layout, stamp)
+                data = encode_features(maps, tokens, layout, stamp)
             except InputError as error:
                 raise InputError(
                     path=f"backbone '{self._backbone.name}'", problem=template(error)
                 ) from error
-            path = self._file_of(stamp)
+            path = self._feature_path(stamp)
             make_folder(path.parent)
             with replacing(path) as part:
                 part.write_bytes(data)
@@ -251,7 +250,7 @@ class FeatureCache:
         for index, shape in enumerate(layout.shapes):
             batch = torch.empty((len(stored), *shape), device=device)
             for target, entry in zip(batch, stored, strict=True):
-                entry.into(target, index)
+                entry.copy_map_into(target, index)
             maps.append(batch)
             if layout.tokens:
                 tokens.append(torch.stack([entry.class_token(index) for entry in stored]))
@@ -262,15 +261,15 @@ class FeatureCache:
             box=place(size, facts.patch, facts.padding),
         )
 
-    def _file_of(self, stamp: Stamp) -> Path:
+    def _feature_path(self, stamp: Stamp) -> Path:
         name = stamp.image.hex()
         return self.folder / name[:2] / (name + FEATURES)
 
-    def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
-        """Whether a file is there, and neither truncated nor blank after a power cut."""
-        path = self._file_of(stamp)
+    def _is_stored(self, stamp: Stamp, layout: Layout) -> bool:
+        """Whether a file is there, not truncated or blank."""
+        path = self._feature_path(stamp)
         try:
-            return path.stat().st_size == layout.bytes_each and not is_blank(path)
+            return path.stat().st_size == layout.file_bytes and not is_blank(path)
         except OSError:  # not there, or a link that leads nowhere
             return False
 
@@ -285,7 +284,7 @@ class FeatureCache:
                 "remove its folder to have them made again"
             )
 
-    def _check_room(self, needed: int) -> None:
+    def _check_room_for_bytes(self, needed: int) -> None:
         if self._used + needed > self._limit:
             # Other processes may have freed or filled space since.
             self._used = used_bytes(self.root)
@@ -312,6 +311,6 @@ def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
 
 
 def used_bytes(root: Path) -> int:
-    """Size of a folder of caches."""
+    """Size of all feature files in a folder."""
     # A link counts as itself: its target is not part of the cache.
     return sum(file.lstat().st_size for file in root.glob(f"*/*/*{FEATURES}"))

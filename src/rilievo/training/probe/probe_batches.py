@@ -42,10 +42,10 @@ class BatchPlan(Protocol):
         ...
 
 
-def variant(
+def augment_frame(
     frame: ProbeFrame, options: Augmentation, *, seed: int, index: int, number: int
 ) -> ProbeFrame:
-    """Version ``number`` of an image, which is the epoch."""
+    """Change colours, window and side at random, by seed, index, number."""
     if not options.changes:
         return frame
     random = np.random.default_rng([seed, index, number])
@@ -56,7 +56,7 @@ def variant(
     down, across = random.random(2)
     if jitters < options.jitter:
         # Its kernels are compiled, and Numba looks at the folder of their cache at once.
-        from rilievo.training.engine.frame_colour import ColourChange, changed
+        from rilievo.training.engine.frame_colour import ColourChange, change_colours
 
         brightness, contrast, saturation = factors.tolist()
         change = ColourChange(
@@ -66,33 +66,33 @@ def variant(
             saturation=saturation,
             hue=float(hue),
         )
-        frame = replace(frame, image=changed(frame.image, change))
+        frame = replace(frame, image=change_colours(frame.image, change))
     if crops < options.crop:
-        frame = cropped(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
-    return mirrored(frame) if flips < options.flip else frame
+        frame = crop_and_enlarge(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
+    return mirror_frame(frame) if flips < options.flip else frame
 
 
-def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
+def crop_and_enlarge(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
     """Cut a window and enlarge it to the frame's size, by nearest pixel; depth stays.
 
     ``side`` is a share of the frame's, and ``at`` a place in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
-    rows = _enlarged_indices(height, side, at[0])
-    columns = _enlarged_indices(width, side, at[1])
+    rows = _window_indices(height, side, at[0])
+    columns = _window_indices(width, side, at[1])
     pick = np.ix_(rows, columns)
     return replace(
         frame, image=frame.image[pick], depth=frame.depth[pick], normals=frame.normals[:, *pick]
     )
 
 
-def mirrored(frame: ProbeFrame) -> ProbeFrame:
+def mirror_frame(frame: ProbeFrame) -> ProbeFrame:
     """Mirror the frame; normals change the sign of x."""
     normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 
 
-def _enlarged_indices(length: int, side: float, at: float) -> np.ndarray:
+def _window_indices(length: int, side: float, at: float) -> np.ndarray:
     size = max(1, round(length * side))
     start = round((length - size) * at)
     return start + ((np.arange(length) + 0.5) * size / length).astype(int)
@@ -120,8 +120,8 @@ def epoch_order(
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
-    """Images of a step, with versions."""
+def step_image_origins(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
+    """Indices of a step's images, with their epoch."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
     start = place * config.batch_size
@@ -134,7 +134,7 @@ def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, .
 
 def read_and_augment(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
     """Image as a step sees it."""
-    return variant(
+    return augment_frame(
         frames.frame(source.index),
         config.augmentation,
         seed=config.seed,

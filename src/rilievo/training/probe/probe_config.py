@@ -1,9 +1,7 @@
-"""Configuration of probes and whole networks, and its presets.
+"""Configuration, presets and record of probes and whole networks.
 
 ``probe3d`` trains as the program of Probe3D (El Banani et al. 2024), oddities included,
 ``probe3d-old`` as for its paper; ``plain`` is the loop of tutorials.
-
-Record of a finished run.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,9 +18,9 @@ from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.config_fields import (
     FieldDifference,
-    changed,
     check_ranges,
     find_differences,
+    with_changed_fields,
     with_fields_of,
 )
 from rilievo.training.networks.blueprint import (
@@ -300,8 +298,8 @@ SUPERVISED = UncheckedProbeConfig(
 )
 
 
-def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete a configuration from its preset."""
+def complete_probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
+    """Take fields not in ``names`` from the preset."""
     # Of the losses of normals, one's own among them, this one alone learns kappa.
     uncertainty = config.losses.normals == UNCERTAIN
     if config.preset == PLAIN and "losses.normals" not in names:
@@ -310,8 +308,8 @@ def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
     return with_fields_of(preset_config(config.preset, blueprint, config.data), config, names)
 
 
-def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a whole network."""
+def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
+    """Take fields not in ``names`` from the preset."""
     if config.preset not in ("default", PLAIN):
         raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
     backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
@@ -329,7 +327,9 @@ def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfi
         learning_rate=rate,
         backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
     )
-    return with_fields_of(_plain_preset(usual) if config.preset == PLAIN else usual, config, names)
+    return with_fields_of(
+        _with_plain_preset(usual) if config.preset == PLAIN else usual, config, names
+    )
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
@@ -345,7 +345,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
             data=data,
             losses=Losses(normals=normals),
         )
-        return usual if name == "default" else _plain_preset(usual)
+        return usual if name == "default" else _with_plain_preset(usual)
     form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
     return ProbeConfig(
         preset=name,
@@ -359,7 +359,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     )
 
 
-def _plain_preset(config: ProbeConfig) -> ProbeConfig:
+def _with_plain_preset(config: ProbeConfig) -> ProbeConfig:
     return replace(
         config,
         preset=PLAIN,
@@ -374,7 +374,7 @@ def _plain_preset(config: ProbeConfig) -> ProbeConfig:
 
 
 def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
-    """Set depth for this data: NAVI's relative depth is 0.01 to 1 in each image."""
+    """Limit NAVI's relative depth, 0.01 to 1 in each image."""
     if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
         return depth
     return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
@@ -382,15 +382,15 @@ def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
 
 def with_overrides(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
     """Change fields by path: ``losses.depth``."""
-    return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
+    return with_changed_fields(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 
 def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
     """List what differs from ``default``, except what every run chooses."""
     return find_differences(
         config,
-        usual=preset_config("default", config.blueprint, config.data),
-        named=preset_config(config.preset, config.blueprint, config.data),
+        default_preset=preset_config("default", config.blueprint, config.data),
+        chosen_preset=preset_config(config.preset, config.blueprint, config.data),
         reasons=PLAIN_REASONS if config.preset == PLAIN else REASONS,
     )
 

@@ -40,7 +40,7 @@ class ProbeFrame:
         )
 
     def check(self, id: str, task: ProbeTarget) -> None:
-        """Check the targets of a task."""
+        """Refuse a frame that lacks a target of the task."""
         wanted = {"depth": task.has_depth, "normals": task.has_normals}
         if missing := [what for what in self.lacks if wanted[what]]:
             raise InputError(
@@ -133,8 +133,8 @@ class TargetFrames:
         return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
 
 
-def first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
-    """Describe the first image and its targets."""
+def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
+    """Line on the first image and its targets."""
     frame, id = frames.frame(0), frames.ids[0]
     if task is not None:
         frame.check(id, task)

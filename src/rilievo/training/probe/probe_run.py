@@ -9,7 +9,7 @@ from rilievo.errors import MissingExtraError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.run_models import is_run
-from rilievo.training.engine.config_fields import with_whole_paths
+from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions, TrainingRecord
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rilievo.training.probe.feature_cache import FeatureCache
 
 
-def probe_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
+def probe_run_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
     """Folder of a probe's run."""
     return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)
 
@@ -59,27 +59,27 @@ def train_probe(
     options = options or RunOptions()
     if keeping is not None and config.backbone_rate:
         raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
-    folder = probe_folder(run)
-    config = folder.check(with_whole_paths(config), resume=options.resume)
+    folder = probe_run_folder(run)
+    config = folder.check(with_absolute_paths(config), resume=options.resume)
     if folder.is_finished():
         return folder.read_record()
     # Data that are missing are reported before torch is imported, which takes seconds.
     frames = frames or open_frames(config)
     with needing("training", "train"):
-        from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
+        from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
         from rilievo.training.networks.backbones import weights_sha256
         from rilievo.training.networks.probe_network import make_chosen_backbone
         from rilievo.training.probe.probe_task import ProbeTask
     backbone = backbone or make_chosen_backbone(config.blueprint)
     sha256 = weights_sha256(backbone)
-    fabric = make_fabric(Devices(device=options.device, precision=config.precision))
+    fabric = launch_fabric(Devices(device=options.device, precision=config.precision))
     task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
     fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()
     engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
     if fabric.is_global_zero:
         # Only now, so that a run that cannot begin leaves no folder behind.
         folder.write_config(config)
-    if not engine.go(
+    if not engine.train_to_end(
         tensorboard=options.tensorboard,
         stop_at=options.stop_at,
         shown=options.shown,
@@ -89,10 +89,10 @@ def train_probe(
     return engine.finish(folder, task.record)
 
 
-def page_line(
+def write_page(
     run: Path, verdict: str, counts: str, doubts: Sequence[str], notes: Sequence[str] = ()
 ) -> str:
-    """Write the page of a finished run, and tell where."""
+    """Write a finished run's page; return a line that tells where."""
     try:
         page = write_training_page(
             run,

@@ -23,7 +23,7 @@ from rilievo.training.engine.task import (
     RunState,
     Stateful,
     TrainingTask,
-    is_fused,
+    fused_option,
     parameter_groups,
     save_weights,
 )
@@ -32,10 +32,10 @@ from rilievo.training.losses.supervised import (
     angular_von_mises_fisher_loss,
     berhu_loss,
     l1_loss,
+    load_own_loss,
     log_gradient_loss,
     mse_loss,
     normals_mse_loss,
-    own_loss,
     scale_invariant_loss,
 )
 from rilievo.training.networks.backbones import Backbone
@@ -46,7 +46,7 @@ from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import (
     collate,
     read_and_augment,
-    sources_of,
+    step_image_origins,
     steps_an_epoch,
 )
 from rilievo.training.probe.probe_config import (
@@ -78,7 +78,7 @@ def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
     if not valid.any():
         return 0 * predicted.sum()
     if losses.depth != "probe":
-        loss = _DEPTH.get(losses.depth) or own_loss(losses.depth)
+        loss = _DEPTH.get(losses.depth) or load_own_loss(losses.depth)
         return loss(predicted, true, valid)
     gradient = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
     scale = scale_invariant_loss(predicted, true, valid)
@@ -102,7 +102,7 @@ def normals_objective(
     if losses.normals == UNCERTAIN and kappa is not None:
         return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
     name = "angular" if losses.normals == UNCERTAIN else losses.normals
-    return (_NORMALS.get(name) or own_loss(name))(predicted, true, valid)
+    return (_NORMALS.get(name) or load_own_loss(name))(predicted, true, valid)
 
 
 class Learner(nn.Module):
@@ -116,11 +116,11 @@ class Learner(nn.Module):
         self.is_tuned = config.backbone_rate > 0
         for loss_name in (config.losses.depth, config.losses.normals):
             if is_import_path(loss_name):
-                own_loss(loss_name)  # refused before the first batch, not at it
+                load_own_loss(loss_name)  # refused before the first batch, not at it
         probed.backbone.requires_grad_(self.is_tuned)
 
     @property
-    def learned(self) -> nn.Module:
+    def learning_part(self) -> nn.Module:
         """Part whose weights change."""
         return self.probed if self.is_tuned else self.probed.probe
 
@@ -135,7 +135,7 @@ class Learner(nn.Module):
         """Compute ``loss`` and its unweighted parts."""
         depth, normals = batch["depth"], batch["normals"]
         answer = self.probed.read(
-            self._stored_or_computed(batch["image"]), (depth.shape[-2], depth.shape[-1])
+            self._cached_or_computed_features(batch["image"]), (depth.shape[-2], depth.shape[-1])
         )
         depth_loss = normals_loss = depth.new_zeros(())
         losses = self.config.losses
@@ -148,7 +148,7 @@ class Learner(nn.Module):
         total = depth_loss + losses.normals_weight * normals_loss
         return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
 
-    def _stored_or_computed(self, image: Pictures) -> Features:
+    def _cached_or_computed_features(self, image: Pictures) -> Features:
         if self.cache is not None:
             return self.cache.features(image)
         with torch.set_grad_enabled(self.is_tuned and torch.is_grad_enabled()):
@@ -158,7 +158,7 @@ class Learner(nn.Module):
 
 
 def check_features(features: Features, name: str) -> None:
-    """Check that features are finite."""
+    """Refuse features that are not finite."""
     for layer, feature_map in enumerate(features.maps):
         if not torch.isfinite(feature_map).all():
             raise InputError(
@@ -191,10 +191,10 @@ class Scores:
 
 
 @torch.no_grad()
-def validate(
+def score_frames(
     learner: Learner, frames: TargetFrames, fabric: Any, *, most: int | None = None
 ) -> Scores:
-    """Score ``most`` whole images."""
+    """Means over the first ``most`` frames."""
     learner.eval()
     depths: list[tuple[float, ...]] = []
     angles: list[float] = []
@@ -222,7 +222,7 @@ def validate(
         angle=_mean_or_nan(angles),
         scaled_abs_rel=scaled,
         constant_abs_rel=constant,
-        constant_angle=_mean_angle_of_constant(normals),
+        constant_angle=_mean_degrees_to_mean_direction(normals),
     )
 
 
@@ -235,7 +235,7 @@ def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> 
     return tuple(float(error.mean()) for error in errors)
 
 
-def _mean_angle_of_constant(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
+def _mean_degrees_to_mean_direction(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
     if not normals:
         return float("nan")
     means = torch.stack([vectors.mean(dim=0) for vectors in normals])
@@ -289,7 +289,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         self.optimizer = torch.optim.AdamW(
             parameter_groups(*groups),
             weight_decay=config.weight_decay,
-            fused=is_fused(fabric.device),
+            fused=fused_option(fabric.device),
         )
         self.state = ProbeState()
         self.images, self.seed = config.batch_size, config.seed
@@ -307,7 +307,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
     @property
     def parts(self) -> dict[str, Stateful]:
         """Learned weights and the optimizer."""
-        return {"learned": self.learner.learned, "optimizer": self.optimizer}
+        return {"learned": self.learner.learning_part, "optimizer": self.optimizer}
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
         """Yield images with valid pixels, or None."""
@@ -315,7 +315,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         task = config.blueprint.task
         while True:
             chosen = []
-            for source in sources_of(config, len(frames), step):
+            for source in step_image_origins(config, len(frames), step):
                 frame, id = read_and_augment(frames, source, config), frames.ids[source.index]
                 frame.check(id, task)
                 if frame.teaches(task):
@@ -334,12 +334,12 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             )
             yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
 
-    def rate(self) -> float:
+    def rate_share(self) -> float:
         """Share of the peak learning rate."""
         return rate_factor(self._config, step=self.state.step, epoch_steps=self._epoch_steps)
 
-    def place(self) -> dict[str, float]:
-        """Passes through the images."""
+    def log_columns(self) -> dict[str, float]:
+        """Passes through the images, as ``epoch``."""
         return {"epoch": self.state.step / self._epoch_steps}
 
     def after_step(self, loss: Tensor | None) -> None:
@@ -351,19 +351,19 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             state.epoch_loss += float(loss)
             state.epoch_losses += 1
 
-    def is_validated(self) -> bool:
+    def is_validation_due(self) -> bool:
         """Whether a validated epoch ends."""
         return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Score the images held out."""
-        self._scores = scores = validate(self.learner, self._frames.held_out, self._fabric)
+        self._scores = scores = score_frames(self.learner, self._frames.held_out, self._fabric)
         named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
-        log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
+        log.add(VALIDATIONS, {"step": self.state.step, **self.log_columns(), **named})
 
     def after_checkpoint(self) -> None:
         """Write the weights."""
-        save_weights(self.learner.learned, self._run / WEIGHTS, {BACKBONE: self._sha256})
+        save_weights(self.learner.learning_part, self._run / WEIGHTS, {BACKBONE: self._sha256})
 
     def record(self) -> TrainingRecord:
         """Record of the run."""
@@ -392,7 +392,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         if not len(frames):
             frames, most = self._frames.training, _MOST_CHECKED
         # A run that was killed after its last step has not validated here.
-        scores = self._scores or validate(self.learner, frames, self._fabric, most=most)
+        scores = self._scores or score_frames(self.learner, frames, self._fabric, most=most)
         images = min(len(frames), most or len(frames))
         return ConstantCheck(
             images=images,

@@ -1,7 +1,4 @@
-"""Configuration of a sweep, in TOML.
-
-Record of a cell.
-"""
+"""TOML of a sweep, and record of a cell."""
 
 import json
 import tomllib
@@ -138,7 +135,7 @@ class SweepConfig:
 
     @property
     def base(self) -> ProbeConfig:
-        """Training run of the first backbone."""
+        """Training configuration of the first backbone."""
         blueprint = Blueprint(
             backbone=BackboneChoice(name=self.backbones[0].name),
             size=self.size,
@@ -177,7 +174,7 @@ def read_sweep(path: Path) -> SweepConfig:
         if dots > _MOST_DOTS:
             raise ValueError(f"{dots} dots in a line: no sweep has so many")
         table = tomllib.loads(text)
-        _expand_short_forms(table, path.parent)
+        _expand_sweep_table(table, path.parent)
         check_field_names(SweepConfig, table)
         config = from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
@@ -187,12 +184,12 @@ def read_sweep(path: Path) -> SweepConfig:
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error
-    for what, name in _fields_and_names(config):
+    for what, name in _kinds_and_names_to_trust(config):
         check_trusted(name, what, where)
     return config
 
 
-def _fields_and_names(config: SweepConfig) -> Iterator[tuple[str, str]]:
+def _kinds_and_names_to_trust(config: SweepConfig) -> Iterator[tuple[str, str]]:
     yield from (("backbone", entry.name) for entry in config.backbones)
     yield from (("probe", probe.kind) for probe in config.probes)
     yield "dataset", config.data.dataset
@@ -201,8 +198,8 @@ def _fields_and_names(config: SweepConfig) -> Iterator[tuple[str, str]]:
     yield from ((name, str(value)) for name, value in config.training.items())
 
 
-def _expand_short_forms(table: dict[str, Any], folder: Path) -> None:
-    """Expand short forms of a table in place."""
+def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
+    """Expand seeds, probes, nested training and paths in place."""
     if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
         if seeds > _MOST_SEEDS:
             raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
@@ -210,31 +207,31 @@ def _expand_short_forms(table: dict[str, Any], folder: Path) -> None:
     if isinstance(probes := table.get("probes"), list):
         table["probes"] = [{"kind": probe} if isinstance(probe, str) else probe for probe in probes]
     if isinstance(training := table.get("training"), dict):
-        table["training"] = _flatten(training)
-    for entry in _tables_of_list(table.get("backbones")):
+        table["training"] = _flatten_to_dotted_names(training)
+    for entry in _tables_in_list(table.get("backbones")):
         if entry.get("weights") not in (None, "pretrained", "random"):
-            _make_path_whole(entry, "weights", folder)
+            _join_path_to_folder(entry, "weights", folder)
     for name, key in _PATHS:
-        for part in _tables_of_list([table.get(name)]):
-            _make_path_whole(part, key, folder)
+        for part in _tables_in_list([table.get(name)]):
+            _join_path_to_folder(part, key, folder)
 
 
-def _tables_of_list(values: Any) -> list[dict[str, Any]]:
+def _tables_in_list(values: Any) -> list[dict[str, Any]]:
     return (
         [table for table in values if isinstance(table, dict)] if isinstance(values, list) else []
     )
 
 
-def _make_path_whole(table: dict[str, Any], key: str, folder: Path) -> None:
+def _join_path_to_folder(table: dict[str, Any], key: str, folder: Path) -> None:
     if isinstance(value := table.get(key), str):
         table[key] = str(folder / Path(value).expanduser())
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten_to_dotted_names(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
+            flat |= _flatten_to_dotted_names(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat

@@ -49,7 +49,7 @@ class PlannedCell:
 def run_cells(
     config: SweepConfig, folder: Path, options: SweepOptions, *, show: bool
 ) -> tuple[tuple[SweepCell, ...], tuple[Failure, ...]]:
-    """Run every unfinished cell."""
+    """Run unfinished cells; return all, and failures."""
     scoring: Any = load_service("probe-scoring")(
         dataset=config.data.dataset,
         root=config.data.root,
@@ -109,7 +109,7 @@ def _hint_to_remove_run(error: Exception, run: Path) -> str:
 
 
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
-    """Plan a backbone's cells in order."""
+    """Plan a backbone's cells, by probe, task and seed."""
     cells = []
     for probe, task, seed in itertools.product(config.probes, config.tasks, config.seeds):
         backbone = BackboneChoice(
@@ -164,14 +164,14 @@ def _train_and_score(
         probe_parameters=record.probe_parameters,
         training_cpu_seconds=record.cpu_seconds,
         predicting_cpu_seconds=scores.cpu_seconds,
-        measured=tuple(map(_benchmark_scores, scores.benchmarks)),
+        measured=tuple(map(_cell_scores_of_benchmark, scores.benchmarks)),
         doubts=record.doubts,
     )
     write_cell(cell, run)
     return cell
 
 
-def _benchmark_scores(scores: Any) -> Measured:
+def _cell_scores_of_benchmark(scores: Any) -> Measured:
     return Measured(
         benchmark=scores.benchmark,
         unscored=len(scores.unscored),

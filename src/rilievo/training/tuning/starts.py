@@ -88,14 +88,14 @@ class Start:
 
 def open_start(name: str, kind: DepthKind | None = None) -> Start:
     """Open a model to train further; ``kind`` is for an unknown folder of transformers."""
-    start = _open_model(name, kind)
+    start = _start_from_name(name, kind)
     if kind not in (None, start.blueprint.kind):
         problem = f"has no effect: the depth of {literal(name)} is {start.blueprint.kind}"
         raise OptionError(option="kind", problem=problem)
     return start
 
 
-def _open_model(name: str, kind: DepthKind | None) -> Start:
+def _start_from_name(name: str, kind: DepthKind | None) -> Start:
     folder = Path(name)
     if is_tuned_run(folder):
         blueprint = replace(read_tuned_run(folder).network, start=name)
@@ -118,7 +118,7 @@ def _open_model(name: str, kind: DepthKind | None) -> Start:
     return _library_start(name, kind)
 
 
-def layers_of(network: TunedNetwork) -> NetworkLayers:
+def network_layers(network: TunedNetwork) -> NetworkLayers:
     """Weights of a network by layers from the input."""
     if isinstance(network, SmallNetwork):
         small = network.network
@@ -130,10 +130,10 @@ def layers_of(network: TunedNetwork) -> NetworkLayers:
     elif isinstance(network, LatentNetwork):
         unet: Any = network.unet
         rows = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
-        backbone = _add_loose_weights(unet, [block for block in rows if block is not None])
+        backbone = _block_layers_with_rest(unet, [block for block in rows if block is not None])
         others = ()
     elif isinstance(network, ProbeNetwork):
-        backbone = _longest_rows(network.probed.backbone)
+        backbone = _layers_by_longest_rows(network.probed.backbone)
         others = (tuple(network.probed.probe.parameters()),)
     else:
         assert isinstance(network, PlainDepthHead | DepthProHead), "there is no other family"
@@ -141,13 +141,13 @@ def layers_of(network: TunedNetwork) -> NetworkLayers:
         features = getattr(body, "backbone", None) or body.base_model
         # The field of view is not learned: no truth of it stands beside the images.
         left_out = (features, getattr(body, "fov_model", None))
-        backbone = _longest_rows(features)
+        backbone = _layers_by_longest_rows(features)
         parts = [tuple(block.parameters()) for block in body.children() if block not in left_out]
         others = tuple(part for part in parts if part)
     return NetworkLayers(weights=(*backbone, *others), backbone=len(backbone))
 
 
-def _add_loose_weights(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
+def _block_layers_with_rest(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
     """Weights of blocks; others join the first or last."""
     layers = [list(block.parameters()) for block in blocks]
     of_block = {id(weight) for layer in layers for weight in layer}
@@ -160,8 +160,7 @@ def _add_loose_weights(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple
     return tuple(map(tuple, layers))
 
 
-def _longest_rows(backbone: nn.Module) -> tuple[Layer, ...]:
-    """Split a backbone at its longest rows of modules."""
+def _layers_by_longest_rows(backbone: nn.Module) -> tuple[Layer, ...]:
     lengths = {
         name: len(module)
         for name, module in backbone.named_modules()
@@ -177,13 +176,13 @@ def _longest_rows(backbone: nn.Module) -> tuple[Layer, ...]:
             begun.add(row)
             place = int(name.removeprefix(row).partition(".")[0])
         else:
-            nearest = max(rows, key=partial(_count_shared_parts, name), default="")
+            nearest = max(rows, key=partial(_count_shared_leading_parts, name), default="")
             place = len(layers) - 1 if nearest in begun else 0
         layers[place].append(weights)
     return tuple(map(tuple, layers))
 
 
-def _count_shared_parts(one: str, other: str) -> int:
+def _count_shared_leading_parts(one: str, other: str) -> int:
     pairs = zip(one.split("."), other.split("."), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
@@ -293,8 +292,8 @@ def checkpoint_activations(network: TunedNetwork) -> None:
         raise OptionError(option="checkpointing", problem=problem, hint="use {accumulate}")
 
 
-def write_headed_config(network: TunedNetwork, run: Path) -> None:
-    """Write all of a model but its weights."""
+def write_library_config(network: TunedNetwork, run: Path) -> None:
+    """Write all but the weights of pipelines and transformers models."""
     if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
         part = run / f"{PIPELINE}.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -310,8 +309,8 @@ def write_headed_config(network: TunedNetwork, run: Path) -> None:
             part.write_bytes(beside.read_bytes())
 
 
-def write_headed_weights(network: TunedNetwork, run: Path) -> None:
-    """Write a model's learned weights."""
+def write_library_weights(network: TunedNetwork, run: Path) -> None:
+    """Write weights of pipelines and transformers models alone."""
     if isinstance(network, LatentNetwork):
         path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
         save_weights(network.unet, path, {"format": "pt"})

@@ -1,7 +1,4 @@
-"""Configuration of further training.
-
-Record of further training.
-"""
+"""Configuration and record of further training."""
 
 from dataclasses import field
 from typing import Annotated, ClassVar
@@ -88,7 +85,7 @@ class TuningOptions:
 
     @property
     def replay_weight(self) -> float:
-        """Weight of the start's answers."""
+        """Weight of the start's answers, by default 1."""
         return 1.0 if self.replay is None else self.replay
 
 

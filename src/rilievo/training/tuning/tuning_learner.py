@@ -1,4 +1,4 @@
-"""One step of a model that is trained further, with pictures of other places.
+"""One step of further training, with pictures of other places and LoRA.
 
 E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022).
 """
@@ -16,8 +16,8 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, needing
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.torch_model import TorchNetwork
-from rilievo.training.engine.loop import random_of
-from rilievo.training.losses.supervised import angular_loss, answer_error, answer_loss, target_of
+from rilievo.training.engine.loop import batch_seed
+from rilievo.training.losses.supervised import angular_loss, answer_error, answer_loss, depth_target
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.starts import Layer, NetworkLayers, TunedNetwork
@@ -39,18 +39,18 @@ class StartAnswers:
         self._kind, self._seed, self._device = kind, seed, device
         network.eval()
         self._trained, self._judges = (
-            [self._picture_and_answers(network, picture) for picture in read_places(judges=judges)]
+            [self._input_and_answers(network, picture) for picture in read_places(judges=judges)]
             for judges in (False, True)
         )
 
-    def loss(self, network: TorchNetwork, batch: int, images: int) -> Scalar:
-        """Loss with the start's answers as truth."""
-        rng = np.random.default_rng([self._seed, batch, _STREAM])
-        count = min(max(1, round(images / _IMAGES)), len(self._trained))
+    def loss(self, network: TorchNetwork, batch_number: int, image_count: int) -> Scalar:
+        """Mean loss on some pictures, the start's answers as truth."""
+        rng = np.random.default_rng([self._seed, batch_number, _STREAM])
+        count = min(max(1, round(image_count / _IMAGES)), len(self._trained))
         total = torch.zeros((), device=self._device)
         for index in rng.choice(len(self._trained), count, replace=False):
             image, start = self._trained[int(index)]
-            answers = outputs_of(network, image)
+            answers = outputs_by_name(network, image)
             depth, label = answers["depth"].float(), start["depth"]
             total = total + answer_loss(self._kind, depth, label, torch.isfinite(label))
             if "normals" in start:
@@ -69,21 +69,21 @@ class StartAnswers:
         network.eval()
         changes = []
         for image, start in self._judges:
-            depth, label = outputs_of(network, image)["depth"].float(), start["depth"]
+            depth, label = outputs_by_name(network, image)["depth"].float(), start["depth"]
             error = answer_error(self._kind, depth, label, torch.isfinite(label))
             changes.append(float(error.abs().mean()))
         return float(np.mean(changes))
 
-    def _picture_and_answers(
-        self, network: TorchNetwork, picture: Pixels
-    ) -> tuple[Tensor, _Answers]:
+    def _input_and_answers(self, network: TorchNetwork, picture: Pixels) -> tuple[Tensor, _Answers]:
         image = torch.from_numpy(np.array(network.preparation.pixels(picture)))[None]
         image = image.to(self._device)
-        return image, {name: output.float() for name, output in outputs_of(network, image).items()}
+        return image, {
+            name: output.float() for name, output in outputs_by_name(network, image).items()
+        }
 
 
-def outputs_of(network: TorchNetwork, image: Tensor) -> _Answers:
-    """Outputs of a network by name."""
+def outputs_by_name(network: TorchNetwork, image: Tensor) -> _Answers:
+    """Run a network on a prepared image."""
     return dict(zip(network.outputs, network(image), strict=True))
 
 
@@ -107,7 +107,7 @@ class TuningLearner(nn.Module):
         self.network, self._config, self._kind = network, config, kind
 
     def train(self, mode: bool = True) -> "TuningLearner":
-        """Set the mode; one place has too few images to measure new statistics."""
+        """Set the mode; batch statistics of the start stay."""
         super().train(mode)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -121,18 +121,18 @@ class TuningLearner(nn.Module):
         for group in batch.groups:
             share = len(group["image"]) / images
             if isinstance(self.network, LatentNetwork):
-                target = target_of(self._kind, group["depth"])
+                target = depth_target(self._kind, group["depth"])
                 loss = self.network(group["image"], target, group["depth"] > 0)
                 depth = depth + share * loss
                 continue
-            answers = outputs_of(self.network, group["image"])
+            answers = outputs_by_name(self.network, group["image"])
             # Networks may compute in lower precision; losses may not.
             with torch.autocast(group["depth"].device.type, enabled=False):
                 predicted, true = (
-                    self._crop_padding(answers["depth"].float(), group),
+                    self._fit_to_truth(answers["depth"].float(), group),
                     group["depth"],
                 )
-                loss = answer_loss(self._kind, predicted, target_of(self._kind, true), true > 0)
+                loss = answer_loss(self._kind, predicted, depth_target(self._kind, true), true > 0)
                 depth = depth + share * loss
                 if "normals" in answers:
                     predicted = answers["normals"].float()
@@ -148,7 +148,7 @@ class TuningLearner(nn.Module):
             "replay_loss": replay,
         }
 
-    def _crop_padding(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
+    def _fit_to_truth(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
         rows, columns = group["depth"].shape[-2:]
         fill = self.network.preparation.fill
         down, across = -rows % fill, -columns % fill
@@ -171,7 +171,7 @@ def _normals_loss_or_zero(predicted: Normals, true: Normals) -> Scalar:
 def add_adapters(
     network: TunedNetwork, layers: NetworkLayers, *, rank: int, seed: int
 ) -> NetworkLayers:
-    """Add adapters in place of the backbone's own weights."""
+    """Freeze the backbone, add adapters; return the layers that learn."""
     backbone = {id(weight) for layer in layers.weights[: layers.backbone] for weight in layer}
     names = [
         name
@@ -189,7 +189,7 @@ def add_adapters(
         from peft.tuners.lora import LoraLayer
     learning = [weight.requires_grad for weight in network.parameters()]
     weights = [*network.parameters()]
-    with random_of(seed, 0, torch.device("cpu")):
+    with batch_seed(seed, 0, torch.device("cpu")):
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=names)
         inject_adapter_in_model(config, network)
     for weight, learns in zip(weights, learning, strict=True):

@@ -7,14 +7,14 @@ from pathlib import Path
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import OptionError, needing
 from rilievo.training.adapters.run_models import PIPELINE, is_tuned_run
-from rilievo.training.engine.config_fields import with_whole_paths
+from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import open_training_set
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningRecord
 
 
-def tuned_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
+def tuned_run_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
     """Folder of a run of further training."""
     return RunFolder(
         path=run,
@@ -50,7 +50,7 @@ def fine_tune(
         RilievoError: If an option, the data, the model or a checkpoint cannot be used.
     """
     options = options or RunOptions()
-    config, folder = _with_whole_paths(config), tuned_folder(run)
+    config, folder = _with_absolute_paths(config), tuned_run_folder(run)
     # Data that are missing are reported before torch is imported, which takes seconds.
     dataset, second = open_training_set(config.data), _open_second_set_if_any(config)
     with needing("training", "train"):
@@ -60,15 +60,15 @@ def fine_tune(
 
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
     """Describe what a run would do; opens the model and the first image."""
-    config = _with_whole_paths(config)
+    config = _with_absolute_paths(config)
     dataset, second = open_training_set(config.data), _open_second_set_if_any(config)
     with needing("training", "train"):
-        from rilievo.training.tuning.tuning_task import plan
-    return plan(config, dataset, second)
+        from rilievo.training.tuning.tuning_task import plan_lines
+    return plan_lines(config, dataset, second)
 
 
-def _with_whole_paths(config: TuningConfig) -> TuningConfig:
-    config = with_whole_paths(config)
+def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
+    config = with_absolute_paths(config)
     tuning, second = config.tuning, config.tuning.second
     if second.root is not None:
         second = replace(second, root=os.path.abspath(second.root))

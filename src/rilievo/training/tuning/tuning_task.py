@@ -1,7 +1,4 @@
-"""Further training as a task of the engine.
-
-Images that judge a model, and its errors on them.
-"""
+"""Further training as a task, and the images that judge models."""
 
 import copy
 import hashlib
@@ -30,24 +27,30 @@ from rilievo.sample import Photo, Truth
 from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
-from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
+from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
-from rilievo.training.engine.task import RunState, Stateful, TrainingTask, is_fused, save_weights
+from rilievo.training.engine.task import (
+    RunState,
+    Stateful,
+    TrainingTask,
+    fused_option,
+    save_weights,
+)
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.probe.probe_batches import collate, read_and_augment, sources_of
+from rilievo.training.probe.probe_batches import collate, read_and_augment, step_image_origins
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames, first_target
+from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames, describe_first_target
 from rilievo.training.tuning.starts import (
     NetworkLayers,
     Start,
     TunedNetwork,
     checkpoint_activations,
-    layers_of,
+    network_layers,
     open_start,
-    write_headed_config,
-    write_headed_weights,
+    write_library_config,
+    write_library_weights,
 )
 from rilievo.training.tuning.tuning_config import (
     BACKBONE,
@@ -88,9 +91,9 @@ class Judge:
 
         Answers without a scale count as constants.
         """
-        return tuple(self._abs_rel_of(model, id) for id in self.ids)
+        return tuple(self._abs_rel_of_image(model, id) for id in self.ids)
 
-    def _abs_rel_of(self, model: Model, id: str) -> float | None:
+    def _abs_rel_of_image(self, model: Model, id: str) -> float | None:
         image, truth = self._dataset.image(id), self._dataset.truth(id)
         camera = self._dataset.wide_camera(id, (image.shape[0], image.shape[1]))
         # Models see other lenses in perspective views only where the dataset says so.
@@ -101,18 +104,18 @@ class Judge:
 
 
 def mean_error(errors: Errors) -> float:
-    """Mean of errors; infinite without any."""
+    """Mean of errors but None; infinite without any."""
     numbers = [error for error in errors if error is not None]
     return float(np.mean(numbers)) if numbers else float("inf")
 
 
-def numbers_of(errors: Errors) -> Sequence[float]:
-    """Errors with NaN for None."""
+def nan_for_none(errors: Errors) -> Sequence[float]:
+    """Errors, with NaN for None."""
     return [float("nan") if error is None else error for error in errors]
 
 
 def _aligned_abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
-    """AbsRel after alignment, else of the median; perhaps None."""
+    """AbsRel after alignment, else of the true median; None without truth."""
     if truth.depth is None or truth.depth_valid is None:
         return None
     try:
@@ -146,9 +149,7 @@ def divide_images(dataset: Dataset, data: DataChoice) -> DividedImages:
     """Divide the images of a dataset into those to learn from, and those that judge.
 
     The last scenes are kept out until they are a fifth. Of a single scene, or where ``held_out``
-    states a number, the last images are, and some before them are left out, as neighbours in time
-    are
-    nearly one image.
+    states a number, the last images are, and some before them are left out.
     """
     ids = dataset.ids[: data.limit]
     scenes = [dataset.scene(id) for id in ids]
@@ -223,11 +224,11 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         network = network.to(fabric.device)
         groups, tuning = _learning_groups(config, network), config.tuning
         self.optimizer = torch.optim.AdamW(
-            groups, weight_decay=_DECAY, fused=is_fused(fabric.device)
+            groups, weight_decay=_DECAY, fused=fused_option(fabric.device)
         )
         # Averages are judged by ``predict``, and the best of them becomes the run's.
         self._average, self.best = (copy.deepcopy(network) for _ in range(2))
-        self._models = [self._wrap_model(state) for state in (self._average, self.best)]
+        self._models = [self._as_model(state) for state in (self._average, self.best)]
         self.learner = TuningLearner(network, config, kind)
         if tuning.checkpointing:
             checkpoint_activations(network)
@@ -242,7 +243,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self._epoch = math.ceil(len(data.frames) / config.batch_size)
         self.steps = math.ceil(config.epochs * self._epoch / self.accumulate)
 
-    def _wrap_model(self, network: TunedNetwork) -> Model:
+    def _as_model(self, network: TunedNetwork) -> Model:
         load, card = LoadOptions(device=str(self._fabric.device)), self._start.card
         if isinstance(network, LatentNetwork):
             settings, sha256 = DiffusionSettings(), self._start.sha256
@@ -275,7 +276,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return self.state.stale >= self._config.tuning.patience
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Score the start."""
+        """Score the start, unless scored."""
         state = self.state
         if state.start_errors:
             return False
@@ -297,7 +298,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         number = self.state.step * self.accumulate
         while True:
             groups: dict[tuple[int, ...], list[ProbeFrame]] = {}
-            for source in sources_of(config, len(frames), number):
+            for source in step_image_origins(config, len(frames), number):
                 frame, id = read_and_augment(frames, source, config), frames.ids[source.index]
                 if self._has_targets(frame):
                     groups.setdefault(frame.image.shape, []).append(frame)
@@ -312,14 +313,14 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         has_normals = "normals" in self.learner.network.outputs and frame.normals.any()
         return bool(has_normals or frame.depth.any())
 
-    def rate(self) -> float:
+    def rate_share(self) -> float:
         """Share of the peak learning rate."""
         assert self.steps is not None, "a run states its epochs"
         warm_up = min(1.0, (self.state.step + 1) / max(1, _WARM_UP * self.steps))
         return warm_up * 0.5 * (1 + math.cos(math.pi * min(self.share, 1.0)))
 
-    def place(self) -> dict[str, float]:
-        """Passes through the images."""
+    def log_columns(self) -> dict[str, float]:
+        """Passes through the images, as ``epoch``."""
         return {"epoch": self.state.step * self.accumulate / self._epoch}
 
     @torch.no_grad()
@@ -336,7 +337,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             if target.is_floating_point():
                 target.lerp_(source, 1 - decay)
 
-    def is_validated(self) -> bool:
+    def is_validation_due(self) -> bool:
         """Whether a pass ends here."""
         done = self.state.step * self.accumulate
         before = done - self.accumulate
@@ -358,7 +359,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         )
 
     def _log_error(self, log: Journal, error: float) -> None:
-        row: dict[str, float] = {"step": self.state.step, **self.place(), "abs_rel": error}
+        row: dict[str, float] = {"step": self.state.step, **self.log_columns(), "abs_rel": error}
         if self.learner.elsewhere is not None:
             assert isinstance(self._average, TorchNetwork), "answers in one step"
             row["elsewhere"] = self.learner.elsewhere.change(self._average)
@@ -368,7 +369,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         """Write the best weights."""
         best = merge_adapters(self.best) if self._config.tuning.lora else self.best
         save_weights(best, self._run / WEIGHTS)
-        write_headed_weights(best, self._run)
+        write_library_weights(best, self._run)
 
     def record(self) -> TuningRecord:
         """Record of the run."""
@@ -381,7 +382,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         if data.second is not None:
             after = data.second.errors(self._models[1])
             name = config.tuning.second.dataset
-            second = self._set_errors(
+            second = self._errors_of_set(
                 f"second set, {name}", data.second, state.second_errors, after
             )
         return TuningRecord(
@@ -399,7 +400,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             steps=state.step,
             best_step=state.best_step,
             stopped_early=self._is_stale and self.share < 1,
-            kept_out=self._set_errors(
+            kept_out=self._errors_of_set(
                 "kept out", data.kept_out, state.start_errors, state.best_errors
             ),
             second=second,
@@ -411,8 +412,8 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             version=VERSION,
         )
 
-    def _set_errors(self, name: str, judge: Judge, before: Errors, after: Errors) -> SetErrors:
-        gain = gain_of(judge.places, numbers_of(before), numbers_of(after))
+    def _errors_of_set(self, name: str, judge: Judge, before: Errors, after: Errors) -> SetErrors:
+        gain = gain_of(judge.places, nan_for_none(before), nan_for_none(after))
         return SetErrors(
             name=name,
             images=gain.frames,
@@ -439,11 +440,11 @@ def train_further(
     parts = divide_images(dataset, config.data)
     data = TuningData(
         divided=parts,
-        frames=_open_frames(config, dataset, parts, start),
+        frames=_training_frames(config, dataset, parts, start),
         kept_out=Judge(dataset, parts.held_out),
         second=None if second is None else Judge(second, second.ids),
     )
-    fabric = make_fabric(Devices(device=options.device, precision=config.precision, partly=True))
+    fabric = launch_fabric(Devices(device=options.device, precision=config.precision, partly=True))
     task = TuningTask(config, folder.path, fabric, data, start)
     printed = f"{start.sha256} {to_json(config)}".encode()
     engine = TrainingLoop(
@@ -453,8 +454,8 @@ def train_further(
         # Only now, so that a run that cannot begin leaves no folder behind.
         folder.write_config(config)
         lora = config.tuning.lora
-        write_headed_config(merge_adapters(start.network) if lora else start.network, folder.path)
-    if not engine.go(
+        write_library_config(merge_adapters(start.network) if lora else start.network, folder.path)
+    if not engine.train_to_end(
         tensorboard=options.tensorboard,
         stop_at=options.stop_at,
         shown=options.shown,
@@ -464,7 +465,7 @@ def train_further(
     return engine.finish(folder, task.record)
 
 
-def _open_frames(
+def _training_frames(
     config: TuningConfig, dataset: Dataset, parts: DividedImages, start: Start
 ) -> TargetFrames:
     return TargetFrames(
@@ -477,8 +478,8 @@ def _open_frames(
     )
 
 
-def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
-    """Describe a run in lines."""
+def plan_lines(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
+    """Describe a run."""
     assert config.tuning.start is not None, "the configuration checks it"
     start, parts = (
         open_start(config.tuning.start, config.tuning.kind),
@@ -498,7 +499,7 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
         f"{learning:,} learn",
         f"images: {images} to learn from, {len(parts.held_out)} kept out, {parts.gap} left out "
         "between them",
-        first_target(_open_frames(config, dataset, parts, start)),
+        describe_first_target(_training_frames(config, dataset, parts, start)),
         f"steps: {steps} at most, of {config.batch_size * config.tuning.accumulate} images",
     ]
     if second is not None:
@@ -511,7 +512,7 @@ def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[s
     if isinstance(network, LatentNetwork) and config.tuning.replay:
         problem = "has no effect: a pipeline answers in many steps"
         raise OptionError(option="replay", problem=problem, hint="leave it out")
-    layers, rank = layers_of(network), config.tuning.lora
+    layers, rank = network_layers(network), config.tuning.lora
     if rank:
         layers = add_adapters(network, layers, rank=rank, seed=config.seed)
     return _freeze_and_group(config, layers)

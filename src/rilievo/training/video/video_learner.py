@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.engine.loop import random_of
+from rilievo.training.engine.loop import batch_seed
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.engine.task import check_finite, is_fused
+from rilievo.training.engine.task import check_finite, fused_option
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.losses.view_synthesis import terms_of, video_loss
+from rilievo.training.losses.view_synthesis import terms_with_own, video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.tensors import Intrinsics, Scalar, Transforms
@@ -63,7 +63,7 @@ class VideoLearner(nn.Module):
         """Prepare to learn; ``seed`` is that of the noise that breaks ties of the auto-mask."""
         super().__init__()
         self.networks, self.losses, self.camera, self._seed = networks, losses, camera, seed
-        terms_of(losses)  # refused before the first batch, not at it
+        terms_with_own(losses)  # refused before the first batch, not at it
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the loss of a batch, and the numbers of ``measure``."""
@@ -219,11 +219,11 @@ def warm_up_pose(
     # The shared encoder belongs to depth, which stays as it is.
     learned = [parameter for parameter in networks.depth.parameters() if parameter.requires_grad]
     networks.depth.requires_grad_(False)
-    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=is_fused(device))
+    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=fused_option(device))
     progress = Decoding(shown=fabric.is_global_zero)
     for step, batch in enumerate(islice(batches, steps)):
         optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        with random_of(seed, batch.step, device):
+        with batch_seed(seed, batch.step, device):
             _motion_difference(learner, batch).backward()
         optimizer.step()
         optimizer.zero_grad()

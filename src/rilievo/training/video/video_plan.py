@@ -29,7 +29,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.engine.task import RunState, is_fused, parameter_groups
+from rilievo.training.engine.task import RunState, fused_option, parameter_groups
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
@@ -120,7 +120,7 @@ class Course:
         """Passes through the targets before a step."""
         return step * self.batches / self.epoch_batches
 
-    def is_validated(self, step: int) -> bool:
+    def is_validation_due(self, step: int) -> bool:
         """Whether a step ends with a validation."""
         if self.validations is None:
             return self.ends_epoch(step)
@@ -170,7 +170,7 @@ class Minutes:
         share = self.used / max(self.given - self.validation, 1e-6)
         return max(self.share, min(1.0, share))
 
-    def is_validated(self) -> bool:
+    def is_validation_due(self) -> bool:
         """Whether a validation is due."""
         count = self.validations or 0
         return int(self.share * count + _ROUNDING) > int(self.validated * count + _ROUNDING)
@@ -422,7 +422,7 @@ def _make_optimizer(
     groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
     if learner.camera is not None:
         groups.insert(0, (learner.camera, config.camera_rate))
-    return torch.optim.Adam(parameter_groups(*groups), fused=is_fused(fabric.device))
+    return torch.optim.Adam(parameter_groups(*groups), fused=fused_option(fabric.device))
 
 
 def _open_prior(config: VideoConfig) -> Prior:

@@ -149,10 +149,10 @@ def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     usual = "clip" if config.preset == "clip" else "default"
     all_differences = find_differences(
         config,
-        usual=preset_config(
+        default_preset=preset_config(
             replace(config, preset=usual, data=_without_published_camera(config.data))
         ),
-        named=preset_config(config),
+        chosen_preset=preset_config(config),
         reasons=REASONS,
     )
     return tuple(

@@ -20,9 +20,9 @@ from rilievo.io.json_record import to_json
 from rilievo.messages import for_terminal
 from rilievo.registry import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
-from rilievo.training.engine.config_fields import with_whole_paths
-from rilievo.training.engine.loop import TrainingLoop, make_fabric
-from rilievo.training.engine.progress import Progress, listed
+from rilievo.training.engine.config_fields import with_absolute_paths
+from rilievo.training.engine.loop import TrainingLoop, launch_fabric
+from rilievo.training.engine.progress import Progress, first_and_last_notes
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
 from rilievo.training.engine.task import TrainingTask, save_weights
 from rilievo.training.video.frames.target_frames import Batch
@@ -87,7 +87,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
     def begin(self, log: Journal, progress: Progress) -> bool:
         """Score the start of a new run."""
         state, is_new = self.state, not self.state.step
-        for note in listed((*self._frames.notes, *self.learner.networks.notes)):
+        for note in first_and_last_notes((*self._frames.notes, *self.learner.networks.notes)):
             progress.say(f"note: {for_terminal(note)}")
         scores_start = self._plan.keep_best and is_new and state.best_error is None
         if scores_start:
@@ -118,11 +118,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         step = self.state.step * self._course.batches
         return self._plan.batches(start_step=step + self._fabric.global_rank)
 
-    def rate(self) -> float:
+    def rate_share(self) -> float:
         """Learning rate of the current step, as a share of its peak."""
         return self.state.gentler * self._course.rate(self.state.step, self.share)
 
-    def place(self) -> dict[str, float]:
+    def log_columns(self) -> dict[str, float]:
         """Passes through the targets."""
         return {"epoch": self._course.epoch(self.state.step)}
 
@@ -138,14 +138,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         minutes.share = self._fabric.broadcast(minutes.count(now - self._looked))
         self._looked = now
 
-    def is_validated(self) -> bool:
+    def is_validation_due(self) -> bool:
         """Whether a validation is due."""
         minutes, step = self.state.minutes, self.state.step
         if minutes is None:
-            return self._course.is_validated(step)
+            return self._course.is_validation_due(step)
         if minutes.validations is None:
             return minutes.share >= 1 or self._course.ends_epoch(step)
-        return minutes.is_validated()
+        return minutes.is_validation_due()
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the held-out targets and keep the best weights."""
@@ -178,7 +178,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             return
         scores = validate(self.learner, held_out, self._fabric)
         error = scores.warp_error if judged is None else judged.error
-        row = {"step": state.step, **self.place(), **scores._asdict()}
+        row = {"step": state.step, **self.log_columns(), **scores._asdict()}
         if judged is not None:
             row["corner_error"] = judged.error
             self._remember_errors(judged.errors)
@@ -304,9 +304,9 @@ def train_video(
     options = options or VideoRunOptions()
     trust(options.trust_code)
     # As it will be read back: a whole number given for a float becomes that float.
-    config = with_whole_paths(config)
+    config = with_absolute_paths(config)
     folder = video_folder(run)
-    fabric = make_fabric(devices_of(config, options))
+    fabric = launch_fabric(devices_of(config, options))
     with _remove_on_refusal(run, speaks=fabric.is_global_zero):
         if fabric.is_global_zero:
             make_folder(run)
@@ -325,7 +325,7 @@ def train_video(
             folder.write_config(config, folders=(BEST, "."))
     printed = f"{fabric.world_size} {to_json(config)}".encode()
     engine = TrainingLoop(task, run, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest())
-    if not engine.go(
+    if not engine.train_to_end(
         tensorboard=options.tensorboard, stop_at=options.stop_at, resumes=options.resume
     ):
         return None

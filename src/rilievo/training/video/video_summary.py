@@ -15,7 +15,7 @@ from rilievo.io.map_pictures import colourise, write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
 from rilievo.shapes import Float32, Pixels, Points
-from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, rows_of
+from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, read_log_rows
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
@@ -74,7 +74,9 @@ def summarise(
             _sequence_facts(sequence, factors or (1.0, 1.0)) for sequence in frames.sequences
         ),
         focal_factors=factors,
-        warnings=tuple(f"step {row['step']}: {row['text']}" for row in rows_of(run, WARNINGS)),
+        warnings=tuple(
+            f"step {row['step']}: {row['text']}" for row in read_log_rows(run, WARNINGS)
+        ),
         seconds=state.seconds,
         device=str(device),
         torch_version=torch.__version__,
@@ -104,19 +106,23 @@ def _sequence_facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceF
 
 
 def _last_finite_numbers(run: Path, name: str) -> dict[str, float]:
-    numbers = {name: float(cell) for row in rows_of(run, name)[-1:] for name, cell in row.items()}
+    numbers = {
+        name: float(cell) for row in read_log_rows(run, name)[-1:] for name, cell in row.items()
+    }
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 def _start_error(run: Path) -> float | None:
-    rows = rows_of(run, VALIDATIONS)
+    rows = read_log_rows(run, VALIDATIONS)
     if not rows:
         return None
     return float(rows[0].get("corner_error", rows[0]["warp_error"]))
 
 
 def _change_elsewhere(run: Path, step: int) -> float | None:
-    cells = [row.get("elsewhere") for row in rows_of(run, VALIDATIONS) if row["step"] == str(step)]
+    cells = [
+        row.get("elsewhere") for row in read_log_rows(run, VALIDATIONS) if row["step"] == str(step)
+    ]
     return float(cells[-1]) if cells and cells[-1] else None
 
 

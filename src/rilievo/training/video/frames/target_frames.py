@@ -28,7 +28,7 @@ from rilievo.geometry.intrinsics import flip_K
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform, UInt8
 from rilievo.training.arrays import FrameStack, Indices, Motion
-from rilievo.training.engine.frame_colour import ColourChange, changed
+from rilievo.training.engine.frame_colour import ColourChange, change_colours
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Masks
 from rilievo.training.video.batch_numbers import VideoTruth
@@ -166,7 +166,7 @@ def augmented(
     if flip < augmentation.flip:
         views = mirrored(views, move_centre=augmentation.move_centre)
     if jitter < augmentation.jitter:
-        pictures = np.stack([changed(frame, change) for frame in views.frames])
+        pictures = np.stack([change_colours(frame, change) for frame in views.frames])
         views = replace(views, seen=pictures)
     return views
 
