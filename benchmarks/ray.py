@@ -27,7 +27,7 @@ from benchmarks.settings import Settings
 from rilievo.cluster.staging import list_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import PredictWork
-from rilievo.predicting.work_processes import spread_out
+from rilievo.predicting.work_processes import distribute_work
 
 LEAST_SHARE = 0.85
 MOST_GROWTH = 1.1
@@ -176,7 +176,7 @@ def _measure(mode: str, weights: Path, folder: Path, output: Path) -> _Course:
     start = first = last = time.perf_counter()
     done = done_first = 0
     memory: list[tuple[int, float, float]] = []
-    for report in spread_out(work, jobs, count=len(jobs), batch=batch, threads=1):
+    for report in distribute_work(work, jobs, count=len(jobs), batch=batch, threads=1):
         assert not report.failures, report.failures[0]
         done += report.done
         last = time.perf_counter()

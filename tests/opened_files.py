@@ -39,7 +39,7 @@ _THROUGH_LIBRARIES = frozenset(
         # Records of installed packages, sockets, locks of own folders, copies that it just wrote.
         *("rilievo.registry.load_offered", "rilievo.registry.names_offered"),
         *(
-            "rilievo.models.catalogue.download._fetched",
+            "rilievo.models.catalogue.download._fetch_file",
             "rilievo.cluster.staging.Remote.upload",
         ),
         *(

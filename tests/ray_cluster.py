@@ -23,7 +23,7 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.suite_run import evaluate_across
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.predict_across import predict_across
-from rilievo.predicting.work_processes import joined
+from rilievo.predicting.work_processes import merge_reports
 
 
 def main(network: str, photos: str, toy: str, folder: Path) -> None:
@@ -46,7 +46,9 @@ def answers(address: str, network: str, photos: str, toy: str, folder: Path) -> 
     first = predict_across([photos], options, batch, show=False)
     deadly = Deadly(folder=folder, always=("1",), once=("5",))
     items = [f"{number}" for number in range(9)]
-    report = joined(work_on_ray(deadly, items, count=9, pool=Pool(address=address, workers=2)))
+    report = merge_reports(
+        work_on_ray(deadly, items, count=9, pool=Pool(address=address, workers=2))
+    )
     asked = EvaluateOptions(output=folder / "evaluated", dataset="toy_dataset:Toy")
     evaluation = evaluate_across(network, "depth", toy, asked, batch, show=False)
     return {
@@ -62,7 +64,7 @@ def answers(address: str, network: str, photos: str, toy: str, folder: Path) -> 
 def refusal(address: str, folder: Path) -> str:
     work = Deadly(folder=folder, refusal="no model 'x'")
     try:
-        joined(work_on_ray(work, ["1"], count=1, pool=Pool(address=address)))
+        merge_reports(work_on_ray(work, ["1"], count=1, pool=Pool(address=address)))
     except RilievoError as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from replicate_server import TOKEN, Service, replicate_server
 from rilievo.depth_map import DepthKind
 from rilievo.errors import RilievoError
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.replicate_cards import find_version
+from rilievo.models.replicate_cards import version_card
 from rilievo.models.replicate_model import Patience, ReplicateModel, load
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
@@ -27,7 +27,7 @@ def running_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def model(kind: DepthKind = DepthKind.AFFINE, **settings: Setting) -> ReplicateModel:
-    found = find_version("replicate:who/depth", kind)
+    found = version_card("replicate:who/depth", kind)
     assert found is not None
     return load(found, LoadOptions(settings={"calls": 9, **settings}), QUICK)
 

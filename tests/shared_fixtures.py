@@ -196,14 +196,14 @@ def as_many_threads() -> Iterator[None]:
         return
     from rilievo.models.onnx_files import engines
 
-    checked = engines.checked
+    checked = engines.resolve_engine
 
     def with_threads(options: engines.LoadOptions, **rest: object) -> engines.LoadOptions:
         options = checked(options, **rest)  # pyright: ignore[reportArgumentType]
         return replace(options, threads=options.threads or int(threads))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "checked", with_threads)
+        patch.setattr(engines, "resolve_engine", with_threads)
         yield
 
 

@@ -17,8 +17,8 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.verification import _archive_fault
-from rilievo.models.catalogue.download import known_file, record_of, token
-from rilievo.models.onnx_files.conversion import _difference
+from rilievo.models.catalogue.download import read_record, record_path, token
+from rilievo.models.onnx_files.conversion import _relative_differences
 
 
 def test_a_member_of_an_unknown_compression_is_a_fault(tmp_path: Path) -> None:
@@ -41,12 +41,12 @@ def test_a_pipe_in_the_place_of_a_token_or_record_is_not_waited_for(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
-    record = record_of(tmp_path / "x.onnx")
+    record = record_path(tmp_path / "x.onnx")
     record.parent.mkdir()
     for path in (tmp_path / "token", record):
         os.mkfifo(path)
     assert token() is None
-    assert known_file(tmp_path / "x.onnx") is None
+    assert read_record(tmp_path / "x.onnx") is None
 
 
 def test_a_key_of_many_parts_is_no_suite(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_factor_that_no_float_holds_is_refused() -> None:
 
 def test_answers_that_are_not_finite_differ_by_nan() -> None:
     infinite = np.full((1, 2), np.inf, np.float32)
-    assert np.isnan(_difference(infinite, infinite).most)
+    assert np.isnan(_relative_differences(infinite, infinite).most)
 
 
 def test_lines_and_lenses_without_end_are_refused(tmp_path: Path) -> None:

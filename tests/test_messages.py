@@ -31,7 +31,7 @@ from rilievo.messages import (
 from rilievo.models.wrappers import margins_note
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes, tile_note
-from rilievo.predicting.run import without_output
+from rilievo.predicting.run import no_output_notes
 from rilievo.sample import Photo
 from rilievo.serving.assistant.tool import spell_argument
 from rilievo.serving.listener.request_refusals import refusal_of
@@ -87,7 +87,7 @@ def notes() -> list[Note | str]:
     every = [
         *option_notes(options),
         *option_notes(PredictOptions(fov=1.0)),
-        *without_output(options, ["colour"]),
+        *no_output_notes(options, ["colour"]),
         tile_note(640, photo),
         margins_note(Margins(top=20), photo.shape),
     ]

@@ -31,7 +31,7 @@ import rilievo
 from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.models.base import Model
-from rilievo.predicting.photographs.fitting import anchoring_of
+from rilievo.predicting.photographs.fitting import fit_anchoring
 from rilievo.sample import Sample
 
 METHODS = {"known points": 8, "known lengths": 8, "camera height": 1}
@@ -58,7 +58,7 @@ def anchored_frames(found: Iterator[tuple[str, Sample]], model: Model) -> Iterat
         seen = rilievo.predict(photo, model=model, camera=sample.camera)
         chance = np.random.default_rng([1, index])
         strong = affine(*seen_by_a_strong_model(truth.values, valid, chance), chance)
-        anchoring = anchoring_of(strong, seen.depth, is_known=False)
+        anchoring = fit_anchoring(strong, seen.depth, is_known=False)
         if anchoring.refused is None:
             yield Frame(
                 set=name,

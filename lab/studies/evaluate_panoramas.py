@@ -32,7 +32,7 @@ from rilievo.geometry.sphere_scales import Layers, merge_layers, rows_of
 from rilievo.geometry.sphere_views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
-from rilievo.models.resampling.wide_views import agreeing, layers_of, map_of
+from rilievo.models.resampling.wide_views import align_views, draw_layers, smooth_view_map
 from rilievo.sample import Photo, Sample
 
 SIZE = (512, 1024)
@@ -84,8 +84,8 @@ def scores(model: Model, sample: Sample) -> tuple[list[float], float]:
     """AbsRel of each of ``MAPS``, and the 95th percentile of false steps between views."""
     views, kind = icosahedron(upright=True), model.kind or DepthKind.UP_TO_SCALE
     answers = answers_to(model, sample, views)
-    raw = layers_of([map_of(each, kind) for each in answers], views, ROWS)
-    solved = layers_of(agreeing(answers, views, kind), views, ROWS)
+    raw = draw_layers([smooth_view_map(each, kind) for each in answers], views, ROWS)
+    solved = draw_layers(align_views(answers, views, kind), views, ROWS)
     true, valid = truth_of(sample, ROWS)
     area = np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS))
     factors = []
@@ -119,7 +119,9 @@ def affine_scores(model: Model, sample: Sample, seed: int) -> list[float]:
     area = (np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS)))[valid]
     inverse, errors = np.exp(-true[valid]), []
     for layers, kind in ((answers, DepthKind.UP_TO_SCALE), (affine, DepthKind.AFFINE_INVERSE)):
-        whole = np.exp(-merge_layers(layers_of(agreeing(layers, views, kind), views, ROWS))[valid])
+        whole = np.exp(
+            -merge_layers(draw_layers(align_views(layers, views, kind), views, ROWS))[valid]
+        )
         scale, shift = least_absolute_line(whole.astype(np.float64), inverse, area / inverse)
         errors.append(float((area * np.abs(scale * whole + shift - inverse) / inverse).sum()))
     return [error / float(area.sum()) for error in errors]

@@ -17,7 +17,7 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 from rilievo.models.card import ModelCard
-from rilievo.models.default.embedded import embedded_cards, read_details
+from rilievo.models.default.embedded import embedded_cards, read_long_card
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "docs" / "pictures" / "accuracy.svg"
@@ -64,7 +64,7 @@ def of_card(card: ModelCard) -> Dot:
         ValueError: If the card has no such row.
     """
     row = re.search(
-        rf"`{BENCHMARK}` \| {card.name} \|.*?\|.*?\| (0\.\d+) /", read_details(card) or ""
+        rf"`{BENCHMARK}` \| {card.name} \|.*?\|.*?\| (0\.\d+) /", read_long_card(card) or ""
     )
     if row is None or card.megabytes is None:
         raise ValueError(f"the card of {card.name} has no row of {BENCHMARK}")

@@ -18,7 +18,7 @@ import rilievo
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.map_pictures import colourise
-from rilievo.predicting.photographs.fitting import anchoring_of
+from rilievo.predicting.photographs.fitting import fit_anchoring
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/anchoring.jpg"
 TURNED = (-16.0, 6.0)
@@ -34,7 +34,7 @@ def views() -> list[list[Image.Image]]:
     strong = affine(*seen, chance)
     camera = Camera(K=MOTORCYCLE_K, source=CameraSource.GIVEN)
     embedded = rilievo.predict(photo, camera=camera)
-    anchoring = anchoring_of(strong, embedded.depth, is_known=True)
+    anchoring = fit_anchoring(strong, embedded.depth, is_known=True)
     own = embedded.but(depth_or_none=strong, normals=None, anchoring=anchoring)
     guessed = own.but(depth_or_none=_guessed(strong), anchoring=None)
     flat = (photo, colourise(embedded.depth), colourise(strong))

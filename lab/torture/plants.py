@@ -92,7 +92,7 @@ def _every_channel(content: bytes, path: Path, name: str | None) -> np.ndarray:
 def _lengths() -> None:
     from rilievo.models.onnx_files import engines
 
-    engines._fields = _unbounded_fields
+    engines._field_contents = _unbounded_fields
 
 
 def _unbounded_fields(

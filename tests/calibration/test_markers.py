@@ -26,7 +26,7 @@ from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.metadata import assumed_camera
-from rilievo.predicting.photographs.fitting import with_markers
+from rilievo.predicting.photographs.fitting import read_markers
 from rilievo.sample import Photo
 
 cv2 = pytest.importorskip("cv2")
@@ -169,7 +169,7 @@ def test_markers_go_before_vanishing_points_and_behind_what_the_file_says(
         photo=Photo(pixels=pixels),
         camera=Camera(K=K_from_focal(500, 500, SIZE), source=source),
     )
-    camera = with_markers(given, 0.06)[0].camera
+    camera = read_markers(given, 0.06)[0].camera
     assert camera is not None
     if source is CameraSource.EXIF_35MM:
         assert (camera.source, camera.K[0, 0]) == (source, 500)

@@ -21,7 +21,7 @@ from rilievo.models.default.embedded import (
     BASE,
     SMALL,
     embedded_cards,
-    read_details,
+    read_long_card,
     shared_cores,
 )
 from rilievo.models.finding import find_loader
@@ -94,7 +94,7 @@ def test_each_file_says_what_the_table_says(embedded: Mapping[str, Model], name:
 def test_each_card_tells_licence_training_data_accuracy_and_limits(
     embedded: Mapping[str, Model], name: str
 ) -> None:
-    details = read_details(MODELS[name])
+    details = read_long_card(MODELS[name])
     assert details is not None
     assert embedded[name].weights_sha256 in details
     assert f" bytes), {MODELS[name].licence}" in details

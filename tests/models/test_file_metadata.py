@@ -16,7 +16,7 @@ import rilievo
 from rilievo.errors import ModelError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import file_metadata, graph_names, open_session
-from rilievo.models.onnx_files.onnx_model import says_what_it_is
+from rilievo.models.onnx_files.onnx_model import has_rilievo_metadata
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
 
@@ -104,7 +104,7 @@ def test_a_network_without_our_metadata_is_refused_before_it_is_built(
     for engine in ("onnxruntime", "openvino"):
         with pytest.raises(ModelError, match="no metadata of rilievo"):
             rilievo.load_model(path, engine=engine)
-    assert says_what_it_is(path) is ("rilievo.format" in metadata)
+    assert has_rilievo_metadata(path) is ("rilievo.format" in metadata)
 
 
 @pytest.mark.parametrize("field", [b"\x08\x00", b"\x72\x00", b"\x3a\x00", b"\x0d\x00\x00\x00\x00"])

@@ -17,7 +17,7 @@ from floor_model import LAB, lab
 from lab_package import GUIDE
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
-from rilievo.models.outside import found_outside
+from rilievo.models.outside import object_as_model
 
 __all__ = ["lab"]
 
@@ -75,7 +75,7 @@ def test_a_function_without_a_card_gives_depth_up_to_scale(lab: Any) -> None:
     assert prediction.depth.kind == "up_to_scale"
     assert prediction.made_by.licence == "not stated"
     with pytest.raises(OptionError, match=r"@rilievo\.model"):
-        found_outside(lab.plain, "lab_floor.py:plain")
+        object_as_model(lab.plain, "lab_floor.py:plain")
 
 
 Answer = Callable[[np.ndarray], Any]

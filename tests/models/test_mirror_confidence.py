@@ -13,7 +13,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, WrappedModel
 from rilievo.models.wrappers import (
     MirrorConfidence,
-    confidence_of,
+    confidence_from_difference,
     mirror_difference,
 )
 from rilievo.sample import Photo
@@ -68,7 +68,7 @@ def test_the_window_averages_as_a_loop_does() -> None:
 
 
 def test_more_difference_is_less_confidence() -> None:
-    found = confidence_of(np.array([[0, 0.01, 0.1, 1, np.inf]], np.float32))
+    found = confidence_from_difference(np.array([[0, 0.01, 0.1, 1, np.inf]], np.float32))
     assert (np.diff(found[0]) < 0).all()
     assert found[0, -1] == 0
 

@@ -18,7 +18,7 @@ from rilievo.errors import ModelError, OptionError, RilievoError, first_line
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
+from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, has_rilievo_metadata
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size, shrink
 from rilievo.sample import Photo
 
@@ -339,6 +339,6 @@ def test_a_pipe_is_not_waited_for_and_an_empty_file_is_said(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe.onnx")
     (tmp_path / "empty.onnx").touch()
     for name, words in (("pipe", "is a pipe"), ("empty", "is empty")):
-        for opened in (load_model, says_what_it_is):
+        for opened in (load_model, has_rilievo_metadata):
             with pytest.raises(ModelError, match=words):
                 opened(tmp_path / f"{name}.onnx")

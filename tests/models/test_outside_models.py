@@ -16,7 +16,7 @@ from rilievo.models import MODELS, load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.outside import OutsideModel, found_outside, outside_model
+from rilievo.models.outside import OutsideModel, object_as_model, outside_model
 from rilievo.prediction.output import OUTPUTS
 
 OTHERS = """
@@ -173,7 +173,7 @@ def test_results_carry_the_hash_of_the_weights_that_are_named(tmp_path: Path) ->
     def load(options: LoadOptions) -> object:
         return lambda photo: Inference(depth=np.ones((2, 2), np.float32))
 
-    found = found_outside(load, "test/one")
+    found = object_as_model(load, "test/one")
     assert found.load is not None
 
     made = found.load(LoadOptions())

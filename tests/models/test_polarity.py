@@ -9,7 +9,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
 from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
-from rilievo.models.onnx_files.onnx_model import SCENES, doubt, turned_round
+from rilievo.models.onnx_files.onnx_model import SCENES, polarity_note, swapped_pictures
 from rilievo.models.outside import OutsideModel
 from rilievo.sample import Photo
 
@@ -36,7 +36,7 @@ class Learned:
 
 @pytest.mark.parametrize("name", ["rilievo/base", "rilievo/small"])
 def test_the_embedded_models_tell_near_from_far_on_every_picture(name: str) -> None:
-    assert turned_round(load_model(name, device="cpu")) == []
+    assert swapped_pictures(load_model(name, device="cpu")) == []
 
 
 @pytest.mark.parametrize("inverse", [True, False])
@@ -44,7 +44,7 @@ def test_the_embedded_models_tell_near_from_far_on_every_picture(name: str) -> N
 def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
     kind: DepthKind, inverse: bool
 ) -> None:
-    said = doubt(Learned(kind, inverse=inverse).model())
+    said = polarity_note(Learned(kind, inverse=inverse).model())
     if inverse == (kind is DepthKind.AFFINE_INVERSE):
         assert said is None
     else:

@@ -15,9 +15,9 @@ from rilievo.models.resampling.preparation import (
     Rule,
     Sizing,
     bilinear_points,
-    depth_resized,
-    filtered,
     read_preparation,
+    resize_by_filter,
+    resize_depth,
 )
 
 SHAPES = st.tuples(st.integers(1, 400), st.integers(1, 400))
@@ -103,7 +103,7 @@ def test_the_border_is_taken_off_where_it_was_put_on() -> None:
     whole = 128 + 2 * 24
     ramp = ((np.arange(80) + 0.5) * whole / 80 - 24).astype(np.float32)
     windows = preparation.windows((98, 128))
-    field = filtered(np.tile(ramp, (60, 1)), (98, 128), Filter.ANTIALIASED, windows)
+    field = resize_by_filter(np.tile(ramp, (60, 1)), (98, 128), Filter.ANTIALIASED, windows)
     assert field.shape == (98, 128)
     np.testing.assert_allclose(field[50], np.arange(128) + 0.5, atol=1e-3)
 
@@ -146,9 +146,9 @@ def test_a_cubic_answer_is_enlarged_as_torch_does_it() -> None:
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(field)[None, None], (23, 40), mode="bicubic", align_corners=False
     )[0, 0].numpy()
-    np.testing.assert_allclose(filtered(field, (23, 40), Filter.CUBIC), theirs, rtol=1e-4)
+    np.testing.assert_allclose(resize_by_filter(field, (23, 40), Filter.CUBIC), theirs, rtol=1e-4)
     level = np.full((7, 11), 3, np.float32)
-    np.testing.assert_allclose(filtered(level, (23, 40), Filter.CUBIC), 3, rtol=1e-5)
+    np.testing.assert_allclose(resize_by_filter(level, (23, 40), Filter.CUBIC), 3, rtol=1e-5)
 
 
 @pytest.mark.parametrize("space", [Space.INVERSE, Space.LOG])
@@ -157,5 +157,5 @@ def test_depth_that_is_linear_in_its_space_stays_so_at_another_size(space: Space
     steps = [(np.arange(count) + 0.5) / count for count in (12, 48)]
     small, large = (leave(0.2 + 0.5 * step).astype(np.float32)[None, :] for step in steps)
     rule = Resizing(space=space, filter=Filter.LINEAR)
-    result = depth_resized(np.repeat(small, 9, axis=0), (18, 48), rule, positive=True)
+    result = resize_depth(np.repeat(small, 9, axis=0), (18, 48), rule, positive=True)
     np.testing.assert_allclose(result[:, 2:-2], np.repeat(large, 18, axis=0)[:, 2:-2], rtol=1e-5)

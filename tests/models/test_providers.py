@@ -3,7 +3,7 @@
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.models.onnx_files.engines import device_of
+from rilievo.models.onnx_files.engines import provider_device
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -11,7 +11,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "coreml", "directml"])
 def test_the_cpu_in_place_of_another_device_is_refused(device: str) -> None:
     with pytest.raises(OptionError, match=f"device '{device}' is not available.*device='cpu'"):
-        device_of(CPU, device)
+        provider_device(CPU, device)
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_the_cpu_in_place_of_another_device_is_refused(device: str) -> None:
     ],
 )
 def test_the_device_that_was_named_is_taken(provider: str, device: str, recorded: str) -> None:
-    assert device_of(provider, device) == recorded
+    assert provider_device(provider, device) == recorded

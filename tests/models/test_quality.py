@@ -14,7 +14,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
-from rilievo.models.model_options import QUALITIES, model_of
+from rilievo.models.model_options import QUALITIES, model_for_quality
 from rilievo.predicting.options import PredictOptions
 
 
@@ -35,7 +35,7 @@ def test_options_hold_the_model_of_the_word() -> None:
     assert PredictOptions(quality="fast").network.model == FAST_MODEL
     assert PredictOptions(model=DEFAULT_MODEL).network.model == DEFAULT_MODEL
     assert PredictOptions(quality="best").network.model == "moge-2/large"
-    assert model_of("good", "moge-2/small") == "moge-2/small"
+    assert model_for_quality("good", "moge-2/small") == "moge-2/small"
 
 
 @pytest.mark.parametrize("model", [DEFAULT_MODEL, "moge-2/large"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.models.resampling.preparation import GAP, resize, shrink, unit
+from rilievo.models.resampling.preparation import GAP, resize, resize_normals, shrink
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 
@@ -53,7 +53,7 @@ def test_normals_are_unit_at_every_size_and_face_the_camera_where_they_cancel(
     normals = np.zeros((3, 20, 30), np.float32)
     normals[0, :, :15], normals[2, :, 15:] = 5.0, -0.1
     normals[:, 10:] = 0.0
-    resized = unit(normals, shape)
+    resized = resize_normals(normals, shape)
     np.testing.assert_allclose(np.linalg.norm(resized, axis=0), 1, atol=1e-6)
     np.testing.assert_allclose(resized[:, 0, 0], [1, 0, 0], atol=1e-6)
     np.testing.assert_allclose(resized[:, 0, -1], [0, 0, -1], atol=1e-6)

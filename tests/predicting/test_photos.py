@@ -19,7 +19,7 @@ from rilievo.models.base import Inference
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.photographs import photos as stream
 from rilievo.predicting.photographs.photos import Read, predict_photos
-from rilievo.predicting.summary import RunSummary, Tally, one_line
+from rilievo.predicting.summary import RunSummary, Tally, failure_line
 from rilievo.sample import Photo
 
 
@@ -166,7 +166,7 @@ def test_odd_names_are_said_once_as_they_are_and_on_one_line(tmp_path: Path, nam
     summary, _ = _run([job], Brightness(), tmp_path)
     said = str(path).replace("\n", "\\n")
     others = [OutputError(f"{path}.json is there"), InputError(f"{path}: cannot"), MemoryError()]
-    messages = [*summary.failures, *(one_line(job, error) for error in others)]
+    messages = [*summary.failures, *(failure_line(job, error) for error in others)]
     assert len(messages) == 4
     assert all(message.startswith(f"{said}: ") for message in messages)
     assert not any("\n" in message for message in messages)
@@ -269,7 +269,7 @@ def test_later_interruptions_do_not_end_what_the_first_waits_for(
 ) -> None:
     """Presses of one hand come more than a second apart on a busy machine."""
     jobs, presses = _jobs(tmp_path, range(6)), 4
-    place_next = stream._Writers._place_next
+    place_next = stream._Writers._place_group
 
     def press_and_place(writers: stream._Writers) -> None:
         nonlocal presses
@@ -279,7 +279,7 @@ def test_later_interruptions_do_not_end_what_the_first_waits_for(
         place_next(writers)
 
     with Tally(output=tmp_path, total=6, show=False) as tally:
-        monkeypatch.setattr(stream._Writers, "_place_next", press_and_place)
+        monkeypatch.setattr(stream._Writers, "_place_group", press_and_place)
         with pytest.raises(KeyboardInterrupt):
             predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
     assert presses == 0

@@ -28,7 +28,7 @@ from rilievo.messages import Note
 from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.run import predict_files, without_effect
+from rilievo.predicting.run import no_effect_notes, predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.prediction.readback import read_prediction
 from rilievo.version import PROCESSING
@@ -317,11 +317,11 @@ def test_every_option_without_effect_is_told() -> None:
         ({"own_depth": "off"}, clip, photo),
         ({"same_camera": True, "known": ("1,2,3",)}, photo, {Medium.PHOTO: 2}),
     ):
-        [note] = without_effect(PredictOptions(**options), inputs)
+        [note] = no_effect_notes(PredictOptions(**options), inputs)
         assert isinstance(note, Note)
         assert note.option == next(iter(options))
         assert note.endswith(" was named")
-        assert without_effect(PredictOptions(**options), silent) == []
+        assert no_effect_notes(PredictOptions(**options), silent) == []
 
 
 @pytest.mark.parametrize(
@@ -345,15 +345,15 @@ def test_an_option_that_no_saved_output_shows_is_told(
     options: dict[str, Any], shown: str, not_shown: str
 ) -> None:
     inputs = {Medium.PHOTO: 2, Medium.VIDEO: 1}
-    [note] = without_effect(PredictOptions(save=not_shown, **options), inputs)
+    [note] = no_effect_notes(PredictOptions(save=not_shown, **options), inputs)
     assert isinstance(note, Note)
     assert note.option == next(iter(options))
     [names] = re.findall(r"and none is saved: add (.*) to \{save\}$", note.problem)
     for name in names.split(" or "):
-        assert without_effect(PredictOptions(save=name, **options), inputs) == []
+        assert no_effect_notes(PredictOptions(save=name, **options), inputs) == []
     assert shown in names.split(" or ")
-    assert without_effect(PredictOptions(save=f"{not_shown},{shown}", **options), inputs) == []
-    assert without_effect(PredictOptions(save=not_shown), inputs) == []
+    assert no_effect_notes(PredictOptions(save=f"{not_shown},{shown}", **options), inputs) == []
+    assert no_effect_notes(PredictOptions(save=not_shown), inputs) == []
 
 
 def test_a_run_tells_what_has_no_effect_in_one_line_each(

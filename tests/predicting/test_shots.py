@@ -198,7 +198,7 @@ class Frames(FrameSource):
 def borders_of(frames: Sequence[np.ndarray], hidden: np.ndarray | None = None) -> list[Margins]:
     photos = [Photo(pixels=pixels, transparent=hidden) for pixels in frames]
     borders = ShotBorders(Frames(photos))
-    return [borders.of_frame(index, photo) for index, photo in enumerate(photos)]
+    return [borders.frame_margins(index, photo) for index, photo in enumerate(photos)]
 
 
 def test_a_video_without_bars_is_read_once_and_one_with_bars_at_most_twice() -> None:
@@ -208,7 +208,7 @@ def test_a_video_without_bars_is_read_once_and_one_with_bars_at_most_twice() -> 
         source = Frames(photos)
         borders = ShotBorders(source)
         for index, photo in enumerate(photos):
-            borders.of_frame(index, photo)
+            borders.frame_margins(index, photo)
         assert source.reads == [most]
 
 

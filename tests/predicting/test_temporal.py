@@ -15,8 +15,8 @@ from rilievo.predicting.videos.frame_scales import (
     HELD,
     SMOOTHED,
     ScaleTrack,
-    compare,
-    sample_of,
+    compare_frames,
+    sample_frame,
     smooth_path,
 )
 from rilievo.sample import Photo
@@ -52,7 +52,7 @@ def track(
     scales = ScaleTrack(kind)
     for pixels, numbers in frames:
         depth = DepthMap(values=numbers.astype(np.float32), kind=kind)
-        scales.watch(sample_of(depth, Photo(pixels=pixels)))
+        scales.watch(sample_frame(depth, Photo(pixels=pixels)))
     return scales.corrections(rate), scales
 
 
@@ -206,7 +206,7 @@ def test_pixels_without_depth_are_left_out() -> None:
     valid = np.zeros(SIZE, bool)
     valid[:30] = True
     looks = [
-        sample_of(
+        sample_frame(
             DepthMap(
                 values=np.where(valid, depth * factor, 0).astype(np.float32),
                 kind=DepthKind.METRIC,
@@ -216,7 +216,7 @@ def test_pixels_without_depth_are_left_out() -> None:
         )
         for factor in (1.0, 1.5)
     ]
-    assert compare(*looks).growth == pytest.approx(np.log(1.5), rel=1e-5)
+    assert compare_frames(*looks).growth == pytest.approx(np.log(1.5), rel=1e-5)
 
 
 @given(data=st.data(), count=st.integers(1, 40), rate=st.floats(1, 120))

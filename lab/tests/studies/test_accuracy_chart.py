@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 from write_accuracy_chart import BENCHMARK, PUBLISHED, dots, renewed
 
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.default.embedded import read_details
+from rilievo.models.default.embedded import read_long_card
 
 ROOT = Path(__file__).parents[3]
 HINT = "run lab/studies/write_accuracy_chart.py"
@@ -29,7 +29,7 @@ def test_picture_words_and_cards_have_the_same_numbers() -> None:
         assert f">{dot.label}: {dot.abs_rel:.3f}</text>" in picture
         assert f"{dot.name} {dot.megabytes:.0f} MB {dot.abs_rel:.3f}" in alternative
         if dot.inside:
-            rows = [line for line in str(read_details(MODELS[dot.name])).splitlines()]
+            rows = [line for line in str(read_long_card(MODELS[dot.name])).splitlines()]
             [row] = [line for line in rows if f"`{BENCHMARK}` | {dot.name} |" in line]
             assert row.split(" | ")[5].startswith(f"{dot.abs_rel:.3f} / ")
 

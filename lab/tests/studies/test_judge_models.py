@@ -14,7 +14,7 @@ from panel import DECIDING, FrameScores, registered
 from panel_rule import BLOCK, DRAWS, Change, changes, compare, decide
 
 from rilievo.models import MODELS, load_model
-from rilievo.models.default.embedded import read_details
+from rilievo.models.default.embedded import read_long_card
 
 
 def errors(seed: int, count: int) -> np.ndarray:
@@ -150,7 +150,7 @@ def test_the_table_and_the_sentence_say_the_figures() -> None:
 def test_the_hospital_of_the_panel_scores_what_the_card_says(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    details = read_details(MODELS["rilievo/base"])
+    details = read_long_card(MODELS["rilievo/base"])
     assert details is not None
     row = re.search(r"hospital \(24\).*\n\|  \| rilievo/base \| (\S+) / (\S+) ", details)
     assert row is not None

@@ -18,7 +18,7 @@ from write_default_card import overview, renewed
 from lab.making.write_default_models import store_in_half, write_model
 from rilievo.errors import InputError
 from rilievo.models import DEFAULT_MODEL, MODELS
-from rilievo.models.default.embedded import embedded_cards, read_details
+from rilievo.models.default.embedded import embedded_cards, read_long_card
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.networks.small import SmallNet
@@ -145,7 +145,7 @@ def test_readme_says_what_the_cards_say() -> None:
     lines = [line.strip("| ").split(" | ") for line in region.splitlines() if "`rilievo/" in line]
     assert [line[0].strip("`") for line in lines] == [card.name for card in embedded_cards()]
     for name, size, weights, licence, time, *scores in lines:
-        card = read_details(MODELS[name.strip("`")])
+        card = read_long_card(MODELS[name.strip("`")])
         assert card is not None
         millions, precision = weights.split(" M, ")
         assert f"{millions} million parameters in {precision}, {size} (" in card
@@ -158,4 +158,4 @@ def test_the_default_s_card_has_the_ranges_that_are_used() -> None:
     from card_words import ranges
 
     [card] = [each for each in embedded_cards() if each.name == DEFAULT_MODEL]
-    assert ranges() in str(read_details(card))
+    assert ranges() in str(read_long_card(card))

@@ -15,9 +15,9 @@ from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.depth_map import DepthKind
 from rilievo.models import load_model
-from rilievo.models.hub.diffusion_cards import read_index, wanted
+from rilievo.models.hub.diffusion_cards import needed_files, read_index
 from rilievo.models.hub.hub_files import lock_path, read_locked
-from rilievo.models.replicate_model import addresses, grey_picture
+from rilievo.models.replicate_model import grey_picture, picture_urls
 from rilievo.sample import Photo
 from rilievo.training.adapters.transformers_models import check_config, read_config, read_processor
 
@@ -141,7 +141,7 @@ def _read_lock(folder: Path) -> object:
 
 def _read_pipeline(folder: Path) -> object:
     index = read_index(folder)
-    return index.kind, index.normals, wanted(["model_index.json", "unet/config.json"])
+    return index.kind, index.normals, needed_files(["model_index.json", "unet/config.json"])
 
 
 def _read_checkpoint(folder: Path) -> object:
@@ -177,7 +177,7 @@ def _ask(body: BytesIO) -> object:
     service = ReplicateService("token", "https://api.replicate.com", patience)
     service._http = httpx.Client(transport=httpx.MockTransport(reply))
     answer = service.ask("GET", "/v1/predictions/abc")
-    return addresses(answer.get("output"), "depth")
+    return picture_urls(answer.get("output"), "depth")
 
 
 READERS = (

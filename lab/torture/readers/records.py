@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored_predictions import NumberKind, ValueEncoding
-from rilievo.models.catalogue.download import known_file, record_of, token
+from rilievo.models.catalogue.download import read_record, record_path, token
 from rilievo.serving.server.server_options import ServeOptions
 
 _LOG = "step,epoch,loss,seconds\n1,1,0.5,0.25\n2,1,0.25,0.5\n3,2,0.2,0.75\n"
@@ -33,7 +33,7 @@ def _in_cache(write: Callable[[Path], object]) -> Callable[[Path], None]:
 def _write_known(folder: Path) -> None:
     write_text(folder / "x.onnx", "network")
     entry = {"path": "x.onnx", "sha256": "ab" * 32, "stamp": [7, 12345]}
-    write_text(record_of(folder / "x.onnx"), json.dumps(entry))
+    write_text(record_path(folder / "x.onnx"), json.dumps(entry))
 
 
 def _read_token(folder: Path) -> object:
@@ -121,7 +121,7 @@ READERS = (
         "record of a checked download",
         _in_cache(_write_known),
         "verified/*.json",
-        lambda folder: known_file(folder / "x.onnx"),
+        lambda folder: read_record(folder / "x.onnx"),
         0.4,
     ),
     sample("token of the hub", _read_token, 0.2),

@@ -31,7 +31,7 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.user_facts import trust
+from rilievo.predicting.photographs.user_facts import calibration_words
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
@@ -119,7 +119,11 @@ def main(arguments: Sequence[str]) -> int:
     prediction = _predict_with_options(request, request.photo)
     measured = measure_points(prediction, points, what, in_plane=request.in_plane)
     calibration = prediction.calibration
-    sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
+    sources = (
+        ()
+        if calibration is None or calibration.own_depth is None
+        else (calibration_words(calibration),)
+    )
     for remark in (*sources, *measured.remarks):
         complain(for_terminal(at(printable(request.photo), remark)))
     with printing():

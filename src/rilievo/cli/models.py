@@ -17,7 +17,7 @@ from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue import table as catalogue
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.catalogue.table import CatalogueEntry, find_entry
-from rilievo.models.default.embedded import BASE, SMALL, read_details
+from rilievo.models.default.embedded import BASE, SMALL, read_long_card
 from rilievo.models.load_options import SettingFacts, describe_settings
 from rilievo.models.model_options import QUALITIES
 from rilievo.schema import option
@@ -291,7 +291,7 @@ def _setting_line(facts: SettingFacts) -> str:
 
 
 def _text_if_unpublished(card: ModelCard) -> str:
-    if read_details(card) is not None:
+    if read_long_card(card) is not None:
         return "nothing by others; measured by us, below"
     if card.kind is None:
         return "not known here"
@@ -325,5 +325,5 @@ def _card_text(card: ModelCard) -> str:
     if card.settings is not None:
         described = describe_settings(card.settings)
         lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, described)]
-    details = read_details(card)
+    details = read_long_card(card)
     return "\n".join(lines if details is None else [*lines, "", details])

@@ -18,7 +18,7 @@ from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal, literal
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
-from rilievo.models.model_options import load_as, recommend
+from rilievo.models.model_options import better_model_hint, load_as
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     if request.quiet:
         return summary.exit_code
     if summary.done and request.options.network.model in ("", DEFAULT_MODEL):
-        tip = recommend()
+        tip = better_model_hint()
         if tip is not None:
             complain(for_terminal(tip))
     return summary.exit_code

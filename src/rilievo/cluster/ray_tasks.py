@@ -25,10 +25,10 @@ from rilievo.predicting.work_processes import (
     Item,
     Report,
     Work,
-    in_tasks,
-    joined,
-    killed_twice,
+    killed_twice_failure,
+    merge_reports,
     open_work,
+    split_into_tasks,
     task_size,
 )
 from rilievo.version import VERSION
@@ -67,7 +67,7 @@ def work_on_ray(
         _connect_to_cluster(ray, pool)
         try:
             workers = _number_of_workers(ray, pool, count)
-            tasks = in_tasks(items, task_size(count, workers))
+            tasks = split_into_tasks(items, task_size(count, workers))
             yield from _run_tasks(ray, work, tasks, workers, pool)
         finally:
             ray.shutdown()
@@ -234,12 +234,12 @@ class Actor:
         """Run items together, or alone after a lost run."""
         if self._get(self._ledger.begin.remote(number)):
             return self._run(items, again=False)
-        return joined(self._run_alone(f"{number}/{i}", item) for i, item in enumerate(items))
+        return merge_reports(self._run_alone(f"{number}/{i}", item) for i, item in enumerate(items))
 
     def _run_alone(self, key: str, item: Any) -> Report:
         """Run an input, unless its run was lost twice."""
         if not self._get(self._ledger.begin_alone.remote(key)):
-            failure: Failure = killed_twice(self._work, item)
+            failure: Failure = killed_twice_failure(self._work, item)
             return Report(failures=(failure,))
         report = self._run((item,), again=True)
         self._get(self._ledger.end_alone.remote(key))

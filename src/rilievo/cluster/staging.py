@@ -483,7 +483,7 @@ class StagedResults(Results):
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Write and upload; on disk, return the placement."""
-        formats = [*self.to_write(job)]
+        formats = [*self.options_by_output(job)]
         placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
         if target is None or placement is None:

@@ -59,7 +59,7 @@ from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.limits import cores, printable
 from rilievo.messages import at, template
 from rilievo.models.base import Model
-from rilievo.models.requests import name_of
+from rilievo.models.requests import register_function
 from rilievo.models.wrappers import mirrored
 from rilievo.other_libraries import answered
 from rilievo.predicting.run import agree_to_calls
@@ -105,7 +105,7 @@ def load_unless_loaded(model: AnyModel, options: EvaluateOptions) -> Model:
         if options.kind is not None or options.settings:
             raise OptionError("kind and settings are for a model by its name; this one is loaded")
         return model
-    return options.load(model if isinstance(model, str | Path) else name_of(model))
+    return options.load(model if isinstance(model, str | Path) else register_function(model))
 
 
 def make_plan(

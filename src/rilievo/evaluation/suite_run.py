@@ -47,7 +47,13 @@ from rilievo.pages.tables import NOTHING, Table, make_heads
 from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.predict_across import refuse_paid
 from rilievo.predicting.summary import Tally
-from rilievo.predicting.work_processes import Do, Failure, Report, spread_out, threads_each
+from rilievo.predicting.work_processes import (
+    Do,
+    Failure,
+    Report,
+    distribute_work,
+    threads_per_process,
+)
 from rilievo.registry import trust
 
 ALL = "all"
@@ -436,7 +442,7 @@ def _make_parallel_fill(
         ids: Sequence[str],
         tally: Tally,
     ) -> list[Unscored]:
-        threads = threads_each(batch, options.threads)
+        threads = threads_per_process(batch, options.threads)
 
         work = _FillWork(
             model=str(model),
@@ -446,7 +452,7 @@ def _make_parallel_fill(
             crop=crop,
         )
         failed: list[Unscored] = []
-        for report in spread_out(
+        for report in distribute_work(
             work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
         ):
             for _ in range(report.done):

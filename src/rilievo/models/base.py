@@ -24,10 +24,10 @@ from rilievo.models.resampling.preparation import (
     Preparation,
     Resampling,
     depth_map,
-    depth_resized,
-    filtered,
     resize,
-    unit,
+    resize_by_filter,
+    resize_depth,
+    resize_normals,
 )
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.other_libraries import HintedAttributes
@@ -80,12 +80,12 @@ class Model(HintedAttributes, ABC):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         if "infer" in vars(cls):
-            type.__setattr__(cls, "infer", _of_photos(vars(cls)["infer"]))
+            type.__setattr__(cls, "infer", _with_photo_check(vars(cls)["infer"]))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         if self.again is None:
             return super().__reduce_ex__(protocol)
-        return _loaded_again, (self.again, self.weights_sha256)
+        return _reload_same_weights, (self.again, self.weights_sha256)
 
     @abstractmethod
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
@@ -98,8 +98,7 @@ class Model(HintedAttributes, ABC):
         """
         return self
 
-    def _changed(self, **parts: object) -> "Model":
-        """Copy of the model, without loading again."""
+    def _copy_with(self, **parts: object) -> "Model":
         twin = object.__new__(type(self))
         vars(twin).update(vars(self), **parts)
         return twin
@@ -147,7 +146,7 @@ class Model(HintedAttributes, ABC):
         Raises:
             ModelError: If values do not fit the model's kind of depth.
         """
-        _check_answer(inference, self.card)
+        _check_answer_values(inference, self.card)
         depth, rule = None, self.card.resizing
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
@@ -176,11 +175,11 @@ class Model(HintedAttributes, ABC):
         )
         normals, confidence, sky = inference.normals, inference.confidence, inference.sky
         if normals is not None:
-            prediction.defer("normals", lambda: _normals(normals, photo, rule))
+            prediction.defer("normals", lambda: _photo_size_normals(normals, photo, rule))
         if confidence is not None:
-            prediction.defer("confidence", lambda: _chance(confidence, photo))
+            prediction.defer("confidence", lambda: _photo_size_chance(confidence, photo))
         if sky is not None:
-            prediction.defer("sky", lambda: _chance(sky, photo) > 0.5)
+            prediction.defer("sky", lambda: _photo_size_chance(sky, photo) > 0.5)
         return prediction
 
     @property
@@ -200,7 +199,9 @@ class Model(HintedAttributes, ABC):
         )
 
 
-def _of_photos(infer: Infer) -> Infer:
+def _with_photo_check(infer: Infer) -> Infer:
+    """Refuse what is no photograph; split wide ones into views."""
+
     @wraps(infer)
     def checked(self: Model, photos: Sequence[Photo]) -> list[Inference]:
         is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
@@ -219,19 +220,22 @@ def _of_photos(infer: Infer) -> Infer:
     return checked
 
 
-def _normals(normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing) -> Vectors:
-    field = unit(normals, photo.shape, rule.filter)
+def _photo_size_normals(
+    normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing
+) -> Vectors:
+    """Unit normals; NaN where transparent."""
+    field = resize_normals(normals, photo.shape, rule.filter)
     if photo.transparent is None:
         return field
     return np.where(photo.transparent, np.float32(np.nan), field)
 
 
-def _chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Field:
+def _photo_size_chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Field:
     field = resize(chance, photo.shape)
     return field if photo.transparent is None else np.where(photo.transparent, 0, field)
 
 
-def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
+def _reload_same_weights(load: Callable[[], Model], weights_sha256: str) -> Model:
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
@@ -241,7 +245,7 @@ def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
     return model
 
 
-def _check_answer(inference: Inference, card: ModelCard) -> None:
+def _check_answer_values(inference: Inference, card: ModelCard) -> None:
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
@@ -275,7 +279,7 @@ class WrappedModel(Model):
 
     def depth_alone(self) -> Model:
         """Keep the refinement, of depth alone."""
-        return self._changed(model=self.model.depth_alone())
+        return self._copy_with(model=self.model.depth_alone())
 
     def interrupt(self) -> None:
         """Interrupt the wrapped model."""
@@ -289,15 +293,15 @@ class PaidModel(Model):
 
     @abstractmethod
     def allow(self, calls: int) -> None:
-        """Allow more paid calls, which the user confirmed."""
+        """Set how many paid calls the user confirmed."""
 
 
-def in_groups(
+def infer_by_size(
     photos: Sequence[Photo],
     size: Callable[[tuple[int, int]], object],
     infer: Callable[[Sequence[Photo]], Iterable[Inference]],
 ) -> list[Inference]:
-    """Run together photographs of equal network size."""
+    """Run photographs of equal size together; keep their order."""
     groups: defaultdict[object, list[int]] = defaultdict(list)
     for index, photo in enumerate(photos):
         groups[size(photo.shape)].append(index)
@@ -325,37 +329,39 @@ class PreparedModel(Model):
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run photographs in batches of equal network size."""
-        return in_groups(photos, self.preparation.size, self._together)
+        return infer_by_size(photos, self.preparation.size, self._infer_batch)
 
-    def _together(self, photos: Sequence[Photo]) -> list[Inference]:
+    def _infer_batch(self, photos: Sequence[Photo]) -> list[Inference]:
         batch = np.stack([self.preparation.pixels(photo.pixels, photo.shape) for photo in photos])
         outputs = self.run(batch)
-        _check_shapes(outputs, len(photos), self.card.name)
+        _check_dtypes_and_shapes(outputs, len(photos), self.card.name)
         is_whole = self.preparation.resampling is Resampling.TRIANGLE
         return [
-            self._answer(outputs, row, photo, batch[row] if is_whole else None)
+            self._inference_of_row(outputs, row, photo, batch[row] if is_whole else None)
             for row, photo in enumerate(photos)
         ]
 
-    def _answer(self, outputs: Arrays, row: int, photo: Photo, shown: Pixels | None) -> Inference:
+    def _inference_of_row(
+        self, outputs: Arrays, row: int, photo: Photo, shown: Pixels | None
+    ) -> Inference:
         rule, shape, camera = self.card.resizing, photo.shape, None
         if "fov" in outputs and photo.camera is None:
-            camera = _camera(float(outputs["fov"][row]), shape, self.card.name)
+            camera = _camera_from_fov(float(outputs["fov"][row]), shape, self.card.name)
         maps = {name: outputs[name][row] for name in _MAPS if name in outputs}
         depth = maps.get("depth")
         if depth is not None and self.needs_focal:
             best_camera = photo.camera or camera
             if best_camera is None:
-                raise no_focal_length(self.card.name)
+                raise focal_length_error(self.card.name)
             depth = depth * np.float32(best_camera.focal / shape[1])
         windows = self.preparation.windows(shape)
         if windows is not None:
             if depth is not None:
                 positive = self.card.kind is not None and self.card.kind.is_depth
-                depth = depth_resized(depth, shape, rule, positive=positive, windows=windows)
+                depth = resize_depth(depth, shape, rule, positive=positive, windows=windows)
             filters = {"normals": rule.filter}
             maps = {
-                name: filtered(field, shape, filters.get(name, Filter.ANTIALIASED), windows)
+                name: resize_by_filter(field, shape, filters.get(name, Filter.ANTIALIASED), windows)
                 for name, field in maps.items()
             }
         return Inference(
@@ -368,8 +374,8 @@ class PreparedModel(Model):
         )
 
 
-def no_focal_length(model: str) -> UnknownCameraError:
-    """Error of a model that needs a focal length where it is unknown."""
+def focal_length_error(model: str) -> UnknownCameraError:
+    """Error of a model that needs an unknown focal length."""
     return UnknownCameraError(
         problem=(
             f"model '{literal(model)}' needs the focal length and predicts none: give "
@@ -378,7 +384,7 @@ def no_focal_length(model: str) -> UnknownCameraError:
     )
 
 
-def _camera(degrees: float, shape: tuple[int, int], name: str) -> Camera:
+def _camera_from_fov(degrees: float, shape: tuple[int, int], name: str) -> Camera:
     if not 0 < degrees < 180:
         raise ModelError(
             f"model '{name}' returned a field of view of {degrees:g} degrees",
@@ -387,7 +393,7 @@ def _camera(degrees: float, shape: tuple[int, int], name: str) -> Camera:
     return Camera(K=K_from_fov(degrees, shape), source=CameraSource.PREDICTED)
 
 
-def _check_shapes(outputs: Arrays, count: int, name: str) -> None:
+def _check_dtypes_and_shapes(outputs: Arrays, count: int, name: str) -> None:
     for key in _MAPS:
         channels = (3,) if key == "normals" else ()
         array = outputs.get(key)

@@ -70,7 +70,7 @@ class ModelCard(HintedAttributes):
 
 
 @cache
-def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
+def _known_toml_tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
     import tomllib
 
     return tomllib.loads(Path(__file__).with_name("known.toml").read_text(encoding="utf-8"))
@@ -78,4 +78,4 @@ def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 
 def known_models(table: str) -> Sequence[Mapping[str, Any]]:
     """Rows of a table of ``known.toml``."""
-    return _tables()[table]
+    return _known_toml_tables()[table]

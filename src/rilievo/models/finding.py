@@ -19,7 +19,7 @@ from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, name_of
+from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
 from rilievo.options.keywords import LoadKeywords
 from rilievo.other_libraries import answered
 from rilievo.registry import (
@@ -63,7 +63,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "given-function": ModelKind(
         words="a function, given in Python",
-        find="rilievo.models.outside:find_given",
+        find="rilievo.models.outside:find_registered_function",
     ),
     "published-file": ModelKind(
         words="the path of a published ONNX file, whatever it is called",
@@ -95,7 +95,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     "trained": ModelKind(
         words="a folder of `rilievo train`, a checkpoint of Monodepth2, or what an installed "
         "package recognises (`rilievo.finders`)",
-        find="rilievo.models.finding:find_in_wings",
+        find="rilievo.models.finding:find_by_finders",
         extra="train",
     ),
     "onnx-folder": ModelKind(
@@ -114,7 +114,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "place": ModelKind(
         words="`package.module:NAME` or `path/to/file.py:NAME`, a function of yours",
-        find="rilievo.models.outside:find_place",
+        find="rilievo.models.outside:find_import_path",
     ),
     "installed": ModelKind(
         words="a name that an installed package offers (`rilievo.models`)",
@@ -141,23 +141,23 @@ _Key = tuple[object, ...]
 
 
 @cache
-def _cards() -> Mapping[str, ModelCard]:
+def _cards_by_name() -> Mapping[str, ModelCard]:
     places = (kind.cards for kind in MODEL_KINDS.values() if kind.cards)
     return {**EMBEDDED, **{card.name: card for place in places for card in resolve_name(place)()}}
 
 
 class _Cards(Mapping[str, ModelCard]):
     def __getitem__(self, name: str) -> ModelCard:
-        return EMBEDDED[name] if name in EMBEDDED else _cards()[name]
+        return EMBEDDED[name] if name in EMBEDDED else _cards_by_name()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_cards())
+        return iter(_cards_by_name())
 
     def __len__(self) -> int:
-        return len(_cards())
+        return len(_cards_by_name())
 
 
-def _outside(function: object, name: str) -> ModelCard:
+def _card_of_function(function: object, name: str) -> ModelCard:
     card = getattr(function, "card", None)
     if not isinstance(card, ModelCard):
         raise OptionError(
@@ -166,7 +166,7 @@ def _outside(function: object, name: str) -> ModelCard:
     return replace(card, name=name)
 
 
-MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _outside)
+MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _card_of_function)
 """Models by name.
 
 >>> rilievo.MODELS["rilievo/small"].kind
@@ -177,7 +177,7 @@ MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _outside)
 _WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
 
 
-def _unknown(name: str) -> ModelError:
+def _unknown_model_error(name: str) -> ModelError:
     if name.endswith("/"):
         return ModelError(
             f"no folder '{name}', and no model of that name",
@@ -192,7 +192,7 @@ def _unknown(name: str) -> ModelError:
     from difflib import get_close_matches
 
     query = name.partition("@")[0].lower()
-    names = [*MODELS, *_repositories()]
+    names = [*MODELS, *_cards_by_repository()]
     # Common abbreviations: da3, dav2, dav2/small.
     family, _, variant = query.partition("/")
     short = re.sub(r"[^a-z0-9]", "", family + variant[:1])
@@ -227,7 +227,7 @@ def find(request: ModelRequest) -> FoundModel:
         match = resolve_name(kind.find)(request) if kind.find else None
         if match is not None:
             return match
-    raise _unknown(request.text)
+    raise _unknown_model_error(request.text)
 
 
 def find_card(name: str) -> ModelCard:
@@ -240,27 +240,27 @@ def find_card(name: str) -> ModelCard:
         return EMBEDDED[name]
     from rilievo.models.hub.diffusion_cards import REPOSITORIES
 
-    repositories = {**REPOSITORIES, **_repositories()}
+    repositories = {**REPOSITORIES, **_cards_by_repository()}
     if name in repositories:
         return repositories[name]
     if name in MODELS or is_import_path(name):
         return MODELS.find(name)
     request = ModelRequest(name=name, options=LoadOptions())
-    match = None if os.path.isdir(name) else find_in_wings(request)
+    match = None if os.path.isdir(name) else find_by_finders(request)
     match = match or find_short(request)
     if match is None or match.card is None:
-        raise _unknown(name)
+        raise _unknown_model_error(name)
     return match.card
 
 
-def _repositories() -> Mapping[str, ModelCard]:
+def _cards_by_repository() -> Mapping[str, ModelCard]:
     from rilievo.models.hub.checkpoints import KINDS
 
     return KINDS
 
 
-def find_in_wings(request: ModelRequest) -> FoundModel | None:
-    """Find a model of the subpackages or of installed packages."""
+def find_by_finders(request: ModelRequest) -> FoundModel | None:
+    """Find a model by finders of subpackages and installed packages."""
     for name in dict.fromkeys((*registry.FINDERS, *names_offered("finder"))):
         finder = load_named(registry.FINDERS, name, what="finder")
         match = None if finder is None else finder(request)
@@ -271,30 +271,34 @@ def find_in_wings(request: ModelRequest) -> FoundModel | None:
 
 def find_listed(request: ModelRequest) -> FoundModel | None:
     """Find a model of the table."""
-    return _listed(request) if request.text in MODELS.own else None
+    return _card_with_revision(request) if request.text in MODELS.own else None
 
 
 def find_revised(request: ModelRequest) -> FoundModel | None:
     """Find a model with a revision, or by its repository."""
     name = request.text.partition("@")[0]
-    return _listed(request) if name in MODELS.own or name in _repositories() else None
+    return (
+        _card_with_revision(request)
+        if name in MODELS.own or name in _cards_by_repository()
+        else None
+    )
 
 
-def _listed(request: ModelRequest) -> FoundModel:
+def _card_with_revision(request: ModelRequest) -> FoundModel:
     from rilievo.models.catalogue.table import ENTRIES
 
     name, _, revision = request.text.partition("@")
-    card = MODELS.own.get(name) or _repositories()[name]
+    card = MODELS.own.get(name) or _cards_by_repository()[name]
     entry = ENTRIES.get(name)
-    if entry is not None and entry.twin is not None and _needs_twin(request.options, revision):
-        card = _repositories()[entry.twin]
+    if entry is not None and entry.twin is not None and _needs_torch(request.options, revision):
+        card = _cards_by_repository()[entry.twin]
     if revision and card.source is None:
         raise ModelError(f"model '{name}' ships inside the package, so it has no '@{revision}'")
     return FoundModel(card=card, revision=revision or None)
 
 
-def _needs_twin(options: LoadOptions, revision: str) -> bool:
-    """Whether the published ONNX file cannot do it."""
+def _needs_torch(options: LoadOptions, revision: str) -> bool:
+    """Whether the published ONNX file cannot fulfil options or revision."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
     if not options.device.startswith("cuda"):
@@ -355,7 +359,7 @@ def load_model(
         MissingExtraError: If a package is not installed.
         OptionError: If an option is not available, or code is not trusted.
     """
-    return load(name, LoadOptions.of(**options))
+    return load(name, LoadOptions.from_records(**options))
 
 
 def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
@@ -363,7 +367,7 @@ def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
     if isinstance(name, str | Path):
         return load_by_name(name, options)
     trust(options.trust_code)
-    model = load_by_name(name_of(name), options)
+    model = load_by_name(register_function(name), options)
     model.again = partial(load, name, replace(options, trust_code=trusted()))
     return model
 
@@ -408,7 +412,7 @@ _last = _Last()
 def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator["Model"]:
     """Yield the model of this name, loaded once while nothing changes."""
     options = options or LoadOptions()
-    key = (*_key(name), replace(options, trust_code=()))
+    key = (*_name_and_files_key(name), replace(options, trust_code=()))
     with _last.lock:
         if _last.model is None or _last.key != key:
             _last.key, _last.model = None, None  # the memory of two is not held at once
@@ -428,7 +432,7 @@ def unload_model() -> None:
         _last.key, _last.model = None, None
 
 
-def _key(name: str | Path) -> _Key:
+def _name_and_files_key(name: str | Path) -> _Key:
     if not os.path.exists(name):
         return (type(name), name)
     path = os.path.abspath(name)

@@ -71,7 +71,7 @@ class LoadOptions(TrustOptions, Engine):
         object.__setattr__(self, "settings", dict(self.settings or {}))
 
     @classmethod
-    def of(cls, *records: Record, **values: Any) -> "LoadOptions":
+    def from_records(cls, *records: Record, **values: Any) -> "LoadOptions":
         """Collect the fields from records of a command and further values."""
         pairs = ((record, name) for record in records for name in names_of(cls))
         own: dict[str, Any] = {
@@ -95,14 +95,14 @@ def read_kind(kind: str) -> DepthKind:
     return DepthKind(kind)
 
 
-def checked(
+def resolve_engine(
     options: LoadOptions,
     *,
     engines: tuple[str, ...],
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Check the options, and replace engine ``auto`` by the first that has the precision."""
+    """Replace engine ``auto`` by the first with the precision."""
     if options.engine not in (AUTO, *PRECISIONS):
         hint = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {hint}")
@@ -151,7 +151,7 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
 
 
 def read_settings(record: type[Settings], settings: Mapping[str, Setting], model: str) -> Settings:
-    """Settings of a model from the user's values."""
+    """Parse the user's values into a model's settings."""
     kinds, values = field_kinds(record), dict(settings)
     for name, value in settings.items():
         if name not in kinds:
@@ -160,7 +160,7 @@ def read_settings(record: type[Settings], settings: Mapping[str, Setting], model
         if value is None and is_optional:
             continue
         try:
-            values[name] = _read(kind, value)
+            values[name] = _parse_setting(kind, value)
         except (KeyError, ValueError) as error:
             raise OptionError(
                 f"model '{model}': {name} is {_WORDS[kind]}, got {value!r}"
@@ -186,7 +186,7 @@ def describe_settings(place: str) -> tuple[SettingFacts, ...]:
     )
 
 
-def _read(kind: Any, value: Setting) -> Setting:
+def _parse_setting(kind: Any, value: Setting) -> Setting:
     if isinstance(value, str) and kind is not str:
         return _TRUTHS[value.strip().lower()] if kind is bool else kind(value)
     if kind is float and type(value) is int:

@@ -15,7 +15,7 @@ from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.network_files import cache_directory
-from rilievo.models.requests import DepthFunction, name_of
+from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.photo_options import Mirroring
 from rilievo.options.run_options import Engine
 from rilievo.schema import Door, Groups, option
@@ -102,15 +102,15 @@ class Network(NetworkOptions):
     def __post_init__(self) -> None:
         model: object = self.model
         if callable(model):
-            object.__setattr__(self, "model", name_of(model))
+            object.__setattr__(self, "model", register_function(model))
         super().__post_init__()
         if self.quality is not None:
-            object.__setattr__(self, "model", model_of(self.quality, self.model))
+            object.__setattr__(self, "model", model_for_quality(self.quality, self.model))
 
 
 def load_as(name: str | Path, network: NetworkOptions, engine: Engine) -> "Model":
     """Load a model by records of options."""
-    return load(name, LoadOptions.of(network, engine, settings=network.model_settings))
+    return load(name, LoadOptions.from_records(network, engine, settings=network.model_settings))
 
 
 @frozen(slots=False)
@@ -119,7 +119,7 @@ class EngineOptions(TrustOptions, Engine):
 
     def load(self, name: str | Path) -> "Model":
         """Load a model for its device and engine."""
-        return load(name, LoadOptions.of(self))
+        return load(name, LoadOptions.from_records(self))
 
 
 @frozen(slots=False)
@@ -131,7 +131,9 @@ class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
         return load_as(name, self, self)
 
 
-def model_of(quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL) -> str:
+def model_for_quality(
+    quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL
+) -> str:
     """Name of the model for a quality word, a name, or neither."""
     if quality is None:
         return model or default
@@ -143,9 +145,9 @@ def model_of(quality: str | None, model: str | None = None, *, default: str = DE
     return named
 
 
-def recommend() -> str | None:
-    """Hint at a better model than the embedded one; once per machine, on a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty() or not _is_first():
+def better_model_hint() -> str | None:
+    """Hint at better models, once a machine and on terminals."""
+    if sys.stderr is None or not sys.stderr.isatty() or not _mark_first_hint():
         return None
     good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
     return Note(
@@ -155,7 +157,7 @@ def recommend() -> str | None:
     )
 
 
-def _is_first() -> bool:
+def _mark_first_hint() -> bool:
     with suppress(OSError, ModelError, OutputError):
         folder = cache_directory()
         make_folder(folder)

@@ -29,8 +29,8 @@ def sha256(path: Path) -> str:
         raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
 
 
-def combined(digests: Sequence[str]) -> str:
-    """Hash of several files' hashes."""
+def combined_sha256(digests: Sequence[str]) -> str:
+    """Hash of several hashes; one stays itself."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

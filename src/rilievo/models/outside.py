@@ -21,8 +21,8 @@ from rilievo.models.requests import (
     DepthFunction,
     FoundModel,
     ModelRequest,
-    given_function,
     is_module_level,
+    registered_function,
 )
 from rilievo.prediction_record import Setting
 from rilievo.registry import is_import_path, load_offered, load_outside, own_fault
@@ -66,7 +66,10 @@ def model(
         if not callable(function):
             raise OptionError(f"@rilievo.model is of a function, got {function!r}")
         target: Any = function
-        target.card, target.gives_depth = _card(function, DepthKind(kind), licence, summary), True
+        target.card, target.gives_depth = (
+            _function_card(function, DepthKind(kind), licence, summary),
+            True,
+        )
         target.weights = weights
         return function
 
@@ -78,7 +81,7 @@ class FunctionModel(Model):
 
     def __init__(self, function: DepthFunction, name: str) -> None:
         self.function, self.settings = function, {}
-        self.card = replace(card_of(function) or _card(function), name=name)
+        self.card = replace(card_of(function) or _function_card(function), name=name)
         self.weights_sha256 = _hash_of_function(function)
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
@@ -123,19 +126,19 @@ def card_of(function: object) -> ModelCard | None:
     return card if is_decorated and isinstance(card, ModelCard) else None
 
 
-def found_function(function: DepthFunction, name: str) -> FoundModel:
+def function_as_model(function: DepthFunction, name: str) -> FoundModel:
     """Make a model of a function."""
-    card = replace(card_of(function) or _card(function), name=name)
+    card = replace(card_of(function) or _function_card(function), name=name)
     return FoundModel(card=card, load=lambda options: FunctionModel(function, name))
 
 
-def find_given(request: ModelRequest) -> FoundModel | None:
+def find_registered_function(request: ModelRequest) -> FoundModel | None:
     """Find a function that was given in this process."""
-    function = given_function(request.text)
-    return None if function is None else found_function(function, request.text)
+    function = registered_function(request.text)
+    return None if function is None else function_as_model(function, request.text)
 
 
-def _card(
+def _function_card(
     function: DepthFunction,
     kind: DepthKind = DepthKind.UP_TO_SCALE,
     licence: str = NOT_STATED,
@@ -147,7 +150,7 @@ def _card(
 
 
 def _hash_of_function(function: DepthFunction) -> str:
-    """Hash of source, name and weights; that of a closure is like no other."""
+    """Hash of source, name and weights; random for a closure."""
     digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
     weights = getattr(function, "weights", None)
     if weights is not None:
@@ -204,13 +207,13 @@ class OutsideModel(Model):
             raise ModelError(f"model '{self.card.name}' returned depth, and its card has no kind")
         return replace(
             answer,
-            depth=self._array("depth", answer.depth, 2),
-            normals=self._array("normals", answer.normals, 3),
-            confidence=self._array("confidence", answer.confidence, 2),
-            sky=self._array("sky", answer.sky, 2),
+            depth=self._float32_array("depth", answer.depth, 2),
+            normals=self._float32_array("normals", answer.normals, 3),
+            confidence=self._float32_array("confidence", answer.confidence, 2),
+            sky=self._float32_array("sky", answer.sky, 2),
         )
 
-    def _array(self, name: str, value: Any, axes: int) -> np.ndarray | None:
+    def _float32_array(self, name: str, value: Any, axes: int) -> np.ndarray | None:
         if value is None:
             return None
         array = np.asarray(value, np.float32)
@@ -223,11 +226,11 @@ class OutsideModel(Model):
         return array
 
 
-def find_place(request: ModelRequest) -> FoundModel | None:
+def find_import_path(request: ModelRequest) -> FoundModel | None:
     """Find ``package.module:load``."""
     if not is_import_path(request.text):
         return None
-    return found_outside(load_outside(request.text, "model"), request.text)
+    return object_as_model(load_outside(request.text, "model"), request.text)
 
 
 def find_installed(request: ModelRequest) -> FoundModel | None:
@@ -235,13 +238,13 @@ def find_installed(request: ModelRequest) -> FoundModel | None:
     if os.path.exists(request.name):
         return None
     offered = load_offered(request.text, "model")
-    return None if offered is None else found_outside(offered, request.text)
+    return None if offered is None else object_as_model(offered, request.text)
 
 
-def found_outside(thing: object, name: str) -> FoundModel:
+def object_as_model(thing: object, name: str) -> FoundModel:
     """Make a model from an object of another package."""
     if callable(thing) and card_of(thing) is not None:
-        return found_function(thing, name)
+        return function_as_model(thing, name)
     card = getattr(thing, "card", None)
     if not callable(thing) or not isinstance(card, ModelCard):
         raise OptionError(
@@ -249,10 +252,10 @@ def found_outside(thing: object, name: str) -> FoundModel:
             "under @rilievo.model(kind=...): docs/extending.md"
         )
     named = replace(card, name=name)
-    return FoundModel(card=named, load=lambda options: _loaded(thing, named, options))
+    return FoundModel(card=named, load=lambda options: _call_loader(thing, named, options))
 
 
-def _loaded(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:
+def _call_loader(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:
     try:
         made = load(options)
     except (RilievoError, MemoryError):
@@ -267,10 +270,10 @@ def _loaded(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> 
             f"model '{card.name}': its function returned a {type(made).__name__}; expected a "
             "function from a Photo to an Inference, or a Model"
         )
-    return OutsideModel(card, made, weights_sha256=_hash(load))
+    return OutsideModel(card, made, weights_sha256=_weights_or_source_sha256(load))
 
 
-def _hash(load: Callable[..., Any]) -> str:
+def _weights_or_source_sha256(load: Callable[..., Any]) -> str:
     weights = getattr(load, "weights", None)
     if weights is not None:
         return sha256(Path(weights))

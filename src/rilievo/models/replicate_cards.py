@@ -71,11 +71,12 @@ class Version:
 def listed_cards() -> tuple[ModelCard, ...]:
     """Cards of known models."""
     return tuple(
-        _card(name, DepthKind(entry["kind"]), entry["summary"]) for name, entry in _VERSIONS.items()
+        _replicate_card(name, DepthKind(entry["kind"]), entry["summary"])
+        for name, entry in _VERSIONS.items()
     )
 
 
-def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
+def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
     """Card for ``replicate:owner/name`` with or without ``:version``."""
     if not name.startswith(PREFIX):
         return None
@@ -98,12 +99,12 @@ def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
             f"model '{name}': a picture is stretched to its own range, so it is "
             f"{DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
         )
-    return _card(name.removeprefix(PREFIX), kind, summary)
+    return _replicate_card(name.removeprefix(PREFIX), kind, summary)
 
 
 def find(request: ModelRequest) -> FoundModel | None:
     """Find a model by its name at replicate.com."""
-    card = find_version(request.text, request.kind)
+    card = version_card(request.text, request.kind)
     return None if card is None else FoundModel(card=card)
 
 
@@ -125,7 +126,7 @@ def parse_version(name: str) -> Version:
     return Version(owner=owner, name=model, id=version or entry.get("version"))
 
 
-def _card(name: str, kind: DepthKind, summary: str) -> ModelCard:
+def _replicate_card(name: str, kind: DepthKind, summary: str) -> ModelCard:
     page = f"https://replicate.com/{name.partition(':')[0]}"
     return ModelCard(
         name=PREFIX + name,

@@ -86,7 +86,7 @@ class ReplicateService:
                 f"{TOKEN} to your token of https://replicate.com/account/api-tokens"
             )
         self._base = httpx.URL(base.rstrip("/"))
-        if not self._is_safe(self._base):
+        if not self._is_https_or_local(self._base):
             raise ModelError(f"{BASE} is an address that begins with https://")
         self._token, self.patience, self._stopped = token, patience, threading.Event()
         self._http = httpx.Client(
@@ -100,15 +100,15 @@ class ReplicateService:
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait until interrupted."""
+        """Wait [s]; raise ``FinalError`` once stopped."""
         if self._stopped.wait(seconds):
             raise FinalError("stopped while waiting for replicate.com")
 
     def ask(
         self, method: str, path: str, *, costs: bool = False, **content: Any
     ) -> Mapping[str, Any]:
-        """Send a request; one that costs is not repeated when its fate is unknown."""
-        body = self._send(self._request(method, path, **content), costs=costs)
+        """Send a request; a paid one of unknown fate once."""
+        body = self._send_with_retries(self._build_request(method, path, **content), costs=costs)
         with suppress(NotThisRecord):
             reply = parse_json(body or b"{}")
             if isinstance(reply, dict):
@@ -119,11 +119,11 @@ class ReplicateService:
         )
 
     def insist(self, method: str, path: str) -> None:
-        """Send a request once, also after a stop."""
+        """Send a request once, also after a stop, ignoring errors."""
         import httpx
 
         with suppress(httpx.HTTPError):
-            self._http.send(self._request(method, path), stream=True).close()
+            self._http.send(self._build_request(method, path), stream=True).close()
 
     def download(self, address: str) -> bytes:
         """Download without the token."""
@@ -131,8 +131,8 @@ class ReplicateService:
 
         with suppress(httpx.InvalidURL, ValueError):
             request = self._http.build_request("GET", address)
-            if self._is_safe(request.url):
-                return self._send(request, costs=False)
+            if self._is_https_or_local(request.url):
+                return self._send_with_retries(request, costs=False)
         raise ModelError("the result is not at an https:// address")
 
     def shown(self, text: object) -> str:
@@ -140,15 +140,15 @@ class ReplicateService:
         clean = re.sub(re.escape(self._token), "***", str(text), flags=re.IGNORECASE)
         return (clean.strip().splitlines() or ["nothing"])[0][:300]
 
-    def _is_safe(self, url: "httpx.URL") -> bool:
+    def _is_https_or_local(self, url: "httpx.URL") -> bool:
         is_local = self._base.host in _LOCAL and url.host in _LOCAL
         return url.scheme == "https" or (is_local and url.scheme == "http")
 
-    def _request(self, method: str, path: str, **content: Any) -> "httpx.Request":
+    def _build_request(self, method: str, path: str, **content: Any) -> "httpx.Request":
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         return self._http.build_request(method, f"{self._base}{path}", headers=headers, **content)
 
-    def _send(self, request: "httpx.Request", *, costs: bool) -> bytes:
+    def _send_with_retries(self, request: "httpx.Request", *, costs: bool) -> bytes:
         import httpx
 
         for attempt in range(1, self.patience.attempts + 1):
@@ -156,7 +156,7 @@ class ReplicateService:
             last, retry_after = attempt == self.patience.attempts, ""
             try:
                 with closing(self._http.send(request, stream=True)) as response:
-                    body = _whole(response)
+                    body = _read_body(response)
             except httpx.HTTPError as error:
                 doubtful = costs and not isinstance(error, httpx.ConnectError)
                 if doubtful or last:
@@ -170,12 +170,12 @@ class ReplicateService:
                 if response.is_success:
                     return body
                 if last or not (status in _NOT_TAKEN or (status >= 500 and not costs)):
-                    raise self._refusal(response, body)
+                    raise self._status_error(response, body)
                 retry_after = response.headers.get("Retry-After", "")
-            self.wait(self._pause(attempt, retry_after))
+            self.wait(self._seconds_before_retry(attempt, retry_after))
         raise AssertionError("the last attempt returns or raises")
 
-    def _pause(self, attempt: int, retry_after: str) -> float:
+    def _seconds_before_retry(self, attempt: int, retry_after: str) -> float:
         if not is_whole(retry_after):
             pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
             return min(self.patience.longest, pause)
@@ -185,7 +185,7 @@ class ReplicateService:
             )
         return int(retry_after)
 
-    def _refusal(self, response: "httpx.Response", body: bytes) -> ModelError:
+    def _status_error(self, response: "httpx.Response", body: bytes) -> ModelError:
         status, host = response.status_code, response.request.url.host
         if 300 <= status < 400:
             return ModelError(f"{host} redirects elsewhere (HTTP {status}): refused")
@@ -204,7 +204,7 @@ def open_service(patience: Patience | None = None) -> ReplicateService:
     return ReplicateService(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
 
 
-def _whole(response: "httpx.Response") -> bytes:
+def _read_body(response: "httpx.Response") -> bytes:
     body = bytearray()
     for part in response.iter_bytes():
         body += part
@@ -238,7 +238,7 @@ class ReplicateModel(PaidModel):
         }
 
     def allow(self, calls: int) -> None:
-        """Allow more calls, unless set."""
+        """Set the calls, unless the setting ``calls`` does."""
         self._calls = self._options.calls or calls
 
     def interrupt(self) -> None:
@@ -259,18 +259,20 @@ class ReplicateModel(PaidModel):
     def _infer_one(self, photo: Photo) -> Inference:
         if self._ended is not None:
             raise self._ended
-        content, ask = encode(photo.pixels, photo.name), self._service.ask
+        content, ask = encode_png(photo.pixels, photo.name), self._service.ask
         try:
             files = {"content": ("photograph.png", content, "image/png")}
             sent = ask("POST", "/v1/files", files=files)
             try:
-                output = self._run(_part(_part(sent, "urls", dict), "get", str)).get("output")
-                wanted = addresses(output, self._options.output)
+                output = self._run_prediction(
+                    _reply_part(_reply_part(sent, "urls", dict), "get", str)
+                ).get("output")
+                wanted = picture_urls(output, self._options.output)
                 answers = [self._service.download(address) for address in wanted]
                 return Inference(depth=grey_picture(answers, photo.shape))
             finally:
                 # A failure to delete the photograph there must not lose the result.
-                self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
+                self._service.insist("DELETE", f"/v1/files/{_reply_id(sent)}")
         except FinalError as error:
             self._ended = error
             raise
@@ -278,7 +280,7 @@ class ReplicateModel(PaidModel):
             words = self._service.shown(error)
             raise ModelError(f"model '{self.card.name}': {words}") from None
 
-    def _run(self, address: str) -> Mapping[str, Any]:
+    def _run_prediction(self, address: str) -> Mapping[str, Any]:
         service, end = self._service, time.monotonic() + self._options.timeout
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = {"version": self._version, "input": inputs}
@@ -288,7 +290,7 @@ class ReplicateModel(PaidModel):
         except RefusedError:
             self._calls += 1
             raise
-        place, pause = f"/v1/predictions/{_name(prediction)}", service.patience.poll / 8
+        place, pause = f"/v1/predictions/{_reply_id(prediction)}", service.patience.poll / 8
         try:
             while (status := prediction.get("status")) in ("starting", "processing", "queued"):
                 if time.monotonic() > end:
@@ -323,29 +325,29 @@ def _version_id(service: ReplicateService, version: Version) -> str:
     if version.id is not None:
         record = service.ask("GET", f"{place}/versions/{version.id}")
     else:
-        record = _part(service.ask("GET", place), "latest_version", dict)
-    id = _part(record, "id", str)
+        record = _reply_part(service.ask("GET", place), "latest_version", dict)
+    id = _reply_part(record, "id", str)
     if not is_version(id) or version.id not in (None, id):
         raise ModelError("replicate.com replied with an invalid version, or another one")
     return id
 
 
-def _part(answer: Mapping[str, Any], name: str, of: type) -> Any:
+def _reply_part(answer: Mapping[str, Any], name: str, of: type) -> Any:
     value = answer.get(name)
     if not isinstance(value, of) or not value:
         raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return value
 
 
-def _name(answer: Mapping[str, Any]) -> str:
+def _reply_id(answer: Mapping[str, Any]) -> str:
     """Id of an object, as a plain word for a URL."""
-    identifier = _part(answer, "id", str)
+    identifier = _reply_part(answer, "id", str)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", identifier):
         raise ModelError("replicate.com replied with an invalid id")
     return identifier
 
 
-def addresses(output: Any, which: str | None) -> Sequence[str]:
+def picture_urls(output: Any, which: str | None) -> Sequence[str]:
     """URLs of the pictures in an output."""
     if not isinstance(output, dict):
         listed = output if isinstance(output, list) else [output]
@@ -362,8 +364,8 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
 
 
 def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
-    """Find the grey picture among results, in [0, 1]."""
-    pictures = [_values(body) for body in answers]
+    """Decode the only grey picture, in [0, 1]."""
+    pictures = [_grey_values(body) for body in answers]
     grey = [picture for picture in pictures if picture is not None]
     if len(grey) != 1:
         raise ModelError(
@@ -384,7 +386,7 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
     return grey[0]
 
 
-def _values(body: bytes) -> Field | None:
+def _grey_values(body: bytes) -> Field | None:
     try:
         with Image.open(io.BytesIO(body), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -399,7 +401,7 @@ def _values(body: bytes) -> Field | None:
     return colours[..., 0].astype(np.float32) / np.float32(255)
 
 
-def encode(pixels: np.ndarray, name: str) -> bytes:
+def encode_png(pixels: np.ndarray, name: str) -> bytes:
     """Encode a photograph as a PNG, without metadata."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)

@@ -1,9 +1,4 @@
-"""Requests for a model, by name or function, and the model found.
-
-Records of a search for a model.
-
-Names of functions that the user gave as models.
-"""
+"""Requests for a model, by name or function, and the model found."""
 
 import os
 import sys
@@ -60,8 +55,8 @@ DepthFunction = Callable[[Any], Any]
 _GIVEN: dict[str, DepthFunction] = {}
 
 
-def name_of(function: DepthFunction) -> str:
-    """Register a function by its place.
+def register_function(function: DepthFunction) -> str:
+    """Register a function; return its place as its name.
 
     Raises:
         OptionError: If it cannot be called.
@@ -71,11 +66,11 @@ def name_of(function: DepthFunction) -> str:
             f"model is a name, a file, a loaded model or a function of an image, got {function!r}"
         )
     name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-    place = f"{_module_of(function)}:{name}"
+    place = f"{_module_or_script(function)}:{name}"
     if not is_import_path(place):  # those that are defined in a function share a name
         count = 2
         while _GIVEN.get(place, function) is not function:
-            place = f"{_module_of(function)}:{name} {count}"
+            place = f"{_module_or_script(function)}:{name} {count}"
             count += 1
     else:
         # It will run, so the files that rilievo writes for it may name it in this process.
@@ -84,7 +79,7 @@ def name_of(function: DepthFunction) -> str:
     return place
 
 
-def given_function(name: str) -> DepthFunction | None:
+def registered_function(name: str) -> DepthFunction | None:
     """Function that was given under a name."""
     return _GIVEN.get(name)
 
@@ -96,7 +91,7 @@ def is_module_level(function: DepthFunction) -> bool:
     return module is not None and getattr(module, name, None) is function
 
 
-def _module_of(function: DepthFunction) -> str:
+def _module_or_script(function: DepthFunction) -> str:
     module = getattr(function, "__module__", None) or "__main__"
     file = getattr(sys.modules.get(module), "__file__", None)
     if module == "__main__" and file and file.endswith(".py"):

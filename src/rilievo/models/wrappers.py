@@ -1,10 +1,6 @@
 """Models with refinements around them: trimming, cameras, mirror images, tiles.
 
-Models with refinements around them; trimming and cameras.
-
 Borders mislead networks, so they are hidden and have no depth.
-
-Better predictions for more time: by the mirror image, and by tiles.
 
 Confidence is disagreement with the mirror image, "Post" of M. Poggi et al., "On the uncertainty of
 self-supervised monocular depth estimation", CVPR 2020.
@@ -27,7 +23,7 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.card import ModelCard
-from rilievo.models.resampling.preparation import limited, resize
+from rilievo.models.resampling.preparation import limit_depth, resize
 from rilievo.models.resampling.wide_views import through_views
 from rilievo.options.photo_options import Mirroring, Refine
 from rilievo.prediction import Prediction
@@ -72,7 +68,7 @@ class Trimmed(WrappedModel):
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict the insides."""
-        answers = self.model.infer([seen_by(self, photo) for photo in photos])
+        answers = self.model.infer([visible_part(self, photo) for photo in photos])
         return [
             answer
             if answer.camera is None
@@ -87,53 +83,53 @@ class Trimmed(WrappedModel):
             return self.model.finish(inference, photo).but(made_by=self.made_by)
         if inference.camera is not None:
             inference = replace(inference, camera=margins.cropped(inference.camera))
-        inner = self.model.finish(inference, _inside(photo, margins))
-        return _embedded(inner, photo, margins).but(made_by=self.made_by)
+        inner = self.model.finish(inference, _crop_margins(photo, margins))
+        return _uncrop_prediction(inner, photo, margins).but(made_by=self.made_by)
 
 
 def with_margins(model: Model, margins: Margins) -> Model:
-    """Let a model trim these borders."""
+    """Replace a ``Trimmed`` model's borders; keep others."""
     return Trimmed(model.model, margins) if isinstance(model, Trimmed) else model
 
 
-def margins_of(model: Model, photo: Photo) -> Margins:
+def model_margins(model: Model, photo: Photo) -> Margins:
     """Borders that a model leaves out of a photograph."""
     return model.margins(photo) if isinstance(model, Trimmed) else Margins()
 
 
 def border_note(model: Model, photo: Photo) -> str | None:
     """Note on a border that is left out."""
-    return margins_note(margins_of(model, photo), photo.shape)
+    return margins_note(model_margins(model, photo), photo.shape)
 
 
 def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
     """Note on a border that was left out."""
-    if not is_worth_a_word(margins, size):
+    if not is_worth_a_note(margins, size):
         return None
     return Note(
         f"its uniform border ({margins} px) was left out and has no depth: {{trim=off}} keeps it"
     )
 
 
-def is_worth_a_word(margins: Margins, size: tuple[int, int]) -> bool:
-    """Whether borders are worth a note."""
+def is_worth_a_note(margins: Margins, size: tuple[int, int]) -> bool:
+    """Whether borders cover over 3 % of pixels."""
     rows, columns = margins.inside(size)
     inside = (rows.stop - rows.start) * (columns.stop - columns.start)
     return inside < _WORTH_A_WORD * size[0] * size[1]
 
 
-def seen_by(model: Model, photo: Photo) -> Photo:
+def visible_part(model: Model, photo: Photo) -> Photo:
     """Part of a photograph that the network sees."""
-    margins = margins_of(model, photo)
-    return _inside(photo, margins) if margins else photo
+    margins = model_margins(model, photo)
+    return _crop_margins(photo, margins) if margins else photo
 
 
-def within(model: Model) -> Model:
-    """Model that predicts the result of ``seen_by``."""
+def without_trimming(model: Model) -> Model:
+    """Model inside ``Trimmed``; another is itself."""
     return model.model if isinstance(model, Trimmed) else model
 
 
-def _inside(photo: Photo, margins: Margins) -> Photo:
+def _crop_margins(photo: Photo, margins: Margins) -> Photo:
     rows, columns = margins.inside(photo.shape)
     camera = None if photo.camera is None else margins.cropped(photo.camera)
     hidden = None if photo.transparent is None else photo.transparent[rows, columns]
@@ -141,7 +137,7 @@ def _inside(photo: Photo, margins: Margins) -> Photo:
     return Photo(pixels=pixels, camera=camera, transparent=hidden, name=photo.name)
 
 
-def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
+def _uncrop_prediction(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
     place = margins.inside(photo.shape)
     depth = inner.depth_or_none
     if depth is not None:
@@ -153,11 +149,11 @@ def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
 
     for name in ("normals", "confidence", "sky"):
         if inner.has(name):
-            whole.defer(name, partial(_placed, inner, name, photo.shape, place))
+            whole.defer(name, partial(_uncrop_field, inner, name, photo.shape, place))
     return whole
 
 
-def _placed(
+def _uncrop_field(
     inner: Prediction, name: str, shape: tuple[int, int], place: tuple[slice, slice]
 ) -> np.ndarray:
     part = getattr(inner, name)
@@ -205,7 +201,7 @@ class VanishingCamera(WrappedModel):
     """Model whose cameras come from vanishing points."""
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the model, which may need a camera."""
+        """Run the model, with cameras where it needs them."""
         try:
             return self.model.infer(photos)
         except UnknownCameraError:
@@ -245,31 +241,31 @@ MIDDLE = -3.0
 LEAST = 1e-3
 
 
-class _Mirrored(WrappedModel):
+class _MirrorModel(WrappedModel):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         straight = self.model.infer(photos)
         mirrored = self.model.infer([mirror(photo) for photo in photos])
         return [
-            self._merged(one, mirror_back(other))
+            self._merge_mirror_image(one, mirror_back(other))
             for one, other in zip(straight, mirrored, strict=True)
         ]
 
     @abstractmethod
-    def _merged(self, one: Inference, other: Inference) -> Inference:
+    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
         """Combine a photograph's answer with its mirror image's, mirrored back."""
 
 
-class FlipAveraged(_Mirrored):
+class FlipAveraged(_MirrorModel):
     """Average with the mirror image's prediction."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model, {"flip": True})
 
-    def _merged(self, one: Inference, other: Inference) -> Inference:
-        depth, valid = None, _both(one.valid, other.valid)
+    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
+        depth, valid = None, _valid_in_both(one.valid, other.valid)
         if one.depth is not None and other.depth is not None:
-            space = _space(self.card)
-            ours, theirs = _entered(one, space), _entered(other, space)
+            space = _blending_space(self.card)
+            ours, theirs = _depth_in_space(one, space), _depth_in_space(other, space)
             inside = np.ones(ours.shape, bool) if valid is None else valid
             # Two predictions of one network may differ in scale (and shift); only shape is
             # averaged.
@@ -277,9 +273,9 @@ class FlipAveraged(_Mirrored):
         return Inference(
             depth=depth,
             valid=valid,
-            normals=_mean(one.normals, other.normals),
-            confidence=_mean(one.confidence, other.confidence),
-            sky=_mean(one.sky, other.sky),
+            normals=_mean_or_none(one.normals, other.normals),
+            confidence=_mean_or_none(one.confidence, other.confidence),
+            sky=_mean_or_none(one.sky, other.sky),
             camera=one.camera,
         )
 
@@ -305,12 +301,12 @@ class Tiled(WrappedModel):
         [whole] = self.model.infer([photo])
         if max(photo.shape) <= self._side:
             return whole
-        boxes = list(_boxes(photo.shape, self._side))
-        canvas: _Canvas | None = None
+        boxes = list(_tile_boxes(photo.shape, self._side))
+        canvas: _TileCanvas | None = None
         for box in boxes:
-            [tile] = self.model.infer([_crop(photo, box)])
+            [tile] = self.model.infer([_crop_photo(photo, box)])
             if canvas is None:
-                canvas = _Canvas(photo.shape, box, tile, _space(self.card), whole)
+                canvas = _TileCanvas(photo.shape, box, tile, _blending_space(self.card), whole)
             canvas.add(box, tile)
         assert canvas is not None
         return replace(canvas.result(), camera=whole.camera)
@@ -325,27 +321,32 @@ class _Box:
 
 
 @frozen
-class _Space:
+class _BlendingSpace:
     enter: Callable[[Field], Field]
     leave: Callable[[Field], Field]
     match: Callable[[Field, Field, Mask], Field]
 
 
-class _Canvas:
+class _TileCanvas:
     def __init__(
-        self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
+        self,
+        shape: tuple[int, int],
+        box: _Box,
+        tile: Inference,
+        space: _BlendingSpace,
+        whole: Inference,
     ) -> None:
-        rows, columns = _size(tile)
+        rows, columns = _answer_size(tile)
         # Small tiles may be enlarged for the network; the canvas is never larger than the
         # photograph.
         self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
         self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
         self._space = space
-        self._whole, self._inside = _stack(whole, space, self._shape)
+        self._whole, self._inside = _stack_fields(whole, space, self._shape)
         self._sum = np.zeros_like(self._whole)
         self._weight = np.zeros(self._shape, np.float32)
         self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
-        self._chances = _chances(whole)
+        self._chances = _chances_by_name(whole)
 
     def add(self, box: _Box, tile: Inference) -> None:
         top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
@@ -353,13 +354,13 @@ class _Canvas:
         right = min(self._shape[1], left + round(box.width * self._scale[1]))
         inside = (slice(top, bottom), slice(left, right))
         reference = self._whole[:, *inside]
-        fields, mask = _stack(tile, self._space, reference.shape[1:])
+        fields, mask = _stack_fields(tile, self._space, reference.shape[1:])
         mask &= self._inside[inside]
         if self._has_depth:
             fields[0] = self._space.match(fields[0], reference[0], mask)
-        mended = fields + _coarse(reference - fields, mask)
+        mended = fields + _coarse_part(reference - fields, mask)
         mended[0] = np.where(mask, mended[0], reference[0])  # unseen pixels: the whole
-        weight = _fade(reference.shape[1:])
+        weight = _fade_weights(reference.shape[1:])
         self._sum[:, *inside] += weight * mended
         self._weight[inside] += weight
 
@@ -378,21 +379,21 @@ class _Canvas:
         )
 
 
-def _space(card: ModelCard) -> _Space:
+def _blending_space(card: ModelCard) -> _BlendingSpace:
     if card.kind is not None and card.kind.is_depth:
-        return _Space(
-            enter=lambda depth: np.log(limited(depth, card.resizing)),
+        return _BlendingSpace(
+            enter=lambda depth: np.log(limit_depth(depth, card.resizing)),
             leave=np.exp,
-            match=_shift_to,
+            match=_match_median,
         )
-    return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
+    return _BlendingSpace(enter=np.asarray, leave=np.asarray, match=_match_scale_and_shift)
 
 
-def _shift_to(values: Field, reference: Field, inside: Mask) -> Field:
+def _match_median(values: Field, reference: Field, inside: Mask) -> Field:
     return values + np.median((reference - values)[inside]) if inside.any() else values
 
 
-def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
+def _match_scale_and_shift(values: Field, reference: Field, inside: Mask) -> Field:
     if not inside.any():
         return values
     middle, level = values[inside].mean(), reference[inside].mean()
@@ -402,7 +403,7 @@ def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
     return (values - middle) * (scale if scale > 0 else 1) + level
 
 
-def _entered(inference: Inference, space: _Space) -> Field:
+def _depth_in_space(inference: Inference, space: _BlendingSpace) -> Field:
     depth, valid = inference.depth, inference.valid
     assert depth is not None, "asked for depth alone"
     if valid is None or valid.all():
@@ -411,11 +412,14 @@ def _entered(inference: Inference, space: _Space) -> Field:
     return space.enter(np.where(valid, depth, least))
 
 
-def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
+def _stack_fields(
+    answer: Inference, space: _BlendingSpace, shape: tuple[int, ...]
+) -> tuple[np.ndarray, Mask]:
+    """Depth in the space, normals and chances, resized; valid mask."""
     size = (shape[0], shape[1])
-    fields = [] if answer.depth is None else [_entered(answer, space)]
+    fields = [] if answer.depth is None else [_depth_in_space(answer, space)]
     fields += [] if answer.normals is None else list(answer.normals)
-    fields += _chances(answer).values()
+    fields += _chances_by_name(answer).values()
     stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
     if answer.depth is None or valid is None:
         return stack, np.ones(size, bool)
@@ -426,50 +430,50 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
     return stack, weight > 0.5
 
 
-def _chances(answer: Inference) -> Mapping[str, Field]:
+def _chances_by_name(answer: Inference) -> Mapping[str, Field]:
     named = {"confidence": answer.confidence, "sky": answer.sky}
     return {name: field for name, field in named.items() if field is not None}
 
 
-def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
-    """Coarse part, which the whole also resolves."""
+def _coarse_part(fields: np.ndarray, inside: Mask) -> np.ndarray:
+    """Fields from 4 x 4 cells, enlarged smoothly."""
     size = (fields.shape[2], fields.shape[1])
-    grids = [_boxed(field) for field in fields]
+    grids = [_cell_means(field) for field in fields]
     if not inside.all():
-        grids[0] = _boxed_inside(fields[0], inside)
+        grids[0] = _cell_means_inside(fields[0], inside)
     smooth = [Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC) for grid in grids]
     return np.stack([np.asarray(field) for field in smooth])
 
 
-def _boxed(field: Field) -> Float32[np.ndarray, "4 4"]:
+def _cell_means(field: Field) -> Float32[np.ndarray, "4 4"]:
     return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
 
 
-def _boxed_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
-    weight = _boxed(inside.astype(np.float32))
-    total = _boxed(np.where(inside, field, np.float32(0)))
+def _cell_means_inside(field: Field, inside: Mask) -> Float32[np.ndarray, "4 4"]:
+    weight = _cell_means(inside.astype(np.float32))
+    total = _cell_means(np.where(inside, field, np.float32(0)))
     mean = total.sum() / max(float(weight.sum()), 1e-6)
     return (total + np.float32(0.01 * mean)) / (weight + np.float32(0.01))
 
 
-def _fade(shape: tuple[int, ...]) -> np.ndarray:
+def _fade_weights(shape: tuple[int, ...]) -> np.ndarray:
     ramps = [np.sin(np.pi * (np.arange(n, dtype=np.float32) + 0.5) / n) ** 2 for n in shape]
     return ramps[0][:, None] * ramps[1][None, :] + np.float32(1e-4)
 
 
-def _boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
+def _tile_boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
     height, width = (min(side, length) for length in shape)
-    for top in _starts(shape[0], height):
-        for left in _starts(shape[1], width):
+    for top in _tile_starts(shape[0], height):
+        for left in _tile_starts(shape[1], width):
             yield _Box(top=top, left=left, height=height, width=width)
 
 
-def _starts(length: int, side: int) -> list[int]:
+def _tile_starts(length: int, side: int) -> list[int]:
     steps = -(-2 * (length - side) // side)
     return [round(index * (length - side) / max(steps, 1)) for index in range(steps + 1)]
 
 
-def _crop(photo: Photo, box: _Box) -> Photo:
+def _crop_photo(photo: Photo, box: _Box) -> Photo:
     rows = slice(box.top, box.top + box.height)
     columns = slice(box.left, box.left + box.width)
     camera = photo.camera
@@ -478,7 +482,7 @@ def _crop(photo: Photo, box: _Box) -> Photo:
     return Photo(pixels=photo.pixels[rows, columns], camera=camera, name=photo.name)
 
 
-def _size(inference: Inference) -> tuple[int, int]:
+def _answer_size(inference: Inference) -> tuple[int, int]:
     field = inference.normals if inference.depth is None else inference.depth
     assert field is not None, "a model gives depth or normals"
     height, width = field.shape[-2:]
@@ -496,31 +500,31 @@ def mirror(photo: Photo) -> Photo:
 
 def mirror_back(inference: Inference) -> Inference:
     """Mirror an answer back."""
-    normals = _turned(inference.normals)
+    normals = _mirror_columns(inference.normals)
     if normals is not None:
         normals = normals * np.array([-1, 1, 1], np.float32)[:, None, None]
     return Inference(
-        depth=_turned(inference.depth),
-        valid=_turned(inference.valid),
+        depth=_mirror_columns(inference.depth),
+        valid=_mirror_columns(inference.valid),
         normals=normals,
-        confidence=_turned(inference.confidence),
-        sky=_turned(inference.sky),
+        confidence=_mirror_columns(inference.confidence),
+        sky=_mirror_columns(inference.sky),
     )
 
 
-def _turned(field: np.ndarray | None) -> np.ndarray | None:
+def _mirror_columns(field: np.ndarray | None) -> np.ndarray | None:
     return None if field is None else field[..., ::-1]
 
 
-def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+def _valid_in_both(one: Mask | None, other: Mask | None) -> Mask | None:
     return other if one is None else one if other is None else one & other
 
 
-def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+def _mean_or_none(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
     return None if one is None or other is None else (one + other) / 2
 
 
-class MirrorConfidence(_Mirrored):
+class MirrorConfidence(_MirrorModel):
     """Model whose confidence is agreement with the mirror image."""
 
     def __init__(self, model: Model) -> None:
@@ -534,13 +538,13 @@ class MirrorConfidence(_Mirrored):
         super().__init__(model, {"confidence": "mirror"})
         self.card = replace(model.card, confidence=True)
 
-    def _merged(self, one: Inference, other: Inference) -> Inference:
+    def _merge_mirror_image(self, one: Inference, other: Inference) -> Inference:
         assert one.depth is not None, "checked when the model was wrapped"
         assert other.depth is not None, "checked when the model was wrapped"
-        valid = _both(one.valid, other.valid)
+        valid = _valid_in_both(one.valid, other.valid)
         inside = np.ones(one.depth.shape, bool) if valid is None else valid
         difference = mirror_difference(one.depth, other.depth, inside)
-        return replace(one, confidence=confidence_of(difference))
+        return replace(one, confidence=confidence_from_difference(difference))
 
 
 def mirror_difference(
@@ -548,7 +552,7 @@ def mirror_difference(
     mirrored: Field,
     inside: Mask,
 ) -> Field:
-    """Average the absolute difference of two log depths, less its median."""
+    """Local mean of the absolute log ratio, less its median."""
     if not inside.any():
         return np.full(depth.shape, np.inf, np.float32)
     ratio = np.zeros(depth.shape)
@@ -556,16 +560,16 @@ def mirror_difference(
     ratio[inside] = np.abs(ratio[inside] - np.median(ratio[inside]))
     ratio[~inside] = ratio.max()
     reach = max(1, round(WIDTH * depth.shape[1] / 2))
-    return _averaged(_averaged(ratio, reach, 0), reach, 1).astype(np.float32)
+    return _window_means(_window_means(ratio, reach, 0), reach, 1).astype(np.float32)
 
 
-def confidence_of(difference: Field) -> Field:
+def confidence_from_difference(difference: Field) -> Field:
     """Chance of depth within a factor of 1.25."""
     logit = LEVEL + SLOPE * (np.log(np.maximum(difference, LEAST)) - MIDDLE)
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
-def _averaged(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
+def _window_means(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
     length = values.shape[axis]
     sums = np.insert(np.cumsum(values, axis=axis), 0, 0, axis=axis)
     first = np.maximum(np.arange(length) - reach, 0)

@@ -65,7 +65,7 @@ class LeftOut:
     """Named folders without photograph or video."""
 
     def inputs_among(self, names: Iterable[str], results: Collection[str]) -> list[str]:
-        """Photographs and videos of a folder in order."""
+        """Sorted photographs and videos; count the others."""
         inputs: list[str] = []
         for name in names:
             if not name or name.startswith("."):
@@ -88,7 +88,7 @@ class LeftOut:
         notes = [f"left out as {words}: {count}" for words, count in counts if count]
         return [*notes, *(f"no photograph or video in {folder}" for folder in self.empty)]
 
-    def nothing_in(self, inputs: Sequence[str | Path]) -> str:
+    def nothing_found_words(self, inputs: Sequence[str | Path]) -> str:
         """Message for inputs without a photograph or video."""
         words = f"no photograph or video in {', '.join(map(printable, inputs))}"
         if not self.results:
@@ -110,7 +110,7 @@ def find_jobs(
     fail. Equal targets get their suffix, or a number between arguments.
     """
     left_out = LeftOut() if left_out is None else left_out
-    expansions = {name: _matches(name) for name in map(str, inputs)}
+    expansions = {name: _existing_paths(name) for name in map(str, inputs)}
     if not any(expansions.values()):
         raise InputError("; ".join(_missing_input_words(name) for name in expansions))
     named = [path for name in expansions for path in expansions[name] or [Path(name)]]
@@ -134,7 +134,7 @@ def find_jobs(
                 left_out.empty.append(printable(path))
 
 
-def _matches(name: str) -> list[Path]:
+def _existing_paths(name: str) -> list[Path]:
     path = Path(name)
     if path.exists() or path.is_symlink():
         return [path]
@@ -203,7 +203,7 @@ def _result_names(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[
             stem = name.removesuffix(SUFFIX)
             beside = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
             try:
-                listed = _names_in_json(folder / name, has_results=bool(beside))
+                listed = _names_in_sidecar(folder / name, has_results=bool(beside))
             except InputError as error:
                 left_out.unreadable.append(note_of(error))
                 listed = beside
@@ -211,7 +211,7 @@ def _result_names(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[
     return results
 
 
-def _names_in_json(path: Path, *, has_results: bool) -> set[str]:
+def _names_in_sidecar(path: Path, *, has_results: bool) -> set[str]:
     try:
         if has_results:
             check_regular(path)
@@ -272,7 +272,7 @@ class JobList:
 
     @property
     def media(self) -> list[bool]:
-        """Whether there are photographs (False) and videos (True)."""
+        """False if there are photographs, True if videos."""
         return sorted({medium is not Medium.PHOTO for medium in self.counts})
 
 

@@ -1,7 +1,4 @@
-"""``rilievo predict`` in several processes or machines.
-
-Places of a run's files: disk, or object stores.
-"""
+"""``rilievo predict`` in several processes or machines, on disk or object stores."""
 
 import warnings
 from collections import Counter
@@ -19,7 +16,13 @@ from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
 from rilievo.predicting.summary import RunSummary, Stages, Tally
-from rilievo.predicting.work_processes import Do, Failure, Report, spread_out, threads_each
+from rilievo.predicting.work_processes import (
+    Do,
+    Failure,
+    Report,
+    distribute_work,
+    threads_per_process,
+)
 from rilievo.registry import load_service
 from rilievo.signals import take
 
@@ -195,7 +198,7 @@ def predict_across(
     options = replace(options, saving=replace(options.saving, output=output))
     places = storage_of(inputs, output)
     places.check_output(output)
-    threads = threads_each(batch, options.speed.threads)
+    threads = threads_per_process(batch, options.speed.threads)
     run = read_inputs(inputs, options, places.list_jobs)
     media = Counter(
         job.medium is not Medium.PHOTO for job in _jobs_of_share(run.jobs, output, batch)
@@ -208,7 +211,7 @@ def predict_across(
         if address_or_none(output) is None:
             make_ready(output)
         run.tell(tally)
-        reports = spread_out(
+        reports = distribute_work(
             work,
             _jobs_of_share(run.jobs, output, batch),
             count=count,

@@ -1,7 +1,4 @@
-"""``rilievo.predict_files``: photographs and videos to files.
-
-Consent of the user to paid calls of a model.
-"""
+"""``rilievo.predict_files``: photographs and videos to files."""
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +27,12 @@ from rilievo.other_libraries import answered
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
-from rilievo.predicting.photographs.photos import PhotoMemory, photo_memory, predict_photos, size_of
+from rilievo.predicting.photographs.photos import (
+    PhotoMemory,
+    photo_memory,
+    photo_size,
+    predict_photos,
+)
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.summary import (
     FAILURES,
@@ -158,12 +160,12 @@ def read_inputs(
     left_out, output = LeftOut(), options.saving.output
     jobs = JobList(find(inputs, output, sequence=options.video.sequence, left_out=left_out))
     if not len(jobs):
-        message = next(iter(left_out.unreadable), None) or left_out.nothing_in(inputs)
+        message = next(iter(left_out.unreadable), None) or left_out.nothing_found_words(inputs)
         raise OptionError(problem=template(message))
     sizes = options.sizes
     if sizes.facts or sizes.known or sizes.sparse is not None:
         _check_known_sizes(sizes, len(jobs))
-    notes = [*left_out.notes(), *without_effect(options, jobs.counts)]
+    notes = [*left_out.notes(), *no_effect_notes(options, jobs.counts)]
     notes += _unused_facts_notes(sizes, jobs, output)
     return RunInputs(jobs=jobs, failures=left_out.unreadable, notes=notes)
 
@@ -222,7 +224,7 @@ def _unused_facts_notes(sizes: KnownSizes, jobs: JobList, output: Path) -> list[
     return []
 
 
-def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
+def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
     """Notes on options without effect on so many inputs."""
     sizes, video, refine = options.sizes, options.video, options.refine
     notes = option_notes(options)
@@ -241,10 +243,10 @@ def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> lis
     ):
         if is_given and not has_effect:
             notes.append(Note(f"is about {about} was named", option=name))
-    return [*notes, *without_output(options, options.saving.formats)]
+    return [*notes, *no_output_notes(options, options.saving.formats)]
 
 
-def without_output(options: PredictOptions, outputs: Collection[str]) -> list[str]:
+def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[str]:
     """Notes on options that no output shows."""
     saving = options.saving
     notes: list[str] = []
@@ -302,7 +304,7 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
     count = jobs.counts[Medium.PHOTO]
     stills = (job for job in jobs if job.medium is Medium.PHOTO)
     some = [*islice(stills, 0, None, -(-count // _MEASURED))]
-    sizes = [size_of(job.source) for job in some if not sidecar_path(job.target).exists()]
+    sizes = [photo_size(job.source) for job in some if not sidecar_path(job.target).exists()]
     needed = sum(map(results.bytes_of, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
     hint = "choose another folder with {output}, or fewer outputs with {save}"

@@ -1,7 +1,4 @@
-"""Progress and summary of a run.
-
-Stages of a run: prefetching, times, sizes.
-"""
+"""Progress, times and summary of a run, and prefetching."""
 
 import sys
 import time
@@ -261,7 +258,7 @@ class Tally:
 
     def __enter__(self) -> "Tally":
         if self.show and self.total != 1 and sys.stderr is not None and sys.stderr.isatty():
-            self._progress_bar = _progress_bar(self.total)
+            self._progress_bar = _open_progress_bar(self.total)
         return self
 
     def __exit__(
@@ -279,12 +276,12 @@ class Tally:
         self._frames += frames
         self._frame_seconds += seconds
         self._wrote = target if self._done == 1 else None
-        self._advance()
+        self._show_progress()
 
     def finished_before(self) -> None:
         """Count an input of an earlier run."""
         self._finished_before += 1
-        self._advance()
+        self._show_progress()
 
     def failed(self, message: str) -> None:
         """Count a failure, a line with the input's name."""
@@ -292,7 +289,7 @@ class Tally:
         if len(self._failures) < LISTED:
             self._failures.append(message)
         self.say(message)
-        self._advance()
+        self._show_progress()
 
     def trace(self, error: BaseException) -> None:
         """Write a defect's traceback once."""
@@ -300,7 +297,7 @@ class Tally:
         if place in self._traced:
             return
         self._traced.append(place)
-        self._write("".join(traceback.format_exception(error)).rstrip())
+        self._write_to_stderr("".join(traceback.format_exception(error)).rstrip())
 
     def note(self, message: str) -> None:
         """Keep a note for the summary."""
@@ -315,16 +312,16 @@ class Tally:
             self._progress_bar.set_description_str(message)
         elif self.show and now - self._last_line > 10:
             self._last_line = now
-            self._write(f"rilievo: {message}")
+            self._write_to_stderr(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
         """Write a line above the bar."""
         if self._progress_bar is not None:
-            self._write(for_terminal(message))
+            self._write_to_stderr(for_terminal(message))
         elif self.total != 1:
-            self._write(f"rilievo: {for_terminal(message)}")
+            self._write_to_stderr(f"rilievo: {for_terminal(message)}")
 
-    def _write(self, text: str) -> None:
+    def _write_to_stderr(self, text: str) -> None:
         if self._progress_bar is not None:
             self._progress_bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif sys.stderr is not None:  # it is None if the user closed it
@@ -351,7 +348,7 @@ class Tally:
             spent=self.stages.spent,
         )
 
-    def _advance(self) -> None:
+    def _show_progress(self) -> None:
         now, count = time.perf_counter(), self._done + self._finished_before + self._failed
         worked = count - self._finished_before
         if worked == 1 and self._first is None:
@@ -375,7 +372,7 @@ class Tally:
             self.say(f"{count} of {self.total or '?'}{speed}")
 
 
-def _progress_bar(total: int | None) -> Any:
+def _open_progress_bar(total: int | None) -> Any:
     from tqdm import tqdm
 
     # The thread of tqdm that redraws slow bars would outlive the run.
@@ -395,10 +392,10 @@ def fail(job: Job, error: BaseException, tally: Tally) -> None:
     """Count a failed input, also by a defect."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
-    tally.failed(one_line(job, error))
+    tally.failed(failure_line(job, error))
 
 
-def one_line(job: Job, error: BaseException) -> str:
+def failure_line(job: Job, error: BaseException) -> str:
     """Message of a failure."""
     name = printable(job.source)
     if isinstance(error, MemoryError):

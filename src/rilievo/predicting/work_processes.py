@@ -1,10 +1,7 @@
 """Distribution of work over processes, or a Ray cluster.
 
-A dead process is replaced; ``ProcessPoolExecutor`` would end all.
-
-Protocol of work in other processes.
-
-``Work`` is sent and opened once; it returns a function from inputs to a ``Report``.
+A dead process is replaced; ``ProcessPoolExecutor`` would end all. ``Work`` is sent and opened once;
+it returns a function from inputs to a ``Report``.
 """
 
 import multiprocessing
@@ -107,7 +104,7 @@ def open_work(work: Work[Item], version: str) -> Do:
     return reported
 
 
-def killed_twice(work: Work[Item], item: Item) -> Failure:
+def killed_twice_failure(work: Work[Item], item: Item) -> Failure:
     """Failure of an input that killed two processes."""
     name = work.name(item)
     return Failure(
@@ -117,7 +114,7 @@ def killed_twice(work: Work[Item], item: Item) -> Failure:
     )
 
 
-def joined(reports: Iterable[Report]) -> Report:
+def merge_reports(reports: Iterable[Report]) -> Report:
     """Merge reports; the first refusal stays."""
     every, stages = tuple(reports), Stages()
     for report in every:
@@ -137,7 +134,7 @@ def task_size(count: int, workers: int) -> int:
     return max(1, min(MOST_AT_ONCE, count // (TASKS_EACH * workers)))
 
 
-def in_tasks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
+def split_into_tasks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
     """Group inputs in order."""
     task: list[Item] = []
     for item in items:
@@ -180,7 +177,7 @@ def work_in_processes(
     Raises:
         RilievoError: If the work cannot run at all.
     """
-    crew = _WorkerPool(work, in_tasks(items, size), workers)
+    crew = _WorkerPool(work, split_into_tasks(items, size), workers)
     try:
         yield from crew.reports()
     finally:
@@ -277,7 +274,7 @@ class _WorkerPool(Generic[Item]):
                 )
             self._again.append(task)
         elif task.deaths and len(task.items) == 1:
-            yield Report(failures=(killed_twice(self._work, task.items[0]),))
+            yield Report(failures=(killed_twice_failure(self._work, task.items[0]),))
         else:
             self._again += [_Task(items=(item,), deaths=task.deaths + 1) for item in task.items]
 
@@ -320,7 +317,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def spread_out(
+def distribute_work(
     work: Work[Item],
     items: Iterable[Item],
     *,
@@ -359,7 +356,7 @@ def _work_here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
         yield report
 
 
-def threads_each(batch: BatchOptions, threads: int | None) -> int:
+def threads_per_process(batch: BatchOptions, threads: int | None) -> int:
     """Threads of a process."""
     if threads is not None:
         return threads

@@ -103,7 +103,7 @@ def test_a_run_that_is_stopped_says_that_tasks_under_way_are_not_counted(
         yield Report(done=2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rilievo.predicting.predict_across, "spread_out", stopped)
+    monkeypatch.setattr(rilievo.predicting.predict_across, "distribute_work", stopped)
     spread = across(photos, options(make_network(), tmp_path / "out"), workers=2)
     assert (spread.done, spread.exit_code) == (2, 130)
     assert any("under way are not counted" in note for note in spread.notes)

@@ -13,7 +13,7 @@ from rilievo.predicting import work_processes
 from rilievo.predicting.work_processes import (
     Report,
     _WorkerPool,
-    joined,
+    merge_reports,
     open_work,
     work_in_processes,
 )
@@ -21,7 +21,7 @@ from rilievo.version import VERSION
 
 
 def run(work: Deadly, items: list[str], *, workers: int = 1, size: int = 4) -> Report:
-    return joined(work_in_processes(work, items, workers=workers, size=size))
+    return merge_reports(work_in_processes(work, items, workers=workers, size=size))
 
 
 def names(folder: Path, ending: str) -> set[str]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import cores
 from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
-from rilievo.predicting.work_processes import in_tasks, task_size, threads_each
+from rilievo.predicting.work_processes import split_into_tasks, task_size, threads_per_process
 
 
 @given(name=st.text(), count=st.integers(1, 50))
@@ -45,7 +45,7 @@ def test_less_than_one_process_is_refused() -> None:
 @given(items=st.lists(st.integers()), size=st.integers(1, 9))
 @settings(deadline=None)
 def test_tasks_are_the_inputs_in_their_order(items: list[int], size: int) -> None:
-    tasks = list(in_tasks(items, size))
+    tasks = list(split_into_tasks(items, size))
     assert [item for task in tasks for item in task] == items
     assert all(len(task) == size for task in tasks[:-1])
 
@@ -59,8 +59,8 @@ def test_tasks_are_small_enough_that_all_processes_end_together(count: int, work
 
 
 def test_processes_share_the_cores_unless_threads_are_given() -> None:
-    assert threads_each(BatchOptions(workers=cores()), None) == 1
-    assert threads_each(BatchOptions(shard="1/2"), None) == cores()
-    assert threads_each(BatchOptions(workers=1000), None) == 1
-    assert threads_each(BatchOptions(workers=2), 7) == 7
-    assert threads_each(BatchOptions(ray="10.0.0.1:6379", workers=1), None) == 1
+    assert threads_per_process(BatchOptions(workers=cores()), None) == 1
+    assert threads_per_process(BatchOptions(shard="1/2"), None) == cores()
+    assert threads_per_process(BatchOptions(workers=1000), None) == 1
+    assert threads_per_process(BatchOptions(workers=2), 7) == 7
+    assert threads_per_process(BatchOptions(ray="10.0.0.1:6379", workers=1), None) == 1

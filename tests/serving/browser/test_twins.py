@@ -27,8 +27,8 @@ from rilievo.models.resampling.inference import Filter
 from rilievo.models.resampling.preparation import (
     Grid,
     bilinear_points,
-    filtered,
     resize,
+    resize_by_filter,
     shrink,
 )
 from static_host import hosted
@@ -200,7 +200,7 @@ def test_resized_fields_are_those_of_python(
         "modules.resample.ANSWER_FILTERS[facts.filter]).values]",
         facts,
     )
-    expected = filtered(field, size, filter)
+    expected = resize_by_filter(field, size, filter)
     np.testing.assert_allclose(np.reshape(result, size), expected, atol=3e-5)
     if filter is Filter.ANTIALIASED:
         np.testing.assert_allclose(np.reshape(result, size), resize(field, size), atol=3e-5)

@@ -13,7 +13,7 @@ import pytest
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Model
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.outside import found_outside
+from rilievo.models.outside import object_as_model
 
 torch = pytest.importorskip("torch")
 GUIDE = (Path(__file__).parents[3] / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def loaded(
     [code] = [block for block in SHOWN if f"def {part}(" in block]
     names: dict[str, Callable[..., Any]] = {}
     exec(compile(code, part, "exec"), names)
-    load = found_outside(names[part], part).load
+    load = object_as_model(names[part], part).load
     assert load is not None
     return load(LoadOptions(device="cpu"))
 

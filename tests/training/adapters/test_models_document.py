@@ -13,7 +13,7 @@ from official_checkpoints import write_checkpoint
 from replicate_server import TOKEN, replicate_server
 from rilievo.cli import main
 from rilievo.models import MODELS, find_card
-from rilievo.models.onnx_files.conversion import picture
+from rilievo.models.onnx_files.conversion import draw_scene
 from tiny_checkpoints import Checkpoints, checkpoint
 from tiny_pipelines import save_pipeline
 
@@ -38,7 +38,7 @@ def small(
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
     Path("photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
-        Image.fromarray(picture((96, 128))).save(name)
+        Image.fromarray(draw_scene((96, 128))).save(name)
     depth, normals = save_pipeline(tmp_path / "d"), save_pipeline(tmp_path / "n", normals=True)
     with replicate_server() as service:
         monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)

@@ -35,7 +35,7 @@ from rilievo.models.resampling.inference import (
     Space,
     read_resizing,
 )
-from rilievo.models.resampling.preparation import filtered
+from rilievo.models.resampling.preparation import resize_by_filter
 from rilievo.prediction_record import PredictionRecord
 from rilievo.sample import Photo
 from rilievo.training.adapters.marigold import DiffusionModel
@@ -161,7 +161,7 @@ def test_depth_pro_limits_depth_after_the_focal_length_and_the_size(
 def graph(name: str, path: Path, answer: Callable[[tuple[int, int]], dict[str, np.ndarray]]) -> Any:
     """A published graph whose answer to a picture of each size is set."""
     model: Any = open_graph(path, LoadOptions(device="cpu"), MODELS[name], weights_sha256="0")
-    model._run = lambda fed, count: iter([answer(fed.size)])
+    model._outputs_by_photo = lambda fed, count: iter([answer(fed.size)])
     return model
 
 
@@ -299,7 +299,7 @@ def test_filters_are_those_of_torch_in_single_precision(
     field = inverse((1536, 1024))
     mode = {Filter.LINEAR: "bilinear", Filter.CUBIC: "bicubic"}[filter]
     expected = interpolate(torch.from_numpy(field)[None, None], shape, mode=mode)[0, 0].numpy()
-    np.testing.assert_allclose(filtered(field, shape, filter), expected, atol=2e-6)
+    np.testing.assert_allclose(resize_by_filter(field, shape, filter), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from probed_scenes import scenes, small_config
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
-from rilievo.models.onnx_files.conversion import picture
+from rilievo.models.onnx_files.conversion import draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters import run_loaders
 from rilievo.training.adapters.run_models import VIDEO_FORMAT, VideoRunFacts
@@ -28,7 +28,7 @@ from rilievo.training.networks.video.video_networks import make_networks
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_run import train_probe
 
-PHOTO = picture((96, 120))
+PHOTO = draw_scene((96, 120))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.models import load_model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files import conversion
-from rilievo.models.onnx_files.conversion import picture
+from rilievo.models.onnx_files.conversion import draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.adapters.torch_model import TorchModel
 from rilievo.training.conversion import engine_choice
@@ -27,7 +27,7 @@ from tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
 
-PHOTO = picture((120, 90))
+PHOTO = draw_scene((120, 90))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
         keys.append(key)
         raise ModelError("not converted")
 
-    monkeypatch.setattr(conversion, "_convert", convert)
+    monkeypatch.setattr(conversion, "_write_converted", convert)
     for turn in range(2):
         with pytest.raises(ModelError, match="not converted"):
             load_model(folder, kind="affine")
@@ -147,7 +147,7 @@ def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
     folder = checkpoint("zoedepth_experts")
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
     assert "affect each other in its network: torch runs it" in capsys.readouterr().err
-    monkeypatch.setattr(conversion, "_convert", None)
+    monkeypatch.setattr(conversion, "_write_converted", None)
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
     assert capsys.readouterr().err == ""
 

@@ -15,7 +15,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
-from rilievo.models.onnx_files.conversion import Agreement, check_limits, picture
+from rilievo.models.onnx_files.conversion import Agreement, check_limits, draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
@@ -24,7 +24,7 @@ from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
 
-PHOTOS = [picture((120, 90)), picture((90, 160)), picture((120, 90))[::-1].copy()]
+PHOTOS = [draw_scene((120, 90)), draw_scene((90, 160)), draw_scene((120, 90))[::-1].copy()]
 # TIPSv2 fits its positions by an antialiased resizing, which ONNX does not have.
 EXPORTED = [name for name in FAMILIES if name not in ("zoedepth_experts", "tipsv2_dpt")]
 
@@ -182,7 +182,7 @@ def test_an_embedded_network_has_the_size_that_is_given(
         )
         assert isinstance(ours, PreparedModel)
         assert isinstance(theirs, PreparedModel)
-        photo = ours.preparation.pixels(picture((480, 640)))[None]
+        photo = ours.preparation.pixels(draw_scene((480, 640)))[None]
         assert photo.shape == (1, *size, 3)
         for one, other in ((ours, theirs), (ours.depth_alone(), theirs.depth_alone())):
             assert isinstance(one, PreparedModel)

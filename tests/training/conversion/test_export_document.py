@@ -15,7 +15,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.cli import main
-from rilievo.models.onnx_files.conversion import LIMITS, picture
+from rilievo.models.onnx_files.conversion import LIMITS, draw_scene
 from tiny_checkpoints import Checkpoints, checkpoint
 
 __all__ = ["checkpoint"]
@@ -32,7 +32,7 @@ def test_every_command_of_the_guide_works(
     shutil.copytree(checkpoint("depth_anything"), "model")
     Path("photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
-        Image.fromarray(picture((96, 128))).save(name)
+        Image.fromarray(draw_scene((96, 128))).save(name)
     mean = helper.make_node("ReduceMean", ["input"], ["output"], axes=[1], keepdims=0)
     floats = TensorProto.FLOAT
     graph = helper.make_graph(

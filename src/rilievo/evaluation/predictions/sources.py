@@ -40,7 +40,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import npz_member
 from rilievo.messages import at, literal
 from rilievo.models.base import Model
-from rilievo.models.requests import DepthFunction, name_of
+from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.run_options import notes_on_unused
 from rilievo.predicting.summary import Tally, map_ahead
 from rilievo.prediction import Prediction
@@ -306,7 +306,7 @@ def model_name(model: AnyModel) -> str | None:
         return model.card.name
     if model is None or isinstance(model, str | Path):
         return None if model is None else str(model)
-    return name_of(model)
+    return register_function(model)
 
 
 def find_cache(

@@ -48,16 +48,16 @@ def endpoint() -> str:
 
 def is_offline() -> bool:
     """Whether downloads are forbidden (``HF_HUB_OFFLINE``)."""
-    return any(_is_set(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(_is_variable_true(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
 def token() -> str | None:
-    """Token of the hub: ``HF_TOKEN``, or the file of logging in."""
+    """Token of the hub: ``HF_TOKEN``, or the login's; else None."""
     if token := os.environ.get("HF_TOKEN", "").strip():
         return token
-    if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+    if _is_variable_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return None
-    path = Path(os.environ.get("HF_TOKEN_PATH") or _home() / "token")
+    path = Path(os.environ.get("HF_TOKEN_PATH") or _hugging_face_home() / "token")
     try:
         return read_text(path).strip() or None
     except InputError:
@@ -67,7 +67,7 @@ def token() -> str | None:
 def cache_folder() -> Path:
     """Cache: ``HF_HUB_CACHE``, or ``hub`` in ``HF_HOME``."""
     folder = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    return Path(folder) if folder else _home() / "hub"
+    return Path(folder) if folder else _hugging_face_home() / "hub"
 
 
 def repository_folder(repository: str) -> Path:
@@ -77,7 +77,7 @@ def repository_folder(repository: str) -> Path:
 
 
 def pinned_commit(entry: CatalogueEntry) -> str:
-    """Commit that a branch had at its first download."""
+    """Commit of the first download, else the entry's revision."""
     path = repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").strip() or entry.revision
@@ -95,25 +95,25 @@ def is_downloaded(entry: CatalogueEntry) -> bool:
     return all(cached_path(entry, file).is_file() for file in entry.files)
 
 
-def _home() -> Path:
+def _hugging_face_home() -> Path:
     return cache_directory("HF_HOME", "huggingface")
 
 
-def _is_set(name: str) -> bool:
+def _is_variable_true(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in _TRUE
 
 
 @contextmanager
-def opened(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]:
+def open_remote_file(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]:
     """Open a remote file's bytes from ``start`` on."""
-    request = urllib.request.Request(_address(entry, file))
+    request = urllib.request.Request(_download_url(entry, file))
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if start:
         request.add_header("Range", f"bytes={start}-")
     if (secret := token()) is not None and entry.is_on_hub:
         # Not sent along when the hub redirects to a file host.
         request.add_unredirected_header("Authorization", f"Bearer {secret}")
-    opener = urllib.request.build_opener(_KeepStatement)
+    opener = urllib.request.build_opener(_FirstHeadersHandler)
     with opener.open(request, timeout=_TIMEOUT) as answer:
         yield answer
 
@@ -127,7 +127,7 @@ class HubStatement:
     sha256: str | None = None
 
 
-class _KeepStatement(urllib.request.HTTPRedirectHandler):
+class _FirstHeadersHandler(urllib.request.HTTPRedirectHandler):
     # Answers after the redirect lack the hub's headers.
 
     def redirect_request(
@@ -147,8 +147,8 @@ class _KeepStatement(urllib.request.HTTPRedirectHandler):
     https_response = http_response
 
 
-def statement(answer: Any) -> HubStatement:
-    """Read the hub's first response."""
+def read_statement(answer: Any) -> HubStatement:
+    """Commit, size and hash by the hub's first headers."""
     headers = getattr(answer, "stated", {})
     commit, size = headers.get("X-Repo-Commit"), headers.get("X-Linked-Size")
     etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
@@ -159,7 +159,7 @@ def statement(answer: Any) -> HubStatement:
     )
 
 
-def _address(entry: CatalogueEntry, file: RemoteFile) -> str:
+def _download_url(entry: CatalogueEntry, file: RemoteFile) -> str:
     if not entry.is_on_hub:
         return f"{entry.repository}/{file.path}"
     return f"{endpoint()}/{entry.repository}/resolve/{pinned_commit(entry)}/{file.path}"
@@ -180,7 +180,7 @@ def server(entry: CatalogueEntry) -> str:
     return without_password(endpoint() if entry.is_on_hub else entry.repository)
 
 
-def failure(error: BaseException, entry: CatalogueEntry) -> str:
+def failure_words(error: BaseException, entry: CatalogueEntry) -> str:
     """Describe an error and its remedy, options in braces."""
     host = server(entry)
     if isinstance(error, urllib.error.HTTPError):
@@ -218,16 +218,16 @@ class CheckedFile:
     stamp: tuple[int, int]
 
 
-def check(path: Path, file: RemoteFile, model: str) -> str:
-    """Compute a file's hash, compared with the published or first one."""
+def check_sha256(path: Path, file: RemoteFile, model: str) -> str:
+    """SHA-256 of a file; another than published or first is refused."""
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise ModelError(
             f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
             "download it again"
         )
-    record = known_file(path)
-    is_known = record is not None and record.stamp == _stamp(path)
+    record = read_record(path)
+    is_known = record is not None and record.stamp == _size_and_mtime_ns(path)
     digest = record.sha256 if record is not None and is_known else sha256(path)
     expected = file.sha256 or (digest if record is None else record.sha256)
     if not digest.startswith(expected):
@@ -236,42 +236,42 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
             "remove it to download it again"
         )
     if not is_known:
-        remember(path, digest)
+        record_sha256(path, digest)
     return digest
 
 
-def remember(path: Path, digest: str) -> None:
+def record_sha256(path: Path, digest: str) -> None:
     """Record a file's hash, if the cache can be written."""
     with suppress(OutputError):
-        place = record_of(path)
+        place = record_path(path)
         make_folder(place.parent)
         with replacing(place) as part:
-            record = CheckedFile(path=str(path), sha256=digest, stamp=_stamp(path))
+            record = CheckedFile(path=str(path), sha256=digest, stamp=_size_and_mtime_ns(path))
             part.write_text(to_json(record) + "\n", encoding="utf-8")
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _size_and_mtime_ns(path: Path) -> tuple[int, int]:
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
 
 
-def record_of(path: Path) -> Path:
+def record_path(path: Path) -> Path:
     """Path of a file's record."""
     name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
     return cache_directory() / "verified" / f"{name[:32]}.json"
 
 
-def known_file(path: Path) -> CheckedFile | None:
-    """Read the record of a file."""
+def read_record(path: Path) -> CheckedFile | None:
+    """Record of a file, None if missing or broken."""
     try:
-        return from_json(CheckedFile, read_text(record_of(path)))
+        return from_json(CheckedFile, read_text(record_path(path)))
     except (InputError, ValueError):
         return None
 
 
 def find_files(entry: CatalogueEntry) -> list[Path] | None:
     """Files of a model in the cache, graph first, or None."""
-    paths = [_in_cache(entry, file) for file in entry.files]
+    paths = [_find_and_check(entry, file) for file in entry.files]
     return None if None in paths else [path for path in paths if path is not None]
 
 
@@ -287,14 +287,14 @@ def fetch_files(entry: CatalogueEntry) -> list[Path]:
             problem=remedy(entry),
         )
     _print_licence(entry)
-    return [_fetched(entry, file) for file in entry.files]
+    return [_fetch_file(entry, file) for file in entry.files]
 
 
-def _in_cache(entry: CatalogueEntry, file: RemoteFile) -> Path | None:
+def _find_and_check(entry: CatalogueEntry, file: RemoteFile) -> Path | None:
     path = cached_path(entry, file)
     if not path.is_file():
         return None
-    check(path, file, entry.name)
+    check_sha256(path, file, entry.name)
     return path
 
 
@@ -308,36 +308,36 @@ def _print_licence(entry: CatalogueEntry) -> None:
     sys.stderr.write(fitted(f"rilievo: {text} ({without_password(where)})", sys.stderr) + "\n")
 
 
-def _fetched(entry: CatalogueEntry, file: RemoteFile) -> Path:
+def _fetch_file(entry: CatalogueEntry, file: RemoteFile) -> Path:
     folder = repository_folder(entry.repository)
-    lock = folder.parent / ".locks" / folder.name / f"{_slug(file)}.lock"
+    lock = folder.parent / ".locks" / folder.name / f"{_temporary_name(file)}.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
-            return _in_cache(entry, file) or _download(entry, file, folder)
+            return _find_and_check(entry, file) or _download_file(entry, file, folder)
     except ModelError:
         raise
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelError(problem=f"model '{entry.name}': {failure(error, entry)}") from error
+        raise ModelError(problem=f"model '{entry.name}': {failure_words(error, entry)}") from error
 
 
-def _slug(file: RemoteFile) -> str:
+def _temporary_name(file: RemoteFile) -> str:
     return file.sha256 or file.path.replace("/", "--")
 
 
-def _download(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
+def _download_file(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
-    part = blobs / f"{_slug(file)}.incomplete"
+    part = blobs / f"{_temporary_name(file)}.incomplete"
     if file.size is not None:
-        _check_room(blobs, file.size - (part.stat().st_size if part.exists() else 0))
+        _check_free_bytes(blobs, file.size - (part.stat().st_size if part.exists() else 0))
     try:
-        received = _receive(entry, file, part)
-        _check_received(entry, file, received)
+        received = _resume_download(entry, file, part)
+        _check_size_and_sha256(entry, file, received)
         link = cached_path(entry, file, received.stated.commit)
-        _check_again(entry, link, received.sha256)
+        _check_first_sha256(entry, link, received.sha256)
     except ModelError:
         part.unlink(missing_ok=True)
         raise
@@ -349,20 +349,20 @@ def _download(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
         reference = folder / "refs" / entry.revision
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(commit, encoding="utf-8")
-    _place(blob, link, alone=len(entry.files) == 1)
-    remember(link, received.sha256)
+    _link_blob(blob, link, alone=len(entry.files) == 1)
+    record_sha256(link, received.sha256)
     return link
 
 
-def _check_stated(
+def _check_statement(
     entry: CatalogueEntry, file: RemoteFile, stated: HubStatement, size: int | None
 ) -> None:
     other = file.size not in (None, stated.size or file.size)
     if other or not file.is_same(stated.sha256 or file.sha256 or ""):
         raise ModelError(
             f"model '{entry.name}': {server(entry)} has another {file.path} now, of "
-            f"{_described(stated.size, stated.sha256)}, expected "
-            f"{_described(file.size, file.sha256)}; nothing was fetched: check the mirror, or "
+            f"{_size_and_hash(stated.size, stated.sha256)}, expected "
+            f"{_size_and_hash(file.size, file.sha256)}; nothing was fetched: check the mirror, or "
             "update rilievo"
         )
     expected = file.size or stated.size
@@ -373,41 +373,43 @@ def _check_stated(
         )
 
 
-def _check_received(entry: CatalogueEntry, file: RemoteFile, received: "_Received") -> None:
+def _check_size_and_sha256(
+    entry: CatalogueEntry, file: RemoteFile, received: "_DownloadFacts"
+) -> None:
     stated = received.stated
     size, digest = file.size or stated.size, file.sha256 or stated.sha256
     if size in (None, received.size) and received.sha256.startswith(digest or ""):
         return
     raise ModelError(
         f"model '{entry.name}': {file.path} came with "
-        f"{_described(received.size, received.sha256)}, expected {_described(size, digest)}; "
-        "nothing was kept: try again, or check the mirror"
+        f"{_size_and_hash(received.size, received.sha256)}, expected "
+        f"{_size_and_hash(size, digest)}; nothing was kept: try again, or check the mirror"
     )
 
 
-def _check_again(entry: CatalogueEntry, link: Path, digest: str) -> None:
-    record = known_file(link)
+def _check_first_sha256(entry: CatalogueEntry, link: Path, digest: str) -> None:
+    record = read_record(link)
     if record is not None and record.sha256 != digest:
         raise ModelError(
             f"model '{entry.name}': {link.name} came with sha256 {digest[:12]}..., its first "
             f"download had {record.sha256[:12]}...; nothing was kept: check the mirror, or remove "
-            f"{record_of(link)} to take it as new"
+            f"{record_path(link)} to take it as new"
         )
 
 
-def _described(size: int | None, sha256: str | None) -> str:
+def _size_and_hash(size: int | None, sha256: str | None) -> str:
     length = "any size" if size is None else f"{size:,} bytes"
     return f"{length} and {'any sha256' if sha256 is None else f'sha256 {sha256[:12]}...'}"
 
 
-def _check_room(folder: Path, size: int) -> None:
+def _check_free_bytes(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise OSError(errno.ENOSPC, f"{size / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
 
 
-def _place(blob: Path, link: Path, *, alone: bool) -> None:
-    """Link a blob into the snapshot; engines look for weights beside a graph, so hard."""
+def _link_blob(blob: Path, link: Path, *, alone: bool) -> None:
+    # Engines look for weights beside a graph, so those have hard links.
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     try:
@@ -420,44 +422,44 @@ def _place(blob: Path, link: Path, *, alone: bool) -> None:
 
 
 @frozen
-class _Received:
+class _DownloadFacts:
     size: int
     sha256: str
     stated: HubStatement
 
 
-def _receive(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Received:
+def _resume_download(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _DownloadFacts:
     with part.open("ab") as out:
         start = out.tell()
         if file.size is not None and start > file.size:
             out.truncate(0)
             start = 0
-        with opened(entry, file, start) as answer:
+        with open_remote_file(entry, file, start) as answer:
             if answer.status != http.client.PARTIAL_CONTENT and start:
                 out.truncate(0)
                 start = 0
-            stated = statement(answer) if entry.is_on_hub else HubStatement()
-            _check_stated(entry, file, stated, _announced(answer, start))
+            stated = read_statement(answer) if entry.is_on_hub else HubStatement()
+            _check_statement(entry, file, stated, _total_size(answer, start))
             with part.open("rb") as received:
                 digest = hashlib.file_digest(received, "sha256")
-            size = start + _copy(answer, out, digest, start, file, entry.name)
+            size = start + _append_response(answer, out, digest, start, file, entry.name)
         out.flush()
         os.fsync(out.fileno())
-    return _Received(size=size, sha256=digest.hexdigest(), stated=stated)
+    return _DownloadFacts(size=size, sha256=digest.hexdigest(), stated=stated)
 
 
-def _announced(answer: Any, start: int) -> int | None:
+def _total_size(answer: Any, start: int) -> int | None:
     rest = answer.headers.get("Content-Length")
     return start + int(rest) if rest and rest.isdigit() else None
 
 
-def _copy(
+def _append_response(
     answer: Any, out: BinaryIO, digest: "hashlib._Hash", start: int, file: RemoteFile, name: str
 ) -> int:
     # Imported on demand: the table of models needs no progress bar.
     from tqdm import tqdm
 
-    total = file.size or _announced(answer, start)
+    total = file.size or _total_size(answer, start)
     size = 0
 
     with tqdm(

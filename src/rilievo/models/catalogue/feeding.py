@@ -163,7 +163,7 @@ class TokenSettings:
             raise OptionError(f"tokens is 100 to 10000, got {self.tokens}")
 
 
-def planes(
+def normalise_pixels(
     pixels: Shaped[np.ndarray, "b h w 3"], preparation: Preparation
 ) -> Float32[np.ndarray, "b 3 h w"]:
     """Normalise pixels of 0 to 255, channels first."""
@@ -178,8 +178,8 @@ def planes(
     return image
 
 
-def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
-    preparation = _prepared(facts)
+def _picture_feeder(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
+    preparation = _required_preparation(facts)
 
     def feed(photos: Sequence[Photo]) -> Fed:
         if facts.turned and photos[0].shape[0] > photos[0].shape[1]:
@@ -189,7 +189,7 @@ def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Fee
         else:
             pixels = np.stack([preparation.pixels(image.pixels, image.shape) for image in photos])
             turned = False
-        picture = planes(pixels, preparation)
+        picture = normalise_pixels(pixels, preparation)
         inputs = {PICTURE: picture[:, None] if facts.views else picture}
         return Fed(inputs=inputs, size=(pixels.shape[1], pixels.shape[2]), turned=turned)
 
@@ -198,8 +198,8 @@ def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Fee
     return Feeder(size=preparation.size, feed=feed, settings=settings)
 
 
-def _letterboxed(path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
-    preparation = _prepared(facts)
+def _letterbox_feeder(path: Path, facts: GraphFacts, _given: Given, _model: str) -> Feeder:
+    preparation = _required_preparation(facts)
     frame = preparation.sizing.height, preparation.sizing.width
     red, green, blue = (255 * channel for channel in preparation.mean)
     mean, std = (red, green, blue), [255 * channel for channel in preparation.std]
@@ -216,27 +216,29 @@ def _letterboxed(path: Path, facts: GraphFacts, _given: Given, _model: str) -> F
     return Feeder(size=lambda _: frame, feed=feed, settings={"normalised": not normalises})
 
 
-def _patches(_path: Path, facts: GraphFacts, inputs: Given, model: str) -> Feeder:
+def _patch_feeder(_path: Path, facts: GraphFacts, inputs: Given, model: str) -> Feeder:
     tokens = read_settings(TokenSettings, inputs, model).tokens
     area = tokens * facts.patch**2
 
     def feed(photos: Sequence[Photo]) -> Fed:
         [photo] = photos
-        size = reduced(photo.shape, area)
+        size = size_within_area(photo.shape, area)
         pixels = photo.pixels if size == photo.shape else shrink(photo.pixels, size)
         image = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
         return Fed(inputs={PICTURE: image, TOKENS: np.array(tokens, np.int64)}, size=size)
 
-    return Feeder(size=lambda shape: reduced(shape, area), feed=feed, settings={"tokens": tokens})
+    return Feeder(
+        size=lambda shape: size_within_area(shape, area), feed=feed, settings={"tokens": tokens}
+    )
 
 
-def _prepared(facts: GraphFacts) -> Preparation:
+def _required_preparation(facts: GraphFacts) -> Preparation:
     assert facts.preparation is not None, "only patches go without a preparation"
     return facts.preparation
 
 
-def reduced(shape: tuple[int, int], area: int) -> tuple[int, int]:
-    """Size reduced to an area [px], as graphs resize without antialiasing."""
+def size_within_area(shape: tuple[int, int], area: int) -> tuple[int, int]:
+    """Size reduced to an area [px], never enlarged."""
     scale = math.sqrt(area / (shape[0] * shape[1]))
     if scale >= 1:
         return shape
@@ -245,14 +247,14 @@ def reduced(shape: tuple[int, int], area: int) -> tuple[int, int]:
 
 
 def holds_colour(path: Path, colour: Sequence[float]) -> bool:
-    """Whether a graph contains a colour, in any float format."""
+    """Whether a graph's bytes hold a colour as floats."""
     wanted = [np.array(colour).astype(kind).tobytes() for kind in ("<f4", "<f2", "<f8")]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return any(content.find(pattern) >= 0 for pattern in wanted)
 
 
 FEEDERS: Mapping[Feeding, Callable[[Path, GraphFacts, Given, str], Feeder]] = {
-    Feeding.PICTURE: _pictures,
-    Feeding.LETTERBOX: _letterboxed,
-    Feeding.PATCHES: _patches,
+    Feeding.PICTURE: _picture_feeder,
+    Feeding.LETTERBOX: _letterbox_feeder,
+    Feeding.PATCHES: _patch_feeder,
 }

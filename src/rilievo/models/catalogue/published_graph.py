@@ -17,14 +17,14 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
 from rilievo.messages import literal
-from rilievo.models.base import Inference, Model, in_groups, no_focal_length
+from rilievo.models.base import Inference, Model, focal_length_error, infer_by_size
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.download import check, fetch_files
+from rilievo.models.catalogue.download import check_sha256, fetch_files
 from rilievo.models.catalogue.feeding import FEEDERS, PICTURE, Fed, GraphFacts, graph_facts
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile, find_entry
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions
-from rilievo.models.network_files import combined, sha256
+from rilievo.models.network_files import combined_sha256, sha256
 from rilievo.models.onnx_files.conversion import (
     FP32,
     INT8,
@@ -57,23 +57,23 @@ class GraphAnswer:
 
     def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
         """Output of a role, if any."""
-        name = self._name(role)
+        name = self._output_name(role)
         return None if name is None else self.outputs[name]
 
     def depth(self) -> Field:
         """Depth, by role or as the only output."""
-        if self.facts.any_depth and len(self.outputs) == 1 and self._name("depth") is None:
-            return self._map(next(iter(self.outputs)))
+        if self.facts.any_depth and len(self.outputs) == 1 and self._output_name("depth") is None:
+            return self._pixel_field(next(iter(self.outputs)))
         return self.map("depth")
 
     def map(self, role: str) -> Field:
         """Output with one value a pixel."""
-        return self._map(self._name(role) or self.facts.outputs[role][0])
+        return self._pixel_field(self._output_name(role) or self.facts.outputs[role][0])
 
-    def _name(self, role: str) -> str | None:
+    def _output_name(self, role: str) -> str | None:
         return next((name for name in self.facts.outputs[role] if name in self.outputs), None)
 
-    def _map(self, name: str) -> Field:
+    def _pixel_field(self, name: str) -> Field:
         if name not in self.outputs:
             raise ModelError(f"model '{self.model}': the network has no output '{name}'")
         array = self.outputs[name]
@@ -87,7 +87,7 @@ class GraphAnswer:
 
 
 @frozen
-class _Points:
+class _PointOutputs:
     points: Float32[np.ndarray, "h w 3"]
     normals: Float32[np.ndarray, "h w 3"] | None
     mask: Field
@@ -96,7 +96,7 @@ class _Points:
 
 def read_points(answer: GraphAnswer) -> Inference:
     """Fit shift and focal length to a point map; read depth and camera."""
-    geometry, photo = _checked(answer), answer.photo
+    geometry, photo = _point_outputs(answer), answer.photo
     inside = geometry.mask > 0.5
     camera = photo.camera
     # Focal length relative to half the diagonal, which does not depend on the size.
@@ -113,13 +113,13 @@ def read_points(answer: GraphAnswer) -> Inference:
         depth=np.where(has_log, depth, np.float32(1 + abs(fit.shift)) * scale),
         valid=valid & has_log,
         shift=float(np.float32(fit.shift) * scale),
-        normals=None if geometry.normals is None else _upright(geometry.normals),
+        normals=None if geometry.normals is None else _channels_first_normals(geometry.normals),
         sky=1 - np.nan_to_num(geometry.mask).clip(0, 1),
-        camera=_camera(fit.focal_px(photo.shape), photo, answer.model),
+        camera=_photo_or_focal_camera(fit.focal_px(photo.shape), photo, answer.model),
     )
 
 
-def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
+def _photo_or_focal_camera(focal_px: float, photo: Photo, model: str) -> Camera:
     if photo.camera is not None:
         return photo.camera
     if not (math.isfinite(focal_px) and focal_px > 0):
@@ -133,8 +133,8 @@ def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
     return Camera(K=K, source=CameraSource.PREDICTED)
 
 
-def _checked(answer: GraphAnswer) -> _Points:
-    named, size = _named(answer), answer.fed.size
+def _point_outputs(answer: GraphAnswer) -> _PointOutputs:
+    named, size = _outputs_by_role(answer), answer.fed.size
     shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
     for name, shape in shapes.items():
         if name in named and named[name].size != math.prod(shape):
@@ -145,7 +145,7 @@ def _checked(answer: GraphAnswer) -> _Points:
     if missing:
         raise ModelError(f"model '{answer.model}': the network has no output {missing[0]!r}")
     normals = named.get("normal")
-    return _Points(
+    return _PointOutputs(
         points=named["points"].reshape(*size, 3),
         normals=None if normals is None else normals.reshape(*size, 3),
         mask=named["mask"].reshape(size),
@@ -153,7 +153,7 @@ def _checked(answer: GraphAnswer) -> _Points:
     )
 
 
-def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
+def _outputs_by_role(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
     roles = list(answer.facts.outputs)
     fields = {role: answer.find(role) for role in roles}
     parts = {role: array for role, array in fields.items() if array is not None}
@@ -165,27 +165,27 @@ def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
     return dict(zip(wanted, arrays, strict=False)) if len(arrays) >= len(wanted) else parts
 
 
-def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Transpose normals; what is not finite faces the camera."""
+def _channels_first_normals(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
+    """Normals; non-finite ones face the camera."""
     channels = np.ascontiguousarray(normals.transpose(2, 0, 1))
     lost = ~np.isfinite(channels).all(0)
     channels[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
     return channels
 
 
-def _depth(answer: GraphAnswer) -> Inference:
+def _read_depth(answer: GraphAnswer) -> Inference:
     if not answer.facts.sky:
         return Inference(depth=answer.depth())
     depth = answer.depth()
-    valid = np.isfinite(depth) & _below_the_sky(answer)
+    valid = np.isfinite(depth) & _non_sky_mask(answer)
     return Inference(depth=np.where(valid, depth, np.float32(1)), valid=valid)
 
 
-def _below_the_sky(answer: GraphAnswer) -> Mask:
+def _non_sky_mask(answer: GraphAnswer) -> Mask:
     return answer.map("sky") < answer.facts.sky
 
 
-def _depth_and_camera(answer: GraphAnswer) -> Inference:
+def _read_depth_and_camera(answer: GraphAnswer) -> Inference:
     """Depth Anything 3 (Lin et al. 2025): depth, confidence from 1, intrinsics."""
     depth = answer.depth()
     valid = np.isfinite(depth) & (depth > 0)
@@ -196,11 +196,12 @@ def _depth_and_camera(answer: GraphAnswer) -> Inference:
         depth=np.where(valid, depth, np.float32(1)),
         valid=None if valid.all() else valid,
         confidence=confidence,
-        camera=_camera_of_intrinsics(answer),
+        camera=_predicted_camera(answer),
     )
 
 
-def _camera_of_intrinsics(answer: GraphAnswer) -> Camera | None:
+def _predicted_camera(answer: GraphAnswer) -> Camera | None:
+    """Camera by intrinsics; None if the photograph has one."""
     K = answer.find("intrinsics")
     if K is None or answer.photo.camera is not None:
         return None
@@ -215,7 +216,7 @@ def _camera_of_intrinsics(answer: GraphAnswer) -> Camera | None:
     return Camera(K=whole, source=CameraSource.PREDICTED)
 
 
-def _depth_and_focal(answer: GraphAnswer) -> Inference:
+def _read_depth_and_focal(answer: GraphAnswer) -> Inference:
     """Depth Pro (Bochkovskii et al. 2024): metres for its focal length."""
     depth, focal = answer.depth(), answer.find("focal")
     width = np.float32(answer.fed.size[1])
@@ -239,28 +240,28 @@ def _depth_and_focal(answer: GraphAnswer) -> Inference:
     return Inference(depth=of_width * np.float32(best_camera.focal / shape[1]), camera=camera)
 
 
-def _canonical_depth(answer: GraphAnswer) -> Inference:
+def _read_canonical_depth(answer: GraphAnswer) -> Inference:
     """Metres of one focal length, as by Metric3D v2 (Hu et al. 2024); sky has no depth."""
     photo, facts = answer.photo, answer.facts
     if photo.camera is None:
-        raise no_focal_length(answer.model)
-    canonical = _inside(answer, answer.depth())
+        raise focal_length_error(answer.model)
+    canonical = _crop_letterbox(answer, answer.depth())
     valid = np.isfinite(canonical) & (canonical > 0)
     if facts.farthest:
         valid &= canonical < facts.farthest
     if facts.sky:
-        valid &= _below_the_sky(answer)
+        valid &= _non_sky_mask(answer)
     place = answer.fed.place
     scale = answer.fed.size[1] / photo.shape[1] if place is None else place.scale
     metres = canonical * np.float32(photo.camera.focal * scale / facts.focal)
     return Inference(
         depth=np.where(np.isfinite(metres), metres, np.float32(1)),
         valid=valid,
-        normals=_normals(answer),
+        normals=_find_normals(answer),
     )
 
 
-def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
+def _find_normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
     """Normals without a channel of uncertainty."""
     normals = answer.find("normals") if "normals" in answer.facts.outputs else None
     if normals is None:
@@ -271,10 +272,10 @@ def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
             f"model '{answer.model}': output '{answer.facts.outputs['normals'][0]}' is "
             f"{normals.shape}, expected (1, 3, {height}, {width})"
         )
-    return _inside(answer, normals[0, :3])
+    return _crop_letterbox(answer, normals[0, :3])
 
 
-def _inside(
+def _crop_letterbox(
     answer: GraphAnswer, field: Float32[np.ndarray, "*c h w"]
 ) -> Float32[np.ndarray, "*c a b"]:
     height, width = answer.fed.size
@@ -286,10 +287,10 @@ def _inside(
 
 
 POST_FUNCTIONS: Mapping[str, Callable[[GraphAnswer], Inference]] = {
-    "depth": _depth,
-    "depth-and-camera": _depth_and_camera,
-    "depth-and-focal": _depth_and_focal,
-    "canonical-depth": _canonical_depth,
+    "depth": _read_depth,
+    "depth-and-camera": _read_depth_and_camera,
+    "depth-and-focal": _read_depth_and_focal,
+    "canonical-depth": _read_canonical_depth,
     "points": read_points,
 }
 """Functions from outputs to an inference."""
@@ -309,7 +310,7 @@ class PublishedGraph(Model):
     ) -> None:
         self.card, self.weights_sha256, self.facts = card, weights_sha256, facts
         self._session = open_session(path, options, f"model '{card.name}'")
-        self._names = _input_names(path, facts, self._session)
+        self._names = _input_names_by_role(path, facts, self._session)
         self._feeder = FEEDERS[facts.feeding](path, facts, options.settings, card.name)
         self._read = POST_FUNCTIONS[facts.reading]
         self.settings = {**self._session.settings, **self._feeder.settings}
@@ -317,12 +318,12 @@ class PublishedGraph(Model):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run photographs of one size together, if the graph takes batches."""
         if self.facts.one_by_one:
-            return [answer for photo in photos for answer in self._together([photo])]
-        return in_groups(photos, self._feeder.size, self._together)
+            return [answer for photo in photos for answer in self._infer_batch([photo])]
+        return infer_by_size(photos, self._feeder.size, self._infer_batch)
 
-    def _together(self, photos: Sequence[Photo]) -> Iterator[Inference]:
+    def _infer_batch(self, photos: Sequence[Photo]) -> Iterator[Inference]:
         fed = self._feeder.feed(photos)
-        for photo, outputs in zip(photos, self._run(fed, len(photos)), strict=True):
+        for photo, outputs in zip(photos, self._outputs_by_photo(fed, len(photos)), strict=True):
             answer = GraphAnswer(
                 model=self.card.name,
                 facts=self.facts,
@@ -332,7 +333,7 @@ class PublishedGraph(Model):
             )
             yield self._read(answer)
 
-    def _run(self, fed: Fed, count: int) -> Iterator[Arrays]:
+    def _outputs_by_photo(self, fed: Fed, count: int) -> Iterator[Arrays]:
         inputs = {self._names[role]: np.asarray(a, order="C") for role, a in fed.inputs.items()}
         [picture, *others] = inputs
         if others:
@@ -341,9 +342,9 @@ class PublishedGraph(Model):
             answers = self._session.run(inputs[picture], picture)
         answers = {key: array.astype(np.float32, copy=False) for key, array in answers.items()}
         for row in range(count):
-            yield {key: self._row(key, array, row, count) for key, array in answers.items()}
+            yield {key: self._batch_row(key, array, row, count) for key, array in answers.items()}
 
-    def _row(self, name: str, array: np.ndarray, row: int, count: int) -> np.ndarray:
+    def _batch_row(self, name: str, array: np.ndarray, row: int, count: int) -> np.ndarray:
         if count == 1:
             return array
         if array.ndim == 0 or len(array) != count:
@@ -360,7 +361,7 @@ def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha
     return PublishedGraph(path, options, card, facts, weights_sha256=weights_sha256)
 
 
-def _input_names(path: Path, facts: GraphFacts, session: Session) -> Mapping[str, str]:
+def _input_names_by_role(path: Path, facts: GraphFacts, session: Session) -> Mapping[str, str]:
     if facts.inputs:
         missing = sorted(set(facts.inputs.values()) - set(session.input_names))
         if missing:
@@ -384,7 +385,7 @@ _ENGINE = ONNX_ENGINES[0]
 _NEARLY = 0.5  # MB, for sizes that are not known exactly
 
 
-def _quantise(
+def _quantise_and_compare(
     name: str, files: Sequence[Path], open_model: Callable[[Path], Model], part: Path
 ) -> None:
     photo = example_photo()
@@ -409,8 +410,10 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         )
     entry = find_entry(card.name)
     files = fetch_files(entry)
-    digests = [check(path, file, entry.name) for path, file in zip(files, entry.files, strict=True)]
-    weights = combined(digests)
+    digests = [
+        check_sha256(path, file, entry.name) for path, file in zip(files, entry.files, strict=True)
+    ]
+    weights = combined_sha256(digests)
 
     def open_model(path: Path, chosen: LoadOptions) -> Model:
         return open_graph(path, chosen, card, weights_sha256=weights)
@@ -428,33 +431,35 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         card=card,
         files={file.path: digest for file, digest in zip(entry.files, digests, strict=True)},
         weights_sha256=weights,
-        converter=lambda: lambda part, _: _quantise(card.name, files, plain, part),
+        converter=lambda: lambda part, _: _quantise_and_compare(card.name, files, plain, part),
         open=open_model,
     )
     return open_converted(origin, options)
 
 
 def find(request: ModelRequest) -> FoundModel | None:
-    """Find a published graph by its file, whatever its name."""
+    """Find a published graph by its file's size and hash."""
     path = Path(request.name)
     if not request.is_onnx_file or not os.path.isfile(path):  # also False for too long a name
         return None
-    nearby = [entry for entry in table.ENTRIES.values() if _could_be(entry, path.stat().st_size)]
+    nearby = [
+        entry for entry in table.ENTRIES.values() if _may_have_size(entry, path.stat().st_size)
+    ]
     if not nearby:
         return None
     digest = sha256(path)
     entry = next((row for row in nearby if row.files[0].is_same(digest)), None)
     if entry is None:
         return None
-    return FoundModel(card=None, load=lambda options: _open(path, digest, entry, options))
+    return FoundModel(card=None, load=lambda options: _open_entry(path, digest, entry, options))
 
 
-def _open(path: Path, digest: str, entry: CatalogueEntry, options: LoadOptions) -> Model:
-    digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
-    return open_graph(path, options, entry.card, weights_sha256=combined(digests))
+def _open_entry(path: Path, digest: str, entry: CatalogueEntry, options: LoadOptions) -> Model:
+    digests = [digest, *(_check_weights_beside(path, file) for file in entry.files[1:])]
+    return open_graph(path, options, entry.card, weights_sha256=combined_sha256(digests))
 
 
-def _beside(graph: Path, file: RemoteFile) -> str:
+def _check_weights_beside(graph: Path, file: RemoteFile) -> str:
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
         raise ModelError(f"{graph}: its weights are missing; put {path.name} beside it")
@@ -470,7 +475,7 @@ def _beside(graph: Path, file: RemoteFile) -> str:
     return digest
 
 
-def _could_be(entry: CatalogueEntry, size: int) -> bool:
+def _may_have_size(entry: CatalogueEntry, size: int) -> bool:
     graph = entry.files[0]
     if graph.sha256 is None:
         return False

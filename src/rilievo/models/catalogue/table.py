@@ -27,7 +27,7 @@ class RemoteFile:
     sha256: str | None = None
 
     def is_same(self, sha256: str) -> bool:
-        """Whether a hash agrees with what is known."""
+        """Whether a hash begins with the known digits."""
         return sha256.startswith(self.sha256 or "")
 
 
@@ -60,14 +60,14 @@ class CatalogueEntry(ModelCard):
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
             stated["megabytes"] = sum(sizes) / 1e6
-        stated["downloads"] = tuple(map(self._download, self.files))
+        stated["downloads"] = tuple(map(self._download_line, self.files))
         stated["hash_known"] = all(file.sha256 is not None for file in self.files)
         graph = _GRAPHS[self.graph]
         stated["resizing"] = from_json(Resizing, json.dumps(graph.get("resizing", {})))
         stated |= {"loader": LOADER, "source": self.repository, "settings": graph.get("settings")}
         return ModelCard(**stated)
 
-    def _download(self, file: RemoteFile) -> str:
+    def _download_line(self, file: RemoteFile) -> str:
         hub = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
         address = f"{hub if self.is_on_hub else self.repository}/{file.path}"
         size = [] if file.size is None else [f"{file.size:,} bytes"]

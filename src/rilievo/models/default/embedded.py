@@ -1,9 +1,4 @@
-"""Models inside the package, and their cards.
-
-Models of rilievo inside the package.
-
-Cards of the models inside the package.
-"""
+"""Models inside the package, and their cards."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -29,7 +24,7 @@ _shared_threads: ContextVar[int | None] = ContextVar("shared_threads", default=N
 
 @contextmanager
 def shared_cores(cores: int) -> Iterator[None]:
-    """Let two threads run networks loaded in the block."""
+    """Load networks in the block for two callers, half the cores each."""
     token = _shared_threads.set(cores // _CALLERS or None)
     try:
         yield
@@ -42,7 +37,7 @@ def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
     from rilievo.models.onnx_files.onnx_model import OnnxModel
 
     threads, path = _shared_threads.get(), embedded_file(card.name)
-    if threads is None or options.threads is not None or not _may_share(options):
+    if threads is None or options.threads is not None or not _may_share_cores(options):
         return OnnxModel(path, options, card)
     model = OnnxModel(path, replace(options, threads=threads), card)
     if model.settings["device"] == "cpu":
@@ -50,7 +45,7 @@ def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
     return model
 
 
-def _may_share(options: LoadOptions) -> bool:
+def _may_share_cores(options: LoadOptions) -> bool:
     return options.engine in ("auto", "onnxruntime") and options.device in ("auto", "cpu")
 
 
@@ -65,7 +60,7 @@ BASE, SMALL = "rilievo/base", "rilievo/small"
 def embedded_cards() -> tuple[ModelCard, ...]:
     """Cards, the default first."""
     return (
-        _card(
+        _embedded_card(
             name=BASE,
             summary="embedded default for photographs: layout and detail in one graph",
             area=196_608,
@@ -73,7 +68,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             speed="84 ms",
             sky=True,
         ),
-        _card(
+        _embedded_card(
             name=SMALL,
             summary="embedded default for videos: MobileNetV2 encoder; five times as fast as base",
             area=64_512,
@@ -83,7 +78,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
     )
 
 
-def _card(**facts: Any) -> ModelCard:
+def _embedded_card(**facts: Any) -> ModelCard:
     return ModelCard(
         kind=DepthKind.UP_TO_SCALE,
         normals=True,
@@ -110,8 +105,8 @@ def find_short(request: ModelRequest) -> FoundModel | None:
     return None if card is None else FoundModel(card=card)
 
 
-def read_details(card: ModelCard) -> str | None:
-    """Read the long card beside embedded weights."""
+def read_long_card(card: ModelCard) -> str | None:
+    """Long card of an embedded model, else None."""
     family, _, variant = card.name.partition("/")
     if family != "rilievo":
         return None

@@ -27,7 +27,7 @@ def resizing_of(model_type: str) -> Resizing:
     return _OTHERS.get(model_type, _CUBIC)
 
 
-def _card(
+def _checkpoint_card(
     source: str, kind: str, name: str = "", architecture: str = "dpt", **facts: Any
 ) -> ModelCard:
     return ModelCard(
@@ -42,7 +42,7 @@ def _card(
 
 
 KINDS: Mapping[str, ModelCard] = {
-    row["source"]: _card(
+    row["source"]: _checkpoint_card(
         commercial=None
         if row["licence"] == NOT_STATED
         else row["licence"] in ("Apache-2.0", "MIT"),
@@ -59,7 +59,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
     """Card of an unknown checkpoint."""
-    return _card(
+    return _checkpoint_card(
         source,
         kind,
         summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",

@@ -88,7 +88,9 @@ def read_index(folder: Path) -> PipelineIndex:
         entries = parse_json(read_text(path))
         class_name = entries["_class_name"]
         public = {name: value for name, value in entries.items() if not name.startswith("_")}
-        parts = {name: _part(value) for name, value in public.items() if isinstance(value, list)}
+        parts = {
+            name: _parse_part(value) for name, value in public.items() if isinstance(value, list)
+        }
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError("not the index of a pipeline of diffusers", path=path) from error
     if not isinstance(class_name, str):
@@ -114,7 +116,7 @@ def read_index(folder: Path) -> PipelineIndex:
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)
 
 
-def wanted(files: Sequence[str]) -> Sequence[str]:
+def needed_files(files: Sequence[str]) -> Sequence[str]:
     """Configurations and weights that a pipeline needs, preferably fp32."""
     if INDEX_FILE not in files:
         raise ModelError(f"no {INDEX_FILE} among its files: not a pipeline of diffusers")
@@ -125,20 +127,20 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
         if rest and "/" not in rest:
             folders.setdefault(folder, []).append(rest)
     for folder, names in sorted(folders.items()):
-        chosen += [f"{folder}/{name}" for name in _wanted_part(folder, names)]
+        chosen += [f"{folder}/{name}" for name in _needed_part_files(folder, names)]
     return chosen
 
 
-def variant(files: Sequence[str], part: str) -> str | None:
+def weights_variant(files: Sequence[str], part: str) -> str | None:
     """Variant of a part's weights: None, or ``fp16``."""
     inside = [name.partition("/")[2] for name in files if name.startswith(f"{part}/")]
-    if _matching(inside, _PLAIN) or not _matching(inside, _HALF):
+    if _weights_files(inside, _PLAIN) or not _weights_files(inside, _HALF):
         return None
     return _HALF[1:]
 
 
-def _wanted_part(folder: str, names: Sequence[str]) -> Sequence[str]:
-    weights = _matching(names, _PLAIN) or _matching(names, _HALF)
+def _needed_part_files(folder: str, names: Sequence[str]) -> Sequence[str]:
+    weights = _weights_files(names, _PLAIN) or _weights_files(names, _HALF)
     others = [name for name in names if name.endswith(_OTHER_WEIGHTS)]
     if others and not weights:
         raise ModelError(
@@ -151,7 +153,7 @@ def _wanted_part(folder: str, names: Sequence[str]) -> Sequence[str]:
     return [*texts, *weights]
 
 
-def _matching(names: Sequence[str], which: str) -> list[str]:
+def _weights_files(names: Sequence[str], which: str) -> list[str]:
     patterns = [pattern.format(which) for pattern in _WEIGHTS]
     files = [
         name for name in names if any(fnmatch.fnmatchcase(name, wildcard) for wildcard in patterns)
@@ -159,7 +161,7 @@ def _matching(names: Sequence[str], which: str) -> list[str]:
     return files if any(name.endswith(".safetensors") for name in files) else []
 
 
-def _part(value: Any) -> Part | None:
+def _parse_part(value: Any) -> Part | None:
     library, class_name = value
     if library is None and class_name is None:
         return None
@@ -201,7 +203,7 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-def _card(kind: str | None = None, **facts: Any) -> ModelCard:
+def _pipeline_card(kind: str | None = None, **facts: Any) -> ModelCard:
     return ModelCard(
         kind=None if kind is None else DepthKind(kind),
         confidence=True,
@@ -215,7 +217,7 @@ def _card(kind: str | None = None, **facts: Any) -> ModelCard:
 
 # A Marigold answers depth in [0, 1] with the nearest surface at 0, or normals.
 REPOSITORIES: Mapping[str, ModelCard] = {
-    row["source"]: _card(
+    row["source"]: _pipeline_card(
         normals="kind" not in row,
         commercial=True,
         megabytes=MEGABYTES,
@@ -233,7 +235,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
     """Card of an unknown pipeline, before its files are read."""
-    return _card(
+    return _pipeline_card(
         kind,
         name=source if local else PREFIX + source,
         summary="a pipeline in a local folder" if local else "a pipeline of the hub",

@@ -50,7 +50,7 @@ class Snapshot:
     @property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights, or of lines ``hash name``."""
-        weights = {name: file for name, file in self.files.items() if _is_weight(name)}
+        weights = {name: file for name, file in self.files.items() if _is_weights_file(name)}
         if len(weights) == 1:
             [only] = weights.values()
             return only
@@ -60,7 +60,9 @@ class Snapshot:
     @property
     def weights_bytes(self) -> int:
         """Size of the weights."""
-        return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
+        return sum(
+            (self.folder / name).stat().st_size for name in self.files if _is_weights_file(name)
+        )
 
 
 @frozen
@@ -100,7 +102,7 @@ def write_locked(name: str, locked: Locked) -> None:
         part.write_text(to_json(locked, indent=1) + "\n", encoding="utf-8")
 
 
-def _is_weight(name: str) -> bool:
+def _is_weights_file(name: str) -> bool:
     return name.endswith(WEIGHTS)
 
 
@@ -125,13 +127,17 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
     if folder.is_absolute():
         if revision is not None:
             raise ModelError(f"a local folder has no revision '{revision}'", path=folder)
-        return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
+        return Snapshot(
+            folder=folder,
+            commit=None,
+            files=_sha256_by_name(folder, choose(_relative_paths(folder))),
+        )
     if revision is not None and not _REVISION.fullmatch(revision):
         raise ModelError(f"'{revision}' is not a branch, tag or commit")
-    return _fetch(card, revision or MAIN, choose)
+    return _fetch_snapshot(card, revision or MAIN, choose)
 
 
-def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
+def _fetch_snapshot(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
     try:
         import huggingface_hub  # noqa: F401
     except ModuleNotFoundError as error:
@@ -141,27 +147,27 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
     locked = read_locked(name)
     try:
         if locked is not None:
-            folder = _folder(repository, locked.commit, list(locked.files))
+            folder = _download_missing(repository, locked.commit, list(locked.files))
         else:
-            folder = _first_folder(repository, revision, choose)
+            folder = _download_first(repository, revision, choose)
     except RilievoError:
         raise
-    except (OSError, ValueError, _client_error()) as error:
-        why = without_password(_why(error, repository, revision))
+    except (OSError, ValueError, _http_error_type()) as error:
+        why = without_password(_failure_words(error, repository, revision))
         raise ModelError(path=name, problem=why) from error
-    wanted = list(locked.files) if locked is not None else choose(_listed(folder))
-    files = _hashes(folder, wanted)
+    wanted = list(locked.files) if locked is not None else choose(_relative_paths(folder))
+    files = _sha256_by_name(folder, wanted)
     if locked is None:
         commit = folder.name
         write_locked(name, Locked(commit=commit, files=files))
-        _say_licence(card)
+        _print_licence(card)
     else:
         commit = locked.commit
-        _check(name, folder, files, locked)
+        _check_first_sha256(name, folder, files, locked)
     return Snapshot(folder=folder, commit=commit, files=files)
 
 
-def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
+def _download_first(repository: str, revision: str, choose: Choose) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
 
     if constants.HF_HUB_OFFLINE:
@@ -170,10 +176,10 @@ def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = HfApi().model_info(repository, revision=revision, timeout=timeout)
     names = [sibling.rfilename for sibling in info.siblings or ()]
-    return _folder(repository, info.sha or revision, choose(names))
+    return _download_missing(repository, info.sha or revision, choose(names))
 
 
-def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
+def _download_missing(repository: str, commit: str, files: Sequence[str]) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -195,7 +201,7 @@ def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
     return snapshot if whole else download(local_files_only=False)
 
 
-def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
+def _check_first_sha256(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
     for file, digest in files.items():
         if digest != locked.files[file]:
             raise ModelError(
@@ -209,11 +215,11 @@ def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) ->
             )
 
 
-def _hashes(folder: Path, files: Sequence[str]) -> Mapping[str, str]:
+def _sha256_by_name(folder: Path, files: Sequence[str]) -> Mapping[str, str]:
     return {name: sha256(folder / name) for name in files}
 
 
-def _listed(folder: Path) -> list[str]:
+def _relative_paths(folder: Path) -> list[str]:
     try:
         paths = [path for path in folder.rglob("*") if path.is_file()]
         return sorted(path.relative_to(folder).as_posix() for path in paths)
@@ -221,7 +227,7 @@ def _listed(folder: Path) -> list[str]:
         raise ModelError(f"cannot be read: {error.strerror}", path=folder) from error
 
 
-def _say_licence(card: ModelCard) -> None:
+def _print_licence(card: ModelCard) -> None:
     where = f"https://huggingface.co/{card.source}"
     if card.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
@@ -230,14 +236,14 @@ def _say_licence(card: ModelCard) -> None:
     sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
 
 
-def _client_error() -> type[Exception]:
+def _http_error_type() -> type[Exception]:
     # The base of its errors differs between clients.
     from huggingface_hub import errors
 
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _why(error: Exception, repository: str, revision: str) -> str:
+def _failure_words(error: Exception, repository: str, revision: str) -> str:
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
@@ -259,7 +265,9 @@ def _why(error: Exception, repository: str, revision: str) -> str:
         if isinstance(fault, errors.HfHubHTTPError):
             status = fault.response.status_code
             return f"{place} answered with HTTP {status}: {_HINTS.get(status, 'try again later')}"
-    if any(isinstance(fault, ConnectionError | TimeoutError | _client_error()) for fault in causes):
+    if any(
+        isinstance(fault, ConnectionError | TimeoutError | _http_error_type()) for fault in causes
+    ):
         message = literal(first_line(error))
         return f"{place} cannot be reached, did not answer or broke off ({message}): {_REMEDY}"
     return f"cannot be fetched: {literal(first_line(error))}"

@@ -1,12 +1,7 @@
-"""Conversion of networks to ONNX files: cache, agreement, 8 bits.
+"""Conversion of networks to ONNX files: cache, comparison with the original, 8 bits.
 
-Cache of converted networks, ``KEY-HASH.onnx`` in ``converted/``.
-
-The key covers checkpoint, kind, precision and versions of packages, without importing them.
-
-Comparison of a converted network with the original.
-
-Quantisation of ONNX files to 8 bits, by package ``onnx``.
+Files are ``KEY-HASH.onnx`` in ``converted/``; the key covers checkpoint, kind, precision and
+versions of packages.
 """
 
 import hashlib
@@ -46,7 +41,7 @@ from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
 from rilievo.models.resampling.inference import Arrays
-from rilievo.models.resampling.preparation import Preparation, limited
+from rilievo.models.resampling.preparation import Preparation, limit_depth
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
@@ -93,37 +88,37 @@ class Origin:
 
 def open_converted(origin: Origin, options: LoadOptions) -> Model:
     """Open the converted file, made first where needed."""
-    precision = _file_precision(options)
-    key = _key(origin, precision)
-    for path in sorted(folder().glob(f"{key}-*.onnx")):
-        model = _open_whole(path, origin, options)
+    precision = _converted_precision(options)
+    key = _conversion_key(origin, precision)
+    for path in sorted(converted_folder().glob(f"{key}-*.onnx")):
+        model = _open_if_whole(path, origin, options)
         if model is not None:
             return model
-        _say(f"{printable(path)} is damaged; it is made again")
+        _print_to_stderr(f"{printable(path)} is damaged; it is made again")
         remove(path)
-    return _open(_convert(origin, precision, key), origin, options)
+    return _open_file(_write_converted(origin, precision, key), origin, options)
 
 
-def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
+def _open_if_whole(path: Path, origin: Origin, options: LoadOptions) -> Model | None:
     with ThreadPoolExecutor(1) as aside:
         # Hashing takes as long as opening and both are independent, so they run in parallel.
         digest = aside.submit(sha256, path)
         try:
-            model = _open(path, origin, options)
+            model = _open_file(path, origin, options)
         except ModelError:
-            if _is_whole(path, digest.result()):
+            if _name_has_hash(path, digest.result()):
                 raise
             return None
-    return model if _is_whole(path, digest.result()) else None
+    return model if _name_has_hash(path, digest.result()) else None
 
 
-def _is_whole(path: Path, digest: str) -> bool:
+def _name_has_hash(path: Path, digest: str) -> bool:
     return path.stem.partition("-")[2] == digest[:_HASH]
 
 
-def _open(path: Path, origin: Origin, options: LoadOptions) -> Model:
+def _open_file(path: Path, origin: Origin, options: LoadOptions) -> Model:
     settings = {"precision": options.precision, **origin.settings}
-    if _file_precision(options) == INT8:
+    if _converted_precision(options) == INT8:
         options = replace(options, precision=FP32)
     if origin.open is not None:
         model = origin.open(path, options)
@@ -133,16 +128,16 @@ def _open(path: Path, origin: Origin, options: LoadOptions) -> Model:
     return OnnxModel(path, options, origin.card, weights_sha256=sha256, settings=settings)
 
 
-def _file_precision(options: LoadOptions) -> str:
+def _converted_precision(options: LoadOptions) -> str:
     return INT8 if options.precision == INT8 else FP32
 
 
-def folder() -> Path:
+def converted_folder() -> Path:
     """Folder of the converted files."""
     return cache_directory() / FOLDER
 
 
-def _key(origin: Origin, precision: str) -> str:
+def _conversion_key(origin: Origin, precision: str) -> str:
     facts = {
         "files": dict(origin.files),
         "kind": origin.card.kind,
@@ -155,14 +150,16 @@ def _key(origin: Origin, precision: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
 
 
-def _convert(origin: Origin, precision: str, key: str) -> Path:
-    where = folder()
+def _write_converted(origin: Origin, precision: str, key: str) -> Path:
+    where = converted_folder()
     make_folder(where)
     if not os.access(where, os.W_OK):
         raise OutputError("cannot be written to: set RILIEVO_CACHE to another folder", path=where)
     sweep_parts(where)
     convert = origin.converter()
-    _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
+    _print_to_stderr(
+        f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}"
+    )
     part = random_part_path(where / f"{key}.onnx")
     try:
         convert(part, precision)
@@ -181,12 +178,12 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     return path
 
 
-def refusal_file(origin: Origin, options: LoadOptions) -> Path:
+def refusal_path(origin: Origin, options: LoadOptions) -> Path:
     """Path of the record of a failed conversion."""
-    return folder() / f"{_key(origin, _file_precision(options))}.txt"
+    return converted_folder() / f"{_conversion_key(origin, _converted_precision(options))}.txt"
 
 
-def _say(text: str) -> None:
+def _print_to_stderr(text: str) -> None:
     sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
 
 
@@ -228,25 +225,33 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare two models' outputs for several sizes, alone and as a batch."""
-    batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
+    """Compare two models' outputs, also batched; refuse beyond ``LIMITS``."""
+    batches = list(
+        _comparison_batches(converted, photos or [draw_scene(shape) for shape in SHAPES])
+    )
     rule = reference.card.resizing
 
     def run(model: PreparedModel, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         answer = model.run(batch)
-        return {**answer, "depth": limited(answer["depth"], rule)} if "depth" in answer else answer
+        return (
+            {**answer, "depth": limit_depth(answer["depth"], rule)} if "depth" in answer else answer
+        )
 
-    apart = [_apart(run(reference, batch), run(converted, batch)) for batch in batches]
-    return check_limits(_worst(apart), precision)
+    apart = [
+        _largest_differences(run(reference, batch), run(converted, batch)) for batch in batches
+    ]
+    return check_limits(_largest_of_each(apart), precision)
 
 
 def compare_answers(reference: Inference, other: Inference) -> Agreement:
-    """Compare two inferences; ``most`` is at least the share of pixels that one alone has."""
+    """Compare two inferences; ``most`` covers pixels valid in one alone."""
     shared, lone = None, 0.0
     if reference.valid is not None and other.valid is not None:
         shared = reference.valid & other.valid
         lone = float(np.mean(reference.valid != other.valid))
-    agreement = _apart(_fields(reference, shared), _fields(other, shared))
+    agreement = _largest_differences(
+        _arrays_to_compare(reference, shared), _arrays_to_compare(other, shared)
+    )
     return Agreement(most=float(np.maximum(agreement.most, lone)), median=agreement.median)
 
 
@@ -266,10 +271,10 @@ def check_limits(agreement: Agreement, precision: str) -> Agreement:
 def example_photo() -> Photo:
     """Make a drawn photograph with a camera."""
     shape = SHAPES[0]
-    return Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
+    return Photo(pixels=draw_scene(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 
 
-def picture(shape: tuple[int, int]) -> Pixels:
+def draw_scene(shape: tuple[int, int]) -> Pixels:
     """Draw sky, floor, boxes and grain, always alike."""
     height, width = shape
     rng = np.random.default_rng(height * 10007 + width)
@@ -283,25 +288,28 @@ def picture(shape: tuple[int, int]) -> Pixels:
     return (pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8)
 
 
-def _batches(
+def _comparison_batches(
     model: PreparedModel, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Iterator[Shaped[np.ndarray, "b h w 3"]]:
+    """Each photograph; the last with its mirror image."""
     for index, photo in enumerate(photos):
         pixels = model.preparation.pixels(photo)
         last = index == len(photos) - 1
         yield np.stack([pixels, pixels[:, ::-1]] if last else [pixels])
 
 
-def _apart(reference: Arrays, converted: Arrays) -> Agreement:
+def _largest_differences(reference: Arrays, converted: Arrays) -> Agreement:
     if set(reference) != set(converted):
         raise ModelError(
             f"the converted network has the outputs {', '.join(converted)} in place of "
             f"{', '.join(reference)}"
         )
-    return _worst([_difference(reference[name], converted[name]) for name in reference])
+    return _largest_of_each(
+        [_relative_differences(reference[name], converted[name]) for name in reference]
+    )
 
 
-def _worst(agreements: Sequence[Agreement]) -> Agreement:
+def _largest_of_each(agreements: Sequence[Agreement]) -> Agreement:
     # Unlike ``max``, numpy's keeps NaN.
     return Agreement(
         most=float(np.max([agreement.most for agreement in agreements])),
@@ -309,14 +317,14 @@ def _worst(agreements: Sequence[Agreement]) -> Agreement:
     )
 
 
-def _fields(answer: Inference, valid: Mask | None) -> Arrays:
+def _arrays_to_compare(answer: Inference, valid: Mask | None) -> Arrays:
     depth = answer.depth if valid is None or answer.depth is None else answer.depth[valid]
     fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
     # A batch of one photograph each; without a valid pixel there is no depth to compare.
     return {name: field[None] for name, field in fields.items() if field is not None and field.size}
 
 
-def _difference(
+def _relative_differences(
     reference: Float[np.ndarray, "b *rest"], converted: Float[np.ndarray, "..."]
 ) -> Agreement:
     if reference.shape != converted.shape:
@@ -358,7 +366,7 @@ def quantise(
     Ranges are dynamic, or measured on the photographs.
     """
     if preparation is None or not photos:
-        with _quantising(source) as quantization:
+        with _quantization_module(source) as quantization:
             quantization.quantize_dynamic(
                 source,
                 target,
@@ -398,8 +406,8 @@ def quantise_static(
     """
     nodes = [node.name for node in import_onnx().load(str(source)).graph.node]
     # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
-    reader: Any = _Reader(batches)
-    with _quantising(source) as quantization:
+    reader: Any = _BatchReader(batches)
+    with _quantization_module(source) as quantization:
         kinds = quantization.QuantType
         quantization.quantize_static(
             source,
@@ -428,7 +436,7 @@ def _check_quantised(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _quantising(source: Path) -> Iterator[Any]:
+def _quantization_module(source: Path) -> Iterator[Any]:
     import_onnx()
     import_onnxruntime()
     from onnxruntime import quantization
@@ -449,7 +457,7 @@ def _quantising(source: Path) -> Iterator[Any]:
         root.removeHandler(handler)
 
 
-class _Reader:
+class _BatchReader:
     def __init__(self, batches: Iterable[Shaped[np.ndarray, "1 h w 3"]]) -> None:
         self._batches = iter(batches)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
 from rilievo.frozen import frozen
-from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
+from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.network_files import cache_directory
 from rilievo.models.resampling.inference import Arrays
 from rilievo.prediction_record import Setting
@@ -45,7 +45,10 @@ def file_metadata(path: Path) -> Mapping[str, str]:
     Raises:
         ModelError: If it is no ONNX.
     """
-    return _read(path, lambda file, end: dict(map(_entry, _fields(file, {_METADATA}, end))))
+    return _read_protobuf(
+        path,
+        lambda file, end: dict(map(_parse_metadata_entry, _field_contents(file, {_METADATA}, end))),
+    )
 
 
 def graph_names(path: Path) -> GraphNames:
@@ -54,10 +57,10 @@ def graph_names(path: Path) -> GraphNames:
     Raises:
         ModelError: If it is no ONNX.
     """
-    return _read(path, _graph_names)
+    return _read_protobuf(path, _parse_graph_names)
 
 
-def _read(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
+def _read_protobuf(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
     try:
         with path.open("rb") as file:
             return read(file, path.stat().st_size)
@@ -69,38 +72,41 @@ def _read(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
         raise ModelError(f"not an ONNX file: {error}", path=path) from error
 
 
-def _graph_names(file: BufferedIOBase, end: int) -> GraphNames:
+def _parse_graph_names(file: BufferedIOBase, end: int) -> GraphNames:
     names: dict[int, list[str]] = {_INPUT: [], _OUTPUT: []}
-    for _, graph in _places(file, {_GRAPH}, end):
-        for number, content in _fields(file, {_INPUT, _OUTPUT}, file.tell() + graph):
-            parts = dict(_fields(BytesIO(content), {_NAME}, len(content)))
+    for _, graph in _seek_fields(file, {_GRAPH}, end):
+        for number, content in _field_contents(file, {_INPUT, _OUTPUT}, file.tell() + graph):
+            parts = dict(_field_contents(BytesIO(content), {_NAME}, len(content)))
             names[number].append(parts.get(_NAME, b"").decode())
     return GraphNames(inputs=(*names[_INPUT],), outputs=(*names[_OUTPUT],))
 
 
-def _entry(content: tuple[int, bytes]) -> tuple[str, str]:
-    parts = dict(_fields(BytesIO(content[1]), {_KEY, _VALUE}, len(content[1])))
+def _parse_metadata_entry(content: tuple[int, bytes]) -> tuple[str, str]:
+    parts = dict(_field_contents(BytesIO(content[1]), {_KEY, _VALUE}, len(content[1])))
     return parts.get(_KEY, b"").decode(), parts.get(_VALUE, b"").decode()
 
 
-def _fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, bytes]]:
-    for number, length in _places(file, wanted, end):
+def _field_contents(
+    file: BufferedIOBase, wanted: set[int], end: int
+) -> Iterator[tuple[int, bytes]]:
+    for number, length in _seek_fields(file, wanted, end):
         if length > _MOST_BYTES:
             raise EOFError(f"an entry of its metadata has {length} bytes")
         yield number, file.read(length)
 
 
-def _places(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
+def _seek_fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
+    """Yield number and length, the file at the content."""
     at = file.tell()
     for _ in range(_MOST_FIELDS):
         file.seek(at)
         if at >= end:
             return
-        tag = _varint(file)
+        tag = _read_varint(file)
         number, wire = tag >> 3, tag & 7
         length = {_VARINT: 0, _FIXED_64: 8, _FIXED_32: 4}.get(wire)
         if wire in (_VARINT, _BYTES):
-            value = _varint(file)
+            value = _read_varint(file)
             length = value if wire == _BYTES else 0
         if length is None:
             raise EOFError(f"it has a field of type {wire}")
@@ -113,7 +119,7 @@ def _places(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[
     raise EOFError(f"it has more than {_MOST_FIELDS} fields")
 
 
-def _varint(file: BufferedIOBase) -> int:
+def _read_varint(file: BufferedIOBase) -> int:
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)
@@ -192,16 +198,18 @@ class Session:
 
 def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
     """Open a file with an engine."""
-    options = checked(options, engines=ONNX_ENGINES, what=what or f"{path}: an ONNX file")
+    options = resolve_engine(options, engines=ONNX_ENGINES, what=what or f"{path}: an ONNX file")
     try:
-        return (_onnxruntime if options.engine == "onnxruntime" else _openvino)(path, options)
+        return (_open_onnxruntime if options.engine == "onnxruntime" else _open_openvino)(
+            path, options
+        )
     except UnicodeDecodeError as error:
         raise ModelError("a name in the network is no text in UTF-8", path=path) from error
 
 
 @contextmanager
-def shrinking() -> Iterator[None]:
-    """Release memory of larger batches in the block."""
+def shrink_arena() -> Iterator[None]:
+    """Release memory after runs in the block."""
     token = _shrinking.set(True)
     try:
         yield
@@ -211,7 +219,8 @@ def shrinking() -> Iterator[None]:
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Let sessions add in the graph's order, as other orders change 1 pixel in 10,000."""
+    """Let sessions opened in the block add in the graph's order."""
+    # Other orders change 1 pixel in 10,000.
     token = _plain.set(True)
     try:
         yield
@@ -219,7 +228,7 @@ def plain_kernels() -> Iterator[None]:
         _plain.reset(token)
 
 
-def _onnxruntime(path: Path, options: LoadOptions) -> Session:
+def _open_onnxruntime(path: Path, options: LoadOptions) -> Session:
     session = inference_session(path, options.device, options.threads)
     inputs, outputs = session.get_inputs(), tuple(node.name for node in session.get_outputs())
     halves = {node.name for node in inputs if node.type == "tensor(float16)"}
@@ -246,7 +255,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         settings={
             "engine": options.engine,
             "precision": options.precision,
-            "device": device_of(session.get_providers()[0], options.device),
+            "device": provider_device(session.get_providers()[0], options.device),
         },
         one_by_one=any(node.shape and node.shape[0] == 1 for node in inputs),
     )
@@ -277,8 +286,8 @@ def has_cuda() -> bool:
     return _PROVIDERS["cuda"][0] in onnxruntime.get_available_providers()
 
 
-def device_of(provider: str, device: str) -> str:
-    """Device that a provider runs on; no silent fallback to the CPU."""
+def provider_device(provider: str, device: str) -> str:
+    """Device of a provider; refuse another than was chosen."""
     kind, _, index = device.partition(":")
     if kind != "auto" and provider != _PROVIDERS[kind][0]:
         raise OptionError(
@@ -306,7 +315,7 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A small file may hold the recipe of a constant of any size.
     options.add_session_config_entry(_FOLDING, str(_MOST_CONSTANT_BYTES))
-    if _precision(path) == INT8_WEIGHTS:
+    if _metadata_precision(path) == INT8_WEIGHTS:
         options.add_session_config_entry(_DEQUANTISED, "1")
     # The runtime's exceptions derive directly from Exception and are not exported.
     try:
@@ -321,14 +330,14 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     return session
 
 
-def _precision(path: Path) -> str | None:
+def _metadata_precision(path: Path) -> str | None:
     try:
         return file_metadata(path).get(_PRECISION)
     except (ModelError, UnicodeDecodeError):
         return None
 
 
-def _openvino(path: Path, options: LoadOptions) -> Session:
+def _open_openvino(path: Path, options: LoadOptions) -> Session:
     try:
         openvino = import_openvino()
     except ModuleNotFoundError as error:
@@ -382,16 +391,17 @@ def _name_in_file(port: Any, suffix: str = "") -> str:
 
 
 def _writable_cache(path: Path, setting: str) -> Path | None:
-    """Folder of compiled networks by setting and file, as OpenVINO 2026.4.1 names them by path."""
+    """Folder of compiled networks; None if unwritable."""
+    # By setting and state of the file, as OpenVINO 2026.4.1 names networks by path alone.
     try:
-        folder = cache_directory() / "openvino" / setting / _state(path)
+        folder = cache_directory() / "openvino" / setting / _inode_size_and_times(path)
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ModelError):
         return None
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _state(path: Path) -> str:
+def _inode_size_and_times(path: Path) -> str:
     weights = (path.with_name(path.name + suffix) for suffix in ("_data", ".data"))
     states = (file.stat() for file in (path, *weights) if file is path or file.exists())
     facts = ((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)

@@ -1,7 +1,5 @@
 """ONNX files as models: with our metadata, and of other programs.
 
-Networks in ONNX files with our metadata.
-
 Input ``image`` (batch, height, width, 3), RGB in 0..255, uint8, or float32 where resampling does
 not round. Outputs float32: ``depth`` (batch, height, width), ``normals`` (batch, 3, height, width)
 in our axes, or both; optionally ``confidence`` and ``sky``, chances, and ``fov`` (batch,)
@@ -10,8 +8,6 @@ in our axes, or both; optionally ``confidence`` and ``sky``, chances, and ``fov`
 Metadata ``rilievo.``: ``format`` 1 or 2, ``name``, ``kind`` (or ``none``), ``licence``, ``focal``
 (``width`` or ``none``), ``Preparation.metadata``; optional ``back`` (``Resizing``), ``precision``,
 ``weights_sha256``, ``teacher``, ``adopted``. Format 1 has name, kind, licence, area and multiple.
-
-ONNX files of other programs, whose stated kind of depth is tested by near and far regions.
 """
 
 import json
@@ -44,15 +40,15 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import Note, for_terminal, literal, template
 from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.onnx_files.engines import (
     Session,
-    device_of,
     file_metadata,
     graph_names,
     inference_session,
     open_session,
+    provider_device,
 )
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing, read_resizing
@@ -130,19 +126,19 @@ class OnnxModel(PreparedModel):
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
         if card is None:
-            _check_whole(path)
+            _refuse_external_weights(path)
             # Of a file that its user names; before anything of the network is computed.
             metadata = file_metadata(path)
             _check_format(path, metadata)
             names = graph_names(path)
-            _check_names(path, metadata, names.inputs, names.outputs)
+            _check_input_and_outputs(path, metadata, names.inputs, names.outputs)
         self.weights_sha256 = weights_sha256 or sha256(path)
         what = "" if card is None else f"model '{card.name}'"
         self._session = open_session(path, options, what)
         facts = read_facts(path, self._session)
         self.path, self.metadata = path, self._session.metadata
         self.one_by_one = self._session.one_by_one
-        self.card = card or _card(path, facts, self._session.output_names)
+        self.card = card or _file_card(path, facts, self._session.output_names)
         if self.card.kind is not facts.kind:
             raise ModelError(
                 (
@@ -167,23 +163,23 @@ class OnnxModel(PreparedModel):
 
     def depth_alone(self) -> Model:
         """Model without normals and confidence."""
-        return self._changed(_session=self._session.depth_alone())
+        return self._copy_with(_session=self._session.depth_alone())
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the session."""
         return self._session.run(batch)
 
 
-def says_what_it_is(path: Path) -> bool:
+def has_rilievo_metadata(path: Path) -> bool:
     """Whether an ONNX file has our metadata."""
-    _check_file(path)
+    _check_regular_file(path)
     return "rilievo.format" in file_metadata(path)
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
     """Read and check the metadata of a file."""
     metadata = {"rilievo.precision": "fp32", **session.metadata}
-    _check_names(path, metadata, session.input_names, session.output_names)
+    _check_input_and_outputs(path, metadata, session.input_names, session.output_names)
     back = metadata.get("rilievo.back")
     try:
         lines = {name: metadata[name] for name in _LINES}
@@ -193,7 +189,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         name, licence, precision = map(printable, lines.values())
         return OnnxFacts(
             name=name,
-            kind=None if _is_of_normals(metadata) else DepthKind(metadata["rilievo.kind"]),
+            kind=None if _is_without_depth(metadata) else DepthKind(metadata["rilievo.kind"]),
             licence=licence,
             preparation=read_preparation(metadata),
             needs_focal=metadata.get("rilievo.focal") == FOCAL_IS_WIDTH,
@@ -218,31 +214,31 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
         )
 
 
-def _is_of_normals(metadata: Mapping[str, str]) -> bool:
+def _is_without_depth(metadata: Mapping[str, str]) -> bool:
     return metadata.get("rilievo.kind") == _NO_DEPTH
 
 
-def _check_names(
+def _check_input_and_outputs(
     path: Path, metadata: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
-    needed = {"image": inputs, "normals" if _is_of_normals(metadata) else "depth": outputs}
+    needed = {"image": inputs, "normals" if _is_without_depth(metadata) else "depth": outputs}
     for name, names in needed.items():
         if name not in names:
             raise ModelError(f"the network has no {name!r} among its inputs and outputs", path=path)
-    if _is_of_normals(metadata) and "depth" in outputs:
+    if _is_without_depth(metadata) and "depth" in outputs:
         raise ModelError(("metadata says that there is no depth, but it is an output"), path=path)
 
 
-def _check_file(path: Path) -> None:
+def _check_regular_file(path: Path) -> None:
     try:
         check_regular(path)
     except InputError as error:
         raise ModelError(problem=template(error)) from error
 
 
-def _check_whole(path: Path) -> None:
-    """Refuse weights in another file, which the hash does not cover."""
-    _check_file(path)
+def _refuse_external_weights(path: Path) -> None:
+    # The hash does not cover them.
+    _check_regular_file(path)
     try:
         with (
             path.open("rb") as file,
@@ -258,7 +254,7 @@ def _check_whole(path: Path) -> None:
         )
 
 
-def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
+def _file_card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
     return ModelCard(
         name=facts.name,
         summary=f"the network in {path.name}",
@@ -285,36 +281,36 @@ SCENES: Mapping[str, tuple[_Region, _Region]] = {
 }
 
 
-def turned_round(model: Model) -> list[str]:
-    """Pictures where a model confuses near and far."""
-    return [file for file in SCENES if _is_turned(model, file)]
+def swapped_pictures(model: Model) -> list[str]:
+    """Files of ``SCENES`` where near and far are swapped."""
+    return [file for file in SCENES if _swaps_near_and_far(model, file)]
 
 
-def _is_turned(model: Model, file: str) -> bool:
+def _swaps_near_and_far(model: Model, file: str) -> bool:
     photo = read_photo(_FOLDER / file, own_depth=False)
     camera = Camera(K=K_from_fov(_FOV, photo.shape), source=CameraSource.ASSUMED)
     [prediction] = model.predict_raw([replace(photo, camera=camera)])
     depth = prediction.depth
-    near, far = (_median(depth, region) for region in SCENES[file])
+    near, far = (_region_median(depth, region) for region in SCENES[file])
     if math.isnan(near) or math.isnan(far):  # as for sky, which is far
         return False
     return near < far if depth.kind is DepthKind.AFFINE_INVERSE else near > far
 
 
-def _median(depth: DepthMap, region: _Region) -> float:
+def _region_median(depth: DepthMap, region: _Region) -> float:
     (top, bottom, left, right), (height, width) = region, depth.shape
     part = np.s_[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
     inside = depth.values[part][depth.valid[part] & np.isfinite(depth.values[part])]
     return float(np.median(inside)) if inside.size else math.nan
 
 
-def doubt(model: Model) -> Note | None:
-    """Note on a doubtful kind of depth."""
+def polarity_note(model: Model) -> Note | None:
+    """Note if near and far are swapped on most ``SCENES``."""
     kind = model.card.kind
     if kind is None:
         return None
     try:
-        wrong = turned_round(model)
+        wrong = swapped_pictures(model)
     except RilievoError:
         return None  # failures are reported when the model is used
     if 2 * len(wrong) < len(SCENES):
@@ -328,14 +324,14 @@ def doubt(model: Model) -> Note | None:
     )
 
 
-def doubt_once(model: Model) -> None:
-    """Print the doubt once per file and machine."""
+def warn_of_polarity_once(model: Model) -> None:
+    """Print ``polarity_note`` once per file and machine."""
     place = None
     with suppress(ModelError):
         place = cache_directory() / "polarity" / model.weights_sha256
     if place is not None and place.exists():
         return
-    message = doubt(model)
+    message = polarity_note(model)
     if message is not None:
         sys.stderr.write(fitted(f"rilievo: warning: {for_terminal(message)}", sys.stderr) + "\n")
     if place is not None:
@@ -410,26 +406,28 @@ class ForeignModel(PreparedModel):
                 path=path,
             )
         self.layout = "nhwc" if self.dims[3] == 3 and self.dims[1] != 3 else "nchw"
-        self.preparation = _preparation(path, self.dims, self.layout, statement)
+        self.preparation = _preparation_of_statement(path, self.dims, self.layout, statement)
         self.card = _foreign_card(path, statement)
         self.weights_sha256 = sha256(path)
         self.settings = {
             "engine": "onnxruntime",
             "precision": "fp32",
-            "device": device_of(session.get_providers()[0], device),
+            "device": provider_device(session.get_providers()[0], device),
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the network, one by one if its batch is 1."""
         parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
-        return {"depth": _as_maps(np.concatenate([self._fed(part) for part in parts]))}
+        return {
+            "depth": _drop_channel_axis(np.concatenate([self._raw_output(part) for part in parts]))
+        }
 
     def answer_shape(self) -> tuple[int, ...]:
         """Shape of the output for a photograph."""
         black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
-        return self._fed(black[None]).shape
+        return self._raw_output(black[None]).shape
 
-    def _fed(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
+    def _raw_output(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
         statement = self.statement
         pixels = (batch / np.float64(statement.scale) - statement.mean) / statement.std
         if self.layout == "nchw":
@@ -444,13 +442,13 @@ class ForeignModel(PreparedModel):
         return np.asarray(answer)
 
 
-def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
+def _drop_channel_axis(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
     if answer.ndim == 4:
         answer = answer[:, 0] if answer.shape[1] == 1 else answer[..., 0]
     return answer.astype(np.float32)
 
 
-def _preparation(
+def _preparation_of_statement(
     path: Path, dims: tuple[int | None, ...], layout: str, statement: Statement
 ) -> Preparation:
     own = dims[2:4] if layout == "nchw" else dims[1:3]
@@ -522,13 +520,15 @@ def open_ultralytics(
     statement = ultralytics_statement(path, metadata)
     if statement is None:
         return None
-    options = checked(options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics")
+    options = resolve_engine(
+        options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics"
+    )
     return ForeignModel(path, statement, device=options.device, threads=options.threads)
 
 
 def find(request: ModelRequest) -> FoundModel | None:
     """Find a network by the path of its file."""
-    return _found(Path(request.name)) if request.is_onnx_file else None
+    return _model_in_file(Path(request.name)) if request.is_onnx_file else None
 
 
 def find_in_folder(request: ModelRequest) -> FoundModel | None:
@@ -537,10 +537,10 @@ def find_in_folder(request: ModelRequest) -> FoundModel | None:
     if not os.path.isdir(request.name) or os.path.exists(Path(request.name) / "config.json"):
         return None
     files = tuple(Path(request.name).glob("*.onnx"))
-    return _found(files[0]) if len(files) == 1 else None
+    return _model_in_file(files[0]) if len(files) == 1 else None
 
 
-def _found(path: Path) -> FoundModel:
+def _model_in_file(path: Path) -> FoundModel:
     return FoundModel(card=None, load=lambda options: open_file(path, options))
 
 
@@ -554,5 +554,5 @@ def open_file(path: Path, options: LoadOptions) -> Model:
             raise
         return export
     if model.facts.adopted:
-        doubt_once(model)
+        warn_of_polarity_once(model)
     return model

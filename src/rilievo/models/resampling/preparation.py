@@ -23,22 +23,22 @@ _CUBIC = -0.75
 def resize(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize bilinearly, centres at halves."""
+    """Resize linearly, antialiased where it shrinks."""
     if field.shape[-2:] == shape:
         return field
     if shape[0] > field.shape[-2] and shape[1] > field.shape[-1]:
-        return _enlarged(field, shape)
+        return _enlarge_linearly(field, shape)
     if field.ndim > 2:
         return np.stack([resize(channel, shape) for channel in field])
     image = Image.fromarray(np.ascontiguousarray(field))
     # Converted in bands, because Pillow's export of pixels takes three times their memory.
     resized = np.empty(shape, np.float32)
     for rows in bands(shape):
-        resized[rows] = _resized_rows(image, shape, rows)
+        resized[rows] = _resize_rows(image, shape, rows)
     return resized
 
 
-def _enlarged(
+def _enlarge_linearly(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
     """Enlarge a field in a third of Pillow's time."""
@@ -67,13 +67,13 @@ def _enlarged(
     return enlarged
 
 
-def unit(
+def resize_normals(
     normals: Float32[np.ndarray, "3 a b"],
     shape: tuple[int, int],
     filter: Filter = Filter.ANTIALIASED,
 ) -> Vectors:
-    """Resize normals to unit length, towards the camera."""
-    resized = filtered(normals, shape, filter)
+    """Resize normals to unit length; zero ones face the camera."""
+    resized = resize_by_filter(normals, shape, filter)
     for rows in bands(shape):
         band = resized[:, rows]
         length = np.sqrt(np.einsum("chw,chw->hw", band, band))
@@ -99,7 +99,7 @@ class Window:
         return self.before * scale, length - self.after * scale
 
 
-def filtered(
+def resize_by_filter(
     field: Float32[np.ndarray, "*c a b"],
     shape: tuple[int, int],
     filter: Filter,
@@ -109,7 +109,7 @@ def filtered(
     if windows is None and (field.shape[-2:] == shape or filter is Filter.ANTIALIASED):
         return resize(field, shape) if filter is Filter.ANTIALIASED else field.copy()
     if field.ndim > 2:
-        return np.stack([filtered(channel, shape, filter, windows) for channel in field])
+        return np.stack([resize_by_filter(channel, shape, filter, windows) for channel in field])
     if windows is not None and filter is Filter.ANTIALIASED:
         (top, bottom), (left, right) = (
             window.ends(side) for window, side in zip(windows, field.shape, strict=True)
@@ -119,20 +119,20 @@ def filtered(
         return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
     down, across = windows or (None, None)
     wide = np.zeros((field.shape[0], shape[1]), np.float32)
-    for index, share in _taps(field.shape[1], shape[1], filter, across):
+    for index, share in _filter_taps(field.shape[1], shape[1], filter, across):
         wide += field.take(index, axis=1) * share
     resized = np.zeros(shape, np.float32)
-    lines = _taps(field.shape[0], shape[0], filter, down)
+    lines = _filter_taps(field.shape[0], shape[0], filter, down)
     for rows in bands(shape):
         for index, share in lines:
             resized[rows] += wide[index[rows]] * share[rows, None]
     return resized
 
 
-def _taps(
+def _filter_taps(
     length: int, count: int, filter: Filter, window: Window | None
 ) -> list[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]:
-    """Pixels and weights around places."""
+    """Indices and weights, one array pair a tap."""
     window = window or Window(before=0, inside=count, after=0)
     whole = (window.before + window.inside + window.after) * count / window.inside
     place = np.arange(count, dtype=np.float32) + np.float32(window.before * count / window.inside)
@@ -144,7 +144,7 @@ def _taps(
         at = (np.float64(scale) * place.astype(np.float64) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.int64)
     t = at - first.astype(np.float32)
-    weights = [1 - t, t] if filter is Filter.LINEAR else _cubic(t)
+    weights = [1 - t, t] if filter is Filter.LINEAR else _cubic_weights(t)
     start = first if filter is Filter.LINEAR else first - 1
     return [
         (np.clip(start + number, 0, length - 1), weight.astype(np.float32))
@@ -152,7 +152,7 @@ def _taps(
     ]
 
 
-def _cubic(t: Float32[np.ndarray, "n"]) -> list[Float32[np.ndarray, "n"]]:
+def _cubic_weights(t: Float32[np.ndarray, "n"]) -> list[Float32[np.ndarray, "n"]]:
     a = np.float32(_CUBIC)
 
     def near(x: np.ndarray) -> np.ndarray:
@@ -164,7 +164,7 @@ def _cubic(t: Float32[np.ndarray, "n"]) -> list[Float32[np.ndarray, "n"]]:
     return [far(t + 1), near(t), near(1 - t), far((1 - t) + 1)]
 
 
-def depth_resized(
+def resize_depth(
     depth: Float32[np.ndarray, "a b"],
     shape: tuple[int, int],
     rule: Resizing,
@@ -180,12 +180,12 @@ def depth_resized(
     if windows is None and depth.shape == shape:
         return depth
     is_plain = rule.space is Space.VALUES
-    entered = depth if is_plain else _entered(depth, rule.space, shift)
-    large = filtered(entered, shape, rule.filter, windows)
+    entered = depth if is_plain else _to_space(depth, rule.space, shift)
+    large = resize_by_filter(entered, shape, rule.filter, windows)
     if rule.filter is Filter.CUBIC and positive and not (large > 0).all():
         low = ~(large > 0)
-        large[low] = filtered(depth, shape, Filter.LINEAR, windows)[low]
-    return large if is_plain else _left(large, rule.space, shift)
+        large[low] = resize_by_filter(depth, shape, Filter.LINEAR, windows)[low]
+    return large if is_plain else _from_space(large, rule.space, shift)
 
 
 def depth_map(
@@ -199,34 +199,34 @@ def depth_map(
 ) -> DepthMap:
     """Resize depth and its mask by a card's rule."""
     if valid is None or valid.all():
-        values = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
-        return DepthMap(values=limited(values, rule), kind=kind)
+        values = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
+        return DepthMap(values=limit_depth(values, rule), kind=kind)
     # Cubic weights of a part of the pixels may cancel.
     filter = Filter.LINEAR if rule.filter is Filter.CUBIC else rule.filter
-    weight = filtered(valid.astype(np.float32), shape, filter)
+    weight = resize_by_filter(valid.astype(np.float32), shape, filter)
     inside = weight > 0.5
     if rule.blended:
-        values = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
-        values = limited(values, rule)
+        values = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
+        values = limit_depth(values, rule)
         inside &= np.isfinite(values) & ((values > 0) if kind.is_depth else True)
         return DepthMap(values=np.where(inside, values, np.float32(0)), kind=kind, valid=inside)
     # Invalid pixels are not blended into their neighbours.
     entered = np.where(valid, depth, np.float32(1))
     if rule.space is not Space.VALUES:
-        entered = _entered(entered, rule.space, shift)
-    sums = filtered(np.where(valid, entered, np.float32(0)), shape, filter)
+        entered = _to_space(entered, rule.space, shift)
+    sums = resize_by_filter(np.where(valid, entered, np.float32(0)), shape, filter)
     values = np.divide(sums, weight, out=np.zeros_like(sums), where=inside)
     if rule.space is not Space.VALUES:
-        values[inside] = _left(values[inside], rule.space, shift)
-    return DepthMap(values=limited(values, rule), kind=kind, valid=inside)
+        values[inside] = _from_space(values[inside], rule.space, shift)
+    return DepthMap(values=limit_depth(values, rule), kind=kind, valid=inside)
 
 
-def limited(depth: Float32[np.ndarray, "*h"], rule: Resizing) -> Float32[np.ndarray, "*h"]:
+def limit_depth(depth: Float32[np.ndarray, "*h"], rule: Resizing) -> Float32[np.ndarray, "*h"]:
     """Depth within a rule's limits."""
     return np.clip(depth, rule.nearest, rule.farthest) if rule.farthest else depth
 
 
-def _entered(
+def _to_space(
     depth: Float32[np.ndarray, "*h"], space: Space, shift: float
 ) -> Float32[np.ndarray, "*h"]:
     # Values that are no depth are refused when the inference is checked.
@@ -236,7 +236,7 @@ def _entered(
         return np.log(depth - np.float32(shift))
 
 
-def _left(
+def _from_space(
     field: Float32[np.ndarray, "*h"], space: Space, shift: float
 ) -> Float32[np.ndarray, "*h"]:
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -245,7 +245,7 @@ def _left(
         return np.exp(field) + np.float32(shift)
 
 
-def _resized_rows(
+def _resize_rows(
     image: Image.Image, shape: tuple[int, int], rows: slice
 ) -> Float32[np.ndarray, "rows w"]:
     height, width = shape
@@ -333,7 +333,7 @@ class Sizing:
             return self.height, self.width
         if self.rule is Rule.FLOOR:
             scale = min(1.0, math.sqrt(self.area / (height * width)))
-            return self._down(height * scale), self._down(width * scale)
+            return self._multiple_below(height * scale), self._multiple_below(width * scale)
         if self.rule is Rule.SHORTEST_EDGE:
             scale = self.height / min(shape)
         elif self.rule is Rule.LONGEST_EDGE:
@@ -341,13 +341,13 @@ class Sizing:
         else:
             down, across = self.height / height, self.width / width
             scale = across if abs(1 - across) < abs(1 - down) else down
-        return self._nearest(scale * height), self._nearest(scale * width)
+        return self._nearest_multiple(scale * height), self._nearest_multiple(scale * width)
 
-    def _nearest(self, length: float) -> int:
+    def _nearest_multiple(self, length: float) -> int:
         # A thin strip would be rounded to no rows at all, so one multiple is the least.
         return max(1, round(length / self.multiple)) * self.multiple
 
-    def _down(self, length: float) -> int:
+    def _multiple_below(self, length: float) -> int:
         return max(1, math.floor(length / self.multiple)) * self.multiple
 
 
@@ -391,7 +391,7 @@ class Preparation:
     def pixels(
         self, photo: Pixels, shape: tuple[int, int] | None = None
     ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
-        """Resize pixels, or a part of ``shape``."""
+        """Resize pixels as for a photograph of ``shape``."""
         height, width, _ = photo.shape
         size = self.size(shape or (height, width))
         if self.resampling is Resampling.TRIANGLE:
@@ -462,7 +462,7 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
 
 
 def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[int, int]:
-    """Size for a network trained at ``area`` [px], as it learns sizes in pixels."""
+    """Multiples near ``area`` [px] that keep the aspect ratio."""
     height, width = shape
     ideal_height = math.sqrt(area * height / width)
     ideal_width = area / ideal_height
@@ -494,7 +494,7 @@ def shrink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
         return pixels
     height, width, _ = pixels.shape
     down, across = max(1, int(height / size[0] / GAP)), max(1, int(width / size[1] / GAP))
-    reduced = pixels if down == across == 1 else _reduced(pixels, down, across)
+    reduced = pixels if down == across == 1 else _box_means(pixels, down, across)
     image = Image.fromarray(reduced)
     # The last boxes may extend beyond the photograph.
     box = (0.0, 0.0, width / across, height / down)
@@ -508,7 +508,7 @@ def bilinear_points(
     grid: Grid,
     border: tuple[int, int] = (0, 0),
 ) -> Float32[np.ndarray, "a b 3"]:
-    """Interpolate between four pixels, neither antialiased nor rounded; ``border`` is reflected."""
+    """Interpolate linearly, neither antialiased nor rounded; reflect ``border``."""
     rows = _Taps(pixels.shape[0], size[0], grid, border[0])
     columns = _Taps(pixels.shape[1], size[1], grid, border[1])
     # Rows of colours are taken as rows of numbers, in bands that stay in the processor's cache.
@@ -547,11 +547,11 @@ class _Taps:
         at = np.clip(at, 0, whole - 1)
         before = at.astype(np.intp)
         self.fraction: Float32[np.ndarray, " count"] = at - before.astype(np.float32)
-        self.before = _reflected(before - border, length)
-        self.after = _reflected(np.minimum(before + 1, whole - 1) - border, length)
+        self.before = _reflect_indices(before - border, length)
+        self.after = _reflect_indices(np.minimum(before + 1, whole - 1) - border, length)
 
 
-def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray, " count"]:
+def _reflect_indices(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray, " count"]:
     if length == 1:
         return np.zeros_like(index)
     period = 2 * (length - 1)
@@ -559,8 +559,7 @@ def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray,
     return np.minimum(folded, period - folded)
 
 
-def _reduced(pixels: Pixels, down: int, across: int) -> UInt8[np.ndarray, "a b 3"]:
-    """Means over boxes, in strips."""
+def _box_means(pixels: Pixels, down: int, across: int) -> UInt8[np.ndarray, "a b 3"]:
     from rilievo.io.photographs.pixels import STRIP_PIXELS
 
     height, width, _ = pixels.shape

@@ -33,7 +33,7 @@ from rilievo.geometry.sphere_views import (
     views_of,
 )
 from rilievo.models.resampling.inference import Inference, Resizing
-from rilievo.models.resampling.preparation import limited
+from rilievo.models.resampling.preparation import limit_depth
 from rilievo.sample import Photo
 from rilievo.shapes import Float32, Float64, Mask, Vectors
 
@@ -63,12 +63,12 @@ def through_views(
     plain = [photo for photo in photos if not photo.is_wide]
     narrow = iter(infer(plain) if plain else [])
     return [
-        _wide(photo, kind, infer, rule, detailed=detailed) if photo.is_wide else next(narrow)
+        _infer_wide(photo, kind, infer, rule, detailed=detailed) if photo.is_wide else next(narrow)
         for photo in photos
     ]
 
 
-def _wide(
+def _infer_wide(
     photo: Photo,
     kind: DepthKind | None,
     infer: Callable[[Sequence[Photo]], list[Inference]],
@@ -96,14 +96,16 @@ def _wide(
         answers += infer(shown)
     if rule.farthest:
         answers = [
-            answer if answer.depth is None else replace(answer, depth=limited(answer.depth, rule))
+            answer
+            if answer.depth is None
+            else replace(answer, depth=limit_depth(answer.depth, rule))
             for answer in answers
         ]
     rows = _DETAILED_ROWS if detailed else _MOST_ROWS
-    return _together(answers, views, kind, lens, photo.shape, rows)
+    return _merge_views(answers, views, kind, lens, photo.shape, rows)
 
 
-def _together(
+def _merge_views(
     answers: Sequence[Inference],
     views: Sequence[SphereView],
     kind: DepthKind | None,
@@ -125,16 +127,18 @@ def _together(
     depth, valid = None, has_ray
     if answers[0].depth is not None and kind is not None:
         if len(views) == 1:
-            logs, mask = _one(answers[0], views[0], kind, directions)
+            logs, mask = _single_log_distances(answers[0], views[0], kind, directions)
         else:
             height = 2 * (int(np.clip(math.pi * a_radian, _LEAST_ROWS, most_rows)) // 2)
-            logs, mask = _solved(answers, views, kind, directions, height)
+            logs, mask = _merged_log_distances(answers, views, kind, directions, height)
         valid = has_ray & mask
-        depth = _values(logs, np.where(has_ray, length, 1), kind).astype(np.float32)
-    normals = _vectors(answers, views, directions)
+        depth = _depth_from_log_distance(logs, np.where(has_ray, length, 1), kind).astype(
+            np.float32
+        )
+    normals = _blend_normals(answers, views, directions)
     chances = {}
     for name in ("confidence", "sky"):
-        chance = _blended([getattr(answer, name) for answer in answers], views, directions)
+        chance = _weighted_means([getattr(answer, name) for answer in answers], views, directions)
         chances[name] = None if chance is None else chance[..., 0].clip(0, 1)
     return replace(
         answers[0],
@@ -147,7 +151,7 @@ def _together(
     )
 
 
-def _values(
+def _depth_from_log_distance(
     logs: Float64[np.ndarray, "h w"], length: Float64[np.ndarray, "h w"], kind: DepthKind
 ) -> Float64[np.ndarray, "h w"]:
     depth = np.exp(logs) / length
@@ -155,28 +159,28 @@ def _values(
 
 
 @frozen
-class _Seen:
+class _ViewPixels:
     inside: Mask
     weight: Float32[np.ndarray, "n"]
     u: Float32[np.ndarray, "n"]
     v: Float32[np.ndarray, "n"]
     cosine: Float32[np.ndarray, "n"]
 
-    def of(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
+    def sample(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
         rows, columns = field.shape[:2]
         return sample_bilinear(
             field, (self.u + 1) * (columns / 2) - 0.5, (self.v + 1) * (rows / 2) - 0.5
         )
 
 
-def _seen(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
+def _view_pixels(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _ViewPixels:
     x, y, z = np.tensordot(view.turn.T, directions, 1)
     limit = view.tangent * 1.0005
     inside = (z > 0) & (np.abs(x) <= limit * z) & (np.abs(y) <= limit * z)
     x, y, z = x[inside], y[inside], z[inside]
     across, down = x / (z * view.tangent), y / (z * view.tangent)
     edge = np.maximum(np.abs(across), np.abs(down))
-    return _Seen(
+    return _ViewPixels(
         inside=inside,
         weight=np.maximum(1 - edge, 1e-3).astype(np.float32),
         u=across.astype(np.float32),
@@ -194,8 +198,8 @@ class ViewMap:
     trust: Float32[np.ndarray, "c d"] | None = None
 
 
-def map_of(answer: Inference, kind: DepthKind) -> ViewMap:
-    """Map of an answer, continued smoothly."""
+def smooth_view_map(answer: Inference, kind: DepthKind) -> ViewMap:
+    """Map of an answer, invalid pixels filled smoothly."""
     values = np.asarray(answer.depth, np.float32)
     valid = np.ones(values.shape, bool) if answer.valid is None else np.asarray(answer.valid)
     if not valid.any():
@@ -208,32 +212,32 @@ def map_of(answer: Inference, kind: DepthKind) -> ViewMap:
     return ViewMap(values=values, valid=valid.astype(np.float32), trust=trust)
 
 
-def _one(
+def _single_log_distances(
     answer: Inference, view: SphereView, kind: DepthKind, directions: Float64[np.ndarray, "3 h w"]
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    part = _seen(view, directions)
-    own = map_of(answer, kind)
+    part = _view_pixels(view, directions)
+    own = smooth_view_map(answer, kind)
     logs, mask = np.zeros(part.inside.shape), np.zeros(part.inside.shape, bool)
-    numbers = part.of(own.values[..., None])[:, 0].astype(np.float64)
+    numbers = part.sample(own.values[..., None])[:, 0].astype(np.float64)
     if not kind.is_depth:
         # Affine values of one view stay as they are: their kind is that of depth along the axis.
         least = _FAR * max(float(np.abs(numbers).max()), _FAR)
         numbers = np.log(np.maximum(numbers - min(numbers.min(), 0.0), least))
         numbers = -numbers if kind is DepthKind.AFFINE_INVERSE else numbers
     logs[part.inside] = numbers - np.log(part.cosine)
-    mask[part.inside] = part.of(own.valid[..., None])[:, 0] > _SEEN
+    mask[part.inside] = part.sample(own.valid[..., None])[:, 0] > _SEEN
     return logs, mask
 
 
-def _solved(
+def _merged_log_distances(
     answers: Sequence[Inference],
     views: Sequence[SphereView],
     kind: DepthKind,
     directions: Float64[np.ndarray, "3 h w"],
     height: int,
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    maps = agreeing(answers, views, kind)
-    layers = layers_of(maps, views, height)
+    maps = align_views(answers, views, kind)
+    layers = draw_layers(maps, views, height)
     field = merge_layers(layers)
     u, v = panorama((height, 2 * height)).project(directions)
     logs = sample_bilinear(field, u, v, wraps=True)[..., 0].astype(np.float64)
@@ -241,27 +245,27 @@ def _solved(
     return logs, mask
 
 
-def agreeing(
+def align_views(
     answers: Sequence[Inference], views: Sequence[SphereView], kind: DepthKind
 ) -> list[ViewMap]:
     """Log z of views, scaled to agree."""
-    maps = [map_of(answer, kind) for answer in answers]
-    places = places_of(views, _COARSE_ROWS)
+    maps = [smooth_view_map(answer, kind) for answer in answers]
+    places = scale_places(views, _COARSE_ROWS)
     if not kind.is_depth:
-        maps = _shifted(maps, views, places, inverse=kind is DepthKind.AFFINE_INVERSE)
-    layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
+        maps = _shift_affine_maps(maps, views, places, inverse=kind is DepthKind.AFFINE_INVERSE)
+    layers = draw_layers(maps, views, _COARSE_ROWS, compares=True)
     solution = corrections(layers, places)
     return [
         replace(view_map, values=solution.of(n, view_map.values)) for n, view_map in enumerate(maps)
     ]
 
 
-def _shifted(
+def _shift_affine_maps(
     maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, inverse: bool
 ) -> list[ViewMap]:
     values = span_values([view_map.values for view_map in maps])
     maps = [replace(view_map, values=own) for view_map, own in zip(maps, values, strict=True)]
-    layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
+    layers = draw_layers(maps, views, _COARSE_ROWS, compares=True)
     shifts = shifts_of(layers, places, inverse=inverse)
     return [
         replace(view_map, values=log_depth(view_map.values, float(shift), inverse=inverse))
@@ -269,40 +273,40 @@ def _shifted(
     ]
 
 
-def layers_of(
+def draw_layers(
     maps: Sequence[ViewMap], views: Sequence[SphereView], height: int, *, compares: bool = False
 ) -> Layers:
     """Draw views on an equirectangular grid, as log distance."""
-    whole = _directions(height)
+    whole = _grid_directions(height)
     values, weights = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(2))
     for number, (own, view) in enumerate(zip(maps, views, strict=True)):
-        part = _seen(view, whole)
-        values[number][part.inside] = part.of(own.values[..., None])[:, 0] - np.log(part.cosine)
-        mask = part.of(own.valid[..., None])[:, 0] > _SEEN
+        part = _view_pixels(view, whole)
+        values[number][part.inside] = part.sample(own.values[..., None])[:, 0] - np.log(part.cosine)
+        mask = part.sample(own.valid[..., None])[:, 0] > _SEEN
         weight = part.weight * mask
         if own.trust is not None and compares:
-            weight = weight * part.of(own.trust[..., None])[:, 0] ** 2
+            weight = weight * part.sample(own.trust[..., None])[:, 0] ** 2
         weights[number][part.inside] = weight
     return Layers(values=values, weights=weights, area=np.cos(rows_of(height)))
 
 
-def places_of(views: Sequence[SphereView], height: int) -> ScalePlaces:
+def scale_places(views: Sequence[SphereView], height: int) -> ScalePlaces:
     """Places of a grid's directions in each view."""
-    whole = _directions(height)
+    whole = _grid_directions(height)
     across, down, lengths = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(3))
     for number, view in enumerate(views):
-        part = _seen(view, whole)
+        part = _view_pixels(view, whole)
         across[number][part.inside], down[number][part.inside] = part.u, part.v
         lengths[number][part.inside] = -np.log(part.cosine)
     return ScalePlaces(across=across, down=down, lengths=lengths)
 
 
-def _directions(height: int) -> Float64[np.ndarray, "3 h w"]:
+def _grid_directions(height: int) -> Float64[np.ndarray, "3 h w"]:
     v, u = np.mgrid[:height, : 2 * height].astype(np.float64)
     return panorama((height, 2 * height)).rays(np.stack([u, v]))
 
 
-def _vectors(
+def _blend_normals(
     answers: Sequence[Inference],
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
@@ -311,11 +315,11 @@ def _vectors(
         None if answer.normals is None else np.tensordot(view.turn, answer.normals, 1)
         for answer, view in zip(answers, views, strict=True)
     ]
-    vectors = _blended(turned, views, directions)
+    vectors = _weighted_means(turned, views, directions)
     return None if vectors is None else np.moveaxis(vectors, 2, 0)
 
 
-def _blended(
+def _weighted_means(
     fields: Sequence[np.ndarray | None],
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
@@ -330,7 +334,7 @@ def _blended(
     weights = np.full(directions.shape[1:], 1e-9, np.float32)
     for field, view in zip(arrays, views, strict=True):
         assert field is not None, "a model gives a part of all or of none"
-        part = _seen(view, directions)
-        total[part.inside] += part.weight[:, None] * part.of(field.astype(np.float32))
+        part = _view_pixels(view, directions)
+        total[part.inside] += part.weight[:, None] * part.sample(field.astype(np.float32))
         weights[part.inside] += part.weight
     return total / weights[..., None]

@@ -15,8 +15,8 @@ from rilievo.predicting.photographs.user_facts import (
     NARROWEST,
     WIDEST,
     Metres,
+    calibration_words,
     scale_notes,
-    trust,
 )
 from rilievo.prediction import Prediction
 from rilievo.sample import Photo
@@ -90,7 +90,7 @@ def finish(
     if options.refine.tile is not None:
         facts.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
-        facts.append(trust(prediction.calibration))
+        facts.append(calibration_words(prediction.calibration))
     return prediction.but(notes=(*doubts, *filter(None, facts)))
 
 
@@ -110,12 +110,12 @@ def panorama_note(photo: Photo) -> str | None:
         return None
     if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
         return None
-    if not goes_round(photo.pixels):
+    if not is_whole_panorama(photo.pixels):
         return None
     return Note("looks like a panorama: {projection=equirect} takes it as one")
 
 
-def goes_round(pixels: Pixels) -> bool:
+def is_whole_panorama(pixels: Pixels) -> bool:
     """Whether it looks like a whole panorama."""
     step = max(1, pixels.shape[0] // 512)
     rows = pixels[::step].astype(np.float32).mean(axis=2)

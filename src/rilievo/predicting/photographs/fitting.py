@@ -1,7 +1,4 @@
-"""Fits of depth to known sizes, markers and a file's depth.
-
-Anchoring of affine depth to the embedded model.
-"""
+"""Fits of depth to known sizes, markers, a file's depth and the embedded model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,7 +47,7 @@ def with_scale(
     own: OwnDepth | None,
     tell: Callable[[str], None],
 ) -> tuple[Prediction, str | None]:
-    """Let affine depth be anchored with ``refine``, if any; then convert as ``in_metres`` does."""
+    """Make depth anchorable with ``refine``, if any; convert by ``in_metres``."""
     if refine is not None:
         prediction = anchorable(prediction, refine, tell)
     return in_metres(prediction, metres, markers=markers, own=own)
@@ -59,10 +56,10 @@ def with_scale(
 def in_metres(
     prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
 ) -> tuple[Prediction, str | None]:
-    """Convert by known sizes and markers of this side [m], else the file's depth, with a remark."""
+    """Convert by sizes and markers [m], else ``own``, with a remark."""
     squares: tuple[Known, ...] = ()
     if markers is not None:
-        prediction, printed = with_markers(prediction, markers)
+        prediction, printed = read_markers(prediction, markers)
         squares = printed.known
     prediction, references = with_rectangles(prediction, metres.known, CameraSource.RECTANGLE)
     metres = replace(
@@ -74,8 +71,8 @@ def in_metres(
     return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
 
 
-def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
-    """Read printed markers, which show the focal length."""
+def read_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
+    """Sizes of printed markers, and their focal length."""
     from rilievo.calibration.printed_markers import find_markers, known_squares_of_markers
 
     photo = prediction.photo
@@ -108,7 +105,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
     affine = not prediction.depth.is_depth
     if affine and prediction.has("anchoring"):
-        return _with_metres_of_affine(prediction, metres)
+        return _calibrate_affine(prediction, metres)
     if metres.known or metres.sparse:
         _refuse_points_in_sky(prediction, metres)
         references, remark = metres.known, None
@@ -189,7 +186,7 @@ def _refuse_points_in_sky(prediction: Prediction, metres: Metres) -> None:
             )
 
 
-def _with_metres_of_affine(
+def _calibrate_affine(
     prediction: Prediction, metres: Metres
 ) -> tuple[Prediction, Calibrated | None]:
     if metres.camera_height is None:
@@ -242,7 +239,7 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
 
     @cache
     def fitted() -> Anchoring:
-        anchoring = anchoring_of(depth, reference_depth(photo, refine), is_known=is_familiar)
+        anchoring = fit_anchoring(depth, reference_depth(photo, refine), is_known=is_familiar)
         if anchoring.remark is not None:
             tell(anchoring.remark)
         return anchoring
@@ -258,7 +255,7 @@ def is_known(made_by: MadeBy | None) -> bool:
 
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
-    """Depth of the embedded model, with the same borders."""
+    """Depth of the embedded model, same borders, sky invalid."""
     network = refined(_default_model().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _one_at_a_time:
         [inference] = network.infer([photo])
@@ -269,22 +266,22 @@ def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     return DepthMap(values=depth.values, kind=depth.kind, valid=depth.valid & ~sky)
 
 
-def anchoring_of(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anchoring:
+def fit_anchoring(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anchoring:
     """Fit affine depth to a reference, or refuse."""
     try:
-        return stated_anchoring(anchor(depth, reference), is_known=is_known)
+        return anchoring_facts(anchor(depth, reference), is_known=is_known)
     except CalibrationError as error:
-        return refused_anchoring(error)
+        return anchoring_refusal(error)
 
 
-def stated_anchoring(fit: Anchor, *, is_known: bool) -> Anchoring:
+def anchoring_facts(fit: Anchor, *, is_known: bool) -> Anchoring:
     """Facts about a fit, or refusal."""
     rank, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
     least = LEAST_OF_KNOWN if is_known else LEAST_CORRELATION
     words = f"the order of their depths correlates by {rank:.2f}, less than"
     if not fit.agrees(is_known=is_known):
         words = f"{words} {least}"
-        refused = refused_anchoring(f"the two disagree about this picture ({words})")
+        refused = anchoring_refusal(f"the two disagree about this picture ({words})")
         return replace(refused, rank_correlation=rank, residual=residual)
     return Anchoring(
         model=DEFAULT_MODEL,
@@ -300,7 +297,7 @@ def stated_anchoring(fit: Anchor, *, is_known: bool) -> Anchoring:
     )
 
 
-def refused_anchoring(why: object) -> Anchoring:
+def anchoring_refusal(why: object) -> Anchoring:
     """Refusal with reason and remedy."""
     return Anchoring(
         model=DEFAULT_MODEL,

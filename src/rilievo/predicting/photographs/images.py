@@ -1,9 +1,4 @@
-"""``rilievo.predict`` and ``rilievo.pipeline``: images in memory.
-
-``rilievo.predict``: one image or a list, in memory.
-
-``rilievo.pipeline``: transformers' interface, with the model's own values.
-"""
+"""``rilievo.predict`` and ``rilievo.pipeline``: images in memory."""
 
 import os
 import sys
@@ -150,9 +145,9 @@ def predict(
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
     if quality is not None:
-        from rilievo.models.model_options import model_of
+        from rilievo.models.model_options import model_for_quality
 
-        model = model_of(quality)
+        model = model_for_quality(quality)
     model = DEFAULT_MODEL if model is None else model
     if not isinstance(model, str | Path | Model):
         model = load_model(model)
@@ -163,7 +158,7 @@ def predict(
         )
     metres, predictions = None, []
     for source in as_list(image):
-        _refuse_several(source)
+        _refuse_several_images(source)
         if not isinstance(source, Photo):
             photo = read_photo(source, own_depth=sizes.reads_own_depth, **refine.reading)
         else:
@@ -186,7 +181,7 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
-def _refuse_several(image: object) -> None:
+def _refuse_several_images(image: object) -> None:
     if isinstance(image, str | Path):
         is_folder, text = os.path.isdir(image), str(image)
         is_pattern = "://" not in text and {*"*?["} & {*text} and not os.path.exists(image)
@@ -260,7 +255,7 @@ class DepthPipeline(HintedAttributes):
         inputs = images if inputs is None else inputs
         if inputs is None:
             raise OptionError('there is no image; write estimate("photo.jpg")')
-        answers = [_estimate(image) for image in predict(as_list(inputs), model=self.model)]
+        answers = [_depth_estimate(image) for image in predict(as_list(inputs), model=self.model)]
         return answers if isinstance(inputs, list | tuple) else answers[0]
 
 
@@ -280,7 +275,7 @@ def pipeline(
     return DepthPipeline(model)
 
 
-def _estimate(prediction: Prediction) -> DepthEstimate:
+def _depth_estimate(prediction: Prediction) -> DepthEstimate:
     depth = prediction.depth
     values = np.array(depth.values)
     inside = values[depth.valid]

@@ -1,7 +1,4 @@
-"""Prediction of a stream of photographs, in parallel.
-
-Memory of a run's photographs; fewer at once where scarce.
-"""
+"""Prediction of a stream of photographs, in parallel, fewer at once where memory is scarce."""
 
 import math
 import os
@@ -125,7 +122,7 @@ class _Writers:
         while self.queue.waiting:
             self._settle_oldest()
         while self._under_way or self._unplaced:
-            self._place_next()
+            self._place_group()
         for pool in (self.queue.pool, self._pool):
             pool.shutdown()
         self.is_settled = True
@@ -143,7 +140,7 @@ class _Writers:
             self.queue.waiting.popleft()
             is_free = self._future is None or self._future.done()
             if is_free or len(self._unplaced) >= MOST_UNPLACED:
-                self._place_next()
+                self._place_group()
             return
         with whole():
             self.queue.waiting.popleft()
@@ -154,7 +151,7 @@ class _Writers:
             else:
                 raise error
 
-    def _place_next(self) -> None:
+    def _place_group(self) -> None:
         """Count the group under way, start the next with interrupted ones."""
         if self._future is not None and not self._future.cancelled():
             errors = self._future.result()
@@ -344,7 +341,7 @@ class PhotoMemory:
 
 
 def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
-    """Compare some photographs' bytes with what is free.
+    """Bound photographs at once by free memory.
 
     Raises:
         OptionError: If none fits alone.
@@ -363,8 +360,8 @@ def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> Pho
     return PhotoMemory(free=free, at_once=at_once, pixels_ahead=min(PIXELS_AHEAD, at_once * pixels))
 
 
-def size_of(source: Path) -> Size:
-    """Size of a photograph's header; (0, 0) if unreadable."""
+def photo_size(source: Path) -> Size:
+    """Height and width by its header; (0, 0) if unreadable."""
     try:
         with source.open("rb") as file:
             return header_size(file, str(source), max_pixels=MAX_PIXELS)

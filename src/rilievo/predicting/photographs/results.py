@@ -30,7 +30,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
-from rilievo.predicting.photographs.photos import PhotoMemory, size_of
+from rilievo.predicting.photographs.photos import PhotoMemory, photo_size
 from rilievo.predicting.photographs.user_facts import Metres, with_camera
 from rilievo.prediction.output import OUTPUTS, bytes_a_pixel, least_memory, option_names
 from rilievo.prediction.output_record import Need, Surface
@@ -136,14 +136,14 @@ class Results:
         return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
 
     def memory_of(self, shape: tuple[int, int]) -> int:
-        """Least memory for them."""
+        """Least memory for a photograph's results [bytes]."""
         return least_memory(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth if useful."""
         own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
         if self.memory.at_once is not None:
-            self.memory.check(size_of(job.source), self.memory_of)
+            self.memory.check(photo_size(job.source), self.memory_of)
         photo = read_photo(job.source, own_depth=own_depth, **reading)
         self.memory.check(photo.shape, self.memory_of)
         return self.prepare(photo)
@@ -166,7 +166,7 @@ class Results:
 
     def is_of_depth_alone(self, job: Job, photo: Photo) -> bool:
         """Whether neither normals nor confidence are needed."""
-        return is_of_depth_alone(self.options, [*self.to_write(job)], photo)
+        return is_of_depth_alone(self.options, [*self.options_by_output(job)], photo)
 
     def take_size(self, jobs: Iterable[Job]) -> None:
         """Take the first photograph's size as all."""
@@ -227,7 +227,7 @@ class Results:
         prediction = finish(self.model, inference, photo, options, metres=metres, tell=tell)
         for note in prediction.notes:
             tell(note)
-        own, saving = self.to_write(job), options.saving
+        own, saving = self.options_by_output(job), options.saving
         has_depth, has_normals = prediction.has("depth_or_none"), prediction.has("normals")
         if saving.asks_for_all and has_depth and not can_make_surface(prediction):
             own = {
@@ -249,10 +249,10 @@ class Results:
             options_by_output=own,
         )
 
-    def to_write(self, job: Job) -> Mapping[str, SaveOptions]:
-        """Outputs to write, damaged ones as before."""
+    def options_by_output(self, job: Job) -> Mapping[str, SaveOptions]:
+        """Options of outputs to write, damaged ones' as before."""
         saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
-        for facts in self._earlier_files(job):
+        for facts in self._earlier_file_facts(job):
             name = facts.output
             if name not in saving and file_fault(job.target.parent, facts, self.thoroughness):
                 saving[name] = self.options.saving
@@ -305,14 +305,14 @@ class Results:
         sweep_lock(lock_path(path))
         return True
 
-    def _earlier_files(self, job: Job) -> tuple[FileFacts, ...]:
+    def _earlier_file_facts(self, job: Job) -> tuple[FileFacts, ...]:
         is_new = self.options.saving.overwrite
         before = None if is_new else find_sidecar(sidecar_path(job.target))
         return () if before is None else before.files
 
-    def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
-        """Outputs for a video and of an earlier run, if any."""
-        there = {facts.output for facts in self._earlier_files(job)}
+    def formats_with_earlier(self, job: Job) -> tuple[tuple[str, ...], bool]:
+        """Outputs of this and an earlier run; whether one was."""
+        there = {facts.output for facts in self._earlier_file_facts(job)}
         return OUTPUTS.ordered(there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:

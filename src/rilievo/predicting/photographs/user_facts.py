@@ -1,7 +1,4 @@
-"""Known sizes of a photograph, and words about metres.
-
-The user's camera of a photograph, and doubts about it.
-"""
+"""Known sizes and the user's camera of a photograph, and doubts about them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -46,7 +43,7 @@ class Metres:
         return bool(self.known or self.sparse) or self.camera_height is not None
 
 
-def trust(calibration: Calibration) -> str:
+def calibration_words(calibration: Calibration) -> str:
     """Source and expected error of metres, in words."""
     method = calibration.method
     if calibration.own_depth is not None:
@@ -81,7 +78,7 @@ _BLACK_SHARE = 0.02
 def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     """Photograph with the user's camera or field of view [degrees]."""
     if isinstance(named, SpelledLens):
-        return _with_lens(photo, named)
+        return _with_spelled_lens(photo, named)
     if fov is not None:
         named = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
     if named is None:
@@ -106,7 +103,7 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     return replace(photo, camera=camera)
 
 
-def _with_lens(photo: Photo, named: SpelledLens) -> Photo:
+def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
     if named.is_plain:
         is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if is_round else photo
@@ -134,9 +131,9 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
                 path=photo.name,
             )
     if isinstance(lens, Fisheye):
-        return _check_fisheye(photo, lens)
+        return _narrow_to_circle(photo, lens)
     if isinstance(lens, Equirectangular):
-        _check_poles(photo, lens)
+        _refuse_black_poles(photo, lens)
     return lens
 
 
@@ -147,7 +144,7 @@ def _side_pixels(height: int, width: int, side: int) -> np.ndarray:
     return np.stack([along, across] if side < 2 else [across, along])
 
 
-def _check_fisheye(photo: Photo, lens: Fisheye) -> Lens:
+def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
     height, width = photo.shape
     nearest = min(
         (lens.cx + 0.5) / lens.fx,
@@ -172,7 +169,7 @@ def _check_fisheye(photo: Photo, lens: Fisheye) -> Lens:
     return lens
 
 
-def _check_poles(photo: Photo, lens: Equirectangular) -> None:
+def _refuse_black_poles(photo: Photo, lens: Equirectangular) -> None:
     height, _ = photo.shape
     rows = photo.pixels.max(axis=(1, 2)) <= _BLACK
     above = height if rows.all() else int(np.argmin(rows))
@@ -201,7 +198,7 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[K
     """Notes on numbers hardly in pixels."""
     is_given = camera is not None and camera.source is CameraSource.GIVEN
     points = [at for fact in facts for at in fact.places]
-    notes = [_camera_note(camera, shape)] if camera and is_given else []
+    notes = [_camera_unit_note(camera, shape)] if camera and is_given else []
     if points:
         from rilievo.calibration.readings import note_on_shares
 
@@ -209,7 +206,7 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[K
     return [note for note in notes if note is not None]
 
 
-def _camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
+def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
     height, width = shape
     lens, angle = camera.lens, camera.field_of_view(shape)
     if not isinstance(lens, Pinhole | Centred):

@@ -2,8 +2,6 @@
 
 The first stores answers, from which corrections (``temporal``), colours and 16-bit scale
 (``extent``) follow; the second finishes and writes frames.
-
-Videos and folders of frames as inputs.
 """
 
 import os
@@ -43,7 +41,7 @@ from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Coding, Frame, FrameSource, SoundSource
 from rilievo.messages import Note, at
 from rilievo.models.base import Inference, Model
-from rilievo.models.wrappers import is_worth_a_word, margins_note, with_margins, within
+from rilievo.models.wrappers import is_worth_a_note, margins_note, with_margins, without_trimming
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -65,16 +63,16 @@ from rilievo.predicting.videos.clip_outputs import (
     sink_rows,
 )
 from rilievo.predicting.videos.clip_resumption import (
-    answers_of,
-    key_of,
+    answers_key,
+    file_states,
+    open_answers,
     repeat_first_pass,
-    state_of_source,
 )
 from rilievo.predicting.videos.first_pass import (
     FirstPass,
     Report,
     frames_ahead,
-    measure,
+    measure_extent,
     run_first_pass,
 )
 from rilievo.predicting.videos.frame_answers import StoredAnswers, steady_answers, still_frames
@@ -107,11 +105,11 @@ def predict_clip(
     state = record_state(target)
     claim = check_claim(target, names, overwrite=options.save.overwrite)
     is_positive = model.card.kind is not None and model.card.kind.is_depth
-    source_state = state_of_source(source.path)
-    key = key_of(source, model, options)
+    source_state = file_states(source.path)
+    key = answers_key(source, model, options)
     with ExitStack() as outer:
         # After the parts, which give their space back, the answers may be kept.
-        answers = outer.enter_context(answers_of(target, key, is_positive=is_positive))
+        answers = outer.enter_context(open_answers(target, key, is_positive=is_positive))
         placement = outer.enter_context(fill_or_discard(claim.make_file_set()))
         parts = outer.enter_context(ExitStack())
         json_part = placement.create_part(placement.record)
@@ -131,7 +129,7 @@ def predict_clip(
             source_state=source_state,
             reads_again=answers.earlier is not None
             or options.checks_pixels
-            or _shows_frames(source, rows, first_pass),
+            or _needs_frame_pixels(source, rows, first_pass),
         )
         sidecar = clip.write(rows, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
@@ -179,7 +177,7 @@ class _Clip:
             options=self.options.save,
         )
         sinks = [_open_sink(row, form, placement, parts) for row in rows]
-        valid_pixels = self._render_frames(sinks, report)
+        valid_pixels = self._render_and_count_valid(sinks, report)
         facts = [fact for sink in sinks for fact in sink.finish()]
         faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
         outputs, (height, width) = self.options.outputs, self.source.size
@@ -226,7 +224,7 @@ class _Clip:
         self, answer: Inference, photo: Photo, model: Model, index: int
     ) -> Prediction:
         first_pass = self.first_pass
-        shot, metric = first_pass.shot_of(index), first_pass.metric
+        shot, metric = first_pass.shot_number(index), first_pass.metric
         # The JSON has one camera for a shot; a camera of the photo still takes precedence.
         answer = replace(answer, camera=first_pass.cameras[shot])
         anchoring = first_pass.anchorings[shot] if first_pass.anchorings else None
@@ -240,7 +238,7 @@ class _Clip:
     def _depth_extent(self) -> Extent | None:
         if self.first_pass.about.depth is None:
             return None
-        return measure(
+        return measure_extent(
             self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
         )
 
@@ -249,7 +247,7 @@ class _Clip:
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
             alone = Inference(depth=answer.depth, valid=answer.valid, sky=answer.sky)
-            yield self._frame_prediction(alone, blank, within(self.model), index)
+            yield self._frame_prediction(alone, blank, without_trimming(self.model), index)
 
     def _frames_and_answers(self) -> Iterator[tuple[Frame, Inference]]:
         source = self.source
@@ -267,7 +265,7 @@ class _Clip:
 
     def _is_source_unchanged(self) -> bool:
         with suppress(OSError):
-            return state_of_source(self.source.path) == self.source_state
+            return file_states(self.source.path) == self.source_state
         return False
 
     def _blank_frames(self) -> Iterator[Frame]:
@@ -276,11 +274,11 @@ class _Clip:
             photo = Photo(pixels=blank, name=f"{self.source.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
 
-    def _render_frames(self, sinks: Sequence[Sink], report: Report) -> int:
+    def _render_and_count_valid(self, sinks: Sequence[Sink], report: Report) -> int:
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
-            borders = self.first_pass.borders[self.first_pass.shot_of(frame.index)]
+            borders = self.first_pass.borders[self.first_pass.shot_number(frame.index)]
             model = with_margins(self.model, borders)
             prediction = self._frame_prediction(answer, photo, model, frame.index)
             rendered = [sink.render(prediction, frame) for sink in sinks]
@@ -339,7 +337,7 @@ class _Clip:
         named = [
             f"frames {first} to {end - 1}: {borders} px"
             for first, end, borders in zip(shots, ends, self.first_pass.borders, strict=True)
-            if is_worth_a_word(borders, size)
+            if is_worth_a_note(borders, size)
         ]
         if not named:
             return None
@@ -371,7 +369,9 @@ class _Clip:
         return notes
 
 
-def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: FirstPass) -> bool:
+def _needs_frame_pixels(
+    source: FrameSource, rows: Sequence[SinkRow], first_pass: FirstPass
+) -> bool:
     is_shown = any(row.video is None or Need.PHOTO in output_parts(row.outputs) for row in rows)
     return is_shown or source.has_alpha or bool(first_pass.anchorings)
 
@@ -515,7 +515,7 @@ def _clip_options(job: Job, results: Results, own: OwnDepth | None, stages: Stag
         )
 
     saving = results.options.saving
-    outputs, adds = results.formats_with_those_there(job)
+    outputs, adds = results.formats_with_earlier(job)
     return ClipOptions(
         outputs=outputs,
         # Added outputs are written beside those that are there.

@@ -1,9 +1,4 @@
-"""Outputs of a video: folders, videos, facts.
-
-Outputs of a video, and facts.
-
-Outputs that are videos.
-"""
+"""Outputs of a video: folders, videos, facts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

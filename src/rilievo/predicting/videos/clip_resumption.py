@@ -27,7 +27,7 @@ from rilievo.messages import literal, template
 from rilievo.models.base import Model
 from rilievo.models.wrappers import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
-from rilievo.predicting.videos.first_pass import FirstPass, begin
+from rilievo.predicting.videos.first_pass import FirstPass, read_first_frame
 from rilievo.predicting.videos.frame_answers import (
     AnswerLayout,
     Correction,
@@ -82,7 +82,7 @@ class ClipAnswers:
     is_complete: bool = False
 
     def keep(self, key: str, first_pass: FirstPass) -> None:
-        """Write the first pass, if complete."""
+        """Write the first pass after the answers, unless anchored."""
         if not first_pass.anchorings:
             layouts = self.stored.layouts
             record = FirstPassRecord(
@@ -111,11 +111,11 @@ class ClipAnswers:
             self.is_complete = True
 
 
-def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
+def answers_key(source: FrameSource, model: Model, options: ClipOptions) -> str:
     """Hash of what answers depend on."""
     facts: Mapping[str, object] = {
         "rilievo": VERSION,
-        "source": state_of_source(source.path),
+        "source": file_states(source.path),
         "model": [model.card.name, model.weights_sha256, dict(model.settings)],
         "run": dict(options.run),
         "parts": sorted(output_parts(options.outputs)),
@@ -124,14 +124,14 @@ def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def state_of_source(path: Path) -> list[Setting]:
+def file_states(path: Path) -> list[Setting]:
     """Names, sizes and times of a video's files."""
     files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
     return [f"{file} {os.stat(file).st_size} {os.stat(file).st_mtime_ns}" for file in files]
 
 
 @contextmanager
-def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAnswers]:
+def open_answers(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAnswers]:
     """Open a video's answers, kept or new.
 
     Raises:
@@ -144,7 +144,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
     with path.open("rb") if earlier else nameless_file(target.parent) as file:
         stored = StoredAnswers(file, is_positive=is_positive)
         if earlier is not None:
-            stored.layouts = _layouts(earlier)
+            stored.layouts = _answer_layouts(earlier)
         answers = ClipAnswers(stored=stored, file=file, earlier=earlier)
         try:
             yield answers
@@ -162,11 +162,11 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
 def repeat_first_pass(
     source: FrameSource, model: Model, record: FirstPassRecord, options: ClipOptions
 ) -> FirstPass:
-    """Take an earlier first pass."""
+    """Restore a first pass; predict the first frame again."""
     model = with_margins(model, record.borders[0])
     photo = options.prepare(next(iter(source)).photo)
     [answer] = options.stages.answer(model, [photo])
-    first = begin(options.finish(model, answer, photo), options)
+    first = read_first_frame(options.finish(model, answer, photo), options)
     pairs = zip(record.scales, record.shifts, strict=True)
     return FirstPass(
         ticks=record.ticks,
@@ -205,7 +205,7 @@ def _read_record(path: Path, key: str) -> FirstPassRecord | None:
                 return None
             file.seek(place)
             record = from_json(FirstPassRecord, file.read(length).decode())
-        is_whole = sum(layout.bytes for layout in _layouts(record)) == place
+        is_whole = sum(layout.bytes for layout in _answer_layouts(record)) == place
         lengths = {
             len(record.ticks),
             len(record.scales),
@@ -220,7 +220,7 @@ def _read_record(path: Path, key: str) -> FirstPassRecord | None:
     return record if is_same and is_whole and len(lengths) == len(of_shots) == 1 else None
 
 
-def _layouts(stored: FirstPassRecord) -> list[AnswerLayout]:
+def _answer_layouts(stored: FirstPassRecord) -> list[AnswerLayout]:
     pairs = zip(stored.records, stored.counts, strict=True)
     return [AnswerLayout(_parse_dtype(record), count) for record, count in pairs]
 

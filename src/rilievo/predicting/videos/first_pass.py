@@ -1,9 +1,4 @@
-"""First pass over a video.
-
-Black bars of shots: those black in all frames.
-
-Frames are read ahead, as the first needs them.
-"""
+"""First pass over a video. Bars of a shot are black in all its frames."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -26,13 +21,18 @@ from rilievo.io.outputs.skyline import extend_ground_to_sky
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.preparation import shrink
-from rilievo.models.wrappers import Trimmed, seen_by, with_margins, within
+from rilievo.models.wrappers import Trimmed, visible_part, with_margins, without_trimming
 from rilievo.predicting.photographs.fitting import is_known
 from rilievo.predicting.summary import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
-from rilievo.predicting.videos.frame_scales import AnchorTrack, ScaleTrack, look_of, sample_of
+from rilievo.predicting.videos.frame_scales import (
+    AnchorTrack,
+    ScaleTrack,
+    picture_look,
+    sample_frame,
+)
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, output_parts
@@ -58,7 +58,7 @@ class ShotBorders:
         # First frame and bars of the shots that were read.
         self._known: list[tuple[int, Margins]] = []
 
-    def of_frame(self, index: int, photo: Photo) -> Margins:
+    def frame_margins(self, index: int, photo: Photo) -> Margins:
         """Bars of the next frame."""
         if index == self._count:
             self._add_pixels(_pixels_on_white(photo))
@@ -110,7 +110,7 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
         return True
     bars = _bars_of_brightest(None if brightest is None else brightest[thin])
     inside = bars.inside(after.shape[:2])
-    return look_of(before[inside]).is_cut(look_of(after[inside]))
+    return picture_look(before[inside]).is_cut(picture_look(after[inside]))
 
 
 def _pixels_on_white(photo: Photo) -> Pixels:
@@ -155,7 +155,7 @@ class FirstPass:
     fault: str | None
     names: tuple[str, ...]
 
-    def shot_of(self, frame: int) -> int:
+    def shot_number(self, frame: int) -> int:
         """Number of a frame's shot."""
         return bisect_right(self.shots, frame) - 1
 
@@ -164,7 +164,7 @@ def run_first_pass(
     source: FrameSource, model: Model, stored: StoredAnswers, options: ClipOptions, report: Report
 ) -> FirstPass:
     """Predict every frame, and store the answers."""
-    first: First | None = None
+    first: FirstFrame | None = None
     anchors: AnchorTrack | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = output_parts(options.outputs)
@@ -181,18 +181,18 @@ def run_first_pass(
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
                 own = options.finish(model, answer, photo)
-                first = begin(own, options)
+                first = read_first_frame(own, options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
                     anchors = AnchorTrack(
                         options.reference, model.card.kind, is_known=is_known(model.made_by)
                     )
-            small = _photo_of_answer_size(seen_by(model, photo), answer)
-            checked = within(model).finish(_answer_with_parts(answer, parts), small)
-            reduced = _answer_of(checked)
+            small = _photo_of_answer_size(visible_part(model, photo), answer)
+            checked = without_trimming(model).finish(_answer_with_parts(answer, parts), small)
+            reduced = _prediction_as_answer(checked)
             stored.append(reduced, None if reduced.depth is None else _grey_pixels(small))
             begins = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
-                begins = track.watch(sample_of(checked.depth, small), begins=begins)
+                begins = track.watch(sample_frame(checked.depth, small), begins=begins)
             if begins:
                 camera = model.finish(answer, photo).camera
                 assert camera is not None, "a prediction of a photograph has a camera"
@@ -213,7 +213,7 @@ def run_first_pass(
         corrections = _relative_to_first(corrections)
     anchorings = () if anchors is None else anchors.anchorings(corrections)
     if anchorings:
-        first = begin(first.prediction.but(anchoring=anchorings[0]), options)
+        first = read_first_frame(first.prediction.but(anchoring=anchorings[0]), options)
     return FirstPass(
         ticks=tuple(ticks),
         corrections=tuple(corrections),
@@ -237,7 +237,7 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
 
 
 @frozen
-class First:
+class FirstFrame:
     """Facts that the first frame tells."""
 
     prediction: Prediction
@@ -246,7 +246,7 @@ class First:
     about: Sidecar
 
 
-def begin(prediction: Prediction, options: ClipOptions) -> First:
+def read_first_frame(prediction: Prediction, options: ClipOptions) -> FirstFrame:
     """Find metres from the first frame; refuse outputs."""
     own = prediction
     metric = options.calibrate(prediction)
@@ -258,7 +258,7 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
         shown = prediction.but(normals=None)
     about = make_sidecar(shown, run=options.run)
     uses_anchor = about.anchoring is not None and about.anchoring.refused is None
-    return First(
+    return FirstFrame(
         prediction=own,
         uses_anchor=uses_anchor,
         metric=metric,
@@ -267,7 +267,7 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
 
 
 def _relative_to_first(corrections: list[Correction]) -> list[Correction]:
-    """Keep the first frame, where metres were found."""
+    """Corrections that leave the first frame unchanged."""
     first = corrections[0]
     return [
         Correction(
@@ -288,7 +288,10 @@ class _Shot:
 def _frames_with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Margins]]:
     borders = ShotBorders(source) if isinstance(model, Trimmed) else None
     for frame in frames_ahead(source):
-        yield frame, Margins() if borders is None else borders.of_frame(frame.index, frame.photo)
+        yield (
+            frame,
+            Margins() if borders is None else borders.frame_margins(frame.index, frame.photo),
+        )
 
 
 def _frame_batches(
@@ -322,7 +325,7 @@ def _answer_size(answer: Inference) -> tuple[int, int]:
     raise AssertionError("a model answers something")
 
 
-def _answer_of(prediction: Prediction) -> Inference:
+def _prediction_as_answer(prediction: Prediction) -> Inference:
     depth = prediction.depth_or_none
     return Inference(
         depth=None if depth is None else depth.values,
@@ -343,7 +346,7 @@ def _answer_with_parts(answer: Inference, parts: set[Need]) -> Inference:
     )
 
 
-def measure(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Extent:
+def measure_extent(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Extent:
     """Measure a video's depth by at most 1,024 frames."""
     low, high, kind, has_sky = np.inf, -np.inf, DepthKind.METRIC, False
     stride = -(-count // _FRAMES)

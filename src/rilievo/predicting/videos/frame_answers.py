@@ -64,7 +64,7 @@ class StoredAnswers:
         self.folder, self.expected = Path(), 0
 
     def expect(self, folder: Path, frames: int) -> None:
-        """Compare bytes with free space."""
+        """Set what the first ``append`` compares with free space."""
         self.folder, self.expected = folder, frames
 
     @property
@@ -132,11 +132,11 @@ class StoredAnswers:
         return Inference(
             depth=self._depth_of_row(row) if "depth" in names else None,
             valid=_valid_mask(row) if "depth" in names else None,
-            normals=_shares_of_integers(row["normals"], _UNIT) if "normals" in names else None,
-            confidence=_shares_of_integers(row["confidence"], _STEPS)
+            normals=_divide_as_float32(row["normals"], _UNIT) if "normals" in names else None,
+            confidence=_divide_as_float32(row["confidence"], _STEPS)
             if "confidence" in names
             else None,
-            sky=_shares_of_integers(row["sky"], _FEW_STEPS) if "sky" in names else None,
+            sky=_divide_as_float32(row["sky"], _FEW_STEPS) if "sky" in names else None,
         )
 
     def _depth_of_row(self, row: np.void) -> Field:
@@ -147,8 +147,8 @@ class StoredAnswers:
 
 
 @contextmanager
-def storing_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswers]:
-    """Open an unnamed temporary file."""
+def open_stored_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswers]:
+    """Open storage in an unnamed temporary file."""
     with nameless_file(folder) as file:
         yield StoredAnswers(file, is_positive=is_positive)
 
@@ -202,7 +202,7 @@ def _valid_mask(row: np.void) -> Mask | None:
     return None if row["valid"].all() else row["valid"]
 
 
-def _shares_of_integers(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
+def _divide_as_float32(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
     return stored.astype(np.float32) * np.float32(1 / unit)
 
 
@@ -333,10 +333,13 @@ def _still_pixels(
     np.abs(change, out=change)
     flat = slope[sample] <= np.quantile(slope[sample], 1 / 3)
     noise = min(3.0 * float(np.median(change[sample][flat])), _FAINT)
-    return _share_in_window(change <= _UNMOVED * slope + np.float32(max(noise, 1.0))) >= _SAME_SHARE
+    return (
+        _true_share_in_window(change <= _UNMOVED * slope + np.float32(max(noise, 1.0)))
+        >= _SAME_SHARE
+    )
 
 
-def _share_in_window(mask: Mask) -> Field:
+def _true_share_in_window(mask: Mask) -> Field:
     side = 2 * _AROUND + 1
     padded = np.pad(mask, _AROUND, mode="edge").astype(np.float32)
     sums = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))

@@ -1,7 +1,5 @@
 """Scales of a video's frames: aligned over time, or anchored.
 
-Alignment of the scales of a video's frames over time.
-
 A model gives each frame its own scale (and shift), which a factor (and shift) corrects:
 
 1. The typical ratio of a frame's numbers to those of a reference, the frame before or a fixed one
@@ -14,8 +12,6 @@ of a still camera, is its growth. Chained logarithms are the apparent path A.
 The first sum prevents drift; the second removes fast changes (``SMOOTHED``), not between still
 stretches; the third holds the scale of a still camera (``STILL``, ``HELD``). It is the smoother of
 Whittaker (1923), and of Hodrick and Prescott (1997).
-
-Anchoring of shots, from several frames; a stream's from the latest.
 """
 
 import math
@@ -33,7 +29,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
 from rilievo.messages import template
-from rilievo.predicting.photographs.fitting import is_known, refused_anchoring, stated_anchoring
+from rilievo.predicting.photographs.fitting import anchoring_facts, anchoring_refusal, is_known
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import Anchoring
@@ -105,14 +101,14 @@ class FrameComparison:
     reference_level: float = 0.0
 
 
-def sample_of(depth: DepthMap, photo: Photo) -> FrameSample:
-    """Sample a frame."""
+def sample_frame(depth: DepthMap, photo: Photo) -> FrameSample:
+    """Depth, grey and look of a frame, coarsely."""
     stride = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     numbers, valid = depth.values[grid], depth.valid[grid]
     if depth.is_depth:
         numbers = np.log(numbers, where=valid, out=np.zeros_like(numbers))
-    small = _shrink(photo.pixels, numbers.shape)
+    small = _box_resize(photo.pixels, numbers.shape)
     return FrameSample(
         numbers=numbers,
         valid=valid,
@@ -122,16 +118,16 @@ def sample_of(depth: DepthMap, photo: Photo) -> FrameSample:
     )
 
 
-def look_of(pixels: Pixels) -> Look:
+def picture_look(pixels: Pixels) -> Look:
     """Look of a picture of any size."""
     height, width = pixels.shape[:2]
     share = min(1.0, (_SAMPLES / (height * width)) ** 0.5)
     return _look_of_image(
-        _shrink(pixels, (max(1, round(share * height)), max(1, round(share * width))))
+        _box_resize(pixels, (max(1, round(share * height)), max(1, round(share * width))))
     )
 
 
-def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
+def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparison:
     """Compare a frame with an earlier one."""
     if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
         return FrameComparison(is_cut=True)
@@ -181,7 +177,7 @@ def _still_pixels(before: Field, after: Field) -> tuple[Mask, bool]:
     return unmoved, bool(still.size >= 16 and still.mean() >= _STILL_SHARE)
 
 
-def _shrink(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
+def _box_resize(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
     height, width = shape
     image = Image.fromarray(pixels)
     return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
@@ -242,7 +238,7 @@ class ScaleTrack:
         """Compare the next frame; return whether a shot begins."""
         index = len(self._steps)
         reference = None if begins else self._reference
-        comparison = None if reference is None else compare(reference, sample)
+        comparison = None if reference is None else compare_frames(reference, sample)
         if comparison is None or comparison.is_cut:
             self._steps.append(_FrameStep(reference=index))
         else:
@@ -267,7 +263,7 @@ class ScaleTrack:
     def stretches(self, rate: float) -> list[int]:
         """Still stretch of each frame, or ``MOVING``."""
         numbers = [MOVING] * len(self._steps)
-        held = _long_still_frames(self._steps, max(2, round(STILL * rate)))
+        held = _long_still_mask(self._steps, max(2, round(STILL * rate)))
         for index in np.flatnonzero(held).tolist():
             reference = self._steps[index].reference
             numbers[index] = reference
@@ -287,8 +283,8 @@ class ScaleTrack:
     def _correct_shot(self, first: int, end: int, rate: float) -> list[Correction]:
         steps = self._steps[first:end]
         references = [step.reference - first for step in steps]
-        held = _long_still_frames(steps, max(2, round(STILL * rate)))
-        growth = _sum_steps([step.growth for step in steps], references)
+        held = _long_still_mask(steps, max(2, round(STILL * rate)))
+        growth = _sum_along_references([step.growth for step in steps], references)
         scales = np.exp(smooth_path(growth, held, rate=rate) - growth)
         if not self._affine:
             return [Correction(scale=float(scale)) for scale in scales]
@@ -296,7 +292,7 @@ class ScaleTrack:
             scales[index] * step.level - scales[reference] * step.reference_level
             for index, (step, reference) in enumerate(zip(steps, references, strict=True))
         ]
-        level = _sum_steps(rises, references)
+        level = _sum_along_references(rises, references)
         shifts = smooth_path(level, held, rate=rate) - level
         return [
             Correction(scale=float(scale), shift=float(shift))
@@ -358,14 +354,14 @@ def _solve_five_diagonals(
     return np.array(x[2 : count + 2])
 
 
-def _sum_steps(rises: Sequence[float], references: Sequence[int]) -> Values:
+def _sum_along_references(rises: Sequence[float], references: Sequence[int]) -> Values:
     path = np.zeros(len(rises))
     for index in range(1, len(rises)):
         path[index] = path[references[index]] + rises[index]
     return path
 
 
-def _long_still_frames(steps: Sequence[_FrameStep], fewest: int) -> Bool[np.ndarray, "n"]:
+def _long_still_mask(steps: Sequence[_FrameStep], fewest: int) -> Bool[np.ndarray, "n"]:
     held = np.zeros(len(steps), bool)
     first = 0
     for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):
@@ -442,7 +438,7 @@ class AnchorTrack:
             InputError: If a shot cannot be anchored.
         """
         return tuple(
-            self._anchoring(shot, end, corrections)
+            self._shot_anchoring(shot, end, corrections)
             for shot, end in zip(
                 self._shots,
                 [*(shot.first for shot in self._shots[1:]), len(corrections)],
@@ -450,7 +446,7 @@ class AnchorTrack:
             )
         )
 
-    def _anchoring(
+    def _shot_anchoring(
         self, shot: _ShotFrames, end: int, corrections: Sequence[Correction]
     ) -> Anchoring:
         x = np.concatenate(
@@ -463,9 +459,9 @@ class AnchorTrack:
         reference = _concatenate_as_float64([pair.reference for pair in shot.pairs])
         try:
             fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
-            anchoring = stated_anchoring(fitted, is_known=self._is_known)
+            anchoring = anchoring_facts(fitted, is_known=self._is_known)
         except CalibrationError as error:
-            anchoring = refused_anchoring(error)
+            anchoring = anchoring_refusal(error)
         if anchoring.refused is not None:
             raise InputError(
                 problem=f"frames {shot.first} to {end - 1}: {template(anchoring.refused)}"
@@ -497,9 +493,9 @@ class _OpenShot:
                 z = _concatenate_as_float64([pair.reference for pair in self.pairs])
                 is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
                 fitted = anchor_values(x, z, is_inverse=is_inverse)
-                return stated_anchoring(fitted, is_known=is_known)
+                return anchoring_facts(fitted, is_known=is_known)
             except CalibrationError as error:
-                return refused_anchoring(error)
+                return anchoring_refusal(error)
 
 
 class RunningAnchor:
@@ -517,8 +513,8 @@ class RunningAnchor:
         if depth is None or depth.is_depth or photo is None:
             return prediction
         frame, self._count = self._count, self._count + 1
-        sample = sample_of(depth, photo)
-        if self._sample is None or compare(self._sample, sample).is_cut:
+        sample = sample_frame(depth, photo)
+        if self._sample is None or compare_frames(self._sample, sample).is_cut:
             self._shot = _OpenShot(frame)
         self._sample = sample
         shot, reference, is_familiar = self._shot, self._reference, is_known(prediction.made_by)

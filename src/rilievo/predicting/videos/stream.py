@@ -8,7 +8,7 @@ from pathlib import Path
 from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
-from rilievo.models.model_options import model_of
+from rilievo.models.model_options import model_for_quality
 from rilievo.models.requests import DepthFunction
 from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraLike
@@ -61,7 +61,7 @@ def stream(
     """
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
-    model = model_of(quality, default=FAST_MODEL) if model is None else model
+    model = model_for_quality(quality, default=FAST_MODEL) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model, trust_code=trust_code)
     options = PhotoOptions(camera=camera, fov=fov, trim=trim)
     return predicted_frames(source, loaded, options, newest=newest)
@@ -74,10 +74,10 @@ def predicted_frames(
     from rilievo.io.videos.video import live_frames
 
     frames = live_frames(source, newest=newest)
-    return _predict_frames(frames, str(source), refined(model, options.refine), options)
+    return _predict_pixels(frames, str(source), refined(model, options.refine), options)
 
 
-def _predict_frames(
+def _predict_pixels(
     frames: Iterator[Pixels],
     name: str,
     model: Model,

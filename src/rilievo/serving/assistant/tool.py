@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rilievo.frozen import frozen
 from rilievo.measure.quantities import Measurement
 from rilievo.messages import worded
-from rilievo.predicting.photographs.user_facts import trust
+from rilievo.predicting.photographs.user_facts import calibration_words
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
@@ -131,7 +131,7 @@ def size_source_sentence(photograph: PhotoState, unit: str) -> str:
             return (
                 f"Metres are those of the model {photograph.prediction.made_by.model}{facts_text}."
             )
-        source = trust(calibration)
+        source = calibration_words(calibration)
         return f"{source[:1].upper()}{source[1:]}{facts_text}."
     if unit == HEIGHTS:
         return (

@@ -20,7 +20,7 @@ from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.load_options import ONNX_ENGINES
-from rilievo.models.onnx_files.engines import shrinking
+from rilievo.models.onnx_files.engines import shrink_arena
 from rilievo.prediction import Prediction
 from rilievo.registry import is_import_path
 from rilievo.sample import Photo
@@ -237,7 +237,7 @@ class Networks:
         self._grown.clear()
 
         def infer_tiny_picture(model: Model) -> None:
-            with shrinking(), suppress(RilievoError):
+            with shrink_arena(), suppress(RilievoError):
                 model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
 
         for model in grown:

@@ -22,7 +22,7 @@ from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import finish as finished
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.user_facts import with_camera
-from rilievo.predicting.run import without_output
+from rilievo.predicting.run import no_output_notes
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import output_parts
@@ -124,7 +124,7 @@ def finish(
     prediction = finished(model, inference, photo, request.options)
     if outputs is not None:
         names = file_output_names(outputs)
-        notes = without_output(request.options, names)
+        notes = no_output_notes(request.options, names)
         prediction = prediction.but(notes=(*prediction.notes, *notes))
         if Need.NORMALS not in output_parts(names):
             prediction = prediction.but(normals=None)

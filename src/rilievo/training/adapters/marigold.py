@@ -15,7 +15,7 @@ from rilievo.errors import InputError, ModelError, OptionError, first_line
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
-from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.shapes import Field, Float32, Vectors
@@ -40,7 +40,7 @@ class DiffusionModel(Model):
         weights_sha256: str,
         facts: Mapping[str, Setting] | None = None,
     ) -> None:
-        options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+        options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
         self.device = torch_device(options.device)

@@ -17,12 +17,12 @@ from rilievo.models.hub.diffusion_cards import (
     DiffusionSettings,
     Part,
     PipelineIndex,
+    needed_files,
     read_index,
-    variant,
-    wanted,
+    weights_variant,
 )
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
-from rilievo.models.load_options import LoadOptions, checked, read_settings
+from rilievo.models.load_options import LoadOptions, read_settings, resolve_engine
 from rilievo.training.adapters.transformers_models import (
     check_config,
     check_network_size,
@@ -54,9 +54,9 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
     from rilievo.training.adapters.marigold import DiffusionModel, weight_dtype
     from rilievo.training.adapters.torch_model import ENGINE, torch_device
 
-    options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+    options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
     dtype = weight_dtype(options, torch_device(options.device))
-    snapshot = open_snapshot(card, options.revision, wanted)
+    snapshot = open_snapshot(card, options.revision, needed_files)
     index = read_index(snapshot.folder)
     card = _card_with_kind_or_normals(card, index)
     pipeline = _make_pipeline(card, snapshot, index, dtype)
@@ -146,7 +146,7 @@ def _load_pipeline_part(
         folder,
         **typed,
         use_safetensors=True,
-        variant=variant(list(snapshot.files), name),
+        variant=weights_variant(list(snapshot.files), name),
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import BEYOND, Preparation
 from rilievo.prediction_record import Setting
@@ -70,7 +70,7 @@ class TorchModel(TracedModel):
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
         """Move a network to its device; the number of threads applies to the whole process."""
-        options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+        options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card, self.weights_sha256 = card, weights_sha256
         self.preparation, self.needs_focal = network.preparation, needs_focal
         self.device = torch_device(options.device)

@@ -10,14 +10,14 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.models.base import Model
-from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, checked
+from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.onnx_files.conversion import (
     INT8,
     Convert,
     NotConvertedError,
     Origin,
     open_converted,
-    refusal_file,
+    refusal_path,
 )
 from rilievo.terminal import fitted
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
@@ -57,7 +57,7 @@ def choose_engine(options: LoadOptions, what: str) -> EngineChoice:
                 "then {model=FILE.onnx}"
             ),
         )
-    checked_options = checked(options, engines=ENGINES, what=what, precisions=PRECISIONS)
+    checked_options = resolve_engine(options, engines=ENGINES, what=what, precisions=PRECISIONS)
     return EngineChoice(options=checked_options, usual=usual)
 
 
@@ -81,14 +81,14 @@ def open_converted_or_in_torch(origin: Origin, choice: EngineChoice, in_torch: I
     options = choice.options
     if options.engine == TORCH:
         return in_torch(options)
-    if choice.usual and refusal_file(origin, options).is_file():
+    if choice.usual and refusal_path(origin, options).is_file():
         return in_torch(replace(options, engine=TORCH))
     try:
         return open_converted(origin, options)
     except NotConvertedError as error:
         if not choice.usual:
             raise ModelError(problem=error.template, hint="{engine=torch} runs it") from error
-        with replacing(refusal_file(origin, options)) as note:
+        with replacing(refusal_path(origin, options)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
         sys.stderr.write(fitted(f"rilievo: {error}: torch runs it", sys.stderr) + "\n")
         return in_torch(replace(options, engine=TORCH))

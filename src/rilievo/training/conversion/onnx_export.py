@@ -25,8 +25,8 @@ from rilievo.models.onnx_files.onnx_model import (
     OnnxFacts,
     OnnxModel,
     Statement,
-    doubt,
-    says_what_it_is,
+    has_rilievo_metadata,
+    polarity_note,
     ultralytics_statement,
 )
 from rilievo.models.resampling.preparation import Resampling, Rule
@@ -312,13 +312,13 @@ def export_model(
     photos = [] if options.calibration is None else _calibration_photos(options.calibration)
     with replacing(path) as part:
         source = Path(name)
-        if source.suffix == ".onnx" and source.exists() and not says_what_it_is(source):
+        if source.suffix == ".onnx" and source.exists() and not has_rilievo_metadata(source):
             agreement = _wrap_with_options(source, part, options)
         else:
             agreement = _trace_or_convert_model(name, part, options, photos)
         append_onnx_checksum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
-        doubted = doubt(written) if written.facts.adopted else None
+        doubted = polarity_note(written) if written.facts.adopted else None
     return Exported(
         path=path,
         model=written.card.name,
