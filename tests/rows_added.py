@@ -402,7 +402,7 @@ def probe(folder: Path) -> Mapping[str, Any]:
     rows["gated"] = "gated_probe:Gated"
     put("gated_probe", "rilievo.training.networks.probes")
     from rilievo.training.networks.backbones import make_backbone
-    from rilievo.training.networks.probe_network import make_chosen_probe
+    from rilievo.training.networks.probe_network import probe_from_blueprint
     from rilievo.training.sweep.sweep_config import read_sweep
 
     (folder / "sweep.toml").write_text(
@@ -410,7 +410,7 @@ def probe(folder: Path) -> Mapping[str, Any]:
     )
     choice = table.ProbeChoice(kind="gated")
     chosen = table.Blueprint(backbone=table.BackboneChoice(name="depth-cnn"), probe=choice)
-    made = make_chosen_probe(chosen, make_backbone("depth-cnn", pretrained=False), seed=0)
+    made = probe_from_blueprint(chosen, make_backbone("depth-cnn", pretrained=False), seed=0)
     return {
         "help": printed("train", "probe", "--help", "--all"),
         "class": type(made).__name__,

@@ -55,12 +55,16 @@ from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.blueprint import DepthChoice, Readout, VideoBlueprint
 from rilievo.training.networks.features import Box, Features
-from rilievo.training.networks.probe_network import Probed, make_chosen_backbone, make_chosen_probe
-from rilievo.training.networks.probes import DepthHead, Logits, load_original, make_probe
+from rilievo.training.networks.probe_network import (
+    BackboneWithProbe,
+    backbone_from_blueprint,
+    probe_from_blueprint,
+)
+from rilievo.training.networks.probes import DepthHead, Logits, load_probe3d_weights, make_probe
 from rilievo.training.networks.video import video_networks
 from rilievo.training.networks.video.encoders import ResNetEncoder
-from rilievo.training.networks.video.monodepth2_weights import read_official
-from rilievo.training.networks.video.video_networks import depth_of, make_networks
+from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
+from rilievo.training.networks.video.video_networks import make_networks, sigmoid_to_depth
 from rilievo.training.probe.probe_config import Losses, RunOptions, with_overrides
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.probe.probe_task import depth_objective, rate_factor
@@ -87,7 +91,7 @@ def test_probes_of_both_kernels_read_frozen_features(kind: str, kernel: int) -> 
     hidden = None if kind == "linear" else 8
     probe = make_probe(kind, CHANNELS, 0, 256, preset="probe3d", hidden=hidden, kernel=kernel)
     state = random_state(kind, CHANNELS, 256, 8, kernel)
-    load_original(probe.double(), state)
+    load_probe3d_weights(probe.double(), state)
     maps = tuple(torch.randn(1, c, 8, 9, dtype=torch.float64) for c in CHANNELS)
     box = Box(top=0, left=0, height=112, width=126)
     logits = probe.logits(Features(maps=maps, tokens=None, padded=(112, 126), box=box))
@@ -213,9 +217,9 @@ def test_the_toy_loop_trains_to_the_same_weights(tmp_path: Path, network: str, t
     config = with_overrides(parse_and_complete("supervised", words)[1], {"shuffle": False})
     train_probe(config, tmp_path / "run", RunOptions(device="cpu", shown=False))
 
-    backbone = make_chosen_backbone(config.blueprint)
-    probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
-    probed = Probed(config.blueprint, backbone, probe).train().requires_grad_(True)
+    backbone = backbone_from_blueprint(config.blueprint)
+    probe = probe_from_blueprint(config.blueprint, backbone, seed=config.seed)
+    probed = BackboneWithProbe(config.blueprint, backbone, probe).train().requires_grad_(True)
     optimizer, criterion = torch.optim.Adam(probed.parameters(), lr=0.001), nn.MSELoss()
     for _ in range(3):
         for batch in ((0, 1), (2, 3)):
@@ -258,7 +262,7 @@ def test_features_of_every_resnet_over_one_frame_and_over_two(name: str, frames:
 def test_a_state_dict_gives_four_scales_and_a_motion(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, size=(64, 96))
     networks = make_networks(
-        read_official(tmp_path).blueprint, offsets=(-1, 1), seed=3, start=str(tmp_path)
+        read_official_checkpoint(tmp_path).blueprint, offsets=(-1, 1), seed=3, start=str(tmp_path)
     )
     networks = networks.eval().double()
     earlier, later = random_numbers(1, 3, 64, 96), random_numbers(1, 3, 64, 96, seed=1)
@@ -291,7 +295,7 @@ def test_the_first_kernel_is_repeated_and_halved(monkeypatch: pytest.MonkeyPatch
         lambda name, **options: published if options.get("pretrained") else create(name, **options),
     )
     networks = make_networks(VideoBlueprint(size=(64, 96)), offsets=(-1, 1), seed=0)
-    assert video_networks.fill(networks, "imagenet") == ()
+    assert video_networks.fill_from_start(networks, "imagenet") == ()
     kernel = networks.pose.encoder.encoder.conv1.weight
     torch.testing.assert_close(kernel[:, :3], published.conv1.weight / 2, rtol=0, atol=0)
     torch.testing.assert_close(kernel[:, 3:], published.conv1.weight / 2, rtol=0, atol=0)
@@ -300,7 +304,7 @@ def test_the_first_kernel_is_repeated_and_halved(monkeypatch: pytest.MonkeyPatch
 def test_a_sigmoid_is_inverse_depth_between_0_01_and_10() -> None:
     sigmoid = random_numbers(50)
     expected = 1 / (0.01 + (10 - 0.01) * sigmoid)
-    torch.testing.assert_close(depth_of(sigmoid, VideoBlueprint()), expected)
+    torch.testing.assert_close(sigmoid_to_depth(sigmoid, VideoBlueprint()), expected)
 
 
 def test_the_loss_has_minimum_reprojection_automask_and_smoothness() -> None:

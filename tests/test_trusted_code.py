@@ -31,7 +31,7 @@ from rilievo.training.networks.blueprint import (
     ProbeChoice,
     TunedBlueprint,
 )
-from rilievo.training.networks.probe_network import make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.probe_network import backbone_from_blueprint, probe_from_blueprint
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.sweep.sweep_config import read_sweep
 from rilievo.training.tuning.starts import open_start
@@ -71,8 +71,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         size=(32, 32),
         depth=DepthChoice(bins=4),
     )
-    backbone = make_chosen_backbone(blueprint)
-    probe = make_chosen_probe(blueprint, backbone, seed=0)
+    backbone = backbone_from_blueprint(blueprint)
+    probe = probe_from_blueprint(blueprint, backbone, seed=0)
     state = {name: value.contiguous() for name, value in probe.state_dict().items()}
     save_file(state, cool / "weights.safetensors", {BACKBONE: weights_sha256(backbone)})
     config = ProbeConfig(blueprint=blueprint, data=DataChoice(dataset="synthetic"))

@@ -25,7 +25,7 @@ from rilievo.errors import OptionError
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.networks.small import SMALL, SmallNet, read_exported
+from rilievo.training.networks.small import SMALL, SmallNet, fill_from_onnx
 
 _PHOTOGRAPH_SIZES = {LAYOUT: (213, 280), DETAIL: (426, 560)}
 """Size at which measured photographs are kept [px]; they have 426×560 within their border."""
@@ -89,7 +89,7 @@ def learner_of(config: LastingConfig, frames: RecipeFrames, options: RecipeOptio
         detail_net = SmallNet(SMALL)
         if is_new:
             assert options.start is not None, "checked before"
-            read_exported(detail_net, options.start)
+            fill_from_onnx(detail_net, options.start)
         return DetailLearner(detail_net, config)
     assert isinstance(config, LayoutConfig), "there are two kinds"
     network = LayoutNet()

@@ -23,7 +23,7 @@ from lab.making.program import run_program
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
-from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet, hooked
+from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet, temporary_forward_hooks
 
 BASE_NETWORK, SMALL_NETWORK = NETWORKS = "base", "small"
 """Embedded models that can have an outline head."""
@@ -249,7 +249,10 @@ def _fill_network(
 def _in_order(network: nn.Module) -> list[nn.Module]:
     order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
+    with (
+        temporary_forward_hooks(layers, lambda layer, inputs, output: order.append(layer)),
+        torch.no_grad(),
+    ):
         network.eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
     return order
 

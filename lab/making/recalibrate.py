@@ -45,7 +45,7 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema import option
 from rilievo.telemetry import import_onnxruntime
 from rilievo.training.conversion.onnx_file import set_metadata
-from rilievo.training.networks.small import MULTIPLE, double
+from rilievo.training.networks.small import MULTIPLE, double_bilinearly
 
 RECALIBRATED = "rilievo.confidence"
 """Entry of a file's metadata that has the five numbers."""
@@ -96,7 +96,7 @@ class Recalibration(nn.Module):
         odds = _averaged(torch.log(chance / (1 - chance)), _AROUND)
         away = torch.log(from_middle(torch.log(depth[:, None, ::2, ::2])) + _LEAST_AWAY)
         rows = [odds, away, *(torch.log(term + _LEAST) for term in (near, whole))]
-        return double(torch.cat(rows, dim=1))
+        return double_bilinearly(torch.cat(rows, dim=1))
 
     def forward(
         self,

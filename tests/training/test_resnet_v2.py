@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.mobilenetv2 import PreActivation, ResNet50V2, load_published_resnet
+from rilievo.training.networks.mobilenetv2 import PreActivation, ResNet50V2, load_gluon_resnet
 
 
 def test_the_features_halve_from_one_half_to_a_sixteenth() -> None:
@@ -34,7 +34,7 @@ def test_weights_in_parts_are_found_by_their_published_names(tmp_path: Path) -> 
     small = {"batchnorm0_gamma": np.full(3, 2.0, np.float16)}
     np.savez(tmp_path / "resnet50v2_a.part0.npz", **small)
     with pytest.raises(ModelError, match="no array 'batchnorm0_beta'"):
-        load_published_resnet(encoder, tmp_path)
+        load_gluon_resnet(encoder, tmp_path)
 
 
 def test_the_published_weights_fill_every_array(data_folder: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_published_weights_fill_every_array(data_folder: Path) -> None:
     if not any(folder.glob("resnet50v2_*.npz")):
         pytest.skip("no weights of ResNet50 v2 beside the data")
     encoder = ResNet50V2()
-    load_published_resnet(encoder, folder)
+    load_gluon_resnet(encoder, folder)
     with np.load(sorted(folder.glob("resnet50v2_*.part6.npz"))[0]) as part:
         name = "stage3_conv18_weight"
         if name in part:

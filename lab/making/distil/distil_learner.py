@@ -9,7 +9,7 @@ from lab.making.distil.distil_config import TrainConfig
 from lab.making.distil.frames.frame_batches import Batch
 from lab.making.distil.normals_losses import agreement_loss, cosine_loss
 from rilievo.training.losses.supervised import load_own_loss
-from rilievo.training.networks.small import SmallNet, double
+from rilievo.training.networks.small import SmallNet, double_bilinearly
 
 
 class DistilLearner(nn.Module):
@@ -34,7 +34,7 @@ class DistilLearner(nn.Module):
             # Depth with an unknown shift does not show which surfaces are smooth.
             both = batch.valid & batch.normals_valid & (batch.sign == 0)[:, None, None]
             # Depth also follows the network's own normals, the more reliable of the two.
-            seen = F.normalize(double(surface.normals.detach()), dim=1)
+            seen = F.normalize(double_bilinearly(surface.normals.detach()), dim=1)
             agreement, own = (
                 agreement_loss(surface.log_depth, batch.camera, batch.log_depth, each, both).mean()
                 for each in (batch.normals, seen)

@@ -23,8 +23,12 @@ from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, say
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, read_log_rows
 from rilievo.training.losses.supervised import load_own_loss
-from rilievo.training.networks.mobilenetv2 import ResNet50V2, load_published, load_published_resnet
-from rilievo.training.networks.small import SMALL, SmallNet, Widths, read_exported
+from rilievo.training.networks.mobilenetv2 import (
+    ResNet50V2,
+    load_gluon_mobilenet,
+    load_gluon_resnet,
+)
+from rilievo.training.networks.small import SMALL, SmallNet, Widths, fill_from_onnx
 
 NAME = "distilled"
 """Name of the network, unless another is given to the one who loads it."""
@@ -148,15 +152,15 @@ def load_start(
 ) -> None:
     """Fill a network from an ONNX file of it, or its encoder from weights of ImageNet."""
     if options.start is not None:
-        read_exported(network, options.start)
+        fill_from_onnx(network, options.start)
         measure_statistics(network, (each.image for each in first_batches(config, frames)))
     elif options.encoder is None:
         if not (options.output / CHECKPOINT).exists():
             say_once(f"note: {name} starts from random weights: --encoder was not given")
     elif isinstance(network.encoder, ResNet50V2):
-        load_published_resnet(network.encoder, options.encoder)
+        load_gluon_resnet(network.encoder, options.encoder)
     else:
-        load_published(network.encoder, options.encoder)
+        load_gluon_mobilenet(network.encoder, options.encoder)
 
 
 def run_training(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from rilievo.training.networks.small import SmallNet, hooked
+from rilievo.training.networks.small import SmallNet, temporary_forward_hooks
 from rilievo.training.tensors import Pictures
 
 
@@ -20,7 +20,7 @@ def measure_statistics(network: SmallNet, images: Iterable[Pictures]) -> None:
         moments[norm].append(torch.stack([mean, variance + mean**2]).double())
 
     network.eval()
-    with hooked(norms, note):
+    with temporary_forward_hooks(norms, note):
         for image in images:
             network(image)
     for norm in norms:

@@ -20,7 +20,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.models.onnx_files.onnx_model import FIRST_FORMAT
 from rilievo.shapes import Float32, UInt8
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
-from rilievo.training.networks.small import MULTIPLE, SmallNet, double
+from rilievo.training.networks.small import MULTIPLE, SmallNet, double_bilinearly
 
 LICENCE = "Apache-2.0"
 OUTPUTS = ("depth", "normals", "confidence", "sky")
@@ -58,8 +58,8 @@ class Deployed(nn.Module):
         surface = self.network(image)
         log_depth = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = log_depth.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
-        confidence = confidence_of(double(surface.log_spread[:, None])[:, 0])
-        normals = F.normalize(double(surface.normals), dim=1)
+        confidence = confidence_of(double_bilinearly(surface.log_spread[:, None])[:, 0])
+        normals = F.normalize(double_bilinearly(surface.normals), dim=1)
         return depth, normals, confidence, surface.sky.sigmoid()
 
 

@@ -14,7 +14,14 @@ from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
 from rilievo.telemetry import import_onnxruntime
 from rilievo.training.conversion.onnx_file import write_fp16_weights
-from rilievo.training.networks.small import BASE, SMALL, SmallNet, Widths, double, read_exported
+from rilievo.training.networks.small import (
+    BASE,
+    SMALL,
+    SmallNet,
+    Widths,
+    double_bilinearly,
+    fill_from_onnx,
+)
 
 WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
 
@@ -48,7 +55,7 @@ IMAGE = torch.randint(
 @torch.no_grad()
 def test_a_network_read_from_its_file_says_the_same(exported: Path) -> None:
     network = settled(1)
-    read_exported(network, exported)
+    fill_from_onnx(network, exported)
     for mine, theirs in zip(network.eval()(IMAGE), settled(0)(IMAGE), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
@@ -58,7 +65,7 @@ def test_a_network_read_from_its_file_says_the_same(exported: Path) -> None:
 def test_weights_in_16_bits_are_read_too(exported: Path, tmp_path: Path) -> None:
     write_fp16_weights(exported, tmp_path / "half.onnx")
     network = settled(1)
-    read_exported(network, tmp_path / "half.onnx")
+    fill_from_onnx(network, tmp_path / "half.onnx")
     difference = network.eval()(IMAGE).log_depth - settled(0)(IMAGE).log_depth
     assert 0 < difference.abs().max() < 0.05
 
@@ -74,10 +81,10 @@ def test_measured_statistics_change_no_output_and_hold_in_training(
     )
     batches = [make_batch(mix, seed=0, number=number) for number in range(3)]
     network = settled(1)
-    read_exported(network, exported)
+    fill_from_onnx(network, exported)
     before = network.eval()(batches[0].image).log_depth
     unmeasured = network.train()(batches[0].image).log_depth
-    read_exported(network, exported)
+    fill_from_onnx(network, exported)
     measure_statistics(network, (batch.image for batch in batches))
     after = network.eval()(batches[0].image).log_depth
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
@@ -88,15 +95,15 @@ def test_measured_statistics_change_no_output_and_hold_in_training(
 def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
     wider = SmallNet(Widths(blocks=13, decoder=(24, 12, 8, 8)))
     with pytest.raises(InputError, match=r"small\.onnx: .* not those of this network"):
-        read_exported(wider, exported)
+        fill_from_onnx(wider, exported)
     with pytest.raises(InputError, match=r"base\.onnx: .* not those of this network"):
-        read_exported(SmallNet(BASE), embedded_file("rilievo/base"))
+        fill_from_onnx(SmallNet(BASE), embedded_file("rilievo/base"))
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no network")
     with pytest.raises(InputError, match=r"broken\.onnx: no network of ours"):
-        read_exported(wider, broken)
+        fill_from_onnx(wider, broken)
     with pytest.raises(InputError, match=r"absent\.onnx"):
-        read_exported(wider, tmp_path / "absent.onnx")
+        fill_from_onnx(wider, tmp_path / "absent.onnx")
 
 
 @torch.no_grad()
@@ -106,7 +113,7 @@ def test_an_embedded_file_in_8_bits_is_read() -> None:
     torch.manual_seed(0)
     network = SmallNet(SMALL)
     untaught = {name: value.clone() for name, value in network.sky.state_dict().items()}
-    read_exported(network, path)
+    fill_from_onnx(network, path)
     surface = network.eval()(IMAGE)
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
@@ -114,7 +121,7 @@ def test_an_embedded_file_in_8_bits_is_read() -> None:
     answer = dict(zip(names, map(torch.from_numpy, outputs), strict=True))
     centred = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
     torch.testing.assert_close(centred, answer["depth"].log(), rtol=1e-3, atol=1e-4)
-    mine = torch.nn.functional.normalize(double(surface.normals), dim=1)
+    mine = torch.nn.functional.normalize(double_bilinearly(surface.normals), dim=1)
     torch.testing.assert_close(mine, answer["normals"], rtol=1e-3, atol=1e-3)
     for name, value in network.sky.state_dict().items():
         assert torch.equal(value, untaught[name]), name

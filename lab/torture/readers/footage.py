@@ -141,9 +141,9 @@ def _flat(network: "torch.nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
 
 
 def _read_official(folder: Path) -> object:
-    from rilievo.training.networks.video.monodepth2_weights import read_official
+    from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 
-    return read_official(folder).blueprint
+    return read_official_checkpoint(folder).blueprint
 
 
 def _read_calibration(name: str) -> Callable[[Path], object]:

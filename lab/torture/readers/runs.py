@@ -20,9 +20,9 @@ _SIZE = (64, 64)
 
 @lru_cache(1)
 def _backbone() -> "Backbone":
-    from rilievo.training.networks.probe_network import make_chosen_backbone
+    from rilievo.training.networks.probe_network import backbone_from_blueprint
 
-    return make_chosen_backbone(_config().blueprint)
+    return backbone_from_blueprint(_config().blueprint)
 
 
 @lru_cache(1)
@@ -55,10 +55,10 @@ def _run(folder: Path) -> None:
     from rilievo.training.adapters.trained import BACKBONE
     from rilievo.training.engine.task import save_weights
     from rilievo.training.networks.backbones import weights_sha256
-    from rilievo.training.networks.probe_network import make_chosen_probe
+    from rilievo.training.networks.probe_network import probe_from_blueprint
 
     backbone = _backbone()
-    probe = make_chosen_probe(_config().blueprint, backbone, seed=0)
+    probe = probe_from_blueprint(_config().blueprint, backbone, seed=0)
     save_weights(probe, folder / WEIGHTS, {BACKBONE: weights_sha256(backbone)})
     (folder / "config.json").write_text(to_json(_config(), indent=1))
 
@@ -95,9 +95,9 @@ def _tuned(folder: Path) -> None:
 def _parts() -> dict[str, "Stateful"]:
     import torch
 
-    from rilievo.training.networks.probe_network import make_chosen_probe
+    from rilievo.training.networks.probe_network import probe_from_blueprint
 
-    learned = make_chosen_probe(_config().blueprint, _backbone(), seed=0)
+    learned = probe_from_blueprint(_config().blueprint, _backbone(), seed=0)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
     for each in learned.parameters():
         each.grad = torch.ones_like(each)

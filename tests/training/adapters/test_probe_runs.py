@@ -16,7 +16,11 @@ from rilievo.models import load_model
 from rilievo.sample import Photo
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget, Readout
-from rilievo.training.networks.probe_network import Probed, make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.probe_network import (
+    BackboneWithProbe,
+    backbone_from_blueprint,
+    probe_from_blueprint,
+)
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 
@@ -56,10 +60,10 @@ def test_a_run_says_what_it_is_and_predicts_at_the_photographs_size(run: Path) -
 def test_a_run_says_at_its_own_size_what_its_parts_say(run: Path, root: Path) -> None:
     """Backbone, probe and heads called by hand, from the weights of the file."""
     blueprint = small_config(root).blueprint
-    backbone = make_chosen_backbone(blueprint)
-    probe = make_chosen_probe(blueprint, backbone, seed=7)
+    backbone = backbone_from_blueprint(blueprint)
+    probe = probe_from_blueprint(blueprint, backbone, seed=7)
     probe.load_state_dict(load_file(run / "weights.safetensors"))
-    probed = Probed(blueprint, backbone, probe).eval()
+    probed = BackboneWithProbe(blueprint, backbone, probe).eval()
     photo = photograph()
     small = np.array(Image.fromarray(photo).resize((32, 24), Image.Resampling.BILINEAR))
     with torch.no_grad():
@@ -93,7 +97,7 @@ def of_backbone(root: Path, name: str, kind: str) -> ProbeConfig:
 
 def with_live_weights(config: ProbeConfig, path: Path) -> ProbeConfig:
     """Torch's own random weights let features die away on their 53 layers' way."""
-    state = make_chosen_backbone(config.blueprint).body.state_dict()
+    state = backbone_from_blueprint(config.blueprint).body.state_dict()
     save_file({key: each * 6**0.5 if each.ndim == 4 else each for key, each in state.items()}, path)
     backbone = replace(config.blueprint.backbone, weights=str(path))
     return replace(config, blueprint=replace(config.blueprint, backbone=backbone))
@@ -167,7 +171,7 @@ def test_a_tuned_backbone_travels_with_the_run(root: Path, tmp_path: Path) -> No
     config = replace(small_config(root), backbone_rate=1e-2)
     train_probe(config, tmp_path, CPU)
     model = load_model(tmp_path, device="cpu")
-    fresh = make_chosen_backbone(config.blueprint).state_dict()["first.weight"]
+    fresh = backbone_from_blueprint(config.blueprint).state_dict()["first.weight"]
     assert not torch.equal(model.network.probed.backbone.state_dict()["first.weight"], fresh)
 
 

@@ -18,7 +18,7 @@ from rilievo.training.networks.probes import (
     Logits,
     NormalsHead,
     Probe,
-    load_original,
+    load_probe3d_weights,
     make_probe,
 )
 from rilievo.training.networks.probes.dense_probes import TokenConv
@@ -298,8 +298,8 @@ def test_one_probe_serves_both_tasks() -> None:
     depth, normals = DepthHead(DepthChoice(bins=8)), NormalsHead()
     probe = make_probe("light", (3,), 0, 12, hidden=10)
     logits = probe.logits(features(3))
-    assert depth(logits.channels(0, 8), (42, 56)).shape == (2, 42, 56)
-    assert normals(logits.channels(8, 12), (42, 56)).normals.shape == (2, 3, 42, 56)
+    assert depth(logits.select_channels(0, 8), (42, 56)).shape == (2, 42, 56)
+    assert normals(logits.select_channels(8, 12), (42, 56)).normals.shape == (2, 3, 42, 56)
 
 
 @pytest.mark.parametrize("kind", PROBES)
@@ -350,14 +350,14 @@ def test_a_probe_of_ones_own_is_named_by_its_place() -> None:
 def test_weights_of_another_probe_are_refused() -> None:
     probe = make_probe("dpt", (3, 4, 5, 6), 0, 16, hidden=8)
     with pytest.raises(ModelError, match="not the weights of this probe"):
-        load_original(probe, random_state("multiscale", (3, 4, 5, 6), 16, 8))
+        load_probe3d_weights(probe, random_state("multiscale", (3, 4, 5, 6), 16, 8))
     with pytest.raises(ModelError, match="same widths"):
-        load_original(probe, random_state("dpt", (3, 4, 5, 7), 16, 8))
+        load_probe3d_weights(probe, random_state("dpt", (3, 4, 5, 7), 16, 8))
     with pytest.raises(ModelError, match="same kernel: kernel=1"):
-        load_original(probe, random_state("dpt", (3, 4, 5, 6), 16, 8, 1))
+        load_probe3d_weights(probe, random_state("dpt", (3, 4, 5, 6), 16, 8, 1))
     with pytest.raises(ModelError, match="expected an odd one"):
         make_probe("dpt", (3, 4, 5, 6), 0, 16, hidden=8, kernel=2)
     with pytest.raises(OptionError, match="has no kernel"):
         make_probe("light", (3,), 0, 4, kernel=3)
     with pytest.raises(ModelError, match="no probe like"):
-        load_original(make_probe("light", (3,), 0, 4), {})
+        load_probe3d_weights(make_probe("light", (3,), 0, 4), {})

@@ -12,7 +12,7 @@ from rilievo.training.networks.probes import (
     DepthHead,
     Preset,
     Probe,
-    load_original,
+    load_probe3d_weights,
     make_probe,
 )
 
@@ -46,7 +46,7 @@ def original(
         kind, CHANNELS, 2, outputs, preset=preset, hidden=hidden, kernel=kernel
     ).double()
     state = random_state(kind, [c + 2 for c in CHANNELS], outputs, 8, kernel)
-    load_original(probe, state)
+    load_probe3d_weights(probe, state)
     return probe, {name: tensor.clone().requires_grad_() for name, tensor in state.items()}
 
 
@@ -75,7 +75,7 @@ def test_a_probe_with_original_weights_gives_the_original_depth_and_gradients(
     (depth * weights).sum().backward()
     (expected * weights).sum().backward()
     gradients = {name: tensor.grad for name, tensor in state.items()}
-    load_original(probe, {name: g for name, g in gradients.items() if g is not None})
+    load_probe3d_weights(probe, {name: g for name, g in gradients.items() if g is not None})
     for name, parameter in probe.named_parameters():
         assert parameter.grad is not None, name
         torch.testing.assert_close(parameter.grad, parameter.data, rtol=1e-7, atol=1e-9)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.mobilenetv2 import MobileNetV2, load_published, published_name
+from rilievo.training.networks.mobilenetv2 import MobileNetV2, gluon_name, load_gluon_mobilenet
 from rilievo.training.networks.small import ConvexUpsample, SmallNet
 
 
 def published_arrays(encoder: MobileNetV2) -> dict[str, np.ndarray]:
     return {
-        published_name(name): value.numpy()
+        gluon_name(name): value.numpy()
         for name, value in encoder.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
@@ -36,7 +36,7 @@ def published_arrays(encoder: MobileNetV2) -> dict[str, np.ndarray]:
 )
 def test_names_are_gluons(ours: str, published: str) -> None:
     assert ours in MobileNetV2().state_dict()
-    assert published_name(ours) == published
+    assert gluon_name(ours) == published
 
 
 def test_published_weights_load_whatever_else_the_file_holds(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_published_weights_load_whatever_else_the_file_holds(tmp_path: Path) -> 
     source, target = MobileNetV2(), MobileNetV2()
     arrays = published_arrays(source) | {"mobilenetv20_output_pred_weight": np.zeros(3)}
     np.savez(tmp_path / "encoder.npz", **arrays)  # pyright: ignore[reportArgumentType]
-    load_published(target, tmp_path / "encoder.npz")
+    load_gluon_mobilenet(target, tmp_path / "encoder.npz")
     image = torch.rand(1, 3, 64, 64)
     for mine, theirs in zip(target.eval()(image), source.eval()(image), strict=True):
         torch.testing.assert_close(mine, theirs)
@@ -58,13 +58,13 @@ def test_a_missing_or_misshapen_array_is_named(tmp_path: Path) -> None:
         rest = {key: value for key, value in arrays.items() if key != name}
         np.savez(path, **rest, **wrong)  # pyright: ignore[reportArgumentType]
         with pytest.raises(ModelError, match=f"encoder.npz.*{name}"):
-            load_published(MobileNetV2(), path)
+            load_gluon_mobilenet(MobileNetV2(), path)
     path.write_bytes(b"not a zip")
     with pytest.raises(ModelError, match=r"cannot read.*: no \.npz archive$"):
-        load_published(MobileNetV2(), path)
+        load_gluon_mobilenet(MobileNetV2(), path)
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(ModelError, match=r"cannot read.*: no \.npz archive$"):
-        load_published(MobileNetV2(), tmp_path / "one.npy")
+        load_gluon_mobilenet(MobileNetV2(), tmp_path / "one.npy")
 
 
 def test_the_pyramid_halves_and_widens_as_its_names_say() -> None:

@@ -14,7 +14,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
 from rilievo.training.engine.run_folder import hold_run_folder
 from rilievo.training.networks.blueprint import ProbeChoice, ProbeTarget
-from rilievo.training.networks.probe_network import make_chosen_backbone
+from rilievo.training.networks.probe_network import backbone_from_blueprint
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import (
     DEPTH_LOSSES,
@@ -125,7 +125,7 @@ def test_a_frozen_backbone_stays_and_a_tuned_one_learns(root: Path, tmp_path: Pa
     assert not any(key.startswith("backbone") for key in frozen)
     config = replace(small_config(root), backbone_rate=1e-3)
     tuned = weights(config, tmp_path / "tuned")
-    fresh = make_chosen_backbone(config.blueprint).state_dict()
+    fresh = backbone_from_blueprint(config.blueprint).state_dict()
     assert not torch.equal(tuned["backbone.first.weight"], fresh["first.weight"])
 
 
@@ -133,7 +133,7 @@ def test_a_frozen_backbone_stays_and_a_tuned_one_learns(root: Path, tmp_path: Pa
 def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
     plain = weights(config, tmp_path / "plain")
-    backbone = make_chosen_backbone(config.blueprint)
+    backbone = backbone_from_blueprint(config.blueprint)
     cache = FeatureCache(tmp_path / "features", backbone)
     train_probe(config, tmp_path / "kept", CPU, backbone=backbone, keeping=cache)
     kept = load_file(tmp_path / "kept/weights.safetensors")
@@ -144,7 +144,7 @@ def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path
 
 def test_features_of_a_backbone_that_is_tuned_are_not_kept(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
-    cache = FeatureCache(tmp_path / "features", make_chosen_backbone(config.blueprint))
+    cache = FeatureCache(tmp_path / "features", backbone_from_blueprint(config.blueprint))
     with pytest.raises(OptionError, match="frozen backbone alone"):
         train_probe(replace(config, backbone_rate=1e-3), tmp_path / "run", CPU, keeping=cache)
 

@@ -236,7 +236,7 @@ def test_a_pipeline_that_has_learned_stays_where_a_run_begins_again(
 def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_network, "_MOST_RANKED", 100)
     target = torch.linspace(0, 1, 1000)[None, None]
-    [scaled] = latent_network._scale_by_percentiles(
+    [scaled] = latent_network._scale_percentiles_to_one(
         target, torch.ones_like(target, dtype=torch.bool)
     )
     assert float(scaled[0, 500]) == pytest.approx(0, abs=0.02)

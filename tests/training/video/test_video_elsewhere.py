@@ -16,9 +16,9 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import (
     VideoNetworks,
-    depth_of,
+    fill_depth_from_embedded,
     make_networks,
-    start_from_embedded,
+    sigmoid_to_depth,
 )
 from rilievo.training.video import other_places, video_run
 from rilievo.training.video.other_places import ARCHIVE, OtherPlaces, read_places
@@ -42,7 +42,7 @@ def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def embedded() -> VideoNetworks:
     networks = make_networks(BLUEPRINT, offsets=(-1, 1), seed=0)
-    start_from_embedded(networks)
+    fill_depth_from_embedded(networks)
     return networks
 
 
@@ -86,7 +86,9 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
             seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
             with torch.no_grad():
-                found.append(depth_of(networks.depth.eval()(seen)[0][0, 0], BLUEPRINT).numpy())
+                found.append(
+                    sigmoid_to_depth(networks.depth.eval()(seen)[0][0, 0], BLUEPRINT).numpy()
+                )
         return found
 
     before = depths()

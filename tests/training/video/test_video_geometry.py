@@ -26,9 +26,9 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.video_networks import (
     DepthNet,
-    depth_of,
+    fill_depth_from_embedded,
     make_networks,
-    start_from_embedded,
+    sigmoid_to_depth,
 )
 from rilievo.training.video import video_presets
 from rilievo.training.video.frames.targets import FramePlace, Target
@@ -60,13 +60,13 @@ def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_starts_with_the_depth_of_the_embedded_model() -> None:
     blueprint = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
     networks = make_networks(blueprint, offsets=(-1, 1), seed=0)
-    start_from_embedded(networks)
+    fill_depth_from_embedded(networks)
     networks.train()
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(pixels).resize((6, 4)).resize(SIZE[::-1]))
     seen = torch.from_numpy(smooth.copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        found = depth_of(networks.depth(seen)[0][0, 0], blueprint).numpy()
+        found = sigmoid_to_depth(networks.depth(seen)[0][0, 0], blueprint).numpy()
     session = onnxruntime.InferenceSession(embedded_file("rilievo/small"))
     expected = session.run(None, {"image": smooth[None]})[0][0]
     ratio = found / expected
@@ -143,7 +143,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
         offsets=(-1, 1),
         seed=0,
     )
-    start_from_embedded(expected)
+    fill_depth_from_embedded(expected)
     assert same(weights_of(tmp_path / "run"), dict(expected.state_dict()))
 
 

@@ -12,7 +12,7 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.training.adapters.trained import load_motion
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.video_networks import make_networks, start_from_embedded
+from rilievo.training.networks.video.video_networks import fill_depth_from_embedded, make_networks
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 from rilievo.training.video.video_presets import preset_config
 from rilievo.training.video.video_run import train_video
@@ -50,7 +50,7 @@ def test_a_pose_network_learns_the_direction_and_leaves_depth_as_it_is(
     )
     train_video(config, tmp_path / "run", CPU)
     expected = make_networks(blueprint, offsets=(-1, 1), seed=0)
-    start_from_embedded(expected)
+    fill_depth_from_embedded(expected)
     learned, start = weights_of(tmp_path / "run"), dict(expected.state_dict())
     depth = {name for name in start if name.startswith("depth.")}
     assert all(torch.allclose(learned[name], start[name], atol=1e-6) for name in depth)

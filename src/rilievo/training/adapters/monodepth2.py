@@ -51,8 +51,8 @@ def family_card() -> ModelCard:
 def folder_card(folder: Path) -> ModelCard:
     """Card of a folder's checkpoint: metric if trained on stereo."""
     with needing(f"model '{printable(folder)}'", "train"):
-        from rilievo.training.networks.video.monodepth2_weights import learned_from_stereo
-    stereo = learned_from_stereo(folder)
+        from rilievo.training.networks.video.monodepth2_weights import is_depth_metric
+    stereo = is_depth_metric(folder)
     summary = f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}"
     size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
     return replace(

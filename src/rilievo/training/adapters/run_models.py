@@ -16,7 +16,7 @@ from rilievo.training.networks.blueprint import (
     Blueprint,
     TunedBlueprint,
     VideoBlueprint,
-    is_official,
+    is_official_checkpoint,
 )
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
@@ -76,7 +76,7 @@ def predicts_motion(folder: Path) -> bool:
     """Whether a run has networks of motion."""
     if is_video_run(folder):
         return read_video_run(folder).blueprint.pose in POSE_NETWORKS
-    return is_official(folder) and (folder / POSE).is_file()
+    return is_official_checkpoint(folder) and (folder / POSE).is_file()
 
 
 def probe_preparation(blueprint: Blueprint) -> Preparation:

@@ -124,7 +124,7 @@ def _load_pipeline_part(
     import transformers
     from torch import nn
 
-    from rilievo.training.networks.backbones.weights import check_loaded
+    from rilievo.training.networks.backbones.weights import check_loading_report
 
     folder = snapshot.folder / name
     library = diffusers if part.library == "diffusers" else transformers
@@ -150,7 +150,7 @@ def _load_pipeline_part(
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    check_loaded(f"model '{card.name}'", info, prefix=f"{name}.")
+    check_loading_report(f"model '{card.name}'", info, prefix=f"{name}.")
     return network.eval().requires_grad_(False)
 
 
@@ -172,12 +172,12 @@ def _from_local_files(part_class: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def _loading_errors_as_one_line(folder: Path) -> Iterator[None]:
-    from rilievo.training.networks.backbones.weights import quiet
+    from rilievo.training.networks.backbones.weights import silence_libraries
 
     if not folder.is_dir():
         raise ModelError(f"{folder}: cannot be loaded: there is no such folder")
     try:
-        with quiet("transformers", "diffusers"):
+        with silence_libraries("transformers", "diffusers"):
             yield
     except ModelError:
         raise

@@ -38,7 +38,7 @@ from rilievo.training.adapters.run_models import (
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork, torch_device
 from rilievo.training.adapters.transformers_models import empty_network
 from rilievo.training.networks.backbones import weights_sha256
-from rilievo.training.networks.backbones.weights import fitting, read_state
+from rilievo.training.networks.backbones.weights import read_state, select_network_tensors
 from rilievo.training.networks.blueprint import (
     DEPTH,
     EMBEDDED,
@@ -49,17 +49,21 @@ from rilievo.training.networks.blueprint import (
     PoseKind,
     TunedBlueprint,
     VideoBlueprint,
-    is_official,
+    is_official_checkpoint,
 )
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.networks.probe_network import Probed, make_chosen_backbone, make_chosen_probe
-from rilievo.training.networks.small import MULTIPLE, SmallNet, double
-from rilievo.training.networks.video.monodepth2_weights import read_official
+from rilievo.training.networks.probe_network import (
+    BackboneWithProbe,
+    backbone_from_blueprint,
+    probe_from_blueprint,
+)
+from rilievo.training.networks.small import MULTIPLE, SmallNet, double_bilinearly
+from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.networks.video.video_networks import (
     DepthNet,
     VideoNetworks,
     make_networks,
-    scaled_disparity,
+    sigmoid_to_inverse_depth,
 )
 from rilievo.training.tensors import Images, Maps, Tensors
 
@@ -90,13 +94,15 @@ def load_probe_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
     )
 
 
-def load_probed_network(folder: Path, facts: ProbeRunFacts) -> Probed:
+def load_probed_network(folder: Path, facts: ProbeRunFacts) -> BackboneWithProbe:
     """Load a run's network; refuse a frozen backbone with other weights."""
     path = folder / WEIGHTS
     check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
     check_trusted(facts.blueprint.probe.kind, "probe", folder / CONFIG)
-    backbone = make_chosen_backbone(facts.blueprint)
-    probed = Probed(facts.blueprint, backbone, make_chosen_probe(facts.blueprint, backbone, seed=0))
+    backbone = backbone_from_blueprint(facts.blueprint)
+    probed = BackboneWithProbe(
+        facts.blueprint, backbone, probe_from_blueprint(facts.blueprint, backbone, seed=0)
+    )
     try:
         with safe_open(path, framework="pt") as file:
             trained_on = (file.metadata() or {}).get(BACKBONE)
@@ -118,7 +124,7 @@ def load_probed_network(folder: Path, facts: ProbeRunFacts) -> Probed:
 class ProbeNetwork(TorchNetwork):
     """Depth, normals, or both; confidence is kappa / (1 + kappa)."""
 
-    def __init__(self, preparation: Preparation, probed: Probed) -> None:
+    def __init__(self, preparation: Preparation, probed: BackboneWithProbe) -> None:
         super().__init__(preparation)
         self.probed = probed
         task, uncertain = probed.blueprint.task, probed.blueprint.uncertainty
@@ -180,7 +186,7 @@ class VideoNetwork(TorchNetwork):
         return (self.blueprint.unit / inverse,)
 
     def _inverse_depth(self, pixels: Images) -> Float[Tensor, "b _ _"]:
-        return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
+        return sigmoid_to_inverse_depth(self.depth(pixels)[0][:, 0].float(), self.blueprint)
 
 
 def blend_with_mirrored(plain: Maps, mirrored: Maps) -> Maps:
@@ -211,8 +217,8 @@ def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
     settings = read_settings(VideoSettings, options.settings, card.name)
     folder = Path(card.source)
     path = folder / WEIGHTS
-    if is_official(folder):
-        official = read_official(folder, pose=False)
+    if is_official_checkpoint(folder):
+        official = read_official_checkpoint(folder, pose=False)
         blueprint, depth = official.blueprint, DepthNet(official.blueprint)
         depth.load_state_dict(dict(official.depth))
         # Hashes of the files that determine depth, as sha256sum writes them.
@@ -221,7 +227,7 @@ def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
     else:
         blueprint = read_video_run(folder).blueprint
         depth = DepthNet(blueprint)
-        depth.load_state_dict(fitting(depth, read_state(path), path, "depth."))
+        depth.load_state_dict(select_network_tensors(depth, read_state(path), path, "depth."))
         weights_sha256 = _file_sha256(path)
     return TorchModel(
         card,
@@ -256,7 +262,7 @@ class SmallNetwork(TorchNetwork):
         surface = self.network(image)
         logs = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
-        return depth, F.normalize(double(surface.normals.float()), dim=1)
+        return depth, F.normalize(double_bilinearly(surface.normals.float()), dim=1)
 
     def answer(self, pixels: Images) -> Tensors:
         """Predict them from RGB in 0..1."""
@@ -279,8 +285,8 @@ def make_tuned_network(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork 
     check_trusted(probed.probe.kind, "probe", folder / CONFIG)
     # Its weights come with the run: none are fetched.
     probed = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
-    backbone = make_chosen_backbone(probed)
-    whole = Probed(probed, backbone, make_chosen_probe(probed, backbone, seed=0))
+    backbone = backbone_from_blueprint(probed)
+    whole = BackboneWithProbe(probed, backbone, probe_from_blueprint(probed, backbone, seed=0))
     return ProbeNetwork(probe_preparation(probed), whole)
 
 
@@ -310,7 +316,7 @@ def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 def fill_from_file(network: Tuned, path: Path) -> Tuned:
     """Fill a network with a file's weights, and return it."""
-    network.load_state_dict(dict(fitting(network, read_state(path), path)))
+    network.load_state_dict(dict(select_network_tensors(network, read_state(path), path)))
     return network
 
 
@@ -371,8 +377,8 @@ def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
                 problem=f"has no {WEIGHTS} yet: let its training come to an end ({{resume}})",
             )
         missing = "its motion was known in training, so it has no pose network"
-    elif is_official(folder):
-        blueprint = read_official(folder).blueprint
+    elif is_official_checkpoint(folder):
+        blueprint = read_official_checkpoint(folder).blueprint
         missing = f"has no {POSE}: it learned from stereo pairs, and says no motion"
     else:
         raise ModelError(

@@ -23,7 +23,7 @@ from rilievo.training.adapters.run_models import (
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.networks.blueprint import Family, TunedBlueprint, is_official
+from rilievo.training.networks.blueprint import Family, TunedBlueprint, is_official_checkpoint
 
 _NON_COMMERCIAL = ", NON-COMMERCIAL"
 
@@ -35,7 +35,7 @@ def find_trained(request: ModelRequest) -> FoundModel | None:
         is_family = request.text == monodepth2.MONODEPTH2
         return FoundModel(card=monodepth2.family_card()) if is_family else None
     folder = Path(request.name).resolve()
-    if is_official(folder):
+    if is_official_checkpoint(folder):
         return FoundModel(card=monodepth2.folder_card(folder))
     if is_run(folder):
         return FoundModel(card=probe_run_card(folder))

@@ -388,11 +388,11 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     import torch
     from transformers import AutoModelForDepthEstimation
 
-    from rilievo.training.networks.backbones.weights import check_loaded, quiet
+    from rilievo.training.networks.backbones.weights import check_loading_report, silence_libraries
 
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
-        with quiet("transformers"):
+        with silence_libraries("transformers"):
             check_network_size(
                 lambda: _network_without_weights(snapshot.folder),
                 snapshot.weights_bytes,
@@ -413,7 +413,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
         raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
-    check_loaded(f"model '{card.name}'", info, optional=_UNUSED)
+    check_loading_report(f"model '{card.name}'", info, optional=_UNUSED)
     return body
 
 

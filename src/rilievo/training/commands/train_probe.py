@@ -180,9 +180,11 @@ def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
 
     frames, blueprint = open_frames(config), config.blueprint
     with needing("training", "train"):
-        from rilievo.training.networks.probe_network import make_chosen_backbone
+        from rilievo.training.networks.probe_network import backbone_from_blueprint
     # No weights are fetched for a plan.
-    make_chosen_backbone(replace(blueprint, backbone=replace(blueprint.backbone, weights=RANDOM)))
+    backbone_from_blueprint(
+        replace(blueprint, backbone=replace(blueprint.backbone, weights=RANDOM))
+    )
     steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)
     return (
         f"network: {blueprint.backbone.name} for {blueprint.task}",

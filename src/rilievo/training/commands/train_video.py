@@ -67,8 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     if request.dry_run:
         if config.blueprint.encoder.startswith(TIMM):
             with needing("an encoder of timm", "train"):
-                from rilievo.training.networks.video.encoders import find_timm
-            find_timm(config.blueprint.encoder)
+                from rilievo.training.networks.video.encoders import timm_model_name
+            timm_model_name(config.blueprint.encoder)
         _say_config_and_footage(config, footage)
         _say_disk_and_memory(config, footage)
         return 0

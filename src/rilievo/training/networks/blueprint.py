@@ -185,7 +185,7 @@ class DepthChoice:
 
     @property
     def channels(self) -> int:
-        """Channels of depth."""
+        """Number of bins, else 1."""
         return self.bins if self.form is Form.BINS else 1
 
 
@@ -217,12 +217,12 @@ class Blueprint:
 
     @property
     def depth_channels(self) -> int:
-        """Channels of depth."""
+        """Number for depth; perhaps 0."""
         return self.depth.channels if self.task.has_depth else 0
 
     @property
     def normals_channels(self) -> int:
-        """Channels of normals and, last, kappa."""
+        """Number: 0, 3, or 4 with kappa."""
         if not self.task.has_normals:
             return 0
         return 4 if self.uncertainty else 3
@@ -352,6 +352,6 @@ def check_encoder(name: str) -> None:
         raise OptionError(f"no encoder '{name}'; {suggestion}")
 
 
-def is_official(folder: Path) -> bool:
-    """Whether a folder is an official checkpoint."""
+def is_official_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds Monodepth2's ``encoder.pth`` or ``depth.pth``."""
     return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()

@@ -64,15 +64,15 @@ class Padding(StrEnum):
     NONE = "none"
 
 
-def place(size: Size, patch: int, padding: Padding) -> Box:
+def box_in_padded(size: Size, patch: int, padding: Padding) -> Box:
     """Find an image's box in its padded one; ``InputError`` if padding is not allowed."""
-    down, across = _padding_rows_and_columns(size, patch, padding)
+    down, across = _padding_size(size, patch, padding)
     return Box(top=down // 2, left=across // 2, height=size[0], width=size[1])
 
 
 def padded_size(size: Size, patch: int, padding: Padding) -> Size:
-    """Compute the size of the padded image."""
-    down, across = _padding_rows_and_columns(size, patch, padding)
+    """Compute (height, width) after padding."""
+    down, across = _padding_size(size, patch, padding)
     return size[0] + down, size[1] + across
 
 
@@ -84,7 +84,7 @@ def pad(pixels: Images, box: Box, size: Size) -> Float[Tensor, "b 3 H W"]:
     return nn.functional.pad(pixels, (box.left, right, box.top, bottom))
 
 
-def _padding_rows_and_columns(size: Size, patch: int, padding: Padding) -> Size:
+def _padding_size(size: Size, patch: int, padding: Padding) -> Size:
     over = size[0] % patch, size[1] % patch
     if over == (0, 0):
         return 0, 0

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from rilievo.training.tensors import Channels, Convolved, Strided
 
 
-def conv_norm(inputs: int, outputs: int, *after: nn.Module, stride: int = 1) -> nn.Sequential:
-    """Make a 3x3 convolution and its norm."""
+def make_conv_norm(inputs: int, outputs: int, *after: nn.Module, stride: int = 1) -> nn.Sequential:
+    """Make a 3×3 convolution, its norm, and ``after``."""
     conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), *after)
 
@@ -21,7 +21,7 @@ def convolve_and_norm(
     relu: bool = False,
     most: float | None = None,
 ) -> Strided:
-    """Convolve and normalise; without gradients layers stay apart for written files."""
+    """Convolve, normalise, and clamp to 0..``most``; gradients need merged layers."""
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
         if most is not None:

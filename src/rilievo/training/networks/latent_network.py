@@ -48,9 +48,9 @@ class LatentNetwork(nn.Module):
         self._text: Tensor | None = None
 
     def __deepcopy__(self, memo: Any) -> "LatentNetwork":
-        return LatentNetwork(self._pipeline_with(copy.deepcopy(self.unet, memo)))
+        return LatentNetwork(self._copy_pipeline_with(copy.deepcopy(self.unet, memo)))
 
-    def _pipeline_with(self, unet: nn.Module) -> Any:
+    def _copy_pipeline_with(self, unet: nn.Module) -> Any:
         pipeline = copy.copy(self._pipeline)
         pipeline.unet = unet
         return pipeline
@@ -66,9 +66,9 @@ class LatentNetwork(nn.Module):
         image, target, valid = image[labels], target[labels], valid[labels]
         pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.no_grad():
-            photo = self._encode(pixels)
-            answer = self._encode(
-                _scale_by_percentiles(target, valid)[:, None].expand(-1, 3, -1, -1)
+            photo = self._encode_to_latents(pixels)
+            answer = self._encode_to_latents(
+                _scale_percentiles_to_one(target, valid)[:, None].expand(-1, 3, -1, -1)
             )
             last = self._noising.config.num_train_timesteps
             times = torch.randint(0, last, (len(image),), device=image.device)
@@ -83,7 +83,7 @@ class LatentNetwork(nn.Module):
             return 0 * predicted.sum()
         return F.mse_loss(predicted[whole], goal[whole])
 
-    def _encode(self, pixels: Images) -> Tensor:
+    def _encode_to_latents(self, pixels: Images) -> Tensor:
         vae = self._pipeline.vae
         return vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
 
@@ -104,7 +104,7 @@ class LatentNetwork(nn.Module):
         return choices[kind]
 
 
-def _scale_by_percentiles(target: Maps, valid: Masks) -> Maps:
+def _scale_percentiles_to_one(target: Maps, valid: Masks) -> Maps:
     maps = []
     for values, mask in zip(target, valid, strict=True):
         depths = values[mask]

@@ -89,7 +89,7 @@ class MobileNetV2(nn.Module):
         return tuple(levels)
 
 
-def published_name(parameter: str) -> str:
+def gluon_name(parameter: str) -> str:
     """Convert a parameter's name to Gluon's."""
     *modules, layer, leaf = parameter.split(".")
     if layer.startswith("batchnorm"):
@@ -98,22 +98,22 @@ def published_name(parameter: str) -> str:
     return f"{_PREFIX}{scope}{layer}_{leaf}"
 
 
-def load_published(encoder: MobileNetV2, path: Path) -> None:
+def load_gluon_mobilenet(encoder: MobileNetV2, path: Path) -> None:
     """Fill ``encoder`` from Gluon's ``.npz``, without the classifier."""
     names = {
-        entry: published_name(entry)
-        for entry in encoder.state_dict()
-        if not _is_batch_counter(entry)
+        entry: gluon_name(entry) for entry in encoder.state_dict() if not _is_batch_counter(entry)
     }
-    fill(encoder, names, arrays_of(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
+    fill_from_arrays(
+        encoder, names, read_npz_arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)"
+    )
 
 
 def _is_batch_counter(parameter: str) -> bool:
     return parameter.endswith("num_batches_tracked")
 
 
-def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
-    """Read ``.npz`` files; an error names ``where``."""
+def read_npz_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+    """Read arrays by name; errors name ``where``."""
     arrays: dict[str, np.ndarray] = {}
     try:
         for path in paths:
@@ -128,10 +128,10 @@ def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def fill(
+def fill_from_arrays(
     encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
 ) -> None:
-    """Fill ``encoder`` by name, or raise ``ModelError``."""
+    """Fill parameters by ``names`` of arrays, or raise ``ModelError``."""
     state = encoder.state_dict()
     for parameter, name in names.items():
         shape = tuple(state[parameter].shape)
@@ -212,14 +212,14 @@ class ResNet50V2(nn.Module):
         return tuple(levels)
 
 
-def load_published_resnet(encoder: ResNet50V2, folder: Path) -> None:
+def load_gluon_resnet(encoder: ResNet50V2, folder: Path) -> None:
     """Fill ``encoder`` from ``resnet50v2_*.npz``, in any parts."""
-    arrays = arrays_of(folder, sorted(folder.glob(_PATTERN)))
+    arrays = read_npz_arrays(folder, sorted(folder.glob(_PATTERN)))
     where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
-    fill(encoder, dict(_published_names(encoder)), arrays, where)
+    fill_from_arrays(encoder, dict(_resnet_gluon_names(encoder)), arrays, where)
 
 
-def _published_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
+def _resnet_gluon_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
     layers = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
     for number, stage in enumerate(encoder.stages):
         counts = {"norms": 0, "convs": 0}

@@ -8,12 +8,16 @@ from torch import nn
 
 from rilievo.shapes import Size
 from rilievo.training.networks.backbones import Backbone, make_backbone
-from rilievo.training.networks.backbones.weights import seeded
+from rilievo.training.networks.backbones.weights import temporary_torch_seed
 from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form, Readout
 from rilievo.training.networks.features import Features
 from rilievo.training.networks.probes import DepthHead, Logits, NormalsHead, Probe, make_probe
-from rilievo.training.networks.probes.dense_probes import enlarged, placed
-from rilievo.training.networks.probes.heads import bin_centres, expectation, most_probable
+from rilievo.training.networks.probes.dense_probes import crop_and_resize, enlarge_outputs
+from rilievo.training.networks.probes.heads import (
+    bin_centres,
+    expected_centre,
+    most_probable_centre,
+)
 from rilievo.training.tensors import Images, Maps, Normals
 
 
@@ -25,7 +29,7 @@ class ProbeOutput(NamedTuple):
     kappa: Maps | None
 
 
-class Probed(nn.Module):
+class BackboneWithProbe(nn.Module):
     """Backbone and its probe."""
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
@@ -36,18 +40,20 @@ class Probed(nn.Module):
 
     def forward(self, image: Images) -> ProbeOutput:
         """Predict from RGB in 0..1."""
-        return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
+        return self.predict_from_features(
+            self.backbone(image), (int(image.shape[-2]), int(image.shape[-1]))
+        )
 
-    def read(self, features: Features, size: Size) -> ProbeOutput:
-        """Predict from features at a size [px]."""
+    def predict_from_features(self, features: Features, size: Size) -> ProbeOutput:
+        """Predict at a size [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
         depth = normals = kappa = None
         if task.has_depth:
-            depth = self._read_depth(logits.channels(0, depth_channels), size)
+            depth = self._read_depth(logits.select_channels(0, depth_channels), size)
         if task.has_normals:
             last = depth_channels + self.blueprint.normals_channels
-            normals, kappa = self.normals_head(logits.channels(depth_channels, last), size)
+            normals, kappa = self.normals_head(logits.select_channels(depth_channels, last), size)
         return ProbeOutput(depth=depth, normals=normals, kappa=kappa)
 
     def _read_depth(self, logits: Logits, size: Size) -> Maps:
@@ -55,14 +61,14 @@ class Probed(nn.Module):
         if not torch.onnx.is_in_onnx_export() or choice.form is not Form.BINS:
             return self.depth_head(logits, size)
         # An ONNX graph cannot loop over strips of rows: it holds the map of all bins at once.
-        shares = enlarged(logits).permute(0, 2, 3, 1).float()
+        shares = enlarge_outputs(logits).permute(0, 2, 3, 1).float()
         centres = bin_centres(choice).to(shares)
-        read = expectation if choice.readout is Readout.EXPECTATION else most_probable
+        read = expected_centre if choice.readout is Readout.EXPECTATION else most_probable_centre
         depth = read(shares, centres, choice.normalisation)
-        return placed(depth[:, None], logits, size)[:, 0]
+        return crop_and_resize(depth[:, None], logits, size)[:, 0]
 
 
-def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
+def backbone_from_blueprint(blueprint: Blueprint) -> Backbone:
     """Make a blueprint's frozen backbone."""
     choice = blueprint.backbone
     weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
@@ -76,10 +82,10 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
     )
 
 
-def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
+def probe_from_blueprint(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
     """Make a blueprint's probe, with random weights."""
     tokens = backbone.token_channels
-    with seeded(seed):
+    with temporary_torch_seed(seed):
         return make_probe(
             blueprint.probe.kind,
             backbone.channels,

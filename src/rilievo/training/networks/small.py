@@ -1,8 +1,6 @@
-"""The embedded model's network: an ImageNet encoder and a light U-Net.
+"""The embedded model's network, an ImageNet encoder and a light U-Net, and its ONNX weights.
 
 The last doubling is convex (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3).
-
-Weights of an embedded network's ONNX file.
 """
 
 from collections import deque
@@ -114,7 +112,7 @@ class Context(nn.Module):
         self.mix = SeparableConv(outputs, outputs)
 
     def forward(self, x: Channels) -> Convolved:
-        """Add the context."""
+        """Narrow channels, add a network of their mean, and convolve."""
         conv, norm, _ = self.narrow
         x = convolve_and_norm(conv, norm, x, relu=True)
         return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
@@ -134,9 +132,9 @@ class Merge(nn.Module):
         )
 
     def forward(self, coarse: Resized, fine: Convolved) -> Float[Tensor, "b e h w"]:
-        """Merge them."""
+        """Double ``coarse``, add ``fine``, and convolve."""
         return self.mix(
-            mix_channels(self.lateral, fine) + double(mix_channels(self.reduce, coarse))
+            mix_channels(self.lateral, fine) + double_bilinearly(mix_channels(self.reduce, coarse))
         )
 
 
@@ -244,15 +242,15 @@ class SmallNet(nn.Module):
         return SurfaceOutput(log_depth[:, 0], surface[:, 1:], log_spread, self.sky(features))
 
 
-def double(x: Channels) -> Resized:
-    """Double bilinearly, pixel centres kept."""
+def double_bilinearly(x: Channels) -> Resized:
+    """Double both sides, pixel centres kept."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 _Arrays = tuple[np.ndarray, ...]
 
 
-def read_exported(network: SmallNet, path: Path) -> None:
+def fill_from_onnx(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file of ``export_small``.
 
     Training mode first measures statistics of batch normalisations that the file merged.
@@ -295,13 +293,16 @@ def _fill_if_shapes_match(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
 def _layers_in_call_order(network: SmallNet) -> list[nn.Module]:
     order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
+    with (
+        temporary_forward_hooks(layers, lambda layer, inputs, output: order.append(layer)),
+        torch.no_grad(),
+    ):
         network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
     return order
 
 
 @contextmanager
-def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
+def temporary_forward_hooks(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
     """Hook layers for a block."""
     handles = [layer.register_forward_hook(hook) for layer in layers]  # pyright: ignore[reportArgumentType, reportCallIssue]
     try:
@@ -311,7 +312,7 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
             handle.remove()
 
 
-def _unfold_upsampling(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
+def _unfold_upsampling_weights(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
     order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
     for layer in layers:
         kernel = layer[0]
@@ -352,6 +353,6 @@ def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
             if node.op_type == "BatchNormalization"
             or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
         ]
-        return [tuple(map(torch.from_numpy, layer)) for layer in _unfold_upsampling(layers)]
+        return [tuple(map(torch.from_numpy, layer)) for layer in _unfold_upsampling_weights(layers)]
     except Exception as error:  # protobuf and onnx raise errors of many kinds
         raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error

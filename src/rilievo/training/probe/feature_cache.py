@@ -30,7 +30,7 @@ from rilievo.io.json_record import NotThisRecord, parse_json, to_json
 from rilievo.messages import template
 from rilievo.shapes import Float, Size, UInt8
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
-from rilievo.training.networks.features import Features, padded_size, place
+from rilievo.training.networks.features import Features, box_in_padded, padded_size
 from rilievo.training.tensors import Pictures, as_input
 
 VERSION = 1
@@ -258,7 +258,7 @@ class FeatureCache:
             maps=tuple(maps),
             tokens=tuple(entry.to(device) for entry in tokens) if layout.tokens else None,
             padded=padded_size(size, facts.patch, facts.padding),
-            box=place(size, facts.patch, facts.padding),
+            box=box_in_padded(size, facts.patch, facts.padding),
         )
 
     def _feature_path(self, stamp: Stamp) -> Path:

@@ -68,9 +68,9 @@ def train_probe(
     with needing("training", "train"):
         from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
         from rilievo.training.networks.backbones import weights_sha256
-        from rilievo.training.networks.probe_network import make_chosen_backbone
+        from rilievo.training.networks.probe_network import backbone_from_blueprint
         from rilievo.training.probe.probe_task import ProbeTask
-    backbone = backbone or make_chosen_backbone(config.blueprint)
+    backbone = backbone or backbone_from_blueprint(config.blueprint)
     sha256 = weights_sha256(backbone)
     fabric = launch_fabric(Devices(device=options.device, precision=config.precision))
     task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)

@@ -41,7 +41,7 @@ from rilievo.training.losses.supervised import (
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.features import Features
-from rilievo.training.networks.probe_network import Probed, make_chosen_probe
+from rilievo.training.networks.probe_network import BackboneWithProbe, probe_from_blueprint
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import (
     collate,
@@ -106,10 +106,10 @@ def normals_objective(
 
 
 class Learner(nn.Module):
-    """Probed network with its losses."""
+    """Network with a probe, and its losses."""
 
     def __init__(
-        self, probed: Probed, config: ProbeConfig, cache: FeatureCache | None = None
+        self, probed: BackboneWithProbe, config: ProbeConfig, cache: FeatureCache | None = None
     ) -> None:
         super().__init__()
         self.probed, self.config, self.cache = probed, config, cache
@@ -134,7 +134,7 @@ class Learner(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Compute ``loss`` and its unweighted parts."""
         depth, normals = batch["depth"], batch["normals"]
-        answer = self.probed.read(
+        answer = self.probed.predict_from_features(
             self._cached_or_computed_features(batch["image"]), (depth.shape[-2], depth.shape[-1])
         )
         depth_loss = normals_loss = depth.new_zeros(())
@@ -281,8 +281,8 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
     ) -> None:
         self._config, self._fabric, self._frames = config, fabric, frames
         self._run, self._sha256 = run, sha256
-        probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
-        self.learner = Learner(Probed(config.blueprint, backbone, probe), config, cache)
+        probe = probe_from_blueprint(config.blueprint, backbone, seed=config.seed)
+        self.learner = Learner(BackboneWithProbe(config.blueprint, backbone, probe), config, cache)
         groups: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
         if self.learner.is_tuned:
             groups.insert(0, (backbone, config.backbone_rate))

@@ -19,7 +19,7 @@ from rilievo.training.adapters.run_models import is_run
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import say
 from rilievo.training.networks.blueprint import BackboneChoice
-from rilievo.training.networks.probe_network import make_chosen_backbone
+from rilievo.training.networks.probe_network import backbone_from_blueprint
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
@@ -137,7 +137,7 @@ def _train_and_score(
     scoring: Any,
 ) -> SweepCell:
     run, task, choice = folder / plan.run, plan.config.blueprint.task, config.cache
-    backbone = make_chosen_backbone(plan.config.blueprint).to(torch_device(options.device))
+    backbone = backbone_from_blueprint(plan.config.blueprint).to(torch_device(options.device))
     features = None
     # Features are the same in every epoch if the backbone is frozen and images repeat.
     if choice.enabled and not plan.config.backbone_rate and not plan.config.augmentation.changes:

@@ -53,7 +53,7 @@ from rilievo.training.adapters.transformers_models import PROCESSOR_FILE
 from rilievo.training.engine.task import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.networks.small import read_exported
+from rilievo.training.networks.small import fill_from_onnx
 
 _STARTS = (
     f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "
@@ -214,7 +214,7 @@ def _small_start(name: str, path: Path) -> Start:
     if sizing.rule is not Rule.AREA or card.kind is None:
         raise ModelError(f"{path}: is not the network of {SMALL}, which training goes on with")
     network = SmallNetwork(sizing.area)
-    read_exported(network.network, path)
+    fill_from_onnx(network.network, path)
     blueprint = TunedBlueprint(
         family=Family.SMALL,
         start=name,

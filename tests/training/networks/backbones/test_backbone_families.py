@@ -12,7 +12,10 @@ import tiny_backbones
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.backbone import IMAGENET, NONE
-from rilievo.training.networks.backbones.timm_backbones import compute_positions, sine_positions
+from rilievo.training.networks.backbones.timm_backbones import (
+    replace_position_embedding,
+    sine_positions,
+)
 from rilievo.training.networks.features import Features, Padding
 from tiny_backbones import CONFIGS, TIMM, save_config
 
@@ -132,7 +135,7 @@ def test_computed_positions_are_added_to_patches_of_any_size() -> None:
     body = VisionTransformer(
         img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, dynamic_img_size=True
     ).eval()
-    compute_positions(body)
+    replace_position_embedding(body)
     image = torch.rand(2, 3, 16, 40)
     with torch.no_grad():
         found = body.forward_intermediates(image, intermediates_only=True)[0]

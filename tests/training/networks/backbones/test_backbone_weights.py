@@ -15,8 +15,8 @@ import tiny_diffusion
 import tiny_pipelines
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, make_backbone, weights_sha256
-from rilievo.training.networks.backbones.backbone import spread_layers
-from rilievo.training.networks.features import Padding, padded_size, place
+from rilievo.training.networks.backbones.backbone import default_layers
+from rilievo.training.networks.features import Padding, box_in_padded, padded_size
 from tiny_backbones import Means, save_model
 
 SIDES = st.integers(1, 700)
@@ -33,7 +33,7 @@ def test_padding_is_the_least_and_the_image_lies_in_its_middle(
     height: int, width: int, patch: int
 ) -> None:
     padded = padded_size((height, width), patch, Padding.MINIMAL)
-    box = place((height, width), patch, Padding.MINIMAL)
+    box = box_in_padded((height, width), patch, Padding.MINIMAL)
     for side, whole, start in ((height, padded[0], box.top), (width, padded[1], box.left)):
         assert whole % patch == 0
         assert 0 <= whole - side < patch
@@ -62,11 +62,11 @@ def test_probe3d_pads_a_whole_patch_where_one_side_alone_divides(
      (3, (0, 1, 2))],
 )  # fmt: skip
 def test_four_layers_are_spread_evenly(count: int, expected: tuple[int, ...]) -> None:
-    assert spread_layers("x", [16] * count) == expected
+    assert default_layers("x", [16] * count) == expected
 
 
 def test_the_last_four_of_a_pyramid_are_taken() -> None:
-    assert spread_layers("x", [2, 4, 8, 16, 32]) == (1, 2, 3, 4)
+    assert default_layers("x", [2, 4, 8, 16, 32]) == (1, 2, 3, 4)
 
 
 def test_the_box_says_where_the_image_is() -> None:
@@ -211,9 +211,11 @@ def test_a_diffusion_model_gives_its_up_blocks_for_each_image_alone(pipeline: st
 @pytest.mark.slow
 def test_the_noise_is_that_of_the_seed(pipeline: str) -> None:
     image = torch.rand(1, 3, 32, 32)
-    first, again, seeded = (make_backbone(pipeline, seed=seed)(image).maps[0] for seed in (0, 0, 1))
+    first, again, temporary_torch_seed = (
+        make_backbone(pipeline, seed=seed)(image).maps[0] for seed in (0, 0, 1)
+    )
     assert first.equal(again)
-    assert not torch.allclose(first, seeded, atol=1e-3)
+    assert not torch.allclose(first, temporary_torch_seed, atol=1e-3)
 
 
 def test_a_pipeline_that_sees_more_than_an_image_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rilievo.training.networks.video.decoder import ConvELU, doubled_conv
+from rilievo.training.networks.video.decoder import ConvELU, double_and_convolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ def test_a_convolution_of_a_doubled_map_is_that_of_the_large_map_and_so_are_its_
     differentiable = [x.requires_grad_(), *convolution.parameters()]
     if skip is not None:
         differentiable.append(skip.requires_grad_())
-    ours = doubled_conv(x, skip, convolution)
+    ours = double_and_convolve(x, skip, convolution)
     plain = whole(x, skip, *convolution.parameters())
     torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
     upstream = torch.randn_like(plain)
@@ -67,7 +67,7 @@ def test_in_single_precision_it_is_as_near_to_the_true_values_as_the_whole_map(
         each.requires_grad_()
     exact = [each.detach().double().requires_grad_() for each in tensors]
     upstream = torch.randn(2, 32, 24, 40)
-    ours = gradients(doubled_conv(x, skip, convolution), tensors, upstream)
+    ours = gradients(double_and_convolve(x, skip, convolution), tensors, upstream)
     plain = gradients(whole(x, skip, *convolution.parameters()), tensors, upstream)
     place = whole(exact[0], exact[3] if skipped else None, exact[1], exact[2])
     true = gradients(place, exact, upstream.double())
@@ -82,14 +82,14 @@ def test_a_prediction_has_the_bits_of_the_whole_map() -> None:
     x, skip = torch.randn(1, 16, 6, 20), torch.randn(1, 8, 12, 40)
     convolution = layer(24, 4)
     with torch.no_grad():
-        ours = doubled_conv(x, skip, convolution)
+        ours = double_and_convolve(x, skip, convolution)
         large = F.interpolate(x, scale_factor=2.0, mode="nearest")
         assert torch.equal(ours, convolution(torch.cat([large, skip], dim=1)))
 
 
 def test_a_map_that_takes_no_gradient_leaves_those_of_the_weights() -> None:
     x, skip, convolution = torch.randn(1, 2, 3, 4), torch.randn(1, 3, 6, 8), layer(5, 2)
-    doubled_conv(x, skip, convolution).sum().backward()
+    double_and_convolve(x, skip, convolution).sum().backward()
     found = [each.grad for each in convolution.parameters()]
     expected = torch.autograd.grad(
         whole(x, skip, *convolution.parameters()).sum(), list(convolution.parameters())
@@ -100,7 +100,7 @@ def test_a_map_that_takes_no_gradient_leaves_those_of_the_weights() -> None:
 
 def test_a_second_derivative_is_refused() -> None:
     x = torch.randn(1, 2, 3, 4, requires_grad=True)
-    made = doubled_conv(x, None, layer(2, 2)).square().sum()
+    made = double_and_convolve(x, None, layer(2, 2)).square().sum()
     [gradient] = torch.autograd.grad(made, x, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         gradient.sum().backward()

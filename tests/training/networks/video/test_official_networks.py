@@ -18,7 +18,7 @@ from official_checkpoints import (
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, RilievoError
 from rilievo.training.networks.blueprint import PoseKind
-from rilievo.training.networks.video.monodepth2_weights import read_official
+from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 
 SIZE = (64, 96)
@@ -32,7 +32,7 @@ def loaded(folder: Path, name: str) -> OrderedDict[str, torch.Tensor]:
 
 
 def started_from(folder: Path) -> VideoNetworks:
-    blueprint = read_official(folder).blueprint
+    blueprint = read_official_checkpoint(folder).blueprint
     networks = make_networks(blueprint, offsets=(-1, 1), seed=3, start=str(folder))
     return networks.eval().double()
 
@@ -144,7 +144,7 @@ def test_encoder_pth_says_size_and_whether_depth_is_in_metres(
     tmp_path: Path, size: tuple[int, int], stereo: bool, zipped: bool
 ) -> None:
     write_checkpoint(tmp_path, size=size, stereo=stereo, pose=None, zipped=zipped)
-    blueprint = read_official(tmp_path).blueprint
+    blueprint = read_official_checkpoint(tmp_path).blueprint
     assert blueprint.size == size
     assert blueprint.kind is (DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE)
     assert blueprint.unit == (5.4 if stereo else 1.0)
@@ -156,7 +156,7 @@ def test_files_of_a_torch_that_did_not_count_batches_are_read(copied: Path) -> N
     held = loaded(copied, "encoder.pth")
     kept = {key: each for key, each in held.items() if not key.endswith("num_batches_tracked")}
     replace(copied, "encoder.pth", kept)
-    assert read_official(copied).depth["encoder.encoder.bn1.num_batches_tracked"] == 0
+    assert read_official_checkpoint(copied).depth["encoder.encoder.bn1.num_batches_tracked"] == 0
 
 
 class _Payload:
@@ -181,7 +181,7 @@ def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bo
     else:
         replace(copied, name, {**loaded(copied, name), "payload": payload})
     with pytest.raises(ModelError, match=rf"{name}: holds more than tensors") as caught:
-        read_official(copied)
+        read_official_checkpoint(copied)
     assert "\n" not in str(caught.value)
     assert not touched.exists()
 
@@ -224,7 +224,7 @@ def test_a_file_of_another_network_is_named_with_what_is_wrong(
     held = {**loaded(copied, name), **change}
     replace(copied, name, {key: each for key, each in held.items() if each is not None})
     with pytest.raises(ModelError, match=words) as caught:
-        read_official(copied)
+        read_official_checkpoint(copied)
     assert str(caught.value).startswith(str(copied / name))
     assert "\n" not in str(caught.value)
 
@@ -240,7 +240,7 @@ def test_a_file_that_is_cut_off_is_refused_in_a_line(
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(RilievoError, match=r"depth\.pth: ") as caught:
-        read_official(copied)
+        read_official_checkpoint(copied)
     assert "\n" not in str(caught.value)
 
 
@@ -251,14 +251,14 @@ def test_what_a_failed_download_left_is_not_taken_for_code(copied: Path, content
     (copied / "encoder.pth").unlink()
     (copied / "encoder.pth").write_bytes(content)
     with pytest.raises(ModelError, match=r"encoder\.pth: is no file of torch.*fetch it again"):
-        read_official(copied)
+        read_official_checkpoint(copied)
 
 
 @pytest.mark.parametrize("held", [[1, 2], torch.zeros(3), {1: torch.zeros(3)}, 7])
 def test_a_file_that_holds_anything_else_is_refused(copied: Path, held: object) -> None:
     replace(copied, "encoder.pth", held)
     with pytest.raises(ModelError, match="expected tensors by their names"):
-        read_official(copied)
+        read_official_checkpoint(copied)
 
 
 @pytest.mark.parametrize(
@@ -267,11 +267,11 @@ def test_a_file_that_holds_anything_else_is_refused(copied: Path, held: object) 
 def test_a_missing_file_is_named(copied: Path, name: str, words: str) -> None:
     (copied / name).unlink()
     with pytest.raises(ModelError, match=words):
-        read_official(copied)
+        read_official_checkpoint(copied)
 
 
 def test_pose_files_are_not_needed_for_depth(copied: Path) -> None:
     (copied / "pose.pth").unlink()
-    read = read_official(copied)
+    read = read_official_checkpoint(copied)
     assert read.pose is None
     assert read.blueprint.pose is PoseKind.NONE

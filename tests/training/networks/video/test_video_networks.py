@@ -21,9 +21,9 @@ from rilievo.training.networks.video.decoder import (
 from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.training.networks.video.video_networks import (
     DepthNet,
-    depth_of,
     make_networks,
-    scaled_disparity,
+    sigmoid_to_depth,
+    sigmoid_to_inverse_depth,
 )
 
 SIZE = (64, 96)
@@ -140,7 +140,7 @@ def test_a_pose_network_that_rectifies_after_pooling_has_the_bits_of_one_that_do
 def test_a_sigmoid_is_linear_in_inverse_depth_between_the_least_and_the_largest(
     sigmoid: float,
 ) -> None:
-    said = depth_of(torch.tensor([0.0, sigmoid, 1.0], dtype=torch.float64), SMALL)
+    said = sigmoid_to_depth(torch.tensor([0.0, sigmoid, 1.0], dtype=torch.float64), SMALL)
     far, between, near = (1 / said).tolist()
     assert far == pytest.approx(0.01)
     assert near == pytest.approx(10)
@@ -227,10 +227,10 @@ def test_a_shared_encoder_sees_all_frames_of_a_step_in_one_batch() -> None:
     maps = alone.depth.encoder(torch.cat(views))
     target, before, after = (tuple(each[2 * k : 2 * k + 2] for each in maps) for k in range(3))
     torch.testing.assert_close(said.disparities, alone.depth.decoder(target))
-    first = alone.pose.of_features(before, target)
+    first = alone.pose.predict_from_features(before, target)
     expected = source_T_target(*first, source_is_earlier=True)
     torch.testing.assert_close(said.source_T_target[0], expected)
-    second = alone.pose.of_features(target, after)
+    second = alone.pose.predict_from_features(target, after)
     expected = source_T_target(*second, source_is_earlier=False)
     torch.testing.assert_close(said.source_T_target[1], expected)
     # One update of the running statistics a step, the same one.
@@ -245,7 +245,7 @@ def parallaxes_of(blueprint: VideoBlueprint, shift: float) -> torch.Tensor:
         head.conv.bias.data += shift
     with torch.no_grad():
         said = networks(image().double(), (image(seed=1).double(),))
-    inverse = scaled_disparity(said.disparities[0][0, 0], blueprint)
+    inverse = sigmoid_to_inverse_depth(said.disparities[0][0, 0], blueprint)
     return inverse * said.source_T_target[0][0, :3, 3].norm()
 
 
@@ -275,7 +275,7 @@ def test_motion_of_a_float64_network_keeps_its_digits(cancels: bool) -> None:
     with torch.no_grad():
         said = networks(image().double(), (image(seed=1).double(),))
         _, translation = networks.pose(image().double(), image(seed=1).double())
-    mean = scaled_disparity(said.disparities[0], blueprint).mean()
+    mean = sigmoid_to_inverse_depth(said.disparities[0], blueprint).mean()
     expected = translation[0] / mean if cancels else translation[0] * mean
     torch.testing.assert_close(said.source_T_target[0][0, :3, 3], expected, rtol=1e-13, atol=0.0)
 

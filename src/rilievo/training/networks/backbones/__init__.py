@@ -15,16 +15,16 @@ from rilievo.training.networks.backbones.backbone import (
     Facts,
     Layer,
     LayerOutputs,
-    facts_of,
-    from_text,
-    no_tokens,
+    find_preset,
+    make_facts,
+    no_tokens_error,
 )
 from rilievo.training.networks.backbones.backbone import Normalisation as Normalisation
 from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN, OwnBackbone
-from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
+from rilievo.training.networks.backbones.weights import EXTRA, load_weights, temporary_torch_seed
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.training.networks.blueprint import TOYS
-from rilievo.training.networks.mobilenetv2 import CHANNELS, MobileNetV2, load_published
+from rilievo.training.networks.mobilenetv2 import CHANNELS, MobileNetV2, load_gluon_mobilenet
 from rilievo.training.tensors import Images
 
 # Module here and package that it needs, by the beginning of a name.
@@ -57,7 +57,7 @@ def make_backbone(
         pretrained=pretrained,
         layers=None if layers is None else tuple(layers),
         tokens=tokens,
-        preset=from_text(preset),
+        preset=find_preset(preset),
         seed=seed,
     )
     return _find_loader(name)(request).requires_grad_(False).eval()
@@ -71,9 +71,9 @@ def _find_loader(name: str) -> Callable[[BackboneRequest], Backbone]:
     kind = next((prefix for prefix in _KINDS if name.startswith(prefix) and name != prefix), None)
     with needing(f"backbone '{name}'", EXTRA):
         if kind is None:
-            from rilievo.training.networks.backbones.timm_backbones import unknown
+            from rilievo.training.networks.backbones.timm_backbones import unknown_backbone_error
 
-            raise unknown(name)
+            raise unknown_backbone_error(name)
         module, package = _KINDS[kind]
         import_module(package)
     return import_module(f"rilievo.training.networks.backbones.{module}").load
@@ -82,7 +82,7 @@ def _find_loader(name: str) -> Callable[[BackboneRequest], Backbone]:
 def _make_own_backbone(request: BackboneRequest) -> Backbone:
     kind: Any = _TOYS.get(request.name) or load_outside(request.name, "backbone")
     try:
-        with seeded(request.seed):
+        with temporary_torch_seed(request.seed):
             made = kind()
     except RilievoError:
         raise
@@ -95,7 +95,7 @@ def _make_own_backbone(request: BackboneRequest) -> Backbone:
             f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
             f"{OwnBackbone.__module__}.OwnBackbone"
         )
-    made.take(layers=request.layers, tokens=request.tokens)
+    made.set_layers(layers=request.layers, tokens=request.tokens)
     if isinstance(request.pretrained, Path):
         load_weights(made, request.pretrained)
     return made
@@ -108,24 +108,24 @@ class _MobileNet(Backbone):
         super().__init__(facts)
         self.body = MobileNetV2()
 
-    def look(self, pixels: Images) -> LayerOutputs:
+    def layer_outputs(self, pixels: Images) -> LayerOutputs:
         levels = self.body(pixels)
         return LayerOutputs(maps=tuple(levels[layer] for layer in self.facts.layers))
 
 
 def _make_mobilenet(request: BackboneRequest) -> Backbone:
     if request.tokens:
-        raise no_tokens(request.name)
+        raise no_tokens_error(request.name)
     if request.pretrained is True:
         raise ModelError(
             f"backbone '{request.name}' has no weights of its own to fetch: name their file (.npz "
             "of Gluon's arrays), or take random ones (pretrained=False)"
         )
     layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
-    facts = facts_of(request, layers, IMAGENET, "none")
-    with seeded(request.seed):
+    facts = make_facts(request, layers, IMAGENET, "none")
+    with temporary_torch_seed(request.seed):
         backbone = _MobileNet(facts)
     if isinstance(request.pretrained, Path):
         is_gluon = request.pretrained.suffix == ".npz"
-        (load_published if is_gluon else load_weights)(backbone.body, request.pretrained)
+        (load_gluon_mobilenet if is_gluon else load_weights)(backbone.body, request.pretrained)
     return backbone

@@ -1,7 +1,4 @@
-"""Backbones: images in, maps of features out.
-
-Properties of a backbone, its layers and their maps.
-"""
+"""Base class of backbones: images in, maps of features out."""
 
 import logging
 import math
@@ -22,10 +19,10 @@ from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import (
     Features,
     Padding,
+    box_in_padded,
     is_out_of_memory,
     pad,
     padded_size,
-    place,
 )
 from rilievo.training.tensors import Channels, Images, Resized
 
@@ -102,7 +99,7 @@ class Facts:
         return tuple(layer.channels for layer in self.taken)
 
 
-def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+def default_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     """Choose the ends of the four quarters (2, 5, 8 and 11 of twelve), or a pyramid's last four."""
     count = len(strides)
     if not count:
@@ -112,16 +109,16 @@ def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
 
 
-def choose_layers(
+def layers_or_default(
     name: str, strides: Sequence[int], layers: Sequence[int] | None
 ) -> tuple[int, ...]:
-    """Choose layers, by default spread ones."""
-    spread = spread_layers(name, strides)
-    return spread if layers is None else check_layers(name, layers, len(strides))
+    """Check ``layers``, or choose the default."""
+    spread = default_layers(name, strides)
+    return spread if layers is None else layer_indices(name, layers, len(strides))
 
 
-def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Count ascending layers from 0; -1 is the last."""
+def layer_indices(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Convert ascending layers to indices; -1 is the last."""
     counted = tuple(layer + depth if layer < 0 else layer for layer in layers)
     wrong = [layer for layer, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
     if wrong or not counted:
@@ -138,12 +135,12 @@ def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...
     return counted
 
 
-def no_tokens(name: str) -> OptionError:
+def no_tokens_error(name: str) -> OptionError:
     """Error for missing class tokens."""
     return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
 
 
-def from_text(preset: str) -> Preset:
+def find_preset(preset: str) -> Preset:
     """Find a preset by name."""
     try:
         return Preset(preset)
@@ -182,8 +179,10 @@ class Taps:
         return keep
 
 
-def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -> Any:
-    """Find the shapes of outputs without computing numbers."""
+def output_shapes_by_layer(
+    name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size
+) -> Any:
+    """Run without computing numbers."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
@@ -207,14 +206,14 @@ def _silence_fake_tensors() -> Iterator[None]:
         log.disabled = before
 
 
-def layer_of(
+def layer_from_shape(
     name: str,
     shape: tuple[int, ...],
     size: Size,
     *,
     patch: int | None,
 ) -> Layer:
-    """Derive a layer from its output's shape; ``ModelError`` if that is not spatial."""
+    """Derive channels and stride; ``ModelError`` if ``shape`` is not spatial."""
     height, width = size
     if len(shape) == 4:
         is_last = patch is not None and shape[1:3] == (height // patch, width // patch)
@@ -231,8 +230,8 @@ def layer_of(
     )
 
 
-def as_map(output: Tensor, layer: Layer, size: Size) -> Tensor:
-    """Put an output's channels first; patches come last among tokens."""
+def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
+    """Convert an output, of which patches come last among tokens."""
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
     rows, columns = size[0] // layer.stride, size[1] // layer.stride
@@ -299,33 +298,35 @@ class Backbone(nn.Module, ABC):
                 f"{image.device}: move one of them"
             )
         padded = padded_size(size, facts.patch, facts.padding)
-        box = place(size, facts.patch, facts.padding)
+        box = box_in_padded(size, facts.patch, facts.padding)
         if facts.fixed is not None and padded != facts.fixed:
             raise InputError(
-                self._refusal_beginning(size) + f"it takes {_size_text(facts.fixed)} alone"
+                self._size_refusal_beginning(size) + f"it takes {_size_text(facts.fixed)} alone"
             )
-        looked = self._look_or_refuse(pad((image - self.mean) / self.std, box, padded), size)
+        looked = self._outputs_or_input_error(
+            pad((image - self.mean) / self.std, box, padded), size
+        )
         maps = tuple(
-            self._check_and_resize(layer, i, padded) for i, layer in enumerate(looked.maps)
+            self._check_and_resize_map(layer, i, padded) for i, layer in enumerate(looked.maps)
         )
         return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
 
     @abstractmethod
-    def look(self, pixels: Images) -> LayerOutputs:
-        """Run on normalised, padded pixels."""
+    def layer_outputs(self, pixels: Images) -> LayerOutputs:
+        """Compute the maps and class tokens taken."""
 
-    def _look_or_refuse(self, pixels: Images, size: Size) -> LayerOutputs:
+    def _outputs_or_input_error(self, pixels: Images, size: Size) -> LayerOutputs:
         try:
-            return self.look(pixels)
+            return self.layer_outputs(pixels)
         except RilievoError:
             raise
         # Each library has its own error for a size that its positional embedding does not take.
         except (AssertionError, RuntimeError, ValueError) as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(self._refusal_beginning(size) + reason(error)) from error
+            raise InputError(self._size_refusal_beginning(size) + reason(error)) from error
 
-    def _check_and_resize(self, layer: Channels, index: int, padded: Size) -> Resized:
+    def _check_and_resize_map(self, layer: Channels, index: int, padded: Size) -> Resized:
         shape = (layer.shape[1], layer.shape[2], layer.shape[3])
         expected = self.facts.taken[index]
         size = (padded[0] // expected.stride, padded[1] // expected.stride)
@@ -341,7 +342,7 @@ class Backbone(nn.Module, ABC):
         sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
         return nn.functional.interpolate(layer, sides, mode=self.resampling)
 
-    def _refusal_beginning(self, size: Size) -> str:
+    def _size_refusal_beginning(self, size: Size) -> str:
         return f"backbone '{self.name}' does not take images of {_size_text(size)}: "
 
 
@@ -361,7 +362,7 @@ class BackboneRequest:
     seed: int = 0
 
 
-def facts_of(
+def make_facts(
     request: BackboneRequest,
     layers: Sequence[Layer],
     normalisation: Normalisation,
@@ -377,7 +378,7 @@ def facts_of(
     """Combine a family's layers, shallow to deep, with the request."""
     probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]
-    chosen = choose_layers(request.name, strides, request.layers)
+    chosen = layers_or_default(request.name, strides, request.layers)
     if probe3d and one_early and request.layers is None:
         chosen = tuple(max(0, layer - 1) for layer in chosen)
     padding = Padding.NONE if unpadded else Padding.OVER

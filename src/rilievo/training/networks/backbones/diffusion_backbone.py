@@ -21,10 +21,14 @@ from rilievo.training.networks.backbones.backbone import (
     LayerOutputs,
     Preset,
     Taps,
-    facts_of,
-    no_tokens,
+    make_facts,
+    no_tokens_error,
 )
-from rilievo.training.networks.backbones.weights import check_whole, download_error, seeded
+from rilievo.training.networks.backbones.weights import (
+    check_whole,
+    download_error,
+    temporary_torch_seed,
+)
 
 PREFIX = "diffusers/"
 _EXTRA = "models"
@@ -49,16 +53,16 @@ class DiffusionBackbone(Backbone):
         self.register_buffer("prompt", _encode_empty_prompt(parts), persistent=False)
         self.taps = Taps({layer: self.unet.up_blocks[layer] for layer in facts.layers})
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
-        """Run the U-Net once."""
+    def layer_outputs(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
+        """Run the U-Net once on noisy latents."""
         moments = self.vae(pixels)
         moments = moments if self.quantise is None else self.quantise(moments)
         clean = moments.chunk(2, dim=1)[0] * self.scale
         noisy = self.signal * clean + self.noise * self._seeded_noise(clean)
-        outputs = self.taps.run(self._denoise, noisy)
+        outputs = self.taps.run(self._run_unet, noisy)
         return LayerOutputs(maps=tuple(outputs[layer] for layer in self.facts.layers))
 
-    def _denoise(self, noisy: Tensor) -> object:
+    def _run_unet(self, noisy: Tensor) -> object:
         time = torch.full((noisy.shape[0],), _TIMESTEP, device=noisy.device)
         words = self.prompt.to(noisy).expand(noisy.shape[0], -1, -1)
         return self.unet(noisy, time, encoder_hidden_states=words, return_dict=False)
@@ -71,13 +75,13 @@ class DiffusionBackbone(Backbone):
 def load(request: BackboneRequest) -> Backbone:
     """Load a latent diffusion pipeline."""
     if request.tokens:
-        raise no_tokens(request.name)
+        raise no_tokens_error(request.name)
     if isinstance(request.pretrained, Path):
         raise OptionError(
             f"backbone '{request.name}' reads its weights from its own folder: name that folder "
             f"as {PREFIX}FOLDER instead of a file of weights"
         )
-    parts = _load_parts(request)
+    parts = _load_pipeline_parts(request)
     return DiffusionBackbone(_unet_facts(request, parts), parts, request)
 
 
@@ -90,7 +94,7 @@ def _unet_facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
     strides = [max(cell, smallest // 2 ** (i + 1)) for i in range(len(widths))]
     layers = [Layer(channels=c, stride=s) for c, s in zip(widths, strides, strict=True)]
     # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
-    return facts_of(
+    return make_facts(
         request,
         layers,
         IMAGENET if request.preset is Preset.PROBE3D else HALF,
@@ -101,7 +105,7 @@ def _unet_facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
     )
 
 
-def _load_parts(request: BackboneRequest) -> Mapping[str, Any]:
+def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
     with needing(f"backbone '{request.name}'", _EXTRA):
         diffusers: Any = import_module("diffusers")
         transformers: Any = import_module("transformers")
@@ -114,9 +118,11 @@ def _load_parts(request: BackboneRequest) -> Mapping[str, Any]:
         "scheduler": diffusers.DDIMScheduler,
     }
     try:
-        parts = {part: _load_part(kinds[part], where, part, request.name) for part in kinds}
+        parts = {
+            part: _load_pipeline_part(kinds[part], where, part, request.name) for part in kinds
+        }
         if request.pretrained is False:
-            with seeded(request.seed):
+            with temporary_torch_seed(request.seed):
                 parts["unet"] = diffusers.UNet2DConditionModel.from_config(parts["unet"].config)
     except RilievoError:
         raise
@@ -132,7 +138,7 @@ def _load_parts(request: BackboneRequest) -> Mapping[str, Any]:
     return parts
 
 
-def _load_part(kind: Any, where: str, part: str, name: str) -> Any:
+def _load_pipeline_part(kind: Any, where: str, part: str, name: str) -> Any:
     if part in ("tokenizer", "scheduler"):
         return kind.from_pretrained(where, subfolder=part)
     made, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)

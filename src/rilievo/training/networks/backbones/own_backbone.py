@@ -34,11 +34,11 @@ from rilievo.training.networks.backbones.backbone import (
     Layer,
     LayerOutputs,
     Normalisation,
-    check_layers,
-    no_tokens,
-    spread_layers,
+    default_layers,
+    layer_indices,
+    no_tokens_error,
 )
-from rilievo.training.networks.frozen_norms import conv_norm
+from rilievo.training.networks.frozen_norms import make_conv_norm
 from rilievo.training.tensors import Images
 
 
@@ -66,7 +66,7 @@ class OwnBackbone(Backbone):
         uneven = [layer.stride for layer in kind.available if kind.patch % layer.stride]
         if uneven:
             raise ModelError(f"backbone '{name}': patch {kind.patch} is no multiple of {uneven[0]}")
-        layers = spread_layers(name, [layer.stride for layer in kind.available])
+        layers = default_layers(name, [layer.stride for layer in kind.available])
         super().__init__(
             Facts(
                 name=name,
@@ -77,16 +77,18 @@ class OwnBackbone(Backbone):
                 normalisation=kind.normalisation,
                 positions=kind.positions,
                 fixed=kind.fixed,
-                details=f"code {_code_sha256(kind)[:16]}",
+                details=f"code {_source_file_sha256(kind)[:16]}",
             )
         )
 
-    def take(self, *, layers: Sequence[int] | None = None, tokens: bool | None = None) -> None:
-        """Choose layers before the first image."""
+    def set_layers(
+        self, *, layers: Sequence[int] | None = None, tokens: bool | None = None
+    ) -> None:
+        """Choose layers and tokens; None keeps them."""
         facts = self.facts
         if tokens and not self.has_tokens:
-            raise no_tokens(facts.name)
-        chosen = facts.layers if layers is None else check_layers(facts.name, layers, facts.depth)
+            raise no_tokens_error(facts.name)
+        chosen = facts.layers if layers is None else layer_indices(facts.name, layers, facts.depth)
         self.facts = replace(
             facts,
             layers=chosen,
@@ -102,7 +104,7 @@ class OwnBackbone(Backbone):
         """Compute tokens as wide as the maps."""
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
-    def look(self, pixels: Images) -> LayerOutputs:
+    def layer_outputs(self, pixels: Images) -> LayerOutputs:
         """Compute the layers chosen."""
         maps, layers = self.maps(pixels), self.facts.layers
         if len(maps) != len(self.available):
@@ -117,7 +119,7 @@ class OwnBackbone(Backbone):
         return LayerOutputs(maps=tuple(maps[layer] for layer in layers), tokens=tokens)
 
 
-def _code_sha256(kind: type) -> str:
+def _source_file_sha256(kind: type) -> str:
     try:
         source = Path(inspect.getfile(kind)).read_bytes()
     except (OSError, TypeError):
@@ -137,12 +139,12 @@ class DepthCNN(OwnBackbone):
         super().__init__()
         inputs = (3, *self.widths[:-1])
         self.down = nn.ModuleList(
-            conv_norm(before, after, nn.ReLU(), stride=2)
+            make_conv_norm(before, after, nn.ReLU(), stride=2)
             for before, after in zip(inputs, self.widths, strict=True)
         )
         last, middle, first = self.widths[-1], self.widths[-2], self.available[0].channels
         self.up = nn.ModuleList(
-            (conv_norm(last, middle, nn.ReLU()), conv_norm(middle, first, nn.ReLU()))
+            (make_conv_norm(last, middle, nn.ReLU()), make_conv_norm(middle, first, nn.ReLU()))
         )
 
     def maps(self, pixels: Images) -> Sequence[Tensor]:

@@ -21,10 +21,14 @@ from rilievo.training.networks.backbones.backbone import (
     LayerOutputs,
     Normalisation,
     Preset,
-    facts_of,
-    no_tokens,
+    make_facts,
+    no_tokens_error,
 )
-from rilievo.training.networks.backbones.weights import download_error, load_weights, seeded
+from rilievo.training.networks.backbones.weights import (
+    download_error,
+    load_weights,
+    temporary_torch_seed,
+)
 
 PREFIX = "timm/"
 # Options by which families of timm take any size; a family refuses those that are not its own.
@@ -42,7 +46,7 @@ class TimmBackbone(Backbone):
         super().__init__(facts)
         self.body = body
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
+    def layer_outputs(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
         """Compute outputs before the last norm."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
         grids = self.body.forward_intermediates(
@@ -71,7 +75,7 @@ def load(request: BackboneRequest) -> Backbone:
         )
     facts = _timm_facts(request, body, any_size=any_size)
     if facts.positions == _COMPUTED:
-        compute_positions(body)
+        replace_position_embedding(body)
     return TimmBackbone(facts, body)
 
 
@@ -89,7 +93,7 @@ def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
         )
     for options in (*_ANY_SIZE, {}):
         try:
-            with seeded(request.seed):
+            with temporary_torch_seed(request.seed):
                 body = timm.create_model(name, pretrained=wanted, num_classes=0, **options)
         except TypeError:
             if not options:
@@ -109,12 +113,12 @@ def _timm_facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts
         Layer(channels=stage["num_chs"], stride=stage["reduction"]) for stage in body.feature_info
     ]
     fixed = _fixed_size_or_none(body, any_size=any_size)
-    return facts_of(
+    return make_facts(
         request,
         stages,
-        _normalisation(request, body.pretrained_cfg),
+        _imagenet_or_own_normalisation(request, body.pretrained_cfg),
         _describe_positions(request, body, fixed),
-        tokens=_takes_tokens(request, body),
+        tokens=_takes_tokens_as_requested_or_dino(request, body),
         fixed=fixed,
         unpadded=any(part in name for part in _UNPADDED),
         one_early=".mae" in name,
@@ -122,16 +126,18 @@ def _timm_facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts
     )
 
 
-def _takes_tokens(request: BackboneRequest, body: Any) -> bool:
+def _takes_tokens_as_requested_or_dino(request: BackboneRequest, body: Any) -> bool:
     prefixes = getattr(body, "num_prefix_tokens", 0) or 0
     separable = "return_prefix_tokens" in inspect.signature(body.forward_intermediates).parameters
     has = bool(prefixes) and separable and getattr(body, "cls_token", None) is not None
     if request.tokens and not has:
-        raise no_tokens(request.name)
+        raise no_tokens_error(request.name)
     return (has and _DENSE_CLS in request.name) if request.tokens is None else request.tokens
 
 
-def _normalisation(request: BackboneRequest, config: Mapping[str, Any]) -> Normalisation:
+def _imagenet_or_own_normalisation(
+    request: BackboneRequest, config: Mapping[str, Any]
+) -> Normalisation:
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
@@ -164,8 +170,8 @@ def _describe_positions(request: BackboneRequest, body: Any, fixed: Size | None)
     return "none beyond the network's windows and borders"
 
 
-def compute_positions(body: Any) -> None:
-    """Compute a masked autoencoder's positions for each size."""
+def replace_position_embedding(body: Any) -> None:
+    """Compute a masked autoencoder's positions anew for each size."""
 
     def embed(patches: Float[Tensor, "b h w c"]) -> Float[Tensor, "b n c"]:
         count, rows, columns, channels = patches.shape
@@ -187,8 +193,8 @@ def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c
     ).float()
 
 
-def unknown(name: str) -> OptionError:
-    """Error for an unknown model, with suggestions."""
+def unknown_backbone_error(name: str) -> OptionError:
+    """Error with suggestions."""
     import timm
 
     near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])

@@ -26,18 +26,18 @@ from rilievo.training.networks.backbones.backbone import (
     Normalisation,
     Preset,
     Taps,
-    as_map,
-    dry_run,
-    facts_of,
-    layer_of,
-    no_tokens,
+    layer_from_shape,
+    make_facts,
+    no_tokens_error,
+    output_shapes_by_layer,
+    to_channels_first,
 )
 from rilievo.training.networks.backbones.weights import (
     check_whole,
     download_error,
     load_weights,
-    quiet,
-    seeded,
+    silence_libraries,
+    temporary_torch_seed,
 )
 from rilievo.training.tensors import Images
 
@@ -62,13 +62,13 @@ class TransformersBackbone(Backbone):
         blocks = _longest_module_list(facts.name, body)
         self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
 
-    def look(self, pixels: Images) -> LayerOutputs:
+    def layer_outputs(self, pixels: Images) -> LayerOutputs:
         """Compute outputs without register tokens."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
         features = self.taps.run(lambda x: _run_at_any_size(self.body, x), pixels)
         outputs = [features[layer] for layer in facts.layers]
         return LayerOutputs(
-            maps=tuple(map(as_map, outputs, facts.taken, [size] * len(outputs))),
+            maps=tuple(map(to_channels_first, outputs, facts.taken, [size] * len(outputs))),
             tokens=tuple(output[:, 0] for output in outputs) if facts.tokens else None,
         )
 
@@ -83,7 +83,7 @@ def load(request: BackboneRequest) -> Backbone:
     if isinstance(request.pretrained, Path):
         load_weights(body, request.pretrained)
     vision = getattr(config, "vision_config", None) or config
-    normalisation = _read_normalisation(request, where, config.model_type)
+    normalisation = _read_normalisation_or_default(request, where, config.model_type)
     return TransformersBackbone(_transformers_facts(request, vision, body, normalisation), body)
 
 
@@ -102,13 +102,13 @@ def _load_body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
 
     if request.pretrained is not True:
         try:
-            with seeded(request.seed), quiet("transformers"):
+            with temporary_torch_seed(request.seed), silence_libraries("transformers"):
                 whole = AutoModel.from_config(config, trust_remote_code=False)
         except ValueError as error:
             raise download_error(request.name, error) from error
-        return _vision_tower(whole.float())
+        return _vision_tower_or_whole(whole.float())
     try:
-        with quiet("transformers"):
+        with silence_libraries("transformers"):
             whole, info = AutoModel.from_pretrained(
                 where,
                 trust_remote_code=False,
@@ -119,15 +119,15 @@ def _load_body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
             )
     except Exception as error:  # as above, and errors of the file of weights
         raise download_error(request.name, error) from error
-    tower = _vision_tower(whole)
+    tower = _vision_tower_or_whole(whole)
     prefix = next(
         (f"{path}." for path, module in whole.named_modules() if module is tower and path), ""
     )
-    _check_tensors(request.name, prefix, info)
+    _refuse_missing_tensors(request.name, prefix, info)
     return tower
 
 
-def _check_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
+def _refuse_missing_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
     missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
     misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     check_whole(
@@ -137,7 +137,7 @@ def _check_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
     )
 
 
-def _vision_tower(whole: nn.Module) -> nn.Module:
+def _vision_tower_or_whole(whole: nn.Module) -> nn.Module:
     for attribute in _TOWERS:
         tower = getattr(whole, attribute, None)
         if (
@@ -151,12 +151,12 @@ def _vision_tower(whole: nn.Module) -> nn.Module:
 def _transformers_facts(
     request: BackboneRequest, config: Any, body: nn.Module, normalisation: Normalisation
 ) -> Facts:
-    grid = _find_layout(request.name, config, body)
+    grid = _find_output_layout(request.name, config, body)
     if request.tokens and not grid.has_token:
-        raise no_tokens(request.name)
+        raise no_tokens_error(request.name)
     # Probe3D takes the class token of every DINO.
     is_dino = "dino" in f"{request.name} {config.model_type}".lower()
-    return facts_of(
+    return make_facts(
         request,
         grid.layers,
         normalisation,
@@ -175,20 +175,20 @@ class _OutputLayout:
     fixed: Size | None
 
 
-def _find_layout(name: str, config: Any, body: nn.Module) -> _OutputLayout:
-    patch, own = _patch_side_unless_pyramid(config), _config_size(config)
+def _find_output_layout(name: str, config: Any, body: nn.Module) -> _OutputLayout:
+    patch, own = _patch_side_unless_pyramid(config), _image_size_or_none(config)
     failure: ModelError | None = None
     for size in ((4 * patch, 8 * patch) if patch else (256, 512), own):
         if size is None:
             continue
         try:
-            shapes = _output_shapes(name, body, size)
+            shapes = _output_shapes_of_blocks(name, body, size)
         except ModelError as error:
             failure = failure or error
             continue
         first = shapes[0]
         return _OutputLayout(
-            layers=tuple(layer_of(name, shape, size, patch=patch) for shape in shapes),
+            layers=tuple(layer_from_shape(name, shape, size, patch=patch) for shape in shapes),
             has_token=patch is not None
             and len(first) == 3
             and first[1] > (size[0] // patch) * (size[1] // patch),
@@ -197,11 +197,13 @@ def _find_layout(name: str, config: Any, body: nn.Module) -> _OutputLayout:
     raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
 
 
-def _output_shapes(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
+def _output_shapes_of_blocks(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
     blocks = _longest_module_list(name, body)
     taps = Taps(dict(enumerate(blocks)))
     try:
-        shapes = dry_run(name, lambda x: taps.run(lambda y: _run_at_any_size(body, y), x), size)
+        shapes = output_shapes_by_layer(
+            name, lambda x: taps.run(lambda y: _run_at_any_size(body, y), x), size
+        )
     finally:
         taps.remove()
     return [shapes[index] for index in range(len(blocks))]
@@ -234,14 +236,16 @@ def _patch_side_unless_pyramid(config: Any) -> int | None:
     return int(patch[0] if isinstance(patch, list | tuple) else patch)
 
 
-def _config_size(config: Any) -> Size | None:
+def _image_size_or_none(config: Any) -> Size | None:
     size = getattr(config, "image_size", None)
     if isinstance(size, list | tuple):
         return int(size[0]), int(size[-1])
     return None if size is None else (int(size), int(size))
 
 
-def _read_normalisation(request: BackboneRequest, where: str, model_type: str) -> Normalisation:
+def _read_normalisation_or_default(
+    request: BackboneRequest, where: str, model_type: str
+) -> Normalisation:
     if model_type == "radio":  # which normalises its input itself
         return NONE
     if request.preset is Preset.PROBE3D:

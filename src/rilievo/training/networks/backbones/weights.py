@@ -55,20 +55,22 @@ def read_state(path: Path) -> State:
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
     """Fill every tensor of ``network``; warn of unused ones."""
     wanted = network.state_dict()
-    state = _strip_prefixes(read_state(path), wanted)
+    state = _strip_prefixes_that_hide_keys(read_state(path), wanted)
     try:
         state = renamed(state) if renamed is not None else state
     except (KeyError, RuntimeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"{path}: not weights of {type(network).__name__}: {reason(error)}"
         ) from error
-    network.load_state_dict(fitting(network, state, path))
+    network.load_state_dict(select_network_tensors(network, state, path))
     extra = [key for key in state if key not in wanted]
     check_whole(printable(path), (), (), extra)
 
 
-def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") -> State:
-    """Select a network's tensors from a file, where they have a ``prefix``."""
+def select_network_tensors(
+    network: nn.Module, entries: Entries, path: Path, prefix: str = ""
+) -> State:
+    """Take off ``prefix``; ``ModelError`` where tensors are missing or misshapen."""
     state, missing, misshapen = {}, [], []
     for key, wanted in network.state_dict().items():
         tensor = entries.get(prefix + key)
@@ -95,17 +97,17 @@ def check_whole(
 ) -> None:
     """Refuse weights that leave tensors random; warn of unused ones."""
     kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
-    details = "; ".join(f"{words}: {_first_names(keys)}" for words, keys in kinds if keys)
+    details = "; ".join(f"{words}: {_first_three_names(keys)}" for words, keys in kinds if keys)
     if missing or misshapen:
         raise ModelError(f"{name}: weights that do not fill the network, {details}")
     if extra:
         warnings.warn(f"{name} has unused tensors, {details}", stacklevel=4)
 
 
-def check_loaded(
+def check_loading_report(
     name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
 ) -> None:
-    """Check the report of ``from_pretrained``, except ``optional`` tensors."""
+    """Check ``info`` of ``from_pretrained``, except ``optional`` tensors."""
     missing, extra = (
         sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
         for keys in ("missing_keys", "unexpected_keys")
@@ -128,16 +130,16 @@ def weights_sha256(network: nn.Module) -> str:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch for a block."""
+def temporary_torch_seed(seed: int) -> Iterator[None]:
+    """Seed the CPU for a block."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 @contextmanager
-def quiet(*libraries: str) -> Iterator[None]:
-    """Silence transformers or diffusers."""
+def silence_libraries(*libraries: str) -> Iterator[None]:
+    """Silence transformers or diffusers for a block."""
     with ExitStack() as restored:
         for library in libraries:
             logging = import_module(f"{library}.utils.logging")
@@ -172,7 +174,7 @@ def _error_and_causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _strip_prefixes(state: State, wanted: State) -> State:
+def _strip_prefixes_that_hide_keys(state: State, wanted: State) -> State:
     for prefix in _PREFIXES:
         shorter = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):
@@ -180,6 +182,6 @@ def _strip_prefixes(state: State, wanted: State) -> State:
     return state
 
 
-def _first_names(names: Sequence[str]) -> str:
+def _first_three_names(names: Sequence[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(map(printable, names[:3])) + rest

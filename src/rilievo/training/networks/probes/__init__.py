@@ -9,7 +9,9 @@ from rilievo.registry import is_import_path, load_outside
 from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.dense_probes import Logits as Logits
 from rilievo.training.networks.probes.dense_probes import Probe
-from rilievo.training.networks.probes.dense_probes import load_original as load_original
+from rilievo.training.networks.probes.dense_probes import (
+    load_probe3d_weights as load_probe3d_weights,
+)
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.training.networks.probes.lift import Enlargement
@@ -17,8 +19,8 @@ from rilievo.training.networks.probes.lift import Enlargement
 Preset = Literal["default", "probe3d", "probe3d-old"]
 
 
-def find_probe(kind: str) -> type[Probe]:
-    """Find a probe in ``PROBES``, or as ``package.module:Class``."""
+def find_probe_class(kind: str) -> type[Probe]:
+    """Find a class in ``PROBES``, or as ``package.module:Class``."""
     if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
     place = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
@@ -46,7 +48,7 @@ def make_probe(
         OptionError: If the kind is unknown, or has no hidden channels or kernel to choose.
         ModelError: If the counts or the kernel are impossible.
     """
-    probe = find_probe(kind)
+    probe = find_probe_class(kind)
     if hidden is not None and not probe.usual_hidden:
         raise OptionError(f"a {kind} probe has no hidden: leave it out")
     if kernel is not None and not probe.usual_kernel:

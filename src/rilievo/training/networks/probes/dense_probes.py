@@ -1,10 +1,6 @@
-"""Dense probes: their base class, Probe3D's kinds, and a light one.
+"""Dense probes: their base class, Probe3D's kinds (El Banani et al., CVPR 2024), a light one.
 
-The base class of probes.
-
-Dense DPT probes: Probe3D's (El Banani et al., CVPR 2024), or a light one.
-
-Probe3D's linear and multiscale probes, and their weights (github.com/mbanani/probe3d).
+Probe3D's weights are those of github.com/mbanani/probe3d.
 """
 
 import re
@@ -47,23 +43,23 @@ class Logits:
     box: Box
     crop: bool
 
-    def channels(self, start: int, stop: int) -> "Logits":
-        """Select some of the outputs."""
+    def select_channels(self, start: int, stop: int) -> "Logits":
+        """Select outputs ``start`` to ``stop``, exclusive."""
         return replace(self, values=self.values[:, start:stop])
 
 
-def enlarged(logits: Logits) -> LiftedOutputs:
+def enlarge_outputs(logits: Logits) -> LiftedOutputs:
     """Apply the last enlargement."""
     return enlarge(logits.values, logits.scale, logits.enlargement)
 
 
-def placed(
+def crop_and_resize(
     whole: Channels,
     logits: Logits,
     size: Size,
     interpolation: Interpolation = "bilinear",
 ) -> Resized:
-    """Cut the image's part out of a padded map, and resize it [px]."""
+    """Cut the image out of a padded map, and resize it [px]."""
     corners = logits.enlargement == "corners"
     covers = (logits.box.height, logits.box.width) == logits.padded
     if covers or not logits.crop:
@@ -155,7 +151,7 @@ class Probe(nn.Module, ABC):
         """Compute outputs for a head."""
         self._check_channels(features)
         return Logits(
-            values=self.decode(_resize_to_one_size(features), features.tokens),
+            values=self.decode(_resize_pyramid_to_sixteenth(features), features.tokens),
             scale=self.last_scale,
             enlargement=self.enlargement,
             padded=features.padded,
@@ -166,7 +162,7 @@ class Probe(nn.Module, ABC):
     def forward(self, features: Features, size: Size) -> Outputs:
         """Compute outputs at a size [px]."""
         logits = self.logits(features)
-        return placed(enlarged(logits), logits, size)
+        return crop_and_resize(enlarge_outputs(logits), logits, size)
 
     def _check_channels(self, features: Features) -> None:
         widths = tuple(x.shape[1] for x in features.maps)
@@ -198,15 +194,15 @@ class TokenConv(nn.Conv2d):
         return F.conv2d(x, of_map) + everywhere[:, :, None, None]
 
 
-def _resize_to_one_size(features: Features) -> Tensors:
+def _resize_pyramid_to_sixteenth(features: Features) -> Tensors:
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
     height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)
     return tuple(resize(x, (height, width), "centres") for x in features.maps)
 
 
-def with_tokens(maps: Tensors, tokens: Tensors | None) -> Channels:
-    """Concatenate each map and its token."""
+def concatenate_maps_and_tokens(maps: Tensors, tokens: Tensors | None) -> Channels:
+    """Repeat each token at all places, behind its map's channels."""
     if tokens is None:
         return torch.cat(maps, dim=1)
     parts: list[Tensor] = []
@@ -224,11 +220,11 @@ class ResidualUnit(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
     def forward(self, x: Channels) -> Channels:
-        """Refine ``x``."""
+        """Add two convolutions with ReLUs to ``x``."""
         return x + wide_conv(wide_conv(x, self.conv1).relu_(), self.conv2).relu_()
 
-    def of_enlarged(self, x: Channels, lifting: Lifting) -> Resized:
-        """Refine the enlarged ``x``."""
+    def forward_enlarged(self, x: Channels, lifting: Lifting) -> Resized:
+        """Enlarge ``x``, then do as ``forward``."""
         if lifting.scale == 1:
             return self(x)
         first = lift_conv(x, self.conv1, lifting).relu_()
@@ -249,10 +245,10 @@ class Level(nn.Module):
         deeper: Resized | None,
         lifting: Lifting,
     ) -> Resized:
-        """Fuse ``x`` with deeper features."""
+        """Enlarge and refine ``x``, add ``deeper``, and refine."""
         if self.first is None or deeper is None:
-            return self.second.of_enlarged(x, lifting)
-        return self.second(self.first.of_enlarged(x, lifting) + deeper)
+            return self.second.forward_enlarged(x, lifting)
+        return self.second(self.first.forward_enlarged(x, lifting) + deeper)
 
 
 class _FusionProbe(Probe):
@@ -264,15 +260,15 @@ class _FusionProbe(Probe):
         self.levels = nn.ModuleList(
             Level(hidden, self.kernel or 3, deepest=i == count - 1) for i in range(count)
         )
-        self._add_output_layers(hidden)
+        self._add_layers_after_fusion(hidden)
         self.to(memory_format=torch.channels_last)
 
     @abstractmethod
-    def _add_output_layers(self, hidden: int) -> None:
+    def _add_layers_after_fusion(self, hidden: int) -> None:
         """Add the layers after the fusion."""
 
-    def fuse(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
-        """Fuse all layers."""
+    def fuse_layers_at_scale(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
+        """Fuse from the deepest layer on."""
         lifting = Lifting(scale, self.enlargement)
         fused = None
         for layer in reversed(range(len(maps))):
@@ -290,13 +286,13 @@ class DptProbe(_FusionProbe):
     usual_hidden = 512
     usual_kernel = 3
 
-    def _add_output_layers(self, hidden: int) -> None:
+    def _add_layers_after_fusion(self, hidden: int) -> None:
         self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute outputs at eight times the size."""
-        fused = self.fuse(maps, tokens, 2)
+        fused = self.fuse_layers_at_scale(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
 
@@ -305,7 +301,7 @@ class LightProbe(_FusionProbe):
 
     usual_hidden = 160
 
-    def _add_output_layers(self, hidden: int) -> None:
+    def _add_layers_after_fusion(self, hidden: int) -> None:
         middle, last = max(1, hidden * 4 // 5), max(1, hidden * 2 // 5)
         self.twice = nn.Conv2d(hidden, middle, 3, padding=1)
         self.again = nn.Conv2d(middle, last, 3, padding=1)
@@ -314,7 +310,7 @@ class LightProbe(_FusionProbe):
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute outputs at four times the size."""
         lifting = Lifting(2, self.enlargement)
-        x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
+        x = lift_conv(self.fuse_layers_at_scale(maps, tokens, 1), self.twice, lifting).relu_()
         return self.answer(lift_conv(x, self.again, lifting).relu_())
 
 
@@ -339,10 +335,10 @@ _LINEAR = ((r"conv", r"answer"),)
 _SCALE = 4
 
 
-def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
-    """Load a state of Probe3D, with or without ``module.`` and ``head.``."""
-    table = _layer_patterns(probe)
-    renamed = {_our_name(name, table): tensor for name, tensor in state.items()}
+def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
+    """Load a state with or without ``module.`` and ``head.``."""
+    table = _probe3d_layer_patterns(probe)
+    renamed = {_name_from_probe3d(name, table): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
     missing, foreign = expected.keys() - renamed.keys(), renamed.keys() - expected.keys()
     if missing or foreign:
@@ -363,7 +359,7 @@ def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     probe.load_state_dict(renamed)
 
 
-def _layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
+def _probe3d_layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
     tables = {DptProbe: _DPT, MultiscaleProbe: _MULTISCALE, LinearProbe: _LINEAR}
     for kind, table in tables.items():
         if isinstance(probe, kind):
@@ -374,7 +370,7 @@ def _layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _our_name(name: str, table: tuple[tuple[str, str], ...]) -> str:
+def _name_from_probe3d(name: str, table: tuple[tuple[str, str], ...]) -> str:
     bare = name.removeprefix("module.").removeprefix("head.")
     layer, _, parameter = bare.rpartition(".")
     for pattern, ours in table:
@@ -396,7 +392,7 @@ class LinearProbe(Probe):
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute outputs."""
-        x = with_tokens(maps, tokens)
+        x = concatenate_maps_and_tokens(maps, tokens)
         if self.kernel == 1:
             return self.answer(x)
         return lift_conv(x, self.answer, Lifting(_SCALE, self.enlargement))
@@ -417,7 +413,7 @@ class BatchNormProbe(Probe):
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute outputs."""
-        x = with_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
+        x = concatenate_maps_and_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
         return self.answer(self.normalise(x))
 
 

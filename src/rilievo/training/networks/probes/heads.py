@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
-from rilievo.training.networks.probes.dense_probes import Logits, enlarged, placed
+from rilievo.training.networks.probes.dense_probes import Logits, crop_and_resize, enlarge_outputs
 from rilievo.training.networks.probes.lift import (
     Band,
     Enlargement,
-    bands,
     enlarge,
-    is_traced,
+    enlargement_bands,
+    is_tracing_or_exporting,
     resize,
 )
 from rilievo.training.tensors import Maps, Normals, Numbers, Stack, exact
@@ -43,8 +43,8 @@ class DepthHead(nn.Module):
 
     def forward(self, logits: Logits, size: Size) -> Maps:
         """Read depth [m] before resizing it [px], as Probe3D does."""
-        _check_outputs(logits, self.choice.channels, "depth")
-        return placed(self._read_depth(logits)[:, None], logits, size)[:, 0]
+        _check_output_count(logits, self.choice.channels, "depth")
+        return crop_and_resize(self._read_depth(logits)[:, None], logits, size)[:, 0]
 
     def _read_depth(self, logits: Logits) -> Maps:
         choice = self.choice
@@ -54,7 +54,7 @@ class DepthHead(nn.Module):
             read = expected_depth if is_expected else most_probable_depth
             return read(logits.values, bin_centres(choice), reading)
         # Half precision would round depth to steps of 1 %.
-        value = exact(enlarged(logits)[:, 0])
+        value = exact(enlarge_outputs(logits)[:, 0])
         if choice.form is Form.EXPONENTIAL:
             return value.exp()
         return choice.least + value.sigmoid() * (choice.largest - choice.least)
@@ -69,8 +69,8 @@ class NormalsHead(nn.Module):
 
     def forward(self, logits: Logits, size: Size) -> Directions:
         """Read normals after bicubic resizing, as Probe3D does."""
-        _check_outputs(logits, 4 if self.uncertainty else 3, "normals")
-        raw = placed(exact(enlarged(logits)), logits, size, "bicubic")
+        _check_output_count(logits, 4 if self.uncertainty else 3, "normals")
+        raw = crop_and_resize(exact(enlarge_outputs(logits)), logits, size, "bicubic")
         normals = F.normalize(raw[:, :3], dim=1)
         kappa = F.elu(raw[:, 3]) + 1 + _LEAST_KAPPA if self.uncertainty else None
         return Directions(normals, kappa)
@@ -85,12 +85,12 @@ def bin_centres(choice: DepthChoice) -> Numbers:
     return torch.linspace(least, most, choice.bins, dtype=torch.float64)
 
 
-def _check_outputs(logits: Logits, expected: int, what: str) -> None:
+def _check_output_count(logits: Logits, expected: int, head: str) -> None:
     count = logits.values.shape[1]
     if count != expected:
         raise ModelError(
-            f"a probe of {count} outputs cannot be read as {what}, which takes {expected} here; "
-            "make the probe with as many, or hand over logits.channels(start, stop)"
+            f"a probe of {count} outputs cannot be read as {head}, which takes {expected} here; "
+            "make the probe with as many, or hand over logits.select_channels(start, stop)"
         )
 
 
@@ -107,16 +107,16 @@ def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[T
     values = exact(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
-        if reading.scale == 1 or is_traced():
+        if reading.scale == 1 or is_tracing_or_exporting():
             whole = enlarge(values, reading.scale, reading.enlargement)
-            return expectation(whole.movedim(1, -1), centres, reading.normalisation)
+            return expected_centre(whole.movedim(1, -1), centres, reading.normalisation)
         return _ExpectedDepth.apply(values, centres, reading)  # pyright: ignore[reportReturnType]
 
 
-def expectation(
+def expected_centre(
     values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
 ) -> Float[Tensor, "*around"]:
-    """Compute the bins' mean, weighted by the last axis."""
+    """Compute the mean of ``centres``, weighted by the last axis."""
     if normalisation == "softmax":
         return values.softmax(dim=-1) @ centres
     shares = values.sigmoid() if normalisation == "sigmoid" else values.relu()
@@ -134,29 +134,33 @@ def most_probable_depth(
     values = exact(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
-        if reading.scale == 1 or is_traced():
+        if reading.scale == 1 or is_tracing_or_exporting():
             whole = enlarge(values, reading.scale, reading.enlargement)
-            return most_probable(whole.movedim(1, -1), centres, reading.normalisation)
-        return _map_strips(
-            values, reading, lambda strip: most_probable(strip, centres, reading.normalisation)
+            return most_probable_centre(whole.movedim(1, -1), centres, reading.normalisation)
+        return _read_depth_by_strips(
+            values,
+            reading,
+            lambda strip: most_probable_centre(strip, centres, reading.normalisation),
         )
 
 
-def most_probable(
+def most_probable_centre(
     values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
 ) -> Float[Tensor, "*around"]:
-    """Find the largest bin of the last axis, the first of equal shares."""
+    """Find the centre of the largest value, the first of equal ones."""
     return centres[(values.relu() if normalisation == "linear" else values).argmax(dim=-1)]
 
 
-def _map_strips(values: Tensor, reading: Reading, read: Callable[[Tensor], Tensor]) -> Tensor:
-    """Depth of all images, read from enlarged strips."""
+def _read_depth_by_strips(
+    values: Tensor, reading: Reading, read: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Enlarge strips of rows and read their depth."""
     batch, _, height, width = values.shape
     depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
     tall = _strip_buffer(values)
     for image in range(batch):
         rows = values[image].permute(1, 2, 0)
-        for band in _enlarging_bands(values, reading):
+        for band in _row_enlargement_bands(values, reading):
             strip = _enlarge_strip(rows[band.start : band.stop], band, reading, tall)
             depth[image, band.first : band.last] = read(strip)
     return depth
@@ -167,8 +171,10 @@ class _ExpectedDepth(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, centres: Tensor, reading: Reading) -> Tensor:
         ctx.save_for_backward(values, centres)
         ctx.reading = reading
-        return _map_strips(
-            values, reading, lambda strip: _bin_mean(strip, centres, reading.normalisation).depth
+        return _read_depth_by_strips(
+            values,
+            reading,
+            lambda strip: _bin_mean_in_place(strip, centres, reading.normalisation).depth,
         )
 
     @staticmethod
@@ -179,7 +185,7 @@ class _ExpectedDepth(torch.autograd.Function):
         with torch.autocast(values.device.type, enabled=False):
             for image in range(len(values)):
                 rows, to_rows = (x[image].permute(1, 2, 0) for x in (values, to_values))
-                for band in _enlarging_bands(values, ctx.reading):
+                for band in _row_enlargement_bands(values, ctx.reading):
                     strip = _enlarge_strip(rows[band.start : band.stop], band, ctx.reading, tall)
                     band_gradient = gradients[0][image, band.first : band.last]
                     to_strip = _gradient_by_strip(
@@ -199,7 +205,7 @@ class _BinMean(NamedTuple):
     total: Tensor | float
 
 
-def _bin_mean(strip: Tensor, centres: Tensor, normalisation: str) -> _BinMean:
+def _bin_mean_in_place(strip: Tensor, centres: Tensor, normalisation: str) -> _BinMean:
     if normalisation == "softmax":
         shares = strip.softmax(dim=-1)
         return _BinMean(shares @ centres, shares, 1.0)
@@ -212,7 +218,7 @@ def _bin_mean(strip: Tensor, centres: Tensor, normalisation: str) -> _BinMean:
 def _gradient_by_strip(
     strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: str
 ) -> Tensor:
-    read = _bin_mean(strip, centres, normalisation)
+    read = _bin_mean_in_place(strip, centres, normalisation)
     share = gradient / read.total
     left = torch.stack([share, -share * read.depth], dim=-1)
     outer = left.flatten(0, 1) @ torch.stack([centres, torch.ones_like(centres)])
@@ -228,9 +234,9 @@ def _share_floor(normalisation: str) -> float:
     return _FLOOR if normalisation == "linear" else 0.0
 
 
-def _enlarging_bands(values: Tensor, reading: Reading) -> tuple[Band, ...]:
+def _row_enlargement_bands(values: Tensor, reading: Reading) -> tuple[Band, ...]:
     height, (scale, enlargement, _) = values.shape[2], reading
-    return bands(height, scale, enlargement, like=values, block=_STRIP)
+    return enlargement_bands(height, scale, enlargement, like=values, block=_STRIP)
 
 
 def _strip_buffer(values: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def _interpolate(
     return F.interpolate(x, size, scale, mode, enlargement == "corners")
 
 
-def bands(
+def enlargement_bands(
     length: int,
     scale: int,
     enlargement: Enlargement,
@@ -64,21 +64,23 @@ def bands(
     taps: int = 1,
     block: int = 40,
 ) -> tuple[Band, ...]:
-    """Make the matrix that enlarges an axis and correlates it with an odd number of taps.
+    """Make blocks of rows of the matrix that enlarges an axis.
 
     Row y holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
     """
-    return _cached_bands(length, scale, enlargement, taps, block, like.dtype, like.device)
+    return _cached_enlargement_bands(
+        length, scale, enlargement, taps, block, like.dtype, like.device
+    )
 
 
-def is_traced() -> bool:
-    """Whether a graph is recorded, which needs the plain form."""
+def is_tracing_or_exporting() -> bool:
+    """Whether the plain form is needed."""
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
 @lru_cache(maxsize=64)
-def _cached_bands(
+def _cached_enlargement_bands(
     length: int,
     scale: int,
     enlargement: Enlargement,
@@ -98,26 +100,26 @@ def _cached_bands(
                 stop=band.stop,
                 weights=band.weights.to(device, dtype),
             )
-            for band in _split_rows(matrix, block)
+            for band in _split_into_bands(matrix, block)
         )
 
 
 def _enlarging_matrix(
     length: int, scale: int, enlargement: Enlargement, taps: int
 ) -> Float[Tensor, "rows columns taps"]:
-    rows = _axis_weights(length, scale, enlargement)
+    rows = _axis_enlargement_weights(length, scale, enlargement)
     around = F.pad(rows, (taps // 2, taps // 2))
     return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)
 
 
-def _axis_weights(
+def _axis_enlargement_weights(
     length: int, scale: int, enlargement: Enlargement
 ) -> Float[Tensor, "columns rows"]:
     identity = torch.eye(length, dtype=torch.float64)[None]
     return _interpolate(identity, enlargement, scale=scale, mode="linear")[0]
 
 
-def _split_rows(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
+def _split_into_bands(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
     for first in range(0, matrix.shape[0], block):
         rows = matrix[first : first + block]
         used = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
@@ -146,7 +148,7 @@ class _Gradients(NamedTuple):
 def wide_conv(x: Channels, convolution: torch.nn.Conv2d) -> Convolved:
     """Convolve with the faster gradient."""
     weight = convolution.weight
-    plain = is_traced() or torch.is_autocast_enabled(x.device.type)
+    plain = is_tracing_or_exporting() or torch.is_autocast_enabled(x.device.type)
     if plain or not _is_faster_in_strips(x, weight):
         return convolution(x)
     assert convolution.bias is not None, "a probe's convolutions have one"
@@ -155,7 +157,7 @@ def wide_conv(x: Channels, convolution: torch.nn.Conv2d) -> Convolved:
 
 def lift_conv(x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting) -> LiftedOutputs:
     """Convolve the enlarged ``x``."""
-    if is_traced():
+    if is_tracing_or_exporting():
         return convolution(enlarge(x, *lifting))
     assert convolution.bias is not None, "a probe's convolutions have one"
     tensors = _cast_as_autocast(x, convolution.weight, convolution.bias)
@@ -169,7 +171,7 @@ def lift_relu_conv(
     lifting: Lifting,
 ) -> LiftedOutputs:
     """Enlarge, convolve, ReLU, convolve; gradients recompute all but the first map."""
-    if is_traced():
+    if is_tracing_or_exporting():
         return second(first(enlarge(x, *lifting)).relu())
     assert first.bias is not None, "a probe's convolutions have one"
     assert second.bias is not None, "a probe's convolutions have one"
@@ -198,7 +200,7 @@ class _LiftConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        return (*_lifted_gradients(gradients[0], x, weight, ctx.lifting), None)
+        return (*_enlarged_conv_gradients(gradients[0], x, weight, ctx.lifting), None)
 
 
 class _LiftReluConv(torch.autograd.Function):
@@ -237,7 +239,7 @@ class _LiftReluConv(torch.autograd.Function):
             masked = outer.x
             torch.ops.aten.threshold_backward.grad_input(masked, between, 0, grad_input=masked)
             del between
-            inner = _lifted_gradients(masked, small, w1, ctx.lifting)
+            inner = _enlarged_conv_gradients(masked, small, w1, ctx.lifting)
             to_x[image : image + 1] = inner.x
             for total, part in zip(
                 sums, (inner.weight, inner.bias, outer.weight, outer.bias), strict=True
@@ -248,9 +250,9 @@ class _LiftReluConv(torch.autograd.Function):
 
 def _convolve_enlarged(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor:
     (batch, _, height, width), (outputs, _, taps, _) = x.shape, weight.shape
-    across = bands(width, *lifting, like=x, taps=taps)
-    down = bands(height, *lifting, like=x, taps=taps)
-    small = [_convolve_kernel_row(x, weight, row) for row in range(taps)]
+    across = enlargement_bands(width, *lifting, like=x, taps=taps)
+    down = enlargement_bands(height, *lifting, like=x, taps=taps)
+    small = [_convolve_taps_of_row(x, weight, row) for row in range(taps)]
     made = _empty_channels_last(x, (batch, outputs, height * lifting.scale, width * lifting.scale))
     large = made.permute(0, 2, 3, 1)
     for column in across:
@@ -259,29 +261,31 @@ def _convolve_enlarged(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting
         wide = x.new_empty(batch * height, taps, count, outputs)
         for tap, part in enumerate(small):
             flat = part[:, :, column.start : column.stop].flatten(2, 3).flatten(0, 1)
-            wide[:, tap] = _batch_product(column.weights, flat)
+            wide[:, tap] = _matrix_times_batch(column.weights, flat)
         wide = wide.view(batch, height, taps, count * outputs)
         for row in down:
             flat = wide[:, row.start : row.stop].flatten(1, 2)
-            tile = _batch_product(row.weights, flat).unflatten(2, (count, outputs))
+            tile = _matrix_times_batch(row.weights, flat).unflatten(2, (count, outputs))
             torch.add(tile, bias, out=large[:, row.first : row.last, column.first : column.last])
     return made
 
 
-def _convolve_kernel_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
+def _convolve_taps_of_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
     outputs, _, taps, _ = weight.shape
-    made = F.conv2d(x, _kernels_of_row(weight, row), dilation=_fast_dilation(x))
+    made = F.conv2d(x, _tap_kernels_of_row(weight, row), dilation=_fast_dilation(x))
     return made.permute(0, 2, 3, 1).contiguous().unflatten(3, (taps, outputs))
 
 
-def _kernels_of_row(weight: Tensor, row: int) -> Tensor:
+def _tap_kernels_of_row(weight: Tensor, row: int) -> Tensor:
     return weight[:, :, row].permute(2, 0, 1).flatten(0, 1)[:, :, None, None]
 
 
-def _lifted_gradients(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gradients:
+def _enlarged_conv_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting
+) -> _Gradients:
     (batch, _, height, width), (outputs, _, taps, _) = x.shape, weight.shape
-    across = bands(width, *lifting, like=x, taps=taps)
-    down = bands(height, *lifting, like=x, taps=taps)
+    across = enlargement_bands(width, *lifting, like=x, taps=taps)
+    down = enlargement_bands(height, *lifting, like=x, taps=taps)
     large = gradient.permute(0, 2, 3, 1).contiguous()
     small = x.new_zeros(taps, batch, height, width, taps, outputs)
     for column in across:
@@ -289,16 +293,16 @@ def _lifted_gradients(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lift
         wide = x.new_zeros(batch, height, taps, count, outputs)
         for row in down:
             tile = large[:, row.first : row.last, column.first : column.last].flatten(2)
-            back = _batch_product(row.weights.T, tile)
+            back = _matrix_times_batch(row.weights.T, tile)
             wide[:, row.start : row.stop] += back.view(batch, -1, taps, count, outputs)
         for tap in range(taps):
-            back = _batch_product(column.weights.T, wide[:, :, tap].flatten(0, 1))
+            back = _matrix_times_batch(column.weights.T, wide[:, :, tap].flatten(0, 1))
             back = back.view(batch, height, -1, taps, outputs)
             small[tap, :, :, column.start : column.stop] += back
     to_x, to_weight = torch.zeros_like(x), torch.empty_like(weight)
     for tap in range(taps):
         part = small[tap].flatten(3).permute(0, 3, 1, 2)
-        gradients = _conv_gradients(part, x, _kernels_of_row(weight, tap))
+        gradients = _conv_gradients(part, x, _tap_kernels_of_row(weight, tap))
         to_x += gradients.x
         to_weight[:, :, tap] = (
             gradients.weight[:, :, 0, 0].unflatten(0, (taps, outputs)).permute(1, 2, 0)
@@ -306,7 +310,7 @@ def _lifted_gradients(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lift
     return _Gradients(to_x, to_weight, large.sum(dim=(0, 1, 2)))
 
 
-def _batch_product(matrix: Tensor, batch: Tensor) -> Tensor:
+def _matrix_times_batch(matrix: Tensor, batch: Tensor) -> Tensor:
     # The operator @ would transpose and copy the batch.
     return torch.bmm(matrix.expand(len(batch), -1, -1), batch)
 

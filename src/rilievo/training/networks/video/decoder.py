@@ -15,8 +15,13 @@ from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import POSE_NETWORKS, VideoBlueprint
-from rilievo.training.networks.probes.lift import is_traced
-from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder, class_at
+from rilievo.training.networks.probes.lift import is_tracing_or_exporting
+from rilievo.training.networks.video.encoders import (
+    RESNETS,
+    Encoder,
+    ResNetEncoder,
+    import_network_class,
+)
 from rilievo.training.tensors import (
     Channels,
     FeatureMap,
@@ -32,12 +37,17 @@ _MERGE = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
 _BORDER = [1, 1, 1, 1]
 
 
-def doubled_conv(
+def double_and_convolve(
     x: Channels, skip: Float[Tensor, "b _ h2 w2"] | None, convolution: torch.nn.Conv2d
 ) -> Float[Tensor, "b _ h2 w2"]:
-    """Convolve the doubled ``x`` and ``skip``; without gradients a prediction keeps its bits."""
+    """Repeat pixels of ``x``, append ``skip``, and convolve."""
     autocast = torch.is_autocast_enabled(x.device.type)
-    if is_traced() or autocast or not torch.is_grad_enabled() or x.device.type != "cpu":
+    if (
+        is_tracing_or_exporting()
+        or autocast
+        or not torch.is_grad_enabled()
+        or x.device.type != "cpu"
+    ):
         large = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return convolution(large if skip is None else torch.cat((large, skip), dim=1))
     return _DoubledConv.apply(x, skip, convolution.weight, convolution.bias)  # pyright: ignore[reportReturnType]
@@ -74,7 +84,7 @@ class _DoubledConv(Function):
             phase.copy_(place)
         to_padded, to_merged, _ = _conv_gradients(small, padded, merged, bias=False)
         to_weight[:, :inputs] = _gradient_by_kernel(to_merged)
-        to_x = _fold_border_inside(to_padded)
+        to_x = _add_border_to_inside(to_padded)
         if skip is None:
             return to_x, None, to_weight, gradient.sum(dim=(0, 2, 3))
         wide = F.pad(skip, _BORDER, "reflect")
@@ -105,7 +115,7 @@ def _phase_views(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]
         yield here, large[:, :, row::2, column::2]
 
 
-def _fold_border_inside(to_padded: Tensor) -> Tensor:
+def _add_border_to_inside(to_padded: Tensor) -> Tensor:
     for dim in (2, 3):
         last = to_padded.shape[dim] - 1
         for border, inside in ((0, 1), (last, last - 1)):
@@ -151,7 +161,7 @@ class DepthDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
-        place = {_exponent_of_two(scale): index for index, scale in enumerate(reductions)}
+        place = {_count_halvings(scale): index for index, scale in enumerate(reductions)}
         self.levels = max(place)
         self.coarsest = place[self.levels]
         if self.levels <= max(scales):
@@ -177,7 +187,7 @@ class DepthDecoder(nn.Module):
             skip = features[self.joined[level]] if level in self.joined else None
             join = self.decoder[2 * step + 1]
             assert isinstance(join, ConvELU), "made as one"
-            x = join.of_doubled(self.decoder[2 * step](x), skip)
+            x = join.forward_doubled(self.decoder[2 * step](x), skip)
             if level in self.scales:
                 head = self.decoder[2 * self.levels + self.scales.index(level)]
                 sigmoids[level] = torch.sigmoid(exact(head(x)))
@@ -204,19 +214,18 @@ class ConvELU(nn.Module):
         self.conv = Conv3x3(inputs, outputs)
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """Apply both."""
-        return _elu(self.conv(x))
+        """Convolve, then apply the unit."""
+        return _elu_in_place(self.conv(x))
 
-    def of_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
-        """Double ``x`` first, then apply both."""
-        return _elu(doubled_conv(x, skip, self.conv.conv))
+    def forward_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
+        """Double ``x``, append ``skip``, then do as ``forward``."""
+        return _elu_in_place(double_and_convolve(x, skip, self.conv.conv))
 
 
-def _elu(x: FeatureMap) -> FeatureMap:
-    """Apply the exponential linear unit in place."""
+def _elu_in_place(x: FeatureMap) -> FeatureMap:
     # Half a number's bits would make exp(x) - 1 of a small x nothing.
     is_plain = x.element_size() < 4 or x.device.type != "cpu"
-    if is_traced() or is_plain or not torch.is_grad_enabled():
+    if is_tracing_or_exporting() or is_plain or not torch.is_grad_enabled():
         return F.elu(x, inplace=True)
     return _ELU.apply(x)  # pyright: ignore[reportReturnType]
 
@@ -237,7 +246,7 @@ class _ELU(Function):
         return torch.ops.aten.elu_backward(gradient, 1, 1, 1, True, result)
 
 
-def _exponent_of_two(reduction: int) -> int:
+def _count_halvings(reduction: int) -> int:
     halvings = round(math.log2(reduction)) if reduction > 0 else -1
     if not 0 <= halvings <= 5 or 2**halvings != reduction:
         raise OptionError(
@@ -252,8 +261,8 @@ class PoseNetwork(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> "PoseNetwork":
-        """Make one with random weights, beside the depth network's encoder."""
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> "PoseNetwork":
+        """Make a network with random weights."""
 
     @abstractmethod
     def forward(self, earlier: Images, later: Images) -> Motion:
@@ -273,8 +282,8 @@ class PoseNet(PoseNetwork):
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
     @classmethod
-    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
-        """Make one with an encoder of its own."""
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make a network with an encoder of its own."""
         if (name := blueprint.pose_encoder) not in RESNETS:
             raise OptionError(f"no encoder '{name}' of a pose network; {suggest(name, RESNETS)}")
         return cls(name)
@@ -294,22 +303,22 @@ class SharedPoseNet(PoseNetwork):
         self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
 
     @classmethod
-    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
-        """Make one on the depth network's encoder."""
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make a network on the depth network's encoder."""
         assert encoder is not None, "a shared encoder is handed over"
         return cls(encoder)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict motion from RGB in 0..1."""
         [encoder] = self._encoder
-        return self.of_features(encoder(earlier), encoder(later))
+        return self.predict_from_features(encoder(earlier), encoder(later))
 
-    def of_features(
+    def predict_from_features(
         self,
         earlier: FeatureMaps,
         later: FeatureMaps,
     ) -> Motion:
-        """Predict motion from features."""
+        """Predict motion from earlier to later."""
         return self.decoder(earlier[-1], later[-1])
 
 
@@ -330,7 +339,7 @@ class PoseDecoder(nn.Module):
         """Predict the first motion."""
         narrow, first, second, last = self.net
         x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
-        return _read_motion(last(F.relu(second(F.relu(first(x))))))
+        return _mean_small_motion(last(F.relu(second(F.relu(first(x))))))
 
 
 class PoseCNN(PoseNetwork):
@@ -344,8 +353,8 @@ class PoseCNN(PoseNetwork):
         self.pose_conv = nn.Conv2d(256, 6, 1)
 
     @classmethod
-    def of(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
-        """Make one."""
+    def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
+        """Make the only network."""
         return cls()
 
     def forward(self, earlier: Images, later: Images) -> Motion:
@@ -353,7 +362,7 @@ class PoseCNN(PoseNetwork):
         x = torch.cat((earlier, later), dim=1)
         for layer in self.net:
             x = F.relu(layer(x))
-        return _read_motion(self.pose_conv(x))
+        return _mean_small_motion(self.pose_conv(x))
 
 
 def make_pose_net(
@@ -363,8 +372,8 @@ def make_pose_net(
     place = POSE_NETWORKS.get(blueprint.pose)
     if place is None or not any(offsets):
         return None
-    kind: type[PoseNetwork] = class_at(place)
-    return kind.of(blueprint, encoder)
+    kind: type[PoseNetwork] = import_network_class(place)
+    return kind.from_blueprint(blueprint, encoder)
 
 
 def source_T_target(
@@ -378,6 +387,6 @@ def source_T_target(
         return invert(later_T_earlier) if source_is_earlier else later_T_earlier
 
 
-def _read_motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
+def _mean_small_motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
     mean = _SMALL * exact(answer).mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]

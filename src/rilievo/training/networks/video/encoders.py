@@ -32,24 +32,24 @@ class Encoder(nn.Module, ABC):
         return self.maps((image - _MEAN) / _DEVIATION)
 
     @classmethod
-    def of(cls, blueprint: VideoBlueprint) -> "Encoder":
+    def from_blueprint(cls, blueprint: VideoBlueprint) -> "Encoder":
         """Make an encoder with random weights."""
         return cls()
 
-    def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
-        """Make a decoder, if there is one."""
+    def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
+        """Make a decoder; None for the usual one."""
         return None
 
-    def take_imagenet(self) -> bool:
-        """Take ImageNet's weights; False if none are published."""
+    def load_imagenet_weights(self) -> bool:
+        """Load weights; False if none are published."""
         return False
 
     @abstractmethod
     def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images."""
 
-    def take_shapes(self, body: Any) -> None:
-        """Take a timm model's shapes."""
+    def copy_timm_shapes(self, body: Any) -> None:
+        """Take channels and reductions of ``body``."""
         self.channels = tuple(body.feature_info.channels())
         self.reductions = tuple(body.feature_info.reduction())
 
@@ -63,16 +63,16 @@ class TimmEncoder(Encoder):
         super().__init__()
         self.name, self.size = name, size
         self.body = _create_timm_model(name, size, pretrained=pretrained)
-        self.take_shapes(self.body)
-        self._check_shapes(name, size)
+        self.copy_timm_shapes(self.body)
+        self._check_shapes_and_set_layout(name, size)
 
     @classmethod
-    def of(cls, blueprint: VideoBlueprint) -> Encoder:
+    def from_blueprint(cls, blueprint: VideoBlueprint) -> Encoder:
         """Make the encoder for the blueprint's size."""
         return cls(blueprint.encoder, blueprint.size)
 
-    def take_imagenet(self) -> bool:
-        """Take ImageNet's weights."""
+    def load_imagenet_weights(self) -> bool:
+        """Fetch published weights."""
         self.load_state_dict(TimmEncoder(self.name, self.size, pretrained=True).state_dict())
         return True
 
@@ -83,7 +83,7 @@ class TimmEncoder(Encoder):
             tensor.permute(0, 3, 1, 2) if self.channels_last else tensor for tensor in features
         )
 
-    def _check_shapes(self, name: str, size: Size) -> None:
+    def _check_shapes_and_set_layout(self, name: str, size: Size) -> None:
         training = self.training
         try:
             with torch.no_grad():
@@ -110,8 +110,8 @@ class TimmEncoder(Encoder):
             )
 
 
-def class_at(place: str) -> Any:
-    """Import a class by its place, ``module:Class`` of this folder."""
+def import_network_class(place: str) -> Any:
+    """Import ``module:Class`` of this folder."""
     return resolve_name(f"{_HOME}.{place}")
 
 
@@ -121,8 +121,8 @@ def _import_timm(name: str) -> Any:
     return timm
 
 
-def find_timm(name: str) -> str:
-    """Find a model of timm."""
+def timm_model_name(name: str) -> str:
+    """Strip ``timm/``; ``ModelError`` for unknown models."""
     timm, model = _import_timm(name), name.removeprefix(TIMM)
     if not timm.is_model(model):
         raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")
@@ -130,7 +130,7 @@ def find_timm(name: str) -> str:
 
 
 def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
-    timm, model = _import_timm(name), find_timm(name)
+    timm, model = _import_timm(name), timm_model_name(name)
     if pretrained and not timm.models.is_model_pretrained(model):
         raise ModelError(f"encoder '{name}' has no published weights: start without 'imagenet'")
     values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}
@@ -170,15 +170,15 @@ class ResNetEncoder(Encoder):
         self.encoder = _import_timm(name).create_model(
             name, features_only=True, in_chans=colours, num_classes=0, zero_init_last=False
         )
-        self.take_shapes(self.encoder)
+        self.copy_timm_shapes(self.encoder)
 
     @classmethod
-    def of(cls, blueprint: VideoBlueprint) -> Encoder:
+    def from_blueprint(cls, blueprint: VideoBlueprint) -> Encoder:
         """Make the encoder."""
         return cls(blueprint.encoder)
 
-    def take_imagenet(self) -> bool:
-        """Take ImageNet's weights, for each of several frames."""
+    def load_imagenet_weights(self) -> bool:
+        """Fetch published weights, spread over several frames."""
         with needing("a start from 'imagenet'", "train"):
             import timm
         create: Any = timm.create_model

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from rilievo.training.networks.blueprint import VideoBlueprint
-from rilievo.training.networks.frozen_norms import conv_norm
-from rilievo.training.networks.small import double
+from rilievo.training.networks.frozen_norms import make_conv_norm
+from rilievo.training.networks.small import double_bilinearly
 from rilievo.training.networks.video.decoder import Conv3x3, ConvELU
 from rilievo.training.networks.video.encoders import Encoder
 from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale, exact
@@ -30,11 +30,11 @@ class LiteEncoder(Encoder):
         super().__init__()
         first = _WIDTHS[0]
         self.stem = nn.Sequential(
-            conv_norm(3, first, nn.GELU(), stride=2), conv_norm(first, first, nn.GELU())
+            make_conv_norm(3, first, nn.GELU(), stride=2), make_conv_norm(first, first, nn.GELU())
         )
         # No activation follows a halving, so signs are kept.
         self.halving = nn.ModuleList(
-            conv_norm(inputs + 3, outputs, stride=2) for inputs, outputs in pairwise(_WIDTHS)
+            make_conv_norm(inputs + 3, outputs, stride=2) for inputs, outputs in pairwise(_WIDTHS)
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -43,7 +43,7 @@ class LiteEncoder(Encoder):
             for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
         )
 
-    def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
+    def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
         """Make its decoder."""
         return LiteDecoder(blueprint.scales, outputs=outputs)
 
@@ -75,11 +75,11 @@ class LiteDecoder(nn.Module):
         x, sigmoids = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
             if level < len(_UP) - 1:
-                x = torch.cat((double(x), features[level]), dim=1)
+                x = torch.cat((double_bilinearly(x), features[level]), dim=1)
             x = step(x)
             if level in self.scales:
                 head = self.heads[self.scales.index(level)]
-                sigmoids[level] = torch.sigmoid(double(exact(head(x))))
+                sigmoids[level] = torch.sigmoid(double_bilinearly(exact(head(x))))
         return tuple(sigmoids[scale] for scale in self.scales)
 
 

@@ -14,7 +14,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.archives import STORED, check_zip_ratio
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
 from rilievo.messages import template
-from rilievo.training.networks.backbones.weights import Entries, State, fitting
+from rilievo.training.networks.backbones.weights import Entries, State, select_network_tensors
 from rilievo.training.networks.blueprint import (
     DEPTH,
     ENCODER,
@@ -53,17 +53,17 @@ class _PoseWeights:
     state: State | None = None
 
 
-def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
-    """Read an official checkpoint."""
-    path, entries = folder / ENCODER, _read_encoder(folder)
-    name, stereo = _encoder_name(entries, path), _uses_stereo(entries, path)
+def read_official_checkpoint(folder: Path, *, pose: bool = True) -> OfficialWeights:
+    """Read its blueprint, weights of depth, and perhaps of motion."""
+    path, entries = folder / ENCODER, _read_encoder_entries(folder)
+    name, stereo = _resnet_name(entries, path), _uses_stereo(entries, path)
     encoder = _make_without_weights(ResNetEncoder, name)
-    state = _prefix_weights("encoder", encoder, entries, path)
-    entries_of_depth = read_entries(folder / DEPTH)
+    state = _select_and_prefix_weights("encoder", encoder, entries, path)
+    entries_of_depth = read_torch_file(folder / DEPTH)
     scales = _read_scales(entries_of_depth, folder / DEPTH)
     decoder = _make_without_weights(DepthDecoder, encoder.channels, encoder.reductions, scales)
-    state |= _prefix_weights("decoder", decoder, entries_of_depth, folder / DEPTH)
-    pose_weights = _read_pose(folder, encoder) if pose else _PoseWeights()
+    state |= _select_and_prefix_weights("decoder", decoder, entries_of_depth, folder / DEPTH)
+    pose_weights = _read_pose_weights(folder, encoder) if pose else _PoseWeights()
     return OfficialWeights(
         blueprint=VideoBlueprint(
             encoder=name,
@@ -79,12 +79,12 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     )
 
 
-def learned_from_stereo(folder: Path) -> bool:
-    """Whether a checkpoint's depth is metric, from a stereo camera."""
-    return _uses_stereo(_read_encoder(folder), folder / ENCODER)
+def is_depth_metric(folder: Path) -> bool:
+    """Whether a checkpoint learned from a stereo camera."""
+    return _uses_stereo(_read_encoder_entries(folder), folder / ENCODER)
 
 
-def read_entries(path: Path) -> Entries:
+def read_torch_file(path: Path) -> Entries:
     """Read tensors and plain values; code is refused."""
     _check_is_torch_file(path)
     try:
@@ -97,13 +97,13 @@ def read_entries(path: Path) -> Entries:
     return held
 
 
-def _read_encoder(folder: Path) -> Entries:
+def _read_encoder_entries(folder: Path) -> Entries:
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
             raise ModelError(
                 f"{folder}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} and {DEPTH}"
             )
-    return read_entries(folder / ENCODER)
+    return read_torch_file(folder / ENCODER)
 
 
 def _uses_stereo(entries: Entries, path: Path) -> bool:
@@ -113,20 +113,22 @@ def _uses_stereo(entries: Entries, path: Path) -> bool:
     return stereo
 
 
-def _read_pose(folder: Path, encoder: ResNetEncoder) -> _PoseWeights:
+def _read_pose_weights(folder: Path, encoder: ResNetEncoder) -> _PoseWeights:
     path = folder / POSE
     if not path.is_file():
         return _PoseWeights()
-    entries = read_entries(path)
+    entries = read_torch_file(path)
     if "pose_conv.weight" in entries:
         return _PoseWeights(
-            kind=PoseKind.CNN, state=fitting(_make_without_weights(PoseCNN), entries, path)
+            kind=PoseKind.CNN,
+            state=select_network_tensors(_make_without_weights(PoseCNN), entries, path),
         )
     frames = getattr(entries.get("net.1.weight"), "shape", (0, 0))[1] // 256
     if frames == 2:
         decoder = _make_without_weights(PoseDecoder, encoder.channels[-1], inputs=2, motions=1)
         return _PoseWeights(
-            kind=PoseKind.SHARED, state=_prefix_weights("decoder", decoder, entries, path)
+            kind=PoseKind.SHARED,
+            state=_select_and_prefix_weights("decoder", decoder, entries, path),
         )
     if frames > 2:
         raise ModelError(
@@ -135,18 +137,23 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _PoseWeights:
     encoder_file = folder / POSE_ENCODER
     if not encoder_file.is_file():
         raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
-    seen_entries = read_entries(encoder_file)
-    name = _encoder_name(seen_entries, encoder_file)
+    seen_entries = read_torch_file(encoder_file)
+    name = _resnet_name(seen_entries, encoder_file)
     own = _make_without_weights(ResNetEncoder, name, colours=6)
     decoder = _make_without_weights(PoseDecoder, own.channels[-1], inputs=1, motions=2)
-    state = _prefix_weights("encoder", own, seen_entries, encoder_file) | _prefix_weights(
-        "decoder", decoder, entries, path
-    )
+    state = _select_and_prefix_weights(
+        "encoder", own, seen_entries, encoder_file
+    ) | _select_and_prefix_weights("decoder", decoder, entries, path)
     return _PoseWeights(kind=PoseKind.SEPARATE, encoder=name, state=state)
 
 
-def _prefix_weights(part: str, network: Any, entries: Entries, path: Path) -> dict[str, Tensor]:
-    return {f"{part}.{key}": tensor for key, tensor in fitting(network, entries, path).items()}
+def _select_and_prefix_weights(
+    part: str, network: Any, entries: Entries, path: Path
+) -> dict[str, Tensor]:
+    return {
+        f"{part}.{key}": tensor
+        for key, tensor in select_network_tensors(network, entries, path).items()
+    }
 
 
 def _make_without_weights(kind: Any, *arguments: Any, **options: Any) -> Any:
@@ -154,7 +161,7 @@ def _make_without_weights(kind: Any, *arguments: Any, **options: Any) -> Any:
         return kind(*arguments, **options)
 
 
-def _encoder_name(entries: Entries, path: Path) -> str:
+def _resnet_name(entries: Entries, path: Path) -> str:
     blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == digit for layer, _ in blocks) for digit in "1234"]
     bottleneck = "encoder.layer1.0.conv3.weight" in entries

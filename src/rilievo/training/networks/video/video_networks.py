@@ -1,7 +1,4 @@
-"""Networks trained on video, and their first weights.
-
-The depth network: disparity of one frame at several scales.
-"""
+"""Networks trained on video, and their first weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,17 +12,21 @@ from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
 from rilievo.models.default.embedded import SMALL, embedded_file
 from rilievo.shapes import Float
-from rilievo.training.networks.backbones.weights import fitting, read_state, seeded
+from rilievo.training.networks.backbones.weights import (
+    read_state,
+    select_network_tensors,
+    temporary_torch_seed,
+)
 from rilievo.training.networks.blueprint import (
     EMBEDDED,
     ENCODERS,
     TIMM_ENCODER,
     PoseKind,
     VideoBlueprint,
-    is_official,
+    is_official_checkpoint,
 )
 from rilievo.training.networks.mobilenetv2 import MobileNetV2
-from rilievo.training.networks.small import SmallNet, read_exported
+from rilievo.training.networks.small import SmallNet, fill_from_onnx
 from rilievo.training.networks.video.decoder import (
     DepthDecoder,
     PoseNet,
@@ -33,8 +34,8 @@ from rilievo.training.networks.video.decoder import (
     make_pose_net,
     source_T_target,
 )
-from rilievo.training.networks.video.encoders import Encoder, class_at
-from rilievo.training.networks.video.monodepth2_weights import read_official
+from rilievo.training.networks.video.encoders import Encoder, import_network_class
+from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.tensors import (
     FeatureMaps,
     Images,
@@ -79,9 +80,9 @@ class SmallEncoder(_FrozenNorms, Encoder):
         """Compute features."""
         return self.encoder(image)
 
-    def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
+    def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
         """Make its decoder."""
-        return small_decoder(blueprint, outputs=outputs)
+        return make_small_decoder(blueprint, outputs=outputs)
 
 
 class SmallDecoder(_FrozenNorms):
@@ -106,8 +107,8 @@ class SmallDecoder(_FrozenNorms):
         return (((inverse - self._least) / (self._most - self._least)).clamp(0, 1),)
 
 
-def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
-    """Make the embedded decoder."""
+def make_small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
+    """Make the decoder; ``OptionError`` for masks or several scales."""
     name = blueprint.encoder
     if outputs != 1:
         raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
@@ -119,8 +120,8 @@ def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
     return SmallDecoder(blueprint)
 
 
-def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
-    """Copy the embedded weights; the head's normals stay unused."""
+def copy_small_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
+    """Copy ``network`` into both; the head's normals stay unused."""
     state = network.state_dict()
     own = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
     encoder.load_state_dict(own)
@@ -147,19 +148,21 @@ class DepthNet(nn.Module):
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
     """Make a blueprint's encoder, or raise ``OptionError`` for its size."""
-    kind: type[Encoder] = class_at(ENCODERS.get(blueprint.encoder, TIMM_ENCODER))
-    return kind.of(blueprint)
+    kind: type[Encoder] = import_network_class(ENCODERS.get(blueprint.encoder, TIMM_ENCODER))
+    return kind.from_blueprint(blueprint)
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> nn.Module:
     """Make an encoder's decoder."""
-    own = encoder.own_decoder(blueprint, outputs=outputs)
+    own = encoder.make_own_decoder(blueprint, outputs=outputs)
     if own is not None:
         return own
     return DepthDecoder(encoder.channels, encoder.reductions, blueprint.scales, outputs=outputs)
 
 
-def scaled_disparity(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
+def sigmoid_to_inverse_depth(
+    sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint
+) -> Float[Any, "*b"]:
     """Convert a sigmoid to inverse depth, 1 / ``max_depth`` to 1 / ``min_depth``."""
     return _interpolate(1 / blueprint.max_depth, 1 / blueprint.min_depth, sigmoid)
 
@@ -168,9 +171,9 @@ def _interpolate(least: float, most: float, sigmoid: Float[Any, "*b"]) -> Float[
     return least + (most - least) * sigmoid
 
 
-def depth_of(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
+def sigmoid_to_depth(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
     """Convert a sigmoid to depth; 0 is the largest."""
-    return 1 / scaled_disparity(sigmoid, blueprint)
+    return 1 / sigmoid_to_inverse_depth(sigmoid, blueprint)
 
 
 IMAGENET = "imagenet"
@@ -233,7 +236,7 @@ class VideoNetworks(nn.Module):
             # Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018,
             # divide inverse depth by its mean. Translation would have to be divided by that mean
             # too; the published program multiplies.
-            unit = scaled_disparity(disparities[0], self.blueprint).mean(dim=(1, 2, 3))
+            unit = sigmoid_to_inverse_depth(disparities[0], self.blueprint).mean(dim=(1, 2, 3))
             if self.blueprint.cancels_scale:
                 unit = 1 / unit.detach()
             else:
@@ -264,7 +267,7 @@ class VideoNetworks(nn.Module):
             is_earlier = offset < 0
             if isinstance(self.pose, SharedPoseNet):
                 both = (others[place], features) if is_earlier else (features, others[place])
-                motion = self.pose.of_features(*both)
+                motion = self.pose.predict_from_features(*both)
             else:
                 motion = self.pose(*((source, target) if is_earlier else (target, source)))
             motions.append(source_T_target(*motion, source_is_earlier=is_earlier))
@@ -274,50 +277,50 @@ class VideoNetworks(nn.Module):
 def make_networks(
     blueprint: VideoBlueprint, *, offsets: Sequence[int], seed: int, start: str | None = None
 ) -> VideoNetworks:
-    """Make a blueprint's networks."""
-    with seeded(seed):
+    """Make networks with weights of ``start``, else random ones."""
+    with temporary_torch_seed(seed):
         networks = VideoNetworks(blueprint, offsets)
-    networks.notes = () if start is None else fill(networks, start)
+    networks.notes = () if start is None else fill_from_start(networks, start)
     return networks
 
 
-def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
+def fill_from_start(networks: VideoNetworks, start: str) -> tuple[str, ...]:
     """Fill networks from ``imagenet``, ``rilievo/small``, or a run or official checkpoint.
 
     Returns a sentence for each part that stays.
     """
     if start == IMAGENET:
-        return _fill_from_imagenet(networks)
+        return _fill_from_imagenet_with_notes(networks)
     if start == SMALL:
-        start_from_embedded(networks)
+        fill_depth_from_embedded(networks)
         return ()
     folder = Path(start)
-    if is_official(folder):
-        return _fill_from_official(networks, folder)
+    if is_official_checkpoint(folder):
+        return _fill_from_official_with_notes(networks, folder)
     if not (folder / WEIGHTS).is_file():
         raise ModelError(
             f"{folder}: nothing to start from: expected 'imagenet', the folder of a run "
             f"({WEIGHTS}) or of an official checkpoint (encoder.pth and depth.pth)"
         )
-    return _fill_from_run(networks, folder / WEIGHTS)
+    return _fill_from_run_with_notes(networks, folder / WEIGHTS)
 
 
-def start_from_embedded(networks: VideoNetworks) -> None:
+def fill_depth_from_embedded(networks: VideoNetworks) -> None:
     """Fill the depth network with the weights of ``rilievo/small``."""
     if (encoder := networks.blueprint.encoder) != EMBEDDED:
         raise OptionError(f"a start from '{SMALL}' needs the encoder '{EMBEDDED}', got '{encoder}'")
     whole = SmallNet()
     with needing(f"a start from '{SMALL}'", "train"):
         import onnx  # noqa: F401
-    read_exported(whole, embedded_file(SMALL))
-    take_weights(networks.depth.encoder, networks.depth.decoder, whole)
+    fill_from_onnx(whole, embedded_file(SMALL))
+    copy_small_weights(networks.depth.encoder, networks.depth.decoder, whole)
 
 
-def _fill_from_run(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
+def _fill_from_run_with_notes(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
     state, notes = read_state(path), []
     for name, part in networks.named_children():
         if any(key.startswith(f"{name}.") for key in state):
-            part.load_state_dict(fitting(part, state, path, f"{name}."))
+            part.load_state_dict(select_network_tensors(part, state, path, f"{name}."))
         elif name == "depth":
             raise ModelError(f"{path}: holds no depth network; is it a run on video?")
         else:
@@ -325,17 +328,17 @@ def _fill_from_run(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...]:
+def _fill_from_official_with_notes(networks: VideoNetworks, folder: Path) -> tuple[str, ...]:
     wanted = networks.blueprint
-    official = read_official(folder, pose=networks.pose is not None)
+    official = read_official_checkpoint(folder, pose=networks.pose is not None)
     there = official.blueprint
     if there.encoder != wanted.encoder:
         raise ModelError(
             f"{folder}: its depth network has a {there.encoder}, this run's a {wanted.encoder}: "
             f"choose the encoder {there.encoder}"
         )
-    renamed = _reorder_heads(official.depth, there.scales, wanted.scales)
-    networks.depth.load_state_dict(fitting(networks.depth, renamed, folder))
+    renamed = _renumber_heads(official.depth, there.scales, wanted.scales)
+    networks.depth.load_state_dict(select_network_tensors(networks.depth, renamed, folder))
     notes = [] if networks.mask is None else [f"the mask network {_SCRATCH}"]
     if networks.pose is None:
         return tuple(notes)
@@ -347,11 +350,11 @@ def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...
             f"{folder}: its pose network is '{there.pose}', this run's '{wanted.pose}': choose the "
             f"pose network {there.pose}"
         )
-    networks.pose.load_state_dict(fitting(networks.pose, official.pose, folder))
+    networks.pose.load_state_dict(select_network_tensors(networks.pose, official.pose, folder))
     return tuple(notes)
 
 
-def _reorder_heads(
+def _renumber_heads(
     state: Mapping[str, Tensor], there: tuple[int, ...], wanted: tuple[int, ...]
 ) -> Mapping[str, Tensor]:
     first = 10
@@ -367,12 +370,11 @@ def _reorder_heads(
     return entries
 
 
-def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
-    """Load ImageNet's weights into the encoders; notes on those without published ones."""
+def _fill_from_imagenet_with_notes(networks: VideoNetworks) -> tuple[str, ...]:
     notes = []
-    if not networks.depth.encoder.take_imagenet():
+    if not networks.depth.encoder.load_imagenet_weights():
         name = networks.blueprint.encoder
         notes.append(f"the encoder {name} has no published weights: it {_SCRATCH}")
     if isinstance(networks.pose, PoseNet):
-        networks.pose.encoder.take_imagenet()
+        networks.pose.encoder.load_imagenet_weights()
     return tuple(notes)
