@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rilievo.io.files.limits import printable
 from rilievo.training.networks.frozen_norms import convolve_and_norm
-from rilievo.training.networks.mobilenetv2 import DepthwiseConv, fill_from_arrays, read_npz_arrays
+from rilievo.training.networks.mobilenetv2 import DepthwiseConv, fill_from_arrays, read_gluon_arrays
 
 MEAN, DEVIATION = 127.0, 128.0
 """Number taken off each colour in 0..255, and the one that the rest is divided by."""
@@ -148,7 +148,7 @@ def load_published_lite(encoder: EfficientNetLite2, folder: Path) -> None:
     Raises:
         ModelError: If a file is unreadable, or an array is missing or of another shape.
     """
-    arrays = read_npz_arrays(folder, sorted(folder.glob(_PATTERN)))
+    arrays = read_gluon_arrays(folder, sorted(folder.glob(_PATTERN)))
     where = f"{printable(folder)} ({_PATTERN}, EfficientNet-Lite2 of ML Illustrated)"
     fill_from_arrays(encoder, dict(_names(encoder)), arrays, where)
 

@@ -99,8 +99,6 @@ def predict_clip(
     """Predict a video, write all or nothing, return the JSON."""
     rows = _result_rows(source, target, options)
     names = [row.path.name for row in rows]
-    if any(row.video for row in rows):
-        pass
     make_folder(target.parent)
     state = record_state(target)
     claim = check_claim(target, names, overwrite=options.save.overwrite)

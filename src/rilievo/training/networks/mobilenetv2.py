@@ -104,7 +104,7 @@ def load_gluon_mobilenet(encoder: MobileNetV2, path: Path) -> None:
         entry: gluon_name(entry) for entry in encoder.state_dict() if not _is_batch_counter(entry)
     }
     fill_from_arrays(
-        encoder, names, read_npz_arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)"
+        encoder, names, read_gluon_arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)"
     )
 
 
@@ -112,7 +112,7 @@ def _is_batch_counter(parameter: str) -> bool:
     return parameter.endswith("num_batches_tracked")
 
 
-def read_npz_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+def read_gluon_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
     """Read arrays by name; errors name ``where``."""
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -214,7 +214,7 @@ class ResNet50V2(nn.Module):
 
 def load_gluon_resnet(encoder: ResNet50V2, folder: Path) -> None:
     """Fill ``encoder`` from ``resnet50v2_*.npz``, in any parts."""
-    arrays = read_npz_arrays(folder, sorted(folder.glob(_PATTERN)))
+    arrays = read_gluon_arrays(folder, sorted(folder.glob(_PATTERN)))
     where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
     fill_from_arrays(encoder, dict(_resnet_gluon_names(encoder)), arrays, where)
 
