@@ -1,6 +1,6 @@
-"""Dense probes: their base class, Probe3D's kinds (El Banani et al., CVPR 2024), a light one.
+"""Probe3D's linear probe, multiscale probe and dense DPT probe (El Banani et al., CVPR 2024).
 
-Probe3D's weights are those of github.com/mbanani/probe3d.
+With their base class, and a light DPT probe. Weights: github.com/mbanani/probe3d.
 """
 
 import re
