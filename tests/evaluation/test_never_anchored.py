@@ -44,7 +44,7 @@ def test_scores_and_caches_of_affine_depth_need_no_second_model(
 
     for place, name in (
         (anchor, "anchor_values"),
-        (fitting, "anchoring_of"),
+        (fitting, "fit_anchoring"),
         (fitting, "reference_depth"),
     ):
         monkeypatch.setattr(place, name, refuse)
