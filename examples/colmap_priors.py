@@ -27,7 +27,7 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
-from rilievo.geometry.transforms import invert, rigid, rotation_of
+from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.lens_files import colmap_lens
 
 THOUSANDTHS = 1000
@@ -127,7 +127,7 @@ def _image(name: str, camera: int, q: tuple, t: tuple, points: list[int]) -> Ima
     fits = np.abs(place).max() < 1e9 and np.abs(rotation).max() < 2
     if not (fits and 0.5 < np.linalg.norm(rotation) < 2):
         raise ValueError(f"{name} has no rotation and place")
-    return Image(name, camera, invert(rigid(rotation_of(rotation), place)), points)
+    return Image(name, camera, invert(rigid(rotation_from_quaternion(rotation), place)), points)
 
 
 def _binary_cameras(path: Path) -> dict[int, SpelledLens]:

@@ -15,7 +15,7 @@ import skimage.data
 from PIL import Image
 
 import rilievo
-from rilievo.geometry.transforms import invert, rigid, rotation_of
+from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.lens_files import colmap_lens
 
 PROGRAM = Path(__file__).parents[1] / "examples" / "colmap_priors.py"
@@ -61,7 +61,7 @@ def reconstruction(images: Path, lens: str) -> dict:
     points, seen = {}, {}
     for name, (q, t) in POSES.items():
         q = np.array(q) / np.linalg.norm(q)
-        world_T_cam = invert(rigid(rotation_of(q), np.array(t, float)))
+        world_T_cam = invert(rigid(rotation_from_quaternion(q), np.array(t, float)))
         prediction = rilievo.predict(images / name, model=MODEL, camera=made)
         values = SCALE * np.where(prediction.depth.valid, prediction.depth.values, 1)
         places = prediction.known_camera.points(values)
@@ -141,7 +141,7 @@ def test_depth_has_the_scale_of_the_model_and_the_lens_its_distortion(
         assert both.mean() > 0.7
         assert np.median(depth[both] / usual[both]) == pytest.approx(1000 * SCALE, rel=0.02)
         q, t = POSES[name]
-        cam_T_world = rigid(rotation_of(np.array(q)), np.array(t, float))
+        cam_T_world = rigid(rotation_from_quaternion(np.array(q)), np.array(t, float))
         pose = invert(cam_T_world) @ np.diag([1, -1, -1, 1])
         np.testing.assert_allclose(frame["transform_matrix"], pose, atol=1e-9)
 

@@ -106,7 +106,7 @@ def outputs() -> str:
 def lenses() -> str:
     """Spellings of every lens, and what depth is along its rays."""
     rows = [
-        (f"`{text}`", words, "distance" if row.kind().has_unit_rays else "z")
+        (f"`{text}`", words, "distance" if row.load_class().has_unit_rays else "z")
         for row in LENSES.values()
         for text, words in row.guide.items()
     ]

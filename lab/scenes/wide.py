@@ -34,7 +34,7 @@ from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere_views import SphereView as Face
-from rilievo.geometry.sphere_views import cube, sample_bilinear
+from rilievo.geometry.sphere_views import cube_views, sample_bilinear
 from rilievo.geometry.transforms import rigid
 from rilievo.sample import Sample
 
@@ -186,7 +186,7 @@ def _colours(
 ) -> Radiance:
     """Linear RGB of every pixel, from the face of a cube that it looks through."""
     haze = choose_haze(shot)
-    faces = cube(_FACE_DEGREES)
+    faces = cube_views(_FACE_DEGREES)
     side = 16 * max(4, round(2.2 * faces[0].tangent * lens.focal / 16))
     chance = scattered_chance(side, side)
     out = np.zeros((*traced.length.shape, 3), np.float32)

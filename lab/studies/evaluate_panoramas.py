@@ -25,11 +25,11 @@ from rilievo.alignment.fit import least_absolute_line
 from rilievo.depth_map import DepthKind
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.geometry.sphere_scales import Layers, merge_layers, rows_of
-from rilievo.geometry.sphere_views import SpherePicture, SphereView, icosahedron
+from rilievo.geometry.sphere_scales import Layers, merge_layers, row_latitudes
+from rilievo.geometry.sphere_views import SpherePicture, SphereView, icosahedron_views
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
 from rilievo.models.resampling.wide_views import align_views, draw_layers, smooth_view_map
@@ -82,12 +82,12 @@ def pasted(layers: Layers, factors: Sequence[float]) -> Float32[np.ndarray, "h w
 
 def scores(model: Model, sample: Sample) -> tuple[list[float], float]:
     """AbsRel of each of ``MAPS``, and the 95th percentile of false steps between views."""
-    views, kind = icosahedron(upright=True), model.kind or DepthKind.UP_TO_SCALE
+    views, kind = icosahedron_views(upright=True), model.kind or DepthKind.UP_TO_SCALE
     answers = answers_to(model, sample, views)
     raw = draw_layers([smooth_view_map(each, kind) for each in answers], views, ROWS)
     solved = draw_layers(align_views(answers, views, kind), views, ROWS)
     true, valid = truth_of(sample, ROWS)
-    area = np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS))
+    area = np.cos(row_latitudes(ROWS))[:, None] * np.ones((1, 2 * ROWS))
     factors = []
     for values, weights in zip(raw.values, raw.weights, strict=True):
         seen = (weights > 0) & valid
@@ -107,7 +107,7 @@ def affine_scores(model: Model, sample: Sample, seed: int) -> list[float]:
 
     First of the network's depth as it is, then of its inverse with a random scale and shift a view.
     """
-    views, draw = icosahedron(upright=True), np.random.default_rng(seed)
+    views, draw = icosahedron_views(upright=True), np.random.default_rng(seed)
     answers = answers_to(model, sample, views)
     affine = []
     for answer in answers:
@@ -116,7 +116,7 @@ def affine_scores(model: Model, sample: Sample, seed: int) -> list[float]:
         values += draw.uniform(-1, 1) * float(np.diff(np.percentile(values, (2, 98)))[0])
         affine.append(replace(answer, depth=values.astype(np.float32)))
     true, valid = truth_of(sample, ROWS)
-    area = (np.cos(rows_of(ROWS))[:, None] * np.ones((1, 2 * ROWS)))[valid]
+    area = (np.cos(row_latitudes(ROWS))[:, None] * np.ones((1, 2 * ROWS)))[valid]
     inverse, errors = np.exp(-true[valid]), []
     for layers, kind in ((answers, DepthKind.UP_TO_SCALE), (affine, DepthKind.AFFINE_INVERSE)):
         whole = np.exp(
@@ -133,7 +133,10 @@ def answers_to(model: Model, sample: Sample, views: Sequence[SphereView]) -> lis
     side = int(2 * lens.focal)
     picture = SpherePicture(sample.image, lens, pixels_a_radian=side / 2)
     return model.infer(
-        [Photo(pixels=picture.taken(view, side), camera=Camera(K=view.K(side))) for view in views]
+        [
+            Photo(pixels=picture.render_view(view, side), camera=Camera(K=view.K(side)))
+            for view in views
+        ]
     )
 
 
@@ -160,7 +163,7 @@ def fisheye_and_frame(model: Model, seed: int) -> tuple[float, float]:
     shape = (240, 320)
     frame_lens = Pinhole(K_from_fov(70.0, shape))
     frame = render_wide(seed, frame_lens, shape)
-    lens = fisheye_of((512, 512), 180)
+    lens = equidistant_fisheye((512, 512), 180)
     wide = render_wide(seed, lens, (512, 512))
     errors = []
     v, u = np.mgrid[: shape[0], : shape[1]].astype(float)

@@ -28,7 +28,7 @@ from rilievo.calibration.sizes import (
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.photographs.metadata import assumed_camera
 from rilievo.measure import area, distance, length
@@ -148,7 +148,7 @@ def test_sizes_in_the_plane_are_those_of_the_homography() -> None:
 
 
 def test_a_fisheye_and_a_panorama_see_the_same_plane() -> None:
-    camera = Camera(lens=fisheye_of(SHAPE, 170))
+    camera = Camera(lens=equidistant_fisheye(SHAPE, 170))
     [pose] = fit_rectangles([sheet(camera)], camera).poses
     assert pose.t == pytest.approx(MIDDLE, rel=1e-5)
     u, v = pose.rectangle.middle

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.geometry.cameras.camera import camera_of
+from rilievo.geometry.cameras.camera import as_camera
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.surfaces.lattice import Cut, sample_lattice, sharpen_edges
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
@@ -39,7 +39,7 @@ def test_a_band_is_cut_in_its_middle_and_no_triangle_is_seen_edge_on(width: int)
     whole = mesh(depth, K, EVERY, cut=Cut(grazing=0.0, jump=1e9))
     # A few at corners of the rim, which is smooth.
     assert is_edge_on(surface).sum() < min(120, 0.1 * is_edge_on(whole).sum())
-    sharp = sharpen_edges(sample_lattice(depth, camera_of(K), EVERY, 1))
+    sharp = sharpen_edges(sample_lattice(depth, as_camera(K), EVERY, 1))
     moved = sharp.lattice.depth != depth
     outside = np.hypot(U - 160, V - 120) - 60
     assert (abs(outside[moved]) <= width / 2 + 1).all()
@@ -52,7 +52,7 @@ def test_a_wall_that_is_seen_edge_on_stays() -> None:
     wall = 0.35 * 280 / np.maximum(U - 160 + 0.5, 14)
     depth = np.where(wall < 12, wall, 12.0).astype(np.float32)
     depth = np.where(U < 160, np.float32(12.0), depth)
-    lattice = sample_lattice(depth, camera_of(K), EVERY, 1)
+    lattice = sample_lattice(depth, as_camera(K), EVERY, 1)
     sharp = sharpen_edges(lattice)
     np.testing.assert_array_equal(sharp.lattice.depth, depth)
 
@@ -62,7 +62,7 @@ def test_a_pole_keeps_its_width() -> None:
     depth = np.where(inside, NEAR, FAR).astype(np.float32)
     beside = abs(U - 160) == 2
     depth[beside] = np.sqrt(NEAR * FAR) * 1.2
-    sharp = sharpen_edges(sample_lattice(depth, camera_of(K), EVERY, 1)).lattice.depth
+    sharp = sharpen_edges(sample_lattice(depth, as_camera(K), EVERY, 1)).lattice.depth
     np.testing.assert_array_equal(sharp == np.float32(NEAR), inside)
     np.testing.assert_array_equal(sharp == np.float32(FAR), ~inside)
 
@@ -72,7 +72,7 @@ def test_a_band_that_ends_at_the_sky_is_near() -> None:
     up = np.clip(150 - V, 0, 20)
     depth = (NEAR * (FAR / NEAR) ** (up / 20)).astype(np.float32)
     ground = V > 140
-    sharp = sharpen_edges(sample_lattice(depth, camera_of(K), ground, 1)).lattice.depth
+    sharp = sharpen_edges(sample_lattice(depth, as_camera(K), ground, 1)).lattice.depth
     np.testing.assert_array_equal(sharp[ground], np.float32(NEAR))
-    whole = sharpen_edges(sample_lattice(depth, camera_of(K), EVERY, 1)).lattice.depth
+    whole = sharpen_edges(sample_lattice(depth, as_camera(K), EVERY, 1)).lattice.depth
     assert (whole[ground] > NEAR).any() or (whole[~ground] < FAR).any()

@@ -8,7 +8,7 @@ import pytest
 from analytic import box, nearest, plane
 from other_lenses import Angular, fisheye, panorama
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.camera import Camera, CameraSource, camera_of
+from rilievo.geometry.cameras.camera import Camera, CameraSource, as_camera
 from rilievo.geometry.intrinsics import project, rays
 from rilievo.geometry.normals import normals_from_depth
 
@@ -130,7 +130,7 @@ def test_what_needs_a_pinhole_refuses_another_lens_in_one_line(name: str):
 
 def test_a_camera_is_made_of_K_or_of_a_lens():
     camera = CAMERAS["pinhole"]
-    assert camera_of(K) == camera == camera_of(camera)
+    assert as_camera(K) == camera == as_camera(camera)
     assert repr(camera) == "Camera(fx=70, fy=72, cx=41, cy=28.5, given)"
     assert replace(camera, source="fov") == Camera(K=K, source=CameraSource.FOV)
     assert replace(camera, K=2 * K - np.diag([0, 0, 1])).focal == 140

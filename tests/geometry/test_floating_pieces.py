@@ -5,7 +5,7 @@ import numpy as np
 from analytic import camera_matrix, pixel_rays, plane
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, sample_lattice
-from rilievo.geometry.surfaces.patches import without_pieces
+from rilievo.geometry.surfaces.patches import lay_back_pieces
 
 SHAPE = (60, 80)
 K = camera_matrix(*SHAPE, 70.0)
@@ -20,7 +20,7 @@ def lattice(depth: np.ndarray, valid: np.ndarray | None = None) -> Lattice:
 
 
 def laid(depth: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    return without_pieces(lattice(depth, valid), CUT, MOST).depth
+    return lay_back_pieces(lattice(depth, valid), CUT, MOST).depth
 
 
 def with_spot(depth: np.ndarray, factor: float, spot: tuple = SPOT) -> np.ndarray:
@@ -30,7 +30,7 @@ def with_spot(depth: np.ndarray, factor: float, spot: tuple = SPOT) -> np.ndarra
 
 
 def test_a_small_piece_before_a_wall_becomes_part_of_the_wall() -> None:
-    found = without_pieces(lattice(with_spot(WALL, 0.7)), CUT, MOST)
+    found = lay_back_pieces(lattice(with_spot(WALL, 0.7)), CUT, MOST)
     np.testing.assert_allclose(found.depth, WALL, rtol=1e-4)
     # Its points are on the rays of their pixels.
     np.testing.assert_allclose(found.points, pixel_rays(K, *SHAPE) * WALL, rtol=2e-4, atol=1e-4)
@@ -66,7 +66,7 @@ def test_a_piece_before_the_sky_stays() -> None:
 def test_nothing_changes_where_that_is_asked_and_where_nothing_floats() -> None:
     depth = with_spot(WALL, 0.7)
     given = lattice(depth)
-    assert without_pieces(given, CUT, 0.0) is given
+    assert lay_back_pieces(given, CUT, 0.0) is given
     np.testing.assert_array_equal(laid(WALL), WALL)
     nowhere = lattice(WALL, np.zeros(SHAPE, bool))
-    assert without_pieces(nowhere, CUT, MOST) is nowhere
+    assert lay_back_pieces(nowhere, CUT, MOST) is nowhere

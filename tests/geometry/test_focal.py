@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.geometry.focal import fit_focal_shift, image_plane
+from rilievo.geometry.focal import fit_focal_shift, half_diagonal_grid
 
 PARITY = Path(os.environ.get("RILIEVO_DATA", "")) / "../parity/moge2_postprocessing.npz"
 
@@ -18,7 +18,7 @@ def points_of(
     """A point map whose z lacks ``shift``, and a mask with holes."""
     rng = np.random.default_rng(seed)
     z = rng.uniform(1, 4, shape)
-    xy = image_plane(*shape) * (z / focal)[..., None]
+    xy = half_diagonal_grid(*shape) * (z / focal)[..., None]
     points = np.concatenate([xy, z[..., None] - shift], axis=-1)
     return points.astype(np.float32), rng.random(shape) > 0.3
 
@@ -81,7 +81,7 @@ def test_the_fit_agrees_with_the_official_program_and_its_residual_is_not_above(
         grid = np.ix_(np.arange(64) * height // 64, np.arange(64) * width // 64)
         xyz, uv = (
             points[grid][mask[grid]].astype(float),
-            image_plane(height, width)[grid][mask[grid]],
+            half_diagonal_grid(height, width)[grid][mask[grid]],
         )
         return float(((focal * xyz[:, :2] / (xyz[:, 2:] + shift) - uv) ** 2).sum())
 

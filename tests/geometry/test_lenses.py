@@ -7,7 +7,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
-from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
+from rilievo.geometry.cameras.fisheye import Fisheye, equidistant_fisheye
 from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 
@@ -23,7 +23,7 @@ LENSES = {
     "barrel": BARREL,
     "rational": RATIONAL,
     "fisheye": BENT,
-    "equidistant": fisheye_of(SIZE, 200),
+    "equidistant": equidistant_fisheye(SIZE, 200),
     "fov": Fov(fx=40, fy=41, cx=44.0, cy=28.5, omega=0.93),
     "panorama": panorama(SIZE),
     "part": panorama(SIZE, horizontal=140, vertical=70),
@@ -96,7 +96,7 @@ def test_a_panorama_looks_ahead_in_its_middle_and_behind_at_its_edges():
 
 
 def test_an_equidistant_fisheye_counts_angles():
-    lens = fisheye_of((100, 100), 180)
+    lens = equidistant_fisheye((100, 100), 180)
     np.testing.assert_allclose(lens.rays(np.array([99.5, 49.5])), [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(
         lens.rays(np.array([74.5, 49.5])), [np.sqrt(0.5), 0, np.sqrt(0.5)], atol=1e-12

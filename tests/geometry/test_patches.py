@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
-from rilievo.geometry.surfaces.patches import patches
+from rilievo.geometry.surfaces.patches import label_patches
 
 HEIGHT, WIDTH = 60, 80
 K = np.array([[90.0, 0, 39.5], [0, 90.0, 29.5], [0, 0, 1.0]])
@@ -32,7 +32,7 @@ def covered(valid: np.ndarray, depth: np.ndarray, cut: Cut = CUT) -> float:
 @given(seed=st.integers(0, 1000), share=st.floats(0.2, 0.9))
 def test_patches_are_those_that_scipy_finds(seed: int, share: float) -> None:
     chosen = np.random.default_rng(seed).random((13, 17)) < share
-    found = patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    found = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
     labels, count = ndimage.label(chosen)
     assert len({*zip(labels.flat, found.label.flat, strict=True)}) == count + (not chosen.all())
     assert [found.size[found.label[labels == k][0]] for k in range(1, count + 1)] == [

@@ -9,27 +9,27 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere_scales import (
     Corrections,
     Layers,
     ScalePlaces,
-    corrections,
-    log_depth,
     merge_layers,
-    rows_of,
-    shifts_of,
-    span_values,
+    normalise_spans,
+    row_latitudes,
+    shifted_log_depth,
+    solve_corrections,
+    solve_shifts,
 )
 from rilievo.geometry.sphere_views import (
     SpherePicture,
     SphereView,
-    cube,
+    covering_views,
+    cube_views,
     fill_unknown,
-    icosahedron,
+    icosahedron_views,
     sample_bilinear,
-    views_of,
 )
 
 SIZE = (64, 128)
@@ -62,7 +62,7 @@ def layers_of(views: list[SphereView], factors: np.ndarray, noise: float = 0.0) 
         weights.append(np.where(z > 0, np.clip(1 - edge, 0, 1), 0))
         error = np.where(draw.random(SIZE) < noise, draw.normal(0, 2, SIZE), 0)
         values.append(TRUE + factor + error)
-    area = np.cos(rows_of(SIZE[0]))
+    area = np.cos(row_latitudes(SIZE[0]))
     return Layers(
         values=np.stack(values).astype(np.float32),
         weights=np.stack(weights).astype(np.float32),
@@ -70,7 +70,9 @@ def layers_of(views: list[SphereView], factors: np.ndarray, noise: float = 0.0) 
     )
 
 
-@pytest.mark.parametrize("views", [icosahedron(upright=True), icosahedron(upright=False), cube()])
+@pytest.mark.parametrize(
+    "views", [icosahedron_views(upright=True), icosahedron_views(upright=False), cube_views()]
+)
 def test_views_are_rotations_that_see_the_whole_sphere(views):
     seen = np.zeros(SIZE, bool)
     for view in views:
@@ -87,14 +89,14 @@ def test_views_are_rotations_that_see_the_whole_sphere(views):
     ("lens", "shape", "count"),
     [
         (panorama((64, 128)), (64, 128), 12),
-        (replace(fisheye_of((90, 90), 180), limit=np.pi / 2), (90, 90), 6),
+        (replace(equidistant_fisheye((90, 90), 180), limit=np.pi / 2), (90, 90), 6),
         (Distorted(fx=70, fy=70, cx=45, cy=30, k=(-0.2, 0.02, 0, 0, 0, 0)), (60, 90), 1),
         (panorama((40, 60), horizontal=80, vertical=50), (40, 60), 1),
     ],
     ids=["panorama", "fisheye", "distorted", "small part"],
 )
 def test_views_of_a_picture_see_all_of_it(lens: Lens, shape, count):
-    views = views_of(lens, shape)
+    views = covering_views(lens, shape)
     assert len(views) == count
     rays = lens.rays(pixels_of(shape)).reshape(3, -1)
     rays = rays[:, np.isfinite(rays[0])]
@@ -110,8 +112,8 @@ def test_a_view_shows_what_its_camera_sees():
     lens, shape = panorama((512, 1024)), (512, 1024)
     pixels = np.round((lens.rays(pixels_of(shape)) + 1) * 127.5).astype(np.uint8)
     picture = SpherePicture(np.moveaxis(pixels, 0, 2), lens, pixels_a_radian=1024 / (2 * np.pi))
-    for view in icosahedron(upright=True):
-        colours = picture.taken(view, 64)
+    for view in icosahedron_views(upright=True):
+        colours = picture.render_view(view, 64)
         rays = Camera(K=view.K(64)).rays(pixels_of((64, 64)))
         seen = np.tensordot(view.turn, rays / np.linalg.norm(rays, axis=0), 1)
         expected = np.moveaxis((seen + 1) * 127.5, 0, 2)
@@ -132,9 +134,9 @@ def places_of(views: list[SphereView]) -> ScalePlaces:
 
 
 def test_factors_of_views_are_found_among_outliers():
-    views = icosahedron(upright=True)
+    views = icosahedron_views(upright=True)
     factors = np.random.default_rng(0).normal(0, 0.5, len(views))
-    found = corrections(layers_of(views, factors, noise=0.2), places_of(views))
+    found = solve_corrections(layers_of(views, factors, noise=0.2), places_of(views))
     expected = -factors - np.median(-factors)
     np.testing.assert_allclose(found.factors, expected, atol=5e-3)
     assert np.abs(found.slopes).max() < 5e-3
@@ -143,12 +145,12 @@ def test_factors_of_views_are_found_among_outliers():
 
 @pytest.mark.parametrize("power", [0.7, 1.0])
 def test_the_power_to_which_depth_is_contracted_shows_where_views_overlap(power):
-    views, places = icosahedron(upright=True), places_of(icosahedron(upright=True))
+    views, places = icosahedron_views(upright=True), places_of(icosahedron_views(upright=True))
     factors = np.random.default_rng(0).normal(0, 0.5, len(views))
     true = layers_of(views, np.zeros(len(views)))
     depths = (true.values - places.lengths) * power + factors[:, None, None].astype(np.float32)
     given = replace(true, values=depths + places.lengths)
-    found = corrections(given, places)
+    found = solve_corrections(given, places)
     assert found.power == pytest.approx(power, abs=0.03)
     middles = found.middles[:, None, None]
     straight = middles + (depths - middles) / found.power + found.factors[:, None, None]
@@ -164,20 +166,20 @@ def test_a_correction_of_a_map_is_that_of_its_pixels():
         slopes=np.array([[0, 0], [0.1, -0.2]]),
     )
     values = np.full((4, 2), 3, np.float32)
-    assert found.of(0, values)[0, 0] == 6
+    assert found.correct_log_z(0, values)[0, 0] == 6
     # The first pixel is half a pixel inside the corner.
-    assert found.of(1, values)[0, 0] == pytest.approx(1 + 4 + 0.25 - 0.05 + 0.15)
+    assert found.correct_log_z(1, values)[0, 0] == pytest.approx(1 + 4 + 0.25 - 0.05 + 0.15)
 
 
 def test_views_without_anything_in_common_are_refused():
-    views = [icosahedron(upright=True)[each] for each in (0, 11)]
+    views = [icosahedron_views(upright=True)[each] for each in (0, 11)]
     with pytest.raises(InputError, match="nothing in common"):
-        corrections(layers_of(views, np.zeros(2)), places_of(views))
+        solve_corrections(layers_of(views, np.zeros(2)), places_of(views))
 
 
 @pytest.mark.parametrize("inverse", [True, False])
 def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse):
-    views, places = icosahedron(upright=True), places_of(icosahedron(upright=True))
+    views, places = icosahedron_views(upright=True), places_of(icosahedron_views(upright=True))
     draw = np.random.default_rng(4)
     true = layers_of(views, np.zeros(12))
     seen = true.weights > 0
@@ -185,13 +187,13 @@ def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse)
     for own, each in zip(seen, z, strict=True):
         each[~own] = np.median(each[own])
     scales, shifts = draw.uniform(0.5, 2, (12, 1, 1)), draw.uniform(-1, 1, (12, 1, 1))
-    values = span_values(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
-    again = span_values(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
+    values = normalise_spans(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
+    again = normalise_spans(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
     np.testing.assert_allclose(np.stack(values)[seen], np.stack(again)[seen], atol=1e-4)
     given = replace(true, values=np.stack(values) + places.lengths)
-    found = shifts_of(given, places, inverse=inverse)
+    found = solve_shifts(given, places, inverse=inverse)
     logs = [
-        log_depth(each, float(own), inverse=inverse)
+        shifted_log_depth(each, float(own), inverse=inverse)
         for each, own in zip(values, found, strict=True)
     ]
     error = np.stack(logs) + places.lengths - true.values
@@ -200,21 +202,23 @@ def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse)
 
 
 def test_shifts_stay_where_views_share_nothing():
-    views = cube(40)[:2]
+    views = cube_views(40)[:2]
     layers = layers_of(views, np.zeros(2))
-    found = shifts_of(layers, places_of(views), inverse=True)
+    found = solve_shifts(layers, places_of(views), inverse=True)
     np.testing.assert_allclose(found, 1 / 19)
 
 
 def test_views_that_agree_merge_into_what_they_see_at_seams_and_poles_too():
-    views = icosahedron(upright=True)
+    views = icosahedron_views(upright=True)
     layer = merge_layers(layers_of(views, np.zeros(len(views))))
     np.testing.assert_allclose(layer, TRUE, atol=1e-5)
 
 
 def test_a_merged_map_turns_with_its_views():
     """The seam of the grid is an ordinary place: rolled layers give the rolled map."""
-    layers = layers_of(icosahedron(upright=True), np.random.default_rng(3).normal(0, 0.05, 12))
+    layers = layers_of(
+        icosahedron_views(upright=True), np.random.default_rng(3).normal(0, 0.05, 12)
+    )
     rolled = Layers(
         values=np.roll(layers.values, 37, 2),
         weights=np.roll(layers.weights, 37, 2),
@@ -227,7 +231,7 @@ def test_a_merged_map_turns_with_its_views():
 
 def test_merging_hides_the_steps_between_views():
     factors = np.random.default_rng(5).normal(0, 0.05, 12)
-    layers = layers_of(icosahedron(upright=True), factors)
+    layers = layers_of(icosahedron_views(upright=True), factors)
     error = merge_layers(layers) - TRUE
     steps = np.abs(np.diff(error, axis=1)).max(), np.abs(np.diff(error, axis=0)).max()
     nearest = layers.weights.argmax(axis=0)
@@ -236,7 +240,7 @@ def test_merging_hides_the_steps_between_views():
 
 
 def test_unseen_places_continue_what_is_around_them():
-    views = icosahedron(upright=True)[1:]
+    views = icosahedron_views(upright=True)[1:]
     layers = layers_of(views, np.zeros(len(views)))
     layer = merge_layers(layers)
     np.testing.assert_allclose(layer[layers.known], TRUE[layers.known], atol=0.02)

@@ -17,7 +17,7 @@ from rilievo.cli import main
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.measure import Measurement, distance, height, length
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import MadeBy
@@ -50,7 +50,7 @@ def test_a_distance_is_straight_from_the_camera_and_its_range_holds_it(at) -> No
 
 
 def test_of_a_lens_that_sees_all_around_depth_is_the_distance() -> None:
-    camera = Camera(lens=fisheye_of(SIZE, 200))
+    camera = Camera(lens=equidistant_fisheye(SIZE, 200))
     values = np.linspace(1, 3, SIZE[0] * SIZE[1], dtype=np.float32).reshape(SIZE)
     given = Prediction(
         depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC, is_distance=True),

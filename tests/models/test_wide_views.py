@@ -16,7 +16,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.measure import length
@@ -31,7 +31,7 @@ SIZE = (256, 512)
 MILD = Distorted(fx=300, fy=300, cx=159.5, cy=119.5, k=(-0.2, 0.03, 0, 0, 0, 0), p=(1e-3, 0))
 PICTURES: dict[str, tuple[Lens, tuple[int, int]]] = {
     "panorama": (panorama(SIZE), SIZE),
-    "fisheye": (fisheye_of((300, 300), 180), (300, 300)),
+    "fisheye": (equidistant_fisheye((300, 300), 180), (300, 300)),
     "fov": (Fov(fx=150, fy=150, cx=199.5, cy=149.5, omega=0.95), (300, 400)),
     "part": (panorama((200, 400), horizontal=180, vertical=90), (200, 400)),
     "distorted": (MILD, (240, 320)),

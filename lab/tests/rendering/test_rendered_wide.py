@@ -9,7 +9,7 @@ from lab.scenes.renderer import default_textures, draw_scene, shots
 from lab.scenes.venue import Kind
 from lab.scenes.wide import levelled, render_wide
 from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.geometry.cameras.fisheye import fisheye_of
+from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 
 pytest.importorskip("numba")
 SIZE = (96, 192)
@@ -65,7 +65,7 @@ def test_normals_face_the_camera_and_agree_with_the_points(rendered):
 
 def test_a_fisheye_sees_the_same_distances(rendered):
     size = (96, 96)
-    lens = fisheye_of(size, 180)
+    lens = equidistant_fisheye(size, 180)
     round_one = render_wide(3, lens, size, kind=Kind.ROOMS)
     np.testing.assert_allclose(round_one.world_T_cam, rendered.world_T_cam)
     v, u = np.mgrid[:96, :96].astype(float)

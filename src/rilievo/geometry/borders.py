@@ -58,8 +58,8 @@ class Margins:
         there = [name for name in _SIDES if getattr(self, name)]
         return ", ".join(f"{name} {getattr(self, name)}" for name in there)
 
-    def reduced(self, step: int) -> "Margins":
-        """Borders of every ``step``-th row and column."""
+    def subsampled(self, step: int) -> "Margins":
+        """Borders of the image of every ``step``-th row and column."""
         return Margins(
             top=self.top // step,
             right=self.right // step,
@@ -76,14 +76,16 @@ class Margins:
         """Camera of the photograph's inside."""
         return camera.cropped(top=self.top, left=self.left)
 
-    def uncropped(self, camera: Camera) -> Camera:
+    def uncrop_camera(self, camera: Camera) -> Camera:
         """Camera of the whole photograph, from that of its inside."""
         return camera.cropped(top=-self.top, left=-self.left)
 
 
 def find_margins(pixels: Pixels) -> Margins:
     """Find certain borders: black or white on two sides, thin frames on four."""
-    return _margins_unless_small(pixels, _find_bars(pixels, (False, True)) or _find_frame(pixels))
+    return _margins_unless_inside_small(
+        pixels, _find_bars(pixels, (False, True)) or _find_frame(pixels)
+    )
 
 
 def find_black_bars(frames: Iterable[Pixels]) -> Margins:
@@ -91,22 +93,22 @@ def find_black_bars(frames: Iterable[Pixels]) -> Margins:
     brightest: Pixels | None = None
     for pixels in frames:
         brightest = pixels if brightest is None else np.maximum(brightest, pixels)
-        if not may_have_bars(brightest):
+        if not has_two_black_sides(brightest):
             return Margins()
     return (
         Margins()
         if brightest is None
-        else _margins_unless_small(brightest, _find_bars(brightest, (False,)))
+        else _margins_unless_inside_small(brightest, _find_bars(brightest, (False,)))
     )
 
 
-def may_have_bars(pixels: Pixels) -> bool:
-    """Whether two sides of a frame are black."""
-    return sum(_is_black_line(_lines_from_side(pixels, side)[0]) for side in _SIDES) >= 2
+def has_two_black_sides(pixels: Pixels) -> bool:
+    """Whether the outermost lines of two sides are black."""
+    return sum(_is_black_line(_lines_inwards(pixels, side)[0]) for side in _SIDES) >= 2
 
 
-def bars_jump(before: Pixels, after: Pixels) -> bool:
-    """Whether black bars change at once, as at a cut."""
+def black_bars_change(before: Pixels, after: Pixels) -> bool:
+    """Whether black bars of successive frames differ, as at a cut."""
     changes = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
     if float(changes.mean()) < _FORMAT * _LEAVING:
         return False
@@ -125,28 +127,30 @@ def _is_black_line(line: UInt8[np.ndarray, "m 3"]) -> bool:
     return float((line.max(axis=1) <= _BLACK + _ALIKE).mean()) >= _SHARE
 
 
-def _margins_unless_small(pixels: Pixels, margins: Margins) -> Margins:
+def _margins_unless_inside_small(pixels: Pixels, margins: Margins) -> Margins:
     rows, columns = margins.inside(pixels.shape[:2])
     is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
     return Margins() if is_small else margins
 
 
-def _find_bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
-    for is_white in colours:
-        depths = {name: _bar_lines(pixels, name, is_white) for name in ("top", "bottom")}
+def _find_bars(pixels: Pixels, whiteness: tuple[bool, ...]) -> Margins:
+    for is_white in whiteness:
+        depths = {name: _bar_thickness(pixels, name, is_white) for name in ("top", "bottom")}
         between = pixels[Margins(**depths).inside(pixels.shape[:2])[0]]
-        depths |= {name: _bar_lines(between, name, is_white) for name in ("left", "right")}
+        depths |= {name: _bar_thickness(between, name, is_white) for name in ("left", "right")}
         # Beside a border, the lines above and below are partly border, and too few of their pixels
         # are inside.
         across = pixels[:, Margins(**depths).inside(pixels.shape[:2])[1]]
-        depths |= {name: _bar_lines(across, name, is_white) for name in ("top", "bottom")}
+        depths |= {name: _bar_thickness(across, name, is_white) for name in ("top", "bottom")}
         margins = Margins(**depths)
-        if sum(depth > 0 for depth in depths.values()) >= 2 and _has_corners(pixels, margins):
+        if sum(depth > 0 for depth in depths.values()) >= 2 and _has_square_corners(
+            pixels, margins
+        ):
             return margins
     return Margins()
 
 
-def _has_corners(pixels: Pixels, margins: Margins) -> bool:
+def _has_square_corners(pixels: Pixels, margins: Margins) -> bool:
     rows, columns = margins.inside(pixels.shape[:2])
     inside = pixels[rows, columns]
     down, across = (max(4, math.floor(_CORNER * length)) for length in inside.shape[:2])
@@ -166,9 +170,9 @@ def _has_corners(pixels: Pixels, margins: Margins) -> bool:
     return True
 
 
-def _bar_lines(pixels: Pixels, side: str, is_white: bool) -> int:
-    """Lines of a bar on one side, or 0."""
-    lines = _lines_from_side(pixels, side)
+def _bar_thickness(pixels: Pixels, side: str, is_white: bool) -> int:
+    """Number of lines; 0 without a bar."""
+    lines = _lines_inwards(pixels, side)
     most = math.floor(_WIDEST * len(lines))
     colour = np.median(lines[0], axis=0).astype(np.int16)
     if not (colour.min() >= _WHITE if is_white else colour.max() <= _BLACK):
@@ -177,7 +181,7 @@ def _bar_lines(pixels: Pixels, side: str, is_white: bool) -> int:
         is_border = (np.abs(chunk - colour).max(axis=2) <= _ALIKE).mean(axis=1) >= _SHARE
         if not is_border.all():
             first = start + int(np.argmin(is_border))
-            edge = _edge_line(lines, first, colour, step=_BAR_STEP, before=_BAR_BEFORE)
+            edge = _first_line_inside(lines, first, colour, step=_BAR_STEP, before=_BAR_BEFORE)
             return edge if 0 < first <= most else 0
     return 0
 
@@ -185,14 +189,14 @@ def _bar_lines(pixels: Pixels, side: str, is_white: bool) -> int:
 def _find_frame(pixels: Pixels) -> Margins:
     depths = {}
     for side in _SIDES:
-        depths[side] = _frame_lines(_lines_from_side(pixels, side))
+        depths[side] = _frame_thickness(_lines_inwards(pixels, side))
         if not depths[side]:
             return Margins()
     return Margins(**depths)
 
 
-def _frame_lines(lines: UInt8[np.ndarray, "n m 3"]) -> int:
-    """Lines of a thin frame, or 0."""
+def _frame_thickness(lines: UInt8[np.ndarray, "n m 3"]) -> int:
+    """Number of lines; 0 without a frame."""
     most = max(4, math.floor(_THICKEST * len(lines)))
     for start, chunk in _growing_chunks(lines, most + 1):
         colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
@@ -202,11 +206,11 @@ def _frame_lines(lines: UInt8[np.ndarray, "n m 3"]) -> int:
             if not count:
                 return 0
             colour = np.median(lines[count - 1], axis=0).astype(np.int16)
-            return _edge_line(lines, count, colour, step=_FRAME_STEP, before=_FRAME_BEFORE)
+            return _first_line_inside(lines, count, colour, step=_FRAME_STEP, before=_FRAME_BEFORE)
     return 0
 
 
-def _edge_line(
+def _first_line_inside(
     lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, *, step: int, before: float
 ) -> int:
     start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
@@ -219,7 +223,7 @@ def _edge_line(
     return inside if share[max(0, inside - 2 - start)] <= before else 0
 
 
-def _lines_from_side(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
+def _lines_inwards(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
     lines = pixels if side in ("top", "bottom") else pixels.swapaxes(0, 1)
     thinned = lines[:, :: max(1, lines.shape[1] // _SAMPLES)]
     return thinned if side in ("top", "left") else thinned[::-1]

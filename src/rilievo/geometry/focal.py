@@ -56,13 +56,13 @@ def fit_focal_shift(
     if np.count_nonzero(inside) < 2:
         return FocalShift(focal=focal or 1.0, shift=0.0)
     xyz = points[np.ix_(rows, columns)][inside].astype(np.float64)
-    uv = image_plane(height, width)[np.ix_(rows, columns)][inside]
+    uv = half_diagonal_grid(height, width)[np.ix_(rows, columns)][inside]
     fit = _Fit(xy=xyz[:, :2], z=xyz[:, 2], uv=uv, focal=focal)
     shift = _best_shift(fit)
     return FocalShift(focal=fit.best_focal(shift), shift=shift)
 
 
-def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width} 2"]:
+def half_diagonal_grid(height: int, width: int) -> Float64[np.ndarray, "{height} {width} 2"]:
     """Pixel centres (u, v), in halves of the diagonal."""
     half = math.hypot(height, width) / 2
     u = (np.arange(width) - (width - 1) / 2) / half
@@ -78,6 +78,7 @@ class _Fit:
     focal: float | None
 
     def best_focal(self, shift: float) -> float:
+        """Known focal length, else that of least squares."""
         if self.focal is not None:
             return self.focal
         q = self.xy / (self.z + shift)[:, None]
@@ -87,7 +88,7 @@ class _Fit:
     def residuals(self, shift: float) -> Positions:
         return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
 
-    def slope(self, shift: float) -> Positions:
+    def residual_slope(self, shift: float) -> Positions:
         """Derivative of the residuals by the shift; a free focal length changes with it."""
         q = self.xy / (self.z + shift)[:, None]
         dq = -q / (self.z + shift)[:, None]
@@ -109,7 +110,7 @@ def _best_shift(fit: _Fit) -> float:
         if not np.isfinite(cost):
             return 0.0
         for _ in range(_STEPS):
-            slope = fit.slope(shift)
+            slope = fit.residual_slope(shift)
             curvature = np.vdot(slope, slope)
             if curvature == 0 or not np.isfinite(curvature):
                 break
@@ -149,14 +150,14 @@ class Segments:
         return len(self.length)
 
     def select(self, which: Bool[np.ndarray, "n"] | Int[np.ndarray, "m"]) -> "Segments":
-        """Select segments."""
+        """Segments of a mask or of indices."""
         return Segments(
             middle=self.middle[which], direction=self.direction[which], length=self.length[which]
         )
 
 
 def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segments:
-    """Find the segments of brightness 0 to 255."""
+    """Find segments, ``shortest`` [px] or longer, in brightness 0 to 255."""
     down, across, size = _gradient(grey.astype(np.float64))
     rows, columns = np.nonzero(size > _LEAST_SLOPE)
     weight = size[rows, columns]
@@ -165,12 +166,14 @@ def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segment
     for shift in (0.0, 0.5):
         bins = np.floor(angle / (2 * math.pi) * _BINS + shift).astype(int) % _BINS
         labels = _label_regions(rows, columns, bins, size.shape)
-        segments.append(_fit_lines(columns.astype(float), rows.astype(float), weight, labels))
+        segments.append(
+            _fit_segment_per_region(columns.astype(float), rows.astype(float), weight, labels)
+        )
     return _vote_segments(segments, shortest)
 
 
 @dataclass(frozen=True, slots=True)
-class _Regions:
+class _RegionSegments:
     of_pixel: Int[np.ndarray, "p"]
     pixels: Int[np.ndarray, "r"]
     thick: Float64[np.ndarray, "r"]
@@ -206,12 +209,12 @@ def _label_regions(
     return np.unique(root, return_inverse=True)[1].reshape(-1)
 
 
-def _fit_lines(
+def _fit_segment_per_region(
     x: Float64[np.ndarray, "p"],
     y: Float64[np.ndarray, "p"],
     weight: Float64[np.ndarray, "p"],
     labels: Int[np.ndarray, "p"],
-) -> _Regions:
+) -> _RegionSegments:
     count = int(labels.max(initial=-1)) + 1
 
     def mean(values: Float64[np.ndarray, "p"]) -> Float64[np.ndarray, "r"]:
@@ -229,7 +232,7 @@ def _fit_lines(
     np.minimum.at(low, labels, along)
     np.maximum.at(high, labels, along)
     centre = np.stack([cx, cy], axis=-1) + direction * ((low + high) / 2)[:, None]
-    return _Regions(
+    return _RegionSegments(
         of_pixel=labels,
         pixels=np.bincount(labels, minlength=count),
         thick=np.sqrt(np.maximum(across, 0)),
@@ -237,7 +240,7 @@ def _fit_lines(
     )
 
 
-def _vote_segments(segments: list[_Regions], shortest: float) -> Segments:
+def _vote_segments(segments: list[_RegionSegments], shortest: float) -> Segments:
     """Segments that are the longer ones at most of their pixels."""
     one, other = segments
     longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
@@ -317,7 +320,7 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
     )
     longer = max(height, width) / 2 / half
     limits = tuple(longer / math.tan(math.radians(angle) / 2) for angle in (WIDEST, NARROWEST))
-    start = _propose_focal_rotation(centred, (limits[0], limits[1]))
+    start = _best_supported_focal_rotation(centred, (limits[0], limits[1]))
     if start is None:
         return None
     fit = _refine_vanishing(centred, *start)
@@ -342,10 +345,10 @@ def _misses_by_point(
     return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
 
 
-def _propose_focal_rotation(
+def _best_supported_focal_rotation(
     segments: Segments, limits: tuple[float, float]
 ) -> tuple[float, Matrix] | None:
-    points = _candidate_points(segments)
+    points = _candidate_vanishing_points(segments)
     best, most = None, 0.0
     for one, other in combinations(points, 2):
         if min(abs(one[2]), abs(other[2])) < 1e-6:
@@ -364,7 +367,7 @@ def _propose_focal_rotation(
     return best
 
 
-def _candidate_points(segments: Segments) -> list[Vector]:
+def _candidate_vanishing_points(segments: Segments) -> list[Vector]:
     chance = np.random.default_rng(0)
     ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
     ways = np.concatenate([segments.direction, np.zeros((len(segments), 1))], axis=1)
@@ -404,7 +407,7 @@ def _vanishing_points(focal: float, rotation: Matrix) -> Matrix:
 def _refine_vanishing(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
     """Least-squares fit; None with too few segments."""
     for _ in range(30):
-        held, which = _nearest_points(segments, focal, rotation)
+        held, which = _nearest_vanishing_points(segments, focal, rotation)
         if held.sum() < 2 * LEAST_SEGMENTS:
             return None
         chosen, which = segments.select(held), which[held]
@@ -437,10 +440,10 @@ def _refine_vanishing(segments: Segments, focal: float, rotation: Matrix) -> Van
     )
 
 
-def _nearest_points(
+def _nearest_vanishing_points(
     segments: Segments, focal: float, rotation: Matrix
 ) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Segments on a point, and the point of each."""
+    """Mask of segments on a point; nearest point of each."""
     misses = np.abs(_misses_by_point(segments, _vanishing_points(focal, rotation)))
     which = misses.argmin(axis=0)
     return misses.min(axis=0) < _OFF, which

@@ -70,7 +70,9 @@ def normals_from_depth(
         band_rows = range(top * step, bottom * step, step)
         vectors = _plane_normals(plane[..., inside, :], camera, band_rows, columns)
         # The vector's product with the pixel's ray is c: a surface before the camera has c > 0.
-        n, ok = _orient(vectors, held[..., inside, :] & (plane[2, ..., inside, :] > 0))
+        n, ok = _unit_vectors_to_camera(
+            vectors, held[..., inside, :] & (plane[2, ..., inside, :] > 0)
+        )
         normals.append(n)
         masks.append(ok)
     return xp.concat(normals, axis=-2), xp.concat(masks, axis=-2)
@@ -88,10 +90,11 @@ def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
 def _fit_planes(
     inverse: Maps, usable: Masks, *, radius: int, edge: float
 ) -> tuple[Float[Any, "3 *b h w"], Masks]:
+    """Coefficients of 1/z = a du + b dv + c, and their mask."""
     xp = array_namespace(inverse)
-    rows = _row_moments(inverse, usable, radius, _join_neighbours(inverse, usable, edge, axis=-1))
+    rows = _row_moments(inverse, usable, radius, _is_joined_to_next(inverse, usable, edge, axis=-1))
     moments = _window_moments(
-        rows, usable, radius, _join_neighbours(inverse, usable, edge, axis=-2)
+        rows, usable, radius, _is_joined_to_next(inverse, usable, edge, axis=-2)
     )
     n, su, sq, suu, suq, sv, suv, svq, svv = (moments[k, ...] for k in range(9))
     n = xp.where(usable, n, xp.ones_like(n))
@@ -118,7 +121,9 @@ def _plane_normals(
     return normals_of_planes(planes, camera, rows, columns)
 
 
-def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], Masks]:
+def _unit_vectors_to_camera(
+    vectors: list[Maps], held: Masks
+) -> tuple[Float[Any, "*b 3 h w"], Masks]:
     """Unit vectors towards the camera; zero where not ``held``."""
     xp = array_namespace(held)
     zero, one = xp.zeros_like(vectors[0]), xp.ones_like(vectors[0])
@@ -129,7 +134,7 @@ def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], M
     return xp.stack([x * shrink, y * shrink, z * shrink], axis=-3), held
 
 
-def _join_neighbours(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
+def _is_joined_to_next(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
     """Whether pixels i and i + 1 are one surface."""
     xp = array_namespace(inverse)
     size = inverse.shape[axis]

@@ -107,8 +107,10 @@ class Corrections:
     factors: Float64[np.ndarray, "k"]
     slopes: Float64[np.ndarray, "k 2"]
 
-    def of(self, view: int, values: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "a b"]:
-        """Correct the log z of one view."""
+    def correct_log_z(
+        self, view: int, values: Float32[np.ndarray, "a b"]
+    ) -> Float32[np.ndarray, "a b"]:
+        """Log z of one view, corrected."""
         rows, columns = values.shape
         x, y = ((2 * (np.arange(n) + 0.5) / n - 1).astype(np.float32) for n in (columns, rows))
         slope = self.slopes[view].astype(np.float32)
@@ -117,7 +119,7 @@ class Corrections:
         return straight + (factor + slope[0] * x[None] + slope[1] * y[:, None])
 
 
-def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
+def solve_corrections(layers: Layers, places: ScalePlaces) -> Corrections:
     """Solve the corrections of all views together.
 
     Raises:
@@ -128,8 +130,8 @@ def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
     plain = np.ones((count, 1, *layers.known.shape), np.float32)
     power = 1.0
     if count > 1:
-        first = layers.values + _solve_features(layers, plain)[:, 0, None, None]
-        power = _shared_power(_weigh_nearest(layers, first), places)
+        first = layers.values + _solve_view_coefficients(layers, plain)[:, 0, None, None]
+        power = _shared_power(_zero_far_weights(layers, first), places)
         power = float(np.clip(power, *_POWERS))
     straight = replace(
         layers,
@@ -140,7 +142,7 @@ def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
         ).astype(np.float32),
     )
     features = np.stack([plain[:, 0], places.across, places.down], axis=1)
-    solution = _solve_features(straight, features)
+    solution = _solve_view_coefficients(straight, features)
     return Corrections(
         power=power,
         middles=middles,
@@ -156,7 +158,7 @@ def _median_log_depth(layers: Layers, places: ScalePlaces, view: int) -> float:
     return float(np.median((layers.values[view] - places.lengths[view])[mask]))
 
 
-def _weigh_nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
+def _zero_far_weights(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
     weight = layers.weights.sum(axis=0)
     mean = (layers.weights * values).sum(axis=0) / np.maximum(weight, 1e-9)
     areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
@@ -169,24 +171,24 @@ def _weigh_nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers
 def _shared_power(layers: Layers, places: ScalePlaces) -> float:
     plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
     depths = replace(layers, values=layers.values - places.lengths)
-    solution = _solve_features(depths, plain, places.lengths)
+    solution = _solve_view_coefficients(depths, plain, places.lengths)
     return float(solution[0, -1])
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _OverlapEquations:
     places: list[int]
     differences: Values
     weights: Values
     features: Float64[np.ndarray, "m n"]
 
 
-def _solve_features(
+def _solve_view_coefficients(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
     common: ViewMaps | None = None,
 ) -> Float64[np.ndarray, "k m1"]:
-    """Numbers of each view, with the shared one last."""
+    """Coefficients of features, a row each view; the common one last."""
     count, number = features.shape[:2]
     total = count * number + (common is not None)
     numbers = np.zeros(total)
@@ -194,12 +196,12 @@ def _solve_features(
     held[: count * number : number] = _BRIDGE
     held[count * number :] = 0
     for stride in _STRIDES if count > 1 else ():
-        pairs = _feature_pairs(layers, features, common, stride)
+        pairs = _overlap_equations(layers, features, common, stride)
         if not pairs:
             raise InputError("the views of this picture have nothing in common to compare")
         for _ in range(_ROUNDS):
             before = numbers
-            numbers = _reweight_and_solve(pairs, numbers, held)
+            numbers = _reweighted_least_squares(pairs, numbers, held)
             if np.abs(numbers - before).max() < 1e-5:
                 break
     own = numbers[: count * number].reshape(count, number)
@@ -207,12 +209,12 @@ def _solve_features(
     return np.concatenate([own, shared], axis=1)
 
 
-def _feature_pairs(
+def _overlap_equations(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
     common: ViewMaps | None,
     stride: int,
-) -> list[_Pair]:
+) -> list[_OverlapEquations]:
     some = (..., slice(None, None, stride), slice(None, None, stride))
     values, features = layers.values[some], features[some]
     common = None if common is None else common[some]
@@ -227,12 +229,14 @@ def _feature_pairs(
             places.append(count * number)
         differences = (values[second] - values[first])[shared].astype(np.float64)
         features_of_both = np.concatenate(rows).astype(np.float64)
-        pairs.append(_Pair(places, differences, overlap.weights, features_of_both))
+        pairs.append(_OverlapEquations(places, differences, overlap.weights, features_of_both))
     return pairs
 
 
-def _reweight_and_solve(
-    pairs: list[_Pair], numbers: Float64[np.ndarray, "t"], held: Float64[np.ndarray, "t"]
+def _reweighted_least_squares(
+    pairs: list[_OverlapEquations],
+    numbers: Float64[np.ndarray, "t"],
+    held: Float64[np.ndarray, "t"],
 ) -> Float64[np.ndarray, "t"]:
     matrix, right = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
     for pair in pairs:
@@ -244,13 +248,13 @@ def _reweight_and_solve(
     return np.linalg.solve(matrix, right)
 
 
-def rows_of(height: int) -> Float64[np.ndarray, "h"]:
+def row_latitudes(height: int) -> Float64[np.ndarray, "h"]:
     """Latitudes of a whole grid's rows, downwards [rad]."""
     return ((np.arange(height) + 0.5) / height - 0.5) * np.pi
 
 
 def merge_layers(layers: Layers) -> Field:
-    """Merge agreeing views into one map, continued where unseen."""
+    """Weighted mean of views, continued where unseen."""
     weights = layers.weights
     total = weights.sum(axis=0, dtype=np.float64)
     summed = (weights * np.where(weights > 0, layers.values, 0)).sum(axis=0, dtype=np.float64)
@@ -280,8 +284,10 @@ _LEAST_RESIDUAL = 1e-3
 """Least residual, in logarithms."""
 
 
-def span_values(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndarray, "a b"]]:
-    """Affine values from 0 to 1 between each view's ends."""
+def normalise_spans(
+    views: Sequence[Float32[np.ndarray, "a b"]],
+) -> list[Float32[np.ndarray, "a b"]]:
+    """Scale each view to 0 and 1 at its ``_ENDS``."""
     ends = np.array([np.percentile(view, _ENDS) for view in views])
     spans = ends[:, 1] - ends[:, 0]
     spans = np.maximum(spans, max(_LEAST_SPAN * float(np.median(spans)), 1e-9))
@@ -291,16 +297,16 @@ def span_values(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.
     ]
 
 
-def log_depth(
+def shifted_log_depth(
     values: Float32[np.ndarray, "*n"], shift: float, *, inverse: bool
 ) -> Float32[np.ndarray, "*n"]:
-    """Log z of spanned values, up to a factor."""
+    """Log z of ``values + shift``, or of its inverse."""
     logs = np.log(np.maximum(values + np.float32(shift), np.float32(_LEAST_SHIFTED * shift)))
     return -logs if inverse else logs
 
 
 @dataclass(frozen=True, slots=True)
-class _ValuePair:
+class _OverlapValues:
     first: int
     second: int
     values: tuple[Values, Values]
@@ -308,15 +314,15 @@ class _ValuePair:
     weights: Values
 
 
-def shifts_of(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
-    """Shifts of views, solved with their factors; ``layers`` have log ray lengths added."""
+def solve_shifts(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
+    """Shifts of views; values of ``layers`` have log ray lengths added."""
     count = len(layers.values)
     # Factors, then logarithms of shifts, relative to where one begins.
     numbers = np.zeros(2 * count)
     for stride in _SHIFT_STRIDES:
-        pairs = _value_pairs(layers, places, stride)
+        pairs = _overlap_values(layers, places, stride)
         for _ in range(_SHIFT_ROUNDS if pairs else 0):
-            change = _shift_step(pairs, numbers, -1.0 if inverse else 1.0)
+            change = _factor_and_shift_steps(pairs, numbers, -1.0 if inverse else 1.0)
             change *= min(1.0, _FARTHEST_STEP / max(float(np.abs(change[count:]).max()), 1e-9))
             numbers += change
             limits = np.log(np.array([_LEAST_SHIFT, _MOST_SHIFT]) / _SHIFT)
@@ -326,7 +332,7 @@ def shifts_of(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[
     return np.asarray(_SHIFT * np.exp(numbers[count:]))
 
 
-def _value_pairs(layers: Layers, places: ScalePlaces, stride: int) -> list[_ValuePair]:
+def _overlap_values(layers: Layers, places: ScalePlaces, stride: int) -> list[_OverlapValues]:
     some = (..., slice(None, None, stride), slice(None, None, stride))
     lengths = places.lengths[some].astype(np.float64)
     values = layers.values[some] - lengths
@@ -335,12 +341,12 @@ def _value_pairs(layers: Layers, places: ScalePlaces, stride: int) -> list[_Valu
         first, second, shared = overlap.first, overlap.second, overlap.shared
         of_both = values[first][shared], values[second][shared]
         farther = (lengths[second] - lengths[first])[shared]
-        pairs.append(_ValuePair(first, second, of_both, farther, overlap.weights))
+        pairs.append(_OverlapValues(first, second, of_both, farther, overlap.weights))
     return pairs
 
 
-def _shift_step(
-    pairs: list[_ValuePair], numbers: Float64[np.ndarray, "k2"], sign: float
+def _factor_and_shift_steps(
+    pairs: list[_OverlapValues], numbers: Float64[np.ndarray, "k2"], sign: float
 ) -> Float64[np.ndarray, "k2"]:
     """Steps of log factors, then of log shifts."""
     count = len(numbers) // 2

@@ -30,10 +30,10 @@ def fill_unknown(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.
         return np.zeros_like(field)
     channels = [*np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)]
     weight = mask.astype(np.float32)
-    return np.stack(_fill_layers([*channels, weight])[:-1], axis=2)
+    return np.stack(_fill_gaps([*channels, weight])[:-1], axis=2)
 
 
-def _fill_layers(layers: list[np.ndarray]) -> list[np.ndarray]:
+def _fill_gaps(layers: list[np.ndarray]) -> list[np.ndarray]:
     """Value layers without gaps; the last layer is their weight."""
     *values, weight = layers
     height, width = weight.shape
@@ -45,7 +45,7 @@ def _fill_layers(layers: list[np.ndarray]) -> list[np.ndarray]:
     half = ((width + 1) // 2, (height + 1) // 2)
     small = [_resize_field(layer, half, Image.Resampling.BOX) for layer in layers]
     gained = np.minimum(4 * small[-1], 1) / np.maximum(small[-1], 1e-9)
-    coarse = _fill_layers([layer * gained for layer in small])
+    coarse = _fill_gaps([layer * gained for layer in small])
     fine = [
         _resize_field(layer, (width, height), Image.Resampling.BILINEAR) for layer in coarse[:-1]
     ]
@@ -81,12 +81,12 @@ class SphereView:
         return np.stack(np.broadcast_arrays(x[None, :], y[:, None], 1.0))
 
 
-def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
+def covering_views(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
     """Views that together see all of a picture."""
     directions = _sample_directions(lens, shape)
     middle = directions.mean(axis=1)
     if np.linalg.norm(middle) > 0.5:
-        turn = _turn_towards(middle / np.linalg.norm(middle))
+        turn = _rotation_towards(middle / np.linalg.norm(middle))
         x, y, z = turn.T @ directions
         cosine = z.min()
         if cosine > math.cos(math.radians(NARROW)):
@@ -94,11 +94,11 @@ def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
                 SphereView(turn=turn, tangent=float(max(np.abs(x / z).max(), np.abs(y / z).max())))
             ]
     upright = isinstance(lens, Equirectangular)
-    return _choose_views(icosahedron(upright=upright), lens, shape, directions)
+    return _choose_views(icosahedron_views(upright=upright), lens, shape, directions)
 
 
-def icosahedron(*, upright: bool) -> list[SphereView]:
-    """Views of 90 degrees, two up and down if ``upright``, else ahead and behind."""
+def icosahedron_views(*, upright: bool) -> list[SphereView]:
+    """Twelve views of 90 degrees: two up and down if ``upright``, else ahead and behind."""
     level = math.atan(0.5)
     ring = [
         (math.radians(36 * (2 * k + odd)), -level if odd else level)
@@ -114,18 +114,20 @@ def icosahedron(*, upright: bool) -> list[SphereView]:
             math.cos(latitude) * math.cos(longitude),
         )
         towards = np.array([x, y, z] if upright else [x, z, y])
-        views.append(SphereView(turn=_turn_towards(towards), tangent=math.tan(math.radians(_HALF))))
+        views.append(
+            SphereView(turn=_rotation_towards(towards), tangent=math.tan(math.radians(_HALF)))
+        )
     return views
 
 
-def cube(degrees: float = 110.0) -> list[SphereView]:
-    """Views through a cube's faces, with margins."""
+def cube_views(degrees: float = 110.0) -> list[SphereView]:
+    """Six views through a cube's faces, ``degrees`` wide."""
     tangent = math.tan(math.radians(degrees / 2))
     towards = np.concatenate([np.eye(3), -np.eye(3)])
-    return [SphereView(turn=_turn_towards(axis), tangent=tangent) for axis in towards]
+    return [SphereView(turn=_rotation_towards(axis), tangent=tangent) for axis in towards]
 
 
-def _turn_towards(towards: Vector) -> Matrix:
+def _rotation_towards(towards: Vector) -> Matrix:
     down = np.array([0.0, 1.0, 0.0])
     if abs(towards[1]) > 0.999:
         down = np.array([0.0, 0.0, -np.sign(towards[1])])
@@ -151,7 +153,9 @@ def _choose_views(
     directions: Float64[np.ndarray, "3 n"],
 ) -> list[SphereView]:
     """Views mostly filled or with directions that no other has."""
-    shares = [float(visible(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
+    shares = [
+        float(rays_in_picture(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views
+    ]
     order = sorted(range(len(views)), key=lambda index: -shares[index])
     indices, covered = [], np.zeros(directions.shape[1], bool)
     for index in order:
@@ -163,13 +167,13 @@ def _choose_views(
     return [views[index] for index in sorted(indices)]
 
 
-def visible(
+def rays_in_picture(
     lens: Lens,
     shape: tuple[int, int],
     turn: Matrix,
     rays: Float64[np.ndarray, "3 h w"],
 ) -> Mask:
-    """Whether a picture shows what rays of a turned frame see."""
+    """Whether a picture shows rays, turned into its frame."""
     u, v = lens.project(np.tensordot(turn, rays, 1))
     return inside_picture(u, v, shape)
 
@@ -194,8 +198,8 @@ class SpherePicture:
         height, width, _ = self._pixels.shape
         return height, width
 
-    def taken(self, view: SphereView, side: int) -> UInt8[np.ndarray, "s s 3"]:
-        """View as a picture, filled smoothly."""
+    def render_view(self, view: SphereView, side: int) -> UInt8[np.ndarray, "s s 3"]:
+        """Pixels that a view sees, filled smoothly elsewhere."""
         directions = np.tensordot(view.turn, view.rays(side, side), 1)
         u, v = self._lens.project(directions)
         inside = inside_picture(u, v, self.shape)

@@ -87,7 +87,7 @@ def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
     It comes from the unit quaternion; at π either sign. Gradients are finite.
     """
     xp = array_namespace(R)
-    q = quaternion_of(R)
+    q = quaternion_from_rotation(R)
     w, vector = q[..., :1], q[..., 1:]
     # q and -q are the same rotation; the one with w ≥ 0 turns by at most π.
     sign = xp.where(w < 0, -xp.ones_like(w), xp.ones_like(w))
@@ -111,7 +111,7 @@ def cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
     return _stack_matrix(rows)
 
 
-def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
+def rotation_from_quaternion(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
     """Rotation of a quaternion (w, x, y, z) of any length."""
     xp = array_namespace(quaternion)
     unit = quaternion / xp.sqrt(xp.sum(quaternion * quaternion, axis=-1, keepdims=True))
@@ -124,7 +124,7 @@ def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
     return _stack_matrix(rows)
 
 
-def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
+def quaternion_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
     """Unit quaternion (w, x, y, z), of either sign.
 
     The row of 4 q qᵀ with the largest diagonal is normalised (Bar-Itzhack 2000).

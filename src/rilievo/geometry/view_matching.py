@@ -35,7 +35,7 @@ def match_views(
     sign = np.copysign(1, most)
     ratio = other_K[[0, 1], [0, 1]] / K[[0, 1], [0, 1]]
     reach, matches = _HALF + _SLACK, []
-    for u, v in _corner_windows(view):
+    for u, v in _corner_centres(view):
         far, row = ((u, v) - K[:2, 2]) * ratio + other_K[:2, 2]
         # Places beyond infinity are searched too, so that far ones are not taken for nearer ones.
         left, right = sorted((round(far - most), round(far + sign * _NEAR)))
@@ -57,7 +57,8 @@ def match_views(
     return np.array(matches, np.float64).reshape(-1, 3)
 
 
-def _corner_windows(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
+def _corner_centres(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
+    """Column and row of the clearest corner of each cell."""
     down, across = np.gradient(view.astype(np.float32))
     xx, yy, xy = (
         sliding_window_view(slopes, (_HALF, _HALF)).mean(axis=(2, 3))

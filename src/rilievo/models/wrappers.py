@@ -72,7 +72,7 @@ class Trimmed(WrappedModel):
         return [
             answer
             if answer.camera is None
-            else replace(answer, camera=self.margins(photo).uncropped(answer.camera))
+            else replace(answer, camera=self.margins(photo).uncrop_camera(answer.camera))
             for answer, photo in zip(answers, photos, strict=True)
         ]
 
@@ -144,7 +144,7 @@ def _uncrop_prediction(inner: Prediction, photo: Photo, margins: Margins) -> Pre
         values, valid = np.zeros(photo.shape, np.float32), np.zeros(photo.shape, bool)
         values[place], valid[place] = depth.values, depth.valid
         depth = DepthMap(values=values, kind=depth.kind, valid=valid)
-    camera = None if inner.camera is None else margins.uncropped(inner.camera)
+    camera = None if inner.camera is None else margins.uncrop_camera(inner.camera)
     whole = Prediction(depth_or_none=depth, camera=camera, photo=photo, made_by=inner.made_by)
 
     for name in ("normals", "confidence", "sky"):

@@ -17,7 +17,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.lattice import grid_of
+from rilievo.geometry.surfaces.lattice import sample_slices
 from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.geometry.surfaces.patches import MOST
 from rilievo.io.json_record import to_json
@@ -204,7 +204,7 @@ def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -
         side = _PANORAMA_SIDE if is_inside else _PHOTO_SIDE
         yield photo_picture(prediction.photo, options, side)
     # Averages across depth edges would show depths that do not exist.
-    rows, columns = grid_of(prediction.shape, -(-max(prediction.shape) // _MAP_SIDE))
+    rows, columns = sample_slices(prediction.shape, -(-max(prediction.shape) // _MAP_SIDE))
     depth = prediction.depth_or_none
     if depth is not None:
         pixels = depth_picture(prediction, options, rows, columns)

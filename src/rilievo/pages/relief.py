@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.cameras.camera import Camera, camera_of
+from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import (
     Cut,
     Lattice,
-    closed_lattice,
-    faces_of,
+    corner_indices,
+    sample_closed_lattice,
     sharpen_edges,
-    triangles_of,
+    triangulate_cells,
 )
-from rilievo.geometry.surfaces.patches import mend_lattice, without_pieces
+from rilievo.geometry.surfaces.patches import lay_back_pieces, mend_lattice
 from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 
 SURFACE_SCRIPTS = (
@@ -113,16 +113,16 @@ def pack_relief(
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
-    camera, shape = camera_of(camera), depth.shape
+    camera, shape = as_camera(camera), depth.shape
     lens = lens_on_pages(camera)
-    cut = cut.filled
-    sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
+    cut = cut.for_filled_tears
+    sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
     sampled = mend_lattice(sampled, cut, specks=False)
-    whole = without_pieces(sampled, cut, pieces)
+    whole = lay_back_pieces(sampled, cut, pieces)
     sharp = sharpen_edges(whole)
     lattice, edge = sharp.lattice, sharp.edge
-    faces = faces_of(lattice, cut, edge)
-    triangles = triangles_of(faces)
+    faces = triangulate_cells(lattice, cut, edge)
+    triangles = corner_indices(faces)
     if not len(triangles):
         return None
     logarithms = np.log(lattice.depth.astype(np.float64))

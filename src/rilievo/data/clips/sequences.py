@@ -38,7 +38,7 @@ class FrameCalibration:
 def read_calibration(path: Path) -> FrameCalibration:
     """Read a pinhole, or a lens with Brown's distortion."""
     record = read_lens(path)
-    if record.name not in ("pinhole", "opencv") or record.is_plain:
+    if record.name not in ("pinhole", "opencv") or record.is_bare_pinhole:
         raise InputError(
             f"{printable(path)}: has a lens of kind '{record.name}', and frames are straightened "
             "for pinhole and opencv alone: straighten them first, with the program that calibrated "

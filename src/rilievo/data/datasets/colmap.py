@@ -10,7 +10,7 @@ from rilievo.data.datasets.loaders import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import MOST_SIDE
-from rilievo.geometry.transforms import invert, rigid, rotation_of
+from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.camera_models import (
     MODELS,
     CameraRow,
@@ -62,7 +62,9 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
                 "TY TZ with a quaternion of length 1"
             )
         yield ColmapImage(
-            name=row.name, camera_id=row.camera_id, world_T_cam=invert(rigid(rotation_of(q), t))
+            name=row.name,
+            camera_id=row.camera_id,
+            world_T_cam=invert(rigid(rotation_from_quaternion(q), t)),
         )
 
 

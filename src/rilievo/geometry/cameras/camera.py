@@ -108,7 +108,7 @@ class Camera(HintedAttributes):
 
     @property
     def fov(self) -> float:
-        """Horizontal field of view [degrees], if centred."""
+        """Horizontal field of view [degrees], if the image is centred."""
         return self.field_of_view((max(1, round(2 * self.cy + 1)), max(1, round(2 * self.cx + 1))))
 
     def _lens_number(self, name: str) -> float:
@@ -142,7 +142,7 @@ class Camera(HintedAttributes):
         return self.lens.project(points)
 
     def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
-        """Depth of points along their rays."""
+        """Depth of points: z, or distance for unit rays."""
         return self.lens.depth_of(points)
 
     def points(
@@ -170,6 +170,6 @@ class Camera(HintedAttributes):
         return Camera(lens=self.lens.mirrored(width=width), source=self.source)
 
 
-def camera_of(camera: Camera | Matrix) -> Camera:
-    """Camera, or that of K."""
+def as_camera(camera: Camera | Matrix) -> Camera:
+    """Camera itself, or pinhole of K [px]."""
     return camera if isinstance(camera, Camera) else Camera(K=camera)

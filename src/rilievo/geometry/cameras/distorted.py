@@ -87,6 +87,7 @@ class Distorted(Centred):
         )
 
     def _undistort(self, seen_x: Numbers, seen_y: Numbers) -> tuple[Numbers, Numbers]:
+        """Invert ``distort``; NaN where folded."""
         limit, knots, radii = _radius_table(self.k)
         away = np.hypot(seen_x, seen_y)
         share = np.interp(away, radii, knots) / np.where(away > 0, away, 1)

@@ -42,7 +42,7 @@ class Fisheye(Centred):
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
         """Fisheye of degrees across, or of fx, fy, cx, cy, k1 to k4, limit [degrees]."""
         if len(numbers) == 1:
-            return fisheye_of(size, numbers[0])
+            return equidistant_fisheye(size, numbers[0])
         fx, fy, cx, cy, *rest = numbers
         k1, k2, k3, k4, limit = (*rest, *(0.0, 0.0, 0.0, 0.0, 180.0)[len(rest) :])
         return cls(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4), limit=np.radians(limit))
@@ -59,11 +59,11 @@ class Fisheye(Centred):
 
     @property
     def farthest(self) -> float:
-        """Distance from the centre at the limit, in fx and fy."""
+        """Distance from the centre at the limit, in focal lengths."""
         return float(_distance_of_angle(np.asarray(self.limit), self.k))
 
-    def narrowed(self, away: float) -> "Fisheye":
-        """Lens that ends at a distance, in fx and fy."""
+    def ending_at_distance(self, away: float) -> "Fisheye":
+        """Lens that ends at a distance from the centre, in focal lengths."""
         angle = float(self._angle_of_distance(np.asarray(min(away, self.farthest))))
         return replace(self, limit=angle)
 
@@ -87,12 +87,13 @@ class Fisheye(Centred):
         return self.to_pixels(x * share, y * share, points.dtype)
 
     def _angle_of_distance(self, away: Numbers) -> Numbers:
+        """Angles [rad]; NaN beyond the limit."""
         if not any(self.k):
             return np.where(away <= self.limit, away, np.nan)
         knots = np.linspace(0, self.limit, _KNOTS)
         angle = np.interp(away, _distance_of_angle(knots, self.k), knots)
         for _ in range(_NEWTON_STEPS):
-            slope = np.maximum(_slope_at_angle(angle, self.k), 1e-6)
+            slope = np.maximum(_distance_slope_at_angle(angle, self.k), 1e-6)
             angle = np.clip(
                 angle - (_distance_of_angle(angle, self.k) - away) / slope, 0, self.limit
             )
@@ -100,8 +101,8 @@ class Fisheye(Centred):
         return np.where(away <= farthest, angle, np.nan)
 
 
-def fisheye_of(shape: tuple[int, int], degrees: float) -> Lens:
-    """Equidistant fisheye of degrees from left to right edge."""
+def equidistant_fisheye(shape: tuple[int, int], degrees: float) -> Lens:
+    """Centred lens that sees ``degrees`` from left to right edge."""
     height, width = shape
     focal = float(width / np.radians(degrees))
     return Fisheye(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2)
@@ -112,7 +113,7 @@ def _distance_of_angle(angle: Numbers, k: tuple[float, float, float, float]) -> 
     return angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
 
 
-def _slope_at_angle(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
+def _distance_slope_at_angle(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
     square = angle * angle
     return 1 + square * (3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
 

@@ -39,15 +39,15 @@ class Fov(Centred):
     @property
     def focal(self) -> float:
         """Pixels per radian along rows."""
-        return self.fx * self._stretch
+        return self.fx * self._focal_over_fx
 
     @property
     def focal_y(self) -> float:
         """Pixels per radian along columns."""
-        return self.fy * self._stretch
+        return self.fy * self._focal_over_fx
 
     @property
-    def _stretch(self) -> float:
+    def _focal_over_fx(self) -> float:
         return 2 * float(np.tan(self.omega / 2)) / self.omega
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:

@@ -259,7 +259,7 @@ class Pinhole(Lens):
         return Pinhole(flip_K(self.K, width=width))
 
     def field_of_view(self, shape: tuple[int, int]) -> float:
-        """Angle across the principal row."""
+        """Angle across the principal row [degrees]."""
         return horizontal_fov(self.K, shape[1])
 
     def points(
@@ -344,10 +344,10 @@ class Centred(Lens):
         return replace(self, cx=width - 1 - self.cx)
 
     def from_centre(self, pixels: PixelPlaces) -> tuple[Numbers, Numbers]:
-        """Pixels about the centre, in fx and fy."""
+        """Offsets from the centre, divided by fx and fy."""
         u, v = np.asarray(pixels, np.float64)
         return (u - self.cx) / self.fx, (v - self.cy) / self.fy
 
     def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> PixelPlaces:
-        """Pixels of (x, y) about the centre."""
+        """Pixels of such offsets."""
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

@@ -39,7 +39,7 @@ class LensRow:
     choice: str = ""
     label: str = ""
 
-    def kind(self) -> type[Lens]:
+    def load_class(self) -> type[Lens]:
         """Import the class."""
         module, name = self.place.split(":")
         kind: type[Lens] = getattr(import_module(f"{_HOME}.{module}"), name)
@@ -97,8 +97,8 @@ LENSES: Mapping[str, LensRow] = {
 }
 
 
-def forms() -> str:
-    """All spellings, for messages."""
+def spellings_in_words() -> str:
+    """Spellings of all lenses, for messages."""
     short = [
         text
         for name, row in LENSES.items()
@@ -141,7 +141,7 @@ class SpelledLens:
         return f"{self.name}{':' if numbers else ''}{numbers}{size}"
 
     @property
-    def is_plain(self) -> bool:
+    def is_bare_pinhole(self) -> bool:
         """Whether it only says that a picture is no panorama."""
         return self.name == "pinhole" and not self.numbers
 
@@ -152,7 +152,7 @@ class SpelledLens:
             InputError: If numbers are for another shape.
         """
         size = self.size or shape
-        lens = LENSES[self.name].kind().of_numbers(self.numbers, size, picture)
+        lens = LENSES[self.name].load_class().of_numbers(self.numbers, size, picture)
         if size == shape:
             return lens
         aspects = (shape[1] / shape[0]) / (size[1] / size[0])
@@ -171,11 +171,15 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         OptionError: If it is none, with the option's name.
     """
     if len(text) > _LONGEST:
-        raise OptionError(option=option, problem=f"is {forms()}; got {len(text):,} characters")
+        raise OptionError(
+            option=option, problem=f"is {spellings_in_words()}; got {len(text):,} characters"
+        )
     match = re.fullmatch(_TEXT, text.strip().lower())
     if match is None or match[1] not in LENSES:
         hint = "" if match is None else f"; {suggest(match[1], LENSES)}"
-        raise OptionError(option=option, problem=f"is {forms()}; got '{literal(text)}'{hint}")
+        raise OptionError(
+            option=option, problem=f"is {spellings_in_words()}; got '{literal(text)}'{hint}"
+        )
     name, words, width, height = match.groups()
     row = LENSES[name]
     separator = "x" if len(row.angles) == 2 and "," not in (words or "") else ","
@@ -183,7 +187,7 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         numbers = tuple(float(word) for word in words.split(separator)) if words else ()
     except ValueError as error:
         raise OptionError(
-            option=option, problem=f"is {forms()}; got '{literal(text)}' ({error})"
+            option=option, problem=f"is {spellings_in_words()}; got '{literal(text)}' ({error})"
         ) from error
     if len(numbers) not in row.counts:
         counts = " or ".join(map(str, row.counts))

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.lattice import Edges, Lattice, Numbers, edges_of
+from rilievo.geometry.surfaces.lattice import Edges, Lattice, Numbers, find_edge_steps
 from rilievo.shapes import Field, Int64, Mask, Shaped
 
 Grid = Int64[np.ndarray, "h w"]
@@ -70,7 +70,7 @@ class Backing:
     closest: Grid
 
     def sources(self, points: Numbers) -> Numbers:
-        """Points that have the colours of others, clear of what is near and of the border.
+        """Points whose colours these points take, clear of what is near and of the border.
 
         Behind the surface they lie beyond the edge at which the layer begins, a share as deep as
         the others behind it; where another thing is there, they are the closest.
@@ -84,45 +84,50 @@ class Backing:
         closest = np.stack(np.divmod(self.closest.reshape(-1)[start], width)) - begin
         sources, is_clear = start, self.clear.reshape(-1)
         for further in (straight, closest, closest + np.rint(_DEEP * away).astype(int)):
-            there = self._continues(begin, further)
+            there = self._surface_continues(begin, further)
             end = np.where(there, start + further[0] * width + further[1], start)
             there &= is_clear[end] | (further is straight)
             sources = np.where(there, end, sources)
         return np.where(self.own.reshape(-1)[points], points, sources)
 
-    def _continues(self, start: Numbers, away: Numbers) -> Mask:
+    def _surface_continues(self, start: Numbers, away: Numbers) -> Mask:
         """Whether a surface goes on from some places to others."""
         row, column = end = start + away
         height, width = self.grown.shape
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         row, column = np.where(inside, end, start)
-        steepest = 2 * max(_steps_of_level(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
+        steepest = 2 * max(_largest_level_steps(self.lattice)) * (abs(away).sum(axis=0) + _RIM)
         change = abs(np.log(self.surface[row, column] / self.surface[tuple(start)]))
         return inside & self.lattice.valid[row, column] & (change < np.minimum(steepest, ALIKE))
 
 
-def behind_edges(lattice: Lattice, reach: int, least: float, margin: int = 0) -> Backing | None:
+def layer_behind_edges(
+    lattice: Lattice, reach: int, least: float, margin: int = 0
+) -> Backing | None:
     """Layer ``reach`` points behind edges, steps of ``least`` in 1/depth; None without one.
 
     The last ``margin`` points on each side are beyond the photograph.
     """
-    edges = edges_of(lattice, least)
+    edges = find_edge_steps(lattice, least)
     far = _edge_sides(edges, -1)
     if not far.any():
         return None
     pivot = float(np.median(lattice.depth[lattice.valid]))
     bend = np.float32(pivot * _FARTHEST / math.tan(math.radians(_LEANING)))
-    levels = _levels(lattice.depth, bend)
-    slopes = _steps_of_level(lattice)
+    levels = _levels_of_depth(lattice.depth, bend)
+    slopes = _largest_level_steps(lattice)
     closer = _far_side_points(far, levels, (_CLOSER * slopes[0], _CLOSER * slopes[1]))
-    farthest = -_slope_limited(-levels.reshape(-1)[closer], np.array(slopes, np.float32))
+    farthest = -_limit_slope(-levels.reshape(-1)[closer], np.array(slopes, np.float32))
     grown = lattice.valid & (farthest > levels + np.float32(_SAME))
     depth = np.where(grown, _depth_of_levels(farthest, bend), lattice.depth)
     # Points by which the farthest view moves what is in front of the layer.
     pull = lattice.camera.focal / lattice.rows.step * _FARTHEST
     moved = np.float32(pull * pivot) * (1 / lattice.depth - 1 / depth)
     border = np.concatenate([moved[0], moved[-1], moved[:, 0], moved[:, -1]])
-    away, is_far = _steps_away(far), lattice.valid & (_steps_away(_edge_sides(edges, 1)) > _CLEAR)
+    away, is_far = (
+        _steps_to_closest(far),
+        lattice.valid & (_steps_to_closest(_edge_sides(edges, 1)) > _CLEAR),
+    )
     inner = tuple(slice(margin + _CLEAR, n - margin - _CLEAR) for n in grown.shape)
     clear = np.zeros_like(is_far)
     clear[inner] = is_far[inner]
@@ -135,7 +140,7 @@ def behind_edges(lattice: Lattice, reach: int, least: float, margin: int = 0) ->
         begin=_far_side_points(far, levels, slopes),
         own=is_far & ~grown,
         clear=clear,
-        closest=_closest_points(clear),
+        closest=_closest_point_indices(clear),
     )
 
 
@@ -143,30 +148,28 @@ def _edge_sides(edges: Edges, way: int) -> Mask:
     """Points on the far sides of edges, or with 1 for ``way`` on the near ones."""
     height, width = edges.below.shape[0] + 1, edges.below.shape[1]
     sides = np.zeros((height, width), bool)
-    for axis, change in edges.lines():
+    for axis, change in edges.steps_by_axis():
         line, chosen = np.moveaxis(way * change, axis, 0), np.moveaxis(sides, axis, 0)
         chosen[1:] |= line > 0
         chosen[:-1] |= line < 0
     return sides
 
 
-def _steps_away(points: Mask) -> Field:
-    """Steps from the closest of some points."""
-    return _slope_limited(
-        np.where(points, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32)
-    )
+def _steps_to_closest(points: Mask) -> Field:
+    """Points between each place and the closest of a mask."""
+    return _limit_slope(np.where(points, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
 
 
-def _closest_points(points: Mask) -> Grid:
+def _closest_point_indices(points: Mask) -> Grid:
     """Flat index of the closest point; without any, its own."""
     every = np.arange(points.size).reshape(points.shape)
     if not points.any():
         return every
     keys = np.where(points, every, np.int64(1) << 62)
-    return _slope_limited(keys, np.array([1 << _BITS] * 2)) & ((1 << _BITS) - 1)
+    return _limit_slope(keys, np.array([1 << _BITS] * 2)) & ((1 << _BITS) - 1)
 
 
-def _levels(depth: Field, bend: np.float32) -> Field:
+def _levels_of_depth(depth: Field, bend: np.float32) -> Field:
     """Levels of depth with limited steps; linear in 1/depth before ``bend``, so nothing folds."""
     ratio = bend / depth
     return np.where(ratio < 1, -np.log(ratio), 1 - ratio)
@@ -176,7 +179,7 @@ def _depth_of_levels(levels: Field, bend: np.float32) -> Field:
     return bend * np.where(levels > 0, np.exp(levels), 1 / (1 - np.minimum(levels, 0)))
 
 
-def _steps_of_level(lattice: Lattice) -> tuple[float, float]:
+def _largest_level_steps(lattice: Lattice) -> tuple[float, float]:
     """Largest change of level a point down and across."""
     lengths = (lattice.camera.focal_y, lattice.camera.focal)
     lean = math.tan(math.radians(_LEANING))
@@ -191,24 +194,22 @@ def _far_side_points(far: Mask, levels: Field, slopes: tuple[float, float]) -> G
     below = np.rint(((last - levels[far].astype(np.float64)) / _UNIT).clip(max=_LOWEST))
     keys.reshape(-1)[number] = (below.astype(np.int64) << _BITS) | number
     steps = np.array([round(slope / _UNIT) << _BITS for slope in slopes])
-    return _slope_limited(keys, steps) & ((1 << _BITS) - 1)
+    return _limit_slope(keys, steps) & ((1 << _BITS) - 1)
 
 
-def _slope_limited(
-    field: Shaped[np.ndarray, "h w"], steps: np.ndarray
-) -> Shaped[np.ndarray, "h w"]:
-    """Largest field below another with limited steps."""
+def _limit_slope(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[np.ndarray, "h w"]:
+    """Largest field below another with limited steps down and across."""
     for axis, step in enumerate(steps):
         ramp = (np.arange(field.shape[axis], dtype=field.dtype) * step)[:, None]
         line = np.ascontiguousarray(np.moveaxis(field, axis, 0)) - ramp
-        _lower_lines(line)
+        _running_minimum(line)
         line += 2 * ramp
-        _lower_lines(line[::-1])
+        _running_minimum(line[::-1])
         field = np.moveaxis(line - ramp, 0, axis)
     return field
 
 
-def _lower_lines(lines: Shaped[np.ndarray, "h w"]) -> None:
-    """Lower each line to the least before it, in a third of ``accumulate``."""
+def _running_minimum(lines: Shaped[np.ndarray, "h w"]) -> None:
+    """Lower lines in place, in a third of ``accumulate``'s time."""
     for before, line in pairwise(lines):
         np.minimum(before, line, out=line)

@@ -16,7 +16,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.backing import ALIKE, Backing, behind_edges
+from rilievo.geometry.surfaces.backing import ALIKE, Backing, layer_behind_edges
 from rilievo.geometry.surfaces.lattice import (
     Cut,
     Faces,
@@ -24,11 +24,11 @@ from rilievo.geometry.surfaces.lattice import (
     Numbers,
     Triangles,
     Vertices,
-    corners_of,
-    faces_of,
-    triangles_of,
+    cell_corners,
+    corner_indices,
+    triangulate_cells,
 )
-from rilievo.geometry.surfaces.patches import links_of
+from rilievo.geometry.surfaces.patches import triangle_links
 from rilievo.shapes import Bool, Field, Float32, Int, Mask
 
 _SIDE = 64
@@ -51,19 +51,21 @@ class Merged:
     triangles: Triangles
 
 
-def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
-    """Merge flat triangles; ``tolerance`` is the relative change of depth that halves one."""
-    whole = np.logical_and(*faces.drawn) & _is_gentle(lattice)
+def merge_flat_triangles(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
+    """Merge them; ``tolerance`` is the relative change of depth that halves one."""
+    whole = np.logical_and(*faces.drawn_masks) & _is_depth_ratio_small(lattice)
     height, width = lattice.valid.shape
     padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
     # 1/z of a plane is linear in the image.
     inverse = np.pad(1 / lattice.depth, padding, mode="edge")
-    error = np.where(_corners_of_torn(whole, inverse.shape), np.float32(np.inf), np.float32(0))
-    _add_errors(error, inverse, tolerance)
+    error = np.where(
+        _corners_around_torn_cells(whole, inverse.shape), np.float32(np.inf), np.float32(0)
+    )
+    _propagate_errors(error, inverse, tolerance)
     large, single = _halve_triangles(error, tolerance)
     columns = inverse.shape[1]
     large, single = (
-        _triangles_inside(corners, columns, (height, width)) for corners in (large, single)
+        _renumber_triangles_inside(corners, columns, (height, width)) for corners in (large, single)
     )
     # If both triangles of a cell remain, those of ``faces`` are better: split along the edge.
     row, column = (corners.min(axis=1) for corners in np.divmod(single, width))
@@ -74,13 +76,13 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
     return Merged(cells=cells, triangles=np.concatenate([large, halves]).astype(np.int32))
 
 
-def _is_gentle(lattice: Lattice) -> Mask:
-    a, b, c, d = corners_of(lattice.depth)
+def _is_depth_ratio_small(lattice: Lattice) -> Mask:
+    a, b, c, d = cell_corners(lattice.depth)
     nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
     return np.maximum(np.maximum(a, b), np.maximum(c, d)) < _STEEPEST * nearest
 
 
-def _corners_of_torn(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+def _corners_around_torn_cells(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
     height, width = whole.shape
     torn = np.zeros((shape[0] - 1, shape[1] - 1), bool)
     torn[:height, :width] = ~whole
@@ -89,23 +91,23 @@ def _corners_of_torn(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a
     needed = np.zeros(shape, bool)
     for rows, columns in ((0, 0), (0, 1), (1, 0), (1, 1)):
         needed[rows : shape[0] - 1 + rows, columns : shape[1] - 1 + columns] |= torn
-    # Only the points of the last halving are kept here; ``_add_errors`` adds those above them.
+    # Only the points of the last halving are kept here; ``_propagate_errors`` adds others.
     needed[::2, ::2] = needed[1::2, 1::2] = False
     return needed
 
 
-def _add_errors(error: _Grid, field: _Grid, tolerance: float) -> None:
+def _propagate_errors(error: _Grid, field: _Grid, tolerance: float) -> None:
     """Raise a point's error to that of triangles it halves."""
     side = 2
     while side <= _SIDE:
         slip = np.float32(tolerance / _SLIP * side / 2)
-        _add_sides(error, field, side, slip)
-        _add_sides(error.T, field.T, side, slip)
-        _add_centres(error, field, side, slip)
+        _propagate_side_errors(error, field, side, slip)
+        _propagate_side_errors(error.T, field.T, side, slip)
+        _propagate_centre_errors(error, field, side, slip)
         side *= 2
 
 
-def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
+def _propagate_side_errors(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
     half = side // 2
     middle, ends = field[::side, half::side], field[::side, ::side]
     here = error[::side, half::side]
@@ -117,7 +119,7 @@ def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
         np.maximum(here[:-1], pairs[::2], out=here[:-1])
 
 
-def _add_centres(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
+def _propagate_centre_errors(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
     half = side // 2
     middle, corners = field[half::side, half::side], field[::side, ::side]
     falling = _relative_bend(middle, corners[:-1, :-1], corners[1:, 1:], slip)
@@ -144,9 +146,9 @@ def _relative_bend(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32)
 def _halve_triangles(
     error: _Grid, tolerance: float
 ) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
-    """Triangles of earlier halvings, then of the last."""
+    """Point indices of triangles of earlier halvings, then of the last."""
     number = np.arange(error.size).reshape(error.shape)[::_SIDE, ::_SIDE]
-    a, b, c, d = corners_of(number)
+    a, b, c, d = cell_corners(number)
     falling = _checkerboard(a.shape)
     # Corners: the two ends of the long side, then the right angle; facing the camera.
     pairs = (((d, a, c), (a, d, b)), ((c, b, a), (b, c, d)))
@@ -167,7 +169,7 @@ def _halve_triangles(
     return np.concatenate(done), open_ones
 
 
-def _triangles_inside(
+def _renumber_triangles_inside(
     triangles: Int[np.ndarray, "m 3"], columns: int, shape: tuple[int, int]
 ) -> Int[np.ndarray, "n 3"]:
     row, column = np.divmod(triangles, columns)
@@ -205,24 +207,24 @@ class Fill:
     sources: Numbers
 
 
-def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill:
+def fill_tears(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill:
     """Fill tears; ``least`` is an edge's step of 1/depth, ``reach`` the points behind it."""
-    torn = np.logical_not(np.logical_and(*faces.drawn))
-    layer, margin = behind_edges(lattice, reach - _COARSE, least), 0
+    torn = np.logical_not(np.logical_and(*faces.drawn_masks))
+    layer, margin = layer_behind_edges(lattice, reach - _COARSE, least), 0
     if layer is not None and layer.margin > 0 and isinstance(lattice.camera.lens, Pinhole):
         most = _BEYOND * lattice.valid.shape[1]
         margin = _COARSE * math.ceil(min(layer.margin, most) / _COARSE)
-        layer = behind_edges(lattice.with_margin(margin), reach - _COARSE, least, margin)
+        layer = layer_behind_edges(lattice.with_margin(margin), reach - _COARSE, least, margin)
         torn = np.pad(torn, margin)
     if layer is None:
         triangles, grown = _cell_triangles(lattice, torn), np.zeros(lattice.valid.shape, bool)
     else:
         lattice, large = layer.lattice, _coarse_triangles(layer)
         # A point of a rim moves, and large triangles end where it was.
-        rim = _corner_points(torn)
-        grown = layer.grown | (rim & _corner_points(large.cells))
+        rim = _corner_mask(torn)
+        grown = layer.grown | (rim & _corner_mask(large.cells))
         # A smooth rim lies up to half a cell inside of the cells that are torn (``contour``).
-        beside = _cells_beside(rim) & _cells_beside(grown)
+        beside = _cells_touching(rim) & _cells_touching(grown)
         open_cells = (torn | beside) & ~large.cells
         triangles = np.concatenate([_cell_triangles(lattice, open_cells), large.triangles])
     corners, places = np.unique(triangles, return_inverse=True)
@@ -261,15 +263,15 @@ def _collapse_seams(
     return points, sources, places.reshape(triangles.shape).astype(np.int32)
 
 
-def _corner_points(cells: Mask) -> Mask:
+def _corner_mask(cells: Mask) -> Mask:
     points = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), bool)
-    for corner in corners_of(points):
+    for corner in cell_corners(points):
         corner |= cells
     return points
 
 
-def _cells_beside(points: Mask) -> Mask:
-    return np.logical_or.reduce(corners_of(points))
+def _cells_touching(points: Mask) -> Mask:
+    return np.logical_or.reduce(cell_corners(points))
 
 
 def _mirror_inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
@@ -320,11 +322,11 @@ def _coarse_triangles(layer: Backing) -> Merged:
         drawn = np.logical_or.reduceat(drawn, starts, axis=axis)
         whole = np.logical_and.reduceat(whole, starts, axis=axis)
     # The last corners of a cell are points of the next ones.
-    drawn = drawn & whole & np.logical_and.reduce(corners_of(small.valid))
+    drawn = drawn & whole & np.logical_and.reduce(cell_corners(small.valid))
     cells = drawn
     for axis, line in enumerate(lines):
         cells = cells.repeat(np.diff(line), axis=axis)
-    row, column = np.divmod(triangles_of(faces_of(small, _UNCUT), ~drawn), len(lines[1]))
+    row, column = np.divmod(corner_indices(triangulate_cells(small, _UNCUT), ~drawn), len(lines[1]))
     triangles = lines[0][row] * layer.grown.shape[1] + lines[1][column]
     return Merged(cells=cells, triangles=triangles.astype(np.int32))
 
@@ -376,18 +378,18 @@ def smooth_contours(lattice: Lattice, faces: Faces, triangles: Triangles, cut: C
         touched = (corners >= 0).any(axis=1)
         corners, triangles = corners[touched], triangles[touched]
         fixed = np.stack([grid.reshape(-1)[triangles] for grid in (columns, rows)], axis=2)
-        _keep_sides(moved, start, corners, fixed)
+        _undo_flips(moved, start, corners, fixed)
         columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
-        lattice = _slide_on_planes(lattice, rim, moved, triangles, corners, cut)
+        lattice = _move_rim_on_planes(lattice, rim, moved, triangles, corners, cut)
     return Contoured(lattice=lattice, columns=columns, rows=rows)
 
 
 def _rim_sides(faces: Faces) -> Int[np.ndarray, "k 2"]:
     """Sides of one triangle alone, as pairs of points."""
-    beside, below = links_of(faces, np.logical_xor)
-    across, falling = np.logical_xor(*faces.drawn), faces.falling
+    beside, below = triangle_links(faces, np.logical_xor)
+    across, falling = np.logical_xor(*faces.drawn_masks), faces.falling
     number = np.arange((falling.shape[0] + 1) * below.shape[1]).reshape(-1, below.shape[1])
-    a, b, c, d = corners_of(number)
+    a, b, c, d = cell_corners(number)
     pairs = (
         (number[:, :-1][beside], number[:, 1:][beside]),
         (number[:-1][below], number[1:][below]),
@@ -399,7 +401,7 @@ def _rim_sides(faces: Faces) -> Int[np.ndarray, "k 2"]:
 def _smooth_rims(
     start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], inner: Bool[np.ndarray, "n"]
 ) -> Float32[np.ndarray, "n 2"]:
-    """Places at most ``_REACH`` from the start."""
+    """Smooth (x, y) of rims, at most ``_REACH`` from the start."""
     one, other = ends.T
     count = len(start)
     movable = inner & (np.bincount(ends.reshape(-1), minlength=count) == 2)
@@ -418,17 +420,19 @@ def _smooth_rims(
     return place.astype(np.float32)
 
 
-def _keep_sides(
+def _undo_flips(
     moved: Float32[np.ndarray, "n 2"],
     start: Float32[np.ndarray, "n 2"],
     corners: Int[np.ndarray, "m 3"],
     fixed: Float32[np.ndarray, "m 3 2"],
 ) -> None:
-    """Undo moves by which a triangle turns over or becomes a sliver."""
-    before = _twice_area(fixed)
+    """Undo moves in place where a triangle turns over or becomes a sliver."""
+    before = _twice_signed_area(fixed)
     while True:
         now = np.where((corners >= 0)[..., None], moved[corners], fixed)
-        narrow = _twice_area(now) < _LEAST_AREA * before if before.size else np.zeros(0, bool)
+        narrow = (
+            _twice_signed_area(now) < _LEAST_AREA * before if before.size else np.zeros(0, bool)
+        )
         back = np.unique(corners[narrow])
         back = back[back >= 0]
         if not narrow.any():
@@ -436,13 +440,13 @@ def _keep_sides(
         moved[back] = start[back]
 
 
-def _twice_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
+def _twice_signed_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
     a, b, c = np.moveaxis(corners, 1, 0)
     one, other = c - a, b - a
     return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
 
 
-def _slide_on_planes(
+def _move_rim_on_planes(
     lattice: Lattice,
     rim: Numbers,
     moved: Float32[np.ndarray, "n 2"],

@@ -59,8 +59,8 @@ class Cut:
             raise OptionError(f"specks are a share below 1 of the points, got {self.specks:g}")
 
     @property
-    def filled(self) -> "Cut":
-        """Limits where tears are filled: slopes stay."""
+    def for_filled_tears(self) -> "Cut":
+        """Limits without a grazing angle."""
         return replace(self, grazing=0.0, unexplained=1.0)
 
 
@@ -112,8 +112,8 @@ class Edges:
     beside: Float32[np.ndarray, "h v"]
     below: Float32[np.ndarray, "g w"]
 
-    def lines(self) -> tuple[tuple[int, Field], tuple[int, Field]]:
-        """Each axis with its steps."""
+    def steps_by_axis(self) -> tuple[tuple[int, Field], tuple[int, Field]]:
+        """Axis 1 with ``beside``, axis 0 with ``below``."""
         return (1, self.beside), (0, self.below)
 
 
@@ -130,8 +130,8 @@ class Faces:
     second: Vectors
 
     @property
-    def drawn(self) -> tuple[Mask, Mask]:
-        """Whether each of both triangles is there."""
+    def drawn_masks(self) -> tuple[Mask, Mask]:
+        """Cells that have the first triangle, and the second."""
         return np.asarray(self.first.any(axis=0)), np.asarray(self.second.any(axis=0))
 
 
@@ -140,8 +140,8 @@ def sample_range(length: int, step: int) -> range:
     return range(min(step - 1, length - 1) // 2, length, step)
 
 
-def grid_of(shape: tuple[int, int], step: int) -> tuple[slice, slice]:
-    """Index of a lattice's pixels."""
+def sample_slices(shape: tuple[int, int], step: int) -> tuple[slice, slice]:
+    """Rows and columns of a lattice's pixels."""
     rows, columns = (slice(sample_range(length, step).start, None, step) for length in shape)
     return rows, columns
 
@@ -164,7 +164,7 @@ def sample_lattice(
     """Sample pixels without averaging, which would float."""
     height, width = depth.shape
     rows, columns = sample_range(height, step), sample_range(width, step)
-    grid = grid_of(depth.shape, step)
+    grid = sample_slices(depth.shape, step)
     mask = valid[grid]
     sampled = np.where(mask, depth[grid], np.float32(1))
     return Lattice(
@@ -179,19 +179,19 @@ def sample_lattice(
     )
 
 
-def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
+def triangulate_cells(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
     """Two triangles for every cell; ``edge`` is the step of 1/depth that tears edge-on."""
     valid = lattice.valid
     # Fourth powers follow, so the unit is near the largest depth; a power of two is exact.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
     points, depth = lattice.points / unit, lattice.depth / unit
-    a, b, c, d = corners_of(points)
-    va, vb, vc, vd = corners_of(valid)
-    za, zb, zc, zd = corners_of(depth)
-    by_model = (None,) * 4 if lattice.normals is None else corners_of(lattice.normals)
+    a, b, c, d = cell_corners(points)
+    va, vb, vc, vd = cell_corners(valid)
+    za, zb, zc, zd = cell_corners(depth)
+    by_model = (None,) * 4 if lattice.normals is None else cell_corners(lattice.normals)
     beside, below = _torn_steps(depth, valid, cut)
     if edge < np.inf:
-        edges = edges_of(lattice, edge)
+        edges = find_edge_steps(lattice, edge)
         beside |= edges.beside != 0
         below |= edges.below != 0
     falling = np.abs(za - zd) <= np.abs(zb - zc)
@@ -202,21 +202,21 @@ def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
     first, second = _cross(c - a, q - a), _cross(s - b, d - b)
     first *= (
         _is_visible(first, a, cut, by_model[2])
-        & _is_within_jump((za, zc, zq), cut)
+        & _are_depths_within_jump((za, zc, zq), cut)
         & (va & vc & np.where(falling, vd, vb))
         & ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
     )
     second *= (
         _is_visible(second, b, cut, by_model[1])
-        & _is_within_jump((zb, zs, zd), cut)
+        & _are_depths_within_jump((zb, zs, zd), cut)
         & (vb & vd & np.where(falling, va, vc))
         & ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     )
     return Faces(falling=falling, first=first, second=second)
 
 
-def edges_of(lattice: Lattice, least: float) -> Edges:
-    """Steps of 1/depth that a surface edge-on has, at least ``least``."""
+def find_edge_steps(lattice: Lattice, least: float) -> Edges:
+    """Steps of 1/depth from ``least`` that a surface edge-on has."""
     inverse = np.where(lattice.valid, 1 / lattice.depth, np.float32(np.nan))
     lines = []
     for axis, focal in ((1, lattice.camera.focal), (0, lattice.camera.focal_y)):
@@ -228,7 +228,7 @@ def edges_of(lattice: Lattice, least: float) -> Edges:
     return Edges(beside=lines[0], below=lines[1])
 
 
-def corners_of(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def cell_corners(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Corners a b / c d of every cell, as views."""
     return field[..., :-1, :-1], field[..., :-1, 1:], field[..., 1:, :-1], field[..., 1:, 1:]
 
@@ -277,19 +277,19 @@ def _is_visible(
     return steep
 
 
-def _is_within_jump(depths: tuple[Field, ...], cut: Cut) -> Mask:
+def _are_depths_within_jump(depths: tuple[Field, ...], cut: Cut) -> Mask:
     a, b, c = depths
     near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     return far <= near * np.float32(1 + cut.jump)
 
 
-def triangles_of(faces: Faces, without: Mask | None = None) -> Triangles:
-    """Points of triangles in reading order, ``without`` some cells."""
+def corner_indices(faces: Faces, without: Mask | None = None) -> Triangles:
+    """Point indices of triangles, ``without`` some cells."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
-    a, b, c, d = corners_of(number)
+    a, b, c, d = cell_corners(number)
     q, s = np.where(faces.falling, d, b), np.where(faces.falling, a, c)
-    first, second = faces.drawn
+    first, second = faces.drawn_masks
     if without is not None:
         first, second = first & ~without, second & ~without
     return np.concatenate(
@@ -300,10 +300,10 @@ def triangles_of(faces: Faces, without: Mask | None = None) -> Triangles:
     )
 
 
-def neighbours(
+def neighbour_pairs(
     places: Numbers, shape: tuple[int, int]
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """Each place with its four neighbours."""
+    """Flat index of each place, and of a neighbour, up to four times."""
     height, width = shape
     rows, columns = np.divmod(places, width)
     inside = (rows > 0, rows < height - 1, columns > 0, columns < width - 1)
@@ -316,7 +316,7 @@ def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
     """Unit normals by area; towards the camera without a triangle."""
     total = np.zeros_like(lattice.points)
     falling = faces.falling
-    a, b, c, d = corners_of(total)
+    a, b, c, d = cell_corners(total)
     a += faces.first + faces.second * falling
     c += faces.first + faces.second * ~falling
     b += faces.second + faces.first * ~falling
@@ -335,7 +335,7 @@ def goes_round(camera: Camera, width: int) -> bool:
     return isinstance(camera.lens, Equirectangular) and camera.lens.goes_round(width)
 
 
-def closed_lattice(
+def sample_closed_lattice(
     depth: Field,
     camera: Camera,
     valid: Mask,
@@ -379,7 +379,7 @@ class Cap:
         return np.stack([*pair, np.full_like(self.ring[1:], pole)], axis=1)
 
 
-def caps_of(
+def pole_caps(
     lattice: Lattice,
     number: Int32[np.ndarray, "n"],
     used: Bool[np.ndarray, "a b"],
@@ -387,7 +387,7 @@ def caps_of(
     height: int,
     cut: Cut,
 ) -> Iterator[Cap]:
-    """Caps of a panorama whose poles are surrounded."""
+    """Caps at poles that a panorama surrounds."""
     lens = lattice.camera.lens
     if not isinstance(lens, Equirectangular):
         return
@@ -429,7 +429,7 @@ def sharpen_edges(lattice: Lattice) -> Sharpened:
     edge = _PULL / float(np.median(lattice.depth[lattice.valid]))
     sharp = _collapse_bands(lattice, edge)
     steps = np.concatenate(
-        [abs(change[change != 0]) for _, change in edges_of(sharp, edge).lines()]
+        [abs(change[change != 0]) for _, change in find_edge_steps(sharp, edge).steps_by_axis()]
     )
     most = int(_MOST * lattice.valid.size)
     if len(steps) > most:
@@ -444,7 +444,7 @@ def _collapse_bands(lattice: Lattice, least: float) -> Lattice:
     near, far = (np.arange(lattice.valid.size, dtype=np.int32) for _ in range(2))
     steepest = np.zeros((2, lattice.valid.size), np.float32)
     parts = []
-    for axis, change in edges_of(lattice, _SLOPE * least).lines():
+    for axis, change in find_edge_steps(lattice, _SLOPE * least).steps_by_axis():
         places = np.flatnonzero(change)
         row, column = np.divmod(places, change.shape[1])
         one = row * shape[1] + column
@@ -467,13 +467,13 @@ def _collapse_bands(lattice: Lattice, least: float) -> Lattice:
     down, right = row - from_row, column - from_column
     chosen = (step > least) & (np.hypot(down, right) <= _WIDEST * math.hypot(*shape))
     # On a plane 1/depth is linear: a wall goes on beyond the near end as it came there.
-    row, column = row + _half_rounded_up(down), column + _half_rounded_up(right)
+    row, column = row + _half_away_from_zero(down), column + _half_away_from_zero(right)
     inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
     beyond = np.where(inside, row * shape[1] + column, near)
     rise = np.where(lattice.valid.reshape(-1)[beyond], 1 / flat[beyond] - 1 / flat[near], 0)
-    length = np.maximum(np.hypot(_half_rounded_up(down), _half_rounded_up(right)), 1) / np.maximum(
-        np.hypot(down, right), 1
-    )
+    length = np.maximum(
+        np.hypot(_half_away_from_zero(down), _half_away_from_zero(right)), 1
+    ) / np.maximum(np.hypot(down, right), 1)
     chosen &= rise < _GOES_ON * step * length
     places, is_open = places[chosen], _is_beside_hole(lattice.valid).reshape(-1)[far[chosen]]
     near, far = flat[near[chosen]], flat[far[chosen]]
@@ -492,5 +492,5 @@ def _is_beside_hole(valid: Mask) -> Mask:
     return beside
 
 
-def _half_rounded_up(length: Numbers) -> Numbers:
+def _half_away_from_zero(length: Numbers) -> Numbers:
     return np.sign(length) * ((abs(length) + 1) // 2)

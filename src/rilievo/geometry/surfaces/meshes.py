@@ -13,9 +13,9 @@ import numpy as np
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.geometry.cameras.camera import Camera, camera_of
-from rilievo.geometry.surfaces.backing import Backing, behind_edges
-from rilievo.geometry.surfaces.fill import Fill, fill_of, merge_flat, smooth_contours
+from rilievo.geometry.cameras.camera import Camera, as_camera
+from rilievo.geometry.surfaces.backing import Backing, layer_behind_edges
+from rilievo.geometry.surfaces.fill import Fill, fill_tears, merge_flat_triangles, smooth_contours
 from rilievo.geometry.surfaces.lattice import (
     Cap,
     Cut,
@@ -23,21 +23,21 @@ from rilievo.geometry.surfaces.lattice import (
     Lattice,
     Triangles,
     Vertices,
-    caps_of,
-    closed_lattice,
-    faces_of,
+    corner_indices,
     goes_round,
     largest_jump,
+    pole_caps,
+    sample_closed_lattice,
     sample_lattice,
     sample_range,
     sharpen_edges,
-    triangles_of,
+    triangulate_cells,
     vertex_normals,
 )
 from rilievo.geometry.surfaces.patches import (
+    lay_back_pieces,
     mend_lattice,
     near_neighbours,
-    without_pieces,
     without_specks,
 )
 from rilievo.other_libraries import HintedAttributes
@@ -146,7 +146,7 @@ def _flying_points(
 ) -> Bool[np.ndarray, "a b"]:
     flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
     if lattice.normals is not None and flying.any():
-        flying.reshape(-1)[triangles_of(faces_of(lattice, cut))] = False
+        flying.reshape(-1)[corner_indices(triangulate_cells(lattice, cut))] = False
     return flying
 
 
@@ -167,7 +167,7 @@ class FrontCloud:
             return self.cloud
         lattice, chosen, flying, cut = self.lattice, self.chosen, self.flying, self.cut
         sharp = sharpen_edges(replace(lattice, valid=chosen | flying))
-        layer = behind_edges(sharp.lattice, _reach_in_points(backing, lattice), sharp.edge)
+        layer = layer_behind_edges(sharp.lattice, _reach_in_points(backing, lattice), sharp.edge)
         if layer is None:
             return self.cloud
         # Of ramps the cloud has no point.
@@ -204,7 +204,7 @@ def front_cloud(
 ) -> FrontCloud:
     """Visible points of ``point_cloud``."""
     cut = cut or Cut()
-    lattice = sample_lattice(depth, camera_of(camera), valid, step, normals)
+    lattice = sample_lattice(depth, as_camera(camera), valid, step, normals)
     reach = _largest_jumps(lattice, cut)
     flying = _flying_points(lattice, cut, reach)
     fixed = replace(lattice, valid=lattice.valid & ~flying)
@@ -212,7 +212,7 @@ def front_cloud(
     painted = None if colours is None else colours[lattice.grid]
     field = lattice.normals
     if field is None:
-        field = vertex_normals(faces_of(lattice, cut), lattice)
+        field = vertex_normals(triangulate_cells(lattice, cut), lattice)
     cloud = PointCloud(
         points=np.ascontiguousarray(lattice.points[:, chosen].T),
         normals=np.ascontiguousarray(field[:, chosen].T),
@@ -254,27 +254,27 @@ def mesh(
         backing: Share of the width by which far surfaces go on behind near ones.
         pieces: Share of points of a floating piece that is laid back.
     """
-    cut, camera = cut or Cut(), camera_of(camera)
+    cut, camera = cut or Cut(), as_camera(camera)
     if backing:
-        cut = cut.filled
-    sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
+        cut = cut.for_filled_tears
+    sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
     # Where tears are filled, no patch is loose.
-    lattice = without_pieces(mend_lattice(sampled, cut, specks=not backing), cut, pieces)
+    lattice = lay_back_pieces(mend_lattice(sampled, cut, specks=not backing), cut, pieces)
     least = np.inf
     if backing:
         sharp = sharpen_edges(lattice)
         lattice, least = sharp.lattice, sharp.edge
-    faces = faces_of(lattice, cut, least)
+    faces = triangulate_cells(lattice, cut, least)
     fill = None
     if backing and lattice.valid.any():
-        fill = fill_of(lattice, faces, least=least, reach=_reach_in_points(backing, lattice))
-    triangles = triangles_of(faces)
+        fill = fill_tears(lattice, faces, least=least, reach=_reach_in_points(backing, lattice))
+    triangles = corner_indices(faces)
     if flatness:
-        triangles = _merge_triangles(lattice, faces, flatness)
+        triangles = _triangles_with_flat_merged(lattice, faces, flatness)
         for factor in _COARSER:
             if most is None or len(np.unique(triangles)) <= most:
                 break
-            triangles = _merge_triangles(lattice, faces, factor * flatness)
+            triangles = _triangles_with_flat_merged(lattice, faces, factor * flatness)
     used = np.zeros(lattice.valid.size, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
@@ -295,16 +295,16 @@ def mesh(
         triangles=number[triangles],
     )
     if goes_round(camera, depth.shape[1]):
-        for cap in caps_of(lattice, number, used, height=len(depth), cut=cut):
+        for cap in pole_caps(lattice, number, used, height=len(depth), cut=cut):
             front = _add_cap(front, cap)
     if fill is None:
         return front
     return _add_fill(front, fill, np.where(used.reshape(-1), number, -1))
 
 
-def _merge_triangles(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
-    merged = merge_flat(lattice, faces, flatness)
-    return np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
+def _triangles_with_flat_merged(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
+    merged = merge_flat_triangles(lattice, faces, flatness)
+    return np.concatenate([corner_indices(faces, merged.cells), merged.triangles])
 
 
 def _add_cap(front: Mesh, cap: Cap) -> Mesh:
@@ -343,7 +343,7 @@ def _reach_in_points(share: float, lattice: Lattice) -> int:
 def _add_backing(
     front: PointCloud, layer: Backing, added: Mask, cut: Cut, colours: Pixels | None
 ) -> PointCloud:
-    normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
+    normals = vertex_normals(triangulate_cells(layer.lattice, cut), layer.lattice)
     points = np.concatenate([front.points, layer.lattice.points[:, added].T])
     painted = None
     if front.colours is not None and colours is not None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, faces_of
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, triangulate_cells
 from rilievo.shapes import Bool, Field, Float64, Int, Mask, Values
 
 _FEWEST = 6
@@ -28,12 +28,12 @@ class Patches:
     size: Numbers
 
 
-def patches(
+def label_patches(
     chosen: Mask,
     beside: Bool[np.ndarray, "h v"],
     below: Bool[np.ndarray, "g w"],
 ) -> Patches:
-    """Patches of chosen points, by connections to the next column and row."""
+    """Label patches of points by connections to the next column and row."""
     begins = chosen.copy()
     begins[:, 1:] &= ~beside
     # Runs along the rows, numbered from 1; a run is joined to the connected runs above it.
@@ -51,7 +51,7 @@ def patches(
 def least_joined_index(
     count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
 ) -> Numbers:
-    """Least index that each is joined to."""
+    """Least index that each is joined to, if indirectly."""
     root = np.arange(count)
     while True:
         one, other = root[first], root[second]
@@ -68,7 +68,7 @@ def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> La
     """Remove small patches; ``links`` are corners of a triangle by default."""
     if not cut.specks or not lattice.valid.any():
         return lattice
-    links = links_of(faces_of(lattice, cut)) if links is None else links
+    links = triangle_links(triangulate_cells(lattice, cut)) if links is None else links
     return replace(lattice, valid=lattice.valid & ~_speck_mask(lattice, cut, links))
 
 
@@ -105,7 +105,7 @@ def _is_small(size: Numbers, cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
 
 
 def _speck_mask(lattice: Lattice, cut: Cut, links: Links) -> Mask:
-    regions = patches(lattice.valid, *links)
+    regions = label_patches(lattice.valid, *links)
     is_small = _is_small(regions.size, cut, lattice.valid.size)
     is_small[0] = False
     if len(regions.size) > 1:
@@ -113,9 +113,9 @@ def _speck_mask(lattice: Lattice, cut: Cut, links: Links) -> Mask:
     return is_small[regions.label]
 
 
-def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
-    """Neighbours in one triangle; ``merge`` joins the two of a side."""
-    (first, second), falling = faces.drawn, faces.falling
+def triangle_links(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
+    """Sides of triangles, by ``merge`` of both neighbours' masks."""
+    (first, second), falling = faces.drawn_masks, faces.falling
     height, width = falling.shape
     beside = np.zeros((height + 1, width), bool)
     below = np.zeros((height, width + 1), bool)
@@ -132,7 +132,7 @@ def _close_holes(
     hollow: Mask | None,
 ) -> Mask:
     """Mask with small holes closed; their depth is set in place."""
-    holes = patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
+    holes = label_patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
     is_small = _is_small(holes.size, cut, valid.size)
     # Holes at the border of the picture have no complete rim; patch 0 is no hole.
     border = (holes.label[[0, -1]], holes.label[:, [0, -1]])
@@ -174,23 +174,23 @@ class _Rim:
     other: Numbers
 
 
-def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
-    """Lay small floating pieces back; ``most`` is their largest share, 0 for none."""
+def lay_back_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
+    """Move floating pieces of at most the share ``most`` to their background."""
     if not most or not lattice.valid.any():
         return lattice
-    regions = patches(lattice.valid, *links_of(faces_of(lattice, cut)))
-    rim = _border_pairs(regions)
+    regions = label_patches(lattice.valid, *triangle_links(triangulate_cells(lattice, cut)))
+    rim = _border_labels(regions)
     hosts = _find_hosts(regions, rim, lattice, most)
     if not (hosts > 0).any():
         return lattice
-    inverse = _lay_back(1 / lattice.depth.astype(np.float64), regions, hosts)
+    inverse = _inverse_depth_laid_back(1 / lattice.depth.astype(np.float64), regions, hosts)
     depth = (1 / inverse).astype(lattice.depth.dtype)
     moved = hosts[regions.label] > 0
     return lattice.with_depth(np.where(moved, depth, lattice.depth), lattice.valid)
 
 
-def _border_pairs(pieces: Patches) -> _Rim:
-    """Labels of both sides, from each side once."""
+def _border_labels(pieces: Patches) -> _Rim:
+    """Labels of neighbours in two patches, from each side once."""
     label = pieces.label
     pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
     own = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (a, b)])
@@ -207,7 +207,7 @@ def _find_hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Nu
     whole = np.bincount(rim.own, minlength=count)
     torn = np.bincount(rim.own[rim.other > 0], minlength=count)
     piece = small & (torn > _CUT_RIM * np.maximum(whole, 1))
-    depth = _patch_depths(pieces, lattice)
+    depth = _median_patch_depths(pieces, lattice)
     chosen = piece[rim.own] & (rim.other > 0) & ~piece[rim.other]
     both, contacts = np.unique(
         rim.own[chosen].astype(np.int64) * count + rim.other[chosen], return_counts=True
@@ -221,14 +221,14 @@ def _find_hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Nu
     return hosts
 
 
-def _patch_depths(pieces: Patches, lattice: Lattice) -> Values:
+def _median_patch_depths(pieces: Patches, lattice: Lattice) -> Values:
     label, z = pieces.label.reshape(-1), lattice.depth.reshape(-1)
     order = np.lexsort((z, label))
     start = np.cumsum(pieces.size) - pieces.size
     return z[order][np.minimum(start + pieces.size // 2, z.size - 1)].astype(np.float64)
 
 
-def _lay_back(
+def _inverse_depth_laid_back(
     inverse: Float64[np.ndarray, "h w"], pieces: Patches, hosts: Numbers
 ) -> Float64[np.ndarray, "h w"]:
     """Inverse depth with pieces continued from their hosts."""

@@ -39,7 +39,7 @@ class _Corners:
     y: Float32[np.ndarray, "3 m"]
     values: Float32[np.ndarray, "4 3 m"]
 
-    def part(self, which: slice) -> "_Corners":
+    def select_triangles(self, which: slice) -> "_Corners":
         return _Corners(y=self.y[:, which], values=self.values[..., which])
 
 
@@ -62,8 +62,8 @@ def rasterise(
     # Pairs (u, v), so that a pixel is one place in memory.
     pixels = np.zeros(height * width, np.complex64)
     corners = _project_corners(mesh, points, K)
-    for which in _portions(corners, shape):
-        place, values = _fill_spans(_row_spans(corners.part(which), height), width)
+    for which in _triangle_batches(corners, shape):
+        place, values = _span_pixels(_row_spans(corners.select_triangles(which), height), width)
         inverse = values[0]
         is_seen = _put_nearest(nearest, place, inverse)
         pairs = np.empty((len(place), 2), np.float32)
@@ -83,7 +83,7 @@ def _put_nearest(
     place: Int[np.ndarray, "k"],
     inverse: Float32[np.ndarray, "k"],
 ) -> Bool[np.ndarray, "k"]:
-    """Raise pixels to 1/z in place; whether each is nearest."""
+    """Raise pixels to 1/z in place; mask of samples that stay."""
     nearest[place] = np.maximum(nearest.take(place), inverse)
     now = nearest.take(place)
     # Of several samples of one pixel the last stands there, which need not be the nearest.
@@ -101,12 +101,12 @@ def _project_corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
     inverse = 1 / np.maximum(z, near)
     x = np.float32(K[0, 0]) * points[:, 0] * inverse + np.float32(K[0, 2])
     y = np.float32(K[1, 1]) * points[:, 1] * inverse + np.float32(K[1, 2])
-    corners = _sort_corners(triangles, y)
+    corners = _sort_corners_by_y(triangles, y)
     values = np.stack([x, inverse, mesh.pixels[:, 0] * inverse, mesh.pixels[:, 1] * inverse])
     return _Corners(y=y[corners], values=values[:, corners])
 
 
-def _sort_corners(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
+def _sort_corners_by_y(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
     rows, corners = [*y[triangles]], [*triangles]
     for upper, lower in ((0, 1), (1, 2), (0, 1)):
         swaps = rows[lower] < rows[upper]
@@ -118,7 +118,7 @@ def _sort_corners(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.nda
     return np.stack(corners)
 
 
-def _portions(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
+def _triangle_batches(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
     """Slices of the triangles, in order, whose boxes have about ``_AREA`` pixels."""
     height, width = shape
     x, y = corners.values[0].clip(0, width), corners.y.clip(0, height)
@@ -133,28 +133,28 @@ def _portions(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
 
 def _row_spans(corners: _Corners, height: int) -> _Spans:
     top, bottom = (np.ceil(corners.y[i]).clip(0, height).astype(np.int32) for i in (0, 2))
-    count, row = _count_and_list(top, bottom)
+    count, row = _expand_ranges(top, bottom)
     line = row.astype(np.float32)
     y, values = corners.y, corners.values
     triangle = np.repeat(np.arange(len(count), dtype=np.intp), count)
     # Edges in one table, upper short ones first, then lower ones.
     lower = triangle + len(count) * (line >= np.repeat(y[1], count))
-    long = _values_on_edges(y[:1], y[2:], values[:, :1], values[:, 2:], triangle, line)
-    short = _values_on_edges(y[:-1], y[1:], values[:, :-1], values[:, 1:], lower, line)
+    long = _interpolate_on_edges(y[:1], y[2:], values[:, :1], values[:, 2:], triangle, line)
+    short = _interpolate_on_edges(y[:-1], y[1:], values[:, :-1], values[:, 1:], lower, line)
     is_left = long[0] <= short[0]
     return _Spans(
         row=row, left=np.where(is_left, long, short), right=np.where(is_left, short, long)
     )
 
 
-def _fill_spans(
+def _span_pixels(
     spans: _Spans, width: int
 ) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
-    """Flat pixels, and 1/z, u/z, v/z of each."""
+    """Flat pixels of spans, and 1/z, u/z, v/z of each."""
     left, right = spans.left, spans.right
     first, last = (np.ceil(edge[0]).clip(0, width).astype(np.int32) for edge in (left, right))
-    count, column = _count_and_list(first, last)
-    slope = (right[1:] - left[1:]) / _clamp_length(right[0] - left[0])
+    count, column = _expand_ranges(first, last)
+    slope = (right[1:] - left[1:]) / _at_least_tiny(right[0] - left[0])
     values = np.repeat(slope, count, axis=1)
     values *= column.astype(np.float32) - np.repeat(left[0], count)
     values += np.repeat(left[1:], count, axis=1)
@@ -163,7 +163,7 @@ def _fill_spans(
     return place, values
 
 
-def _values_on_edges(
+def _interpolate_on_edges(
     top: Float32[np.ndarray, "k m"],
     bottom: Float32[np.ndarray, "k m"],
     begin: Float32[np.ndarray, "4 k m"],
@@ -172,20 +172,21 @@ def _values_on_edges(
     line: Float32[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "4 n"]:
     share = line - top.reshape(-1).take(which)
-    share /= _clamp_length(bottom - top).reshape(-1).take(which)
+    share /= _at_least_tiny(bottom - top).reshape(-1).take(which)
     values = (end - begin).reshape(4, -1).take(which, axis=1)
     values *= share
     values += begin.reshape(4, -1).take(which, axis=1)
     return values
 
 
-def _clamp_length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def _at_least_tiny(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     return np.maximum(length, _LEAST_LENGTH)
 
 
-def _count_and_list(
+def _expand_ranges(
     first: Numbers, last: Numbers
 ) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
+    """Lengths of ranges, and all their integers."""
     count = np.maximum(last - first, 0)
     before = np.cumsum(count) - count
     number = np.repeat((first - before).astype(np.int32), count)

@@ -11,7 +11,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Vertices, sample_range
 from rilievo.geometry.surfaces.meshes import PointCloud
-from rilievo.geometry.transforms import quaternion_of
+from rilievo.geometry.transforms import quaternion_from_rotation
 from rilievo.shapes import Float32, Float64, Int, Values
 
 _SPREAD = 0.55
@@ -61,7 +61,7 @@ def splats(
             centres=cloud.points[rows],
             normals=cloud.normals[rows],
             scales=np.stack([*widths, thickness], axis=1).astype(np.float32),
-            rotations=quaternion_of(np.moveaxis(axes, 2, 0)).astype(np.float32),
+            rotations=quaternion_from_rotation(np.moveaxis(axes, 2, 0)).astype(np.float32),
             rows=rows,
         )
 
@@ -95,7 +95,7 @@ def _pixel_sides(
     camera: Camera,
     step: int,
 ) -> tuple[Float64[np.ndarray, "3 n"], Float64[np.ndarray, "3 n"]]:
-    """Changes of each point to the next pixel, d (r' - r (n r') / (n r))."""
+    """Changes of each point to the next column and row, d (r' - r (n r') / (n r))."""
     depth, pixels = camera.depth_of(points), camera.project(points)
     ray = points / depth
     length = np.linalg.norm(ray, axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.geometry.surfaces.patches import patches
+from rilievo.geometry.surfaces.patches import label_patches
 from rilievo.io.map_pictures import Drawn, picture_quantity
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
 from rilievo.prediction_record import PredictionRecord
@@ -164,7 +164,7 @@ def likely_sky(depth: DepthMap, pixels: Pixels) -> Mask:
     ):
         part |= steps
     chosen = (is_bluish | is_bright) & ~rough & (far >= np.median(far))
-    regions = patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    regions = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
     above = np.bincount(regions.label[0], minlength=regions.size.size)
     above[0] = 0
     sky = (above >= _WIDE * size[0])[regions.label]

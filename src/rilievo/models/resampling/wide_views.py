@@ -18,19 +18,19 @@ from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere_scales import (
     Layers,
     ScalePlaces,
-    corrections,
-    log_depth,
     merge_layers,
-    rows_of,
-    shifts_of,
-    span_values,
+    normalise_spans,
+    row_latitudes,
+    shifted_log_depth,
+    solve_corrections,
+    solve_shifts,
 )
 from rilievo.geometry.sphere_views import (
     SpherePicture,
     SphereView,
+    covering_views,
     fill_unknown,
     sample_bilinear,
-    views_of,
 )
 from rilievo.models.resampling.inference import Inference, Resizing
 from rilievo.models.resampling.preparation import limit_depth
@@ -78,7 +78,7 @@ def _infer_wide(
 ) -> Inference:
     assert photo.camera is not None, "a wide photograph has a lens"
     lens = photo.camera.lens
-    views = views_of(lens, photo.shape)
+    views = covering_views(lens, photo.shape)
     tangent = max(view.tangent for view in views)
     most = _DETAILED_SIDE if detailed else _SIDE
     side = int(np.clip(math.ceil(2 * tangent * lens.focal), _LEAST_SIDE, most))
@@ -87,7 +87,7 @@ def _infer_wide(
     for first in range(0, len(views), _TOGETHER):
         shown = [
             Photo(
-                pixels=picture.taken(view, side),
+                pixels=picture.render_view(view, side),
                 camera=Camera(K=view.K(side)),
                 name=photo.name,
             )
@@ -254,21 +254,22 @@ def align_views(
     if not kind.is_depth:
         maps = _shift_affine_maps(maps, views, places, inverse=kind is DepthKind.AFFINE_INVERSE)
     layers = draw_layers(maps, views, _COARSE_ROWS, compares=True)
-    solution = corrections(layers, places)
+    solution = solve_corrections(layers, places)
     return [
-        replace(view_map, values=solution.of(n, view_map.values)) for n, view_map in enumerate(maps)
+        replace(view_map, values=solution.correct_log_z(n, view_map.values))
+        for n, view_map in enumerate(maps)
     ]
 
 
 def _shift_affine_maps(
     maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, inverse: bool
 ) -> list[ViewMap]:
-    values = span_values([view_map.values for view_map in maps])
+    values = normalise_spans([view_map.values for view_map in maps])
     maps = [replace(view_map, values=own) for view_map, own in zip(maps, values, strict=True)]
     layers = draw_layers(maps, views, _COARSE_ROWS, compares=True)
-    shifts = shifts_of(layers, places, inverse=inverse)
+    shifts = solve_shifts(layers, places, inverse=inverse)
     return [
-        replace(view_map, values=log_depth(view_map.values, float(shift), inverse=inverse))
+        replace(view_map, values=shifted_log_depth(view_map.values, float(shift), inverse=inverse))
         for view_map, shift in zip(maps, shifts, strict=True)
     ]
 
@@ -287,7 +288,7 @@ def draw_layers(
         if own.trust is not None and compares:
             weight = weight * part.sample(own.trust[..., None])[:, 0] ** 2
         weights[number][part.inside] = weight
-    return Layers(values=values, weights=weights, area=np.cos(rows_of(height)))
+    return Layers(values=values, weights=weights, area=np.cos(row_latitudes(height)))
 
 
 def scale_places(views: Sequence[SphereView], height: int) -> ScalePlaces:

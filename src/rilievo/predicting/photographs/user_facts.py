@@ -104,7 +104,7 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
 
 
 def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
-    if named.is_plain:
+    if named.is_bare_pinhole:
         is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if is_round else photo
     lens = check_lens(photo, named.lens(photo.shape, photo.name))
@@ -161,7 +161,7 @@ def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
             ),
             path=photo.name,
         )
-    rim = lens.narrowed(nearest)
+    rim = lens.ending_at_distance(nearest)
     v, u = np.mgrid[0:height:8, 0:width:8]
     outside = ~np.isfinite(rim.rays(np.stack([u, v]).astype(float))[0])
     if outside.mean() > 0.05 and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:

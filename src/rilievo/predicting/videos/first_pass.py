@@ -12,7 +12,12 @@ from PIL import Image, ImageFilter
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.geometry.borders import Margins, bars_jump, find_black_bars, may_have_bars
+from rilievo.geometry.borders import (
+    Margins,
+    black_bars_change,
+    find_black_bars,
+    has_two_black_sides,
+)
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.map_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
 from rilievo.io.outputs.formats.colour_files import sky_or_none
@@ -75,13 +80,13 @@ class ShotBorders:
     def _add_pixels(self, pixels: Pixels) -> None:
         index, before, brightest = self._count, self._before, self._brightest
         self._count, self._before = index + 1, pixels
-        may_matter = brightest is not None or may_have_bars(pixels)
+        may_matter = brightest is not None or has_two_black_sides(pixels)
         if before is None or (may_matter and _is_cut(before, pixels, brightest)):
             self._end_shot()
             self._first, brightest = index, pixels
         elif brightest is not None:
             brightest = np.maximum(brightest, pixels)
-        if brightest is not None and not may_have_bars(brightest):
+        if brightest is not None and not has_two_black_sides(brightest):
             self._known.append((self._first, Margins()))
             brightest = None
         self._brightest = brightest
@@ -106,7 +111,7 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
     step = max(1, min(after.shape[:2]) // _SIDE)
     thin = np.s_[::step, ::step]
     before, after = before[thin], after[thin]
-    if bars_jump(before, after):
+    if black_bars_change(before, after):
         return True
     bars = _bars_of_brightest(None if brightest is None else brightest[thin])
     inside = bars.inside(after.shape[:2])

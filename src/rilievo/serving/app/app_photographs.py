@@ -170,7 +170,7 @@ def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: in
         size = pixels.shape[0], pixels.shape[1]
         camera = camera.resized(size=photo.shape, new_size=size)
     if isinstance(model, Trimmed):
-        model = Trimmed(model.model, model.margins(photo).reduced(step))
+        model = Trimmed(model.model, model.margins(photo).subsampled(step))
     small = Photo(pixels=pixels, camera=camera, name=photo.name)
     return model.finish(replace(inference, camera=None), small)
 

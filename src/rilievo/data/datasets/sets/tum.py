@@ -25,7 +25,7 @@ from rilievo.data.datasets.loaders import (
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.transforms import rigid, rotation_of
+from rilievo.geometry.transforms import rigid, rotation_from_quaternion
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Transform, Transforms, Values
 
@@ -94,7 +94,8 @@ def read_trajectory(path: Path) -> TimedPoses:
         rows.append(row)
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
     return TimedPoses(
-        seconds=table[:, 0], poses=rigid(rotation_of(table[:, [7, 4, 5, 6]]), table[:, 1:4])
+        seconds=table[:, 0],
+        poses=rigid(rotation_from_quaternion(table[:, [7, 4, 5, 6]]), table[:, 1:4]),
     )
 
 

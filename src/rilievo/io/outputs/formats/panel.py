@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.depth_map import DepthMap
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.lattice import grid_of, sample_range
+from rilievo.geometry.surfaces.lattice import sample_range, sample_slices
 from rilievo.io.map_pictures import normals_picture
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, sky_or_none
 from rilievo.io.outputs.save_options import SaveOptions
@@ -78,7 +78,7 @@ def _pictures_by_title(
 ) -> dict[str, Image.Image]:
     # Pixels are sampled, not averaged.
     step = -(-prediction.shape[1] // _WIDEST)
-    rows, columns = grid_of(prediction.shape, step)
+    rows, columns = sample_slices(prediction.shape, step)
     pictures = {}
     if prediction.photo is not None:
         height, width = (len(sample_range(side, step)) for side in prediction.shape)

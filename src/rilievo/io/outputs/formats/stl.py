@@ -6,7 +6,7 @@ import numpy as np
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError
-from rilievo.geometry.surfaces.lattice import grid_of
+from rilievo.geometry.surfaces.lattice import sample_slices
 from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.formats.colour_files import picture_range
@@ -23,7 +23,7 @@ _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attrib
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write inverse depth as a closed relief [mm]."""
     step = surface_step(depth.shape, min(job.options.surface_points, _MOST_POINTS))
-    grid = grid_of(depth.shape, step)
+    grid = sample_slices(depth.shape, step)
     values, valid = picture_quantity(depth)[grid], depth.valid[grid]
     if min(values.shape) < 2:
         raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
