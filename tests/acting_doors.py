@@ -28,7 +28,7 @@ from rilievo.io.videos import video
 from rilievo.measure.measurement_records import measure_points
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
-from rilievo.schema import Door, names_of, options_of
+from rilievo.schema import Door, option_names, options_of
 from rilievo.serving import live_page
 from rilievo.serving.assistant.known_tool import KNOWN, KnownParams
 from rilievo.serving.assistant.named_folders import NamedFolders
@@ -278,7 +278,7 @@ _NUMBERS = count()
 
 
 def _offered(door: Door) -> frozenset[str]:
-    return frozenset(name for record in RECORDS.values() for name in names_of(record, door))
+    return frozenset(name for record in RECORDS.values() for name in option_names(record, door))
 
 
 def _with_model(values: Values) -> dict[str, Any]:

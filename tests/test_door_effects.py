@@ -28,7 +28,7 @@ from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
 from rilievo.predicting.photographs import fitting
 from rilievo.registry import TRUST
-from rilievo.schema import OptionField, names_of
+from rilievo.schema import OptionField, option_names
 from rilievo.serving.assistant.named_folders import AssistantOptions
 from rilievo.serving.server.server_options import AppOptions, ServeOptions
 from served_app import served_app
@@ -333,7 +333,7 @@ def test_a_server_loads_models_as_its_options_ask(
 ) -> None:
     monkeypatch.setenv(TRUST, "")
     folders = {"folder": (photos,)} if kind is AssistantOptions else {}
-    for name in names_of(EngineOptions):
+    for name in option_names(EngineOptions):
         case, loaded = CASES[name], acting_model.LOADED
         place = case.needs.get("model", PLAIN)
         if name == "trust_code":
@@ -341,4 +341,4 @@ def test_a_server_loads_models_as_its_options_ask(
                 kind(**folders).load(place)
         kind(**folders, **{name: case.other}).load(place)
         assert getattr(loaded[-1], name, case.other) == case.other
-        assert {*names_of(EngineOptions)} <= {*names_of(kind)}
+        assert {*option_names(EngineOptions)} <= {*option_names(kind)}

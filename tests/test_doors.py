@@ -18,7 +18,7 @@ from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.base import Model
 from rilievo.predicting.options import RECORDS
-from rilievo.schema import Door, names_of
+from rilievo.schema import Door, option_names
 from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 
@@ -135,7 +135,7 @@ def test_a_model_takes_the_options_of_predict(
 
 def test_the_arguments_of_a_model_are_those_of_predict() -> None:
     of_predict = signature(rilievo.predict).parameters
-    offered = {name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON)}
+    offered = {name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON)}
     assert {*of_predict} - OF_LOADING == offered - OF_LOADING
 
 

@@ -27,7 +27,7 @@ from rilievo.evaluation.records import Evaluation
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.other_libraries import FOREIGN_NAMES, HintedAttributes, instead
+from rilievo.other_libraries import FOREIGN_NAMES, HintedAttributes, missing_name_hint
 from rilievo.other_library_words import MADE, SUBJECTS, SUBJECTS_OF
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -499,7 +499,7 @@ def test_the_mixin_returns_nothing() -> None:
     ]
     assert not [node for node in ast.walk(found) if isinstance(node, ast.Return)]
     assert all(issubclass(kind, HintedAttributes) for kind in (rilievo.Prediction, Model, Mesh))
-    assert instead("Prediction", "") == ""
+    assert missing_name_hint("Prediction", "") == ""
 
 
 def test_one_pixel_of_a_depth_map_is_a_number() -> None:

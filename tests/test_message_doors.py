@@ -20,7 +20,7 @@ from assistant_client import Desktop
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema import Door, names_of
+from rilievo.schema import Door, option_names
 from rilievo.serving.assistant.known_tool import KnownParams
 from rilievo.serving.server.params import PredictParams
 from served_app import App, served_app
@@ -30,8 +30,8 @@ Values = Mapping[str, Any]
 Answer = Callable[[Values], str]
 
 FLAG = re.compile(r"(?<![\w-])--?[a-z]")
-KEYWORDS = frozenset(name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON))
-OPTIONS = frozenset(name for kind in RECORDS.values() for name in names_of(kind))
+KEYWORDS = frozenset(name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON))
+OPTIONS = frozenset(name for kind in RECORDS.values() for name in option_names(kind))
 PREDICTED = frozenset(PredictParams.model_fields)
 STATED = frozenset(KnownParams.model_fields)
 ERRORS: Mapping[str, Values] = {

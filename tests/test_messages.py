@@ -19,12 +19,12 @@ from rilievo.io.files.limits import check_disk_space, check_memory
 from rilievo.messages import (
     Note,
     at,
-    filled,
-    flag,
-    keyword,
     literal,
     note_of,
-    parameter,
+    spell_flag,
+    spell_keyword,
+    spell_options,
+    spell_parameter,
     template,
     worded,
 )
@@ -96,9 +96,11 @@ def notes() -> list[Note | str]:
 
 DOORS: Mapping[str, Callable[[object], str]] = {
     "python": str,
-    "http": lambda message: worded(message, parameter),
+    "http": lambda message: worded(message, spell_parameter),
     "app": lambda message: (
-        refusal_of(message).line if isinstance(message, Exception) else worded(message, parameter)
+        refusal_of(message).line
+        if isinstance(message, Exception)
+        else worded(message, spell_parameter)
     ),
     "assistant": lambda message: worded(message, spell_argument),
 }
@@ -130,14 +132,14 @@ def test_the_command_line_names_every_option_by_its_flag(tmp_path: Path) -> None
 def test_an_extra_that_is_missing_has_no_path() -> None:
     """``ImportError`` has a path too, which is None where nobody gives one."""
     error = MissingExtraError("reading of PDF", "pdf")
-    assert str(error) == error.worded(flag) == error.worded(parameter)
+    assert str(error) == error.worded(spell_flag) == error.worded(spell_parameter)
     assert error.path == ""
 
 
 def test_fields_survive_another_process() -> None:
     for message in (refused(lambda: PredictOptions(camera=500, fov=60)), *notes()):
         copy = pickle.loads(pickle.dumps(message))
-        assert worded(copy, flag) == worded(message, flag)
+        assert worded(copy, spell_flag) == worded(message, spell_flag)
         assert copy.option == message.option
         assert str(copy) == str(message)
 
@@ -145,7 +147,7 @@ def test_fields_survive_another_process() -> None:
 def test_a_door_leaves_out_what_it_does_not_offer() -> None:
     note = Note("the focal length is assumed: {camera=...|fov=...} narrows the range")
     assert note == "the focal length is assumed: camera=... or fov=... narrows the range"
-    assert note.worded(flag).endswith("--camera or --fov narrows the range")
+    assert note.worded(spell_flag).endswith("--camera or --fov narrows the range")
     assert note.worded(spell_argument).endswith(": the tool 'known' with fov narrows the range")
 
 
@@ -153,9 +155,9 @@ def test_a_message_inside_another_keeps_its_options() -> None:
     note = Note("has no depth", hint="{trim=off} keeps it")
     outer = at("photo.jpg", note)
     assert outer == "photo.jpg: has no depth; trim=False keeps it"
-    assert outer.worded(flag) == "photo.jpg: has no depth; --trim off keeps it"
-    assert outer.worded(parameter, "image") == "image: has no depth; trim=off keeps it"
-    assert OptionError(problem=template(outer)).worded(flag) == outer.worded(flag)
+    assert outer.worded(spell_flag) == "photo.jpg: has no depth; --trim off keeps it"
+    assert outer.worded(spell_parameter, "image") == "image: has no depth; trim=off keeps it"
+    assert OptionError(problem=template(outer)).worded(spell_flag) == outer.worded(spell_flag)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +174,14 @@ def test_a_message_inside_another_keeps_its_options() -> None:
     ],
 )
 def test_values_are_spelt_as_users_write_them(text: str, python: str, command: str) -> None:
-    assert filled(text, keyword) == python
-    assert filled(text, flag) == command
+    assert spell_options(text, spell_keyword) == python
+    assert spell_options(text, spell_flag) == command
 
 
 def test_braces_in_names_of_users_are_no_options() -> None:
-    assert OptionError("photos/{fov}: no file").worded(flag) == "photos/{fov}: no file"
+    assert OptionError("photos/{fov}: no file").worded(spell_flag) == "photos/{fov}: no file"
     error = OptionError("no file", path="photos/{fov}", hint="give {camera=...}")
-    assert error.worded(flag) == "photos/{fov}: no file; give --camera"
+    assert error.worded(spell_flag) == "photos/{fov}: no file; give --camera"
 
 
 @pytest.mark.parametrize("text", ["{fov}", "{{fov}}", "a}} {camera=...}", "{", "depth/{id}.npy"])
@@ -188,15 +190,15 @@ def test_braces_of_users_stay_as_they_are_inside_of_other_messages(text: str) ->
     outer = OptionError("broken:", problem=template(inner), hint=f"as in '{literal(text)}'")
     for message in (outer, at("a.jpg", outer), note_of(outer), pickle.loads(pickle.dumps(outer))):
         words = f"broken: {text}: no file '{text}'; give --fov; as in '{text}'"
-        assert worded(message, flag).removeprefix("a.jpg: ") == words
-    assert worded(at("a.jpg", text), flag) == f"a.jpg: {text}"
+        assert worded(message, spell_flag).removeprefix("a.jpg: ") == words
+    assert worded(at("a.jpg", text), spell_flag) == f"a.jpg: {text}"
 
 
 def test_a_note_about_a_photograph_keeps_its_fields() -> None:
     note = Note("has no effect", option="tile", hint="leave {tile} out")
     about = at("a.jpg", note)
     assert (about.path, about.option, about.problem) == ("a.jpg", "tile", "has no effect")
-    assert about.worded(flag) == "a.jpg: --tile has no effect; leave --tile out"
+    assert about.worded(spell_flag) == "a.jpg: --tile has no effect; leave --tile out"
 
 
 def test_a_client_reads_no_path_of_the_server() -> None:

@@ -14,7 +14,7 @@ import pytest
 import rilievo
 from option_offers import offers
 from rilievo.cli import main
-from rilievo.messages import flag
+from rilievo.messages import spell_flag
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.photo_options import Refine
@@ -25,13 +25,13 @@ from rilievo.schema import (
     Effect,
     Record,
     Switch,
-    names_of,
+    option_names,
     options_of,
-    recorded,
+    settings_to_record,
 )
 
 ROOT = Path(__file__).parents[1]
-EVERY = [(kind, name) for kind in RECORDS.values() for name in names_of(kind)]
+EVERY = [(kind, name) for kind in RECORDS.values() for name in option_names(kind)]
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,14 @@ def test_every_option_is_explained_on_the_command_line(kind: type[Record], name:
 def test_every_option_is_a_keyword_of_python(kind: type[Record], name: str) -> None:
     assert name in signature(PredictOptions).parameters
     of_predict = signature(rilievo.predict).parameters
-    assert (name in of_predict) is (name in names_of(kind, Door.PYTHON))
+    assert (name in of_predict) is (name in option_names(kind, Door.PYTHON))
     if name in of_predict and kind not in (Network, Speed):
         default = signature(rilievo.predict).parameters[name].default
         assert default == getattr(kind(), name) or default is bool(getattr(kind(), name))
 
 
 def test_predict_has_no_other_arguments_than_those_of_records() -> None:
-    names = {name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON)}
+    names = {name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON)}
     assert {*signature(rilievo.predict).parameters} == names | {"image"}
     flat = {name for _, name in EVERY}
     assert {*signature(PredictOptions).parameters} == flat
@@ -93,7 +93,7 @@ def test_the_table_of_offers_names_every_option_at_every_door() -> None:
 def test_every_option_is_a_parameter_of_requests_or_marked(
     kind: type[Record], name: str, parameters: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    if name in names_of(kind, Door.HTTP):
+    if name in option_names(kind, Door.HTTP):
         assert parameters[name]["description"]
         default = getattr(kind(), name)
         assert parameters[name]["schema"].get("default") == ([] if default == () else default)
@@ -106,7 +106,7 @@ def test_every_option_is_recorded_or_marked(kind: type[Record], name: str) -> No
     record = copy(kind())
     object.__setattr__(record, name, changed(getattr(record, name)))
     [one] = [field for field in options_of(kind) if field.name == name]
-    assert (name in recorded(record)) is (one.facts.recorded != "never")
+    assert (name in settings_to_record(record)) is (one.facts.recorded != "never")
 
 
 def changed(value: Any) -> Any:
@@ -149,10 +149,10 @@ def test_an_error_has_its_facts_and_a_door_words_it(
     assert str(error).startswith(f"{option} {rest}")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert main(["predict", "a.jpg", *flags.split()]) == 2
-    assert capsys.readouterr().err.startswith(f"rilievo: {flag(option)} {rest}")
+    assert capsys.readouterr().err.startswith(f"rilievo: {spell_flag(option)} {rest}")
 
 
 def test_options_in_a_remedy_are_worded_by_the_door_too() -> None:
     error = rilievo.OptionError(option="sparse_unit", expected="a unit", hint="give {known_length}")
-    assert error.worded(flag) == "--sparse-unit is a unit; give --known-length"
+    assert error.worded(spell_flag) == "--sparse-unit is a unit; give --known-length"
     assert str(error) == "sparse_unit is a unit; give known_length"

@@ -19,7 +19,7 @@ from rilievo.evaluation.benchmarks.benchmark import trusted_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.targets import open_run
 from rilievo.io.json_record import to_json
-from rilievo.registry import TRUST, check_trusted, load_outside, trust, trusted
+from rilievo.registry import TRUST, check_trusted, load_user_object, trust, trusted_places
 from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunFacts
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.networks.backbones import weights_sha256
@@ -192,8 +192,8 @@ def tuned(folder: Path, *, field: str | None) -> None:
 
 def test_what_the_user_has_run_is_trusted_after_that(folder: Path) -> None:
     """A backbone of one's own is trained and its run loaded in one process."""
-    load_outside(PLACE, "backbone")
-    assert trusted() == (PLACE,)
+    load_user_object(PLACE, "backbone")
+    assert trusted_places() == (PLACE,)
     assert rilievo.load_model("cool", device="cpu").card.kind is not None
 
 

@@ -15,7 +15,7 @@ from rilievo.cli import USAGE_ERROR, main
 from rilievo.cli.parsing import parse_words
 from rilievo.errors import OptionError, RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema import Door, build, names_of
+from rilievo.schema import Door, build_record, option_names
 
 
 class ToyDataset:
@@ -72,7 +72,7 @@ def test_any_word_is_read_or_refused_in_a_line(command: Sequence[str], value: st
         for flag in one.every_flag:
             words = [*needed_words(command), flag, value]
             with suppress(RilievoError):
-                build(record, parse_words(record, words, "rilievo"))
+                build_record(record, parse_words(record, words, "rilievo"))
 
 
 @BY_COMMAND
@@ -133,7 +133,8 @@ ODD: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize(
-    ("record", "name"), [(record, name) for record in RECORDS.values() for name in names_of(record)]
+    ("record", "name"),
+    [(record, name) for record in RECORDS.values() for name in option_names(record)],
 )
 def test_odd_values_of_keywords_are_taken_or_refused(record: type, name: str) -> None:
     for value in ODD:
@@ -143,7 +144,7 @@ def test_odd_values_of_keywords_are_taken_or_refused(record: type, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "name", [name for record in RECORDS.values() for name in names_of(record, Door.PYTHON)]
+    "name", [name for record in RECORDS.values() for name in option_names(record, Door.PYTHON)]
 )
 def test_odd_keywords_of_predict_are_taken_or_refused(name: str) -> None:
     picture = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)

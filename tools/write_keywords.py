@@ -15,7 +15,7 @@ from types import ModuleType
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.options import RECORDS
-from rilievo.schema import Door, names_of
+from rilievo.schema import Door, option_names
 
 STUB = Path(__file__).resolve().parents[1] / "src/rilievo/options/keywords.pyi"
 _PHOTO = [*PhotoOptions.RECORDS.values()]
@@ -47,7 +47,7 @@ def stub() -> str:
         classes += [f"class {title}({base}, total=False):", f'    """{text}"""']
         for record in records:
             known = dict(_annotations(record))
-            for name in names_of(record, door):
+            for name in option_names(record, door):
                 classes.append(f"    {name}: {known[name][0]}")
                 imports |= {*known[name][1]}
         if title == "PredictKeywords":
@@ -62,7 +62,7 @@ def stub() -> str:
 
 def _annotations(record: type) -> Iterator[tuple[str, tuple[str, list[tuple[str, str]]]]]:
     """Name, type and imports of each field, as the source of a record declares it."""
-    own = names_of(record)
+    own = option_names(record)
     for base in reversed(record.__mro__[:-1]):
         module = sys.modules[base.__module__]
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body

@@ -14,7 +14,7 @@ from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
 from rilievo.messages import for_terminal
-from rilievo.signals import words_of
+from rilievo.signals import interruption_place
 from rilievo.training.engine.progress import is_first_process
 
 COMMANDS = {
@@ -40,7 +40,7 @@ def run() -> int:
         complain(f"making: {message_with_flags(error)}")
         return 2
     except KeyboardInterrupt as error:
-        complain(f"making: {for_terminal(words_of(error))}")
+        complain(f"making: {for_terminal(interruption_place(error))}")
         return STOPPED
 
 

@@ -11,7 +11,7 @@ import time
 from rilievo import signals
 from rilievo.cli import run
 
-_begin = signals.begin
+_begin = signals.install_handlers
 
 
 def _listen() -> None:
@@ -21,7 +21,7 @@ def _listen() -> None:
 
 def main() -> int:
     """Run the command of the arguments."""
-    signals.begin = _listen
+    signals.install_handlers = _listen
     try:
         return run()
     finally:

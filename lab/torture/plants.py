@@ -152,8 +152,8 @@ def _stop() -> None:
         raise TypeError("arguments")
 
     # pybind11, for one, makes such an error of Ctrl-C.
-    signals.raise_once = raise_other
-    signals.stops = signals.take
+    signals.raise_unless_repeated = raise_other
+    signals.is_interruption = signals.handle_if_ctrl_c
 
 
 PLANTS: Mapping[str, Plant] = {

@@ -15,9 +15,9 @@
 
 from importlib import import_module
 
-from rilievo.other_libraries import instead as _instead
+from rilievo.other_libraries import missing_name_hint as _instead
 from rilievo.registry import FUNCTIONS as _FUNCTIONS
-from rilievo.telemetry import switch_off as _switch_off_telemetry
+from rilievo.telemetry import switch_off_telemetry as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
 
 # Before any dependency is imported, which is when some of them read it.

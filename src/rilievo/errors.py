@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.messages import Message, keyword, literal
+from rilievo.messages import Message, literal, spell_keyword
 
 _LISTED = 60  # longer lists are not read to their end
 _FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
@@ -41,7 +41,7 @@ class RilievoError(Exception, Message):
     ) -> None:
         self.option, self.value, self.expected, self.problem = option, value, expected, problem
         self.message, self.path, self.without, self.hint = str(message), path, without, hint
-        super().__init__(self.worded(keyword))
+        super().__init__(self.worded(spell_keyword))
         self.path = path  # ImportError has a path of its own, and sets it to None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -198,7 +198,7 @@ def unknown_choice(option: str, name: str, names: Iterable[str]) -> OptionError:
 
 
 def first_line(error: Exception) -> str:
-    """First informative line of a library's message."""
+    """First informative line of a library's message, at most 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # OpenVINO begins with a position in its own source.
     lines = [line for line in lines if not line.startswith("Exception from")] or lines

@@ -50,14 +50,14 @@ class Message:
         if self.without:
             text += f" and {spell(self.without, '') or self.without} do not go together"
         if self.expected:
-            text += f" is {filled(self.expected, spell)}"
+            text += f" is {spell_options(self.expected, spell)}"
         if self.value is not None:
             text += f", got {of_user(repr(self.value))}"
         if self.problem:
             gap = "" if not text or self.problem.startswith((":", ";", ",")) else " "
-            text += gap + filled(self.problem, spell)
+            text += gap + spell_options(self.problem, spell)
         hint = self.hint or ("give one" if self.without else "")
-        text = f"{text}; {filled(hint, spell)}" if hint else text
+        text = f"{text}; {spell_options(hint, spell)}" if hint else text
         return one_line(f"{path}: {text}" if path else text)
 
     @property
@@ -87,7 +87,7 @@ class Note(str, Message):
         facts.path, facts.option, facts.value = path, option, value
         facts.problem, facts.hint = problem, hint
         facts.message = facts.expected = facts.without = ""
-        note = super().__new__(cls, facts.worded(keyword))
+        note = super().__new__(cls, facts.worded(spell_keyword))
         vars(note).update(vars(facts))
         return note
 
@@ -122,8 +122,8 @@ def note_of(error: Exception) -> Note:
     return Note(template(error))
 
 
-def speak(spell: Spell) -> None:
-    """Choose the terminal's spelling of options."""
+def set_terminal_spelling(spell: Spell) -> None:
+    """Choose the spelling of ``for_terminal``."""
     _terminal[:] = [spell]
 
 
@@ -139,13 +139,13 @@ def at(path: str, message: object) -> Note:
     return Note(template(message), path=path)
 
 
-def joined(messages: "list[str]") -> Note | None:
-    """Join notes with semicolons."""
+def join_notes(messages: "list[str]") -> Note | None:
+    """Join notes with semicolons; None without any."""
     return Note("; ".join(map(template, messages))) if messages else None
 
 
-def filled(text: str, spell: Spell) -> str:
-    """Spell options in braces."""
+def spell_options(text: str, spell: Spell) -> str:
+    """Replace options in braces by a door's spelling."""
     if spell is in_braces or ("{" not in text and "}" not in text):
         return text
 
@@ -159,8 +159,8 @@ def filled(text: str, spell: Spell) -> str:
     return re.sub(_OPTIONS, spelled, text)
 
 
-def flag(name: str, value: str = "") -> str:
-    """Spell an option as a flag."""
+def spell_flag(name: str, value: str = "") -> str:
+    """Spell an option as ``--name value``."""
     spelled = name.replace("_", "-")
     if value == "False":
         record, dot, last = spelled.rpartition(".")
@@ -168,8 +168,8 @@ def flag(name: str, value: str = "") -> str:
     return f"--{spelled}" if value in ("", "...", "True") else f"--{spelled} {value}"
 
 
-def keyword(name: str, value: str = "") -> str:
-    """Spell an option as a keyword."""
+def spell_keyword(name: str, value: str = "") -> str:
+    """Spell an option as ``name=value`` of Python."""
     if not value:
         return name
     if value in ("on", "off"):
@@ -184,20 +184,20 @@ def keyword(name: str, value: str = "") -> str:
     return f"{name}={value if is_literal or value.isupper() else repr(value)}"
 
 
-def parameter(name: str, value: str = "") -> str:
-    """Spell an option as a parameter of a request."""
+def spell_parameter(name: str, value: str = "") -> str:
+    """Spell an option as ``name=value`` of a request."""
     return name if value in ("", "...") else f"{name}={value}"
 
 
-_terminal: list[Spell] = [keyword]
+_terminal: list[Spell] = [spell_keyword]
 
 
 def in_braces(name: str, value: str = "") -> str:
-    """Spell an option in braces."""
+    """Spell an option as ``{name=value}``."""
     return f"{{{name}={value}}}" if value else f"{{{name}}}"
 
 
-def escaped(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Escape unprintable characters."""
     if text.isprintable():
         return text
@@ -208,7 +208,9 @@ def escaped(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Escape unprintable characters, and shorten long text."""
-    text = re.sub(_LONG_WORD, lambda word: f"{word[0][:120]}...{word[0][-40:]}", escaped(text))
+    text = re.sub(
+        _LONG_WORD, lambda word: f"{word[0][:120]}...{word[0][-40:]}", escape_unprintable(text)
+    )
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST - _END - 5]} ... {text[-_END:]}"

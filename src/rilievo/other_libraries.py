@@ -104,23 +104,23 @@ class ForeignName(NamedTuple):
     note: str = ""
 
 
-def find_foreign(thing: str, name: str) -> ForeignName | None:
+def find_foreign_name(thing: str, name: str) -> ForeignName | None:
     """Row of a name of other libraries; None if nobody is known to try it."""
     rows = (row for row in FOREIGN_NAMES if row.thing == thing and name in row.names.split(" "))
     return next(rows, None)
 
 
-def instead(thing: str, name: str, names: Sequence[str] = ()) -> str:
+def missing_name_hint(thing: str, name: str, names: Sequence[str] = ()) -> str:
     """End of a message about a missing name; "" for private names."""
-    row = find_foreign(thing, name)
+    row = find_foreign_name(thing, name)
     if row is not None:
         return f"; write {row.code}{row.note}"
     if not name or name.startswith("_") or thing not in _THINGS:
         return ""
     # Imported on demand: most names are there.
-    from rilievo.other_library_words import nearest
+    from rilievo.other_library_words import nearest_code
 
-    return nearest(thing, name, names)
+    return nearest_code(thing, name, names)
 
 
 _THINGS = (
@@ -140,19 +140,19 @@ _THINGS = (
 )
 
 
-def refuse(kind: type, name: str, what: str) -> NoReturn:
+def refuse_attribute(kind: type, name: str, what: str) -> NoReturn:
     """Refuse a name that a class lacks.
 
     Raises:
         AttributeError: Always.
     """
     things = [one.__name__ for one in kind.__mro__ if one.__name__ in _THINGS]
-    rows = (one for one in things if find_foreign(one, name) is not None)
+    rows = (one for one in things if find_foreign_name(one, name) is not None)
     thing = next(rows, things[0] if things else "")
-    raise AttributeError(f"{what} has no attribute '{name}'{instead(thing, name)}")
+    raise AttributeError(f"{what} has no attribute '{name}'{missing_name_hint(thing, name)}")
 
 
-def refuse_of_module(module: str, name: str) -> NoReturn:
+def refuse_module_attribute(module: str, name: str) -> NoReturn:
     """Refuse a name that a subpackage lacks.
 
     Raises:
@@ -161,12 +161,12 @@ def refuse_of_module(module: str, name: str) -> NoReturn:
     answer = ""
     # Python asks for modules before it imports them.
     if not name.startswith("_") and find_spec(f"{module}.{name}") is None:
-        answer = instead("rilievo", name)
+        answer = missing_name_hint("rilievo", name)
     raise AttributeError(f"module '{module}' has no attribute '{name}'{answer}")
 
 
-def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Decorate a public function to answer wrong keywords and arguments."""
+def with_argument_hints(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Decorate a public function: errors of wrong arguments give hints."""
 
     @wraps(call)
     def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -174,7 +174,9 @@ def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Res
             names = [*signature(call).parameters]
             for name in kwargs:
                 if name not in names:
-                    answer = instead("keyword", name, [one for one in names if one != "self"])
+                    answer = missing_name_hint(
+                        "keyword", name, [one for one in names if one != "self"]
+                    )
                     where = call.__qualname__
                     raise TypeError(
                         f"{where}() got an unexpected keyword argument '{name}'{answer}"
@@ -195,7 +197,7 @@ def _refuse_class_attribute(kind: type, name: str) -> NoReturn:
     if any(name in vars(one).get("__annotations__", ()) for one in kind.__mro__):
         # A field without a default, which the dataclass asks for when it is made.
         raise AttributeError(f"type object '{kind.__name__}' has no attribute '{name}'")
-    refuse(kind, name, f"type object '{kind.__name__}'")
+    refuse_attribute(kind, name, f"type object '{kind.__name__}'")
 
 
 if not TYPE_CHECKING:
@@ -220,7 +222,7 @@ class HintedAttributes(metaclass=PublicClass):
             if hasattr(kind, name):
                 # A property has raised an AttributeError of its own, which Python has dropped.
                 kind.__getattribute__(self, name)
-            refuse(kind, name, f"'{kind.__name__}' object")
+            refuse_attribute(kind, name, f"'{kind.__name__}' object")
 
 
 _LOAD = 'model = rilievo.load_model("rilievo/base")'

@@ -291,7 +291,7 @@ SUBJECTS_OF: Mapping[str, tuple[Subject, ...]] = {
 }
 
 
-def nearest(thing: str, name: str, names: Sequence[str] = ()) -> str:
+def nearest_code(thing: str, name: str, names: Sequence[str] = ()) -> str:
     """Code to write in place of a missing name, else the documentation, after a semicolon."""
     if thing == PACKAGE:
         # Entered as they are imported.

@@ -100,19 +100,19 @@ def is_import_path(name: str) -> bool:
     return ":" in name and re.fullmatch(_PLACE, name) is not None
 
 
-def trusted() -> tuple[str, ...]:
-    """Places of trusted code."""
+def trusted_places() -> tuple[str, ...]:
+    """Names of code that files may name."""
     return tuple(filter(None, os.environ.get(TRUST, "").splitlines()))
 
 
 def trust(places: Iterable[str]) -> None:
-    """Let files name this code, exactly so."""
+    """Let files name code, for this process and its children."""
     try:
         listed = [*places]
     except TypeError:
         expected = "a list of texts MODULE:NAME"
         raise OptionError(option="trust_code", value=places, expected=expected) from None
-    names = trusted()
+    names = trusted_places()
     for place in listed:
         if not isinstance(place, str) or not is_import_path(place):
             raise OptionError(
@@ -131,7 +131,7 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
     Raises:
         UntrustedCodeError: If the user has not named it.
     """
-    if is_import_path(name) and name not in trusted():
+    if is_import_path(name) and name not in trusted_places():
         import shlex
 
         raise UntrustedCodeError(
@@ -156,11 +156,11 @@ def _code_origin(place: str) -> str:
     return f"the module '{module}'"
 
 
-def load_outside(place: str, what: str) -> object:
+def load_user_object(place: str, what: str) -> object:
     """Load an object of the user's, from Python's path or the working folder."""
     module, _, name = place.rpartition(":")
     if module.endswith(".py"):
-        module = _module_beside(Path(module), what, place)
+        module = _module_of_user_file(Path(module), what, place)
     top = module.partition(".")[0]
     _TOPS.add(top)
     try:
@@ -180,8 +180,8 @@ def load_outside(place: str, what: str) -> object:
     return target
 
 
-def own_fault(error: BaseException) -> str | None:
-    """Description of an exception in other packages' code, else None."""
+def extension_fault(error: BaseException) -> str | None:
+    """Description of an exception of other packages; None for ours."""
     from traceback import walk_tb
 
     for frame, line in reversed([*walk_tb(error.__traceback__)]):
@@ -193,7 +193,7 @@ def own_fault(error: BaseException) -> str | None:
 
 
 def resolve_name(place: str) -> Any:
-    """Import the object of a place."""
+    """Import the object of ``module:NAME``."""
     from pkgutil import resolve_name
 
     return resolve_name(place)
@@ -205,19 +205,19 @@ def load_service(name: str) -> Any:
 
 
 def load_named(own: Mapping[str, str], name: str, *, what: str) -> Any | None:
-    """Load an object of a subpackage, else of an installed package."""
-    return resolve_name(own[name]) if name in own else load_offered(name, what)
+    """Load an object of ``own``, else of an entry point; None without."""
+    return resolve_name(own[name]) if name in own else load_entry_point(name, what)
 
 
-def names_offered(what: str) -> tuple[str, ...]:
+def entry_point_names(what: str) -> tuple[str, ...]:
     """Names of the entry points of a kind, such as "model"."""
     from importlib.metadata import entry_points  # takes 10 ms, so only on demand
 
     return tuple(sorted({entry.name for entry in entry_points(group=f"rilievo.{what}s")}))
 
 
-def load_offered(name: str, what: str) -> object | None:
-    """Load the object of an entry point."""
+def load_entry_point(name: str, what: str) -> object | None:
+    """Load the object of an entry point; None without one."""
     from importlib.metadata import entry_points
 
     for point in entry_points(group=f"rilievo.{what}s", name=name):
@@ -251,7 +251,7 @@ class Registry(HintedAttributes, Mapping[str, T], Generic[T]):
             if name in table:
                 return table[name]
         if name not in self._found:
-            offered = load_offered(name, self._what)
+            offered = load_entry_point(name, self._what)
             if offered is None:
                 raise KeyError(name)
             self._found[name] = self._read(offered, name)
@@ -262,10 +262,10 @@ class Registry(HintedAttributes, Mapping[str, T], Generic[T]):
         if name not in self:
             if not is_import_path(name):
                 raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
-            self._places[name] = self._read(load_outside(name, self._what), name)
+            self._places[name] = self._read(load_user_object(name, self._what), name)
         return self[name]
 
-    def ordered(self, names: Collection[str]) -> tuple[str, ...]:
+    def sorted_names(self, names: Collection[str]) -> tuple[str, ...]:
         """Names in the table's order, then places."""
         return (*(name for name in self if name in names), *sorted(self._places.keys() & {*names}))
 
@@ -278,13 +278,13 @@ class Registry(HintedAttributes, Mapping[str, T], Generic[T]):
 
     def all(self) -> Mapping[str, T]:
         """Own entries, and others that can be loaded."""
-        for name in names_offered(self._what):
+        for name in entry_point_names(self._what):
             with suppress(OptionError):
                 self.get(name)
         return dict(self)
 
 
-def _module_beside(file: Path, what: str, place: str) -> str:
+def _module_of_user_file(file: Path, what: str, place: str) -> str:
     folder = str(file.expanduser().resolve().parent)
     if not file.expanduser().is_file():
         raise OptionError(f"no {what} '{place}': there is no file {file}")

@@ -28,8 +28,8 @@ from typing import (
 )
 
 from rilievo.errors import OptionError
-from rilievo.other_libraries import instead
-from rilievo.typed_values import UNITS, metres_of, typed
+from rilievo.other_libraries import missing_name_hint
+from rilievo.typed_values import UNITS, metres_of, to_option_type
 
 Made = TypeVar("Made")
 Call = TypeVar("Call", bound=Callable[..., Any])
@@ -180,7 +180,7 @@ class OptionField:
     @property
     def help(self) -> str:
         """Docstring of the field, and its known names."""
-        text, names = field_texts(self.record).get(self.name, ""), self.facts.names
+        text, names = field_docstrings(self.record).get(self.name, ""), self.facts.names
         return text if names is None else f"{text} Known: {', '.join(names())}."
 
     @property
@@ -190,7 +190,7 @@ class OptionField:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Flags in the help."""
+        """Flags in the help, for a switch the one that changes it."""
         if not self.flag:
             return ()
         off = self.opposite and self.default is True
@@ -273,7 +273,7 @@ class OptionField:
                 return tuple(value) if self.takes_many else value
             if self.is_length and isinstance(value, str):
                 value = metres_of(value)
-            typed_value = typed(self.kind, value)
+            typed_value = to_option_type(self.kind, value)
             if self.facts.allows(typed_value):
                 return typed_value
         takes = self.facts.takes or self.facts.range or self.takes
@@ -404,11 +404,11 @@ def field_kinds(record: type) -> Mapping[str, tuple[Any, bool, option]]:
 
 
 def default_of(field: "Field[Any]") -> Any:
-    """Default, or ``MISSING``."""
+    """Default of a field, made if need be; else ``MISSING``."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def build(
+def build_record(
     record: type[Made], values: Mapping[str, Any], path: str = "", default: Made | None = None
 ) -> Made:
     """Make a record and nested ones of values by paths; ``default`` has the others."""
@@ -419,7 +419,7 @@ def build(
         place = f"{path}{field.name}"
         if is_dataclass(kind):
             usual = default_of(field) if default is None else getattr(default, field.name)
-            below = build(kind, values, f"{place}.", None if usual is MISSING else usual)
+            below = build_record(kind, values, f"{place}.", None if usual is MISSING else usual)
             if below is not usual:
                 own[field.name] = below
         elif place in values:
@@ -464,14 +464,14 @@ def _cached_property_names(kind: type) -> tuple[str, ...]:
     return tuple(name for name, member in members if isinstance(member, cached_property))
 
 
-def names_of(record: type, door: Door | None = None) -> tuple[str, ...]:
+def option_names(record: type, door: Door | None = None) -> tuple[str, ...]:
     """Names of fields that a door offers."""
     options = options_of(record)
     return tuple(one.name for one in options if door is None or door in one.facts.doors)
 
 
-def recorded(record: Record) -> dict[str, Any]:
-    """Options for the JSON beside results; defaults are left out, so that options can be added."""
+def settings_to_record(record: Record) -> dict[str, Any]:
+    """Values for the JSON beside results; defaults are left out, so that options can be added."""
     settings: dict[str, Any] = {}
     for one in options_of(type(record)):
         value, when = getattr(record, one.name), one.facts.recorded
@@ -513,17 +513,17 @@ def with_options(*records: type, door: Door | None = None) -> Callable[[Call], C
     return attach
 
 
-def refuse_unknown(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
+def refuse_unknown_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
     """Refuse an unknown keyword, as Python does."""
     names = {*choices}
     for name in keywords:
         if name not in names:
-            answer = instead("predict", name, sorted(names))
+            answer = missing_name_hint("predict", name, sorted(names))
             raise TypeError(f"{call}() got an unexpected keyword argument '{name}'{answer}")
 
 
 @cache
-def field_texts(record: type) -> Mapping[str, str]:
+def field_docstrings(record: type) -> Mapping[str, str]:
     """Docstrings of a record's fields."""
     # Imported on demand: only help and the documents of servers show them.
     import ast

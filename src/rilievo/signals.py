@@ -34,8 +34,8 @@ class Interruption(KeyboardInterrupt):
             _raise_again()
 
 
-def take(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused an error; then it counts as handled."""
+def handle_if_ctrl_c(error: BaseException | None) -> bool:
+    """Whether Ctrl-C caused an error; then it does not come again."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     if isinstance(error, Interruption):
@@ -43,29 +43,30 @@ def take(error: BaseException | None) -> bool:
     return error is not None
 
 
-def stops(error: BaseException) -> bool:
-    """Whether an error is Ctrl-C, or was made of one (by pybind11)."""
+def is_interruption(error: BaseException) -> bool:
+    """Whether Ctrl-C caused an error, or came within a second."""
     global _last
-    is_stopped = take(error) or _waits or time.monotonic() - _raised < _TOGETHER
+    # pybind11 makes another error of Ctrl-C, without it as the cause.
+    is_stopped = handle_if_ctrl_c(error) or _waits or time.monotonic() - _raised < _TOGETHER
     if is_stopped:
         _last = time.monotonic()
     return is_stopped
 
 
-def words_of(error: BaseException | None) -> str:
-    """Place where an interruption stopped the work."""
-    while error is not None and not _has_place_words(error):
+def interruption_place(error: BaseException | None) -> str:
+    """Words for where the work stopped; "stopped" if unknown."""
+    while error is not None and not _has_place_as_message(error):
         error = error.__cause__ or error.__context__
     return "stopped" if error is None else error.args[0]
 
 
-def _has_place_words(error: BaseException) -> bool:
+def _has_place_as_message(error: BaseException) -> bool:
     is_python = isinstance(error.__cause__, KeyboardInterrupt)
     return isinstance(error, KeyboardInterrupt) and bool(error.args) and not is_python
 
 
-def follows() -> bool:
-    """Whether a signal now follows another within a second."""
+def is_repeated_signal() -> bool:
+    """Whether a signal now follows another within a second; notes it if not."""
     global _last
     now = time.monotonic()
     if now - _last < _TOGETHER:
@@ -74,10 +75,10 @@ def follows() -> bool:
     return False
 
 
-def raise_once(number: int, frame: FrameType | None) -> None:
-    """Raise ``Interruption``, unless the signal follows another."""
+def raise_unless_repeated(number: int, frame: FrameType | None) -> None:
+    """Raise ``Interruption``, in ``delay_ctrl_c`` at its end."""
     global _raised, _waits, _number
-    if follows():
+    if is_repeated_signal():
         return
     _number = signal.Signals(number)
     if _blocks:
@@ -87,27 +88,27 @@ def raise_once(number: int, frame: FrameType | None) -> None:
     raise Interruption
 
 
-def begin() -> None:
-    """Let SIGINT and SIGTERM raise ``KeyboardInterrupt``, once."""
-    _set_handlers(raise_once)
+def install_handlers() -> None:
+    """Let SIGINT and SIGTERM raise ``KeyboardInterrupt``, once a second."""
+    _set_handlers(raise_unless_repeated)
     sys.meta_path.insert(0, _WholeImports())
     sys.unraisablehook = _print_unless_ctrl_c
     # The interpreter takes handlers away while it ends; what ignores signals stays.
     atexit.register(_set_handlers, signal.SIG_IGN)
 
 
-def end(exit_code: int) -> None:
-    """Let a later signal end the process at once."""
-    follows()
+def exit_at_next_signal(exit_code: int) -> None:
+    """End the process with ``exit_code`` at the next signal."""
+    is_repeated_signal()
     # Python remembers a KeyboardInterrupt that left exec(), as in dataclasses, until the next call,
     # and would end itself by SIGINT.
     exec("")
-    _set_handlers(lambda number, frame: None if follows() else os._exit(exit_code))
+    _set_handlers(lambda number, frame: None if is_repeated_signal() else os._exit(exit_code))
 
 
 @contextmanager
-def kept_from_children() -> Iterator[None]:
-    """Keep the terminal's signals from processes that start in the block."""
+def block_in_children() -> Iterator[None]:
+    """Keep Ctrl-C from processes that start in the block."""
     if sys.platform == "win32":
         yield
         return
@@ -120,7 +121,7 @@ def kept_from_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ignore() -> None:
+def ignore_ctrl_c() -> None:
     """Ignore Ctrl-C in a child process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -142,12 +143,12 @@ class _WholeImports:
 
 
 def _import_whole(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-    with whole():
+    with delay_ctrl_c():
         execute(module)
 
 
 @contextmanager
-def whole() -> Iterator[None]:
+def delay_ctrl_c() -> Iterator[None]:
     """Delay Ctrl-C to the end of a block."""
     global _blocks, _waits
     own = signal.default_int_handler
@@ -158,7 +159,7 @@ def whole() -> Iterator[None]:
     try:
         try:
             if is_plain:
-                signal.signal(signal.SIGINT, raise_once)
+                signal.signal(signal.SIGINT, raise_unless_repeated)
             yield
         finally:
             if is_plain:

@@ -20,8 +20,8 @@ _FIRST_WITH_TELEMETRY = (1, 29)
 _was_too_late = False
 
 
-def switch_off() -> None:
-    """Set variables against telemetry, unless the user has."""
+def switch_off_telemetry() -> None:
+    """Set environment variables against it, unless the user has."""
     global _was_too_late
     _was_too_late = _ORT not in os.environ and "onnxruntime" in sys.modules
     for name, value in VARIABLES.items():

@@ -10,7 +10,7 @@ _HELP = (50, 100)  # least and most characters of a line
 _KEY = r" *\S+(?: \S+)* {2,}(?=\S)"
 
 
-def width_of(stream: TextIO | None) -> int | None:
+def terminal_columns(stream: TextIO | None) -> int | None:
     """Columns of a terminal; None for files and pipes."""
     if stream is None or not stream.isatty():
         return None
@@ -30,15 +30,15 @@ def help_width() -> int:
     return max(least, min(most, shutil.get_terminal_size((80, 24)).columns))
 
 
-def fitted(text: str, stream: TextIO | None) -> str:
-    """Wrap long lines on a terminal, below the text of a first column."""
-    width = width_of(stream)
+def wrap_for_terminal(text: str, stream: TextIO | None) -> str:
+    """Wrap lines to a terminal's width; unchanged for files and pipes."""
+    width = terminal_columns(stream)
     if width is None:
         return text
-    return "\n".join(wrapped(line, width) for line in text.split("\n"))
+    return "\n".join(wrap_line(line, width) for line in text.split("\n"))
 
 
-def wrapped(line: str, width: int, indent: int | None = None) -> str:
+def wrap_line(line: str, width: int, indent: int | None = None) -> str:
     """Wrap a line at words; further lines are indented as its first column, or two more."""
     if len(line) <= width or "\x1b" in line:
         return line
@@ -60,12 +60,12 @@ def wrapped(line: str, width: int, indent: int | None = None) -> str:
 
 
 def bold(text: str, stream: TextIO | None = None) -> str:
-    """Bold text, where a stream shows styles."""
+    """Bold text, plain where a stream shows no styles."""
     return _add_style(text, "1", stream)
 
 
 def dim(text: str, stream: TextIO | None = None) -> str:
-    """Dim text, where a stream shows styles."""
+    """Dim text, likewise."""
     return _add_style(text, "2", stream)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 
-def typed(kind: Any, value: Any) -> Any:
-    """Convert a value to a type of options without None.
+def to_option_type(kind: Any, value: Any) -> Any:
+    """Convert a value of Python.
 
     Raises:
         ValueError: If it is of another type, or not finite.
@@ -21,13 +21,13 @@ def typed(kind: Any, value: Any) -> Any:
             raise ValueError("no list")
         if ... not in kinds and len(value) != len(kinds):
             raise ValueError("another number of values")
-        return tuple(typed(kinds[0], item) for item in value)
+        return tuple(to_option_type(kinds[0], item) for item in value)
     if get_origin(kind) is Literal:
         if _to_text(value) not in kinds:
             raise ValueError("another word")
         return value
     if kinds:  # a switch that may be a word
-        return typed(kinds[1] if isinstance(value, str) else bool, value)
+        return to_option_type(kinds[1] if isinstance(value, str) else bool, value)
     if issubclass(kind, Enum):
         return _to_enum_member(kind, value)
     return _PLAIN[kind](value)

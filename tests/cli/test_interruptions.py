@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from interruptible import start_process
-from rilievo.signals import words_of
+from rilievo.signals import interruption_place
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -160,10 +160,10 @@ def test_an_error_that_code_makes_of_an_interruption_is_no_other_error(
 def test_words_of_a_codec_are_not_those_of_an_interruption() -> None:
     """``zipfile`` decodes names, and Python 3.11 says what it did when Ctrl-C came."""
     stopped = KeyboardInterrupt("stopped after 3 of 7 photographs")
-    assert words_of(stopped) == "stopped after 3 of 7 photographs"
+    assert interruption_place(stopped) == "stopped after 3 of 7 photographs"
     worded = KeyboardInterrupt("decoding with 'cp437' codec failed (Interruption: )")
     worded.__cause__ = KeyboardInterrupt()
-    assert words_of(worded) == "stopped"
+    assert interruption_place(worded) == "stopped"
 
 
 def test_what_hangs_is_ended_by_a_later_interruption() -> None:
@@ -206,8 +206,8 @@ def test_a_process_that_starts_is_not_reached(tmp_path: Path) -> None:
     body = """
     import multiprocessing
     from rilievo import signals
-    child = multiprocessing.get_context("spawn").Process(target=signals.ignore)
-    with signals.kept_from_children():
+    child = multiprocessing.get_context("spawn").Process(target=signals.ignore_ctrl_c)
+    with signals.block_in_children():
         child.start()
         for _ in range(20):
             time.sleep(0.01)

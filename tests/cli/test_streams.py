@@ -14,7 +14,7 @@ from PIL import Image
 from interruptible import start_process
 from rilievo.cli import main
 from rilievo.cli.streams import printing, table
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m rilievo"
 TALKING = ["--help", "--version", "models", "models rilievo/small", "predict --help"]
@@ -155,14 +155,14 @@ def test_a_table_keeps_to_the_width_of_a_terminal(
 def test_lines_of_a_card_are_wrapped_below_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     line = "licence     one that says much\n  - a point of a list, long enough"
-    assert fitted(line, Terminal()) == (
+    assert wrap_for_terminal(line, Terminal()) == (
         "licence     one that says much\n  - a point of a list, long\n    enough"
     )
-    assert fitted("licence     one that says very much", Terminal()) == (
+    assert wrap_for_terminal("licence     one that says very much", Terminal()) == (
         "licence     one that says very\n            much"
     )
     path = "rilievo: /a/path/that/is/longer/than/the/terminal: no such file"
-    assert fitted(path, Terminal()).splitlines()[1] == (
+    assert wrap_for_terminal(path, Terminal()).splitlines()[1] == (
         "  /a/path/that/is/longer/than/the/terminal:"
     )
-    assert fitted(path, StringIO()) == path
+    assert wrap_for_terminal(path, StringIO()) == path

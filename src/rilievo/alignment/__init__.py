@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
 from rilievo.alignment.ground_truth import METHODS, Aligned, AlignMethod, align
-from rilievo.other_libraries import refuse_of_module
+from rilievo.other_libraries import refuse_module_attribute
 
 __all__ = [
     "METHODS",
@@ -19,4 +19,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> NoReturn:
-    refuse_of_module(__name__, name)
+    refuse_module_attribute(__name__, name)

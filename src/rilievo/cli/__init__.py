@@ -11,8 +11,8 @@ from importlib import import_module
 from rilievo import registry, signals
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
-from rilievo.messages import flag, for_terminal, keyword, speak
-from rilievo.other_libraries import instead
+from rilievo.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
+from rilievo.other_libraries import missing_name_hint
 from rilievo.version import VERSION
 
 Main = Callable[..., int]
@@ -65,16 +65,16 @@ _FILES: Mapping[str, str] = {"surface": "surface"}
 def run() -> int:
     """Run one command and end the process."""
     # Before the other modules are loaded.
-    signals.begin()
+    signals.install_handlers()
     exit_code = STOPPED
     try:
         open_streams()
         exit_code = main()
     except KeyboardInterrupt as error:
-        signals.take(error)
+        signals.handle_if_ctrl_c(error)
         complain("rilievo: stopped")
     finally:
-        signals.end(exit_code)
+        signals.exit_at_next_signal(exit_code)
     # The interpreter would run the garbage collector several times at exit: 40 ms of a cold start's
     # 350. Frozen objects are left to the system, which reclaims all memory at once. triton, which
     # comes with torch on CUDA, would report all of that as leaks, line by line.
@@ -85,12 +85,12 @@ def run() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
-    speak(flag)
+    set_terminal_spelling(spell_flag)
     try:
         return _run_command(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
-        if signals.stops(error):
-            complain(f"rilievo: {for_terminal(signals.words_of(error))}")
+        if signals.is_interruption(error):
+            complain(f"rilievo: {for_terminal(signals.interruption_place(error))}")
             return STOPPED
         starved = _scarce_resource_message(error)
         if starved:
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"rilievo: {for_terminal(error)}")
         return USAGE_ERROR
     finally:
-        speak(keyword)
+        set_terminal_spelling(spell_keyword)
 
 
 def _scarce_resource_message(error: BaseException) -> str:
@@ -132,7 +132,7 @@ def _run_command(arguments: Sequence[str]) -> int:
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        answer = "" if hint else instead("command", name, [*COMMANDS])
+        answer = "" if hint else missing_name_hint("command", name, [*COMMANDS])
         hint = answer or f"; {suggest(name, COMMANDS)}{hint}"
         raise RilievoError(f"no command '{name}'{hint}")
     if name == "completion":  # which completes every command
@@ -173,11 +173,11 @@ _FIRST_LINES: Mapping[str, str] = {
 
 
 def _help_text() -> str:
-    from rilievo.terminal import bold, dim, help_width, wrapped
+    from rilievo.terminal import bold, dim, help_width, wrap_line
 
     width = help_width()
     lines = [
-        *wrapped(
+        *wrap_line(
             "rilievo: one photograph in; depth, surface normals and a 3-D surface out.", width, 0
         ).split("\n"),
         "",
@@ -185,7 +185,7 @@ def _help_text() -> str:
         "",
     ]
     for name, text in COMMANDS.items():
-        line = wrapped(f"  {name:<12}{text}", width)
+        line = wrap_line(f"  {name:<12}{text}", width)
         lines.append(line.replace(name, bold(name), 1))
     widest = max(map(len, _FIRST_LINES))
     is_wide = all(widest + 4 + len(text) <= width for text in _FIRST_LINES.values())

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.messages import flag, speak, worded
-from rilievo.schema import OptionField, build, options_of
-from rilievo.terminal import bold, dim, help_width, wrapped
+from rilievo.messages import set_terminal_spelling, spell_flag, worded
+from rilievo.schema import OptionField, build_record, options_of
+from rilievo.terminal import bold, dim, help_width, wrap_line
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"-\.?\d")
@@ -53,8 +53,8 @@ def parse(
             print(text)
         raise Helped(into)
     _parsed[:] = [into]
-    speak(label)
-    return build(into, parse_words(into, arguments, prog))
+    set_terminal_spelling(label)
+    return build_record(into, parse_words(into, arguments, prog))
 
 
 def parse_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
@@ -226,7 +226,7 @@ def label(name: str, value: str = "") -> str:
     options = [one for into in _parsed for one in options_of(into)]
     labels = {one.name: one.label for one in options}
     labels |= {one.flag[2:].replace("-", "_"): one.label for one in options}
-    return flag(name, value) if value or name not in labels else labels[name]
+    return spell_flag(name, value) if value or name not in labels else labels[name]
 
 
 def message_with_flags(message: object) -> str:
@@ -265,7 +265,7 @@ def help_text(
     if len(flagged) > MOST_FIRST and not everything:
         flagged = [option for option in flagged if option.facts.first]
     usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, places))}"
-    lines = [wrapped(usage, width, 7), "", wrapped(description, width, 0), ""]
+    lines = [wrap_line(usage, width, 7), "", wrap_line(description, width, 0), ""]
     if places:
         lines += [bold("Arguments:"), *_option_entries(places, width, others), ""]
     for title in [*dict.fromkeys(option.group for option in flagged)] or ["Options"]:
@@ -274,7 +274,7 @@ def help_text(
     lines[-1:] = ["  -h, --help              Show this text."]
     more = len(options) - len(places) - len(flagged)
     if more:
-        lines += ["", dim(wrapped(f"{more} more options: {prog} --help --all", width, 2))]
+        lines += ["", dim(wrap_line(f"{more} more options: {prog} --help --all", width, 2))]
     if examples:
         lines += ["", bold("Examples:"), *_wrap_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)
@@ -317,12 +317,12 @@ def _flags_and_metavar(option: OptionField) -> str:
 
 
 def _wrap_entry(head: str, text: str, width: int) -> Iterator[str]:
-    lines = wrapped(text, width - _INDENT, 0).split("\n")
+    lines = wrap_line(text, width - _INDENT, 0).split("\n")
     head = f"  {head}"
     if len(head) + 2 > _INDENT:
         # Choices are wrapped after their bars.
         spaced = head if len(head) <= width else head.replace("|", "| ")
-        yield bold(wrapped(spaced, width).replace("| ", "|"))
+        yield bold(wrap_line(spaced, width).replace("| ", "|"))
     else:
         yield f"{bold(head)}{' ' * (_INDENT - len(head))}{lines.pop(0)}"
     yield from (" " * _INDENT + line for line in lines)
@@ -331,4 +331,4 @@ def _wrap_entry(head: str, text: str, width: int) -> Iterator[str]:
 def _wrap_examples(examples: Sequence[str], width: int) -> Iterator[str]:
     for example in examples:
         line = f"  {example}"
-        yield line if len(line) <= width else wrapped(line, width - 2, 8).replace("\n", " \\\n")
+        yield line if len(line) <= width else wrap_line(line, width - 2, 8).replace("\n", " \\\n")

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from rilievo.errors import OutputError, RilievoError
 from rilievo.messages import for_terminal
-from rilievo.terminal import bold, dim, fitted, width_of, wrapped
+from rilievo.terminal import bold, dim, terminal_columns, wrap_for_terminal, wrap_line
 
 NOBODY_READS = 141
 """Exit code without a reader: 128 + SIGPIPE."""
@@ -74,13 +74,13 @@ def printing() -> Iterator[None]:
 
 def say(text: str, *, flush: bool = False) -> None:
     """Print text, wrapped to the width of a terminal."""
-    print(fitted(text, sys.stdout), flush=flush)
+    print(wrap_for_terminal(text, sys.stdout), flush=flush)
 
 
 def complain(text: str) -> None:
     """Print a message to standard error."""
     try:
-        print(_dim_hint(fitted(text, sys.stderr)), file=sys.stderr, flush=True)
+        print(_dim_hint(wrap_for_terminal(text, sys.stderr)), file=sys.stderr, flush=True)
     except OSError:
         _redirect_to_null(sys.stderr)
 
@@ -100,7 +100,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format columns with a rule under the header, wrapped on narrow terminals."""
     natural = _column_widths((header, *rows), len)
     least = _column_widths((header, *rows), _least_width)
-    width = width_of(sys.stdout) or sum(natural) + _GAP * len(natural)
+    width = terminal_columns(sys.stdout) or sum(natural) + _GAP * len(natural)
     room = width - _GAP * (len(natural) - 1)
     if sum(least) > room:
         return "\n".join(_row_as_list(header, row, width) for row in rows)
@@ -128,7 +128,7 @@ def _table_lines(
     row: Sequence[str], widths: Sequence[int], style: Callable[[str], str] = str
 ) -> Iterator[str]:
     parts = [
-        [cell] if len(cell) <= width else wrapped(cell, width, 0).split("\n")
+        [cell] if len(cell) <= width else wrap_line(cell, width, 0).split("\n")
         for cell, width in zip(row, widths, strict=True)
     ]
     for line in zip_longest(*parts, fillvalue=""):
@@ -140,7 +140,7 @@ def _table_lines(
 def _row_as_list(header: Sequence[str], row: Sequence[str], width: int) -> str:
     facts = [f"{head} {cell}".strip() for head, cell in zip(header[1:], row[1:], strict=True)]
     facts = [fact for fact, cell in zip(facts, row[1:], strict=True) if cell]
-    return f"{bold(row[0])}\n{wrapped('  ' + '; '.join(facts), width, 2)}"
+    return f"{bold(row[0])}\n{wrap_line('  ' + '; '.join(facts), width, 2)}"
 
 
 def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[str]:

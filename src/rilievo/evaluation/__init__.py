@@ -2,8 +2,8 @@
 
 from typing import NoReturn
 
-from rilievo.other_libraries import refuse_of_module
+from rilievo.other_libraries import refuse_module_attribute
 
 
 def __getattr__(name: str) -> NoReturn:
-    refuse_of_module(__name__, name)
+    refuse_module_attribute(__name__, name)

@@ -61,7 +61,7 @@ from rilievo.messages import at, template
 from rilievo.models.base import Model
 from rilievo.models.requests import register_function
 from rilievo.models.wrappers import mirrored
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.run import agree_to_calls
 from rilievo.predicting.summary import Tally
 from rilievo.prediction_record import Setting
@@ -254,7 +254,7 @@ class PredictedPart:
     failed: tuple[Unscored, ...]
 
 
-@answered
+@with_argument_hints
 def evaluate(
     model: AnyModel,
     benchmark: Benchmark | str,

@@ -59,7 +59,7 @@ class Margins:
         return ", ".join(f"{name} {getattr(self, name)}" for name in there)
 
     def subsampled(self, step: int) -> "Margins":
-        """Borders of the image of every ``step``-th row and column."""
+        """Borders of an image of every ``step``-th pixel."""
         return Margins(
             top=self.top // step,
             right=self.right // step,

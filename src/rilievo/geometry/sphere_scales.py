@@ -4,9 +4,7 @@ Networks scale, contract (far is too near) and tilt views. By contraction to a p
 differ by 1 - g times the log ray lengths. All is solved by least absolute differences; weights fall
 to zero at edges.
 
-Affine depth of views: scale and shift of each, from overlaps.
-
-They are solved in log distance, by least absolute differences; one factor stays free.
+Views of affine depth have a shift too; one factor stays free.
 """
 
 from collections.abc import Iterator, Sequence

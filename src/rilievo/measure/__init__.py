@@ -10,7 +10,7 @@ from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
 from rilievo.measure.quantities import length as length
 from rilievo.measure.regions import Region as Region
-from rilievo.other_libraries import refuse_of_module
+from rilievo.other_libraries import refuse_module_attribute
 
 __all__ = [
     "Measurement",
@@ -25,4 +25,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> NoReturn:
-    refuse_of_module(__name__, name)
+    refuse_module_attribute(__name__, name)

@@ -10,8 +10,8 @@ from rilievo.models.finding import last_model as last_model
 from rilievo.models.finding import load_model as load_model
 from rilievo.models.finding import unload_model as unload_model
 from rilievo.models.load_options import read_kind as read_kind
-from rilievo.other_libraries import refuse_of_module
+from rilievo.other_libraries import refuse_module_attribute
 
 
 def __getattr__(name: str) -> NoReturn:
-    refuse_of_module(__name__, name)
+    refuse_module_attribute(__name__, name)

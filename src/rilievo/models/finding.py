@@ -21,15 +21,15 @@ from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
 from rilievo.options.keywords import LoadKeywords
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.registry import (
     Registry,
+    entry_point_names,
     is_import_path,
     load_named,
-    names_offered,
     resolve_name,
     trust,
-    trusted,
+    trusted_places,
 )
 from rilievo.schema import with_options
 
@@ -261,7 +261,7 @@ def _cards_by_repository() -> Mapping[str, ModelCard]:
 
 def find_by_finders(request: ModelRequest) -> FoundModel | None:
     """Find a model by finders of subpackages and installed packages."""
-    for name in dict.fromkeys((*registry.FINDERS, *names_offered("finder"))):
+    for name in dict.fromkeys((*registry.FINDERS, *entry_point_names("finder"))):
         finder = load_named(registry.FINDERS, name, what="finder")
         match = None if finder is None else finder(request)
         if match is not None:
@@ -326,7 +326,7 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     return loader
 
 
-@answered
+@with_argument_hints
 @with_options(LoadOptions)
 def load_model(
     name: str | Path | DepthFunction = DEFAULT_MODEL, **options: Unpack[LoadKeywords]
@@ -368,7 +368,7 @@ def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
         return load_by_name(name, options)
     trust(options.trust_code)
     model = load_by_name(register_function(name), options)
-    model.again = partial(load, name, replace(options, trust_code=trusted()))
+    model.again = partial(load, name, replace(options, trust_code=trusted_places()))
     return model
 
 
@@ -392,7 +392,7 @@ def load_by_name(name: str | Path, options: LoadOptions) -> "Model":
     # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
     place = Path(name).absolute() if is_path else name
-    model.again = partial(load_by_name, place, replace(options, trust_code=trusted()))
+    model.again = partial(load_by_name, place, replace(options, trust_code=trusted_places()))
     return model
 
 

@@ -12,7 +12,7 @@ from rilievo.frozen import frozen
 from rilievo.messages import literal, template
 from rilievo.options.run_options import Engine
 from rilievo.prediction_record import Setting
-from rilievo.schema import Door, Record, field_kinds, field_texts, names_of, option
+from rilievo.schema import Door, Record, field_docstrings, field_kinds, option, option_names
 
 AUTO = "auto"
 
@@ -73,7 +73,7 @@ class LoadOptions(TrustOptions, Engine):
     @classmethod
     def from_records(cls, *records: Record, **values: Any) -> "LoadOptions":
         """Collect the fields from records of a command and further values."""
-        pairs = ((record, name) for record in records for name in names_of(cls))
+        pairs = ((record, name) for record in records for name in option_names(cls))
         own: dict[str, Any] = {
             name: getattr(record, name) for record, name in pairs if hasattr(record, name)
         }
@@ -174,7 +174,7 @@ def read_settings(record: type[Settings], settings: Mapping[str, Setting], model
 def describe_settings(place: str) -> tuple[SettingFacts, ...]:
     """Describe the settings of a card, in order."""
     record: Any = resolve_name(place)
-    kinds, helps = field_kinds(record), field_texts(record)
+    kinds, helps = field_kinds(record), field_docstrings(record)
     return tuple(
         SettingFacts(
             name=field.name,

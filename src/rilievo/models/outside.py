@@ -25,7 +25,7 @@ from rilievo.models.requests import (
     registered_function,
 )
 from rilievo.prediction_record import Setting
-from rilievo.registry import is_import_path, load_offered, load_outside, own_fault
+from rilievo.registry import extension_fault, is_import_path, load_entry_point, load_user_object
 from rilievo.sample import Photo
 from rilievo.shapes import Float32
 
@@ -230,14 +230,14 @@ def find_import_path(request: ModelRequest) -> FoundModel | None:
     """Find ``package.module:load``."""
     if not is_import_path(request.text):
         return None
-    return object_as_model(load_outside(request.text, "model"), request.text)
+    return object_as_model(load_user_object(request.text, "model"), request.text)
 
 
 def find_installed(request: ModelRequest) -> FoundModel | None:
     """Find a model that an installed package offers."""
     if os.path.exists(request.name):
         return None
-    offered = load_offered(request.text, "model")
+    offered = load_entry_point(request.text, "model")
     return None if offered is None else object_as_model(offered, request.text)
 
 
@@ -261,7 +261,7 @@ def _call_loader(load: Callable[..., Any], card: ModelCard, options: LoadOptions
     except (RilievoError, MemoryError):
         raise
     except Exception as error:
-        fault = own_fault(error) or repr(error)
+        fault = extension_fault(error) or repr(error)
         raise ModelError(f"model '{card.name}' cannot be loaded: {fault}") from error
     if isinstance(made, Model):
         return made

@@ -13,9 +13,9 @@ from rilievo.schema import (
     Record,
     Switch,
     SwitchLike,
-    names_of,
     option,
-    refuse_unknown,
+    option_names,
+    refuse_unknown_keywords,
 )
 
 Alpha = Literal["mask", "keep"]
@@ -147,10 +147,10 @@ class PhotoOptions:
 
     def __init__(self, **options: Any) -> None:
         """Take options, or whole records."""
-        flat = [name for kind in self.RECORDS.values() for name in names_of(kind)]
-        refuse_unknown(type(self).__name__, [*options], (*self.RECORDS, *flat))
+        flat = [name for kind in self.RECORDS.values() for name in option_names(kind)]
+        refuse_unknown_keywords(type(self).__name__, [*options], (*self.RECORDS, *flat))
         for name, kind in self.RECORDS.items():
-            own = {option: options[option] for option in names_of(kind) if option in options}
+            own = {option: options[option] for option in option_names(kind) if option in options}
             whole = options.get(name)
             record = kind(**own) if whole is None else replace(whole, **own) if own else whole
             object.__setattr__(self, name, record)

@@ -131,7 +131,7 @@ class Saving(SaveOptions):
             elif name != ALL and name not in OUTPUTS:
                 hint = unknown_output_hint(name, [*OUTPUTS, ALL])
                 raise OptionError(option="save", problem=f"has no '{literal(name)}'; {hint}")
-        return OUTPUTS.ordered([*names, *(OUTPUTS.own if ALL in names else ())])
+        return OUTPUTS.sorted_names([*names, *(OUTPUTS.own if ALL in names else ())])
 
     @property
     def asks_for_all(self) -> bool:

@@ -24,7 +24,7 @@ from rilievo.predicting.work_processes import (
     threads_per_process,
 )
 from rilievo.registry import load_service
-from rilievo.signals import take
+from rilievo.signals import handle_if_ctrl_c
 
 
 class TaskFiles:
@@ -223,7 +223,7 @@ def predict_across(
             for report in reports:
                 _add_to_tally(tally, report)
         except KeyboardInterrupt as stop:
-            tally.interrupted = take(stop)
+            tally.interrupted = handle_if_ctrl_c(stop)
             tally.note(
                 "tasks that were under way are not counted; what they finished is there, and "
                 "the same command passes over it"

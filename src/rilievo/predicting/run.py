@@ -23,7 +23,7 @@ from rilievo.models.model_options import load_as
 from rilievo.models.wrappers import refined
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving, unused_parts
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
@@ -47,8 +47,8 @@ from rilievo.predicting.summary import (
 )
 from rilievo.prediction.output import OUTPUTS, option_names
 from rilievo.prediction.saving import output_parts
-from rilievo.signals import take
-from rilievo.terminal import fitted
+from rilievo.signals import handle_if_ctrl_c
+from rilievo.terminal import wrap_for_terminal
 
 _MEASURED = 64
 _CLIPS = "videos and folders of frames ({sequence})"
@@ -83,7 +83,7 @@ class RunInputs:
             tally.note(message)
 
 
-@answered
+@with_argument_hints
 def predict_files(
     inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
 ) -> RunSummary:
@@ -136,7 +136,7 @@ def predict_files(
         try:
             predict_jobs(jobs, results, tally)
         except KeyboardInterrupt as stop:
-            tally.interrupted = take(stop)
+            tally.interrupted = handle_if_ctrl_c(stop)
     return tally.summary()
 
 
@@ -411,7 +411,7 @@ def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
     what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(path=what, problem="say {yes} to agree, as nobody can be asked here")
-    sys.stderr.write(fitted(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
+    sys.stderr.write(wrap_for_terminal(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise OptionError(f"nothing was sent to {model.service}")

@@ -18,12 +18,12 @@ import numpy as np
 from rilievo.errors import InputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
-from rilievo.messages import Note, Spell, at, for_terminal, keyword, worded
+from rilievo.messages import Note, Spell, at, for_terminal, spell_keyword, worded
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
-from rilievo.registry import own_fault
+from rilievo.registry import extension_fault
 from rilievo.sample import Photo
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 
 Item = TypeVar("Item")
 Given = ParamSpec("Given")
@@ -196,7 +196,7 @@ class RunSummary:
         return 1 if self.failed else 0
 
     def __str__(self) -> str:
-        return self.worded(keyword)
+        return self.worded(spell_keyword)
 
     def worded(self, spell: Spell) -> str:
         """Lines, with options as a door spells them."""
@@ -323,11 +323,11 @@ class Tally:
 
     def _write_to_stderr(self, text: str) -> None:
         if self._progress_bar is not None:
-            self._progress_bar.write(fitted(text, sys.stderr), file=sys.stderr)
+            self._progress_bar.write(wrap_for_terminal(text, sys.stderr), file=sys.stderr)
         elif sys.stderr is not None:  # it is None if the user closed it
             # A closed pipe or a full disk of logs must not end the run.
             with suppress(OSError):
-                print(fitted(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
+                print(wrap_for_terminal(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> RunSummary:
         """Summary of the run."""
@@ -401,7 +401,7 @@ def failure_line(job: Job, error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"{name}: too little memory for this photograph: make it smaller"
     if not isinstance(error, RilievoError):
-        theirs = own_fault(error)
+        theirs = extension_fault(error)
         if theirs is not None:
             return f"{name}: a fault in code of your own: {theirs}"
         what = f"{type(error).__name__}: {reason(error)}"

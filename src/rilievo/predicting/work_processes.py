@@ -284,7 +284,7 @@ def _start_worker(work: Work[Any]) -> _Worker[Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve_tasks, args=(theirs, work, VERSION), daemon=True)
-    with signals.kept_from_children():
+    with signals.block_in_children():
         process.start()
     # Closed here, so that the end of the process is read as end of file.
     theirs.close()
@@ -292,11 +292,11 @@ def _start_worker(work: Work[Any]) -> _Worker[Any]:
 
 
 def _serve_tasks(line: Connection, work: Work[Any], version: str) -> None:
-    signals.ignore()
+    signals.ignore_ctrl_c()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        signals.begin()
+        signals.install_handlers()
         do = open_work(work, version)
         line.send(None)
         while (task := line.recv()) is not None:
@@ -306,7 +306,7 @@ def _serve_tasks(line: Connection, work: Work[Any], version: str) -> None:
         pass
     except BaseException as error:
         # Modules whose import SIGTERM ends, such as onnxruntime, make an error of their own of it.
-        if not signals.stops(error):
+        if not signals.is_interruption(error):
             raise
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from rilievo.other_libraries import HintedAttributes, answered, instead
+from rilievo.other_libraries import HintedAttributes, missing_name_hint, with_argument_hints
 from rilievo.prediction_record import PredictionRecord
 
 if TYPE_CHECKING:
@@ -31,10 +31,14 @@ class _PointsCall(partial[Any]):
     """``prediction.points``, called here, an array elsewhere."""
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"prediction.points is a method{instead('Prediction[]', 'points')}")
+        raise AttributeError(
+            f"prediction.points is a method{missing_name_hint('Prediction[]', 'points')}"
+        )
 
     def __array__(self, *_: object, **__: object) -> Any:
-        raise TypeError(f"prediction.points is a method{instead('Prediction[]', 'points')}")
+        raise TypeError(
+            f"prediction.points is a method{missing_name_hint('Prediction[]', 'points')}"
+        )
 
     __getitem__ = __array__
 
@@ -155,7 +159,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """
         return _import_methods().measure_box(self, region, name)
 
-    @answered
+    @with_argument_hints
     def save(
         self,
         stem: str | Path,
@@ -169,7 +173,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """Show photograph, depth and normals, in a notebook or viewer."""
         _import_methods().show(self)
 
-    @answered
+    @with_argument_hints
     def colour(self, colour_map: str | None = None) -> "Image":
         """Draw depth as an RGB picture, near red (spectral).
 
@@ -184,7 +188,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         return self.colour(color_map)
 
     @_answer_as_array
-    @answered
+    @with_argument_hints
     def points(self, *, step: int | None = None) -> "PointCloud":
         """Points of the surface in the camera frame, at most a million by default.
 
@@ -194,7 +198,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
         """
         return _import_methods().points(self, step)
 
-    @answered
+    @with_argument_hints
     def mesh(self, *, step: int | None = None) -> "Mesh":
         """Mesh of the surface in the camera frame, cut where depth jumps.
 
@@ -229,7 +233,7 @@ class Prediction(HintedAttributes, PredictionRecord):  # pyright: ignore[reportG
                 "prediction.normals and so on, or prediction.depth[row, column] for one pixel"
             )
         named = f"; write prediction.{key}" if hasattr(type(self), key) else ""
-        answers = (instead(thing, key) for thing in ("Prediction[]", "Prediction"))
+        answers = (missing_name_hint(thing, key) for thing in ("Prediction[]", "Prediction"))
         raise TypeError(
             f"a Prediction has attributes and no ['{key}']{next(filter(None, answers), named)}"
         )

@@ -35,7 +35,7 @@ from rilievo.serving.listener.listening import AddressOptions, listening_socket,
 from rilievo.serving.listener.process import exit_in_time_after_signals
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
 from rilievo.shapes import Pixels
-from rilievo.signals import take
+from rilievo.signals import handle_if_ctrl_c
 
 
 class NewestPicture:
@@ -191,7 +191,7 @@ class LivePage:
         place: TracebackType | None,
     ) -> bool:
         self.close(at_once=error is not None)
-        return take(error)
+        return handle_if_ctrl_c(error)
 
     @property
     def count(self) -> int:

@@ -3,7 +3,7 @@
 import os
 from typing import NoReturn
 
-from rilievo.other_libraries import refuse_of_module
+from rilievo.other_libraries import refuse_module_attribute
 
 # Before torch is imported: the threads of its operators spin while they wait for each other, which
 # takes many times the CPU time where the machine does other work too.
@@ -11,4 +11,4 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> NoReturn:
-    refuse_of_module(__name__, name)
+    refuse_module_attribute(__name__, name)

@@ -21,7 +21,7 @@ from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.metadata import assumed_camera, exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.messages import Note, joined, note_of, template
+from rilievo.messages import Note, join_notes, note_of, template
 from rilievo.sample import Photo
 from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Transform, Transforms, UInt8
 
@@ -191,7 +191,7 @@ def _note_on_user_camera(data: VideoData, name: str, own: FrameCalibration | Non
 
 
 def _join_notes(first: str | None, second: str) -> str | None:
-    return second if first is None else joined([first, second])
+    return second if first is None else join_notes([first, second])
 
 
 def _camera_for_shape(

@@ -6,8 +6,8 @@ from pathlib import Path
 from rilievo.data.datasets.loaders import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import unreadable
-from rilievo.other_libraries import answered
-from rilievo.registry import Registry, load_outside
+from rilievo.other_libraries import with_argument_hints
+from rilievo.registry import Registry, load_user_object
 
 # A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {
@@ -65,10 +65,10 @@ def find_dataset(name: str) -> type[Dataset]:
     Raises:
         OptionError: If there is no such loader.
     """
-    return _check_loader(load_outside(DATASETS.find(name), "dataset"), name)
+    return _check_loader(load_user_object(DATASETS.find(name), "dataset"), name)
 
 
-@answered
+@with_argument_hints
 def open_dataset(
     name: str,
     root: str | Path | None = None,

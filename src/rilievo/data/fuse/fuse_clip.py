@@ -44,7 +44,7 @@ from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.messages import Note, template
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.resampling.preparation import shrink
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.prediction.readback import read_prediction
 from rilievo.registry import trust
 from rilievo.sample import Photo
@@ -361,7 +361,7 @@ def _report_nothing(what: str, done: int, total: int | None) -> None:
     """Ignore progress."""
 
 
-@answered
+@with_argument_hints
 def fuse_clip(
     clip: str | Path,
     output: str | Path,

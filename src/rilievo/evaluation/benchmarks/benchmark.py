@@ -35,7 +35,7 @@ from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.frozen import frozen
 from rilievo.messages import template
 from rilievo.prediction_record import Setting
-from rilievo.registry import check_trusted, is_import_path, load_offered, load_outside
+from rilievo.registry import check_trusted, is_import_path, load_entry_point, load_user_object
 from rilievo.sample import Truth
 from rilievo.shapes import Field, Float, Mask, Size
 
@@ -261,7 +261,11 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     table = TABLES[task]
     if name in table:
         return table[name]
-    metric = load_outside(name, "metric") if is_import_path(name) else load_offered(name, "metric")
+    metric = (
+        load_user_object(name, "metric")
+        if is_import_path(name)
+        else load_entry_point(name, "metric")
+    )
     if metric is None:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
     if not isinstance(metric, Metric):
@@ -313,7 +317,7 @@ def trusted_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
 @cache
 def find_rule(place: str, kind: str) -> Callable[..., Any]:
     """A function by its ``package.module:name``."""
-    rule = load_outside(place, kind)
+    rule = load_user_object(place, kind)
     if not callable(rule):
         raise OptionError(f"'{place}' is no {kind}, but a {type(rule).__name__}")
     return rule

@@ -16,7 +16,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 from rilievo.evaluation.benchmarks.suite import Suite, bundled_suites
 from rilievo.frozen import frozen
 from rilievo.schema import option
-from rilievo.terminal import width_of, wrapped
+from rilievo.terminal import terminal_columns, wrap_line
 
 _WIDEST = 100
 
@@ -67,15 +67,15 @@ def _title_lines(table: Mapping[str, Benchmark | Suite]) -> list[str]:
 
 
 def _card_text(benchmark: Benchmark) -> str:
-    width = min(_WIDEST, width_of(sys.stdout) or _WIDEST)
+    width = min(_WIDEST, terminal_columns(sys.stdout) or _WIDEST)
     lines = [benchmark.name, "", benchmark.title, ""]
     for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
-        lines.append(wrapped(f"{name:<13}{text}", width, 13))
+        lines.append(wrap_line(f"{name:<13}{text}", width, 13))
     lines.append("")
     for name, value in benchmark_settings(benchmark).items():
         shown = "any" if value is None and name == "dataset" else value
         text = "none" if shown is None else str(shown)
-        lines.append(wrapped(f"{name:<15}{text}", width, 15))
+        lines.append(wrap_line(f"{name:<15}{text}", width, 15))
     lines.append(f"{'sha256':<15}{benchmark_sha256(benchmark)[:16]}")
     if benchmark.published:
         lines += ["", "published by others:", *map(_published_line, benchmark.published)]

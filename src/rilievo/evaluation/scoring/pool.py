@@ -111,7 +111,7 @@ def score_all(
     waiting: deque[Future[list[ScoreWithSums | Unscored]]] = deque()
     try:
         for chunk in chunks:
-            with signals.kept_from_children():
+            with signals.block_in_children():
                 waiting.append(pool.submit(_score_chunk, chunk))
             if len(waiting) > 2 * processes:
                 yield from waiting.popleft().result()
@@ -132,7 +132,7 @@ def score_all(
 def _prepare_worker(job: ScoreJob) -> None:
     # Ctrl-C is for the process that started this one, with which this one ends.
     """Ignore Ctrl-C, keep the job, end with the parent."""
-    signals.ignore()
+    signals.ignore_ctrl_c()
     threading.Thread(target=_exit_after_parent, daemon=True).start()
     _keep_freed_memory()
     _JOBS[:] = [job]

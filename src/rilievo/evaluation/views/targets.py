@@ -38,7 +38,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import template
 from rilievo.registry import check_trusted, trust
-from rilievo.schema import build, option, options_of
+from rilievo.schema import build_record, option, options_of
 
 
 @frozen(slots=False)
@@ -124,8 +124,8 @@ def _parse_command(evaluation: Evaluation, path: Path) -> _Command:
             check_trusted(word.partition("=")[2] or word, "options", printable(path))
         if not evaluation.asked:
             words = shlex.split(evaluation.command)[2:]
-            return build(_Command, parse_words(_Command, words, "rilievo evaluate"))
-        return build(_Command, dict(_option_values(evaluation.asked)))
+            return build_record(_Command, parse_words(_Command, words, "rilievo evaluate"))
+        return build_record(_Command, dict(_option_values(evaluation.asked)))
     except UntrustedCodeError:
         raise
     except (ValueError, OptionError) as error:

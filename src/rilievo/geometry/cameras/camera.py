@@ -108,7 +108,7 @@ class Camera(HintedAttributes):
 
     @property
     def fov(self) -> float:
-        """Horizontal field of view [degrees], if the image is centred."""
+        """Horizontal field of view [degrees], if centred."""
         return self.field_of_view((max(1, round(2 * self.cy + 1)), max(1, round(2 * self.cx + 1))))
 
     def _lens_number(self, name: str) -> float:

@@ -198,7 +198,7 @@ def _far_side_points(far: Mask, levels: Field, slopes: tuple[float, float]) -> G
 
 
 def _limit_slope(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[np.ndarray, "h w"]:
-    """Largest field below another with limited steps down and across."""
+    """Largest field below another with limited steps."""
     for axis, step in enumerate(steps):
         ramp = (np.arange(field.shape[axis], dtype=field.dtype) * step)[:, None]
         line = np.ascontiguousarray(np.moveaxis(field, axis, 0)) - ramp

@@ -1,9 +1,7 @@
-"""Triangles in the tears of a surface, and smooth contours of it.
+"""Triangles in the tears of a surface, its smooth contours and its flat parts.
 
 A tear shows the layer of ``backing``, or depth from side to side. Rims move in the planes of their
-triangles.
-
-Simplification of flat parts: right triangles, halved where the surface differs or texture slips.
+triangles. Flat parts are right triangles, halved where the surface differs or texture slips.
 
 See Duchaineau et al., "ROAMing terrain" (1997), and Evans, Kirkpatrick and Townsend,
 "Right-triangulated irregular networks" (2001).

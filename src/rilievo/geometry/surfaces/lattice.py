@@ -1,12 +1,8 @@
 """Points and triangles of a surface from neighbouring pixels.
 
-Closing of whole panoramas: behind the camera, at the poles.
-
-First columns are repeated after the last, and polar rows get a cap.
-
-Bands in which depth melts from a near to a far surface, made one step.
-
-A point takes the depth of its closer end, or the near one before a hole. Wide ones are walls.
+Whole panoramas repeat their first columns, and have caps at the poles. Bands in which depth melts
+from a near to a far surface become one step: a point takes the depth of its closer end, or the near
+one before a hole. Wide ones are walls.
 """
 
 import math
@@ -303,7 +299,7 @@ def corner_indices(faces: Faces, without: Mask | None = None) -> Triangles:
 def neighbour_pairs(
     places: Numbers, shape: tuple[int, int]
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """Flat index of each place, and of a neighbour, up to four times."""
+    """Flat indices of places, and of their neighbours."""
     height, width = shape
     rows, columns = np.divmod(places, width)
     inside = (rows > 0, rows < height - 1, columns > 0, columns < width - 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rilievo.errors import InputError, MissingFileError, OptionError, OutputError
-from rilievo.messages import escaped
+from rilievo.messages import escape_unprintable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -47,7 +47,7 @@ _ADDRESS = r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)"
 
 def printable(path: Path | str) -> str:
     """Path on one line, as messages show it."""
-    return escaped(str(path)) or "''"
+    return escape_unprintable(str(path)) or "''"
 
 
 def is_whole(word: str) -> bool:

@@ -17,7 +17,7 @@ from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
 from rilievo.io.photographs.metadata import camera_from_exif, exif_facts
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
 from rilievo.messages import Note
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.sample import Photo
 
 
@@ -58,7 +58,7 @@ class _ReadOptions:
     stretch: bool
 
 
-@answered
+@with_argument_hints
 def read_photo(
     source: PhotoSource,
     *,

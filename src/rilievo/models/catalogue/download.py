@@ -28,7 +28,7 @@ from rilievo.io.json_record import from_json, to_json
 from rilievo.messages import literal
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
 from rilievo.models.network_files import cache_directory, sha256
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 from rilievo.version import VERSION
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -305,7 +305,9 @@ def _print_licence(entry: CatalogueEntry) -> None:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"
     else:
         text = f"downloading {entry.name}{size}; licence of the weights: {entry.licence}"
-    sys.stderr.write(fitted(f"rilievo: {text} ({without_password(where)})", sys.stderr) + "\n")
+    sys.stderr.write(
+        wrap_for_terminal(f"rilievo: {text} ({without_password(where)})", sys.stderr) + "\n"
+    )
 
 
 def _fetch_file(entry: CatalogueEntry, file: RemoteFile) -> Path:

@@ -22,7 +22,7 @@ from rilievo.models.catalogue.download import without_password
 from rilievo.models.hub.checkpoints import unlisted_card
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.requests import FoundModel, ModelRequest
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 
 MAIN = "main"
 WEIGHTS = (".safetensors", ".bin")
@@ -233,7 +233,7 @@ def _print_licence(card: ModelCard) -> None:
         text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
     else:
         text = f"licence of the weights of {card.name}: {card.licence} ({where})"
-    sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
+    sys.stderr.write(wrap_for_terminal(f"rilievo: {text}", sys.stderr) + "\n")
 
 
 def _http_error_type() -> type[Exception]:

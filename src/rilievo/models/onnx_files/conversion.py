@@ -46,7 +46,7 @@ from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
 from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
 from rilievo.telemetry import import_onnxruntime
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 from rilievo.version import VERSION
 
 INT8 = "int8"
@@ -184,7 +184,7 @@ def refusal_path(origin: Origin, options: LoadOptions) -> Path:
 
 
 def _print_to_stderr(text: str) -> None:
-    sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
+    sys.stderr.write(wrap_for_terminal(f"rilievo: {text}", sys.stderr) + "\n")
 
 
 def package_version(package: str) -> str | None:

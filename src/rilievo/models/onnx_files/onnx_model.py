@@ -61,7 +61,7 @@ from rilievo.models.resampling.preparation import (
 )
 from rilievo.prediction_record import Setting
 from rilievo.shapes import Shaped
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 
 FORMAT = "2"
 FIRST_FORMAT = "1"
@@ -333,7 +333,9 @@ def warn_of_polarity_once(model: Model) -> None:
         return
     message = polarity_note(model)
     if message is not None:
-        sys.stderr.write(fitted(f"rilievo: warning: {for_terminal(message)}", sys.stderr) + "\n")
+        sys.stderr.write(
+            wrap_for_terminal(f"rilievo: warning: {for_terminal(message)}", sys.stderr) + "\n"
+        )
     if place is not None:
         with suppress(OSError, OutputError):
             make_folder(place.parent)

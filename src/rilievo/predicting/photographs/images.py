@@ -27,13 +27,13 @@ from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction import Prediction
 from rilievo.registry import trust
 from rilievo.sample import Photo
-from rilievo.schema import Door, names_of, refuse_unknown, with_options
+from rilievo.schema import Door, option_names, refuse_unknown_keywords, with_options
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Iterable types that hold one image."""
 
 _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
-_LOADING = names_of(LoadOptions, Door.PYTHON)
+_LOADING = option_names(LoadOptions, Door.PYTHON)
 
 
 def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
@@ -127,8 +127,8 @@ def predict(
     from rilievo.predicting.photographs.user_facts import with_camera
 
     several = isinstance(image, list | tuple)
-    refuse_unknown(
-        "predict", options, (name for one in _RECORDS for name in names_of(one, Door.PYTHON))
+    refuse_unknown_keywords(
+        "predict", options, (name for one in _RECORDS for name in option_names(one, Door.PYTHON))
     )
     values: dict[str, Any] = {**options}
     load_options = LoadOptions(**{name: values.pop(name) for name in _LOADING if name in values})

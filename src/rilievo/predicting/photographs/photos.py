@@ -22,7 +22,7 @@ from rilievo.predicting.inputs import Job
 from rilievo.predicting.summary import FAILURES, PLACE, Tally, fail
 from rilievo.sample import Photo
 from rilievo.shapes import Size
-from rilievo.signals import take, whole
+from rilievo.signals import delay_ctrl_c, handle_if_ctrl_c
 
 PIXELS_AHEAD = 48_000_000
 """Decoded pixels waiting at each of three stages, bounding memory."""
@@ -142,7 +142,7 @@ class _Writers:
             if is_free or len(self._unplaced) >= MOST_UNPLACED:
                 self._place_group()
             return
-        with whole():
+        with delay_ctrl_c():
             self.queue.waiting.popleft()
             if error is None:
                 self._tally.done(work.item.target)
@@ -155,7 +155,7 @@ class _Writers:
         """Count the group under way, start the next with interrupted ones."""
         if self._future is not None and not self._future.cancelled():
             errors = self._future.result()
-            with whole():
+            with delay_ctrl_c():
                 group, self._under_way, self._future = self._under_way, [], None
                 for work, error in zip(group, errors, strict=True):
                     if error is None:
@@ -240,7 +240,7 @@ def predict_photos(
                     writers.queue.cancel()
                 writers.settle()
             except KeyboardInterrupt as error:
-                take(error)
+                handle_if_ctrl_c(error)
                 stop = error
         if stop is not None and not is_failing:
             raise stop

@@ -43,7 +43,7 @@ from rilievo.prediction.saving import (
 )
 from rilievo.prediction_record import Setting
 from rilievo.sample import Photo
-from rilievo.schema import recorded
+from rilievo.schema import settings_to_record
 
 
 @frozen
@@ -262,7 +262,7 @@ class Results:
                     if before is not None:
                         was: Any = {option: before.get(option) for option in option_names(name)}
                         saving[name] = replace(self.options.saving, **was)
-        return {name: saving[name] for name in OUTPUTS.ordered([*saving])}
+        return {name: saving[name] for name in OUTPUTS.sorted_names([*saving])}
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier run finished it alike."""
@@ -313,7 +313,7 @@ class Results:
     def formats_with_earlier(self, job: Job) -> tuple[tuple[str, ...], bool]:
         """Outputs of this and an earlier run; whether one was."""
         there = {facts.output for facts in self._earlier_file_facts(job)}
-        return OUTPUTS.ordered(there | {*self.formats}), bool(there)
+        return OUTPUTS.sorted_names(there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
         """Options and source that files depend on."""
@@ -329,7 +329,7 @@ class Results:
             text if isinstance(text, str) else str(fact)
             for text, fact in zip(written, facts, strict=True)
         )
-        run: dict[str, Setting] = {**recorded(options.view), "known": " ".join(texts)}
+        run: dict[str, Setting] = {**settings_to_record(options.view), "known": " ".join(texts)}
         if sizes.sparse is not None:
             path = self._sparse_file(job, sizes.sparse)
             check_regular(path)
@@ -337,9 +337,11 @@ class Results:
             run["sparse"] = f"{path.name} {state.st_size} {state.st_mtime_ns}"
             run["sparse_unit"] = sizes.sparse_unit
         for record in (sizes, options.surface, options.refine):
-            run |= recorded(record)
+            run |= settings_to_record(record)
         # Of a photograph, options that outputs name are recorded with files.
-        run |= {name: value for name, value in recorded(saving).items() if name not in WRITING}
+        run |= {
+            name: value for name, value in settings_to_record(saving).items() if name not in WRITING
+        }
         if job.medium is not Medium.PHOTO:
             video = options.video
             run |= {name: getattr(saving, name) for name in WRITING}
@@ -349,7 +351,7 @@ class Results:
                 fps = float(DEFAULT_RATE)
             if fps is not None:
                 run["fps"] = fps
-            run |= recorded(video)
+            run |= settings_to_record(video)
         return {**run, "source_bytes": size, "source_modified_ns": modified}
 
 

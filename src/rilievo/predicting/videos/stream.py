@@ -13,7 +13,7 @@ from rilievo.models.requests import DepthFunction
 from rilievo.models.wrappers import refined
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.fitting import reference_depth
 from rilievo.predicting.photographs.user_facts import with_camera
@@ -23,7 +23,7 @@ from rilievo.sample import Photo
 from rilievo.shapes import Pixels
 
 
-@answered
+@with_argument_hints
 def stream(
     source: str | Path | int,
     *,

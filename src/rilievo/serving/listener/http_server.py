@@ -27,7 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from rilievo.serving.listener.listening import AddressOptions
 from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS
 from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, busy_refusal, problem_json
-from rilievo.signals import follows
+from rilievo.signals import is_repeated_signal
 
 _AGAIN_SECONDS = 10
 
@@ -162,7 +162,7 @@ class StoppableServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; force it at a second Ctrl-C, or after seconds."""
-        if follows():
+        if is_repeated_signal():
             return
         is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
         self.force_exit, self.should_exit = not is_first and self._is_interrupted, True

@@ -29,7 +29,7 @@ from rilievo.errors import (
     RilievoError,
     UnknownCameraError,
 )
-from rilievo.messages import filled, one_line, parameter
+from rilievo.messages import one_line, spell_options, spell_parameter
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
@@ -96,7 +96,9 @@ def refusal_of(error: Exception, display_names: Mapping[str, str] | None = None)
         log_once_per_place(error)
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    line = error.worded(parameter, _display_name_or_file_name(str(error.path), display_names or {}))
+    line = error.worded(
+        spell_parameter, _display_name_or_file_name(str(error.path), display_names or {})
+    )
     # Messages of models' readers begin with their files, which lie below those paths.
     names = {**(display_names or {}), os.path.expanduser("~"): "~"}
     paths = [path for path in sorted(names, key=len, reverse=True) if len(PurePath(path).parts) > 1]
@@ -115,8 +117,8 @@ def _facts_for_json(error: RilievoError, without_paths: Callable[[str], str]) ->
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     texts = {
         "option": error.option,
-        "expected": filled(error.expected, parameter),
-        "hint": filled(error.hint, parameter),
+        "expected": spell_options(error.expected, spell_parameter),
+        "hint": spell_options(error.hint, spell_parameter),
         "value": "" if value is None or is_number else str(value),
     }
     facts: dict[str, Any] = {

@@ -24,7 +24,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.user_facts import Metres
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema import Door, OptionField, Record, Switch, names_of, options_of
+from rilievo.schema import Door, OptionField, Record, Switch, option_names, options_of
 from rilievo.serving.browser.document import VIDEOS
 
 MOST_KNOWN = 64
@@ -102,7 +102,7 @@ class _RecordParameters(BaseModel):
     def options(self) -> PredictOptions:
         """Options of ``rilievo predict``."""
         kinds = (CameraOptions, KnownSizes, AnchorOptions, Refine, Saving)
-        names = (name for kind in kinds for name in names_of(kind, Door.HTTP))
+        names = (name for kind in kinds for name in option_names(kind, Door.HTTP))
         settings: dict[str, Any] = {
             name: getattr(self, name) for name in names if name in type(self).model_fields
         }

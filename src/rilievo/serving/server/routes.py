@@ -24,7 +24,7 @@ from rilievo.measure.measurement_records import (
     origin_record,
     region_record,
 )
-from rilievo.messages import parameter, worded
+from rilievo.messages import spell_parameter, worded
 from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.http_server import client_name
 from rilievo.serving.listener.request_refusals import (
@@ -381,7 +381,7 @@ async def _measure(service: Service, request: Request) -> Response:
         client_departure(request),
     )
 
-    words = partial(worded, spell=parameter)
+    words = partial(worded, spell=spell_parameter)
 
     def measurement_record() -> dict[str, object]:
         if regions:

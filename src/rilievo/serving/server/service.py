@@ -16,7 +16,7 @@ from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.videos.frame_source import FrameSource
-from rilievo.messages import parameter, worded
+from rilievo.messages import spell_parameter, worded
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import finish as finished
@@ -133,7 +133,7 @@ def finish(
 
 def client_notes(prediction: Prediction) -> list[str]:
     """Notes with the names of parameters."""
-    return [worded(note, parameter) for note in prediction.notes]
+    return [worded(note, spell_parameter) for note in prediction.notes]
 
 
 def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, object]:

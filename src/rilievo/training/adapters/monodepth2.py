@@ -10,7 +10,7 @@ from rilievo.errors import ModelError, needing
 from rilievo.io.files.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 from rilievo.training.adapters.run_models import AS_INVERSE
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 
@@ -70,5 +70,5 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
     from rilievo.training.adapters.trained import load_video_in_torch
 
     line = f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}"
-    sys.stderr.write(fitted(line, sys.stderr) + "\n")
+    sys.stderr.write(wrap_for_terminal(line, sys.stderr) + "\n")
     return load_video_in_torch(card, options)

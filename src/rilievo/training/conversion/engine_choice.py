@@ -19,7 +19,7 @@ from rilievo.models.onnx_files.conversion import (
     open_converted,
     refusal_path,
 )
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 TORCH = "torch"
@@ -90,7 +90,7 @@ def open_converted_or_in_torch(origin: Origin, choice: EngineChoice, in_torch: I
             raise ModelError(problem=error.template, hint="{engine=torch} runs it") from error
         with replacing(refusal_path(origin, options)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
-        sys.stderr.write(fitted(f"rilievo: {error}: torch runs it", sys.stderr) + "\n")
+        sys.stderr.write(wrap_for_terminal(f"rilievo: {error}: torch runs it", sys.stderr) + "\n")
         return in_torch(replace(options, engine=TORCH))
 
 

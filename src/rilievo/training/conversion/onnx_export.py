@@ -31,7 +31,7 @@ from rilievo.models.onnx_files.onnx_model import (
 )
 from rilievo.models.resampling.preparation import Resampling, Rule
 from rilievo.options.run_options import changed_options
-from rilievo.other_libraries import answered
+from rilievo.other_libraries import with_argument_hints
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.schema import option
 from rilievo.training.conversion.onnx_file import (
@@ -285,7 +285,7 @@ class Exported:
         )
 
 
-@answered
+@with_argument_hints
 def export_model(
     name: str | Path, output: Path | str, options: ExportOptions | None = None
 ) -> Exported:

@@ -19,7 +19,7 @@ from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
-from rilievo.signals import follows, raise_once
+from rilievo.signals import is_repeated_signal, raise_unless_repeated
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import (
@@ -52,7 +52,7 @@ class SignalDeferral:
 
     def __enter__(self) -> "SignalDeferral":
         for number in (signal.SIGINT, signal.SIGTERM) if self._defers else ():
-            if signal.getsignal(number) in (signal.default_int_handler, raise_once):
+            if signal.getsignal(number) in (signal.default_int_handler, raise_unless_repeated):
                 self._before[number] = signal.signal(number, self._handle_signal)
         return self
 
@@ -72,7 +72,7 @@ class SignalDeferral:
     def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         if self._inside and not self.is_asked:
             self.is_asked = True
-            follows()
+            is_repeated_signal()
             return
         self._before[number](number, frame)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, SupportsFloat
 
 from rilievo.io.files.limits import printable
-from rilievo.terminal import fitted
+from rilievo.terminal import wrap_for_terminal
 
 _FRAMES_A_WORD = 20
 _NOTES = 4
@@ -79,7 +79,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line, unless hidden."""
         if self._bar is not None:
-            self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
+            self._bar.write(wrap_for_terminal(text, sys.stderr), file=sys.stderr)
         elif self._shown:
             say(text)
 
@@ -137,7 +137,7 @@ def say(text: str) -> None:
     # A closed standard error is no reason to end a run.
     if sys.stderr is not None:
         with suppress(OSError):
-            print(fitted(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
+            print(wrap_for_terminal(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _duration_text(seconds: float) -> str:

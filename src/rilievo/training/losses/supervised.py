@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
-from rilievo.registry import load_outside
+from rilievo.registry import load_user_object
 from rilievo.shapes import Bool
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, PerImage, Scalar
 
@@ -32,7 +32,7 @@ _FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor 
 @cache
 def load_own_loss(place: str) -> Callable[..., Scalar]:
     """Load a loss, ``package.module:NAME`` or ``path/to/file.py:NAME``."""
-    function = load_outside(place, "loss")
+    function = load_user_object(place, "loss")
     if not callable(function):
         raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
 

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import scale_translation
-from rilievo.registry import load_outside
+from rilievo.registry import load_user_object
 from rilievo.shapes import Size
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.losses.video_options import Scales, VideoLosses
@@ -238,7 +238,7 @@ def terms_with_own(options: VideoLosses) -> Mapping[str, Term]:
     """Terms of ``TERMS``, and the user's own."""
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():
-        candidate = load_outside(place, "loss")
+        candidate = load_user_object(place, "loss")
         own = candidate if isinstance(candidate, Term) else Term(of_scale=load_own_loss(place))
         terms[place] = replace(own, weight="", factor=weight)
     return terms

@@ -7,7 +7,7 @@ from typing import Any
 
 from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
-from rilievo.registry import is_import_path, load_outside
+from rilievo.registry import is_import_path, load_user_object
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     Backbone,
@@ -80,7 +80,7 @@ def _find_loader(name: str) -> Callable[[BackboneRequest], Backbone]:
 
 
 def _make_own_backbone(request: BackboneRequest) -> Backbone:
-    kind: Any = _TOYS.get(request.name) or load_outside(request.name, "backbone")
+    kind: Any = _TOYS.get(request.name) or load_user_object(request.name, "backbone")
     try:
         with temporary_torch_seed(request.seed):
             made = kind()

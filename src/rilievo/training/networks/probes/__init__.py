@@ -5,7 +5,7 @@ from typing import Literal
 
 from rilievo.errors import ModelError, OptionError, RilievoError, suggest
 from rilievo.io.files.limits import reason
-from rilievo.registry import is_import_path, load_outside
+from rilievo.registry import is_import_path, load_user_object
 from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.dense_probes import Logits as Logits
 from rilievo.training.networks.probes.dense_probes import Probe
@@ -24,7 +24,7 @@ def find_probe_class(kind: str) -> type[Probe]:
     if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
     place = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
-    probe = load_outside(place, "probe")
+    probe = load_user_object(place, "probe")
     if not (isinstance(probe, type) and issubclass(probe, Probe)):
         raise OptionError(f"'{kind}' is no probe: it does not derive from {Probe.__module__}.Probe")
     return probe
