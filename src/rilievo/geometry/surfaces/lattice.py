@@ -296,18 +296,6 @@ def corner_indices(faces: Faces, without: Mask | None = None) -> Triangles:
     )
 
 
-def neighbour_pairs(
-    places: Numbers, shape: tuple[int, int]
-) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """Flat indices of places, and of their neighbours."""
-    height, width = shape
-    rows, columns = np.divmod(places, width)
-    inside = (rows > 0, rows < height - 1, columns > 0, columns < width - 1)
-    pairs = zip(inside, (-width, width, -1, 1), strict=True)
-    parts = [(places[there], places[there] + step) for there, step in pairs]
-    return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
-
-
 def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
     """Unit normals by area; towards the camera without a triangle."""
     total = np.zeros_like(lattice.points)
