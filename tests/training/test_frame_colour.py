@@ -14,7 +14,7 @@ from rilievo.training.engine.frame_colour import (
     _order_and_factors,
     change_colours,
 )
-from rilievo.training.video.frames.target_frames import draw_change
+from rilievo.training.video.frames.target_frames import draw_colour_change
 from rilievo.training.video.video_config import VideoAugmentation
 
 RNG = np.random.default_rng(4)
@@ -94,7 +94,7 @@ def test_a_change_leaves_its_input() -> None:
 
 def test_draws_stay_in_their_ranges_and_use_every_order() -> None:
     rng = np.random.default_rng(0)
-    draws = [draw_change(VideoAugmentation(), rng) for _ in range(400)]
+    draws = [draw_colour_change(VideoAugmentation(), rng) for _ in range(400)]
     for name in ("brightness", "contrast", "saturation"):
         values = [getattr(draw, name) for draw in draws]
         assert min(values) >= 0.8

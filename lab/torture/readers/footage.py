@@ -61,10 +61,12 @@ def _run(folder: Path) -> None:
 
 
 def _read_run(folder: Path) -> object:
-    from rilievo.training.video.video_records import video_folder
+    from rilievo.training.video.video_records import video_run_folder
 
     model = load_model(folder, device="cpu", threads=1)
-    return model.predict_raw([Photo(pixels=colours(0, _SIZE))]), video_folder(folder).read_config()
+    return model.predict_raw([Photo(pixels=colours(0, _SIZE))]), video_run_folder(
+        folder
+    ).read_config()
 
 
 def _read_motion(folder: Path) -> object:
@@ -74,9 +76,9 @@ def _read_motion(folder: Path) -> object:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.training.video.video_records import video_folder
+    from rilievo.training.video.video_records import video_run_folder
 
-    return video_folder(folder).read_record()
+    return video_run_folder(folder).read_record()
 
 
 def _parts() -> dict[str, "Stateful"]:

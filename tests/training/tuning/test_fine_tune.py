@@ -36,7 +36,7 @@ from rilievo.training.tuning.starts import network_layers, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 from rilievo.training.tuning.tuning_task import divide_images
-from rilievo.training.video.other_places import read_places
+from rilievo.training.video.other_places import read_pictures
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
 CPU = RunOptions(device="cpu", shown=False)
@@ -46,8 +46,8 @@ CPU = RunOptions(device="cpu", shown=False)
 def few_places(one_thread: None) -> Iterator[None]:
     """Four pictures of other places that judge, and four that are learned."""
     with pytest.MonkeyPatch.context() as patch:
-        few = lambda *, judges: read_places(judges=judges)[:4]  # noqa: E731
-        patch.setattr(tuning_learner, "read_places", few)
+        few = lambda *, judges: read_pictures(judges=judges)[:4]  # noqa: E731
+        patch.setattr(tuning_learner, "read_pictures", few)
         yield
 
 

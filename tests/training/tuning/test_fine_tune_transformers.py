@@ -21,7 +21,7 @@ from rilievo.training.tuning import tuning_learner
 from rilievo.training.tuning.starts import checkpoint_activations, network_layers, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
-from rilievo.training.video.other_places import read_places
+from rilievo.training.video.other_places import read_pictures
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 from tiny_checkpoints import Checkpoints, checkpoint, copied
 
@@ -48,8 +48,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture of another place that judges, and one that is learned."""
-    few = lambda *, judges: read_places(judges=judges)[:1]  # noqa: E731
-    monkeypatch.setattr(tuning_learner, "read_places", few)
+    few = lambda *, judges: read_pictures(judges=judges)[:1]  # noqa: E731
+    monkeypatch.setattr(tuning_learner, "read_pictures", few)
 
 
 def config_of(root: Path, family: str, start: Path) -> TuningConfig:

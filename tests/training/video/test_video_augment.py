@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.training.video.frames.target_frames import OneViews, augmented, collate, mirrored
+from rilievo.training.video.frames.target_frames import (
+    TargetSample,
+    augment,
+    collate,
+    mirror_sample,
+)
 from rilievo.training.video.video_config import VideoAugmentation
 
 RNG = np.random.default_rng
@@ -11,12 +16,12 @@ ALWAYS = VideoAugmentation(flip=1.0, jitter=1.0)
 NEVER = VideoAugmentation(flip=0.0, jitter=0.0)
 
 
-def sample(K: np.ndarray, motion: np.ndarray | None = None) -> OneViews:
+def sample(K: np.ndarray, motion: np.ndarray | None = None) -> TargetSample:
     frames = RNG(1).integers(0, 256, (3, 32, 64, 3), dtype=np.uint8)
     valid = np.zeros((32, 64), bool)
     valid[:, :10] = True
     given = None if motion is None else motion.astype(np.float32)
-    return OneViews(
+    return TargetSample(
         id="clip/0",
         frames=frames,
         seen=None,
@@ -43,7 +48,7 @@ def test_a_mirrored_sample_is_what_a_mirrored_scene_looks_like(
     turn = np.linalg.inv(np.eye(3) - cross / 2) @ (np.eye(3) + cross / 2)
     source_T_target = np.eye(4)
     source_T_target[:3, :3], source_T_target[:3, 3] = turn, motion[3:]
-    views = mirrored(sample(K, source_T_target))
+    views = mirror_sample(sample(K, source_T_target))
     assert views.source_T_target[0] is not None
     before = K @ (turn @ point + motion[3:])
     there = views.source_T_target[0] @ (-point[0], point[1], point[2], 1)
@@ -54,17 +59,17 @@ def test_a_mirrored_sample_is_what_a_mirrored_scene_looks_like(
 
 def test_mirroring_turns_every_picture_and_twice_is_nothing() -> None:
     views = sample(np.array([[50.0, 0, 20.0], [0, 50, 14], [0, 0, 1]]), np.eye(4))
-    once = mirrored(views)
+    once = mirror_sample(views)
     np.testing.assert_array_equal(once.frames[2, 5, 0], views.frames[2, 5, 63])
     np.testing.assert_array_equal(once.pyramid[1][:, 3, 0], views.pyramid[1][:, 3, 15])
     assert once.K[0, 2] == 43
     assert once.valid is not None
     assert once.valid[:, 54:].all()
     assert not once.valid[:, :54].any()
-    twice = mirrored(once)
+    twice = mirror_sample(once)
     np.testing.assert_array_equal(twice.frames, views.frames)
     np.testing.assert_array_equal(twice.K, views.K)
-    kept = mirrored(views, move_centre=False)
+    kept = mirror_sample(views, move_centre=False)
     assert kept.K[0, 2] == 20
     np.testing.assert_array_equal(kept.frames, once.frames)
 
@@ -72,20 +77,20 @@ def test_mirroring_turns_every_picture_and_twice_is_nothing() -> None:
 @pytest.mark.slow
 def test_chances_of_nothing_and_of_always_are_kept() -> None:
     views = sample(np.eye(3))
-    same = augmented(views, NEVER, RNG(0))
+    same = augment(views, NEVER, RNG(0))
     np.testing.assert_array_equal(same.frames, views.frames)
     assert same.seen is None
-    changed = augmented(views, ALWAYS, RNG(0))
+    changed = augment(views, ALWAYS, RNG(0))
     np.testing.assert_array_equal(changed.frames, views.frames[:, :, ::-1])
     assert changed.seen is not None
-    flips = [augmented(views, VideoAugmentation(jitter=0.0), RNG(seed)) for seed in range(200)]
+    flips = [augment(views, VideoAugmentation(jitter=0.0), RNG(seed)) for seed in range(200)]
     count = sum(bool(flipped.K[0, 2] != views.K[0, 2]) for flipped in flips)
     assert 70 < count < 130
 
 
 def test_a_batch_is_floats_of_the_bytes() -> None:
     first = sample(np.diag([50.0, 50.0, 1.0]))
-    second = augmented(first, ALWAYS, RNG(0))
+    second = augment(first, ALWAYS, RNG(0))
     views = collate([first, second])
     assert views.target.shape == (2, 3, 32, 64)
     assert views.target.is_contiguous()

@@ -60,7 +60,7 @@ def test_frames_that_a_power_cut_left_as_zeros_are_decoded_again(tmp_path: Path)
     [fault] = verify(folder).faults
     assert "frame 0 differs" in fault.what
     # A cut that takes bytes that were written comes before the description of the cache.
-    cache_files(sequence, SIZE, folder).about.unlink()
+    cache_files(sequence, SIZE, folder).description_path.unlink()
     found = open_store(sequence, SIZE, folder)
     expected = open_store(sequence, SIZE, tmp_path / "whole")
     for index in range(3):
@@ -89,7 +89,7 @@ def test_records_are_written_after_their_frames_are_synced(
 
     monkeypatch.setattr(cache_module, "_GROUP", 2)
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(cache_module, "_write_all", written)
+    monkeypatch.setattr(cache_module, "_write_at", written)
     open_store(sequence, SIZE, folder)
     group = ["write.frames"] * 2 + ["sync.frames"] + ["write.sums"] * 2
     last = ["write.frames", "sync.frames", "write.sums", "sync.sums"]
@@ -100,7 +100,7 @@ def test_a_description_that_a_power_cut_took_is_written_again(tmp_path: Path) ->
     write_frames(tmp_path / "clip", [0, 3])
     sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
     open_store(sequence, SIZE, folder)
-    about = cache_files(sequence, SIZE, folder).about
+    about = cache_files(sequence, SIZE, folder).description_path
     before = about.read_bytes()
     about.unlink()
     open_store(sequence, SIZE, folder)

@@ -21,10 +21,10 @@ from rilievo.training.networks.video.video_networks import (
     sigmoid_to_depth,
 )
 from rilievo.training.video import other_places, video_run
-from rilievo.training.video.other_places import ARCHIVE, OtherPlaces, read_places
+from rilievo.training.video.other_places import ARCHIVE, OtherPlaces, read_pictures
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
-from rilievo.training.video.video_records import video_folder
+from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video
 from sliding_walls import SIZE
 from video_runs import CPU, clip_config, same, weights_of
@@ -36,7 +36,7 @@ BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, s
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six pictures that judge, and six that are learned."""
     monkeypatch.setattr(
-        other_places, "read_places", lambda *, judges: read_places(judges=judges)[:6]
+        other_places, "read_pictures", lambda *, judges: read_pictures(judges=judges)[:6]
     )
 
 
@@ -52,7 +52,7 @@ def places_of(networks: VideoNetworks) -> OtherPlaces:
 
 def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:
     assert ARCHIVE.stat().st_size <= 1_000_000
-    judges, learned = (read_places(judges=each) for each in (True, False))
+    judges, learned = (read_pictures(judges=each) for each in (True, False))
     assert len(judges) == 24
     assert len(learned) >= 24
     assert not {each.tobytes() for each in judges} & {each.tobytes() for each in learned}
@@ -65,13 +65,13 @@ def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> 
 def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
     networks = embedded()
     places = places_of(networks)
-    assert places.change(networks.depth) == 0
+    assert places.depth_change(networks.depth) == 0
     # With gradients, norms are multiplied into weights: the last bits differ.
     assert places.loss(networks.depth, 3, 4).item() == pytest.approx(0, abs=1e-5)
     with torch.no_grad():
         # The head's first channel is the logarithm of depth.
         networks.depth.decoder.head.bias[0] += 0.1
-    assert places.change(networks.depth) == pytest.approx(0, abs=2e-3)
+    assert places.depth_change(networks.depth) == pytest.approx(0, abs=2e-3)
 
 
 @pytest.mark.usefixtures("few_places")
@@ -81,7 +81,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
 
     def depths() -> list[np.ndarray]:
         found = []
-        for picture in other_places.read_places(judges=True):
+        for picture in other_places.read_pictures(judges=True):
             rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
             seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -99,7 +99,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
         apart = np.log(new) - np.log(old)
         expected.append(np.abs(apart - np.median(apart)).mean())
     assert np.mean(expected) > 0.01
-    assert places.change(networks.depth) == pytest.approx(np.mean(expected), rel=0.01)
+    assert places.depth_change(networks.depth) == pytest.approx(np.mean(expected), rel=0.01)
 
 
 @pytest.mark.usefixtures("few_places")
@@ -108,14 +108,14 @@ def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
     places = places_of(networks)
     with torch.no_grad():
         networks.depth.decoder.head.weight[0] *= 1.2
-    changed = places.change(networks.depth)
+    changed = places.depth_change(networks.depth)
     optimizer = torch.optim.Adam(networks.depth.decoder.head.parameters(), lr=3e-4)
     networks.train()
     for step in range(12):
         optimizer.zero_grad()
         places.loss(networks.depth, step, 8).backward()
         optimizer.step()
-    assert places.change(networks.depth) < 0.7 * changed
+    assert places.depth_change(networks.depth) < 0.7 * changed
 
 
 @pytest.mark.usefixtures("few_places")
@@ -154,7 +154,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     assert 0.5 * bound < record.elsewhere <= bound
     ended, places = embedded(), places_of(embedded())
     ended.load_state_dict(weights_of(run))
-    assert places.change(ended.depth) == pytest.approx(record.elsewhere, rel=1e-4)
+    assert places.depth_change(ended.depth) == pytest.approx(record.elsewhere, rel=1e-4)
     longer = tmp_path / "longer"
     config = clip_config(walls, keep_best=False, milestones=(15,))
     record = train_video(config, longer, CPU)
@@ -213,5 +213,5 @@ def test_replay_is_of_preset_clip_and_needs_a_start() -> None:
 def test_a_run_without_other_places_says_nothing_of_them(walls: Path, tmp_path: Path) -> None:
     config = clip_config(walls, steps=2, validations=1, losses=VideoLosses(corners=0.5))
     train_video(config, tmp_path / "run", CPU)
-    assert video_folder(tmp_path / "run").read_record().elsewhere is None
+    assert video_run_folder(tmp_path / "run").read_record().elsewhere is None
     assert all("elsewhere" not in row for row in read_log_rows(tmp_path / "run", VALIDATIONS))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.video_records import Gain, VideoRecord, _student_factor, gain_of
+from rilievo.training.video.video_records import Gain, VideoRecord, _student_factor, error_gain
 
 STRETCHES = (range(100, 120), range(400, 420))
 
@@ -25,7 +25,9 @@ def errors_of(seed: int, factor: float, count: int = 40) -> tuple[list[float], l
 
 
 def test_the_gain_is_that_of_the_sums() -> None:
-    gain = gain_of(places_of((range(2), range(50, 52))), [0.1, 0.1, 0.3, 0.3], [0.1, 0.1, 0.2, 0.2])
+    gain = error_gain(
+        places_of((range(2), range(50, 52))), [0.1, 0.1, 0.3, 0.3], [0.1, 0.1, 0.2, 0.2]
+    )
     assert gain.share == pytest.approx(0.25)
     assert gain.frames == 4
 
@@ -34,7 +36,7 @@ def test_the_gain_is_that_of_the_sums() -> None:
 def test_the_interval_is_that_of_the_linearised_ratio(seed: int) -> None:
     """The delta method's error of a ratio of sums over blocks, with Student's factor."""
     before, after = errors_of(seed, 0.9)
-    gain = gain_of(places_of(), before, after)
+    gain = error_gain(places_of(), before, after)
     x, y = (np.reshape(each, (8, 5)).sum(axis=1) for each in (before, after))
     error = np.sqrt(8 * np.var(y - y.sum() / x.sum() * x, ddof=1)) / x.sum()
     half = stats.t.ppf(0.975, 7) * error
@@ -47,7 +49,7 @@ def test_the_interval_is_that_of_the_linearised_ratio(seed: int) -> None:
 def test_the_interval_has_the_true_gain_as_often_as_it_says() -> None:
     hits = 0
     for seed in range(300):
-        gain = gain_of(places_of(), *errors_of(seed, 0.95))
+        gain = error_gain(places_of(), *errors_of(seed, 0.95))
         assert gain.low is not None
         assert gain.high is not None
         hits += gain.low < 0.05 < gain.high
@@ -56,8 +58,8 @@ def test_the_interval_has_the_true_gain_as_often_as_it_says() -> None:
 
 def test_frames_beside_each_other_do_not_count_as_many() -> None:
     before, after = errors_of(0, 0.9)
-    dense = gain_of(places_of(), before, after)
-    apart = gain_of([FramePlace(0, 100 * index) for index in range(40)], before, after)
+    dense = error_gain(places_of(), before, after)
+    apart = error_gain([FramePlace(0, 100 * index) for index in range(40)], before, after)
     assert dense.low is not None
     assert apart.low is not None
     assert dense.share == apart.share
@@ -65,17 +67,17 @@ def test_frames_beside_each_other_do_not_count_as_many() -> None:
 
 
 def test_sequences_are_blocks_of_their_own() -> None:
-    together = gain_of([FramePlace(0, 0), FramePlace(0, 1)], [0.1, 0.2], [0.1, 0.1])
+    together = error_gain([FramePlace(0, 0), FramePlace(0, 1)], [0.1, 0.2], [0.1, 0.1])
     assert (together.low, together.high) == (None, None)
-    assert gain_of([FramePlace(0, 0), FramePlace(1, 1)], [0.1, 0.2], [0.1, 0.1]).low is not None
+    assert error_gain([FramePlace(0, 0), FramePlace(1, 1)], [0.1, 0.2], [0.1, 0.1]).low is not None
 
 
 def test_frames_without_an_error_do_not_count() -> None:
     places = places_of((range(3), range(50, 53)))
     nan = float("nan")
-    gain = gain_of(places, [0.1, nan, 0.1, 0.3, 0.3, 0.3], [0.1, 0.5, 0.1, 0.3, nan, 0.3])
+    gain = error_gain(places, [0.1, nan, 0.1, 0.3, 0.3, 0.3], [0.1, 0.5, 0.1, 0.3, nan, 0.3])
     assert (gain.share, gain.frames) == (0.0, 4)
-    assert gain_of(places[:1], [nan], [0.1]).frames == 0
+    assert error_gain(places[:1], [nan], [0.1]).frames == 0
 
 
 def test_student_s_factors_are_those_of_scipy() -> None:

@@ -36,15 +36,15 @@ from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.pair_motions import (
     Estimate,
     corner_trust,
-    in_one_scale,
-    judge,
-    latest_motions,
     read_estimate,
+    read_training_motions,
+    select_trusted_motions,
+    unify_scales,
     write_estimate,
 )
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
-from rilievo.training.video.video_records import video_folder
+from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video
 from sliding_walls import SIZE, write_walls
 from video_runs import CPU, clip_config, same, weights_of
@@ -74,7 +74,7 @@ def test_a_run_starts_with_the_depth_of_the_embedded_model() -> None:
 
 
 def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: Path) -> None:
-    record = video_folder(whole).read_record()
+    record = video_run_folder(whole).read_record()
     assert record.pose_parameters == 0
     assert record.start_error is not None
     assert record.best_error is not None
@@ -136,7 +136,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
     said = capsys.readouterr().out
     assert "the start is kept" in said
     assert "page.html" in said
-    record = video_folder(tmp_path / "run").read_record()
+    record = video_run_folder(tmp_path / "run").read_record()
     assert record.kept_start
     expected = make_networks(
         VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
@@ -215,7 +215,7 @@ def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
     data = VideoData(roots=(str(clip),), stride=1, fov=62, held_out=0.1)
     config = clip_config(clip, data=data, steps=1, validations=1)
     train_video(config, tmp_path / "run", CPU)
-    pairs = latest_motions(tmp_path / "run")
+    pairs = read_training_motions(tmp_path / "run")
     assert pairs
     assert all((target.frame < 10) == (source.frame < 10) for target, source in pairs)
 
@@ -282,12 +282,12 @@ def test_a_run_sees_every_shape_at_the_size_of_its_start(walls: Path, tmp_path: 
 def test_blocks_of_targets_of_long_footage_are_used(walls: Path, tmp_path: Path) -> None:
     data = VideoData(roots=(str(walls),), stride=1, held_out=0.0)
     frames = open_frames(data, size=SIZE, offsets=(-1, 1), cache=tmp_path)
-    places = [target.place.frame for target in frames.training.some(6, together=3).targets]
+    places = [target.place.frame for target in frames.training.spread_subset(6, block=3).targets]
     assert len(places) == 6
     assert places[0] == 1
     assert places[-1] > 10
     assert [b - a for a, b in itertools.pairwise(places)].count(1) == 4
-    assert len(frames.training.some(99)) == 14
+    assert len(frames.training.spread_subset(99)) == 14
 
 
 def test_a_run_that_nothing_could_judge_is_refused(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_targets_are_judged_by_the_worst_of_their_motions() -> None:
     found[place(4), place(5)] = pair(1.0, direction=60)
     found[place(6), place(7)] = pair(9.0)
     found[place(8), place(9)] = pair(0.05)
-    judged = judge(targets, found)
+    judged = select_trusted_motions(targets, found)
     assert judged.left_out == {"lost": 1, "turning": 1, "odd": 2}
     assert {target.frame for target, _ in judged.motions} == {1, 3, 5, 7, 9, 10}
 
@@ -364,7 +364,7 @@ def test_motions_of_neighbours_get_one_length() -> None:
     for k in range(1, 30):
         for other in (k - 1, k + 1):
             motions[place(k), place(other)] = pair(1.1 if k % 2 else 1.0).source_T_target
-    lengths = [float(T[0, 3]) for T in in_one_scale(motions).values()]
+    lengths = [float(T[0, 3]) for T in unify_scales(motions).values()]
     assert max(lengths) / min(lengths) < 1.02
     assert np.median(lengths) == pytest.approx(1.05, rel=0.03)
 
@@ -382,4 +382,4 @@ def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) ->
     assert back.trust == 0.25
     file.write_bytes(b"nothing")
     with pytest.raises(InputError, match=re.escape("no motions of a run")):
-        latest_motions(tmp_path)
+        read_training_motions(tmp_path)

@@ -14,10 +14,10 @@ from rilievo.data.fuse.frame_labels import FrameLabel, write_labels
 from rilievo.errors import InputError
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import anchor_loss
-from rilievo.training.video.frames.target_frames import collate, mirrored
-from rilievo.training.video.frames.video_frames import VideoFrames, open_frames, with_labels
+from rilievo.training.video.frames.target_frames import collate, mirror_sample
+from rilievo.training.video.frames.video_frames import VideoFrames, open_frames, with_label_maps
 from rilievo.training.video.video_config import VideoConfig
-from rilievo.training.video.video_records import video_folder
+from rilievo.training.video.video_records import video_run_folder
 from rilievo.training.video.video_run import train_video
 from sliding_walls import FAR, FOCAL, NEAR, SIZE, write_walls
 from video_runs import CPU, clip_config, same, weights_of
@@ -116,28 +116,28 @@ def test_an_image_without_a_label_teaches_nothing() -> None:
 def test_a_target_has_its_label_at_the_training_size(
     opened: VideoFrames, labels: Path, tmp_path: Path
 ) -> None:
-    labelled = with_labels(opened, labels, tmp_path)
+    labelled = with_label_maps(opened, labels, tmp_path)
     count = len(opened.training)
     assert labelled.notes[-1].endswith(f"labels {count} of {count} training targets")
-    views = labelled.training.views_of(0)
+    views = labelled.training.sample_of(0)
     half = SIZE[0] // 2
     assert (views.maps["labels"][:half, 4:] == 7 * FAR).all()
     assert (views.maps["labels"][half:, 4:] == 7 * NEAR).all()
     assert not views.maps["labels_weights"][:, :4].any()
     assert (views.maps["labels_weights"][:, 4:] == 1).all()
-    turned = mirrored(views)
+    turned = mirror_sample(views)
     assert not turned.maps["labels_weights"][:, -4:].any()
     np.testing.assert_array_equal(turned.maps["labels"], views.maps["labels"][:, ::-1])
     batch = collate([views, turned])
     assert batch.maps["labels"].shape == (2, *SIZE)
-    assert with_labels(opened, labels, tmp_path).held_out is opened.held_out
+    assert with_label_maps(opened, labels, tmp_path).held_out is opened.held_out
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path: Path) -> None:
     late = label_folder(tmp_path / "labels", first=5, times=1)
-    labelled = with_labels(opened, late, tmp_path).training
-    first, last = (labelled.views_of(k) for k in (0, len(labelled) - 1))
+    labelled = with_label_maps(opened, late, tmp_path).training
+    first, last = (labelled.sample_of(k) for k in (0, len(labelled) - 1))
     assert not first.maps["labels_weights"].any()
     assert last.maps["labels_weights"].any()
 
@@ -145,12 +145,12 @@ def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path
 def test_labels_of_another_clip_or_camera_are_refused(opened: VideoFrames, tmp_path: Path) -> None:
     other = label_folder(tmp_path / "other", first=500, times=1)
     with pytest.raises(InputError, match=r"none is a training target, such as 0000\d\d"):
-        with_labels(opened, other, tmp_path)
+        with_label_maps(opened, other, tmp_path)
     wide = label_folder(tmp_path / "wide", focal=0.8 * FOCAL, times=1)
     with pytest.raises(InputError, match="the same camera"):
-        with_labels(opened, wide, tmp_path)
+        with_label_maps(opened, wide, tmp_path)
     with pytest.raises(InputError, match="no folder of labels"):
-        with_labels(opened, tmp_path / "none", tmp_path)
+        with_label_maps(opened, tmp_path / "none", tmp_path)
 
 
 def test_labels_that_are_broken_leave_no_run_behind(walls: Path, tmp_path: Path) -> None:
@@ -192,10 +192,12 @@ def test_labels_teach_depth_and_a_stopped_run_goes_on_with_them(
         start_share=0.0,
         learning_rate=5e-4,
     )
-    start = video_folder(tmp_path / "start")
+    start = video_run_folder(tmp_path / "start")
     train_video(replace(taught, learning_rate=1e-12), start.path, CPU)
     train_video(taught, tmp_path / "whole", CPU)
-    before, after = (video_folder(each).read_record() for each in (start.path, tmp_path / "whole"))
+    before, after = (
+        video_run_folder(each).read_record() for each in (start.path, tmp_path / "whole")
+    )
     assert before.abs_rel is not None
     assert after.abs_rel is not None
     assert after.abs_rel < 0.6 * before.abs_rel

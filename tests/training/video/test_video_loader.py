@@ -98,13 +98,13 @@ def test_threads_do_not_run_far_ahead(
     frames: VideoTargetFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    views_of = frames.views_of
+    sample_of = frames.sample_of
 
     def counted(index: int) -> object:
         asked.append(index)
-        return views_of(index)
+        return sample_of(index)
 
-    monkeypatch.setattr(frames, "views_of", counted)
+    monkeypatch.setattr(frames, "sample_of", counted)
     given = batches(frames, seed=0, batch_size=4, workers=2)
     next(given)
     given.close()  # pyright: ignore[reportAttributeAccessIssue]
@@ -120,5 +120,5 @@ def test_without_augmentation_frames_come_as_they_are(frames: VideoTargetFrames)
     [batch] = some(frames, 1, augmentation=None)
     assert batch.views.target_seen is batch.views.target
     index = frames.ids.index(batch.ids[0])
-    expected = frames.views_of(index).frames[0] / np.float32(255)
+    expected = frames.sample_of(index).frames[0] / np.float32(255)
     np.testing.assert_array_equal(batch.views.target[0].permute(1, 2, 0), expected)

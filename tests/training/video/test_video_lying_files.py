@@ -15,7 +15,7 @@ from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, RilievoError
 from rilievo.training.video.frames.frame_store import CacheFiles
 from rilievo.training.video.frames.video_frames import open_frames
-from rilievo.training.video.video_records import video_folder
+from rilievo.training.video.video_records import video_run_folder
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_poses_that_are_no_motion_are_refused_without_a_warning(
 
 
 def test_a_device_in_the_place_of_a_record_is_not_read_for_ever(tmp_path: Path) -> None:
-    folder = video_folder(tmp_path)
+    folder = video_run_folder(tmp_path)
     for name, read in (("record.json", folder.read_record), ("config.json", folder.read_config)):
         (tmp_path / name).symlink_to("/dev/zero")
         with pytest.raises(RilievoError, match=name):
@@ -63,12 +63,12 @@ def test_what_a_cache_says_wrongly_of_itself_counts_as_nothing(
     files = CacheFiles(tmp_path / "f.frames")
     files.frames.touch()
     about = {"format": "rilievo-frames/2", "count": 3, "broken": {"1": "cut"}, "fault": None}
-    files.about.write_text(json.dumps(about))
-    found = files.read_about()
+    files.description_path.write_text(json.dumps(about))
+    found = files.read_description()
     assert found is not None
     assert found.broken == {"1": "cut"}
-    files.about.write_text(json.dumps(about | change))
-    assert files.read_about() is None
+    files.description_path.write_text(json.dumps(about | change))
+    assert files.read_description() is None
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
 from rilievo.training.video.video_presets import (
     REASONS,
-    differences,
     preset_config,
+    preset_differences,
 )
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
@@ -53,18 +53,18 @@ def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_diffe
     stereo = VideoData(roots=("a",), kind=SourceKind.KITTI_RAW, stereo=True)
     config = preset_config(replace(CONFIG, preset="faithful", data=stereo))
     assert (config.data.baseline, config.blueprint.unit) == (0.1, 5.4)
-    found = differences(config)
+    found = preset_differences(config)
     # A warm-up of the pose network needs a start that knows depth.
     assert {each.field for each in found} == set(REASONS) - {"pose_warm_up"}
     assert all(each.reason == REASONS[each.field] for each in found)
-    assert differences(preset_config(CONFIG)) == ()
+    assert preset_differences(preset_config(CONFIG)) == ()
 
 
 def test_clip_is_compared_with_itself_and_takes_no_reason_of_faithful() -> None:
     blueprint = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY)
     clip = preset_config(replace(CONFIG, preset="clip", start="rilievo/small", blueprint=blueprint))
-    assert differences(clip) == ()
-    [warm_up] = differences(replace(clip, warm_up=5))
+    assert preset_differences(clip) == ()
+    [warm_up] = preset_differences(replace(clip, warm_up=5))
     assert (warm_up.field, warm_up.default, warm_up.reason) == ("warm_up", "20", None)
 
 
@@ -83,7 +83,7 @@ def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
 def test_what_the_user_chose_is_a_difference_without_a_reason() -> None:
     preset = preset_config(CONFIG)
     config = replace(preset, losses=replace(preset.losses, ssim=0.5), seed=3, epochs=2)
-    assert [(each.field, each.value, each.reason) for each in differences(config)] == [
+    assert [(each.field, each.value, each.reason) for each in preset_differences(config)] == [
         ("losses.ssim", "0.5", None),
         ("epochs", "2", None),
     ]

@@ -39,7 +39,7 @@ def test_the_loss_of_faithful_is_the_published_one_at_every_scale(
         cache=tmp_path / "kept",
         source_pyramids=native,
     ).training
-    one = frames.views_of(2)
+    one = frames.sample_of(2)
     pyramids = [pyramid_of_bytes(frame) for frame in one.frames]
     views = collate([one])
     views = replace(
@@ -57,7 +57,7 @@ def test_the_loss_of_faithful_is_the_published_one_at_every_scale(
     with torch.no_grad():
         # Motion that can be seen.
         networks.pose.pose_conv.bias += torch.tensor([0.2, -0.1, 0.1, 3.0, 1.0, -2.0])
-        explained = VideoLearner(networks, config.losses, seed=0).explain(
+        explained = VideoLearner(networks, config.losses, seed=0).predict_with_loss(
             views=views, generator=None
         )
         target, (before, after) = views.target, views.sources

@@ -10,7 +10,7 @@ from rilievo.io.json_record import to_json
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import Estimate, write_estimate
 from rilievo.training.video.video_records import VideoRecord
-from rilievo.training.video.video_summary import positions, write_video_run_page
+from rilievo.training.video.video_summary import camera_trajectories, write_video_run_page
 
 RECORD = VideoRecord(
     targets=40,
@@ -47,11 +47,11 @@ def straight(
 
 
 def test_positions_are_chained_along_the_longest_row() -> None:
-    [row] = positions(straight([0, 1, 5, 6, 7]))
+    [row] = camera_trajectories(straight([0, 1, 5, 6, 7]))
     np.testing.assert_allclose(row[:, 0], [0, 0.5, 1, 1.5])
     np.testing.assert_allclose(row[:, 1:], 0)
-    assert len(positions(straight([0, 1]) | straight([0], sequence=1))) == 2
-    assert positions({}) == []
+    assert len(camera_trajectories(straight([0, 1]) | straight([0], sequence=1))) == 2
+    assert camera_trajectories({}) == []
 
 
 def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> None:

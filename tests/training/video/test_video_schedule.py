@@ -17,7 +17,7 @@ CONFIG = VideoConfig(data=VideoData(roots=("a",)))
 
 def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> None:
     """The published program with a newer torch trains fourteen and six."""
-    course = Course.of(CONFIG, 39810, processes=1)
+    course = Course.from_config(CONFIG, 39810, processes=1)
     assert course.steps == 20 * 3317
     rates = [course.rate(step) for step in range(course.steps)]
     assert rates.count(1.0) == 15 * 3317
@@ -26,7 +26,7 @@ def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> No
 
 
 def test_the_rate_climbs_to_its_peak_and_never_starts_at_nothing() -> None:
-    course = Course.of(replace(CONFIG, warm_up=4), 1000, processes=1)
+    course = Course.from_config(replace(CONFIG, warm_up=4), 1000, processes=1)
     assert [course.rate(k) for k in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
 
 
@@ -41,7 +41,7 @@ def test_an_epoch_ends_as_often_as_there_are_epochs_and_all_batches_are_seen(
     targets: int, epochs: int, accumulate: int, processes: int
 ) -> None:
     config = replace(CONFIG, epochs=epochs, accumulate=accumulate)
-    course = Course.of(config, targets, processes=processes)
+    course = Course.from_config(config, targets, processes=processes)
     assert course.steps * course.batches >= epochs * (targets // 12)
     assert (course.steps - 1) * course.batches < epochs * (targets // 12)
     ends = [step for step in range(1, course.steps + 1) if course.ends_epoch(step)]
@@ -49,16 +49,16 @@ def test_an_epoch_ends_as_often_as_there_are_epochs_and_all_batches_are_seen(
     assert len(ends) <= epochs + 1
     # Processes and accumulated batches are one and the same.
     swapped = replace(config, accumulate=accumulate * processes)
-    assert Course.of(swapped, targets, processes=1) == course
+    assert Course.from_config(swapped, targets, processes=1) == course
 
 
 def test_too_few_targets_for_a_batch_are_refused() -> None:
     with pytest.raises(InputError, match=r"7 targets are fewer than a batch of 12; .*batch_size"):
-        Course.of(CONFIG, 7, processes=1)
+        Course.from_config(CONFIG, 7, processes=1)
 
 
 def test_steps_take_the_place_of_epochs() -> None:
-    assert Course.of(replace(CONFIG, steps=7), 1000, processes=2).steps == 7
+    assert Course.from_config(replace(CONFIG, steps=7), 1000, processes=2).steps == 7
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], word
 
 
 def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
-    course = Course.of(replace(CONFIG, milestones=(), warm_up=2), 1000, processes=1)
+    course = Course.from_config(replace(CONFIG, milestones=(), warm_up=2), 1000, processes=1)
     rates = [course.rate(9, share) for share in (0, 0.5, 1)]
     assert rates == pytest.approx([1, 0.5, 0])
     assert course.rate(0) == pytest.approx(0.5)
@@ -94,11 +94,11 @@ def spent(minutes: Minutes, pace: Callable[[float], float], *, validation: float
     while minutes.share < 1:
         seconds = pace(clock)
         clock += seconds
-        minutes.share = minutes.count(seconds)
+        minutes.share = minutes.add_seconds(seconds)
         if minutes.is_validation_due():
             clock += validation
             minutes.validation = validation
-            minutes.share = minutes.count(validation)
+            minutes.share = minutes.add_seconds(validation)
             minutes.validated = minutes.share
             ends.append(clock)
     return ends
@@ -106,14 +106,14 @@ def spent(minutes: Minutes, pace: Callable[[float], float], *, validation: float
 
 @pytest.mark.parametrize("pace", [lambda _: 0.5, lambda now: 0.5 if now < 100 else 4.0])
 def test_a_run_of_minutes_keeps_them_whatever_its_pace(pace: Callable[[float], float]) -> None:
-    minutes = Minutes.left(10.0, spent=200.0, validations=4, validation=5.0)
+    minutes = Minutes.after_preparation(10.0, spent=200.0, validations=4, validation=5.0)
     ends = spent(minutes, pace, validation=5.0)
     assert len(ends) == 4
     assert 395 < ends[-1] <= 400 + 4.0
 
 
 def test_a_run_of_minutes_whose_preparation_took_them_trains_for_a_quarter_of_them() -> None:
-    minutes = Minutes.left(10.0, spent=590.0, validations=6, validation=20.0)
+    minutes = Minutes.after_preparation(10.0, spent=590.0, validations=6, validation=20.0)
     assert minutes.given == 150
     # Six validations would leave half a minute for steps.
     assert minutes.validations == 1
@@ -121,9 +121,9 @@ def test_a_run_of_minutes_whose_preparation_took_them_trains_for_a_quarter_of_th
 
 
 def test_a_run_of_minutes_moves_from_its_first_step() -> None:
-    minutes = Minutes.left(1.0, spent=10.0, validations=2, validation=0.0)
+    minutes = Minutes.after_preparation(1.0, spent=10.0, validations=2, validation=0.0)
     shares = []
     for _ in range(10):
-        minutes.share = minutes.count(5.0)
+        minutes.share = minutes.add_seconds(5.0)
         shares.append(minutes.share)
     assert shares == pytest.approx([step / 10 for step in range(1, 11)])

@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 
 from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye, SequenceCamera
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.training.video.frames.targets import FramePlace, Neighbours, TargetSearch, part
+from rilievo.training.video.frames.targets import (
+    FramePlace,
+    Neighbours,
+    SequenceTargets,
+    split_targets,
+)
 
 CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
 
@@ -17,12 +22,12 @@ def sequence(numbers: list[int], **more: object) -> Clip:
 
 def contents_text(
     runs: list[list[int]], *, offsets: tuple[int, ...] = (-1, 1), stride: int = 1
-) -> TargetSearch:
+) -> SequenceTargets:
     count = max(max(run) for run in runs) + 1
-    return Neighbours([sequence(list(range(count)))], {0: runs}).find(0, offsets, stride)
+    return Neighbours([sequence(list(range(count)))], {0: runs}).find_targets(0, offsets, stride)
 
 
-def frames_of(search: TargetSearch) -> list[list[int]]:
+def frames_of(search: SequenceTargets) -> list[list[int]]:
     return [[place.frame for place in target.places] for target in search.targets]
 
 
@@ -44,23 +49,23 @@ def test_neighbours_are_a_stride_apart() -> None:
 def test_a_list_takes_neighbours_by_number() -> None:
     numbers = [3, 4, 5, 7, 8, 9]
     listed = ListedTargets(training=(8, 4, 5, 6, 99), held_out=(8,))
-    found = Neighbours([sequence(numbers, listed=listed)], {}).find(0, (-1, 1), 1)
+    found = Neighbours([sequence(numbers, listed=listed)], {}).find_targets(0, (-1, 1), 1)
     assert frames_of(found) == [[4, 3, 5], [1, 0, 2]]
-    assert found.listed_out is not None
-    assert [target.place.frame for target in found.listed_out] == [4]
+    assert found.listed_held_out is not None
+    assert [target.place.frame for target in found.listed_held_out] == [4]
     assert found.lonely == 3
 
 
 def test_neighbours_of_a_list_are_a_stride_apart() -> None:
     numbers = sequence(list(range(3, 12)), listed=ListedTargets(training=(6, 4)))
-    found = Neighbours([numbers], {}).find(0, (-1, 1), 2)
+    found = Neighbours([numbers], {}).find_targets(0, (-1, 1), 2)
     assert frames_of(found) == [[3, 1, 5]]
 
 
 def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
     left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", shift=-0.5))
     right = sequence([1, 2, 3], id="right", listed=ListedTargets(training=()))
-    found = Neighbours([left, right], {0: [[0, 1, 2]]}).find(0, (0,), 1)
+    found = Neighbours([left, right], {0: [[0, 1, 2]]}).find_targets(0, (0,), 1)
     assert [target.places for target in found.targets] == [
         (FramePlace(0, 1), FramePlace(1, 0)),
         (FramePlace(0, 2), FramePlace(1, 1)),
@@ -69,7 +74,7 @@ def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
 
 
 def test_the_last_targets_of_every_sequence_are_held_out() -> None:
-    parted = part([contents_text([list(range(42))])], 0.1)
+    parted = split_targets([contents_text([list(range(42))])], 0.1)
     assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
     assert parted.training[-1].place.frame == 34
     assert parted.between == 2
@@ -87,8 +92,8 @@ def test_no_frame_is_both_learned_from_and_held_out(
 ) -> None:
     sequences = [sequence(list(range(length)), id=str(k)) for k, length in enumerate(lengths)]
     neighbours = Neighbours(sequences, {k: [range(n)] for k, n in enumerate(lengths)})
-    found = [neighbours.find(k, (-1, 1), stride) for k in range(len(lengths))]
-    parted = part(found, share, stretches)
+    found = [neighbours.find_targets(k, (-1, 1), stride) for k in range(len(lengths))]
+    parted = split_targets(found, share, stretches)
     learned = {place for target in parted.training for place in target.places}
     assert not learned & {place for target in parted.held_out for place in target.places}
     total = sum(len(each.targets) for each in found)
@@ -101,7 +106,7 @@ def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
     """Frames that the camera stood still in, 92 to 111, do not count as a gap."""
     run = [*range(92), *range(112, 220)]
     [found] = [contents_text([run], stride=stride)]
-    parted = part([found], 0.1, 2)
+    parted = split_targets([found], 0.1, 2)
     judged = [run.index(target.place.frame) for target in parted.held_out]
     count = len(found.targets)
     assert len(judged) == round(0.1 * count)
@@ -120,7 +125,7 @@ def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
 def test_every_sequence_has_its_own_middle_and_end() -> None:
     sequences = [sequence(list(range(length)), id=str(length)) for length in (102, 82)]
     neighbours = Neighbours(sequences, {0: [range(102)], 1: [range(82)]})
-    parted = part([neighbours.find(k, (-1, 1), 1) for k in (0, 1)], 0.1, 2)
+    parted = split_targets([neighbours.find_targets(k, (-1, 1), 1) for k in (0, 1)], 0.1, 2)
     assert [target.place for target in parted.held_out] == [
         *(FramePlace(0, frame) for frame in [*range(48, 53), *range(96, 101)]),
         *(FramePlace(1, frame) for frame in [*range(39, 43), *range(77, 81)]),
@@ -128,7 +133,7 @@ def test_every_sequence_has_its_own_middle_and_end() -> None:
 
 
 def test_a_short_sequence_has_its_end_held_out_alone() -> None:
-    parted = part([contents_text([list(range(42))])], 0.1, 2)
+    parted = split_targets([contents_text([list(range(42))])], 0.1, 2)
     assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
     assert parted.training[-1].place.frame == 33
     assert parted.short == 1
@@ -138,7 +143,7 @@ def test_a_short_sequence_has_its_end_held_out_alone() -> None:
 def test_some_of_many_short_clips_are_held_out_whole(length: int) -> None:
     sequences = [sequence(list(range(length)), id=str(k)) for k in range(200)]
     neighbours = Neighbours(sequences, {k: [range(length)] for k in range(200)})
-    parted = part([neighbours.find(k, (-1, 1), 1) for k in range(200)], 0.05)
+    parted = split_targets([neighbours.find_targets(k, (-1, 1), 1) for k in range(200)], 0.05)
     assert len(parted.held_out) == pytest.approx(0.05 * 200 * (length - 2), abs=length)
     assert parted.between == 0
 
@@ -147,21 +152,21 @@ def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
     numbers = list(range(1, 41))
     np.random.default_rng(0).shuffle(numbers)
     listed = ListedTargets(training=tuple(numbers))
-    found = Neighbours([sequence(list(range(42)), listed=listed)], {}).find(0, (-1, 1), 1)
-    parted = part([found], 0.1)
+    found = Neighbours([sequence(list(range(42)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    parted = split_targets([found], 0.1)
     assert sorted(target.place.frame for target in parted.held_out) == [37, 38, 39, 40]
     assert parted.between == 2
 
 
 def test_a_share_of_nothing_holds_nothing_out() -> None:
-    parted = part([contents_text([list(range(20))])], 0.0)
+    parted = split_targets([contents_text([list(range(20))])], 0.0)
     assert parted.held_out == ()
     assert len(parted.training) == 18
 
 
 def test_the_list_of_a_split_says_what_is_held_out() -> None:
     listed = ListedTargets(training=(4, 5), held_out=(5,))
-    found = Neighbours([sequence(list(range(9)), listed=listed)], {}).find(0, (-1, 1), 1)
-    parted = part([found], 0.5)
+    found = Neighbours([sequence(list(range(9)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    parted = split_targets([found], 0.5)
     assert [target.place.frame for target in parted.training] == [4, 5]
     assert [target.place.frame for target in parted.held_out] == [5]

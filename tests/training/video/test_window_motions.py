@@ -16,8 +16,8 @@ from rilievo.training.video.pair_motions import (
     EstimatedMotion,
     WindowTracker,
     corner_trust,
-    find_over_windows,
-    judge,
+    find_pair_and_window_motions,
+    select_trusted_motions,
 )
 from sliding_walls import FAR, NEAR, SIZE, write_walls
 
@@ -50,7 +50,7 @@ def frames(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> VideoTargetF
 
 @pytest.fixture(scope="module")
 def found(frames: VideoTargetFrames) -> EstimatedMotion:
-    return find_over_windows(frames, given_depths(len(frames)))
+    return find_pair_and_window_motions(frames, given_depths(len(frames)))
 
 
 def test_motion_over_windows_is_that_of_the_camera_in_one_unit_a_chain(
@@ -88,13 +88,13 @@ def test_depth_over_windows_does_not_repeat_what_is_wrong_in_the_given_depth(
 def test_corners_over_windows_teach_by_how_well_chains_agree(
     frames: VideoTargetFrames, found: EstimatedMotion
 ) -> None:
-    judged = judge(frames.targets, found.pairs, found.windows)
+    judged = select_trusted_motions(frames.targets, found.pairs, found.windows)
     e, d = math.hypot(found.windows.error, 0.04), found.windows.given_error
     assert judged.trust == pytest.approx(1 - e / math.sqrt(d**2 - e**2))
     assert judged.trust > 0.5
     # Two chains that disagree everywhere teach nothing.
     odd = replace(found.windows, error=2 * d)
-    assert judge(frames.targets, found.pairs, odd).trust == 0
+    assert select_trusted_motions(frames.targets, found.pairs, odd).trust == 0
 
 
 def test_targets_that_pairs_lose_are_kept_by_windows(
@@ -104,15 +104,15 @@ def test_targets_that_pairs_lose_are_kept_by_windows(
     lost = dict(found.pairs)
     for source in middle.sources:
         lost[middle.place, source] = UNKNOWN
-    assert judge(frames.targets, lost).left_out == {"lost": 1}
-    judged = judge(frames.targets, lost, found.windows)
+    assert select_trusted_motions(frames.targets, lost).left_out == {"lost": 1}
+    judged = select_trusted_motions(frames.targets, lost, found.windows)
     assert not judged.left_out
     assert middle.place in judged.corners
 
 
 def test_a_source_outside_of_windows_has_the_motion_of_the_pair(frames: VideoTargetFrames) -> None:
     """The first target of a chain knows one of its sources by a pair alone, in another unit."""
-    found = find_over_windows(frames, given_depths(len(frames), wrong=1.0))
+    found = find_pair_and_window_motions(frames, given_depths(len(frames), wrong=1.0))
     first = frames.targets[0]
     double = {
         pair: replace(
@@ -124,19 +124,19 @@ def test_a_source_outside_of_windows_has_the_motion_of_the_pair(frames: VideoTar
     }
     assert first.sources[0] not in found.windows.targets[first.place].motions
     for pairs in (found.pairs, double):
-        judged = judge(frames.targets, pairs, found.windows)
+        judged = select_trusted_motions(frames.targets, pairs, found.windows)
         outside, inside = (judged.motions[first.place, source] for source in first.sources)
         ratio = np.linalg.norm(outside[:3, 3]) / np.linalg.norm(inside[:3, 3])
         assert ratio == pytest.approx(1, rel=0.1)
     lost = {**found.pairs, (first.place, first.sources[0]): UNKNOWN}
-    assert judge(frames.targets, lost, found.windows).left_out == {"lost": 1}
+    assert select_trusted_motions(frames.targets, lost, found.windows).left_out == {"lost": 1}
 
 
 def test_one_chain_alone_is_judged_by_its_pairs(clip: Path, tmp_path: Path) -> None:
     frames = opened(clip, tmp_path, stride=1)
-    found = find_over_windows(frames, given_depths(len(frames)))
+    found = find_pair_and_window_motions(frames, given_depths(len(frames)))
     assert math.isnan(found.windows.error)
-    judged = judge(frames.targets, found.pairs, found.windows)
+    judged = select_trusted_motions(frames.targets, found.pairs, found.windows)
     assert judged.trust == corner_trust(frames.targets, found.pairs)
 
 
@@ -145,6 +145,6 @@ def test_the_other_camera_of_a_stereo_pair_is_in_no_window(frames: VideoTargetFr
     for target, depth in zip(frames.targets, given_depths(len(frames)), strict=True):
         other = FramePlace(target.place.sequence + 1, target.place.frame)
         tracker.add(Target(place=target.place, sources=(*target.sources, other)), depth)
-    windows = tracker.windows()
+    windows = tracker.estimate_windows()
     assert not windows.targets
     assert math.isnan(windows.given_error)

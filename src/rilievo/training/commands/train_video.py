@@ -18,7 +18,11 @@ from rilievo.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import TIMM
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.video_presets import UncheckedVideoConfig, completed, differences
+from rilievo.training.video.video_presets import (
+    UncheckedVideoConfig,
+    complete_config,
+    preset_differences,
+)
 
 if TYPE_CHECKING:
     from rilievo.training.video.video_records import VideoRecord
@@ -56,7 +60,9 @@ def parse_and_complete(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig
             "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
         ),
     )
-    return request, completed(request.config, fields_in_arguments(Arguments, arguments, "config"))
+    return request, complete_config(
+        request.config, fields_in_arguments(Arguments, arguments, "config")
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -86,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
 def _say_config_and_footage(config: VideoConfig, footage: Sequence[Clip]) -> None:
     with printing():
         print(to_json(config, indent=2))
-        for item in differences(config):
+        for item in preset_differences(config):
             why = "" if item.reason is None else f": {item.reason}"
             say(f"{item.field} is {item.value}, usually {item.default}{why}")
         for sequence in footage[:_LISTED]:
@@ -104,11 +110,11 @@ def _say_disk_and_memory(config: VideoConfig, footage: Sequence[Clip]) -> None:
         room = format_bytes(frames * height * width * 3)
         lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")
     try:
-        from rilievo.training.video.video_plan import LESS, memory_of_step
+        from rilievo.training.video.video_plan import LESS, bytes_and_words_of_step
     except ModuleNotFoundError:
         lines.append("memory: is computed where the extra 'train' is installed")
     else:
-        (needed, step), free = memory_of_step(config), free_memory()
+        (needed, step), free = bytes_and_words_of_step(config), free_memory()
         line = f"memory: {step} take about {format_bytes(needed)}"
         if free is not None:
             line += f", {format_bytes(free)} are free here"

@@ -22,7 +22,7 @@ from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.starts import Layer, NetworkLayers, TunedNetwork
 from rilievo.training.tuning.tuning_config import TuningConfig
-from rilievo.training.video.other_places import read_places
+from rilievo.training.video.other_places import read_pictures
 
 _IMAGES = 4
 _STREAM = 7
@@ -39,7 +39,7 @@ class StartAnswers:
         self._kind, self._seed, self._device = kind, seed, device
         network.eval()
         self._trained, self._judges = (
-            [self._input_and_answers(network, picture) for picture in read_places(judges=judges)]
+            [self._input_and_answers(network, picture) for picture in read_pictures(judges=judges)]
             for judges in (False, True)
         )
 

@@ -67,7 +67,7 @@ from rilievo.training.tuning.tuning_learner import (
     merge_adapters,
 )
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.video_records import gain_of
+from rilievo.training.video.video_records import error_gain
 from rilievo.version import VERSION
 
 _MOST = 100
@@ -413,7 +413,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         )
 
     def _errors_of_set(self, name: str, judge: Judge, before: Errors, after: Errors) -> SetErrors:
-        gain = gain_of(judge.places, nan_for_none(before), nan_for_none(after))
+        gain = error_gain(judge.places, nan_for_none(before), nan_for_none(after))
         return SetErrors(
             name=name,
             images=gain.frames,

@@ -31,7 +31,7 @@ class BatchResult:
 
 
 @torch.no_grad()
-def measure(result: BatchResult) -> dict[str, Scalar]:
+def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
     """Compute the numbers of a batch, whose means over steps are columns of the log.
 
     ``photometric``, ``smoothness`` and ``extra`` are weighted and add up to the loss; ``masked``
@@ -56,11 +56,11 @@ def measure(result: BatchResult) -> dict[str, Scalar]:
         "depth_spread": log_depth.std(dim=1, correction=0).mean(),
         "saturated": ends.float().mean(),
         "translation": motions[..., :3, 3].norm(dim=-1).mean(),
-        "rotation": torch.rad2deg(angle_of(motions[..., :3, :3])).mean(),
+        "rotation": torch.rad2deg(rotation_angle(motions[..., :3, :3])).mean(),
     }
 
 
-def angle_of(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
+def rotation_angle(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
     """Angle of a rotation [rad], exact near zero too."""
     twice_sine = (R - R.mT).flatten(-2).norm(dim=-1) / 2**0.5
     twice_cosine = R.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
@@ -94,7 +94,7 @@ class MotionScores(NamedTuple):
 
 
 def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
-    """Score depth up to its scale; inverse depth is interpolated."""
+    """Score depth scaled to the true median; inverse depth is interpolated."""
     true = truth.depth
     if true is None or not (true > 0).any():
         return DepthScores(np.nan, np.nan, np.nan)
@@ -113,16 +113,18 @@ def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
 
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:
-    """Score motion, whatever its scale."""
+    """Mean angles of directions and rotations from the true ones."""
     ways, turns = [], []
     for motion, true in zip(motions, truth.source_T_target, strict=False):
         if true is None:
             continue
         estimate, reference = motion[0].cpu().double(), torch.from_numpy(true)
-        turns.append(angle_of(estimate[:3, :3] @ reference[:3, :3].mT))
+        turns.append(rotation_angle(estimate[:3, :3] @ reference[:3, :3].mT))
         if reference[:3, 3].norm() > _STILL:
             ways.append(_angle_between(estimate[:3, 3], reference[:3, 3]))
-    return MotionScores(translation_angle=_mean_degrees(ways), rotation_error=_mean_degrees(turns))
+    return MotionScores(
+        translation_angle=_mean_degrees_or_nan(ways), rotation_error=_mean_degrees_or_nan(turns)
+    )
 
 
 def _angle_between(a: Tensor, b: Tensor) -> Tensor:
@@ -131,5 +133,5 @@ def _angle_between(a: Tensor, b: Tensor) -> Tensor:
     return 2 * torch.atan2((a - b).norm(), (a + b).norm())
 
 
-def _mean_degrees(angles: list[Tensor]) -> float:
+def _mean_degrees_or_nan(angles: list[Tensor]) -> float:
     return float(torch.rad2deg(torch.stack(angles).mean())) if angles else np.nan

@@ -1,10 +1,7 @@
-"""Motion by geometry in place of a pose network: its first depth, its corners, its estimates.
+"""Motion by geometry in place of a pose network, and held-out corners that judge a run.
 
-The estimate is stored in the run's folder, so that a resumed run goes on with the same.
-
-Depth of corners of the held-out targets, which judges a run.
-
-It is found once, with the depth of the start, so that all weights are compared with the same.
+Both are estimated once, with the depth of the start, and stored: resumed runs go on with them, and
+all weights are compared with the same corners.
 """
 
 import math
@@ -34,20 +31,20 @@ from rilievo.training.video.frames.target_frames import (
     StoredMaps,
     VideoFrames,
     VideoTargetFrames,
-    stored_maps,
+    store_maps,
 )
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import (
     FIRST,
     FOLDER,
     Estimate,
-    Judged,
+    TrustedEstimate,
     WindowTracker,
-    corner_error,
-    find_motions,
-    find_over_windows,
-    judge,
+    find_pair_and_window_motions,
+    find_pair_motions,
+    mean_corner_error,
     read_estimate,
+    select_trusted_motions,
     write_estimate,
 )
 
@@ -90,7 +87,7 @@ class Prior:
             yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
 
 
-def stored_prior(
+def store_prior_depths(
     frames: VideoTargetFrames,
     folder: Path,
     key: str,
@@ -104,7 +101,7 @@ def stored_prior(
     """
     key = "\n".join([key, str(middle), *frames.ids])
     places = (target.place for target in frames.targets)
-    return stored_maps(folder, ("prior",), key, places, _scale_to_median(depths, middle))
+    return store_maps(folder, ("prior",), key, places, _scale_to_median(depths, middle))
 
 
 def _scale_to_median(
@@ -119,14 +116,16 @@ def _scale_to_median(
 
 
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
-    """Say where another field of view fits the first sequence clearly better."""
+    """Note of a clearly better field of view of the first sequence, or none."""
     first = frames.targets[0].place.sequence
     pairs = []
-    for target in frames.some(_CHECKED).targets:
+    for target in frames.spread_subset(_CHECKED).targets:
         if target.place.sequence != first:
             continue
         now, then = (grey(frames.frame_of(place)) for place in (target.place, target.sources[-1]))
-        pairs.append(CornerPair(track_corners(now, then, TRACKING), prior.of(target.place)))
+        pairs.append(
+            CornerPair(track_corners(now, then, TRACKING), prior.maps_or_zeros(target.place))
+        )
     K = frames.K_of(frames.targets[0])
     factor = better_focal_factor(pairs, K)
     if factor is None:
@@ -151,17 +150,17 @@ Corners = Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
 """Corners of targets: x [px], y [px] and depth up to a factor."""
 
 
-def find_corners(
+def triangulate_held_out_corners(
     whole: VideoTargetFrames,
     held_out: VideoTargetFrames,
     depths: Callable[[VideoTargetFrames], Iterable[AnyPlane]],
 ) -> Corners:
     """Triangulate corners of the held-out targets over windows of all targets."""
-    around = whole.at(_indices_around(whole, held_out))
+    around = whole.subset(_indices_within_reach(whole, held_out))
     tracker = WindowTracker(around)
     for target, depth in zip(around.targets, depths(around), strict=True):
         tracker.add(target, depth)
-    window_motions = tracker.windows().targets
+    window_motions = tracker.estimate_windows().targets
     points = {
         target.place: window_motions[target.place].points
         for target in held_out.targets
@@ -170,13 +169,13 @@ def find_corners(
     return {place: np.column_stack([point.places, point.depth]) for place, point in points.items()}
 
 
-def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
+def judging_targets(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
     """Held-out targets with enough corners."""
     counts = [len(corners.get(target.place, ())) for target in held_out.targets]
-    return held_out.at([index for index, count in enumerate(counts) if count >= _FEWEST])
+    return held_out.subset([index for index, count in enumerate(counts) if count >= _FEWEST])
 
 
-def _indices_around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
+def _indices_within_reach(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
     near = {
         (target.place.sequence, target.place.frame + shift)
         for target in held_out.targets
@@ -196,17 +195,17 @@ def read_corners(run: Path) -> Corners:
     return read_estimate(run / FILE).corners if (run / FILE).is_file() else {}
 
 
-def corner_errors(
+def corner_errors_of_targets(
     held_out: VideoTargetFrames, depths: Iterable[AnyPlane], corners: Corners
 ) -> tuple[float, ...]:
     """Mean relative error of depth, up to a factor, at the corners of each target; 1 at most."""
     return tuple(
-        _corner_error(depth, corners[target.place])
+        _mean_corner_error(depth, corners[target.place])
         for target, depth in zip(held_out.targets, depths, strict=True)
     )
 
 
-def _corner_error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
+def _mean_corner_error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
     """Mean relative error up to a factor; 1 without depth."""
     ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
     ratios = ratio[np.isfinite(ratio) & (ratio > 0)]
@@ -273,14 +272,14 @@ class GeometryMotion:
         self.notes: tuple[str, ...] = ()
         self._corners: Corners = {}
 
-    def begin(self, frames: VideoFrames, prior: Prior) -> VideoFrames:
-        """Frames whose motion can be trusted, with motion and prior depth.
+    def with_motion_and_prior(self, frames: VideoFrames, prior: Prior) -> VideoFrames:
+        """Leave out targets without trusted motion; add motion, corners and prior.
 
         Raises:
             InputError: If motion is found for too few frames.
         """
-        held_out = frames.held_out.some(_MOST_JUDGES)
-        parts = {FIRST: self._spread_over_footage(frames.training), "held-out": held_out}
+        held_out = frames.held_out.spread_subset(_MOST_JUDGES)
+        parts = {FIRST: self._limit_training_targets(frames.training), "held-out": held_out}
         with self._fabric.rank_zero_first():
             changed = {
                 name: self._estimate_and_add_motion(name, part, prior)
@@ -302,13 +301,13 @@ class GeometryMotion:
         """
         with self._fabric.rank_zero_first():
             return self._estimate_and_add_motion(
-                FIRST, self._spread_over_footage(frames.training), prior
+                FIRST, self._limit_training_targets(frames.training), prior
             )
 
-    def _spread_over_footage(self, training: VideoTargetFrames) -> VideoTargetFrames:
+    def _limit_training_targets(self, training: VideoTargetFrames) -> VideoTargetFrames:
         if self._most is None or len(training) <= self._most:
             return training
-        chosen = training.some(max(self._most, _TOGETHER), together=_TOGETHER)
+        chosen = training.spread_subset(max(self._most, _TOGETHER), block=_TOGETHER)
         self.notes += (
             Note(
                 f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: "
@@ -317,18 +316,20 @@ class GeometryMotion:
         )
         return chosen
 
-    def on_held_out(self, frames: VideoFrames) -> JudgedDepth:
-        """Judge learned depth on the held-out targets."""
-        held_out, judging = frames.held_out, judges(frames.held_out, self._corners)
-        pair_motions = find_motions(held_out, self._network_depths(held_out))
+    def judge_held_out(self, frames: VideoFrames) -> JudgedDepth:
+        """Errors of learned depth at held-out corners, and frames with new motion."""
+        held_out, judging = frames.held_out, judging_targets(frames.held_out, self._corners)
+        pair_motions = find_pair_motions(held_out, self._network_depths(held_out))
         motions = {pair: motion.source_T_target for pair, motion in pair_motions.items()}
-        frames = replace(frames, held_out=held_out.with_motion(motions))
-        errors = corner_errors(judging, self._network_depths(judging), self._corners)
+        frames = replace(frames, held_out=held_out.targets_with_motion(motions))
+        errors = corner_errors_of_targets(judging, self._network_depths(judging), self._corners)
         return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
 
-    def judging(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
+    def judging_places(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
         """Places of the held-out targets that judge."""
-        return tuple(target.place for target in judges(frames.held_out, self._corners).targets)
+        return tuple(
+            target.place for target in judging_targets(frames.held_out, self._corners).targets
+        )
 
     def _read_or_find_corners(
         self, whole: VideoTargetFrames, held_out: VideoTargetFrames
@@ -338,9 +339,12 @@ class GeometryMotion:
         if corners or not len(held_out):
             return corners
         # Targets with too few points over windows are judged by those of their own pairs.
-        by_pairs = read_estimate(self._estimate_file("held-out")).corners
-        corners = {**by_pairs, **find_corners(whole, held_out, self._network_depths)}
-        judging = judges(held_out, corners)
+        by_pairs = read_estimate(self._estimate_path("held-out")).corners
+        corners = {
+            **by_pairs,
+            **triangulate_held_out_corners(whole, held_out, self._network_depths),
+        }
+        judging = judging_targets(held_out, corners)
         if not len(judging):
             raise _error_without_judges(held_out)
         if len(judging) < _FEW_JUDGES:
@@ -359,39 +363,49 @@ class GeometryMotion:
     ) -> VideoTargetFrames:
         if not len(part):
             return part
-        prior = stored_prior(
+        prior = store_prior_depths(
             part,
             self._cache,
             source.key,
             self._network_depths(part) if source.model is None else source.depths(part),
-            middle=None if source.model is None else self._median_depth(part),
+            middle=None if source.model is None else self._median_network_depth(part),
         )
-        path = self._estimate_file(name)
+        path = self._estimate_path(name)
         if not path.exists():
-            depths = (prior.of(target.place) for target in part.targets)
-            corner_motions = find_over_windows(part, depths, self._progress)
-            judged = judge(part.targets, corner_motions.pairs, corner_motions.windows)
-            self._note_left_out(name, part, judged)
+            depths = (prior.maps_or_zeros(target.place) for target in part.targets)
+            corner_motions = find_pair_and_window_motions(part, depths, self._motion_progress)
+            judged = select_trusted_motions(
+                part.targets, corner_motions.pairs, corner_motions.windows
+            )
+            self._note_or_refuse_left_out(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
-            elif math.isnan(corner_error(corner_motions.pairs[pair] for pair in judged.motions)):
+            elif math.isnan(
+                mean_corner_error(corner_motions.pairs[pair] for pair in judged.motions)
+            ):
                 raise _error_without_judges(part)
             write_estimate(path, judged)
         estimate = read_estimate(path)
-        targets = part.with_motion(estimate.motions, prior, CornerMaps(corners=estimate.corners))
+        targets = part.targets_with_motion(
+            estimate.motions, prior, CornerMaps(corners=estimate.corners)
+        )
         if name == FIRST:
             self.trust = estimate.trust
         return targets
 
     @property
-    def _progress(self) -> Callable[[int, int], None]:
+    def _motion_progress(self) -> Callable[[int, int], None]:
         return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
 
-    def _median_depth(self, part: VideoTargetFrames) -> float:
-        medians = [float(np.median(depth)) for depth in self._network_depths(part.some(16))]
+    def _median_network_depth(self, part: VideoTargetFrames) -> float:
+        medians = [
+            float(np.median(depth)) for depth in self._network_depths(part.spread_subset(16))
+        ]
         return float(np.median(medians))
 
-    def _note_left_out(self, name: str, part: VideoTargetFrames, judged: Judged) -> None:
+    def _note_or_refuse_left_out(
+        self, name: str, part: VideoTargetFrames, judged: TrustedEstimate
+    ) -> None:
         left_out = judged.left_out.total()
         remainder = len(part) - left_out
         if name == FIRST and remainder < self._least:
@@ -404,7 +418,7 @@ class GeometryMotion:
     def _network_depths(self, part: VideoTargetFrames) -> Iterator[Field]:
         return network_depths(self._network, part, self._fabric.device)
 
-    def _estimate_file(self, name: str) -> Path:
+    def _estimate_path(self, name: str) -> Path:
         return self._run / FOLDER / f"{name}.npz"
 
 
@@ -417,7 +431,9 @@ def _error_without_judges(part: VideoTargetFrames) -> InputError:
     )
 
 
-def _error_of_few(part: VideoTargetFrames, judged: Judged, count: int, least: int) -> InputError:
+def _error_of_few(
+    part: VideoTargetFrames, judged: TrustedEstimate, count: int, least: int
+) -> InputError:
     kind = max(_WHY, key=lambda reason: judged.left_out[reason])
     left_out = judged.left_out[kind]
     why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"

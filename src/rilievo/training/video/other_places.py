@@ -30,7 +30,7 @@ _STREAM = 7
 
 
 @frozen
-class Labelled:
+class PictureWithDepth:
     """Picture of another place, with the start's depth."""
 
     pixels: Float[Tensor, "1 3 h w"]
@@ -45,8 +45,8 @@ class OtherPlaces:
         self._seed = seed
         self._trained, self._judges = (
             [
-                _with_own_depth(network, _network_input(place, area, device))
-                for place in read_places(judges=judges)
+                _label_with_depth(network, _resize_to_network_input(place, area, device))
+                for place in read_pictures(judges=judges)
             ]
             for judges in (False, True)
         )
@@ -56,31 +56,31 @@ class OtherPlaces:
         rng = np.random.default_rng([self._seed, step, _STREAM])
         count = max(1, round(targets / _TARGETS))
         drawn = rng.choice(len(self._trained), min(count, len(self._trained)), replace=False)
-        return _mean_scalar(
+        return _mean_of_scalars(
             [_median_log_difference(network, self._trained[int(index)]) for index in drawn]
         )
 
     @torch.no_grad()
-    def change(self, network: DepthNet) -> float:
+    def depth_change(self, network: DepthNet) -> float:
         """Mean |log depth - log start's depth| of the pictures that judge; 0.05 is about 5 %."""
         network.eval()
         return float(
-            _mean_scalar([_median_log_difference(network, judge) for judge in self._judges])
+            _mean_of_scalars([_median_log_difference(network, judge) for judge in self._judges])
         )
 
 
-def _median_log_difference(network: DepthNet, one: Labelled) -> Scalar:
+def _median_log_difference(network: DepthNet, one: PictureWithDepth) -> Scalar:
     with torch.autocast(one.pixels.device.type, enabled=False):
         return anchor_loss(network.depth(one.pixels), one.depth)
 
 
 @torch.no_grad()
-def _with_own_depth(network: DepthNet, pixels: Float[Tensor, "1 3 h w"]) -> Labelled:
+def _label_with_depth(network: DepthNet, pixels: Float[Tensor, "1 3 h w"]) -> PictureWithDepth:
     network.eval()
-    return Labelled(pixels=pixels, depth=network.depth(pixels))
+    return PictureWithDepth(pixels=pixels, depth=network.depth(pixels))
 
 
-def _network_input(
+def _resize_to_network_input(
     picture: UInt8[np.ndarray, "_ _ 3"], area: int, device: torch.device
 ) -> Float[Tensor, "1 3 h w"]:
     rows, columns = network_size(picture.shape[:2], area=area, multiple=_MULTIPLE)
@@ -88,19 +88,19 @@ def _network_input(
     return torch.from_numpy(np.array(shown)).to(device).permute(2, 0, 1)[None].float() / 255
 
 
-def _mean_scalar(values: Sequence[Tensor]) -> Tensor:
+def _mean_of_scalars(values: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(values)).mean()
 
 
-def read_places(*, judges: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
+def read_pictures(*, judges: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
     """Read the pictures that judge, the last third, or those that are trained on."""
     with zipfile.ZipFile(ARCHIVE) as archive:
         names = sorted(archive.namelist())
         first = len(names) * 2 // 3
         chosen = names[first:] if judges else names[:first]
-        return [_decode(archive.read(name)) for name in chosen]
+        return [_decode_rgb(archive.read(name)) for name in chosen]
 
 
-def _decode(stored: bytes) -> UInt8[np.ndarray, "_ _ 3"]:
+def _decode_rgb(stored: bytes) -> UInt8[np.ndarray, "_ _ 3"]:
     with Image.open(io.BytesIO(stored)) as image:
         return np.asarray(image.convert("RGB"))

@@ -1,7 +1,5 @@
 """Motion between targets and their sources by geometry, over windows and by pairs.
 
-Motion of targets, with depth of their corners, over windows of frames.
-
 Sources lie a stride away, so that a clip falls apart into chains. Frames beside each other, of
 different chains, tell by how much depth errs.
 """
@@ -58,13 +56,13 @@ class WindowMotion:
     parallax: float
     points: PointDepths
 
-    def unit_of(self, points: Triangulated) -> float:
-        """Factor from the unit of triangulated corners to that of the chain."""
+    def corner_unit_factor(self, points: Triangulated) -> float:
+        """Factor from the unit of corners to the chain's; NaN without enough."""
         if not len(points.depth):
             return math.nan
-        nearest = _nearest_of_each(points.places, self.points.places)
+        nearest = _nearest_points(points.places, self.points.places)
         ratios = self.points.depth[nearest.index] / points.depth
-        same = nearest.apart < _SAME
+        same = nearest.distance < _SAME
         return float(np.median(ratios[same])) if same.sum() >= _FEWEST_SAME else math.nan
 
 
@@ -111,8 +109,8 @@ class WindowTracker:
         chain.targets.append(target)
         self._open[target.place] = chain
 
-    def windows(self) -> Windows:
-        """Motion of all targets."""
+    def estimate_windows(self) -> Windows:
+        """Motion of targets with enough points, and errors of depth."""
         motions: dict[FramePlace, WindowMotion] = {}
         chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
@@ -123,12 +121,12 @@ class WindowTracker:
             error
             for one, other in itertools.pairwise(sorted(motions))
             if chain_of[one] != chain_of[other] and other.frame - one.frame <= _BESIDE
-            for error in self._depth_differences(one, other, motions)
+            for error in self._relative_depth_differences(one, other, motions)
         ]
         model_errors = [
             error
             for motion in motions.values()
-            for error in _relative_deviations(motion.points.given / motion.points.depth).tolist()
+            for error in _deviations_from_median(motion.points.given / motion.points.depth).tolist()
         ]
         return Windows(
             targets=motions,
@@ -137,7 +135,7 @@ class WindowTracker:
             given_error=float(np.mean(model_errors)) if model_errors else math.nan,
         )
 
-    def _depth_differences(
+    def _relative_depth_differences(
         self, one: FramePlace, other: FramePlace, motions: Mapping[FramePlace, WindowMotion]
     ) -> list[float]:
         if one.sequence != other.sequence:
@@ -145,26 +143,26 @@ class WindowTracker:
         frames = [grey(self._frames.frame_of(place)) for place in (one, other)]
         here, there = motions[one].points, motions[other].points
         moved, back = track_positions(frames[0], frames[1], here.places, TRACKING)
-        nearest = _nearest_of_each(moved, there.places)
-        same = back & (nearest.apart < _SAME)
-        return _relative_deviations(here.depth[same] / there.depth[nearest.index[same]]).tolist()
+        nearest = _nearest_points(moved, there.places)
+        same = back & (nearest.distance < _SAME)
+        return _deviations_from_median(here.depth[same] / there.depth[nearest.index[same]]).tolist()
 
 
-class _Nearest(NamedTuple):
+class _NearestPoints(NamedTuple):
     index: Indices
-    apart: Values
+    distance: Values
 
 
-def _nearest_of_each(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
-    apart = np.linalg.norm(places[:, None] - others[None], axis=2)
-    return _Nearest(index=apart.argmin(axis=1), apart=apart.min(axis=1))
+def _nearest_points(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _NearestPoints:
+    distances = np.linalg.norm(places[:, None] - others[None], axis=2)
+    return _NearestPoints(index=distances.argmin(axis=1), distance=distances.min(axis=1))
 
 
 def _window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
     places = {target.place: index for index, target in enumerate(chain.targets)}
     motions = {}
     for index, target in enumerate(chain.targets):
-        points = _sure_points(motion.points[index])
+        points = _points_of_small_error(motion.points[index])
         near = {
             source: motion.cam_T_world[places[source]] @ invert(motion.cam_T_world[index])
             for source in target.sources
@@ -181,7 +179,7 @@ def _window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, Windo
     return motions
 
 
-def _sure_points(points: PointDepths) -> PointDepths:
+def _points_of_small_error(points: PointDepths) -> PointDepths:
     sure = points.doubt < _SURE
     return replace(
         points,
@@ -199,8 +197,8 @@ def _median_parallax(points: PointDepths, motion: Transform, K: Matrix) -> float
     return float(np.median(np.linalg.norm((ends - starts) * K[[0, 1], [0, 1]], axis=1)))
 
 
-def _relative_deviations(ratio: Values) -> Float64[np.ndarray, "m"]:
-    """|ratio / median - 1|, at most 1; perhaps none."""
+def _deviations_from_median(ratio: Values) -> Float64[np.ndarray, "m"]:
+    """|ratio / median - 1|, at most 1; none of fewer than 10."""
     ratios = ratio[np.isfinite(ratio)]
     if len(ratios) < _FEWEST_SAME:
         return np.zeros(0)
@@ -247,7 +245,7 @@ class Estimate:
 
 
 @frozen
-class Judged(Estimate):
+class TrustedEstimate(Estimate):
     """Motion that can be trusted, and why other targets are left out.
 
     Attributes:
@@ -258,7 +256,7 @@ class Judged(Estimate):
     left_out: Counter[str]
 
 
-def find_motions(
+def find_pair_motions(
     frames: VideoTargetFrames,
     depths: Iterable[AnyPlane],
     progress: Callable[[int, int], None] | None = None,
@@ -286,7 +284,7 @@ class EstimatedMotion:
     windows: Windows
 
 
-def find_over_windows(
+def find_pair_and_window_motions(
     frames: VideoTargetFrames,
     depths: Iterable[AnyPlane],
     progress: Callable[[int, int], None] | None = None,
@@ -299,11 +297,11 @@ def find_over_windows(
             tracker.add(target, depth)
             yield depth
 
-    pairs = find_motions(frames, track_and_yield(), progress)
-    return EstimatedMotion(pairs=pairs, windows=tracker.windows())
+    pairs = find_pair_motions(frames, track_and_yield(), progress)
+    return EstimatedMotion(pairs=pairs, windows=tracker.estimate_windows())
 
 
-def corner_error(motions: Iterable[PairMotion]) -> float:
+def mean_corner_error(motions: Iterable[PairMotion]) -> float:
     """Mean error of depth at triangulated corners; NaN without any."""
     pairs = [pair for pair in motions if pair.judges]
     corners = sum(pair.judges for pair in pairs)
@@ -314,7 +312,7 @@ def corner_error(motions: Iterable[PairMotion]) -> float:
 def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) -> float:
     """Factor in 0..1 of the weight of corners: the share by which they err less than given depth.
 
-    Given depth errs by √(d² - e²), e the error of triangulation and d ``corner_error``.
+    Given depth errs by √(d² - e²), e the error of triangulation and d ``mean_corner_error``.
     """
     errors = [np.zeros(0)]
     for target in targets:
@@ -326,7 +324,9 @@ def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) 
             parallax = np.minimum(first.parallax[one], other.parallax[two])
             errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
     scatter = np.concatenate(errors)
-    apart = corner_error(motions[item.place, source] for item in targets for source in item.sources)
+    apart = mean_corner_error(
+        motions[item.place, source] for item in targets for source in item.sources
+    )
     if not len(scatter) or math.isnan(apart):
         return 1.0
     return _weight_by_errors(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
@@ -337,9 +337,9 @@ def _weight_by_errors(e: float, d: float) -> float:
     return max(0.0, 1 - e / math.sqrt(d**2 - e**2)) if e < d else 0.0
 
 
-def judge(
+def select_trusted_motions(
     targets: Sequence[Target], estimates: Mapping[Pair, PairMotion], windows: Windows | None = None
-) -> Judged:
+) -> TrustedEstimate:
     """Keep the targets whose motions can be trusted, at one scale along each sequence."""
     over = {} if windows is None else windows.targets
     lengths = [_translation_length(item) for item in estimates.values() if item.travels]
@@ -352,7 +352,7 @@ def judge(
             (target.place, source): estimates[target.place, source] for source in target.sources
         }
         window = over.get(target.place)
-        long = _motion_over_window(target, pairs, window, middle)
+        long = _trusted_window_motions(target, pairs, window, middle)
         if window is not None and long is not None:
             points = window.points
             motions |= long
@@ -364,17 +364,17 @@ def judge(
         else:
             motions |= {pair: item.source_T_target for pair, item in pairs.items()}
             corners[target.place] = _merge_corners([item.corners for item in pairs.values()])
-    return Judged(
-        motions=in_one_scale(motions),
+    return TrustedEstimate(
+        motions=unify_scales(motions),
         corners=corners,
-        trust=_corner_weight(
+        trust=_trust_by_windows_or_pairs(
             [item for item in targets if item.place in corners], estimates, windows
         ),
         left_out=counts,
     )
 
 
-def _corner_weight(
+def _trust_by_windows_or_pairs(
     targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
 ) -> float:
     if windows is None or not math.isfinite(windows.error + windows.given_error):
@@ -382,7 +382,7 @@ def _corner_weight(
     return _weight_by_errors(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
 
 
-def _motion_over_window(
+def _trusted_window_motions(
     target: Target,
     pairs: Mapping[Pair, PairMotion],
     window: WindowMotion | None,
@@ -396,11 +396,13 @@ def _motion_over_window(
         pair = pairs[target.place, source]
         if source in window.motions:
             motions[target.place, source] = window.motions[source]
-        elif _reason_for_doubt([pair], middle) or math.isnan(unit := window.unit_of(pair.corners)):
+        elif _reason_for_doubt([pair], middle) or math.isnan(
+            unit := window.corner_unit_factor(pair.corners)
+        ):
             return None
         else:
             motions[target.place, source] = _scale_translation(pair.source_T_target, unit)
-    usual = all(_is_usual(float(np.linalg.norm(T[:3, 3])), middle) for T in motions.values())
+    usual = all(_is_usual_length(float(np.linalg.norm(T[:3, 3])), middle) for T in motions.values())
     return motions if usual else None
 
 
@@ -416,7 +418,7 @@ def _merge_corners(points: Sequence[Triangulated]) -> Points:
     return np.column_stack([places, depth])
 
 
-def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
+def unify_scales(motions: Motions) -> dict[Pair, Transform]:
     """Bring motions to one scale along each sequence.
 
     Where two targets are sources of each other, both motions have the same length.
@@ -462,10 +464,12 @@ def _reason_for_doubt(pairs: Sequence[PairMotion], middle: float) -> str:
         return "lost"
     if not all(pair.travels and pair.direction_error < _STEADY for pair in pairs):
         return "turning"
-    return "" if all(_is_usual(_translation_length(pair), middle) for pair in pairs) else "odd"
+    return (
+        "" if all(_is_usual_length(_translation_length(pair), middle) for pair in pairs) else "odd"
+    )
 
 
-def _is_usual(length: float, middle: float) -> bool:
+def _is_usual_length(length: float, middle: float) -> bool:
     return _SHORTEST * middle < length < _LONGEST * middle
 
 
@@ -473,7 +477,7 @@ def _translation_length(motion: PairMotion) -> float:
     return float(np.linalg.norm(motion.source_T_target[:3, 3]))
 
 
-def latest_motions(run: Path) -> Motions:
+def read_training_motions(run: Path) -> Motions:
     """Read the motions of the training targets; none without an estimate."""
     path = run / FOLDER / f"{FIRST}.npz"
     return read_estimate(path).motions if path.is_file() else {}
@@ -497,7 +501,7 @@ def write_estimate(path: Path, estimate: Estimate) -> None:
 
 
 def read_estimate(path: Path) -> Estimate:
-    """Read what ``write_estimate`` wrote."""
+    """Read motions and corners."""
     check_regular(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:

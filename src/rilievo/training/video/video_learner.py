@@ -1,6 +1,4 @@
-"""One step of the networks, in training or in validation.
-
-First steps of a pose network, on motions by geometry, with depth frozen.
+"""Loss of the networks in training, scores in validation, and first steps of a pose network.
 
 A pose network from random weights ruins good depth before it tells turns from translations.
 """
@@ -26,10 +24,10 @@ from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.tensors import Intrinsics, Scalar, Transforms
 from rilievo.training.video.batch_numbers import (
     BatchResult,
-    angle_of,
+    batch_log_columns,
     depth_scores,
-    measure,
     motion_scores,
+    rotation_angle,
 )
 from rilievo.training.video.frames.target_frames import Batch, VideoTargetFrames, collate
 from rilievo.training.video.other_places import OtherPlaces
@@ -66,11 +64,11 @@ class VideoLearner(nn.Module):
         terms_with_own(losses)  # refused before the first batch, not at it
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the loss of a batch, and the numbers of ``measure``."""
+        """Compute the loss of a batch, and the numbers of the log."""
         noise = torch.Generator(batch.views.target.device)
         noise.manual_seed(self._seed * 1_000_003 + batch.step)
-        result = self.explain(views=batch.views, generator=noise)
-        numbers = {"loss": result.loss.total, **measure(result)}
+        result = self.predict_with_loss(views=batch.views, generator=noise)
+        numbers = {"loss": result.loss.total, **batch_log_columns(result)}
         if self.elsewhere is None:
             return numbers
         targets = len(batch.views.target)
@@ -82,7 +80,7 @@ class VideoLearner(nn.Module):
             "extra": numbers["extra"] + weighted.detach(),
         }
 
-    def explain(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
+    def predict_with_loss(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
         """Predict depth and motion of a batch, and compute their loss.
 
         Raises:
@@ -133,19 +131,21 @@ def known_or_predicted_motion(
     return tuple(motions)
 
 
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     """Copy the weights and buffers of a network."""
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 @contextmanager
-def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> Iterator[None]:
+def average_with_start(
+    network: nn.Module, start: Mapping[str, Tensor], share: float
+) -> Iterator[None]:
     """Average a network with a share of the start (Wortsman et al., CVPR 2022) for a while."""
     if not share:
         yield
         return
-    learned = weights_of(network)
-    go_towards(network, start, share)
+    learned = copy_weights(network)
+    move_weights_towards(network, start, share)
     try:
         yield
     finally:
@@ -153,7 +153,7 @@ def averaged(network: nn.Module, start: Mapping[str, Tensor], share: float) -> I
 
 
 @torch.no_grad()
-def go_towards(network: nn.Module, start: Mapping[str, Tensor], share: float) -> None:
+def move_weights_towards(network: nn.Module, start: Mapping[str, Tensor], share: float) -> None:
     """Go a share of the straight way to the start's weights."""
     for name, value in network.state_dict().items():
         if value.is_floating_point():
@@ -177,15 +177,15 @@ class VideoScores(NamedTuple):
 
 
 @torch.no_grad()
-def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> VideoScores:
-    """Score the networks on whole targets, over all processes."""
+def mean_video_scores(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> VideoScores:
+    """Mean scores of the networks on targets, over all processes."""
     learner.eval()
     sums, counts = np.zeros((2, len(VideoScores._fields)))
     for index in range(fabric.global_rank, len(frames), fabric.world_size):
-        one = frames.views_of(index)
+        one = frames.sample_of(index)
         views = collate([one], fabric.device)
         with fabric.autocast():
-            result = learner.explain(views=views, generator=None)
+            result = learner.predict_with_loss(views=views, generator=None)
         loss, truth = result.loss, frames.truth_of(index)
         # The best source of each pixel counts.
         numbers = np.array(
@@ -224,7 +224,7 @@ def warm_up_pose(
     for step, batch in enumerate(islice(batches, steps)):
         optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
         with batch_seed(seed, batch.step, device):
-            _motion_difference(learner, batch).backward()
+            _mean_motion_difference(learner, batch).backward()
         optimizer.step()
         optimizer.zero_grad()
         size = len(batch.ids)
@@ -233,7 +233,8 @@ def warm_up_pose(
         parameter.requires_grad_(True)
 
 
-def _motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
+def _mean_motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
+    """Angle [rad] plus difference of translation by the prior's median."""
     views = batch.views
     motions = learner.networks(views.target_seen, views.sources_seen).source_T_target
     middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)
@@ -241,7 +242,7 @@ def _motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
     for reference, motion in zip(views.source_T_target, motions, strict=True):
         if reference is None or motion is None:
             continue
-        turn = angle_of(motion[:, :3, :3] @ reference[:, :3, :3].mT)
+        turn = rotation_angle(motion[:, :3, :3] @ reference[:, :3, :3].mT)
         apart = (motion[:, :3, 3] - reference[:, :3, 3]).norm(dim=1)
         errors.append(turn + apart / middle)
     return torch.stack(errors).mean()

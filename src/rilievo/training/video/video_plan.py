@@ -1,9 +1,4 @@
-"""Plan of a training on video: all that it takes, made once, before its first step.
-
-Schedule of a run.
-
-Memory of a step, measured on one small frame.
-"""
+"""Plan of a training on video: schedule, memory, networks, frames, made before its first step."""
 
 import math
 import re
@@ -34,15 +29,19 @@ from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video.frames.target_frames import Batch, VideoFrames, batches
-from rilievo.training.video.frames.video_frames import all_offsets, open_frames, with_labels
+from rilievo.training.video.frames.video_frames import (
+    offsets_of_all_sources,
+    open_frames,
+    with_label_maps,
+)
 from rilievo.training.video.geometry_motion import FEWEST, TARGETS_A_MINUTE, GeometryMotion, Prior
 from rilievo.training.video.other_places import OtherPlaces
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import (
     LearnedCamera,
     VideoLearner,
+    copy_weights,
     warm_up_pose,
-    weights_of,
 )
 
 _SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
@@ -77,10 +76,10 @@ class Course:
     milestones: tuple[int, ...] = ()
 
     @classmethod
-    def of(
+    def from_config(
         cls, config: VideoConfig, targets: int, *, processes: int, left_out: str = ""
     ) -> "Course":
-        """Count; raises ``InputError`` if the targets do not fill one batch."""
+        """Count steps; raises ``InputError`` if the targets fill no batch."""
         epoch_batches = targets // config.batch_size
         if not epoch_batches:
             raise InputError(
@@ -111,12 +110,12 @@ class Course:
         climbed = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
         if not self.milestones:
             return climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
-        epoch = self.epoch(step)
+        epoch = self.passes_before(step)
         # Rounding may put a step just before the epoch that it begins.
         falls = sum(epoch >= milestone - 1e-9 for milestone in self.milestones)
         return climbed * _FALL**falls
 
-    def epoch(self, step: int) -> float:
+    def passes_before(self, step: int) -> float:
         """Passes through the targets before a step."""
         return step * self.batches / self.epoch_batches
 
@@ -150,7 +149,7 @@ class Minutes:
     validation: float = 0.0
 
     @classmethod
-    def left(
+    def after_preparation(
         cls, minutes: float, *, spent: float, validations: int | None, validation: float
     ) -> "Minutes":
         """Time after preparation, at least a quarter of ``minutes``; other times are in seconds.
@@ -164,8 +163,8 @@ class Minutes:
             validations = max(1, min(validations, most))
         return cls(given=seconds, validations=validations, validation=validation)
 
-    def count(self, seconds: float) -> float:
-        """Count time, and return the share that is done."""
+    def add_seconds(self, seconds: float) -> float:
+        """Add time used; returns the share that is done."""
         self.used += seconds
         share = self.used / max(self.given - self.validation, 1e-6)
         return max(self.share, min(1.0, share))
@@ -298,13 +297,13 @@ def make_plan(
         if config.labels is not None:
             read_labels_record(Path(config.labels))
     if fabric.device.type == "cpu":
-        check_memory(*memory_of_step(config), LESS)
+        check_memory(*bytes_and_words_of_step(config), LESS)
     is_begun = (run / CHECKPOINT).exists()
     learner = _make_learner(config, frames, is_begun=is_begun).to(fabric.device)
     cache = run / CACHE if options.cache is None else Path(options.cache)
     by_geometry = config.blueprint.pose is PoseKind.GEOMETRY
     warms_up = config.pose_warm_up > 0 and not is_begun
-    prior = _open_prior(config) if by_geometry or warms_up else None
+    prior = _load_prior(config) if by_geometry or warms_up else None
     if frames is None:
         # The first process decodes them, and the others find the cache.
         with fabric.rank_zero_first():
@@ -326,12 +325,12 @@ def make_plan(
             least=max(FEWEST, config.batch_size),
             most=round(TARGETS_A_MINUTE * (config.minutes or 0)) or None,
         )
-    for add in _frame_changes(config, cache, learner, geometry, prior, fabric):
+    for add in _frame_change_functions(config, cache, learner, geometry, prior, fabric):
         frames = add(frames)
     learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = _make_optimizer(learner, config, fabric)
     needs_start = config.start_share or config.losses.replay
-    start = weights_of(learner.networks) if needs_start else {}
+    start = copy_weights(learner.networks) if needs_start else {}
     height, width = config.blueprint.size
     if config.losses.replay:
         # Before a checkpoint is read: the answers are those of the start.
@@ -343,7 +342,7 @@ def make_plan(
         optimizer=optimizer,
         frames=frames,
         geometry=geometry if by_geometry else None,
-        course=Course.of(
+        course=Course.from_config(
             config,
             len(frames.training),
             processes=fabric.world_size,
@@ -373,9 +372,9 @@ def make_plan(
     )
 
 
-def memory_of_step(config: VideoConfig) -> tuple[int, str]:
+def bytes_and_words_of_step(config: VideoConfig) -> tuple[int, str]:
     """Measure the bytes that a step takes, and name the step."""
-    offsets = all_offsets(config.data, config.offsets)
+    offsets = offsets_of_all_sources(config.data, config.offsets)
     with torch.random.fork_rng(devices=[]):
         networks = VideoNetworks(config.blueprint, offsets)
     height, width = config.blueprint.size
@@ -388,8 +387,8 @@ def memory_of_step(config: VideoConfig) -> tuple[int, str]:
     return needed, f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
 
 
-def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
-    """Devices of a run."""
+def device_options(config: VideoConfig, options: VideoRunOptions) -> Devices:
+    """Device, precision, and whether weights may lack gradients."""
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
     has_motion = config.data.follow_poses and config.blueprint.pose in POSE_NETWORKS
@@ -403,7 +402,9 @@ def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
 def _make_learner(
     config: VideoConfig, frames: VideoFrames | None, *, is_begun: bool
 ) -> VideoLearner:
-    offsets = all_offsets(config.data, config.offsets) if frames is None else frames.offsets
+    offsets = (
+        offsets_of_all_sources(config.data, config.offsets) if frames is None else frames.offsets
+    )
     # Motion by geometry begins with the depth of the start, also where a run is resumed.
     is_filled = config.blueprint.pose is PoseKind.GEOMETRY or not is_begun
     networks = make_networks(
@@ -425,7 +426,7 @@ def _make_optimizer(
     return torch.optim.Adam(parameter_groups(*groups), fused=fused_option(fabric.device))
 
 
-def _open_prior(config: VideoConfig) -> Prior:
+def _load_prior(config: VideoConfig) -> Prior:
     """Load the model of a prior, so that one of no use is refused before frames are decoded."""
     name = config.prior
     key = f"{name or f'{config.start} {config.seed}'} {config.blueprint}"
@@ -440,7 +441,7 @@ def _open_prior(config: VideoConfig) -> Prior:
     return Prior(key=key, model=model)
 
 
-def _frame_changes(
+def _frame_change_functions(
     config: VideoConfig,
     cache: Path,
     learner: VideoLearner,
@@ -453,14 +454,14 @@ def _frame_changes(
 
         def label(frames: VideoFrames) -> VideoFrames:
             with fabric.rank_zero_first():
-                return with_labels(frames, labels, cache)
+                return with_label_maps(frames, labels, cache)
 
         yield label
     if geometry is None or prior is None:
         return
     if config.blueprint.pose is PoseKind.GEOMETRY:
-        yield partial(geometry.begin, prior=prior)
-        yield partial(_teach_corners, learner=learner, geometry=geometry)
+        yield partial(geometry.with_motion_and_prior, prior=prior)
+        yield partial(_weigh_corner_loss, learner=learner, geometry=geometry)
     else:
 
         def warm_up(frames: VideoFrames) -> VideoFrames:
@@ -479,7 +480,7 @@ def _frame_changes(
         yield warm_up
 
 
-def _teach_corners(
+def _weigh_corner_loss(
     frames: VideoFrames, *, learner: VideoLearner, geometry: GeometryMotion
 ) -> VideoFrames:
     """Weigh corners by the share by which they err less than the start."""

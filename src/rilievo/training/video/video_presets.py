@@ -90,7 +90,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         return _clip_preset(plain)
     if config.preset == "default":
         blueprint = replace(plain.blueprint, cancels_scale=True)
-        taught = _POSE_STEPS if _can_teach_pose(config) else 0
+        taught = _POSE_STEPS if _can_warm_up_pose(config) else 0
         return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0, pose_warm_up=taught)
     data = _with_published_camera(config.data)
     # A camera or baseline that the user gives is kept, and with it the unit of depth.
@@ -104,7 +104,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
     )
 
 
-def _can_teach_pose(config: VideoConfig) -> bool:
+def _can_warm_up_pose(config: VideoConfig) -> bool:
     data = config.data
     learned = config.blueprint.pose in POSE_NETWORKS and data.temporal
     return (
@@ -144,7 +144,7 @@ def _with_published_camera(data: VideoData) -> VideoData:
     return replace(data, published_camera=True, baseline=baseline)
 
 
-def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
+def preset_differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     """List what differs from ``default``, or ``clip``."""
     usual = "clip" if config.preset == "clip" else "default"
     all_differences = find_differences(
@@ -179,7 +179,7 @@ class UncheckedVideoConfig(VideoConfig):
         """Check nothing."""
 
 
-def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
+def complete_config(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     """Complete a configuration of which some fields were given, such as ``losses.ssim``.
 
     The preset ``clip`` is the default unless an option asks for more.
@@ -239,8 +239,8 @@ def _usual_blueprint(
     pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
     size, area = (192, 640), None
     if clip is not None and "blueprint.size" not in fields:
-        area = _area_of_start(start)
-        size = size_of_footage(clip, area)
+        area = _input_area_of_start(start)
+        size = network_size_for_footage(clip, area)
     usual = VideoBlueprint(
         encoder=encoder,
         pose=pose,
@@ -253,7 +253,7 @@ def _usual_blueprint(
     return with_fields_of(usual, request.blueprint, fields, "blueprint.")
 
 
-def _area_of_start(start: str | None) -> int:
+def _input_area_of_start(start: str | None) -> int:
     if start is None or not is_video_run(Path(start)):
         return EMBEDDED_AREA
     blueprint = read_video_run(Path(start)).blueprint
@@ -283,7 +283,7 @@ def _default_start(encoder: str) -> str | None:
 
 
 def embedded_encoder(start: str) -> str | None:
-    """Find the encoder of an embedded model, or of a run that refined one."""
+    """Encoder of an embedded model or a run that refined one, or None."""
     if start == EMBEDDED_START:
         return EMBEDDED
     if not is_video_run(Path(start)):
@@ -292,7 +292,7 @@ def embedded_encoder(start: str) -> str | None:
     return encoder if encoder == EMBEDDED else None
 
 
-def size_of_footage(data: VideoData, area: int) -> tuple[int, int]:
+def network_size_for_footage(data: VideoData, area: int) -> tuple[int, int]:
     """Find the size (height, width) at which a network of an area sees the first sequence.
 
     Footage that cannot be used counts as 4:3.

@@ -1,8 +1,4 @@
-"""Record of a finished run on video, with its gain over the start.
-
-Neighbouring frames err alike, so that blocks are drawn (bootstrap); as blocks are few, the interval
-is Student's.
-"""
+"""Record of a finished run on video, with its gain over the start."""
 
 import math
 from collections.abc import Sequence
@@ -70,8 +66,13 @@ def _signed_percent(share: float) -> str:
     return f"{sign}{abs(percent)}"
 
 
-def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Sequence[float]) -> Gain:
-    """Compare errors of the same frames in the order of time."""
+def error_gain(
+    places: Sequence[FramePlace], start: Sequence[float], learned: Sequence[float]
+) -> Gain:
+    """Gain in errors of the same frames, in time order, with Student's interval.
+
+    Neighbouring frames err alike, so that blocks are drawn (bootstrap).
+    """
     errors = np.array([start, learned], np.float64)
     finite = np.isfinite(errors).all(axis=0)
     errors = errors[:, finite]
@@ -79,7 +80,7 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
         return Gain(share=0.0, low=None, high=None, frames=int(finite.sum()))
     blocks = _block_numbers([places[index] for index in np.flatnonzero(finite).tolist()])
     share = 1 - float(errors[1].sum() / errors[0].sum())
-    half = _half_interval(errors, blocks)
+    half = _half_confidence_interval(errors, blocks)
     return Gain(
         share=share,
         low=None if half is None else share - half,
@@ -104,7 +105,7 @@ def _block_numbers(places: Sequence[FramePlace]) -> Indices:
     return np.array(numbers, np.int64)
 
 
-def _half_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float | None:
+def _half_confidence_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float | None:
     count = int(blocks[-1]) + 1
     if count < 2:
         return None
@@ -206,6 +207,6 @@ class VideoRecord:
         return tuple(reasons)
 
 
-def video_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:
+def video_run_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:
     """Folder of a run."""
     return RunFolder(path=run, config=VideoConfig, record=VideoRecord, is_ours=is_video_run)

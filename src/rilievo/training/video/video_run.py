@@ -1,7 +1,4 @@
-"""Training on video, into a run folder that is a model.
-
-Training on video, as a task of the engine.
-"""
+"""Training on video, as a task of the engine, into a run folder that is a model."""
 
 import hashlib
 import shutil
@@ -30,18 +27,23 @@ from rilievo.training.video.frames.video_frames import VideoFrames
 from rilievo.training.video.other_places import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.video_learner import VideoLearner, averaged, go_towards, validate
+from rilievo.training.video.video_learner import (
+    VideoLearner,
+    average_with_start,
+    mean_video_scores,
+    move_weights_towards,
+)
 from rilievo.training.video.video_plan import (
     BEST,
     CACHE,
     Minutes,
     VideoPlan,
     VideoState,
-    devices_of,
+    device_options,
     make_plan,
 )
-from rilievo.training.video.video_records import Gain, VideoRecord, gain_of, video_folder
-from rilievo.training.video.video_summary import save_pictures, summarise
+from rilievo.training.video.video_records import Gain, VideoRecord, error_gain, video_run_folder
+from rilievo.training.video.video_summary import make_video_record, save_picture
 
 _CLEARLY = 0.02
 """Share by which a run has to err less than its start."""
@@ -70,7 +72,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     @property
     def share(self) -> float:
-        """Share of the run that is done."""
+        """Share of the run that is done, 0..1."""
         minutes = self.state.minutes
         if self._course.minutes is None:
             return self.state.step / self._course.steps
@@ -94,13 +96,13 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")
             self.validate(log, progress)
         if self._course.minutes is not None and state.minutes is None:
-            self._begin_minutes(self._course.minutes, progress)
+            self._start_minutes(self._course.minutes, progress)
         self._looked = time.monotonic()
         return scores_start
 
-    def _begin_minutes(self, minutes: float, progress: Progress) -> None:
+    def _start_minutes(self, minutes: float, progress: Progress) -> None:
         spent = time.monotonic() - self._began
-        own = Minutes.left(
+        own = Minutes.after_preparation(
             minutes,
             spent=spent,
             validations=self._course.validations,
@@ -123,11 +125,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return self.state.gentler * self._course.rate(self.state.step, self.share)
 
     def log_columns(self) -> dict[str, float]:
-        """Passes through the targets."""
-        return {"epoch": self._course.epoch(self.state.step)}
+        """Passes through the targets, as ``epoch``."""
+        return {"epoch": self._course.passes_before(self.state.step)}
 
     def after_step(self, loss: Tensor | None) -> None:
-        """Count the minutes."""
+        """Count the time of the step."""
         self._count_minutes()
 
     def _count_minutes(self) -> None:
@@ -135,7 +137,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         if minutes is None:
             return
         now = time.monotonic()
-        minutes.share = self._fabric.broadcast(minutes.count(now - self._looked))
+        minutes.share = self._fabric.broadcast(minutes.add_seconds(now - self._looked))
         self._looked = now
 
     def is_validation_due(self) -> bool:
@@ -150,8 +152,8 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the held-out targets and keep the best weights."""
         began = time.monotonic()
-        change = self._limit_change(log, progress)
-        with self._with_start_share():
+        change = self._limit_depth_change(log, progress)
+        with self._average_with_start():
             self._score_held_out(log, progress, change)
         self._validation = self._fabric.broadcast(time.monotonic() - began)
         minutes = self.state.minutes
@@ -160,23 +162,21 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             self._count_minutes()
             minutes.validated = minutes.share
 
-    def _with_start_share(self) -> AbstractContextManager[None]:
-        return averaged(self.learner.networks, self._plan.start, self._plan.start_share)
+    def _average_with_start(self) -> AbstractContextManager[None]:
+        return average_with_start(self.learner.networks, self._plan.start, self._plan.start_share)
 
     def _score_held_out(self, log: Journal, progress: Progress, change: float | None) -> None:
         state, judged = self.state, None
         if self._geometry is not None and len(self._frames.held_out):
-            judged = self._geometry.on_held_out(self._frames)
+            judged = self._geometry.judge_held_out(self._frames)
             self._frames = judged.frames
-        picture = save_pictures(
-            self.learner, self._frames, self._run, log, self._fabric, state.step
-        )
+        picture = save_picture(self.learner, self._frames, self._run, log, self._fabric, state.step)
         if picture is not None:
-            self._note_sum(picture)
+            self._record_checksum(picture)
         held_out = self._frames.held_out
         if not len(held_out):
             return
-        scores = validate(self.learner, held_out, self._fabric)
+        scores = mean_video_scores(self.learner, held_out, self._fabric)
         error = scores.warp_error if judged is None else judged.error
         row = {"step": state.step, **self.log_columns(), **scores._asdict()}
         if judged is not None:
@@ -195,11 +195,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
                 f"held out: error {error:.4f} at step {state.step}{gain_text}{change_text}"
             )
         state.stale += 1
-        if self._is_better(error):
+        if self._is_better_than_best(error):
             state.best_error, state.best_step, state.stale = error, state.step, 0
             if self._fabric.is_global_zero:
                 save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
-                self._note_sum(self._run / BEST / WEIGHTS)
+                self._record_checksum(self._run / BEST / WEIGHTS)
 
     def _remember_errors(self, errors: tuple[float, ...]) -> None:
         state = self.state
@@ -212,19 +212,19 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         start = self.state.start_errors
         if self._geometry is None or not start or not errors:
             return None
-        return gain_of(self._geometry.judging(self._frames), start, errors)
+        return error_gain(self._geometry.judging_places(self._frames), start, errors)
 
-    def _limit_change(self, log: Journal, progress: Progress) -> float | None:
-        """Change of other places, after a return below the limit."""
+    def _limit_depth_change(self, log: Journal, progress: Progress) -> float | None:
+        """Depth's change on other places, after a return below the limit."""
         elsewhere, state = self.learner.elsewhere, self.state
         if elsewhere is None:
             return None
-        with self._with_start_share():
-            change = self._fabric.broadcast(elsewhere.change(self.learner.networks.depth))
+        with self._average_with_start():
+            change = self._fabric.broadcast(elsewhere.depth_change(self.learner.networks.depth))
         if change <= LARGEST_CHANGE:
             return change
-        share, within = self._fabric.broadcast(self._find_way_back(elsewhere))
-        go_towards(self.learner.networks, self._plan.start, share)
+        share, within = self._fabric.broadcast(self._find_least_start_share(elsewhere))
+        move_weights_towards(self.learner.networks, self._plan.start, share)
         state.gentler *= _GENTLER
         text = (
             f"depth of other places has changed by {change:.1%} since the start, more than "
@@ -235,25 +235,27 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         progress.say(f"note: step {state.step}: {text}")
         return within
 
-    def _find_way_back(self, elsewhere: OtherPlaces) -> tuple[float, float]:
+    def _find_least_start_share(self, elsewhere: OtherPlaces) -> tuple[float, float]:
         """Least share of the start, and its change."""
         learned, start_share = self.learner.networks, self._plan.start_share
         (less, more), within = (0.0, 1.0), 0.0
         for _ in range(_HALVINGS):
             share = (less + more) / 2
-            with averaged(learned, self._plan.start, start_share + (1 - start_share) * share):
-                change = elsewhere.change(learned.depth)
+            with average_with_start(
+                learned, self._plan.start, start_share + (1 - start_share) * share
+            ):
+                change = elsewhere.depth_change(learned.depth)
             if change <= LARGEST_CHANGE:
                 more, within = share, change
             else:
                 less = share
         return more, within
 
-    def _note_sum(self, path: Path) -> None:
+    def _record_checksum(self, path: Path) -> None:
         name = path.relative_to(self._run).as_posix()
         self.state.sums = {**self.state.sums, name: sum_of(path)}
 
-    def _is_better(self, error: float) -> bool:
+    def _is_better_than_best(self, error: float) -> bool:
         state = self.state
         is_start = self._plan.keep_best and state.step > 0 and state.best_step == 0
         least = float("inf") if state.best_error is None else state.best_error
@@ -263,7 +265,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Write the weights that the run would end with."""
         best = self._run / BEST / WEIGHTS
         if not self._plan.keep_best or not best.exists():
-            with self._with_start_share():
+            with self._average_with_start():
                 save_weights(self.learner.networks, self._run / WEIGHTS)
         elif self._copied != self.state.best_step:
             with replacing(self._run / WEIGHTS) as part:
@@ -272,7 +274,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     def record(self) -> VideoRecord:
         """Record of the run."""
-        return summarise(
+        return make_video_record(
             self._run,
             learner=self.learner,
             state=self.state,
@@ -305,8 +307,8 @@ def train_video(
     trust(options.trust_code)
     # As it will be read back: a whole number given for a float becomes that float.
     config = with_absolute_paths(config)
-    folder = video_folder(run)
-    fabric = launch_fabric(devices_of(config, options))
+    folder = video_run_folder(run)
+    fabric = launch_fabric(device_options(config, options))
     with _remove_on_refusal(run, speaks=fabric.is_global_zero):
         if fabric.is_global_zero:
             make_folder(run)

@@ -19,11 +19,11 @@ from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Jou
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
-from rilievo.training.video.pair_motions import Motions, latest_motions
+from rilievo.training.video.pair_motions import Motions, read_training_motions
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_plan import Course, VideoState
-from rilievo.training.video.video_presets import differences
-from rilievo.training.video.video_records import Gain, SequenceFacts, VideoRecord, video_folder
+from rilievo.training.video.video_presets import preset_differences
+from rilievo.training.video.video_records import Gain, SequenceFacts, VideoRecord, video_run_folder
 from rilievo.version import VERSION
 
 FOLDER = "pictures"
@@ -31,7 +31,7 @@ _ELSEWHERE = " Depth of other places, shipped pictures of them, has changed by {
 
 
 @torch.no_grad()
-def summarise(
+def make_video_record(
     run: Path,
     *,
     learner: VideoLearner,
@@ -43,10 +43,13 @@ def summarise(
     processes: int,
 ) -> VideoRecord:
     """Make the record of a run."""
-    steps, scores = _last_finite_numbers(run, STEPS), _last_finite_numbers(run, VALIDATIONS)
+    steps, scores = (
+        _finite_numbers_of_last_row(run, STEPS),
+        _finite_numbers_of_last_row(run, VALIDATIONS),
+    )
     factors, pose = _focal_factors(learner), learner.networks.pose
     validated = state.best_error is not None
-    config = video_folder(run).read_config()
+    config = video_run_folder(run).read_config()
     keeps = config.keep_best
     return VideoRecord(
         targets=len(frames.training),
@@ -55,7 +58,7 @@ def summarise(
         depth_parameters=count_parameters(learner.networks.depth),
         pose_parameters=0 if pose is None else count_parameters(pose),
         steps=state.step,
-        epochs=course.epoch(state.step),
+        epochs=course.passes_before(state.step),
         processes=processes,
         loss=steps.get("loss"),
         warp_error=scores.get("warp_error"),
@@ -68,7 +71,7 @@ def summarise(
         best_error=state.best_error,
         start_error=_start_error(run) if keeps else None,
         gain=gain,
-        elsewhere=_change_elsewhere(run, state.best_step if keeps else state.step),
+        elsewhere=_depth_change_at_step(run, state.best_step if keeps else state.step),
         kept_start=keeps and validated and state.best_step == 0,
         sequences=tuple(
             _sequence_facts(sequence, factors or (1.0, 1.0)) for sequence in frames.sequences
@@ -81,7 +84,7 @@ def summarise(
         device=str(device),
         torch_version=torch.__version__,
         version=VERSION,
-        differences=differences(config),
+        differences=preset_differences(config),
     )
 
 
@@ -105,7 +108,7 @@ def _sequence_facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceF
     )
 
 
-def _last_finite_numbers(run: Path, name: str) -> dict[str, float]:
+def _finite_numbers_of_last_row(run: Path, name: str) -> dict[str, float]:
     numbers = {
         name: float(cell) for row in read_log_rows(run, name)[-1:] for name, cell in row.items()
     }
@@ -119,7 +122,7 @@ def _start_error(run: Path) -> float | None:
     return float(rows[0].get("corner_error", rows[0]["warp_error"]))
 
 
-def _change_elsewhere(run: Path, step: int) -> float | None:
+def _depth_change_at_step(run: Path, step: int) -> float | None:
     cells = [
         row.get("elsewhere") for row in read_log_rows(run, VALIDATIONS) if row["step"] == str(step)
     ]
@@ -128,11 +131,11 @@ def _change_elsewhere(run: Path, step: int) -> float | None:
 
 def write_video_run_page(run: Path, record: VideoRecord) -> Path:
     """Write ``page.html`` into the folder of a finished run."""
-    trajectory = _trajectory(positions(latest_motions(run)))
+    trajectory = _trajectory_chart(camera_trajectories(read_training_motions(run)))
     return write_training_page(
         run,
         kind="Depth from video",
-        verdict=_verdict(record),
+        verdict=_verdict_text(record),
         counts=f"{record.steps:,} steps on {record.targets:,} targets, {record.held_out:,} held "
         f"out, {record.seconds:.0f} seconds on {record.device}",
         doubts=record.doubts,
@@ -141,7 +144,7 @@ def write_video_run_page(run: Path, record: VideoRecord) -> Path:
     )
 
 
-def positions(motions: Motions) -> list[Points]:
+def camera_trajectories(motions: Motions) -> list[Points]:
     """Positions of the camera along the longest row of targets of each sequence."""
     later = {target: source for target, source in motions if source > target}
     followed = {source for source in later.values() if source in later}
@@ -158,7 +161,7 @@ def positions(motions: Motions) -> list[Points]:
     return [np.array(row) for row in rows.values()]
 
 
-def _verdict(record: VideoRecord) -> str:
+def _verdict_text(record: VideoRecord) -> str:
     start, best = record.start_error, record.best_error
     if record.warp_error is None or record.identity_error is None:
         return "No frames were held out, so nothing says whether the run learned."
@@ -178,7 +181,7 @@ def _verdict(record: VideoRecord) -> str:
     )
 
 
-def _trajectory(rows: list[Points]) -> Chart | None:
+def _trajectory_chart(rows: list[Points]) -> Chart | None:
     if not rows:
         return None
     with drawing(height=3.6) as canvas:
@@ -197,18 +200,18 @@ def _trajectory(rows: list[Points]) -> Chart | None:
 
 
 @torch.no_grad()
-def save_pictures(
+def save_picture(
     learner: VideoLearner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
     """Write a picture of the first held-out target, else of the first training target."""
     if not fabric.is_global_zero:
         return None
     shown = frames.held_out if len(frames.held_out) else frames.training
-    one = shown.views_of(0)
+    one = shown.sample_of(0)
     views = collate([one], fabric.device)
     learner.eval()
     with fabric.autocast():
-        picture = picture_of(learner.explain(views=views, generator=None))
+        picture = draw_result(learner.predict_with_loss(views=views, generator=None))
     make_folder(run / FOLDER)
     path = run / FOLDER / f"step-{step:07d}.png"
     with replacing(path) as part:
@@ -217,8 +220,8 @@ def save_pictures(
     return path
 
 
-def picture_of(result: BatchResult) -> Pixels:
-    """Draw the first target of a batch, its depth, its warped sources and the auto-mask."""
+def draw_result(result: BatchResult) -> Pixels:
+    """Draw a batch's first target, depth, warped sources and auto-mask, stacked."""
     loss, views = result.loss, result.views
     depth = DepthMap(values=_to_numpy(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
     mask = np.repeat(_to_numpy(loss.automask[0].float())[..., None], 3, axis=-1)

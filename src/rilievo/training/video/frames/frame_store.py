@@ -49,7 +49,7 @@ _ROOM = 256 * 2**20
 
 
 @frozen
-class About:
+class StoreDescription:
     """Description of a complete store.
 
     Attributes:
@@ -76,34 +76,34 @@ class CacheFiles:
     frames: Path
 
     @property
-    def sums(self) -> Path:
-        """State and checksum of each frame."""
+    def checksums_path(self) -> Path:
+        """Path of the state and checksum of each frame."""
         return frame_checksums_path(self.frames)
 
     @property
-    def about(self) -> Path:
-        """Description (JSON), written last."""
+    def description_path(self) -> Path:
+        """Path of the JSON that is written last."""
         return frames_description_path(self.frames)
 
-    def check_places(self) -> None:
-        """Check that only regular files stand here."""
-        for path in (self.frames, self.sums, self.about):
+    def check_regular_files(self) -> None:
+        """Refuse links and folders in place of the files."""
+        for path in (self.frames, self.checksums_path, self.description_path):
             if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
                 raise OutputError(f"{printable(path)}: is no regular file: take it away")
 
-    def check_room(self, count: int, size: Size) -> None:
-        """Check that the disk has space for the frames."""
+    def check_free_space(self, count: int, size: Size) -> None:
+        """Refuse a disk without space for the frames."""
         what = f"a cache of {count:,} frames of {size[1]}x{size[0]}"
         hint = "name a folder on another disk, or train at a smaller size"
         needed = count * size[0] * size[1] * 3
         check_disk_space(self.frames.parent, needed, what, hint, spare=_ROOM)
 
     def has_length(self, count: int, size: Size) -> bool:
-        """Whether the file holds these frames."""
+        """Whether the file is as long as these frames."""
         bytes_all = count * size[0] * size[1] * 3
         return self.frames.is_file() and self.frames.stat().st_size == bytes_all
 
-    def records(self, count: int, size: Size) -> np.ndarray:
+    def read_records(self, count: int, size: Size) -> np.ndarray:
         """Read the record of each frame; 0 where frames are missing."""
         records = np.zeros(count, RECORD)
         if self.has_length(count, size):
@@ -111,50 +111,50 @@ class CacheFiles:
             records[: len(stored)] = stored
         return records
 
-    def read_about(self) -> About | None:
+    def read_description(self) -> StoreDescription | None:
         """Read the description; None where the store is not complete."""
-        if not self.about.is_file() or not self.frames.is_file():
+        if not self.description_path.is_file() or not self.frames.is_file():
             return None
         try:
-            return from_json(About, read_text(self.about))
+            return from_json(StoreDescription, read_text(self.description_path))
         except (InputError, NotThisRecord):
             return None
 
-    def write_about(self, about: About) -> None:
-        """Write the description."""
-        with replacing(self.about) as part:
+    def write_description(self, about: StoreDescription) -> None:
+        """Write the description, which completes the store."""
+        with replacing(self.description_path) as part:
             part.write_text(to_json(about, indent=1), encoding="utf-8")
 
     def motion_file(self, K: Matrix, least: float) -> Path:
-        """Path of the stored motion."""
+        """Path of the JSON of ``MovingFrames``."""
         key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
         return self.frames.with_suffix(f".motion-{key}.json")
 
 
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
-    """Files of the store of a sequence."""
+    """Paths of the store of a sequence."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
-    return CacheFiles(folder / f"{name or 'frames'}-{_key_of_frames(sequence, size)}{FRAMES}")
+    return CacheFiles(folder / f"{name or 'frames'}-{_frames_hash(sequence, size)}{FRAMES}")
 
 
-def taken_bytes(frames: Path) -> int:
-    """Measure the space that a file with holes takes [bytes]."""
+def allocated_bytes(frames: Path) -> int:
+    """Bytes on disk of a file with holes."""
     status = frames.stat()
     blocks = getattr(status, "st_blocks", None)
     return status.st_size if blocks is None else 512 * blocks
 
 
-def _key_of_frames(sequence: Clip, size: Size) -> str:
+def _frames_hash(sequence: Clip, size: Size) -> str:
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()
     digest = hashlib.sha256(repr((FRAMES_FORMAT, size, sequence.shape, lens, K)).encode())
     for file in files:
-        digest.update(f"{file.name}\0{_size_and_time(file)}\n".encode())
+        digest.update(f"{file.name}\0{_size_and_mtime(file)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _size_and_time(file: Path) -> str:
+def _size_and_mtime(file: Path) -> str:
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -180,7 +180,7 @@ class FrameStore:
 
     def __init__(self, files: CacheFiles) -> None:
         """Open a complete store, which describes itself."""
-        about = files.read_about()
+        about = files.read_description()
         assert about is not None, "its description is written last"
         self.path, self.count, self.size = files.frames, about.count, about.size
         self.broken = {int(index): why for index, why in about.broken.items() if is_whole(index)}
@@ -191,7 +191,7 @@ class FrameStore:
         return {**self.__dict__, "_map": None}
 
     def frame(self, index: int) -> Pixels:
-        """Frame, as it is in the file."""
+        """Read a frame; raises ``InputError`` if it is broken."""
         if index in self.broken:
             raise InputError(self.broken[index])
         if self._map is None:
@@ -211,12 +211,12 @@ def open_store(
     """Open the frames of a sequence, after decoding those ``wanted`` (None for all)."""
     make_folder(folder)
     files = cache_files(sequence, size, folder)
-    files.check_places()
+    files.check_regular_files()
     try:
         if sequence.video is not None:
-            _decode_video(sequence, sequence.video, size, files, progress)
+            _store_video_frames(sequence, sequence.video, size, files, progress)
         else:
-            _decode_files(sequence, size, files, wanted, progress)
+            _store_missing_frames(sequence, size, files, wanted, progress)
         return FrameStore(files)
     except RilievoError:
         raise
@@ -224,17 +224,17 @@ def open_store(
         raise unwritable(files.frames, error) from error
 
 
-def _decode_files(
+def _store_missing_frames(
     sequence: Clip,
     size: Size,
     files: CacheFiles,
     wanted: Sequence[int] | None,
     progress: Progress | None,
 ) -> None:
-    count, before = len(sequence.files), files.read_about()
+    count, before = len(sequence.files), files.read_description()
     needed = range(count) if wanted is None else sorted(set(wanted))
-    records, bytes_each = files.records(count, size), size[0] * size[1] * 3
-    about = before or About(sequence=sequence.id, size=size, count=count)
+    records, bytes_each = files.read_records(count, size), size[0] * size[1] * 3
+    about = before or StoreDescription(sequence=sequence.id, size=size, count=count)
     there = {index for index in needed if records[index]["state"] == THERE}
     done = there | {index for index in needed if str(index) in about.broken}
     if len(done) == len(needed) and before is not None:
@@ -244,7 +244,7 @@ def _decode_files(
         done -= set(damaged_frame_indices(files.frames, records, sorted(there), bytes_each))
     missing = [index for index in needed if index not in done]
     if missing:
-        files.check_room(len(missing), size)
+        files.check_free_space(len(missing), size)
         read = partial(
             frame_or_reason, sequence, size=size, undistortion=sequence_undistortion(sequence)
         )
@@ -252,34 +252,36 @@ def _decode_files(
         frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
         with _FrameWriter(files, count, bytes_each) as writer:
             for place, (index, frame) in enumerate(zip(missing, frames, strict=True), 1):
-                writer.put(index, frame)
+                writer.write_frame_or_reason(index, frame)
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
         about = replace(about, broken={**about.broken, **writer.broken})
-    files.write_about(about)
+    files.write_description(about)
 
 
-def _decode_video(
+def _store_video_frames(
     sequence: Clip,
     video: Path,
     size: Size,
     files: CacheFiles,
     progress: Progress | None,
 ) -> None:
-    about = files.read_about()
+    about = files.read_description()
     if about is not None and files.has_length(about.count, size):
         return
     reader, how = open_video(video), sequence_undistortion(sequence)
-    files.check_room(reader.frame_estimate or 0, size)
+    files.check_free_space(reader.frame_estimate or 0, size)
     count = 0
     with _FrameWriter(files, 0, size[0] * size[1] * 3) as writer:
         for frame in reader:
-            writer.put(count, undistort_and_resize(frame.photo.pixels, size, how))
+            writer.write_frame_or_reason(count, undistort_and_resize(frame.photo.pixels, size, how))
             count += 1
             if progress is not None:
                 progress(sequence.id, count, max(count, reader.frame_estimate or 0))
-        writer.set_length(count)
-    files.write_about(About(sequence=sequence.id, size=size, count=count, fault=reader.fault))
+        writer.set_frame_count(count)
+    files.write_description(
+        StoreDescription(sequence=sequence.id, size=size, count=count, fault=reader.fault)
+    )
 
 
 class _FrameWriter:
@@ -290,39 +292,39 @@ class _FrameWriter:
 
     def __enter__(self) -> "_FrameWriter":
         self._frames = _open_or_create_without_links(self._files.frames)
-        self._sums = _open_or_create_without_links(self._files.sums)
+        self._sums = _open_or_create_without_links(self._files.checksums_path)
         if self._count:
-            self.set_length(self._count)
+            self.set_frame_count(self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
         # The description of the cache is written after this.
         try:
-            self._write_records()
+            self._sync_and_write_records()
             sync_if_supported(self._sums.fileno())
         finally:
             self._frames.close()
             self._sums.close()
 
-    def set_length(self, count: int) -> None:
+    def set_frame_count(self, count: int) -> None:
         self._frames.truncate(count * self._bytes)
         self._sums.truncate(count * RECORD.itemsize)
 
-    def put(self, index: int, frame: Pixels | str) -> None:
+    def write_frame_or_reason(self, index: int, frame: Pixels | str) -> None:
         if isinstance(frame, str):
             self.broken[str(index)] = frame
             self._records[index] = frame_record_bytes(BROKEN, b"")
         else:
             pixels = np.ascontiguousarray(frame).tobytes()
-            _write_all(self._frames, pixels, index * self._bytes)
+            _write_at(self._frames, pixels, index * self._bytes)
             self._records[index] = frame_record_bytes(THERE, pixels)
         if len(self._records) >= _GROUP:
-            self._write_records()
+            self._sync_and_write_records()
 
-    def _write_records(self) -> None:
+    def _sync_and_write_records(self) -> None:
         sync_if_supported(self._frames.fileno())
         for index, row in self._records.items():
-            _write_all(self._sums, row, index * RECORD.itemsize)
+            _write_at(self._sums, row, index * RECORD.itemsize)
         self._records = {}
 
 
@@ -334,7 +336,7 @@ def _open_or_create_without_links(path: Path) -> FileIO:
     return open(path, "r+b", buffering=0, opener=opener)
 
 
-def _write_all(file: FileIO, data: bytes, offset: int) -> None:
+def _write_at(file: FileIO, data: bytes, offset: int) -> None:
     file.seek(offset)
     view = memoryview(data)
     while view:

@@ -35,7 +35,7 @@ class Motion:
 
 
 @frozen
-class Moving:
+class MovingFrames:
     """Frames of a sequence with enough motion to learn from; displacements in pixels."""
 
     runs: tuple[tuple[int, ...], ...]
@@ -56,7 +56,7 @@ _NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Matrix
 ) -> Motion:
-    """Measure the motion between two grey frames."""
+    """Measure the motion between two grey frames; untracked ones are a cut."""
     attempts = (track(first, second) for track in (track_corners, track_by_homography))
     same = (
         attempt
@@ -95,12 +95,12 @@ def rotation_displacements(ways: Tracks, K: Matrix) -> Positions:
     return explained
 
 
-def find_moving(
+def find_moving_frames(
     frames: Iterable[tuple[int, Pixels]],
     K: Matrix,
     *,
     least: float,
-) -> Moving:
+) -> MovingFrames:
     """Keep frames that moved at least ``least`` [px] from the last one kept."""
     runs: list[list[int]] = []
     parallaxes: list[float] = []
@@ -119,7 +119,7 @@ def find_moving(
         else:
             runs.append([index])
         last = now
-    return Moving(
+    return MovingFrames(
         runs=tuple(map(tuple, runs)),
         parallaxes=tuple(parallaxes),
         still=still,
@@ -128,8 +128,8 @@ def find_moving(
     )
 
 
-def stride_for(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
-    """Choose the frames between neighbours that give enough parallax."""
+def stride_for_parallax(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
+    """Stride [frames], 1 to 10, at which neighbours have enough parallax."""
     if not parallax > 0:
         return 1
     wanted = enough * width / 640

@@ -1,8 +1,6 @@
-"""Targets of a run with their sources.
+"""Targets of a run with their sources as arrays, augmented, and batches of them as tensors.
 
-Targets as arrays, random changes of them, and batches as tensors.
-
-Batches of a run, each of which depends on the seed and its own number alone.
+A batch depends on the seed and its own number alone.
 """
 
 import copy
@@ -33,14 +31,14 @@ from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Masks
 from rilievo.training.video.batch_numbers import VideoTruth
 from rilievo.training.video.frames.frame_store import FrameStore
-from rilievo.training.video.frames.targets import FramePlace, Target, depth_beside
+from rilievo.training.video.frames.targets import FramePlace, Target, read_true_depth
 from rilievo.training.video.video_config import VideoAugmentation
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 
 
 @frozen
-class OneViews:
+class TargetSample:
     """One target frame and its sources, at the training size, as bytes.
 
     Attributes:
@@ -71,17 +69,17 @@ class Batch:
     ids: tuple[str, ...]
 
 
-def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
+def collate(views: list[TargetSample], device: torch.device | str = "cpu") -> Views:
     """Stack targets; colours become floats on the device."""
     first = views[0]
     assert all(view.maps.keys() == first.maps.keys() for view in views), "of one set of frames"
-    frames = _float_frames([view.frames for view in views], device)
+    frames = _stack_float_frames([view.frames for view in views], device)
     pictures = frames
     if any(view.seen is not None for view in views):
         changed = [view.frames if view.seen is None else view.seen for view in views]
-        pictures = _float_frames(changed, device)
+        pictures = _stack_float_frames(changed, device)
     levels = [
-        _float_frames([view.pyramid[scale] for view in views], device)
+        _stack_float_frames([view.pyramid[scale] for view in views], device)
         for scale in range(len(first.pyramid))
     ]
     pyramids = tuple(zip(frames, *levels, strict=False))
@@ -101,7 +99,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
             _stack_motion_or_nan([view.true_motion[place] for view in views], device)
             for place in range(len(first.true_motion))
         ),
-        valid=_stack_valid(views, device),
+        valid=_stack_valid_masks(views, device),
         maps={
             name: _to_device(np.stack([view.maps[name] for view in views]), device)
             for name in first.maps
@@ -109,7 +107,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
     )
 
 
-def _float_frames(
+def _stack_float_frames(
     frames: list[FrameStack], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
     stacked = _to_device(np.stack(frames, axis=1), device)
@@ -142,7 +140,7 @@ def _stack_motion_or_nan(
     )
 
 
-def _stack_valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
+def _stack_valid_masks(views: list[TargetSample], device: torch.device | str) -> Masks | None:
     if all(view.valid is None for view in views):
         return None
     everywhere = np.ones(views[0].frames.shape[1:3], bool)
@@ -157,21 +155,21 @@ def _to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def augmented(
-    views: OneViews, augmentation: VideoAugmentation, rng: np.random.Generator
-) -> OneViews:
+def augment(
+    views: TargetSample, augmentation: VideoAugmentation, rng: np.random.Generator
+) -> TargetSample:
     """Augment a sample; the same state of ``rng`` gives the same result."""
     flip, jitter = rng.random(2)
-    change = draw_change(augmentation, rng)
+    change = draw_colour_change(augmentation, rng)
     if flip < augmentation.flip:
-        views = mirrored(views, move_centre=augmentation.move_centre)
+        views = mirror_sample(views, move_centre=augmentation.move_centre)
     if jitter < augmentation.jitter:
         pictures = np.stack([change_colours(frame, change) for frame in views.frames])
         views = replace(views, seen=pictures)
     return views
 
 
-def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
+def draw_colour_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
     """Draw a change of colours."""
     spreads = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     brightness, contrast, saturation = (
@@ -186,28 +184,28 @@ def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> Co
     )
 
 
-def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
+def mirror_sample(views: TargetSample, *, move_centre: bool = True) -> TargetSample:
     """Mirror a sample: x becomes -x, and motion M becomes S M S with S = diag(-1, 1, 1, 1)."""
     width = views.frames.shape[2]
     K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K
     return replace(
         views,
-        frames=_flip(views.frames, 2),
-        seen=None if views.seen is None else _flip(views.seen, 2),
-        pyramid=tuple(_flip(plane, 2) for plane in views.pyramid),
+        frames=_flip_axis(views.frames, 2),
+        seen=None if views.seen is None else _flip_axis(views.seen, 2),
+        pyramid=tuple(_flip_axis(plane, 2) for plane in views.pyramid),
         K=K,
-        source_T_target=_mirrored_motion(views.source_T_target),
-        true_motion=_mirrored_motion(views.true_motion),
-        valid=None if views.valid is None else _flip(views.valid, 1),
-        maps={name: _flip(plane, 1) for name, plane in views.maps.items()},
+        source_T_target=_mirror_motions(views.source_T_target),
+        true_motion=_mirror_motions(views.true_motion),
+        valid=None if views.valid is None else _flip_axis(views.valid, 1),
+        maps={name: _flip_axis(plane, 1) for name, plane in views.maps.items()},
     )
 
 
-def _mirrored_motion(motions: tuple[Motion | None, ...]) -> tuple[Motion | None, ...]:
+def _mirror_motions(motions: tuple[Motion | None, ...]) -> tuple[Motion | None, ...]:
     return tuple(None if motion is None else _MIRROR @ motion @ _MIRROR for motion in motions)
 
 
-def _flip(array: np.ndarray, axis: int) -> np.ndarray:
+def _flip_axis(array: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array, axis))
 
 
@@ -247,7 +245,7 @@ class StoredMaps(TargetMaps):
     path: Path
     places: Mapping[FramePlace, int]
 
-    def of(self, place: FramePlace) -> Float32[np.ndarray, "*n h w"]:
+    def maps_or_zeros(self, place: FramePlace) -> Float32[np.ndarray, "*n h w"]:
         """Maps of a target; zeros without an entry."""
         stored, index = np.load(self.path, mmap_mode="r"), self.places.get(place)
         if index is None:
@@ -256,7 +254,7 @@ class StoredMaps(TargetMaps):
 
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
         """Maps of a target by name."""
-        return dict(zip(self.names, self.of(place).reshape(-1, *size), strict=True))
+        return dict(zip(self.names, self.maps_or_zeros(place).reshape(-1, *size), strict=True))
 
 
 @frozen
@@ -271,7 +269,7 @@ class CornerMaps(TargetMaps):
     names: tuple[str, ...] = ("corners",)
 
     def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Map of a target."""
+        """Map of a target; none without corners."""
         if not self.corners:
             return {}
         depth = np.zeros(size, np.float32)
@@ -281,7 +279,7 @@ class CornerMaps(TargetMaps):
         return {self.names[0]: depth}
 
 
-def stored_maps(
+def store_maps(
     folder: Path,
     names: tuple[str, ...],
     key: str,
@@ -330,12 +328,12 @@ class VideoTargetFrames:
         changed._follows_poses = True
         return changed
 
-    def with_motion(
+    def targets_with_motion(
         self, motions: Mapping[tuple[FramePlace, FramePlace], Transform], *maps: TargetMaps
     ) -> "VideoTargetFrames":
-        """Targets that have motion to all sources, with more maps."""
+        """Targets that have motion to all sources alone, with more maps."""
         all_motions = {**(self._given or {}), **motions}
-        changed = self.at(
+        changed = self.subset(
             [
                 index
                 for index, target in enumerate(self.targets)
@@ -351,14 +349,14 @@ class VideoTargetFrames:
         changed.additions = (*self.additions, *maps)
         return changed
 
-    def some(self, count: int, *, together: int = 1) -> "VideoTargetFrames":
+    def spread_subset(self, count: int, *, block: int = 1) -> "VideoTargetFrames":
         """Targets, ``count`` at most, in blocks of ``together``, spread over all."""
-        blocks = np.array_split(np.arange(len(self)), max(1, len(self) // together))
-        picked = np.linspace(0, len(blocks) - 1, max(1, count // together)).round().astype(int)
+        blocks = np.array_split(np.arange(len(self)), max(1, len(self) // block))
+        picked = np.linspace(0, len(blocks) - 1, max(1, count // block)).round().astype(int)
         chosen = np.concatenate([blocks[index] for index in np.unique(picked)])[:count]
-        return self.at([int(index) for index in chosen])
+        return self.subset([int(index) for index in chosen])
 
-    def at(self, indices: Sequence[int]) -> "VideoTargetFrames":
+    def subset(self, indices: Sequence[int]) -> "VideoTargetFrames":
         """Targets with these indices."""
         changed = copy.copy(self)
         changed.targets = tuple(self.targets[index] for index in indices)
@@ -377,27 +375,27 @@ class VideoTargetFrames:
         """Intrinsics of a target [px]."""
         return self._sequences[target.place.sequence].K
 
-    def views_of(self, index: int) -> OneViews:
-        """Target with its sources."""
+    def sample_of(self, index: int) -> TargetSample:
+        """Read a target with its sources, motions and maps."""
         target = self.targets[index]
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self.frame_of(place) for place in target.places])
         compared = frames if self._source_pyramids else frames[:1]
         levels = [frame_pyramid(frame) for frame in compared]
-        pose_motions = self._recorded_motion(target)
+        pose_motions = self._recorded_motions(target)
         height, width = frames.shape[1:3]
         maps = {
             name: values
             for added in self.additions
             for name, values in added.maps_of(target.place, (height, width)).items()
         }
-        return OneViews(
+        return TargetSample(
             id=self.ids[index],
             frames=frames,
             seen=None,
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
-            source_T_target=self._motion_to_feed(target, pose_motions),
+            source_T_target=self._loss_motions(target, pose_motions),
             true_motion=tuple(
                 None if motion is None else motion.astype(np.float32) for motion in pose_motions
             ),
@@ -412,8 +410,8 @@ class VideoTargetFrames:
         is_straight = sequence.camera.lens is None
         file = sequence.files[target.place.frame] if sequence.files else None
         return VideoTruth(
-            depth=depth_beside(file) if file is not None and is_straight else None,
-            source_T_target=self._recorded_motion(target),
+            depth=read_true_depth(file) if file is not None and is_straight else None,
+            source_T_target=self._recorded_motions(target),
         )
 
     def _id_of(self, place: FramePlace) -> str:
@@ -421,10 +419,10 @@ class VideoTargetFrames:
         name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
         return f"{sequence.id}/{name}"
 
-    def _motion_to_feed(
+    def _loss_motions(
         self, target: Target, motions: Sequence[Transform | None]
     ) -> tuple[Motion | None, ...]:
-        """Motion for the loss; None where the network predicts it."""
+        """Motion to each source; None where the network predicts it."""
         if self._given is not None:
             pairs = [self._given[target.place, source] for source in target.sources]
             return tuple(transform.astype(np.float32) for transform in pairs)
@@ -435,8 +433,8 @@ class VideoTargetFrames:
             for source, transform in zip(target.sources, motions, strict=True)
         )
 
-    def _recorded_motion(self, target: Target) -> tuple[Transform | None, ...]:
-        """Motion of poses or the stereo pair; None where unknown."""
+    def _recorded_motions(self, target: Target) -> tuple[Transform | None, ...]:
+        """Motion to each source by poses or baseline; None where unknown."""
         clip = self._sequences[target.place.sequence].sequence
         return tuple(
             self._stereo_motion(target)
@@ -499,11 +497,11 @@ def batches(
         )
     epoch_batches = len(frames) // batch_size
 
-    def draw(step: int, slot: int) -> OneViews:
+    def draw(step: int, slot: int) -> TargetSample:
         epoch, place = divmod(step, epoch_batches)
         index = int(_epoch_order(len(frames), seed, epoch)[place * batch_size + slot])
-        views, rng = frames.views_of(index), np.random.default_rng([seed, step, slot])
-        return views if augmentation is None else augmented(views, augmentation, rng)
+        views, rng = frames.sample_of(index), np.random.default_rng([seed, step, slot])
+        return views if augmentation is None else augment(views, augmentation, rng)
 
     with closing(_draw_in_order(draw, batch_size, start_step, stride, workers)) as drawn:
         for step, views in drawn:
@@ -516,14 +514,14 @@ def batches(
 
 
 def _draw_in_order(
-    draw: Callable[[int, int], OneViews], size: int, start: int, stride: int, workers: int
-) -> Generator[tuple[int, list[OneViews]], None, None]:
+    draw: Callable[[int, int], TargetSample], size: int, start: int, stride: int, workers: int
+) -> Generator[tuple[int, list[TargetSample]], None, None]:
     """Yield steps with their samples, drawn ahead by workers."""
     if not workers:
         for step in itertools.count(start, stride):
             yield step, [draw(step, slot) for slot in range(size)]
     with ThreadPoolExecutor(workers, "frames") as pool:
-        waiting: deque[list[Future[OneViews]]] = deque()
+        waiting: deque[list[Future[TargetSample]]] = deque()
         try:
             for step in itertools.count(start, stride):
                 while len(waiting) <= AHEAD:

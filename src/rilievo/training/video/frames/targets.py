@@ -55,17 +55,17 @@ class Target:
 
 
 @frozen
-class TargetSearch:
+class SequenceTargets:
     """Targets of one sequence; ``lonely`` is the number of frames that lack a source."""
 
     targets: tuple[Target, ...]
-    listed_out: tuple[Target, ...] | None = None
+    listed_held_out: tuple[Target, ...] | None = None
     lonely: int = 0
 
     @property
-    def every(self) -> tuple[Target, ...]:
-        """All targets."""
-        return (*self.targets, *(self.listed_out or ()))
+    def all_targets(self) -> tuple[Target, ...]:
+        """Targets, and those listed as held out."""
+        return (*self.targets, *(self.listed_held_out or ()))
 
 
 @frozen
@@ -94,22 +94,24 @@ class Neighbours:
         self._places = {sequence.id: place for place, sequence in enumerate(sequences)}
         self._by_number: dict[int, dict[int, int]] = {}
 
-    def find(self, sequence: int, offsets: Sequence[int], stride: int) -> TargetSearch:
-        """Find the targets of one sequence."""
+    def find_targets(self, sequence: int, offsets: Sequence[int], stride: int) -> SequenceTargets:
+        """Targets of a sequence that have all sources."""
         listed = self._sequences[sequence].listed
         if listed is None:
             return self._targets_in_runs(sequence, offsets, stride)
-        training = self._targets_of_list(sequence, listed.training, offsets, stride)
+        training = self._targets_with_numbers(sequence, listed.training, offsets, stride)
         if listed.held_out is None:
             return training
-        held_out = self._targets_of_list(sequence, listed.held_out, offsets, stride)
-        return TargetSearch(
+        held_out = self._targets_with_numbers(sequence, listed.held_out, offsets, stride)
+        return SequenceTargets(
             targets=training.targets,
-            listed_out=held_out.targets,
+            listed_held_out=held_out.targets,
             lonely=training.lonely + held_out.lonely,
         )
 
-    def _targets_in_runs(self, sequence: int, offsets: Sequence[int], stride: int) -> TargetSearch:
+    def _targets_in_runs(
+        self, sequence: int, offsets: Sequence[int], stride: int
+    ) -> SequenceTargets:
         candidates = []
         for run in self._runs[sequence]:
             for at, frame in enumerate(run):
@@ -118,29 +120,31 @@ class Neighbours:
                     offset: FramePlace(sequence, run[place]) if 0 <= place < len(run) else None
                     for offset, place in places.items()
                 }
-                candidates.append(self._target_if_whole(sequence, frame, near))
+                candidates.append(self._target_if_all_sources_exist(sequence, frame, near))
         targets = tuple(filter(None, candidates))
-        return TargetSearch(targets=targets, lonely=len(candidates) - len(targets))
+        return SequenceTargets(targets=targets, lonely=len(candidates) - len(targets))
 
-    def _targets_of_list(
+    def _targets_with_numbers(
         self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
-    ) -> TargetSearch:
-        indices, candidates = self._index_of_number(sequence), []
+    ) -> SequenceTargets:
+        indices, candidates = self._indices_by_number(sequence), []
         for number in numbers:
             if number in indices:
                 near = {
                     offset: self._place_of_number(sequence, number + offset * stride)
                     for offset in offsets
                 }
-                candidates.append(self._target_if_whole(sequence, indices[number], near))
+                candidates.append(
+                    self._target_if_all_sources_exist(sequence, indices[number], near)
+                )
         targets = tuple(filter(None, candidates))
-        return TargetSearch(targets=targets, lonely=len(numbers) - len(targets))
+        return SequenceTargets(targets=targets, lonely=len(numbers) - len(targets))
 
-    def _target_if_whole(
+    def _target_if_all_sources_exist(
         self, sequence: int, frame: int, near: Mapping[int, FramePlace | None]
     ) -> Target | None:
         sources = [
-            self._other_eye(sequence, frame) if offset == OTHER_EYE else place
+            self._other_eye_place(sequence, frame) if offset == OTHER_EYE else place
             for offset, place in near.items()
         ]
         there = tuple(source for source in sources if source is not None)
@@ -148,24 +152,26 @@ class Neighbours:
         return Target(place=FramePlace(sequence, frame), sources=there) if is_whole else None
 
     def _place_of_number(self, sequence: int, number: int) -> FramePlace | None:
-        frame = self._index_of_number(sequence).get(number)
+        frame = self._indices_by_number(sequence).get(number)
         return None if frame is None else FramePlace(sequence, frame)
 
-    def _other_eye(self, sequence: int, frame: int) -> FramePlace | None:
+    def _other_eye_place(self, sequence: int, frame: int) -> FramePlace | None:
         eye = self._sequences[sequence].other_eye
         if eye is None or eye.sequence not in self._places:
             return None
         number = self._sequences[sequence].numbers[frame]
         return self._place_of_number(self._places[eye.sequence], number)
 
-    def _index_of_number(self, sequence: int) -> dict[int, int]:
+    def _indices_by_number(self, sequence: int) -> dict[int, int]:
         if sequence not in self._by_number:
             numbers = self._sequences[sequence].numbers
             self._by_number[sequence] = {number: index for index, number in enumerate(numbers)}
         return self._by_number[sequence]
 
 
-def part(frames: Sequence[TargetSearch], share: float, stretches: int = 1) -> TargetSplit:
+def split_targets(
+    frames: Sequence[SequenceTargets], share: float, stretches: int = 1
+) -> TargetSplit:
     """Split targets into those to train on and those held out: a share of every sequence.
 
     ``stretches`` is 1 for its end, 2 for its middle and its end. No frame of a held-out target, or
@@ -177,9 +183,9 @@ def part(frames: Sequence[TargetSearch], share: float, stretches: int = 1) -> Ta
     waiting, between, short = 0.0, 0, 0
     alone = sum(bool(target_set.targets) for target_set in frames) == 1
     for target_set in frames:
-        if target_set.listed_out is not None:
+        if target_set.listed_held_out is not None:
             training.extend(target_set.targets)
-            held_out.extend(target_set.listed_out)
+            held_out.extend(target_set.listed_held_out)
             continue
         targets = sorted(
             target_set.targets, key=lambda target: target.place
@@ -193,11 +199,11 @@ def part(frames: Sequence[TargetSearch], share: float, stretches: int = 1) -> Ta
                 waiting -= count
         several = count < len(targets) and count >= _SHORTEST * stretches
         short += 0 < count < _SHORTEST * stretches and stretches > 1
-        chosen = _indices_of_stretches(len(targets), count, stretches if several else 1)
+        chosen = _held_out_indices(len(targets), count, stretches if several else 1)
         kept_out = [targets[index] for index in chosen]
         gap = min(_GAP, int(_GAP_SHARE * len(targets))) if stretches > 1 else 0
         taken = {place for target in kept_out for place in target.places}
-        taken |= _frames_around(targets, kept_out, gap)
+        taken |= _places_around(targets, kept_out, gap)
         free = [target for target in targets if not taken.intersection(target.places)]
         training.extend(free)
         held_out.extend(kept_out)
@@ -209,7 +215,7 @@ def part(frames: Sequence[TargetSearch], share: float, stretches: int = 1) -> Ta
     )
 
 
-def _indices_of_stretches(length: int, count: int, stretches: int) -> list[int]:
+def _held_out_indices(length: int, count: int, stretches: int) -> list[int]:
     sizes = [(count + number) // stretches for number in range(stretches)]
     ends = [
         round((number + 1) / stretches * length + (size / 2 if number + 1 < stretches else 0))
@@ -220,7 +226,7 @@ def _indices_of_stretches(length: int, count: int, stretches: int) -> list[int]:
     ]
 
 
-def _frames_around(
+def _places_around(
     targets: Sequence[Target], held_out: Sequence[Target], gap: int
 ) -> set[FramePlace]:
     """Places within ``gap`` used frames of those held out."""
@@ -244,20 +250,20 @@ _LOST = 65535
 _STEPS_A_METRE = 1000
 
 
-def depth_beside(frame: Path) -> Field | None:
+def read_true_depth(frame: Path) -> Field | None:
     """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it."""
     home = frame.parent.parent
     if (home / FILE_NAME).is_file():
-        return _depth_in_dataset(home, frame.stem)
+        return _dataset_depth_or_none(home, frame.stem)
     if ".color." in frame.name:
-        return _seven_scenes_depth(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
+        return _seven_scenes_depth_or_none(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
     drive = home.parent
     scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
-    return _laser_depth(scan, drive.parent, home.name) if scan.is_file() else None
+    return _project_laser_depth(scan, drive.parent, home.name) if scan.is_file() else None
 
 
-def _depth_in_dataset(home: Path, id: str) -> Field | None:
-    dataset = _open_folder_or_none(home)
+def _dataset_depth_or_none(home: Path, id: str) -> Field | None:
+    dataset = _open_dataset_or_none(home)
     if dataset is None or id not in dataset.ids:
         return None
     truth = dataset.truth(id)
@@ -267,7 +273,7 @@ def _depth_in_dataset(home: Path, id: str) -> Field | None:
 
 
 @lru_cache(maxsize=16)
-def _open_folder_or_none(home: Path) -> Dataset | None:
+def _open_dataset_or_none(home: Path) -> Dataset | None:
     try:
         return open_dataset("folder", home)
     except RilievoError:
@@ -275,7 +281,7 @@ def _open_folder_or_none(home: Path) -> Dataset | None:
         return None
 
 
-def _seven_scenes_depth(path: Path) -> Field | None:
+def _seven_scenes_depth_or_none(path: Path) -> Field | None:
     if not path.is_file():
         return None
     stored = read_grey_integers(path)
@@ -285,7 +291,7 @@ def _seven_scenes_depth(path: Path) -> Field | None:
     return np.where(counts == _LOST, 0, counts).astype(np.float32) / _STEPS_A_METRE
 
 
-def _laser_depth(scan: Path, day: Path, eye: str) -> Field:
+def _project_laser_depth(scan: Path, day: Path, eye: str) -> Field:
     camera = read_camera(day, eye.removeprefix("image_"))
     points = read_velodyne(scan)
     return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)

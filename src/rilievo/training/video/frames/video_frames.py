@@ -1,7 +1,4 @@
-"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out.
-
-Labels of the targets, from a folder of ``rilievo fuse --teach``.
-"""
+"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out, label."""
 
 import itertools
 import math
@@ -27,30 +24,30 @@ from rilievo.shapes import Float16, Mask, Matrix, Size
 from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,
+    allocated_bytes,
     cache_files,
     open_store,
-    taken_bytes,
 )
 from rilievo.training.video.frames.image_motion import (
     LARGEST_STRIDE,
-    Moving,
-    find_moving,
-    stride_for,
+    MovingFrames,
+    find_moving_frames,
+    stride_for_parallax,
 )
 from rilievo.training.video.frames.target_frames import (
     OpenClip,
     VideoFrames,
     VideoTargetFrames,
-    stored_maps,
+    store_maps,
 )
 from rilievo.training.video.frames.targets import (
     OTHER_EYE,
     FramePlace,
     Neighbours,
+    SequenceTargets,
     Target,
-    TargetSearch,
     has_all_frames,
-    part,
+    split_targets,
 )
 
 _PUBLISHED = (0.58, 1.92, 0.5, 0.5)
@@ -61,7 +58,7 @@ _LEAST_PARALLAX = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
-class Opening:
+class OpeningState:
     """State that is gathered while frames are opened."""
 
     data: VideoData
@@ -72,11 +69,11 @@ class Opening:
     source_pyramids: bool = False
     notes: list[str] = field(default_factory=list)
     gone: set[FramePlace] = field(default_factory=set)
-    moving: dict[int, Moving] = field(default_factory=dict)
+    moving: dict[int, MovingFrames] = field(default_factory=dict)
     runs: dict[int, Sequence[Sequence[int]]] = field(default_factory=dict)
 
 
-def training_K(opening: Opening, sequence: Clip) -> Matrix:
+def training_K(opening: OpeningState, sequence: Clip) -> Matrix:
     """Intrinsics at the training size [px]."""
     height, width = opening.size
     if opening.data.published_camera:
@@ -95,8 +92,10 @@ def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
     return valid
 
 
-def motion_notes(sequence: Clip, moving: Moving, stride: int, count: int, width: int) -> list[str]:
-    """Notes about motion."""
+def motion_notes(
+    sequence: Clip, moving: MovingFrames, stride: int, count: int, width: int
+) -> list[str]:
+    """Notes of still frames, cuts, stride, and hardly any travel."""
     name, parallax = printable(sequence.id), moving.parallax * 640 / width
     lines: list[str] = []
     if moving.still or moving.cuts or stride > 1:
@@ -113,18 +112,18 @@ def motion_notes(sequence: Clip, moving: Moving, stride: int, count: int, width:
     return lines
 
 
-def split_and_note(
-    opening: Opening, opened: Sequence[OpenClip], frames: Sequence[TargetSearch]
+def split_into_video_frames(
+    opening: OpeningState, opened: Sequence[OpenClip], frames: Sequence[SequenceTargets]
 ) -> VideoFrames:
     """Leave out unusable targets, hold some out, and note what became of the rest."""
-    usable = [_leave_out_unusable(opening, opened, target_set) for target_set in frames]
-    parted = part(usable, opening.data.held_out, opening.data.held_out_stretches)
+    usable = [_usable_targets(opening, opened, target_set) for target_set in frames]
+    parted = split_targets(usable, opening.data.held_out, opening.data.held_out_stretches)
     training = parted.training[: opening.data.limit]
     if not training:
         raise _error_without_targets(opening, opened, frames)
     lonely = sum(target_set.lonely for target_set in frames)
-    broken = sum(len(target_set.every) for target_set in frames) - sum(
-        len(target_set.every) for target_set in usable
+    broken = sum(len(target_set.all_targets) for target_set in frames) - sum(
+        len(target_set.all_targets) for target_set in usable
     )
     counts = {
         "that stand still": sum(item.still for item in opening.moving.values()),
@@ -139,12 +138,12 @@ def split_and_note(
         opening.notes.append(f"{len(training):,} targets; other frames: {left_out}")
     if parted.short:
         opening.notes.append(
-            f"{_count_of_short(parted.short, frames)} too short for a held-out stretch in the "
+            f"{_short_clips_text(parted.short, frames)} too short for a held-out stretch in the "
             "middle: only the end is held out, "
             f"{len(parted.held_out):,} targets in all; film longer"
         )
     whole = sorted(
-        (target for target_set in usable for target in target_set.every),
+        (target for target_set in usable for target in target_set.all_targets),
         key=lambda target: target.place,
     )
     training_frames, held_out, every = (
@@ -166,16 +165,16 @@ def split_and_note(
     )
 
 
-def _count_of_short(short: int, frames: Sequence[TargetSearch]) -> str:
+def _short_clips_text(short: int, frames: Sequence[SequenceTargets]) -> str:
     if len(frames) == 1:
         return "the footage is"
     return f"{short:,} of {len(frames):,} sequences are"
 
 
-def _leave_out_unusable(
-    opening: Opening, opened: Sequence[OpenClip], sequence: TargetSearch
-) -> TargetSearch:
-    """Leave out targets with broken frames or without poses."""
+def _usable_targets(
+    opening: OpeningState, opened: Sequence[OpenClip], sequence: SequenceTargets
+) -> SequenceTargets:
+    """Targets without broken frames, and with the poses to follow."""
 
     def is_usable(target: Target) -> bool:
         if not has_all_frames(target, opening.gone):
@@ -186,17 +185,17 @@ def _leave_out_unusable(
             for source in target.sources
         )
 
-    return TargetSearch(
+    return SequenceTargets(
         targets=tuple(filter(is_usable, sequence.targets)),
-        listed_out=None
-        if sequence.listed_out is None
-        else tuple(filter(is_usable, sequence.listed_out)),
+        listed_held_out=None
+        if sequence.listed_held_out is None
+        else tuple(filter(is_usable, sequence.listed_held_out)),
         lonely=sequence.lonely,
     )
 
 
 def _error_without_targets(
-    opening: Opening, opened: Sequence[OpenClip], sequences: Sequence[TargetSearch]
+    opening: OpeningState, opened: Sequence[OpenClip], sequences: Sequence[SequenceTargets]
 ) -> InputError:
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
@@ -240,60 +239,61 @@ def open_frames(
     Frames that hardly moved are skipped, scene cuts split sequences, and the stride comes from the
     motion.
     """
-    opening = Opening(
+    opening = OpeningState(
         data=data,
         size=size,
-        offsets=all_offsets(data, offsets),
+        offsets=offsets_of_all_sources(data, offsets),
         cache=cache,
         progress=progress,
         source_pyramids=source_pyramids,
     )
     sequences = list_sequences(data)
     stores = {
-        place: _open_frames_of(opening, place, sequence, None)
+        place: _open_store_and_note_broken(opening, place, sequence, None)
         for place, sequence in enumerate(sequences)
         # All frames of these must be read before their targets are known.
-        if sequence.video is not None or _is_measured(sequence, data)
+        if sequence.video is not None or _needs_measured_motion(sequence, data)
     }
     sequences = [
-        _with_frames_of_video(sequence, stores.get(place))
+        _clip_with_frame_numbers(sequence, stores.get(place))
         for place, sequence in enumerate(sequences)
     ]
     strides = [
-        _find_runs_and_stride(opening, place, sequence, stores.get(place))
+        _set_runs_and_find_stride(opening, place, sequence, stores.get(place))
         for place, sequence in enumerate(sequences)
     ]
     neighbours = Neighbours(sequences, opening.runs)
     target_sets = [
-        neighbours.find(place, opening.offsets, strides[place]) for place in range(len(sequences))
+        neighbours.find_targets(place, opening.offsets, strides[place])
+        for place in range(len(sequences))
     ]
     for place, sequence in enumerate(sequences):
         if place not in stores:
-            stores[place] = _open_frames_of(
-                opening, place, sequence, _frames_of_targets(target_sets, place)
+            stores[place] = _open_store_and_note_broken(
+                opening, place, sequence, _frame_indices_of_targets(target_sets, place)
             )
-    _note_totals(opening, stores.values())
+    _note_broken_and_disk_use(opening, stores.values())
     opened = [
-        _open_clip(opening, sequence, stores[place], strides[place])
+        _make_open_clip(opening, sequence, stores[place], strides[place])
         for place, sequence in enumerate(sequences)
     ]
-    return split_and_note(opening, opened, target_sets)
+    return split_into_video_frames(opening, opened, target_sets)
 
 
-def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
-    """Offsets of all sources."""
+def offsets_of_all_sources(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
+    """Offsets in time, if these are used, and the other eye's."""
     temporal = offsets if data.temporal else ()
     return (*temporal, OTHER_EYE) if data.stereo else temporal
 
 
-def _is_measured(sequence: Clip, data: VideoData) -> bool:
+def _needs_measured_motion(sequence: Clip, data: VideoData) -> bool:
     if not sequence.measured:
         return False
     return data.least_motion > 0 or sequence.stride is None
 
 
-def _open_frames_of(
-    opening: Opening, place: int, sequence: Clip, needed: Sequence[int] | None
+def _open_store_and_note_broken(
+    opening: OpeningState, place: int, sequence: Clip, needed: Sequence[int] | None
 ) -> FrameStore:
     store = open_store(
         sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
@@ -305,19 +305,19 @@ def _open_frames_of(
     return store
 
 
-def _frames_of_targets(frames: Sequence[TargetSearch], sequence: int) -> list[int]:
+def _frame_indices_of_targets(frames: Sequence[SequenceTargets], sequence: int) -> list[int]:
     return sorted(
         {
             place.frame
             for target_set in frames
-            for target in target_set.every
+            for target in target_set.all_targets
             for place in target.places
             if place.sequence == sequence
         }
     )
 
 
-def _with_frames_of_video(sequence: Clip, frames: FrameStore | None) -> Clip:
+def _clip_with_frame_numbers(sequence: Clip, frames: FrameStore | None) -> Clip:
     if sequence.video is None or frames is None:
         return sequence
     names = tuple(Path(f"{index:06d}") for index in range(frames.count))
@@ -325,38 +325,40 @@ def _with_frames_of_video(sequence: Clip, frames: FrameStore | None) -> Clip:
     return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
 
 
-def _find_runs_and_stride(
-    opening: Opening, place: int, sequence: Clip, frames: FrameStore | None
+def _set_runs_and_find_stride(
+    opening: OpeningState, place: int, sequence: Clip, frames: FrameStore | None
 ) -> int:
-    if frames is None or not _is_measured(sequence, opening.data):
-        opening.runs[place] = _consecutive_runs(sequence.numbers)
+    if frames is None or not _needs_measured_motion(sequence, opening.data):
+        opening.runs[place] = _consecutive_index_runs(sequence.numbers)
         return sequence.stride or 1
     if frames.fault is not None:
         opening.notes.append(frames.fault)
-    moving = _stored_or_measured_motion(opening, sequence, frames)
+    moving = _read_or_measure_motion(opening, sequence, frames)
     opening.moving[place], opening.runs[place] = moving, moving.runs
     stride = sequence.stride
     if stride is None:
-        stride = stride_for(moving.parallax, opening.size[1], opening.data.parallax)
+        stride = stride_for_parallax(moving.parallax, opening.size[1], opening.data.parallax)
     opening.notes.extend(motion_notes(sequence, moving, stride, frames.count, opening.size[1]))
     return stride
 
 
-def _stored_or_measured_motion(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
+def _read_or_measure_motion(
+    opening: OpeningState, sequence: Clip, frames: FrameStore
+) -> MovingFrames:
     K, least = training_K(opening, sequence), opening.data.least_motion
     path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
     remembered = _read_motion_if_valid(path, sequence)
     if remembered is not None:
         return remembered
     parts = [
-        find_moving(
+        find_moving_frames(
             ((index, frames.frame(index)) for index in run if index not in frames.broken),
             K,
             least=least,
         )
-        for run in _consecutive_runs(sequence.numbers)
+        for run in _consecutive_index_runs(sequence.numbers)
     ]
-    moving = Moving(
+    moving = MovingFrames(
         runs=tuple(run for piece in parts for run in piece.runs),
         parallaxes=tuple(parallax for piece in parts for parallax in piece.parallaxes),
         still=sum(piece.still for piece in parts),
@@ -368,19 +370,19 @@ def _stored_or_measured_motion(opening: Opening, sequence: Clip, frames: FrameSt
     return moving
 
 
-def _read_motion_if_valid(path: Path, sequence: Clip) -> Moving | None:
+def _read_motion_if_valid(path: Path, sequence: Clip) -> MovingFrames | None:
     try:
-        moving = from_json(Moving, read_text(path))
+        moving = from_json(MovingFrames, read_text(path))
     except (InputError, NotThisRecord):
         return None
     places = [place for run in moving.runs for place in run]
-    there = frozenset(place for run in _consecutive_runs(sequence.numbers) for place in run)
+    there = frozenset(place for run in _consecutive_index_runs(sequence.numbers) for place in run)
     in_order = all(one < later for one, later in itertools.pairwise(places))
     is_motion = all(0 <= parallax < math.inf for parallax in moving.parallaxes)
     return moving if in_order and is_motion and there.issuperset(places) else None
 
 
-def _consecutive_runs(numbers: Sequence[int]) -> list[list[int]]:
+def _consecutive_index_runs(numbers: Sequence[int]) -> list[list[int]]:
     runs: list[list[int]] = []
     for index, number in enumerate(numbers):
         if not index or number != numbers[index - 1] + 1:
@@ -389,16 +391,18 @@ def _consecutive_runs(numbers: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _note_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
+def _note_broken_and_disk_use(opening: OpeningState, stores: Iterable[FrameStore]) -> None:
     if len(opening.gone) > _NAMED:
         opening.notes.append(f"skipped: {len(opening.gone) - _NAMED:,} more broken frames")
-    taken = sum(taken_bytes(store.path) for store in stores)
+    taken = sum(allocated_bytes(store.path) for store in stores)
     opening.notes.append(
         f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
     )
 
 
-def _open_clip(opening: Opening, sequence: Clip, frames: FrameStore, stride: int) -> OpenClip:
+def _make_open_clip(
+    opening: OpeningState, sequence: Clip, frames: FrameStore, stride: int
+) -> OpenClip:
     if sequence.camera.note is not None and not opening.data.published_camera:
         opening.notes.append(sequence.camera.note)
     eye = sequence.other_eye
@@ -419,15 +423,15 @@ _MOST_APART = 0.05
 _LARGEST = 6e4
 
 
-def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
-    """Give the training targets labels.
+def with_label_maps(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
+    """Add maps of depth and weights from ``rilievo fuse --teach`` to training targets.
 
     Raises:
         InputError: If the folder is of other frames or of another camera.
     """
     training, record = frames.training, read_labels_record(labels)
     size = training.size
-    names = _label_names(frames, labels)
+    names = _frame_names_of_targets(frames, labels)
     record_names = set(record.names)
     chosen = {place: name for place, name in names.items() if name in record_names}
     if not chosen:
@@ -437,20 +441,20 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
             f"{printable(next(iter(names.values())))}: take the folder that 'rilievo fuse' made of "
             "this clip"
         )
-    _check_camera(training, record, labels)
+    _check_focal_lengths(training, record, labels)
     key = "\n".join([to_json(record), str(size), *chosen.values()])
-    depths = stored_maps(
+    depths = store_maps(
         cache,
         ("labels", "labels_weights"),
         key,
         chosen,
-        (_read_resized(labels, name, record, size) for name in chosen.values()),
+        (_read_resized_label(labels, name, record, size) for name in chosen.values()),
     )
     note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
     return replace(frames, training=training.with_maps(depths), notes=(*frames.notes, note))
 
 
-def _label_names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
+def _frame_names_of_targets(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
     targets = frames.training.targets
     if len({target.place.sequence for target in targets}) > 1:
         raise InputError(
@@ -466,7 +470,7 @@ def _label_names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
     }
 
 
-def _check_camera(training: VideoTargetFrames, record: LabelsRecord, labels: Path) -> None:
+def _check_focal_lengths(training: VideoTargetFrames, record: LabelsRecord, labels: Path) -> None:
     own = training.K_of(training.targets[0])
     theirs = resize_K(labels_K(record), size=record.size, new_size=training.size)
     apart = max(abs(theirs[k, k] / own[k, k] - 1) for k in (0, 1))
@@ -482,7 +486,7 @@ def _check_camera(training: VideoTargetFrames, record: LabelsRecord, labels: Pat
         )
 
 
-def _read_resized(
+def _read_resized_label(
     labels: Path, name: str, record: LabelsRecord, size: Size
 ) -> Float16[np.ndarray, "2 h w"]:
     """Read depth and weights of the nearest pixels: a mean over an edge lies on no surface."""
