@@ -74,7 +74,7 @@ def test_records_are_written_after_their_frames_are_synced(
     write_frames(tmp_path / "clip", [0, 3, 6])
     sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
     calls: list[str] = []
-    sync, write = os.fsync, cache_module._write_all
+    sync, write = os.fsync, cache_module._write_at
 
     def name(file: int) -> str:
         return Path(os.readlink(f"/proc/self/fd/{file}")).suffix
