@@ -74,7 +74,7 @@ def check_examples(
     class Parsed(BaseException):
         """The command line was understood; nothing of it is done."""
 
-    real: Callable[..., Any] = parsing.build
+    real: Callable[..., Any] = parsing.build_record
 
     def build(*arguments: Any) -> None:
         real(*arguments)
@@ -83,7 +83,7 @@ def check_examples(
     with pytest.raises(SystemExit):
         main([*name.split(), "--help"])
     examples = capsys.readouterr().out.partition("\nExamples:\n")[2].replace("\\\n", " ")
-    monkeypatch.setattr(parsing, "build", build)
+    monkeypatch.setattr(parsing, "build_record", build)
     for example in examples.strip().splitlines():
         program, *words = shlex.split(example)
         assert program == "rilievo"

@@ -87,7 +87,7 @@ class Parsed(BaseException):
 @pytest.fixture
 def parser_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Take a command as the program does, up to the moment when its work would begin."""
-    real: Callable[..., Any] = parsing.build
+    real: Callable[..., Any] = parsing.build_record
 
     def build(*arguments: Any) -> Any:
         real(*arguments)
@@ -100,7 +100,7 @@ def parser_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         if len(words) <= most and not words[-1].startswith("-"):
             words.append("--help")
         with monkeypatch.context() as patch:
-            patch.setattr(parsing, "build", build)
+            patch.setattr(parsing, "build_record", build)
             try:
                 code = main(words)
             except Parsed:

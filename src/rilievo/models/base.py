@@ -16,7 +16,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.io.photographs.photo import PhotoSource
+from rilievo.io.photographs.sources import PhotoSource
 from rilievo.messages import literal
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import PLAIN, Arrays, Filter, Inference, Resizing

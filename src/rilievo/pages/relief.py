@@ -103,13 +103,12 @@ def pack_relief(
     normals: Vectors | None = None,
     pieces: float = 0.0,
 ) -> Relief | None:
-    """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
+    """Encode the surface of a depth map; None if it is empty.
 
-    Depth is along the rays, in any positive unit; K is in px. ``hollow`` pixels show nothing, and
-    no
-    hole is closed there; ``normals`` tell steep surfaces from edges; ``pieces`` is the largest
-    share of
-    a floating piece that is laid back.
+    It is cut as in ``rilievo.geometry.surfaces.meshes``. Depth is along the rays, in any positive
+    unit; K is in px. ``hollow`` pixels show nothing, and no hole is closed there; ``normals`` tell
+    steep surfaces from edges; ``pieces`` is the largest share of a floating piece that is laid
+    back.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle

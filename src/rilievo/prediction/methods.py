@@ -43,7 +43,8 @@ from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.skyline import surface_pixels
 from rilievo.io.photographs.metadata import assumed_camera
-from rilievo.io.photographs.photo import PhotoSource, read_photo
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.sources import PhotoSource
 from rilievo.measure import area, length
 from rilievo.measure import distance as distance
 from rilievo.measure.extents import RegionMeasurement, RegionMeasurer

@@ -96,8 +96,8 @@ def test_a_process_that_is_ended_as_it_begins_says_nothing(
     def begin() -> None:
         raise signals.Interruption
 
-    monkeypatch.setattr(signals, "begin", begin)
-    monkeypatch.setattr(signals, "ignore", lambda: None)
+    monkeypatch.setattr(signals, "install_handlers", begin)
+    monkeypatch.setattr(signals, "ignore_ctrl_c", lambda: None)
     monkeypatch.setattr(work_processes, "_end_with_parent", lambda: None)
     monkeypatch.setattr(work_processes.signal, "signal", lambda *_: None)
     ours, theirs = multiprocessing.Pipe()

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -14,36 +14,17 @@ from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.io.files.archives import has_further_tiff_pages
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
-from rilievo.io.photographs.metadata import camera_from_exif, exif_facts
+from rilievo.io.photographs.metadata import (
+    camera_from_exif,
+    camera_from_gpano,
+    exif_facts,
+    read_xmp_packets,
+)
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
+from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
 from rilievo.other_libraries import with_argument_hints
 from rilievo.sample import Photo
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """Object that returns bytes when read."""
-
-    def read(self) -> Any:
-        """Read the rest."""
-
-
-@runtime_checkable
-class Tensor(Protocol):
-    """Tensor of torch."""
-
-    def detach(self) -> Any:
-        """Tensor without gradient."""
-
-    def cpu(self) -> Any:
-        """Tensor in main memory."""
-
-
-PhotoSource = (
-    Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor
-)
-
 
 _LOOKED_AT = 2**13
 # A smaller span of 256 has a note.
@@ -183,14 +164,12 @@ def _photo_from_image(
         stretch=how.stretch,
     )
     size, camera, own_depth = picture.pixels.shape[:2], None, None
-    # Most photographs have none of these, so that no module is imported for them.
     of_depth = {"depth_images", "mp", "heif"} if how.own_depth else set()
     if {"xmp", *of_depth} & image.info.keys():
-        from rilievo.io.photographs.metadata import camera_from_gpano, read_xmp_packets
-
         packets = read_xmp_packets(image)
         camera = camera_from_gpano(packets.main, size)
         if how.own_depth:
+            # Imported on demand, as few photographs have depth of their own.
             from rilievo.io.photographs.own_depth import read_own_depth
 
             own_depth = read_own_depth(image, packets, file, facts.orientation)

@@ -60,6 +60,7 @@ from rilievo.predicting.videos.clip_outputs import (
     Sink,
     SinkRow,
     VideoFacts,
+    open_video_sink,
     sink_rows,
 )
 from rilievo.predicting.videos.clip_resumption import (
@@ -377,10 +378,7 @@ def _needs_frame_pixels(
 def _open_sink(row: SinkRow, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
     if row.video is None:
         return FolderSink(placement.create_part_folder(row.path), row.path.name, row.outputs, form)
-    # Imported on demand: it needs PyAV.
-    from rilievo.predicting.videos.clip_outputs import open_video
-
-    return open_video(row, row.video, form, placement, parts)
+    return open_video_sink(row, row.video, form, placement, parts)
 
 
 def _has_pictures(options: ClipOptions) -> bool:

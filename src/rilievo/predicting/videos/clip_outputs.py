@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -42,7 +43,6 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.outputs.skyline import normals_mask
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
-from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need, VideoForm, import_function
@@ -50,6 +50,9 @@ from rilievo.prediction.saving import needed_parts, prediction_for_output, write
 from rilievo.prediction_record import Anchoring
 from rilievo.sample import Photo
 from rilievo.shapes import Pixels, UInt16
+
+if TYPE_CHECKING:
+    from rilievo.io.videos.video_writer import VideoWriter
 
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
 
@@ -244,7 +247,7 @@ class VideoSink(Sink):
     """Video drawn from predictions."""
 
     def __init__(
-        self, writer: VideoWriter, facts: FileFacts, draw: Callable[..., Rendered]
+        self, writer: "VideoWriter", facts: FileFacts, draw: Callable[..., Rendered]
     ) -> None:
         self._writer, self._facts, self._draw = writer, facts, draw
 
@@ -298,10 +301,13 @@ class Drawing:
     size: tuple[int, int] | None = None
 
 
-def open_video(
+def open_video_sink(
     row: SinkRow, video: VideoForm, form: ClipForm, placement: FileSet, parts: ExitStack
 ) -> VideoSink:
     """Open a video as a part of a placement."""
+    # Imported on demand: it needs PyAV, and folders of frames do not.
+    from rilievo.io.videos.video_writer import writing_part
+
     drawing: Drawing = import_function(video.drawing, _HOME)(row.path.name, form)
     like = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
 from rilievo.serving.listener.listening import listening_socket, local_url
-from rilievo.serving.listener.process import exit_zero_on_sigterm
+from rilievo.serving.listener.process import exit_zero_on_sigterm, share_arenas
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def _serve_until_stopped(
         import websockets  # noqa: F401
 
         from rilievo.serving.listener.http_server import http_server
-        from rilievo.serving.listener.process import share_arenas
         from rilievo.serving.server.decoding.decoder_pool import Decoders
         from rilievo.serving.server.request_files import server_folder
 
