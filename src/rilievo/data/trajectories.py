@@ -272,7 +272,7 @@ def _errors_of_snippets(
 ) -> Float64[np.ndarray, "k"]:
     if length < 2:
         raise OptionError(f"a snippet has two frames or more, got {length}")
-    check_same_length(estimate, true)
+    check_finite_same_length(estimate, true)
     has_pose = known_poses(true)
     errors = [
         _scaled_gap(points_of(estimate[part]), points_of(true[part]))
@@ -296,8 +296,8 @@ def known_poses(poses: AnyPoses) -> Bool[np.ndarray, "n"]:
     return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
 
 
-def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse different lengths, and estimates that are not finite."""
+def check_finite_same_length(estimate: AnyPoses, true: TruePoses) -> None:
+    """Refuse different lengths, and estimates with a pose that is not finite."""
     if len(estimate) != len(true):
         raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
     if not known_poses(estimate).all():
@@ -305,8 +305,8 @@ def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
 
 
 def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
-    """Refuse trajectories of different length, or with fewer than two finite poses."""
-    check_same_length(estimate, true)
+    """Refuse different lengths, fewer than two poses, and any pose that is not finite."""
+    check_finite_same_length(estimate, true)
     if len(true) < 2 or not known_poses(true).all():
         raise InputError(
             f"a path has two poses or more, all finite; this has {int(known_poses(true).sum())} "
@@ -376,7 +376,7 @@ def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray,
     Raises:
         InputError: If lengths differ.
     """
-    check_same_length(estimate, true)
+    check_finite_same_length(estimate, true)
     has_pose = known_poses(true)
     starts = np.flatnonzero(has_pose[:-1] & has_pose[1:])
     shifts, wanted = (
@@ -399,7 +399,7 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
     """
-    check_same_length(estimate, true)
+    check_finite_same_length(estimate, true)
     has_pose = known_poses(true)
     starts = np.flatnonzero(has_pose[:-1] & has_pose[1:]).tolist()
     left = [_error_of_motion(estimate, true, k, k + 1) for k in starts]
@@ -417,7 +417,7 @@ def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
     Raises:
         InputError: If lengths differ, or a pose is not finite.
     """
-    check_same_length(estimate, true)
+    check_finite_same_length(estimate, true)
     if not known_poses(true).all():
         raise InputError("parts of a path are measured along known poses; leave out the others")
     way = _distances_along(true)

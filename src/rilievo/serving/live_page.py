@@ -200,7 +200,7 @@ class LivePage:
 
     @property
     def rate(self) -> float:
-        """Predictions per second."""
+        """Mean predictions per second since the start."""
         return self.count / max(self._end - self._begin, 1e-9)
 
     def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> None:

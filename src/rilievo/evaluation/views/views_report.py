@@ -269,7 +269,7 @@ def write_gallery(
                 "fewer with {limit}"
             )
         )
-    beside = _prepare_folder(path, alone=alone)
+    beside = _clear_report_folder(path, alone=alone)
     failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
     faults: list[str] = []
     written: list[str] = []
@@ -296,8 +296,8 @@ def write_gallery(
     )
 
 
-def _prepare_folder(path: Path, *, alone: bool) -> Path | None:
-    """Make the folder ready; return it if pictures go there."""
+def _clear_report_folder(path: Path, *, alone: bool) -> Path | None:
+    """Make a report's folder without old parts and sums; None if the page stands alone."""
     make_folder(path.parent)
     sweep_parts(path.parent)
     remove(checksum_of(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now

@@ -210,6 +210,6 @@ def _limit_slope(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[
 
 
 def _running_minimum(lines: Shaped[np.ndarray, "h w"]) -> None:
-    """Lower lines in place, in a third of ``accumulate``'s time."""
+    """Give each row the minimum of all before it, in place; a third of ``accumulate``'s time."""
     for before, line in pairwise(lines):
         np.minimum(before, line, out=line)

@@ -250,7 +250,7 @@ class Results:
         )
 
     def options_by_output(self, job: Job) -> Mapping[str, SaveOptions]:
-        """Options of outputs to write, damaged ones' as before."""
+        """Options of the formats, done or not, and of others' files that are damaged, as before."""
         saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
         for facts in self._earlier_file_facts(job):
             name = facts.output

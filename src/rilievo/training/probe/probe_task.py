@@ -93,7 +93,7 @@ def normals_objective(
     *,
     depth: Maps,
 ) -> Scalar:
-    """Normals loss where truth is not zero; zero where there is none."""
+    """Normals loss where truth is not zero, or, with ``zero_normals``, where depth is."""
     valid = true.square().sum(dim=1) > _LEAST_LENGTH
     if losses.zero_normals and depth.any():
         valid = depth > 0

@@ -154,7 +154,7 @@ class Minutes:
     ) -> "Minutes":
         """Time after preparation, at least a quarter of ``minutes``; other times are in seconds.
 
-        Validations take at most a quarter of it.
+        So many validations are made that they take at most a quarter of it.
         """
         whole = 60 * minutes
         seconds = max(whole - spent, _LEAST_LEFT * whole)

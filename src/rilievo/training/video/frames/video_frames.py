@@ -74,7 +74,7 @@ class OpeningState:
 
 
 def training_K(opening: OpeningState, sequence: Clip) -> Matrix:
-    """Intrinsics at the training size [px]."""
+    """Intrinsics at the training size [px]: the clip's, or those of Monodepth2's code."""
     height, width = opening.size
     if opening.data.published_camera:
         fx, fy, cx, cy = _PUBLISHED
