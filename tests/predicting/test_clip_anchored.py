@@ -112,7 +112,7 @@ def test_frames_of_a_long_shot_are_thinned_evenly() -> None:
     track = AnchorTrack(reference, DepthKind.AFFINE_INVERSE, is_known=False)
     blank = Photo(pixels=np.zeros((*SIZE, 3), np.uint8))
     for frame in range(1000):
-        track.watch(frame, 0 if frame < 700 else 700, depth, blank)
+        track.add_frame(frame, 0 if frame < 700 else 700, depth, blank)
     assert len(seen) < 80
     one, other = track.anchorings([Correction(scale=2.0, shift=1.0)] * 1000)
     assert one.scale == pytest.approx(0.5, rel=1e-3)
@@ -172,7 +172,7 @@ def _streamed(scenes: Sequence[np.ndarray], reads: Callable[[int], bool]):
     anchor, found = RunningAnchor(reference), {}
     for number, pixels in enumerate(scenes):
         [prediction] = model.predict_raw([Photo(pixels=pixels, name=str(number))])
-        prediction = anchor.watch(prediction)
+        prediction = anchor.anchorable(prediction)
         if reads(number):
             found[number] = prediction.anchoring
     return found, [int(each) for each in seen]

@@ -52,7 +52,7 @@ def track(
     scales = ScaleTrack(kind)
     for pixels, numbers in frames:
         depth = DepthMap(values=numbers.astype(np.float32), kind=kind)
-        scales.watch(sample_frame(depth, Photo(pixels=pixels)))
+        scales.add_and_tell_shot(sample_frame(depth, Photo(pixels=pixels)))
     return scales.corrections(rate), scales
 
 

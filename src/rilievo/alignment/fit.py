@@ -302,7 +302,7 @@ def _loss_lower_bounds(
     scales = np.array(_SCALES) * start
     if not start > 0:
         return np.full(weights.size, -np.inf)
-    pairs = [_losses_and_slopes(x, y, weights, scale) for scale in scales]
+    pairs = [_anchor_losses_and_slopes(x, y, weights, scale) for scale in scales]
     losses, slopes = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     bounds = np.full(weights.size, -np.inf)
     for place in range(scales.size - 1):
@@ -319,12 +319,13 @@ def _loss_lower_bounds(
     return bounds - 1e-9 * np.abs(bounds)
 
 
-def _losses_and_slopes(
+def _anchor_losses_and_slopes(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
     weights: Values,
     scale: float,
 ) -> tuple[Values, Values]:
+    """Losses of lines through each point, and their slopes by scale."""
     losses, slopes = np.zeros(weights.size), np.zeros(weights.size)
     for along, true in zip(x, y, strict=True):
         rest = true - scale * along

@@ -41,7 +41,7 @@ class TaskFiles:
         return Results(model=model, options=options, note=note)
 
     def translated(self, message: str) -> str:
-        """Message with the user's names of files."""
+        """Message with the user's names of files; here it has them already."""
         return message
 
     def clear(self) -> None:

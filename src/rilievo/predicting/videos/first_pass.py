@@ -197,13 +197,13 @@ def run_first_pass(
             stored.append(reduced, None if reduced.depth is None else _grey_pixels(small))
             begins = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
-                begins = track.watch(sample_frame(checked.depth, small), begins=begins)
+                begins = track.add_and_tell_shot(sample_frame(checked.depth, small), begins=begins)
             if begins:
                 camera = model.finish(answer, photo).camera
                 assert camera is not None, "a prediction of a photograph has a camera"
                 shots.append(_Shot(first=len(ticks), borders=margins, camera=camera))
             if anchors is not None and checked.depth_or_none is not None:
-                anchors.watch(len(ticks), shots[-1].first, checked.depth, small)
+                anchors.add_frame(len(ticks), shots[-1].first, checked.depth, small)
             ticks.append(frame.ticks)
             names += [frame.file] if frame.file else []
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)

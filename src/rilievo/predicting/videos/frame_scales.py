@@ -234,7 +234,7 @@ class ScaleTrack:
         self._reference: FrameSample | None = None
         self._reference_index = 0
 
-    def watch(self, sample: FrameSample, *, begins: bool = False) -> bool:
+    def add_and_tell_shot(self, sample: FrameSample, *, begins: bool = False) -> bool:
         """Compare the next frame; return whether a shot begins."""
         index = len(self._steps)
         reference = None if begins else self._reference
@@ -422,7 +422,7 @@ class AnchorTrack:
         self._is_known = is_known
         self._shots: list[_ShotFrames] = []
 
-    def watch(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
+    def add_frame(self, frame: int, first: int, depth: DepthMap, photo: Photo) -> None:
         """Take the next frame of a shot."""
         if not self._shots or self._shots[-1].first != first:
             self._shots.append(_ShotFrames(first))
@@ -507,8 +507,8 @@ class RunningAnchor:
         self._sample: FrameSample | None = None
         self._shot = _OpenShot(0)
 
-    def watch(self, prediction: Prediction) -> Prediction:
-        """Let the next frame be anchored on demand."""
+    def anchorable(self, prediction: Prediction) -> Prediction:
+        """The next frame, which is anchored once that is needed; unchanged if it is depth."""
         depth, photo = prediction.depth_or_none, prediction.photo
         if depth is None or depth.is_depth or photo is None:
             return prediction

@@ -89,7 +89,7 @@ def _predict_pixels(
         photo = with_camera(photo, view.named_camera, view.fov)
         [answer] = model.infer([photo])
         tell = _ignore_note if number else _warn_at_caller
-        yield finish(model, answer, photo, options, clip=anchor.watch, tell=tell)
+        yield finish(model, answer, photo, options, clip=anchor.anchorable, tell=tell)
 
 
 def _warn_at_caller(note: str) -> None:

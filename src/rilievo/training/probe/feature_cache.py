@@ -275,7 +275,7 @@ class FeatureCache:
 
     def _write_or_check_identity(self) -> None:
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
-        if not os.path.lexists(path) or is_blank(path) or _is_torn_json(text := read_text(path)):
+        if not os.path.lexists(path) or is_blank(path) or _is_no_json(text := read_text(path)):
             with replacing(path) as part:
                 part.write_text(expected, encoding="ascii")
         elif text != expected:
@@ -296,7 +296,7 @@ class FeatureCache:
             )
 
 
-def _is_torn_json(text: str) -> bool:
+def _is_no_json(text: str) -> bool:
     try:
         parse_json(text)
     except NotThisRecord:

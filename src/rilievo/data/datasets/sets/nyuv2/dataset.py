@@ -365,7 +365,7 @@ class LabelledMat(NyuLayout):
         return masked_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """Read true normals."""
+        """Read true normals from their own file; None without one."""
         return None if self._normals is None else self._normals(int(id))
 
     def scene(self, id: str) -> str | None:
