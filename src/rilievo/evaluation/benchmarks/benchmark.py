@@ -57,7 +57,7 @@ class Task(StrEnum):
 
 
 class Crop(StrEnum):
-    """Pixels of the ground truth that are scored."""
+    """Pixels of the ground truth that are scored; numbers stand in ``scoring.regions``."""
 
     NONE = "none"
     NYU_EIGEN = "nyu_eigen"
