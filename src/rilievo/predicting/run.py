@@ -353,6 +353,7 @@ def predict_jobs(
 def _unfinished_photos(
     jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
 ) -> Iterator[Job]:
+    """Photographs to do; others are counted, failures noted, each new folder made ``ready``."""
     folder: Path | None = None
     for job in jobs:
         if job.medium is not Medium.PHOTO:

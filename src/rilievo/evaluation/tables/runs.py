@@ -357,7 +357,7 @@ def shared_metrics(
 
 
 def _comparable_published(run: Evaluation) -> tuple[Published, ...]:
-    """Published results; none where settings differ now."""
+    """Published results on the same data; none where the benchmark's settings differ now."""
     try:
         check_trusted(run.benchmark, "benchmark", "evaluation")
         benchmark = find_benchmark(run.benchmark)

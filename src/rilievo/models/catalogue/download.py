@@ -47,7 +47,7 @@ def endpoint() -> str:
 
 
 def is_offline() -> bool:
-    """Whether downloads are forbidden (``HF_HUB_OFFLINE``)."""
+    """Whether downloads are forbidden (``HF_HUB_OFFLINE``, ``TRANSFORMERS_OFFLINE``)."""
     return any(_is_variable_true(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 

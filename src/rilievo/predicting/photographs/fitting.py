@@ -269,13 +269,13 @@ def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
 def fit_anchoring(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anchoring:
     """Fit affine depth to a reference, or refuse."""
     try:
-        return anchoring_facts(anchor(depth, reference), is_known=is_known)
+        return anchoring_or_refusal(anchor(depth, reference), is_known=is_known)
     except CalibrationError as error:
         return anchoring_refusal(error)
 
 
-def anchoring_facts(fit: Anchor, *, is_known: bool) -> Anchoring:
-    """Facts about a fit, or refusal."""
+def anchoring_or_refusal(fit: Anchor, *, is_known: bool) -> Anchoring:
+    """Facts about a fit to the embedded model, or that the two disagree."""
     rank, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
     least = LEAST_OF_KNOWN if is_known else LEAST_CORRELATION
     words = f"the order of their depths correlates by {rank:.2f}, less than"

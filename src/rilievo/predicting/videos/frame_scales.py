@@ -29,7 +29,7 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError, InputError
 from rilievo.frozen import frozen
 from rilievo.messages import template
-from rilievo.predicting.photographs.fitting import anchoring_facts, anchoring_refusal, is_known
+from rilievo.predicting.photographs.fitting import anchoring_or_refusal, anchoring_refusal, is_known
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.prediction import Prediction
 from rilievo.prediction_record import Anchoring
@@ -301,7 +301,7 @@ class ScaleTrack:
 
 
 def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
-    """Smooth logarithmic scales; constant where ``held``."""
+    """Smooth log scales or shifts over frames; constant where ``held``."""
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
     bending = np.full(max(len(apparent) - 2, 0), (2 * math.sin(math.pi / period)) ** -4)
@@ -459,7 +459,7 @@ class AnchorTrack:
         reference = _concatenate_as_float64([pair.reference for pair in shot.pairs])
         try:
             fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
-            anchoring = anchoring_facts(fitted, is_known=self._is_known)
+            anchoring = anchoring_or_refusal(fitted, is_known=self._is_known)
         except CalibrationError as error:
             anchoring = anchoring_refusal(error)
         if anchoring.refused is not None:
@@ -493,7 +493,7 @@ class _OpenShot:
                 z = _concatenate_as_float64([pair.reference for pair in self.pairs])
                 is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
                 fitted = anchor_values(x, z, is_inverse=is_inverse)
-                return anchoring_facts(fitted, is_known=is_known)
+                return anchoring_or_refusal(fitted, is_known=is_known)
             except CalibrationError as error:
                 return anchoring_refusal(error)
 

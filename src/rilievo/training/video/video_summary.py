@@ -47,7 +47,7 @@ def make_video_record(
         _finite_numbers_of_last_row(run, STEPS),
         _finite_numbers_of_last_row(run, VALIDATIONS),
     )
-    factors, pose = _focal_factors(learner), learner.networks.pose
+    factors, pose = _learned_focal_factors(learner), learner.networks.pose
     validated = state.best_error is not None
     config = video_run_folder(run).read_config()
     keeps = config.keep_best
@@ -88,7 +88,8 @@ def make_video_record(
     )
 
 
-def _focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
+def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
+    """Factors of fx and fy; None without a learned camera."""
     if learner.camera is None:
         return None
     fx, fy = learner.camera.log_factors.exp().tolist()

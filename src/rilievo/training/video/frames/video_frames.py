@@ -347,7 +347,7 @@ def _read_or_measure_motion(
 ) -> MovingFrames:
     K, least = training_K(opening, sequence), opening.data.least_motion
     path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
-    remembered = _read_motion_if_valid(path, sequence)
+    remembered = _read_moving_frames_if_valid(path, sequence)
     if remembered is not None:
         return remembered
     parts = [
@@ -370,7 +370,7 @@ def _read_or_measure_motion(
     return moving
 
 
-def _read_motion_if_valid(path: Path, sequence: Clip) -> MovingFrames | None:
+def _read_moving_frames_if_valid(path: Path, sequence: Clip) -> MovingFrames | None:
     try:
         moving = from_json(MovingFrames, read_text(path))
     except (InputError, NotThisRecord):
