@@ -92,7 +92,8 @@ def _bin_of_rank(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int,
     return place, int(rank - (upto[place] - histogram[place]))
 
 
-def _count_below_angle(bound: float) -> Callable[[NormalsPair], Sums]:
+def _counter_below(bound: float) -> Callable[[NormalsPair], Sums]:
+    """Number of pixels whose angle is below ``bound`` [degrees]."""
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 
@@ -111,7 +112,7 @@ NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
             "",
             Better.HIGHER,
             f"share of pixels whose angle is under {bound:g}°, strictly",
-            _count_below_angle(bound),
+            _counter_below(bound),
         )
         for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
     ),

@@ -162,7 +162,7 @@ class FrontCloud:
     colours: Pixels | None
 
     def with_backing(self, backing: float) -> PointCloud:
-        """Points, and those behind edges."""
+        """Points, and those behind edges, as far as a share of the width."""
         if not backing:
             return self.cloud
         lattice, chosen, flying, cut = self.lattice, self.chosen, self.flying, self.cut

@@ -142,18 +142,24 @@ _CLOUDS = ("ply", "splat", "spz")
 
 
 def surface_points(
-    job: WriteJob, depth: DepthMap, camera: Camera, *, form: str, holds: str, rim: float = 0.0
+    job: WriteJob,
+    depth: DepthMap,
+    camera: Camera,
+    *,
+    form: str,
+    holds: str,
+    default_backing: float = 0.0,
 ) -> tuple[PointCloud, FileFacts]:
     """Points of the surface in the camera's frame, and their facts.
 
-    ``form`` is a noun for the error; ``rim`` is the least backing.
+    ``form`` is a noun for the error; ``default_backing`` is that of options without one.
 
     Raises:
         InputError: If no surface is left.
     """
     options = job.options
     step = surface_step(depth.shape, options.surface_points)
-    backing = rim if options.backing is None else options.backing
+    backing = default_backing if options.backing is None else options.backing
     cloud = _front_points(job, depth, camera, step).with_backing(backing)
     if not len(cloud.points):
         raise InputError(f"no surface is left to write as {form}", path=job.about.source.file)

@@ -37,7 +37,7 @@ _LOADING = option_names(LoadOptions, Door.PYTHON)
 
 
 def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
-    """Depth of another instrument for a photograph."""
+    """Known facts: points, and a map, of another instrument [m]."""
     from rilievo.calibration.sparse import read_sparse
 
     assert sizes.sparse is not None, "callers have checked"

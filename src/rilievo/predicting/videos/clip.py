@@ -113,7 +113,7 @@ def predict_clip(
         parts = outer.enter_context(ExitStack())
         json_part = placement.create_part(placement.record)
         if answers.earlier is None:
-            answers.stored.expect(target.parent, _most_frames(source))
+            answers.stored.expect(target.parent, _believable_frames(source))
             first_pass = run_first_pass(source, model, answers.stored, options, report)
             answers.keep(key, first_pass)
         else:
@@ -147,7 +147,8 @@ def predict_clip(
     return sidecar
 
 
-def _most_frames(source: FrameSource) -> int:
+def _believable_frames(source: FrameSource) -> int:
+    """Estimate of frames that the size of the file allows; 0 if unknown."""
     if source.frame_estimate is None or source.path.is_dir():
         return source.frame_estimate or 0
     return min(source.frame_estimate, source.path.stat().st_size // _FEWEST_BYTES)
@@ -199,7 +200,7 @@ class _Clip:
         )
 
     @property
-    def _first_tick(self) -> int:
+    def _origin_tick(self) -> int:
         return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
 
     def _sound_source(self) -> SoundSource | None:
@@ -207,7 +208,7 @@ class _Clip:
             return None
         if _sound_suffix(self.source) is None:
             return None
-        origin = self._first_tick * self.source.time_base
+        origin = self._origin_tick * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
 
     def _steady_answers(self) -> Iterator[Inference]:
@@ -292,7 +293,7 @@ class _Clip:
             finish_timed, self._frames_and_answers(), workers=workers
         ):
             for sink, picture in zip(sinks, rendered, strict=True):
-                sink.write(picture, frame.ticks - self._first_tick)
+                sink.write(picture, frame.ticks - self._origin_tick)
             valid_pixels += valid
             report(total + frame.index + 1, 2 * total)
         return valid_pixels
@@ -304,8 +305,8 @@ class _Clip:
             frames=len(first_pass.ticks),
             rate=float(source.rate),
             time_base=str(source.time_base),
-            ticks=tuple(ticks - self._first_tick for ticks in first_pass.ticks),
-            origin=str(self._first_tick * source.time_base),
+            ticks=tuple(ticks - self._origin_tick for ticks in first_pass.ticks),
+            origin=str(self._origin_tick * source.time_base),
             shots=first_pass.shots,
             borders=first_pass.borders if any(first_pass.borders) else (),
             cameras=cameras if len(set(cameras)) > 1 else (),

@@ -128,7 +128,7 @@ def picture_look(pixels: Pixels) -> Look:
 
 
 def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparison:
-    """Compare a frame with an earlier one."""
+    """Find a cut, or changes of scale and level, between two frames."""
     if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
         return FrameComparison(is_cut=True)
     unmoved, is_still = _still_pixels(reference.grey, sample.grey)

@@ -276,7 +276,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return self.state.stale >= self._config.tuning.patience
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Score the start, unless scored."""
+        """Score the start; True unless it was scored before."""
         state = self.state
         if state.start_errors:
             return False

@@ -45,7 +45,12 @@ def make_splats(
 ) -> tuple[PointCloud, Iterable[Splats], FileFacts]:
     """Points, their splats in chunks, and facts; kept while outputs need them."""
     cloud, facts = surface_points(
-        job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=RIM
+        job,
+        depth,
+        camera,
+        form="splats",
+        holds="Gaussian splats of the surface",
+        default_backing=RIM,
     )
     key = ("splats", job.options)
     parts = job.shared.pop(key, None)

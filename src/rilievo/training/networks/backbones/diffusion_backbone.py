@@ -118,9 +118,7 @@ def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
         "scheduler": diffusers.DDIMScheduler,
     }
     try:
-        parts = {
-            part: _load_pipeline_part(kinds[part], where, part, request.name) for part in kinds
-        }
+        parts = {part: _load_whole_part(kinds[part], where, part, request.name) for part in kinds}
         if request.pretrained is False:
             with temporary_torch_seed(request.seed):
                 parts["unet"] = diffusers.UNet2DConditionModel.from_config(parts["unet"].config)
@@ -138,7 +136,7 @@ def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
     return parts
 
 
-def _load_pipeline_part(kind: Any, where: str, part: str, name: str) -> Any:
+def _load_whole_part(kind: Any, where: str, part: str, name: str) -> Any:
     if part in ("tokenizer", "scheduler"):
         return kind.from_pretrained(where, subfolder=part)
     made, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)

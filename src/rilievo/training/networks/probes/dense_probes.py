@@ -404,7 +404,7 @@ class BatchNormProbe(Probe):
     last_scale = _SCALE
 
     def build(self, hidden: int) -> None:
-        """Add the layers."""
+        """Add the layers; none is hidden."""
         self.normalise = nn.BatchNorm2d(self.inputs)
         self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
         nn.init.normal_(self.answer.weight, std=0.01)

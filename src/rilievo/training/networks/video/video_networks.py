@@ -220,7 +220,7 @@ class VideoNetworks(nn.Module):
         )
 
     def forward(self, target: Images, sources: tuple[Images, ...]) -> VideoAnswer:
-        """Compute disparity, motion and masks."""
+        """Compute the target's disparity and masks, and motions in the unit of its depth."""
         views = (target, *sources)
         if isinstance(self.pose, SharedPoseNet):
             # One pass over all frames, so that batch statistics cover all of them.

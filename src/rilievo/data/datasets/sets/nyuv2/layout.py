@@ -65,9 +65,7 @@ def find_pairs(root: Path) -> Pairs | None:
     depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
     if photos is None or depths is None:
         return None
-    return _pair_files(
-        _paths_by_id(photos, root), _paths_by_id(depths, root), within=(photos, depths)
-    )
+    return _pair_files(_paths_by_id(photos), _paths_by_id(depths), within=(photos, depths))
 
 
 def find_sync(root: Path) -> Pairs | None:
@@ -108,7 +106,7 @@ def _pair_files(
     return Pairs(found=pairs, absent=absent)
 
 
-def _paths_by_id(folder: Path, root: Path) -> dict[str, Path]:
+def _paths_by_id(folder: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for name in sorted(names_in(folder)):
         id = _id_of_file_name(name)
