@@ -74,8 +74,8 @@ class Desktop:
         from rilievo.serving.assistant.photographs import Photographs
         from rilievo.serving.assistant.protocol import Assistant
 
-        found = Photographs(NamedFolders(folders, output), lambda: model)
-        self.server = Assistant(found).make_server()
+        result = Photographs(NamedFolders(folders, output), lambda: model)
+        self.server = Assistant(result).make_server()
 
     def call(self, name: str, **given: Any) -> Answered:
         """Answer of one tool."""

@@ -27,9 +27,9 @@ def running_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def model(kind: DepthKind = DepthKind.AFFINE, **settings: Setting) -> ReplicateModel:
-    found = version_card("replicate:who/depth", kind)
-    assert found is not None
-    return load(found, LoadOptions(settings={"calls": 9, **settings}), QUICK)
+    card = version_card("replicate:who/depth", kind)
+    assert card is not None
+    return load(card, LoadOptions(settings={"calls": 9, **settings}), QUICK)
 
 
 def photo(height: int = 48, width: int = 64, seed: int = 0) -> Photo:

@@ -41,8 +41,8 @@ def served_app(folder: Path, **options: Any) -> Iterator[App]:
     (page / "index.html").write_text("<title>the page</title>")
     (folder / "requests").mkdir()
 
-    def extend(service: Any, given: Any) -> Site:
-        sites.append(build_site(service, folder / "results", page, given))
+    def extend(service: Any, extension: Any) -> Site:
+        sites.append(build_site(service, folder / "results", page, extension))
         return sites[0]
 
     with served(folder / "requests", kind=AppOptions, extend=extend, **options) as server:

@@ -95,11 +95,11 @@ def test_an_option_given_twice_adds_up_or_is_refused(
 
 def test_lists_add_up() -> None:
     words = ["p.jpg", "--save", "npy", "--save=ply,glb", "--set", "a=1", "--set", "b=2"]
-    given = parse_words(record_of(("predict",)), words, "rilievo predict")
-    assert given["options.saving.save"] == "npy,ply,glb"
-    assert given["options.network.settings"] == ("a=1", "b=2")
-    given = parse_words(record_of(("serve",)), ["--offer=a", "--offer", "b,c"], "rilievo serve")
-    assert given["offer"] == "a,b,c"
+    fields = parse_words(record_of(("predict",)), words, "rilievo predict")
+    assert fields["options.saving.save"] == "npy,ply,glb"
+    assert fields["options.network.settings"] == ("a=1", "b=2")
+    fields = parse_words(record_of(("serve",)), ["--offer=a", "--offer", "b,c"], "rilievo serve")
+    assert fields["offer"] == "a,b,c"
     words = [
         "frames",
         "-o",
@@ -111,8 +111,8 @@ def test_lists_add_up() -> None:
         "-1",
         "--offsets=1",
     ]
-    given = parse_words(record_of(("train", "video")), words, "rilievo train video")
-    values = [value for path, value in given.items() if path.endswith(("scales", "offsets"))]
+    fields = parse_words(record_of(("train", "video")), words, "rilievo train video")
+    values = [value for path, value in fields.items() if path.endswith(("scales", "offsets"))]
     assert sorted(values) == [(-1, 1), (0, 1, 2)]
 
 

@@ -47,16 +47,16 @@ def blobs(seed: int = 0) -> np.ndarray:
 
 def test_measured_pixels_stay_and_holes_are_closer_than_the_nearest_pixel() -> None:
     true, holes = room(), blobs()
-    found = fill_measured_depth(network(), np.where(holes, 0, true))
-    assert found is not None
-    error = np.abs(found.depth.values / true - 1)
+    result = fill_measured_depth(network(), np.where(holes, 0, true))
+    assert result is not None
+    error = np.abs(result.depth.values / true - 1)
     assert np.mean(error[~holes] < 0.01) > 0.995
     rows, columns = nearest_known_pixels(~holes)
     nearest = np.abs(true[rows, columns] / true - 1)
     alone = np.abs(network().values / true - 1)
     assert np.median(error[holes]) <= min(np.median(nearest[holes]), np.median(alone[holes]))
-    assert found.error is not None
-    assert 0.65 < np.mean(error[holes] < found.error) < 0.95
+    assert result.error is not None
+    assert 0.65 < np.mean(error[holes] < result.error) < 0.95
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -64,22 +64,22 @@ def test_a_fifth_of_planted_outliers_is_left_out_and_counted(same: bool) -> None
     true, chance = room(), np.random.default_rng(1)
     planted = chance.random(SIZE) < 0.2
     factor = 1.5 if same else np.exp(chance.choice([-1, 1], SIZE) * chance.uniform(0.3, 1.2, SIZE))
-    found = fill_measured_depth(
+    result = fill_measured_depth(
         network(), np.where(planted, true * factor, true).astype(np.float32)
     )
-    assert found is not None
-    assert np.mean(found.measured[planted]) < 0.02
-    assert np.mean(found.measured[~planted]) > 0.99
-    assert abs(found.outliers - planted.sum()) < 0.03 * planted.sum()
-    assert np.median(np.abs(found.depth.values / true - 1)[planted]) < 0.01
+    assert result is not None
+    assert np.mean(result.measured[planted]) < 0.02
+    assert np.mean(result.measured[~planted]) > 0.99
+    assert abs(result.outliers - planted.sum()) < 0.03 * planted.sum()
+    assert np.median(np.abs(result.depth.values / true - 1)[planted]) < 0.01
 
 
 def test_a_smaller_map_is_kept_at_the_pixels_that_it_covers() -> None:
     true = room()
-    found = fill_measured_depth(network(), true[::2, ::2])
-    assert found is not None
-    assert np.quantile(np.abs(found.depth.values / true - 1), 0.9) < 0.02
-    assert found.depth.shape == SIZE
+    result = fill_measured_depth(network(), true[::2, ::2])
+    assert result is not None
+    assert np.quantile(np.abs(result.depth.values / true - 1), 0.9) < 0.02
+    assert result.depth.shape == SIZE
 
 
 def test_a_membrane_continues_what_it_knows() -> None:

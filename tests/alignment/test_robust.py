@@ -115,10 +115,10 @@ def test_the_subsample_is_the_nearest_valid_pixel_of_each_cell(
 ) -> None:
     valid = np.random.default_rng(seed).random(shape) < share
     valid.flat[0] = True
-    found = subsample_by_grid(valid, side=8)
+    result = subsample_by_grid(valid, side=8)
     expected, times = np.unique(nearest_by_loops(valid, 8), return_counts=True)
-    np.testing.assert_array_equal(found.places, expected)
-    np.testing.assert_array_equal(found.times, times)
+    np.testing.assert_array_equal(result.places, expected)
+    np.testing.assert_array_equal(result.times, times)
 
 
 @pytest.mark.parametrize("method", [AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT])

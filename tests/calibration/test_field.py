@@ -43,18 +43,18 @@ def test_a_lean_is_mended_by_points_that_agree_on_it() -> None:
 
 
 def test_residuals_are_of_the_bent_depth() -> None:
-    found = calibrate(flat(), facts(tilted(), 12))
-    for each in found.residuals:
+    result = calibrate(flat(), facts(tilted(), 12))
+    for each in result.residuals:
         assert isinstance(each.known, KnownPoint)
-        there = found.depth.values[int(each.known.v), int(each.known.u)]
+        there = result.depth.values[int(each.known.v), int(each.known.u)]
         assert there / each.known.metres - 1 == pytest.approx(each.relative, abs=5e-3)
         assert there - each.known.metres == pytest.approx(each.metres, abs=2e-2)
 
 
 def test_points_of_one_factor_bend_nothing() -> None:
-    found = calibrate(flat(), facts(np.full(SIZE, 5.0), 12))
-    assert found.field is None
-    np.testing.assert_allclose(found.depth.values, 5.0, rtol=1e-6)
+    result = calibrate(flat(), facts(np.full(SIZE, 5.0), 12))
+    assert result.field is None
+    np.testing.assert_allclose(result.depth.values, 5.0, rtol=1e-6)
 
 
 def test_noise_bends_nothing_nearly_always() -> None:
@@ -91,19 +91,19 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
 @pytest.mark.slow
 def test_thousands_of_points_are_brought_together() -> None:
     true = tilted()
-    found = calibrate(flat(), facts(true, 3000))
-    assert found.field is not None
-    assert len(found.field.places) <= MOST_PLACES
-    assert np.median(np.abs(found.depth.values / true - 1)) < 0.01
+    result = calibrate(flat(), facts(true, 3000))
+    assert result.field is not None
+    assert len(result.field.places) <= MOST_PLACES
+    assert np.median(np.abs(result.depth.values / true - 1)) < 0.01
 
 
 def test_the_factor_is_the_same_on_the_grid_and_at_the_places() -> None:
-    found = calibrate(flat(), facts(tilted(), 16)).field
-    assert found is not None
-    factors = found.factors(SIZE)
+    result = calibrate(flat(), facts(tilted(), 16)).field
+    assert result is not None
+    factors = result.factors(SIZE)
     at = np.array([[10, 10], [60, 45], [110, 80]])
     np.testing.assert_allclose(
-        factors[at[:, 1], at[:, 0]], np.exp(found.log_factors(at / SIZE[1])), rtol=2e-3
+        factors[at[:, 1], at[:, 0]], np.exp(result.log_factors(at / SIZE[1])), rtol=2e-3
     )
 
 

@@ -164,12 +164,12 @@ def test_markers_go_before_vanishing_points_and_behind_what_the_file_says(
     page: Image.Image, source: CameraSource
 ) -> None:
     pixels = seen(page, 900, turned(40, 25, 5), np.array([0, 0, 0.5]))
-    given = replace(
+    sample = replace(
         prediction(values=np.ones(SIZE), holes=False),
         photo=Photo(pixels=pixels),
         camera=Camera(K=K_from_focal(500, 500, SIZE), source=source),
     )
-    camera = read_markers(given, 0.06)[0].camera
+    camera = read_markers(sample, 0.06)[0].camera
     assert camera is not None
     if source is CameraSource.EXIF_35MM:
         assert (camera.source, camera.K[0, 0]) == (source, 500)

@@ -70,10 +70,10 @@ def test_lengths_in_random_planes_are_within_one_per_cent(random_planes: list) -
 
 def test_poses_of_random_planes_are_within_a_degree(random_planes: list) -> None:
     assert max(angle_off(*pair) for pair in random_planes) < 1
-    for seen, fit in random_planes:
-        assert fit.poses[0].normal @ seen.t < 0, "towards the camera"
-        assert fit.poses[0].t == pytest.approx(seen.t, rel=0.01, abs=0.005 * np.linalg.norm(seen.t))
-        assert (fit.focal_log_deviation, fit.camera) == (0, seen.camera)
+    for view, fit in random_planes:
+        assert fit.poses[0].normal @ view.t < 0, "towards the camera"
+        assert fit.poses[0].t == pytest.approx(view.t, rel=0.01, abs=0.005 * np.linalg.norm(view.t))
+        assert (fit.focal_log_deviation, fit.camera) == (0, view.camera)
 
 
 def test_an_unknown_focal_length_is_within_five_per_cent_where_vanishing_points_are_near() -> None:

@@ -115,8 +115,8 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     true[v, u] *= 10
     points = sparse_from_array(true, SHAPE, None).points
     assert any(point.metres > 15 for point in points)
-    kept, remark = drop_implausible_points(depth, points)
-    assert len(kept) == len(points) - 1
+    remainder, remark = drop_implausible_points(depth, points)
+    assert len(remainder) == len(points) - 1
     assert remark is not None
     assert f"1 of {len(points)} points" in remark
 
@@ -215,8 +215,8 @@ def test_a_wrong_point_does_not_refuse_depth_of_an_affine_kind(kind: rilievo.Dep
     v, u = np.argwhere(true > 0)[7]
     true[v, u] *= 15
     points = sparse_from_array(true, SHAPE, None).points
-    kept, remark = drop_implausible_points(depth, points)
-    assert len(kept) == len(points) - 1
+    remainder, remark = drop_implausible_points(depth, points)
+    assert len(remainder) == len(points) - 1
     assert remark is not None
-    fitted = rilievo.calibrate(depth, kept, judge=False)
+    fitted = rilievo.calibrate(depth, remainder, judge=False)
     assert np.abs(fitted.depth.values / ramp() - 1).max() < 0.02

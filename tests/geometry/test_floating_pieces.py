@@ -30,10 +30,10 @@ def with_spot(depth: np.ndarray, factor: float, spot: tuple = SPOT) -> np.ndarra
 
 
 def test_a_small_piece_before_a_wall_becomes_part_of_the_wall() -> None:
-    found = lay_back_pieces(lattice(with_spot(WALL, 0.7)), CUT, MOST)
-    np.testing.assert_allclose(found.depth, WALL, rtol=1e-4)
+    surface = lay_back_pieces(lattice(with_spot(WALL, 0.7)), CUT, MOST)
+    np.testing.assert_allclose(surface.depth, WALL, rtol=1e-4)
     # Its points are on the rays of their pixels.
-    np.testing.assert_allclose(found.points, pixel_rays(K, *SHAPE) * WALL, rtol=2e-4, atol=1e-4)
+    np.testing.assert_allclose(surface.points, pixel_rays(K, *SHAPE) * WALL, rtol=2e-4, atol=1e-4)
 
 
 def test_a_large_piece_is_a_thing_and_stays() -> None:
@@ -65,8 +65,8 @@ def test_a_piece_before_the_sky_stays() -> None:
 
 def test_nothing_changes_where_that_is_asked_and_where_nothing_floats() -> None:
     depth = with_spot(WALL, 0.7)
-    given = lattice(depth)
-    assert lay_back_pieces(given, CUT, 0.0) is given
+    sample = lattice(depth)
+    assert lay_back_pieces(sample, CUT, 0.0) is sample
     np.testing.assert_array_equal(laid(WALL), WALL)
     nowhere = lattice(WALL, np.zeros(SHAPE, bool))
     assert lay_back_pieces(nowhere, CUT, MOST) is nowhere

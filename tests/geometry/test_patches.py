@@ -32,10 +32,10 @@ def covered(valid: np.ndarray, depth: np.ndarray, cut: Cut = CUT) -> float:
 @given(seed=st.integers(0, 1000), share=st.floats(0.2, 0.9))
 def test_patches_are_those_that_scipy_finds(seed: int, share: float) -> None:
     chosen = np.random.default_rng(seed).random((13, 17)) < share
-    found = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    result = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
     labels, count = ndimage.label(chosen)
-    assert len({*zip(labels.flat, found.label.flat, strict=True)}) == count + (not chosen.all())
-    assert [found.size[found.label[labels == k][0]] for k in range(1, count + 1)] == [
+    assert len({*zip(labels.flat, result.label.flat, strict=True)}) == count + (not chosen.all())
+    assert [result.size[result.label[labels == k][0]] for k in range(1, count + 1)] == [
         (labels == k).sum() for k in range(1, count + 1)
     ]
 

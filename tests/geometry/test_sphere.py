@@ -136,11 +136,11 @@ def places_of(views: list[SphereView]) -> ScalePlaces:
 def test_factors_of_views_are_found_among_outliers():
     views = icosahedron_views(upright=True)
     factors = np.random.default_rng(0).normal(0, 0.5, len(views))
-    found = solve_corrections(layers_of(views, factors, noise=0.2), places_of(views))
+    corrections = solve_corrections(layers_of(views, factors, noise=0.2), places_of(views))
     expected = -factors - np.median(-factors)
-    np.testing.assert_allclose(found.factors, expected, atol=5e-3)
-    assert np.abs(found.slopes).max() < 5e-3
-    assert found.power > 0.97
+    np.testing.assert_allclose(corrections.factors, expected, atol=5e-3)
+    assert np.abs(corrections.slopes).max() < 5e-3
+    assert corrections.power > 0.97
 
 
 @pytest.mark.parametrize("power", [0.7, 1.0])
@@ -149,30 +149,30 @@ def test_the_power_to_which_depth_is_contracted_shows_where_views_overlap(power)
     factors = np.random.default_rng(0).normal(0, 0.5, len(views))
     true = layers_of(views, np.zeros(len(views)))
     depths = (true.values - places.lengths) * power + factors[:, None, None].astype(np.float32)
-    given = replace(true, values=depths + places.lengths)
-    found = solve_corrections(given, places)
-    assert found.power == pytest.approx(power, abs=0.03)
-    middles = found.middles[:, None, None]
-    straight = middles + (depths - middles) / found.power + found.factors[:, None, None]
+    layers = replace(true, values=depths + places.lengths)
+    corrections = solve_corrections(layers, places)
+    assert corrections.power == pytest.approx(power, abs=0.03)
+    middles = corrections.middles[:, None, None]
+    straight = middles + (depths - middles) / corrections.power + corrections.factors[:, None, None]
     error = np.where(true.weights > 0, straight + places.lengths - true.values, np.nan)
     assert np.nanstd(error) < 0.05 * TRUE.std()
 
 
 def test_a_correction_of_a_map_is_that_of_its_pixels():
-    found = Corrections(
+    corrections = Corrections(
         power=0.5,
         middles=np.array([0.0, 1.0]),
         factors=np.array([0.0, 0.25]),
         slopes=np.array([[0, 0], [0.1, -0.2]]),
     )
     values = np.full((4, 2), 3, np.float32)
-    assert found.correct_log_z(0, values)[0, 0] == 6
+    assert corrections.correct_log_z(0, values)[0, 0] == 6
     # The first pixel is half a pixel inside the corner.
-    assert found.correct_log_z(1, values)[0, 0] == pytest.approx(1 + 4 + 0.25 - 0.05 + 0.15)
+    assert corrections.correct_log_z(1, values)[0, 0] == pytest.approx(1 + 4 + 0.25 - 0.05 + 0.15)
 
 
 def test_views_without_anything_in_common_are_refused():
-    views = [icosahedron_views(upright=True)[each] for each in (0, 11)]
+    views = [icosahedron_views(upright=True)[index] for index in (0, 11)]
     with pytest.raises(InputError, match="nothing in common"):
         solve_corrections(layers_of(views, np.zeros(2)), places_of(views))
 
@@ -184,28 +184,28 @@ def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse)
     true = layers_of(views, np.zeros(12))
     seen = true.weights > 0
     z = np.where(seen, np.exp(true.values - places.lengths), 1)
-    for own, each in zip(seen, z, strict=True):
-        each[~own] = np.median(each[own])
+    for own, index in zip(seen, z, strict=True):
+        index[~own] = np.median(index[own])
     scales, shifts = draw.uniform(0.5, 2, (12, 1, 1)), draw.uniform(-1, 1, (12, 1, 1))
     values = normalise_spans(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
     again = normalise_spans(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
     np.testing.assert_allclose(np.stack(values)[seen], np.stack(again)[seen], atol=1e-4)
-    given = replace(true, values=np.stack(values) + places.lengths)
-    found = solve_shifts(given, places, inverse=inverse)
+    layers = replace(true, values=np.stack(values) + places.lengths)
+    corrections = solve_shifts(layers, places, inverse=inverse)
     logs = [
-        shifted_log_depth(each, float(own), inverse=inverse)
-        for each, own in zip(values, found, strict=True)
+        shifted_log_depth(index, float(own), inverse=inverse)
+        for index, own in zip(values, corrections, strict=True)
     ]
     error = np.stack(logs) + places.lengths - true.values
-    within = [each[own] - np.median(each[own]) for own, each in zip(seen, error, strict=True)]
+    within = [index[own] - np.median(index[own]) for own, index in zip(seen, error, strict=True)]
     assert np.abs(np.concatenate(within)).mean() < 0.02
 
 
 def test_shifts_stay_where_views_share_nothing():
     views = cube_views(40)[:2]
     layers = layers_of(views, np.zeros(2))
-    found = solve_shifts(layers, places_of(views), inverse=True)
-    np.testing.assert_allclose(found, 1 / 19)
+    corrections = solve_shifts(layers, places_of(views), inverse=True)
+    np.testing.assert_allclose(corrections, 1 / 19)
 
 
 def test_views_that_agree_merge_into_what_they_see_at_seams_and_poles_too():

@@ -93,9 +93,9 @@ def test_depth_in_files_is_read_once_and_of_the_first_frame_alone(
         (tmp_path / name).write_bytes(gdepth())
     decoded: list[object] = []
 
-    def decode(*given: Any) -> OwnDepth | None:
-        decoded.append(given)
-        return read_own_depth(*given)
+    def decode(*arguments: Any) -> OwnDepth | None:
+        decoded.append(arguments)
+        return read_own_depth(*arguments)
 
     monkeypatch.setattr("rilievo.io.photographs.own_depth.read_own_depth", decode)
     folder = FrameFolder(tmp_path, own_depth=own_depth)

@@ -243,17 +243,19 @@ def test_odd_statements_count_as_none(tmp_path, words):
 )
 def test_results_of_any_lens_are_read_back(tmp_path, lens):
     depth = DepthMap(values=np.full((60, 120), 2, np.float32), kind=DepthKind.METRIC)
-    given = Prediction(depth_or_none=depth, camera=Camera(lens=lens), made_by=MADE_BY)
-    assert given.depth.is_distance == lens.has_unit_rays
-    assert ("distance" in make_sidecar(given).depth.meaning) == lens.has_unit_rays
-    given.save(tmp_path / "room", ["npz", "npy"])
+    prediction = Prediction(depth_or_none=depth, camera=Camera(lens=lens), made_by=MADE_BY)
+    assert prediction.depth.is_distance == lens.has_unit_rays
+    assert ("distance" in make_sidecar(prediction).depth.meaning) == lens.has_unit_rays
+    prediction.save(tmp_path / "room", ["npz", "npy"])
     for name in ("room.npz", "room.json"):
         back = read_prediction(tmp_path / name)
         pixels = np.random.default_rng(0).uniform(0, 60, (2, 50))
-        np.testing.assert_allclose(back.camera.rays(pixels), given.camera.rays(pixels), atol=1e-9)
+        np.testing.assert_allclose(
+            back.camera.rays(pixels), prediction.camera.rays(pixels), atol=1e-9
+        )
         assert back.depth.is_distance == lens.has_unit_rays
     assert np.load(tmp_path / "room.npz")["lens"].item() == str(spelling_of(lens))
-    given.save(tmp_path / "surface", ["glb"])
+    prediction.save(tmp_path / "surface", ["glb"])
     content = (tmp_path / "surface.glb").read_bytes()
     document = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
     assert "cameras" not in document

@@ -205,10 +205,10 @@ def test_ranges_widen_where_the_focal_length_is_assumed() -> None:
 def test_ranges_widen_where_the_model_is_less_confident() -> None:
     widths = []
     for confidence in (0.95, 0.6):
-        given = known_here(confidence=confidence)
-        measurement = length(given, (30, 20), (90, 60))
+        prediction = known_here(confidence=confidence)
+        measurement = length(prediction, (30, 20), (90, 60))
         widths.append(measurement.high / measurement.low)
-        terms = page_terms(given)
+        terms = page_terms(prediction)
         assert terms.known_length - base_exponent("length", KNOWN_LENGTHS) == pytest.approx(
             log_mean_log_error(1 - confidence), abs=1e-6
         )
@@ -226,12 +226,12 @@ def test_ranges_of_anchored_depth_widen_where_it_fits_worse(
     widths, errors, bases = [], [], []
     for residual, order in (better, worse):
         fit = Anchoring(model="rilievo/base", residual=residual, rank_correlation=order)
-        given = with_expected_error(known_here().but(anchoring=fit))
-        measurement = length(given, (30, 20), (90, 60))
+        prediction = with_expected_error(known_here().but(anchoring=fit))
+        measurement = length(prediction, (30, 20), (90, 60))
         widths.append(measurement.high / measurement.low)
-        assert given.calibration is not None
-        errors.append(given.calibration.expected_error)
-        bases.append(page_terms(given).known_length)
+        assert prediction.calibration is not None
+        errors.append(prediction.calibration.expected_error)
+        bases.append(page_terms(prediction).known_length)
     assert widths[0] < widths[1]
     assert errors[0] < errors[1]
     # The page draws the range by its terms, of which the fit is one factor.

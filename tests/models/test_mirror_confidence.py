@@ -68,9 +68,9 @@ def test_the_window_averages_as_a_loop_does() -> None:
 
 
 def test_more_difference_is_less_confidence() -> None:
-    found = confidence_from_difference(np.array([[0, 0.01, 0.1, 1, np.inf]], np.float32))
-    assert (np.diff(found[0]) < 0).all()
-    assert found[0, -1] == 0
+    confidence = confidence_from_difference(np.array([[0, 0.01, 0.1, 1, np.inf]], np.float32))
+    assert (np.diff(confidence[0]) < 0).all()
+    assert confidence[0, -1] == 0
 
 
 def test_pixels_without_an_answer_are_the_least_sure() -> None:

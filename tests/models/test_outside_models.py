@@ -173,10 +173,10 @@ def test_results_carry_the_hash_of_the_weights_that_are_named(tmp_path: Path) ->
     def load(options: LoadOptions) -> object:
         return lambda photo: Inference(depth=np.ones((2, 2), np.float32))
 
-    found = object_as_model(load, "test/one")
-    assert found.load is not None
+    model = object_as_model(load, "test/one")
+    assert model.load is not None
 
-    made = found.load(LoadOptions())
+    made = model.load(LoadOptions())
     assert len(made.weights_sha256) == 64
     weights.write_bytes(b"others")
-    assert found.load(LoadOptions()).weights_sha256 != made.weights_sha256
+    assert model.load(LoadOptions()).weights_sha256 != made.weights_sha256

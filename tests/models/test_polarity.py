@@ -44,10 +44,10 @@ def test_the_embedded_models_tell_near_from_far_on_every_picture(name: str) -> N
 def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
     kind: DepthKind, inverse: bool
 ) -> None:
-    said = polarity_note(Learned(kind, inverse=inverse).model())
+    note = polarity_note(Learned(kind, inverse=inverse).model())
     if inverse == (kind is DepthKind.AFFINE_INVERSE):
-        assert said is None
+        assert note is None
     else:
-        assert said is not None
-        assert "with that kind" in said
-        assert f"is stated as {kind}" in said
+        assert note is not None
+        assert "with that kind" in note
+        assert f"is stated as {kind}" in note

@@ -67,7 +67,8 @@ def test_a_map_that_is_not_wanted_is_not_decoded(
 ) -> None:
     decoded: list[object] = []
     monkeypatch.setattr(
-        "rilievo.io.photographs.own_depth.read_own_depth", lambda *given: decoded.append(given)
+        "rilievo.io.photographs.own_depth.read_own_depth",
+        lambda *arguments: decoded.append(arguments),
     )
     rilievo.predict(gdepth(), model=thirds(), own_depth=False)
     rilievo.predict(gdepth(), model=thirds(), known=[(10, 10, 40.0)])
@@ -91,7 +92,8 @@ def test_frames_are_read_without_depth_and_a_folder_has_that_of_the_first_if_ask
     assert folder.own_depth.source == "GDepth"
     decoded: list[object] = []
     monkeypatch.setattr(
-        "rilievo.io.photographs.own_depth.read_own_depth", lambda *given: decoded.append(given)
+        "rilievo.io.photographs.own_depth.read_own_depth",
+        lambda *arguments: decoded.append(arguments),
     )
     assert len(list(folder)) == 2
     assert FrameFolder(tmp_path).own_depth is None

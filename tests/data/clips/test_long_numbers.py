@@ -23,7 +23,7 @@ def test_a_frame_s_number_of_too_many_digits_is_refused_in_a_line(
         read_frame_list(path)
     assert len(str(error.value)) < 500
     path.write_text("2011_09_26/drive 0000000005 l\n")
-    assert [each.number for each in read_frame_list(path)] == [5]
+    assert [item.number for item in read_frame_list(path)] == [5]
 
 
 def test_numbers_of_frames_and_sizes_that_no_camera_has_are_left_out(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_numbers_of_frames_and_sizes_that_no_camera_has_are_left_out(tmp_path: P
     path = tmp_path / "transforms.json"
     text = json.dumps({"w": 1.0, "h": 640, "fl_x": 500, "frames": frames})
     path.write_text(text.replace("1.0,", "1e999,", 1))
-    found = read_poses(path)
-    assert found.camera is None
+    result = read_poses(path)
+    assert result.camera is None
     with pytest.raises(InputError, match="has no pose of a frame"):
-        found.poses_of_frames([ClipFrame(index=0, name="000000.png", seconds=0.0)], 1)
+        result.poses_of_frames([ClipFrame(index=0, name="000000.png", seconds=0.0)], 1)

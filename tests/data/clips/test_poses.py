@@ -57,16 +57,16 @@ def test_kitti_and_tum_are_read_as_they_were_written(tmp_path: Path) -> None:
     write_kitti(tmp_path / "kitti.txt", poses())
     write_tum(tmp_path / "tum.txt", np.arange(COUNT) / 30, poses())
     for name in ("kitti.txt", "tum.txt"):
-        found = read_poses(tmp_path / name).poses_of_frames(keys(), COUNT)
-        np.testing.assert_allclose(found, poses(), atol=1e-6)
+        result = read_poses(tmp_path / name).poses_of_frames(keys(), COUNT)
+        np.testing.assert_allclose(result, poses(), atol=1e-6)
 
 
 def test_a_stride_takes_the_poses_of_its_frames(tmp_path: Path) -> None:
     write_kitti(tmp_path / "kitti.txt", poses())
     write_tum(tmp_path / "tum.txt", np.arange(COUNT) / 30, poses())
     for name in ("kitti.txt", "tum.txt"):
-        found = read_poses(tmp_path / name).poses_of_frames(keys()[::2], COUNT)
-        np.testing.assert_allclose(found, poses()[::2], atol=1e-6)
+        result = read_poses(tmp_path / name).poses_of_frames(keys()[::2], COUNT)
+        np.testing.assert_allclose(result, poses()[::2], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -83,30 +83,30 @@ def test_a_stride_takes_the_poses_of_its_frames(tmp_path: Path) -> None:
 def test_colmap_is_read_by_name_or_number(
     tmp_path: Path, pattern: str, frames: str, first: int
 ) -> None:
-    found = read_poses(write_colmap(tmp_path / "sparse", pattern, first))
-    np.testing.assert_allclose(found.poses_of_frames(keys(frames), COUNT), poses(), atol=1e-9)
-    assert found.camera is not None
-    assert found.camera.shape == (480, 640)
-    np.testing.assert_allclose(found.camera.K, [[500, 0, 319.5], [0, 510, 239.5], [0, 0, 1]])
+    result = read_poses(write_colmap(tmp_path / "sparse", pattern, first))
+    np.testing.assert_allclose(result.poses_of_frames(keys(frames), COUNT), poses(), atol=1e-9)
+    assert result.camera is not None
+    assert result.camera.shape == (480, 640)
+    np.testing.assert_allclose(result.camera.K, [[500, 0, 319.5], [0, 510, 239.5], [0, 0, 1]])
 
 
 def test_poses_by_name_tell_times_with_a_dot_apart(tmp_path: Path) -> None:
-    found = read_poses(write_transforms(tmp_path / "transforms.json", "rgb/1305031102.{}.png"))
+    result = read_poses(write_transforms(tmp_path / "transforms.json", "rgb/1305031102.{}.png"))
     last = ClipFrame(index=0, name=f"1305031102.{COUNT - 1}.png", seconds=0)
-    np.testing.assert_allclose(found.poses_of_frames([last], COUNT), poses()[-1:], atol=1e-12)
+    np.testing.assert_allclose(result.poses_of_frames([last], COUNT), poses()[-1:], atol=1e-12)
 
 
 def test_transforms_have_opengls_axes_and_a_camera(tmp_path: Path) -> None:
-    found = read_poses(write_transforms(tmp_path / "transforms.json", "./images/{:06d}.png"))
-    np.testing.assert_allclose(found.poses_of_frames(keys(), COUNT), poses(), atol=1e-12)
-    assert found.camera is not None
-    np.testing.assert_allclose(found.camera.K[:2, 2], [319.5, 239.5])
+    result = read_poses(write_transforms(tmp_path / "transforms.json", "./images/{:06d}.png"))
+    np.testing.assert_allclose(result.poses_of_frames(keys(), COUNT), poses(), atol=1e-12)
+    assert result.camera is not None
+    np.testing.assert_allclose(result.camera.K[:2, 2], [319.5, 239.5])
 
 
 def test_frames_without_a_pose_are_nan(tmp_path: Path) -> None:
-    found = read_poses(write_transforms(tmp_path / "transforms.json", "{:06d}.png"))
+    outcome = read_poses(write_transforms(tmp_path / "transforms.json", "{:06d}.png"))
     more = [*keys(), ClipFrame(index=9, name="000009.png", seconds=0.3)]
-    result = found.poses_of_frames(more, 10)
+    result = outcome.poses_of_frames(more, 10)
     assert np.isfinite(result[:-1]).all()
     assert np.isnan(result[-1]).all()
 
@@ -144,9 +144,9 @@ def test_poses_of_another_clip_are_refused(tmp_path: Path) -> None:
     write_kitti(tmp_path / "kitti.txt", poses())
     with pytest.raises(InputError, match="5 poses, but there are 7"):
         read_poses(tmp_path / "kitti.txt").poses_of_frames(keys(), 7)
-    found = read_poses(write_transforms(tmp_path / "transforms.json", "other/room.png"))
+    result = read_poses(write_transforms(tmp_path / "transforms.json", "other/room.png"))
     with pytest.raises(InputError, match=r"no pose of a frame.*000000.png"):
-        found.poses_of_frames(keys(), COUNT)
+        result.poses_of_frames(keys(), COUNT)
     (tmp_path / "transforms.json").unlink()
     with pytest.raises(InputError, match=r"images\.txt"):
         read_poses(tmp_path)

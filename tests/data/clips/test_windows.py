@@ -92,9 +92,12 @@ def test_equations_hold_the_derivatives_of_the_cost() -> None:
     state = start_of(views, poses(), off=0.01)
     state = replace(state, log_factors=0.1 * rng.normal(size=FRAMES))
     slack = 1e6
-    found = normal_equations(views, state, slack)
+    equations = normal_equations(views, state, slack)
     for _ in range(7):
-        change, deeper = rng.normal(size=len(found.right)), rng.normal(size=len(found.right_points))
+        change, deeper = (
+            rng.normal(size=len(equations.right)),
+            rng.normal(size=len(equations.right_points)),
+        )
         small = 1e-6
         costs = []
         for sign in (1, -1):
@@ -117,7 +120,7 @@ def test_equations_hold_the_derivatives_of_the_cost() -> None:
                 + (errors.factors**2).sum()
             )
         slope = (costs[0] - costs[1]) / (2 * small)
-        expected = -2 * (found.right @ change + found.right_points @ deeper)
+        expected = -2 * (equations.right @ change + equations.right_points @ deeper)
         assert slope == pytest.approx(expected, rel=1e-6)
 
 
@@ -217,10 +220,10 @@ def test_factors_of_frames_are_found() -> None:
 
 
 def test_too_few_points_leave_the_guess() -> None:
-    seen = sightings(poses()).where(sightings(poses()).point < 5)
-    assert group_sightings_by_point(seen, 0, K) is None
+    visible = sightings(poses()).where(sightings(poses()).point < 5)
+    assert group_sightings_by_point(visible, 0, K) is None
     guess = poses()
-    solution = adjust_part(Tracked(seen), 0, guess, np.zeros(FRAMES), K)
+    solution = adjust_part(Tracked(visible), 0, guess, np.zeros(FRAMES), K)
     np.testing.assert_array_equal(solution.cam_T_world, guess)
     assert not any(len(point.depth) for point in solution.points)
 

@@ -49,8 +49,8 @@ def test_true_depth_correlates_most(true: list[ClipView]) -> None:
 def test_a_peak_is_that_of_the_parabola() -> None:
     logs = np.linspace(-0.4, 0.4, 9)
     scores = (1 - 4 * (logs - 0.13) ** 2)[:, None, None].astype(np.float32)
-    found, clear = correlation_peaks(scores, logs)
-    assert found[0, 0] == pytest.approx(0.13, abs=1e-4)
+    agreement, clear = correlation_peaks(scores, logs)
+    assert agreement[0, 0] == pytest.approx(0.13, abs=1e-4)
     assert clear[0, 0] > 0.05
     _, at_the_end = correlation_peaks(np.linspace(0, 1, 9, dtype=np.float32)[:, None, None], logs)
     assert at_the_end[0, 0] == 0
@@ -66,19 +66,22 @@ def test_the_unit_of_the_poses_is_found(true: list[ClipView], factor: float) -> 
 def test_scales_and_smooth_errors_of_views_are_removed(true: list[ClipView]) -> None:
     scales = [1.0, 1.15, 0.9, 1.05, 0.92, 1.1, 0.95]
     views = [wrong(view, scale, 0.1) for view, scale in zip(true, scales, strict=True)]
-    found = make_depth_agree(views, 1.0)
+    agreement = make_depth_agree(views, 1.0)
     before = np.mean([error(view, each) for view, each in zip(views, true, strict=True)])
-    after = np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)])
+    after = np.mean([error(view, each) for view, each in zip(agreement.views, true, strict=True)])
     assert before > 0.07
     assert after < before / 4
-    assert found.after < found.before / 3
-    np.testing.assert_allclose(found.scales[1:-1] * scales[1:-1], 1, atol=0.06)
+    assert agreement.after < agreement.before / 3
+    np.testing.assert_allclose(agreement.scales[1:-1] * scales[1:-1], 1, atol=0.06)
 
 
 def test_true_depth_stays_as_it_is(true: list[ClipView]) -> None:
-    found = make_depth_agree(true, 1.0)
-    assert np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)]) < 0.01
-    assert np.mean([view.valid.mean() for view in found.views]) > 0.7
+    agreement = make_depth_agree(true, 1.0)
+    assert (
+        np.mean([error(view, each) for view, each in zip(agreement.views, true, strict=True)])
+        < 0.01
+    )
+    assert np.mean([view.valid.mean() for view in agreement.views]) > 0.7
 
 
 def test_what_moves_by_itself_is_left_out(true: list[ClipView]) -> None:
@@ -86,42 +89,42 @@ def test_what_moves_by_itself_is_left_out(true: list[ClipView]) -> None:
     depth, pixels = views[3].depth.copy(), views[3].pixels.copy()
     depth[25:50, 30:60], pixels[25:50, 30:60] = 1.2, (250, 250, 250)
     views[3] = replace(views[3], depth=depth, pixels=pixels)
-    found = make_depth_agree(views, 1.0)
-    assert found.views[3].valid[28:47, 33:57].mean() < 0.1
-    assert found.views[3].valid.mean() > 0.6
+    agreement = make_depth_agree(views, 1.0)
+    assert agreement.views[3].valid[28:47, 33:57].mean() < 0.1
+    assert agreement.views[3].valid.mean() > 0.6
 
 
 def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
     turning = [room_view(pose((0, 0, 0), 0.02 * k)) for k in range(4)]
     assert clip_scale(turning) is None
     assert neighbour_indices(turning, 1) == []
-    found = make_depth_agree(turning, 1.0)
-    assert np.isnan(found.after)
-    assert all(view.valid.all() for view in found.views)
+    agreement = make_depth_agree(turning, 1.0)
+    assert np.isnan(agreement.after)
+    assert all(view.valid.all() for view in agreement.views)
 
 
 def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[ClipView]) -> None:
     blind = replace(true[2], valid=np.zeros(SIZE, bool))
     assert clip_scale([blind] * 3) is None
-    found = make_depth_agree([*true[:2], blind, *true[3:]], 1.0)
-    assert not found.views[2].valid.any()
-    assert found.views[3].valid.mean() > 0.6
+    agreement = make_depth_agree([*true[:2], blind, *true[3:]], 1.0)
+    assert not agreement.views[2].valid.any()
+    assert agreement.views[3].valid.mean() > 0.6
 
 
 def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[ClipView]) -> None:
-    found = neighbour_indices(true, 3)
-    assert set(found) == {0, 1, 2, 4, 5, 6}
+    agreement = neighbour_indices(true, 3)
+    assert set(agreement) == {0, 1, 2, 4, 5, 6}
     # 5 % of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
-    assert found[0] in (1, 2, 4, 5)
+    assert agreement[0] in (1, 2, 4, 5)
 
 
 def test_agreement_counts_who_sees_the_same(true: list[ClipView]) -> None:
     other = replace(true[5], depth=true[5].depth * np.float32(1.1))
-    found = compare_depth(true[3], [true[2], true[4], other])
+    agreement = compare_depth(true[3], [true[2], true[4], other])
     middle = np.s_[20:50, 30:60]
-    assert (found.seeing[middle] == 3).all()
-    assert (found.agreeing[middle] == 2).all()
-    assert found.apart < 0.01
+    assert (agreement.seeing[middle] == 3).all()
+    assert (agreement.agreeing[middle] == 2).all()
+    assert agreement.apart < 0.01
 
 
 def test_wrong_poses_make_nothing_worse() -> None:
@@ -130,10 +133,10 @@ def test_wrong_poses_make_nothing_worse() -> None:
     moved = []
     for view, turn in zip(views, turns, strict=True):
         moved.append(replace(view, world_T_cam=view.world_T_cam @ pose((0, 0, 0), turn)))
-    found = make_depth_agree(moved, 1.0)
-    assert found.correction is DepthCorrection.NONE
-    assert found.after <= found.before
-    assert max(view.valid.mean() for view in found.views) > 0.3
+    agreement = make_depth_agree(moved, 1.0)
+    assert agreement.correction is DepthCorrection.NONE
+    assert agreement.after <= agreement.before
+    assert max(view.valid.mean() for view in agreement.views) > 0.3
 
 
 def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:

@@ -232,6 +232,6 @@ def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:
 
 
 def test_a_path_that_ends_in_splat_ply_names_splats() -> None:
-    found = output_by_suffix(Path("cat.splat.ply"))
-    assert found is not None
-    assert (found.stem, found.output) == (Path("cat"), "splat")
+    output = output_by_suffix(Path("cat.splat.ply"))
+    assert output is not None
+    assert (output.stem, output.output) == (Path("cat"), "splat")

@@ -180,7 +180,7 @@ def test_in_a_panorama_one_stands_and_looks_around() -> None:
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = 2 * np.arange(width)
     pixels[..., 1] = 4 * np.arange(height)[:, None]
-    given = Prediction(
+    sample = Prediction(
         depth_or_none=DepthMap(
             values=np.full((height, width), 2, np.float32), kind=DepthKind.METRIC
         ),
@@ -188,9 +188,9 @@ def test_in_a_panorama_one_stands_and_looks_around() -> None:
         photo=Photo(pixels=pixels, name="around.jpg"),
         made_by=MADE_BY,
     )
-    assert given.camera is not None
-    assert given.photo is not None
-    scene = make_scene(given, given.depth, given.camera, given.photo, SaveOptions())
+    assert sample.camera is not None
+    assert sample.photo is not None
+    scene = make_scene(sample, sample.depth, sample.camera, sample.photo, SaveOptions())
     first = first_view(scene)
     for yaw in (0, 25, -25):
         raster = rasterise_view(scene, replace(first, yaw=yaw))

@@ -247,12 +247,12 @@ def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) ->
 
 def test_what_a_process_says_is_checked() -> None:
     photo = read_photo(gdepth())
-    said = photo_facts(photo)
+    facts = photo_facts(photo)
     assert photo.own_depth is not None
     metres = photo.own_depth.metres
     assert metres is not None
     file = nameless_file(metres, photo.pixels)
-    assert photo_from_message(said, [file], MOST) == photo
+    assert photo_from_message(facts, [file], MOST) == photo
     for wrong in (
         {"shape": (9000, 9000, 3)},
         {"shape": (-1, 5, 3)},
@@ -261,7 +261,7 @@ def test_what_a_process_says_is_checked() -> None:
         {"camera": {"K": [[1]], "source": "given"}},
     ):
         with pytest.raises((ValueError, LookupError, TypeError)):
-            photo_from_message({**said, **wrong}, [file], MOST)
+            photo_from_message({**facts, **wrong}, [file], MOST)
     if sys.platform == "linux":
         with pytest.raises(PermissionError):
             os.ftruncate(file, 1)

@@ -59,12 +59,12 @@ def test_an_empty_file_of_tokens_does_not_let_everybody_in(
 def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
     file = tmp_path / "mine.onnx"
     file.touch()
-    found = offered_models(ServeOptions(model=str(file), offer="rilievo/small"))
-    assert [each["name"] for each in found.facts()] == ["mine", "rilievo/small"]
-    assert str(tmp_path) not in str(found.facts())
-    assert found.server_name("") == found.server_name("mine") == str(file)
+    models = offered_models(ServeOptions(model=str(file), offer="rilievo/small"))
+    assert [each["name"] for each in models.facts()] == ["mine", "rilievo/small"]
+    assert str(tmp_path) not in str(models.facts())
+    assert models.server_name("") == models.server_name("mine") == str(file)
     with pytest.raises(Refusal):
-        found.server_name(str(file))
+        models.server_name(str(file))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_an_unknown_host_is_told_without_advising_another_port(
 
 def test_a_model_is_offered_by_its_place(tmp_path: Path) -> None:
     with installed_lab(tmp_path, "", {}, ()):
-        found = offered_models(ServeOptions(model="lab_depth:load"))
+        models = offered_models(ServeOptions(model="lab_depth:load"))
         assert (
-            found.load(found.server_name("")).card.name
-            == found.display_name("")
+            models.load(models.server_name("")).card.name
+            == models.display_name("")
             == "lab_depth:load"
         )

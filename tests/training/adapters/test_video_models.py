@@ -129,17 +129,17 @@ def test_post_processing_takes_each_border_from_the_side_that_sees_it(
 ) -> None:
     random = torch.Generator().manual_seed(seed)
     plain, mirrored = torch.rand(2, 1, 3, width, generator=random, dtype=torch.float64)
-    said = blend_with_mirrored(plain, mirrored)
+    blend = blend_with_mirrored(plain, mirrored)
     place = np.linspace(0, 1, width)
     left, right = place <= 0.05, place >= 0.95
     middle = (place >= 0.1) & (place <= 0.9)
-    assert torch.equal(said[..., left], mirrored[..., left])
-    assert torch.equal(said[..., right], plain[..., right])
-    torch.testing.assert_close(said[..., middle], ((plain + mirrored) / 2)[..., middle])
+    assert torch.equal(blend[..., left], mirrored[..., left])
+    assert torch.equal(blend[..., right], plain[..., right])
+    torch.testing.assert_close(blend[..., middle], ((plain + mirrored) / 2)[..., middle])
     torch.testing.assert_close(blend_with_mirrored(plain, plain), plain)
     # Mirrored, the two change places.
     torch.testing.assert_close(
-        blend_with_mirrored(mirrored.flip(-1), plain.flip(-1)), said.flip(-1)
+        blend_with_mirrored(mirrored.flip(-1), plain.flip(-1)), blend.flip(-1)
     )
 
 

@@ -133,8 +133,8 @@ def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> No
 
 def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
     backbone = means()
-    each = FeatureCache(tmp_path, backbone).layout((20, 28)).file_bytes
-    cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * each / 1e6)
+    file_bytes = FeatureCache(tmp_path, backbone).layout((20, 28)).file_bytes
+    cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * file_bytes / 1e6)
     with pytest.raises(OutputError, match="the feature cache is full: 0 MB of 0 MB"):
         cache.features(images(3))
     cache.features(images(2))

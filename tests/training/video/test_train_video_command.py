@@ -212,8 +212,8 @@ def test_a_new_field_of_the_losses_is_an_option_with_its_help(
         main(["train", "video", "--help", "--all"])
     line = capsys.readouterr().out.partition("--losses.curvature NUMBER")[2].partition("--")[0]
     assert " ".join(line.split()[:6]) == "Weight of bent surfaces. [default: 0]"
-    asked, _ = parse_and_complete(["a.mp4", "-o", "x", "--losses.curvature", "0.5"])
-    assert asked.config.losses == MoreLosses(curvature=0.5)
+    request, _ = parse_and_complete(["a.mp4", "-o", "x", "--losses.curvature", "0.5"])
+    assert request.config.losses == MoreLosses(curvature=0.5)
 
 
 def test_imagenet_is_the_start_of_encoders_that_have_it() -> None:

@@ -69,9 +69,9 @@ def test_mirroring_turns_every_picture_and_twice_is_nothing() -> None:
     twice = mirror_sample(once)
     np.testing.assert_array_equal(twice.frames, views.frames)
     np.testing.assert_array_equal(twice.K, views.K)
-    kept = mirror_sample(views, move_centre=False)
-    assert kept.K[0, 2] == 20
-    np.testing.assert_array_equal(kept.frames, once.frames)
+    mirrored = mirror_sample(views, move_centre=False)
+    assert mirrored.K[0, 2] == 20
+    np.testing.assert_array_equal(mirrored.frames, once.frames)
 
 
 @pytest.mark.slow

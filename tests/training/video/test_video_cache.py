@@ -126,8 +126,8 @@ def test_changed_footage_or_another_size_gets_another_cache(tmp_path: Path) -> N
     assert cache_files(sequence, SIZE, folder).frames == before
     Image.fromarray(view(50)).save(first)
     assert cache_files(sequence, SIZE, folder).frames != before
-    kept = open_store(sequence, SIZE, folder)
-    np.testing.assert_array_equal(kept.frame(0), undistort_and_resize(view(50), SIZE, None))
+    store = open_store(sequence, SIZE, folder)
+    np.testing.assert_array_equal(store.frame(0), undistort_and_resize(view(50), SIZE, None))
 
 
 def test_a_broken_frame_is_known_and_remembered(tmp_path: Path) -> None:

@@ -52,12 +52,14 @@ def places_of(networks: VideoNetworks) -> OtherPlaces:
 
 def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:
     assert ARCHIVE.stat().st_size <= 1_000_000
-    judges, learned = (read_pictures(judges=each) for each in (True, False))
+    judges, learned = (read_pictures(judges=is_judging) for is_judging in (True, False))
     assert len(judges) == 24
     assert len(learned) >= 24
-    assert not {each.tobytes() for each in judges} & {each.tobytes() for each in learned}
-    assert all(each.std() > 5 for each in (*judges, *learned)), "none is blank"
-    wide = [each.shape[1] > 2 * each.shape[0] for each in judges]
+    assert not {is_judging.tobytes() for is_judging in judges} & {
+        is_judging.tobytes() for is_judging in learned
+    }
+    assert all(is_judging.std() > 5 for is_judging in (*judges, *learned)), "none is blank"
+    wide = [is_judging.shape[1] > 2 * is_judging.shape[0] for is_judging in judges]
     assert 0 < sum(wide) < len(wide) / 2
 
 
@@ -80,16 +82,16 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
     places = places_of(networks)
 
     def depths() -> list[np.ndarray]:
-        found = []
+        result = []
         for picture in other_places.read_pictures(judges=True):
             rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
-            seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
+            view = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
             with torch.no_grad():
-                found.append(
-                    sigmoid_to_depth(networks.depth.eval()(seen)[0][0, 0], BLUEPRINT).numpy()
+                result.append(
+                    sigmoid_to_depth(networks.depth.eval()(view)[0][0, 0], BLUEPRINT).numpy()
                 )
-        return found
+        return result
 
     before = depths()
     with torch.no_grad():

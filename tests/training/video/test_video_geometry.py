@@ -64,12 +64,12 @@ def test_a_run_starts_with_the_depth_of_the_embedded_model() -> None:
     networks.train()
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(pixels).resize((6, 4)).resize(SIZE[::-1]))
-    seen = torch.from_numpy(smooth.copy()).permute(2, 0, 1)[None] / 255
+    picture = torch.from_numpy(smooth.copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        found = sigmoid_to_depth(networks.depth(seen)[0][0, 0], blueprint).numpy()
+        motions = sigmoid_to_depth(networks.depth(picture)[0][0, 0], blueprint).numpy()
     session = onnxruntime.InferenceSession(embedded_file("rilievo/small"))
     expected = session.run(None, {"image": smooth[None]})[0][0]
-    ratio = found / expected
+    ratio = motions / expected
     np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
 
 
@@ -315,12 +315,12 @@ def pair(length: float, *, inliers: int = 100, direction: float = 2.0) -> PairMo
 
 def test_targets_are_judged_by_the_worst_of_their_motions() -> None:
     targets = [Target(place=place(k), sources=(place(k - 1), place(k + 1))) for k in range(1, 11)]
-    found = {(t.place, s): pair(1.0) for t in targets for s in t.sources}
-    found[place(2), place(3)] = pair(1.0, inliers=10)
-    found[place(4), place(5)] = pair(1.0, direction=60)
-    found[place(6), place(7)] = pair(9.0)
-    found[place(8), place(9)] = pair(0.05)
-    judged = select_trusted_motions(targets, found)
+    motions = {(t.place, s): pair(1.0) for t in targets for s in t.sources}
+    motions[place(2), place(3)] = pair(1.0, inliers=10)
+    motions[place(4), place(5)] = pair(1.0, direction=60)
+    motions[place(6), place(7)] = pair(9.0)
+    motions[place(8), place(9)] = pair(0.05)
+    judged = select_trusted_motions(targets, motions)
     assert judged.left_out == {"lost": 1, "turning": 1, "odd": 2}
     assert {target.frame for target, _ in judged.motions} == {1, 3, 5, 7, 9, 10}
 

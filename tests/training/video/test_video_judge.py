@@ -68,7 +68,7 @@ def test_better_depth_has_the_smaller_error_on_every_frame(
     judging = judging_targets(frames.held_out, corners)
     depths = (walls(FAR, judging), walls(0.8 * FAR, judging), flat(judging))
     true, near, one = (
-        np.array(corner_errors_of_targets(judging, each, corners)) for each in depths
+        np.array(corner_errors_of_targets(judging, target, corners)) for target in depths
     )
     assert (true < near).all()
     assert (near < one).all()
@@ -94,7 +94,7 @@ def test_few_corners_do_not_judge_and_files_keep_the_others(
 ) -> None:
     first, *_ = places = [target.place for target in frames.held_out.targets]
     fewer = {**corners, first: corners[first][:9]}
-    assert [each.place for each in judging_targets(frames.held_out, fewer).targets] == places[1:]
+    assert [item.place for item in judging_targets(frames.held_out, fewer).targets] == places[1:]
     assert read_corners(tmp_path) == {}
     write_corners(tmp_path, fewer)
     again = read_corners(tmp_path)

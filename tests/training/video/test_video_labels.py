@@ -196,7 +196,7 @@ def test_labels_teach_depth_and_a_stopped_run_goes_on_with_them(
     train_video(replace(taught, learning_rate=1e-12), start.path, CPU)
     train_video(taught, tmp_path / "whole", CPU)
     before, after = (
-        video_run_folder(each).read_record() for each in (start.path, tmp_path / "whole")
+        video_run_folder(folder).read_record() for folder in (start.path, tmp_path / "whole")
     )
     assert before.abs_rel is not None
     assert after.abs_rel is not None

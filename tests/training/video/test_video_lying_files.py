@@ -64,9 +64,9 @@ def test_what_a_cache_says_wrongly_of_itself_counts_as_nothing(
     files.frames.touch()
     about = {"format": "rilievo-frames/2", "count": 3, "broken": {"1": "cut"}, "fault": None}
     files.description_path.write_text(json.dumps(about))
-    found = files.read_description()
-    assert found is not None
-    assert found.broken == {"1": "cut"}
+    description = files.read_description()
+    assert description is not None
+    assert description.broken == {"1": "cut"}
     files.description_path.write_text(json.dumps(about | change))
     assert files.read_description() is None
 

@@ -53,10 +53,10 @@ def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_diffe
     stereo = VideoData(roots=("a",), kind=SourceKind.KITTI_RAW, stereo=True)
     config = preset_config(replace(CONFIG, preset="faithful", data=stereo))
     assert (config.data.baseline, config.blueprint.unit) == (0.1, 5.4)
-    found = preset_differences(config)
+    differences = preset_differences(config)
     # A warm-up of the pose network needs a start that knows depth.
-    assert {each.field for each in found} == set(REASONS) - {"pose_warm_up"}
-    assert all(each.reason == REASONS[each.field] for each in found)
+    assert {each.field for each in differences} == set(REASONS) - {"pose_warm_up"}
+    assert all(each.reason == REASONS[each.field] for each in differences)
     assert preset_differences(preset_config(CONFIG)) == ()
 
 
@@ -83,7 +83,10 @@ def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
 def test_what_the_user_chose_is_a_difference_without_a_reason() -> None:
     preset = preset_config(CONFIG)
     config = replace(preset, losses=replace(preset.losses, ssim=0.5), seed=3, epochs=2)
-    assert [(each.field, each.value, each.reason) for each in preset_differences(config)] == [
+    assert [
+        (difference.field, difference.value, difference.reason)
+        for difference in preset_differences(config)
+    ] == [
         ("losses.ssim", "0.5", None),
         ("epochs", "2", None),
     ]

@@ -32,14 +32,14 @@ def frames_of(search: SequenceTargets) -> list[list[int]]:
 
 
 def test_neighbours_are_those_of_the_run_and_none_reach_over_a_cut() -> None:
-    found = contents_text([[0, 1, 4, 5], [6, 7, 8]])
-    assert frames_of(found) == [[1, 0, 4], [4, 1, 5], [7, 6, 8]]
-    assert found.lonely == 4
+    targets = contents_text([[0, 1, 4, 5], [6, 7, 8]])
+    assert frames_of(targets) == [[1, 0, 4], [4, 1, 5], [7, 6, 8]]
+    assert targets.lonely == 4
 
 
 def test_neighbours_are_a_stride_apart() -> None:
-    found = contents_text([list(range(7))], stride=2)
-    assert frames_of(found) == [[2, 0, 4], [3, 1, 5], [4, 2, 6]]
+    targets = contents_text([list(range(7))], stride=2)
+    assert frames_of(targets) == [[2, 0, 4], [3, 1, 5], [4, 2, 6]]
     assert frames_of(contents_text([list(range(5))], offsets=(-2, -1, 1))) == [
         [2, 0, 1, 3],
         [3, 1, 2, 4],
@@ -49,28 +49,28 @@ def test_neighbours_are_a_stride_apart() -> None:
 def test_a_list_takes_neighbours_by_number() -> None:
     numbers = [3, 4, 5, 7, 8, 9]
     listed = ListedTargets(training=(8, 4, 5, 6, 99), held_out=(8,))
-    found = Neighbours([sequence(numbers, listed=listed)], {}).find_targets(0, (-1, 1), 1)
-    assert frames_of(found) == [[4, 3, 5], [1, 0, 2]]
-    assert found.listed_held_out is not None
-    assert [target.place.frame for target in found.listed_held_out] == [4]
-    assert found.lonely == 3
+    targets = Neighbours([sequence(numbers, listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    assert frames_of(targets) == [[4, 3, 5], [1, 0, 2]]
+    assert targets.listed_held_out is not None
+    assert [target.place.frame for target in targets.listed_held_out] == [4]
+    assert targets.lonely == 3
 
 
 def test_neighbours_of_a_list_are_a_stride_apart() -> None:
     numbers = sequence(list(range(3, 12)), listed=ListedTargets(training=(6, 4)))
-    found = Neighbours([numbers], {}).find_targets(0, (-1, 1), 2)
-    assert frames_of(found) == [[3, 1, 5]]
+    targets = Neighbours([numbers], {}).find_targets(0, (-1, 1), 2)
+    assert frames_of(targets) == [[3, 1, 5]]
 
 
 def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
     left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", shift=-0.5))
     right = sequence([1, 2, 3], id="right", listed=ListedTargets(training=()))
-    found = Neighbours([left, right], {0: [[0, 1, 2]]}).find_targets(0, (0,), 1)
-    assert [target.places for target in found.targets] == [
+    targets = Neighbours([left, right], {0: [[0, 1, 2]]}).find_targets(0, (0,), 1)
+    assert [target.places for target in targets.targets] == [
         (FramePlace(0, 1), FramePlace(1, 0)),
         (FramePlace(0, 2), FramePlace(1, 1)),
     ]
-    assert found.lonely == 1
+    assert targets.lonely == 1
 
 
 def test_the_last_targets_of_every_sequence_are_held_out() -> None:
@@ -92,11 +92,11 @@ def test_no_frame_is_both_learned_from_and_held_out(
 ) -> None:
     sequences = [sequence(list(range(length)), id=str(k)) for k, length in enumerate(lengths)]
     neighbours = Neighbours(sequences, {k: [range(n)] for k, n in enumerate(lengths)})
-    found = [neighbours.find_targets(k, (-1, 1), stride) for k in range(len(lengths))]
-    parted = split_targets(found, share, stretches)
+    targets = [neighbours.find_targets(k, (-1, 1), stride) for k in range(len(lengths))]
+    parted = split_targets(targets, share, stretches)
     learned = {place for target in parted.training for place in target.places}
     assert not learned & {place for target in parted.held_out for place in target.places}
-    total = sum(len(each.targets) for each in found)
+    total = sum(len(each.targets) for each in targets)
     assert len(parted.training) + len(parted.held_out) + parted.between == total
     assert bool(parted.training) == bool(total)
 
@@ -105,10 +105,10 @@ def test_no_frame_is_both_learned_from_and_held_out(
 def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
     """Frames that the camera stood still in, 92 to 111, do not count as a gap."""
     run = [*range(92), *range(112, 220)]
-    [found] = [contents_text([run], stride=stride)]
-    parted = split_targets([found], 0.1, 2)
+    [targets] = [contents_text([run], stride=stride)]
+    parted = split_targets([targets], 0.1, 2)
     judged = [run.index(target.place.frame) for target in parted.held_out]
-    count = len(found.targets)
+    count = len(targets.targets)
     assert len(judged) == round(0.1 * count)
     half = len(judged) // 2
     for stretch in (judged[:half], judged[half:]):
@@ -152,8 +152,8 @@ def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
     numbers = list(range(1, 41))
     np.random.default_rng(0).shuffle(numbers)
     listed = ListedTargets(training=tuple(numbers))
-    found = Neighbours([sequence(list(range(42)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
-    parted = split_targets([found], 0.1)
+    targets = Neighbours([sequence(list(range(42)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    parted = split_targets([targets], 0.1)
     assert sorted(target.place.frame for target in parted.held_out) == [37, 38, 39, 40]
     assert parted.between == 2
 
@@ -166,7 +166,7 @@ def test_a_share_of_nothing_holds_nothing_out() -> None:
 
 def test_the_list_of_a_split_says_what_is_held_out() -> None:
     listed = ListedTargets(training=(4, 5), held_out=(5,))
-    found = Neighbours([sequence(list(range(9)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
-    parted = split_targets([found], 0.5)
+    targets = Neighbours([sequence(list(range(9)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    parted = split_targets([targets], 0.5)
     assert [target.place.frame for target in parted.training] == [4, 5]
     assert [target.place.frame for target in parted.held_out] == [5]

@@ -140,8 +140,8 @@ def test_a_pose_network_that_rectifies_after_pooling_has_the_bits_of_one_that_do
 def test_a_sigmoid_is_linear_in_inverse_depth_between_the_least_and_the_largest(
     sigmoid: float,
 ) -> None:
-    said = sigmoid_to_depth(torch.tensor([0.0, sigmoid, 1.0], dtype=torch.float64), SMALL)
-    far, between, near = (1 / said).tolist()
+    answer = sigmoid_to_depth(torch.tensor([0.0, sigmoid, 1.0], dtype=torch.float64), SMALL)
+    far, between, near = (1 / answer).tolist()
     assert far == pytest.approx(0.01)
     assert near == pytest.approx(10)
     assert between == pytest.approx(0.01 * (1 - sigmoid) + 10 * sigmoid)
@@ -244,9 +244,9 @@ def parallaxes_of(blueprint: VideoBlueprint, shift: float) -> torch.Tensor:
     for head in networks.depth.decoder.decoder[-len(blueprint.scales) :]:
         head.conv.bias.data += shift
     with torch.no_grad():
-        said = networks(image().double(), (image(seed=1).double(),))
-    inverse = sigmoid_to_inverse_depth(said.disparities[0][0, 0], blueprint)
-    return inverse * said.source_T_target[0][0, :3, 3].norm()
+        answer = networks(image().double(), (image(seed=1).double(),))
+    inverse = sigmoid_to_inverse_depth(answer.disparities[0][0, 0], blueprint)
+    return inverse * answer.source_T_target[0][0, :3, 3].norm()
 
 
 @pytest.mark.slow
@@ -273,11 +273,11 @@ def test_motion_of_a_float64_network_keeps_its_digits(cancels: bool) -> None:
     blueprint = replace(SMALL, cancels_scale=cancels)
     networks = make_networks(blueprint, offsets=(1,), seed=0).double().eval()
     with torch.no_grad():
-        said = networks(image().double(), (image(seed=1).double(),))
+        answer = networks(image().double(), (image(seed=1).double(),))
         _, translation = networks.pose(image().double(), image(seed=1).double())
-    mean = sigmoid_to_inverse_depth(said.disparities[0], blueprint).mean()
+    mean = sigmoid_to_inverse_depth(answer.disparities[0], blueprint).mean()
     expected = translation[0] / mean if cancels else translation[0] * mean
-    torch.testing.assert_close(said.source_T_target[0][0, :3, 3], expected, rtol=1e-13, atol=0.0)
+    torch.testing.assert_close(answer.source_T_target[0][0, :3, 3], expected, rtol=1e-13, atol=0.0)
 
 
 @pytest.mark.parametrize(("pose", "offsets"), [(PoseKind.NONE, (-1, 1)), (PoseKind.CNN, (0,))])
