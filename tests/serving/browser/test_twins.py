@@ -17,7 +17,7 @@ from browser import chromium
 from rilievo.alignment.anchor import anchor
 from rilievo.calibration.floor import find_floor
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.geometry.borders import find_margins
+from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
@@ -140,6 +140,7 @@ def photograph(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.asarray(Image.fromarray(data.coffee()).resize((width, height)))
 
 
+SIDES = ("top", "right", "bottom", "left")
 BARS = {
     "none": (0, 0, 0, 0),
     "above and below": (12, 0, 14, 0),
@@ -158,10 +159,30 @@ def test_borders_are_those_of_python(
     pixels[top : top + HEIGHT, left : left + WIDTH] = photograph()
     expected = find_margins(pixels)
     assert bool(expected) == any(sides)
+    assert borders_of_page(call, pixels) == sides_of(expected)
+
+
+def borders_of_page(call: Call, pixels: np.ndarray) -> dict[str, int]:
     borders = call("modules.margins.marginsOf(pictureOf(facts))", plain_picture(pixels))
-    names = ("top", "right", "bottom", "left")
-    zero = dict.fromkeys(names, 0)
-    assert (borders or zero) == {name: getattr(expected, name) for name in names}
+    return borders or dict.fromkeys(SIDES, 0)
+
+
+def sides_of(margins: Margins) -> dict[str, int]:
+    return {name: getattr(margins, name) for name in SIDES}
+
+
+@pytest.mark.parametrize("blur", [1, 3, 6, 12])
+def test_blurred_bars_and_thin_frames_are_those_of_python(call: Call, blur: int) -> None:
+    pixels = np.zeros((HEIGHT + 40, WIDTH, 3), np.uint8)
+    pixels[20:-20] = photograph()
+    share = np.linspace(0, 1, blur + 2)[1:-1, None, None]
+    pixels[20 - blur : 20] = share * pixels[20]
+    pixels[-20 : blur - 20] = share[::-1] * pixels[-21]
+    assert borders_of_page(call, pixels) == sides_of(find_margins(pixels))
+    framed = photograph().copy()
+    framed[[0, -1]] = framed[:, [0, -1]] = (120, 30, 60)
+    assert find_margins(framed)
+    assert borders_of_page(call, framed) == sides_of(find_margins(framed))
 
 
 @pytest.mark.parametrize("size", [(30, 40), (45, 31), (13, 120), (90, 17)])
