@@ -90,8 +90,6 @@ lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python tools/ceilings.py
-	$(BIN)/python tools/laws.py
 	@$(MAKE) --no-print-directory lint-scripts
 
 # Types of the page's scripts, by their JSDoc, where there is npm.

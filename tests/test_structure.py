@@ -1,4 +1,4 @@
-"""The core stands by itself, and the package is built no worse than its bounds say."""
+"""The core stands by itself, and imports go one way."""
 
 import re
 import subprocess
@@ -15,14 +15,10 @@ def run_tool(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_imports_and_files_are_no_worse_than_their_bounds() -> None:
-    """Imports in functions, under TYPE_CHECKING and by strings count; import-linter has the rest.
-
-    Circles, imports of subpackages by the core, names and sizes of folders: ``structure.py`` lists
-    what it counts, and its bounds.
-    """
-    done = run_tool("structure.py", "--check")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_imports_go_one_way() -> None:
+    """Imports in functions and modules named by strings too, which import-linter does not see."""
+    done = run_tool("structure.py")
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow

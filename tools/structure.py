@@ -1,26 +1,22 @@
-"""Judge the structure of the package: who imports whom, hidden imports included, and how files lie.
+"""Judge the imports between the modules of the package, hidden imports included.
 
-Usage: python tools/structure.py [--check] [--source src/rilievo]
+Usage: python tools/structure.py [--source src/rilievo]
 
 ``import_graph.py`` says what counts as an import: statements at the top, in functions and under
-TYPE_CHECKING, and modules named by strings. Of one file these last two do not count: the literal
-table of the names of the subpackages, ``TABLE``, by which the core finds them and type checkers
-know them. The core is all of the package but the folders of ``SUBPACKAGES``; each of these imports
-the core and those of a lower rank alone.
+TYPE_CHECKING, and modules named by strings, which import-linter does not see. The strings and the
+TYPE_CHECKING imports of ``TABLE`` do not count: it is the table of names by which the core finds
+its subpackages. The core is all of the package but the folders of ``SUBPACKAGES``. Each of these
+imports the core and subpackages of a lower rank alone.
 
-Counted are circles of modules, and circles of the folders and files beside each other (a folder
-imports what any of its files imports; its own ``__init__`` stands aside); imports against the order
-of the subpackages; imports inside functions; folders of more than a dozen Python files,
-``__init__`` included; files of one name in one subpackage, or in the core, without ``__init__``.
-
-``--check`` prints what is worse than ``BOUNDS``, and exits with 1 if anything is. Whoever makes a
-number smaller makes its bound smaller too.
+Reported are circles of modules, circles of the folders and files beside each other (a folder
+imports what any of its files imports; its own ``__init__`` stands aside), and imports against the
+order of the subpackages. The exit code is 1 if there is any.
 """
 
 import argparse
 import gc
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -31,28 +27,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from import_graph import Edge, Module, circles, read_edges, read_modules, shortest_cycle
 
 ROOT = Path(__file__).resolve().parents[1]
-BOUNDS = {
-    "circles of modules": 0,
-    "circles of neighbours": 0,
-    "imports against the order of the subpackages": 0,
-    "imports inside functions": 99,
-    "folders of more than a dozen files": 8,
-    "files of one name in one subpackage": 0,
-}
 SUBPACKAGES = {"data": 1, "evaluation": 2, "training": 2, "serving": 2, "cluster": 3}
 """Ranks of the subpackages, by their folder; the core has rank 0."""
 TABLE = "rilievo.registry"
-MOST_FILES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A count of things that stand against the plan.
+    """Violations of one rule.
 
     Attributes:
-        name: Name of the count, as in ``BOUNDS``.
-        count: The number.
-        lines: The things, in words.
+        name: What the rule forbids.
+        count: Number of violations.
+        lines: Description of the violations.
     """
 
     name: str
@@ -61,7 +48,7 @@ class Finding:
 
 
 def judge(modules: Mapping[str, Module]) -> list[Finding]:
-    """Count what stands against the plan of the package, in the order of ``BOUNDS``."""
+    """Find the violations of each rule."""
     edges = [
         edge
         for edge in read_edges(modules)
@@ -71,9 +58,6 @@ def judge(modules: Mapping[str, Module]) -> list[Finding]:
         _circles_of_modules(edges),
         _circles_of_neighbours(edges),
         _against_the_order(edges),
-        _inside_functions(edges, modules),
-        _full_folders(modules),
-        _same_names(modules),
     ]
 
 
@@ -140,50 +124,16 @@ def _told(source: str, target: str, edges: Sequence[Edge]) -> str:
     return f"{source} -> {target} ({'; '.join(_kinds(between)[source, target])})"
 
 
-def _inside_functions(edges: Sequence[Edge], modules: Mapping[str, Module]) -> Finding:
-    statements = {(edge.source, edge.line) for edge in edges if edge.kind == "lazy"}
-    folders = Counter(modules[source].package for source, _ in statements)
-    return Finding("imports inside functions", len(statements), _by_count(folders))
-
-
-def _full_folders(modules: Mapping[str, Module]) -> Finding:
-    sizes = Counter(module.package for module in modules.values())
-    full = {name: size for name, size in sizes.items() if size > MOST_FILES}
-    return Finding("folders of more than a dozen files", len(full), _by_count(full))
-
-
-def _same_names(modules: Mapping[str, Module]) -> Finding:
-    groups: dict[tuple[str, str], list[Module]] = defaultdict(list)
-    for module in modules.values():
-        if module.path.name != "__init__.py":
-            groups[area(module.name), module.path.name].append(module)
-    twice = {key: paths for key, paths in sorted(groups.items()) if len(paths) > 1}
-    lines = [f"{subpackage}: {' '.join(_paths(paths))}" for (subpackage, _), paths in twice.items()]
-    return Finding("files of one name in one subpackage", len(twice), lines)
-
-
-def _by_count(counts: Mapping[str, int]) -> list[str]:
-    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
-    return [f"{count:3} {name}" for name, count in ordered]
-
-
-def _paths(modules: Sequence[Module]) -> list[str]:
-    return [module.name.replace(".", "/") + ".py" for module in modules]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the findings; 1 where one is worse than its bound and that is asked."""
+    """Print the violations; 1 if there is any."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="print what is worse than its bound")
     parser.add_argument("--source", type=Path, default=ROOT / "src" / "rilievo")
-    given = parser.parse_args(arguments)
-    modules = read_modules(given.source)
-    findings = judge(modules)
-    worse = [each for each in findings if each.count > BOUNDS[each.name]]
-    for each in worse if given.check else findings:
-        print(f"{each.name}: {each.count} (bound {BOUNDS[each.name]})")
-        print("".join(f"  {line}\n" for line in each.lines), end="")
-    return 1 if given.check and worse else 0
+    options = parser.parse_args(arguments)
+    findings = judge(read_modules(options.source))
+    for finding in findings:
+        print(f"{finding.name}: {finding.count}")
+        print("".join(f"  {line}\n" for line in finding.lines), end="")
+    return int(any(finding.count for finding in findings))
 
 
 if __name__ == "__main__":

@@ -237,7 +237,7 @@ STEPS: tuple[Step, ...] = (
         writes=("{folder}/panoramas.md",),
         output="{folder}/panoramas.md",
         minutes=15,
-        afterwards="docs/panoramas.md and tests/document_facts.txt: panoramas.md",
+        afterwards="docs/panoramas.md: panoramas.md",
     ),
     Step(
         name="journeys",
@@ -264,7 +264,6 @@ STEPS: tuple[Step, ...] = (
             _SMALL,
             _RANGES,
             "src/rilievo/models/default/*.md",
-            "tests/document_facts.txt",
         ),
         writes=(),
         minutes=12,

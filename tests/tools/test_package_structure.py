@@ -1,6 +1,5 @@
-"""Imports are counted however they are written, and what a file holds is counted too."""
+"""Imports are counted however they are written, and forbidden ones are found."""
 
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 from import_graph import circles, read_edges, read_modules, shortest_cycle
-from structure import BOUNDS, ROOT, judge, main
+from structure import judge, main
 
 FILES = {
     "__init__.py": '"""All of it."""\nfrom importlib import import_module\n',
@@ -94,16 +93,10 @@ PACKAGE = {
     "training/task.py": '"""One. A and b."""\ndef f():\n    pass\nB = 2\ndef g():\n    pass\n',
     "training/deep/__init__.py": "",
     "training/deep/run.py": "",
-    **{f"serving/file{number}.py": "" for number in range(12)},
-    "serving/__init__.py": "",
 }
 
 
-def counted(folder: Path) -> dict[str, int]:
-    return {finding.name: finding.count for finding in judge(read_modules(folder))}
-
-
-def test_each_wall_is_judged(tmp_path: Path) -> None:
+def test_each_rule_is_judged(tmp_path: Path) -> None:
     findings = {
         item.name: item for item in judge(read_modules(write(tmp_path / "rilievo", PACKAGE)))
     }
@@ -111,11 +104,7 @@ def test_each_wall_is_judged(tmp_path: Path) -> None:
         "circles of modules": 1,
         "circles of neighbours": 2,
         "imports against the order of the subpackages": 3,
-        "imports inside functions": 1,
-        "folders of more than a dozen files": 1,
-        "files of one name in one subpackage": 1,
     }
-    assert list(findings) == list(BOUNDS)
     assert findings["imports against the order of the subpackages"].lines == [
         "rilievo.data.set -> rilievo.training.run (top, line 2)",
         "rilievo.evaluation.score -> rilievo.training.run (top, line 1)",
@@ -124,23 +113,11 @@ def test_each_wall_is_judged(tmp_path: Path) -> None:
     assert findings["circles of neighbours"].lines[0] == "rilievo: io, pages"
 
 
-def test_the_check_fails_when_anything_is_worse(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_program_fails_where_an_import_is_forbidden(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = write(tmp_path / "rilievo", PACKAGE)
-    for name, count in counted(source).items():
-        monkeypatch.setitem(BOUNDS, name, count)
-    asked = ["--check", "--source", str(source)]
-    assert main(asked) == 0
-    assert capsys.readouterr().out == ""
-    (source / "io" / "fifth.py").write_text("def f():\n    import rilievo.io.first\n")
-    assert main(asked) == 1
-    assert capsys.readouterr().out == "imports inside functions: 2 (bound 1)\n    2 rilievo.io\n"
-
-
-def test_the_program_prints_every_count() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "structure.py"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert all(f"{name}: " in done.stdout for name in BOUNDS)
+    source = write(tmp_path / "rilievo", {"__init__.py": "", "io/__init__.py": "", "data/a.py": ""})
+    assert main(["--source", str(source)]) == 0
+    (source / "io" / "reader.py").write_text("def f():\n    import rilievo.data.a\n")
+    assert main(["--source", str(source)]) == 1
+    assert "rilievo.io.reader -> rilievo.data.a (lazy, line 2)" in capsys.readouterr().out
